@@ -1,0 +1,3 @@
+//! doorkeeper against real Apache Kafka with real clients.
+
+fn main() {}

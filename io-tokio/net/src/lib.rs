@@ -1,0 +1,1 @@
+//! The network that doorkeeper runs over: one trait.

@@ -1,0 +1,1 @@
+//! The model brokers served over any network.

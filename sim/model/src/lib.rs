@@ -1,0 +1,1 @@
+//! Sans-IO models of Kafka brokers and clients.

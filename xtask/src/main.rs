@@ -1,0 +1,3 @@
+//! The only scripts of the project: `cargo xtask COMMAND`.
+
+fn main() {}

@@ -1,3 +1,43 @@
 //! The only scripts of the project: `cargo xtask COMMAND`.
+//!
+//! One file a command. A new command is a module with `Args` and `run`, a variant of [`Command`]
+//! and an arm in [`main`].
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks through its standard streams"
+)]
 
-fn main() {}
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The only scripts of the project")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Kept sorted by name.
+#[derive(Subcommand)]
+enum Command {
+    /// Hold the house rules that no compiler checks
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

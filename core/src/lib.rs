@@ -1,1 +1,35 @@
-//! The sans-IO core of doorkeeper.
+//! The sans-IO core of doorkeeper: all protocol behaviour, no I/O.
+//!
+//! **A [`Session`] is a value: hand it every [`Input`] together with the time, drain
+//! [`Session::poll`] to `None` after each, write what [`Session::egress`] holds, and do what
+//! [`Session::demand`] says; it never fails, never blocks, and asks nothing of its
+//! surroundings but what an [`Effect`] says.**
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod api;
+pub mod discovery;
+mod egress;
+pub mod error;
+pub mod event;
+pub mod id;
+mod io;
+pub mod limits;
+pub mod policy;
+pub mod rewrite;
+mod session;
+pub mod shared;
+pub mod time;
+pub mod topology;
+pub mod wire;
+
+pub use egress::Egress;
+pub use error::CloseReason;
+pub use io::{
+    Accept, Answer, ConnectFailure, Demand, Effect, End, Input, Leg, Observation, Question, Route,
+    Target,
+};
+pub use session::Session;
+pub use shared::Shared;
+pub use time::Instant;

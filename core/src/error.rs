@@ -1,0 +1,201 @@
+//! Why a session ended: one typed reason, the same in the log and in a metric.
+
+use std::fmt;
+
+use crate::id::{ApiKey, ApiVersion, BrokerId};
+use crate::io::{ConnectFailure, End, Leg};
+use crate::wire::malformed::Malformed;
+
+/// The one reason of a closed session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client ended the connection.
+    ClientEnded(End),
+    /// The client broke a rule.
+    Client(ClientFault),
+    /// The broker ended the connection.
+    UpstreamEnded(End),
+    /// The broker broke a rule.
+    Upstream(UpstreamFault),
+    /// No upstream connection could be opened in time; the last failure.
+    Unreachable(ConnectFailure),
+    /// The client came for a broker of which nothing was ever heard.
+    BrokerUnknown(BrokerId),
+    /// A frame that had to be held grew over `hold_bytes_max`.
+    HoldLimit(Leg),
+    /// Somebody was too slow.
+    TimedOut(Wait),
+    /// doorkeeper is stopping, and this session's owed answers have been given.
+    Drained,
+    /// doorkeeper is stopping, and the time for owed answers ran out.
+    DrainExpired,
+    /// A rule of our own was broken. Must never happen; ends this session only.
+    Bug(&'static str),
+}
+
+/// A rule that a client broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFault {
+    /// The length prefix is no legal length.
+    FrameLength(BadLength),
+    /// The header or body does not follow its schema.
+    Malformed(ApiKey, ApiVersion, Malformed),
+    /// The header cannot be read.
+    Header(Malformed),
+    /// No such API, or one that is not offered here.
+    ApiNotOffered(ApiKey),
+    /// The API has no such version.
+    UnsupportedVersion(ApiKey, ApiVersion),
+    /// A request that only a broker or controller of the cluster may send.
+    ReplicaRequest(ApiKey),
+    /// A refused Produce with acks=0 has no answer that could say so, so Kafka closes.
+    RefusedAcksZero,
+}
+
+/// A rule that a broker broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    /// The length prefix is no legal length.
+    FrameLength(BadLength),
+    /// An answer that nobody asked for.
+    Unsolicited,
+    /// The answer carries another correlation id than the request it should belong to.
+    CorrelationMismatch,
+    /// An answer that may carry an address cannot be read.
+    Malformed(ApiKey, ApiVersion, Malformed),
+}
+
+/// Why a length prefix is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLength {
+    /// Below zero.
+    Negative,
+    /// Too short to hold a header.
+    TooShort,
+    /// Above the frame limit.
+    TooLarge,
+}
+
+/// What was waited for when the time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wait {
+    /// The client's first whole frame.
+    FirstFrame,
+    /// The rest of a frame that had begun.
+    Frame(Leg),
+    /// Anything at all.
+    Idle,
+    /// The topology, before the first discovery.
+    Topology,
+    /// The upstream's answer.
+    Answer,
+    /// The peer to take its bytes.
+    Write(Leg),
+    /// An answer to a question.
+    Question,
+}
+
+impl CloseReason {
+    /// A label for metrics: from a small fixed set, whatever a peer sends.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientEnded(End::Fin) => "client_closed",
+            Self::ClientEnded(End::Reset) => "client_reset",
+            Self::Client(fault) => fault.name(),
+            Self::UpstreamEnded(End::Fin) => "upstream_closed",
+            Self::UpstreamEnded(End::Reset) => "upstream_reset",
+            Self::Upstream(fault) => fault.name(),
+            Self::Unreachable(ConnectFailure::Unresolved) => "upstream_unresolved",
+            Self::Unreachable(ConnectFailure::Refused) => "upstream_refused",
+            Self::Unreachable(ConnectFailure::TimedOut) => "upstream_connect_timed_out",
+            Self::Unreachable(ConnectFailure::Unreachable) => "upstream_unreachable",
+            Self::BrokerUnknown(_) => "broker_unknown",
+            Self::HoldLimit(Leg::Client) => "hold_limit_client",
+            Self::HoldLimit(Leg::Upstream) => "hold_limit_upstream",
+            Self::TimedOut(wait) => wait.name(),
+            Self::Drained => "drained",
+            Self::DrainExpired => "drain_expired",
+            Self::Bug(_) => "bug",
+        }
+    }
+}
+
+impl ClientFault {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FrameLength(BadLength::Negative) => "client_frame_negative",
+            Self::FrameLength(BadLength::TooShort) => "client_frame_too_short",
+            Self::FrameLength(BadLength::TooLarge) => "client_frame_too_large",
+            Self::Malformed(..) => "client_malformed",
+            Self::Header(_) => "client_malformed_header",
+            Self::ApiNotOffered(_) => "api_not_offered",
+            Self::UnsupportedVersion(..) => "unsupported_version",
+            Self::ReplicaRequest(_) => "replica_request",
+            Self::RefusedAcksZero => "refused_acks_zero",
+        }
+    }
+}
+
+impl UpstreamFault {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FrameLength(BadLength::Negative) => "upstream_frame_negative",
+            Self::FrameLength(BadLength::TooShort) => "upstream_frame_too_short",
+            Self::FrameLength(BadLength::TooLarge) => "upstream_frame_too_large",
+            Self::Unsolicited => "upstream_unsolicited",
+            Self::CorrelationMismatch => "correlation_mismatch",
+            Self::Malformed(..) => "upstream_malformed",
+        }
+    }
+}
+
+impl Wait {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FirstFrame => "first_frame_timeout",
+            Self::Frame(Leg::Client) => "client_frame_stalled",
+            Self::Frame(Leg::Upstream) => "upstream_frame_stalled",
+            Self::Idle => "idle",
+            Self::Topology => "topology_timeout",
+            Self::Answer => "answer_timeout",
+            Self::Write(Leg::Client) => "client_write_stalled",
+            Self::Write(Leg::Upstream) => "upstream_write_stalled",
+            Self::Question => "question_timeout",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Client(ClientFault::Malformed(api, version, why))
+            | Self::Upstream(UpstreamFault::Malformed(api, version, why)) => {
+                write!(f, " (api {} version {}: {why:?})", api.0, version.0)
+            }
+            Self::Client(ClientFault::Header(why)) => write!(f, " ({why:?})"),
+            Self::Client(ClientFault::ApiNotOffered(api) | ClientFault::ReplicaRequest(api)) => {
+                write!(f, " (api {})", api.0)
+            }
+            Self::Client(ClientFault::UnsupportedVersion(api, version)) => {
+                write!(f, " (api {} version {})", api.0, version.0)
+            }
+            Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
+            Self::Bug(what) => write!(f, " ({what})"),
+            Self::Client(ClientFault::FrameLength(_) | ClientFault::RefusedAcksZero)
+            | Self::Upstream(
+                UpstreamFault::FrameLength(_)
+                | UpstreamFault::Unsolicited
+                | UpstreamFault::CorrelationMismatch,
+            )
+            | Self::ClientEnded(_)
+            | Self::UpstreamEnded(_)
+            | Self::Unreachable(_)
+            | Self::HoldLimit(_)
+            | Self::TimedOut(_)
+            | Self::Drained
+            | Self::DrainExpired => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The whole boundary of a session on one page: what enters and what leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::id::{BrokerId, HostPort, Ticket};
+use crate::shared::Shared;
+use crate::time::Instant;
+
+/// One of the two connections of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leg {
+    /// Towards the client that was accepted.
+    Client,
+    /// Towards the broker that was dialled.
+    Upstream,
+}
+
+impl Leg {
+    /// The name that logs and metric labels use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How a leg came to its end, as the adapter saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The peer finished its half in order.
+    Fin,
+    /// The peer reset the connection, or a read or write failed.
+    Reset,
+}
+
+/// Why one attempt to reach an upstream failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConnectFailure {
+    /// The name has no address.
+    Unresolved,
+    /// The peer refused.
+    Refused,
+    /// No answer within the time that the target allowed.
+    TimedOut,
+    /// No route, no descriptor left, or another local reason.
+    Unreachable,
+}
+
+impl ConnectFailure {
+    /// The name that logs and metric labels use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Which door the client came through, which decides whom the session dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The bootstrap address: any broker will do.
+    Bootstrap,
+    /// The address of one broker.
+    Broker(BrokerId),
+}
+
+/// What is known of a client when it is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// Where the client comes from.
+    pub peer: std::net::SocketAddr,
+    /// The door it came through.
+    pub route: Route,
+}
+
+/// Whom to dial: the name that the cluster uses, and the address to really connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The address as the cluster or the configuration names it (what TLS will check).
+    pub name: HostPort,
+    /// Where to connect: `name` itself, unless the configuration dials another address.
+    pub dial: HostPort,
+    /// How long this attempt may take; afterwards it is a [`ConnectFailure::TimedOut`].
+    pub within: Duration,
+}
+
+/// What a session needs from outside core to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Which topic has this id? Where a rule names topics and the request names ids.
+    TopicName([u8; 16]),
+}
+
+/// The answer to a [`Question`], by its ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The topic with that id.
+    TopicName(Arc<str>),
+    /// It cannot be told. The session refuses what depended on it.
+    Unavailable,
+}
+
+/// What a session noticed of the cluster: a hint to refresh, never a fact to act upon.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Observation {
+    /// An answer names a broker that the topology does not know, or gives it another address.
+    Endpoint {
+        /// The broker.
+        broker: BrokerId,
+        /// The address that the answer gave it.
+        address: HostPort,
+    },
+    /// A broker could not be reached at the address of the topology.
+    Unreachable {
+        /// The broker, when the session was bound to one.
+        broker: BrokerId,
+    },
+}
+
+/// Everything that can happen to a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Bytes arrived. They pin at most four times their length: a driver whose read filled less
+    /// than a quarter of its buffer hands in a right-sized copy.
+    Bytes {
+        /// From where.
+        leg: Leg,
+        /// What was read, never empty.
+        bytes: Bytes,
+    },
+    /// This many bytes from the front of the leg's egress were taken by the socket.
+    Wrote {
+        /// To where.
+        leg: Leg,
+        /// How many.
+        bytes: usize,
+    },
+    /// The leg ended: no more bytes will come, and none can be counted on to arrive.
+    Ended {
+        /// Which one.
+        leg: Leg,
+        /// How.
+        how: End,
+    },
+    /// The connection that [`Effect::Connect`] asked for is open.
+    Connected,
+    /// It could not be opened.
+    ConnectFailed(ConnectFailure),
+    /// The answer to a question; one for a forgotten ticket is ignored.
+    Answered {
+        /// The ticket of the question.
+        ticket: Ticket,
+        /// What is known.
+        answer: Answer,
+    },
+    /// A newer snapshot of everything reloadable.
+    Shared(Arc<Shared>),
+    /// Take no further request, give the owed answers, and be closed by then.
+    Drain {
+        /// When the session must be gone.
+        by: Instant,
+    },
+    /// The deadline of [`Demand`] has come.
+    Tick,
+}
+
+/// Everything that a session can ask of its driver.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Open the upstream leg. At most one attempt is under way.
+    Connect(Target),
+    /// Find out, and hand the answer back with the ticket.
+    Ask {
+        /// Names the question.
+        ticket: Ticket,
+        /// What to find out.
+        question: Question,
+    },
+    /// The answer to this ticket is no longer wanted.
+    Forget(Ticket),
+    /// Pass a hint on to discovery.
+    Learn(Observation),
+    /// Something to log or count.
+    Report(Event),
+    /// This leg's egress is empty and stays so: end the writing half in order.
+    Finish(Leg),
+    /// The last effect: drop both legs now.
+    Close(CloseReason),
+}
+
+/// What the driver should do until the next input: a pure function of the session's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Read the client leg. While false, not even its end is wanted.
+    pub read_client: bool,
+    /// Read the upstream leg.
+    pub read_upstream: bool,
+    /// Hand in a newer [`Shared`] as soon as there is one, without waiting for a read.
+    pub shared: bool,
+    /// When to hand in [`Input::Tick`], if nothing else came before.
+    pub deadline: Option<Instant>,
+}

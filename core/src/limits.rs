@@ -1,0 +1,59 @@
+//! The limits of one session. Every one is finite by default.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What one session may cost, and how long each party may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest frame of either leg, without its length prefix
+    /// (`socket.request.max.bytes`; an answer larger than this closes the session as well).
+    pub frame_bytes_max: usize,
+    /// How much of one leg may be held back until a verdict or an edit.
+    pub hold_bytes_max: usize,
+    /// Once an egress holds this much, the other leg is not read until it drains.
+    pub egress_high_bytes: usize,
+    /// How many answers may be owed before the client is not read any further.
+    pub in_flight_max: usize,
+    /// From accept until the first whole request frame.
+    pub first_frame_timeout: Duration,
+    /// How long a frame that has begun may take to arrive whole while it makes no progress.
+    pub frame_stall_timeout: Duration,
+    /// How long nothing at all may happen on a session that owes nothing.
+    pub idle_timeout: Duration,
+    /// From the wish for an upstream connection until it is open, all attempts included.
+    pub connect_timeout: Duration,
+    /// The first pause after a failed attempt; it doubles with each further one.
+    pub connect_backoff_min: Duration,
+    /// The longest pause between two attempts.
+    pub connect_backoff_max: Duration,
+    /// How long an upstream may take to answer, on top of the wait that the request itself
+    /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`).
+    pub answer_timeout: Duration,
+    /// How long a peer may refuse to take bytes that are due to it.
+    pub write_stall_timeout: Duration,
+    /// How long the last bytes may take once the session is closing.
+    pub flush_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 100 * MIB,
+            hold_bytes_max: 16 * MIB,
+            egress_high_bytes: 128 * KIB,
+            in_flight_max: 1000,
+            first_frame_timeout: Duration::from_secs(10),
+            frame_stall_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(600),
+            connect_timeout: Duration::from_secs(10),
+            connect_backoff_min: Duration::from_millis(50),
+            connect_backoff_max: Duration::from_secs(1),
+            answer_timeout: Duration::from_secs(60),
+            write_stall_timeout: Duration::from_secs(120),
+            flush_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who may do what: the seam through which every decision goes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::id::ApiKey;
+
+/// Who a client is (`User:alice`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// Takes a name as Kafka writes it, type first: `User:alice`.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Kafka's name for a client that did not authenticate (`KafkaPrincipal.ANONYMOUS`).
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::new("User:ANONYMOUS")
+    }
+
+    /// The name as Kafka writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a request would do to a resource (`org.apache.kafka.common.acl.AclOperation`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Read records or offsets.
+    Read,
+    /// Write records.
+    Write,
+    /// Create it.
+    Create,
+    /// Delete it.
+    Delete,
+    /// Know that it exists.
+    Describe,
+}
+
+/// The decision on one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Allow,
+    /// Answer as Kafka answers a principal that lacks the right.
+    Refuse,
+}
+
+/// The rules of one listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    refused_topics: BTreeSet<(Principal, Box<str>)>,
+    refused_apis: BTreeSet<ApiKey>,
+}
+
+impl Policy {
+    /// Nothing is refused.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        Self::default()
+    }
+
+    /// This policy, and nothing of that topic for that principal.
+    #[must_use]
+    pub fn refuse_topic(mut self, principal: &Principal, topic: &str) -> Self {
+        self.refused_topics
+            .insert((principal.clone(), topic.into()));
+        self
+    }
+
+    /// This policy, and nobody may use that API.
+    #[must_use]
+    pub fn refuse_api(mut self, api: ApiKey) -> Self {
+        self.refused_apis.insert(api);
+        self
+    }
+
+    /// Whether any topic could be refused to this principal. Where not, no request need be held.
+    #[must_use]
+    pub fn judges_topics(&self, principal: &Principal) -> bool {
+        self.refused_topics.iter().any(|(who, _)| who == principal)
+    }
+
+    /// May the principal do this to the topic?
+    #[must_use]
+    pub fn topic(&self, principal: &Principal, _what: Operation, topic: &str) -> Verdict {
+        let refused = self
+            .refused_topics
+            .iter()
+            .any(|(who, name)| who == principal && **name == *topic);
+        if refused {
+            Verdict::Refuse
+        } else {
+            Verdict::Allow
+        }
+    }
+
+    /// May this API be used at all?
+    #[must_use]
+    pub fn api(&self, api: ApiKey) -> Verdict {
+        if self.refused_apis.contains(&api) {
+            Verdict::Refuse
+        } else {
+            Verdict::Allow
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The wire layer: frames, headers, schemas, walking and editing. Knows no policy.
+
+pub mod malformed;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::id::{BrokerId, HostPort};
 use crate::io::{ConnectFailure, End, Observation, Target};
+use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
 
 /// What discovery goes by.
@@ -110,5 +111,5 @@ pub struct Demand {
     /// Read the connection, if there is one.
     pub read: bool,
     /// When to hand in [`Input::Tick`].
-    pub deadline: Option<crate::Instant>,
+    pub deadline: Option<Instant>,
 }

@@ -1,1 +1,42 @@
 //! The network that doorkeeper runs over: one trait.
+//!
+//! Everything that serves or dials is generic over [`Net`], so the very same code runs on the
+//! operating system's sockets in production and on a simulated network under test.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use doorkeeper_core::id::HostPort;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A network: where connections come in, and how others are opened.
+pub trait Net: Clone + Send + Sync + 'static {
+    /// One connection. Dropping it closes it.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A bound address that connections come in at. Dropping it frees the address.
+    type Listener: Send + 'static;
+
+    /// Takes an address.
+    ///
+    /// # Errors
+    /// The address is taken, not ours, or may not be used.
+    fn bind(&self, at: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// The next connection and where it comes from. Dropping the future loses no connection.
+    ///
+    /// # Errors
+    /// Whatever the network says; the listener is as good as before.
+    fn accept(
+        &self,
+        on: &mut Self::Listener,
+    ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Opens a connection: resolves the name anew and tries all its addresses. The caller limits
+    /// the time and cancels by dropping the future.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if the name has no address, otherwise the failure of the last
+    /// address tried.
+    fn connect(&self, to: &HostPort) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}

@@ -8,7 +8,9 @@
     reason = "a command line tool speaks through its standard streams"
 )]
 
+mod ci;
 mod tidy;
+mod tools;
 mod tree;
 
 use std::process::ExitCode;
@@ -25,12 +27,15 @@ struct Cli {
 /// Kept sorted by name.
 #[derive(Subcommand)]
 enum Command {
+    /// Check and test everything: what CI runs
+    Ci(ci::Args),
     /// Hold the house rules that no compiler checks
     Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Ci(args) => ci::run_all(&args),
         Command::Tidy(args) => tidy::run(&args),
     };
     match result {

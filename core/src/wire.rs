@@ -1,3 +1,4 @@
 //! The wire layer: frames, headers, schemas, walking and editing. Knows no policy.
 
 pub mod malformed;
+pub mod schema;

@@ -9,6 +9,7 @@
 )]
 
 mod ci;
+mod schema;
 mod tidy;
 mod tools;
 mod tree;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Check and test everything: what CI runs
     Ci(ci::Args),
+    /// Generate the message tables of the core from Kafka's jars
+    Schema(schema::Args),
     /// Hold the house rules that no compiler checks
     Tidy(tidy::Args),
 }
@@ -36,6 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ci(args) => ci::run_all(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };
     match result {

@@ -17,4 +17,34 @@ pub enum Malformed {
     NullNotAllowed,
     /// A known tagged field did not end where its size said.
     TaggedSize,
+    /// Structures nested deeper than any message of Kafka.
+    TooDeep,
+}
+
+impl Malformed {
+    /// All rules.
+    pub const ALL: &'static [Self] = &[
+        Self::Truncated,
+        Self::NegativeLength,
+        Self::LengthExceedsFrame,
+        Self::CountExceedsFrame,
+        Self::Varint,
+        Self::NullNotAllowed,
+        Self::TaggedSize,
+        Self::TooDeep,
+    ];
+
+    /// A stable name, fit for a metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::NegativeLength => "negative_length",
+            Self::LengthExceedsFrame => "length_exceeds_frame",
+            Self::CountExceedsFrame => "count_exceeds_frame",
+            Self::Varint => "varint",
+            Self::NullNotAllowed => "null_not_allowed",
+            Self::TaggedSize => "tagged_size",
+            Self::TooDeep => "too_deep",
+        }
+    }
 }

@@ -1,1 +1,12 @@
 //! The tokio adapter of doorkeeper.
+//!
+//! Everything here moves bytes and time between core's machines and a [`Net`]; what happens is
+//! decided in core alone.
+
+pub mod answers;
+pub mod limits;
+pub mod net;
+pub mod observer;
+pub mod serve;
+
+pub use doorkeeper_net::Net;

@@ -1,0 +1,150 @@
+//! The operating system's network.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_net::Net;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::time::sleep;
+
+/// How long one address may be silent before the next one is tried beside it (RFC 8305 section 5
+/// recommends 250 ms).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// A silent connection is probed after this long,
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// then this often,
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// and given up after so many probes without an answer.
+const KEEPALIVE_PROBES: u32 = 6;
+
+/// TCP sockets of the operating system, with `TCP_NODELAY` and keepalive.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioNet;
+
+impl Net for TokioNet {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(at).await
+    }
+
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = on.accept().await?;
+        tune(&stream);
+        Ok((stream, peer))
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
+        let resolved = lookup_host((to.host(), to.port())).await;
+        // The kinds of a resolver's errors are the platform's own; what matters is that there
+        // is no address.
+        let addresses = resolved
+            .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?
+            .collect();
+        first_open(addresses).await
+    }
+}
+
+/// Sets the options of a connection. One that is already broken shows it at its first read.
+fn tune(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Tries the addresses in the resolver's order, each next one as soon as the last attempt has
+/// failed or has been silent for a while. The first connection to open wins.
+async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut rest = addresses.into_iter();
+    let mut attempts: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>> = Vec::new();
+    let mut patience = Box::pin(sleep(Duration::ZERO));
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    poll_fn(|cx| {
+        loop {
+            let mut index = 0;
+            let mut failed = false;
+            while let Some(attempt) = attempts.get_mut(index) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => {
+                        tune(&stream);
+                        return Poll::Ready(Ok(stream));
+                    }
+                    Poll::Ready(Err(error)) => {
+                        drop(attempts.swap_remove(index));
+                        last_error = error;
+                        failed = true;
+                    }
+                    Poll::Pending => index += 1,
+                }
+            }
+            let next_is_due =
+                failed || attempts.is_empty() || patience.as_mut().poll(cx).is_ready();
+            match next_is_due.then(|| rest.next()).flatten() {
+                Some(address) => {
+                    attempts.push(Box::pin(TcpStream::connect(address)));
+                    patience
+                        .as_mut()
+                        .reset(tokio::time::Instant::now() + NEXT_ADDRESS_AFTER);
+                }
+                None if attempts.is_empty() => {
+                    let none = io::Error::from(io::ErrorKind::NotFound);
+                    return Poll::Ready(Err(std::mem::replace(&mut last_error, none)));
+                }
+                None => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_is_tried_until_one_opens() {
+        let net = TokioNet;
+        let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let open = listener.local_addr().unwrap();
+        // Bound and dropped: nobody listens there.
+        let shut = {
+            let gone = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            gone.local_addr().unwrap()
+        };
+        let stream = first_open(vec![shut, open]).await.unwrap();
+        let (accepted, peer) = net.accept(&mut listener).await.unwrap();
+        assert_eq!(peer, stream.local_addr().unwrap());
+        assert!(stream.nodelay().unwrap() && accepted.nodelay().unwrap());
+        assert!(SockRef::from(&accepted).keepalive().unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_last_failure_is_told() {
+        let gone = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let shut = gone.local_addr().unwrap();
+        drop(gone);
+        let error = first_open(vec![shut, shut]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = first_open(Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_not_found() {
+        let error = TokioNet
+            .connect(&"no-such-host.invalid:9092".parse().unwrap())
+            .await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,141 @@
+//! What the adapter tells of itself, for logs and metrics: one trait.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::event::Event;
+use doorkeeper_core::topology::Topology;
+use doorkeeper_core::{CloseReason, Leg, Route, discovery};
+
+/// One bound address of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The listener, by its place in [`crate::serve::Plan::listeners`].
+    pub listener: usize,
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// The bound address.
+    pub at: SocketAddr,
+    /// Whom a client reaches through it.
+    pub route: Route,
+}
+
+/// One client connection.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Counts the sessions of this process, from 1.
+    pub session: u64,
+    /// Where it came in.
+    pub door: Arc<Door>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// Which way bytes went on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Read from the peer.
+    In,
+    /// Written to the peer.
+    Out,
+}
+
+/// How many bytes a session moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Read from the client.
+    pub client_in: u64,
+    /// Written to the client.
+    pub client_out: u64,
+    /// Read from the broker.
+    pub upstream_in: u64,
+    /// Written to the broker.
+    pub upstream_out: u64,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Core closed it.
+    Closed(CloseReason),
+    /// The process was told to end at once, or the drain limit was over.
+    Aborted,
+    /// A bug: it panicked. Must never happen; ends this session only.
+    Panicked,
+}
+
+impl Ended {
+    /// A label for metrics: from a small fixed set.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed(reason) => reason.name(),
+            Self::Aborted => "aborted",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// Why a connection was closed as soon as it was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The listener has as many connections as it may.
+    Connections,
+    /// The client's address has as many connections as it may.
+    ConnectionsPerAddress,
+    /// doorkeeper is stopping.
+    Draining,
+}
+
+impl Refusal {
+    /// A label for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Is told what happens. Called on the data path: every method must be quick and must not block.
+///
+/// Each session is opened once and closed once, and in between its events and bytes come in
+/// order.
+pub trait Observer: Send + Sync + 'static {
+    /// An address has been bound.
+    fn listening(&self, _door: &Door) {}
+    /// A client came in and its session began.
+    fn session_opened(&self, _visitor: &Visitor) {}
+    /// The session reports something.
+    fn session_event(&self, _visitor: &Visitor, _event: &Event) {}
+    /// Bytes were read or written on a leg. Called for every read and write.
+    fn bytes(&self, _visitor: &Visitor, _leg: Leg, _direction: Direction, _bytes: usize) {}
+    /// The session is over and both its connections are closed.
+    fn session_closed(
+        &self,
+        _visitor: &Visitor,
+        _ended: Ended,
+        _traffic: Traffic,
+        _lasted: Duration,
+    ) {
+    }
+    /// A client was turned away at accept.
+    fn accept_refused(&self, _door: &Door, _peer: SocketAddr, _why: Refusal) {}
+    /// Accepting failed (no descriptor left, say); it is tried again after the pause.
+    fn accept_failed(&self, _door: &Door, _error: &io::Error, _pause: Duration) {}
+    /// Discovery reports something.
+    fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
+    /// The topology of a cluster is known, or has changed.
+    fn topology_published(&self, _cluster: &str, _topology: &Topology) {}
+    /// A bug: discovery panicked. Must never happen; it starts afresh after a pause.
+    fn discovery_panicked(&self, _cluster: &str) {}
+    /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.
+    fn draining(&self, _sessions: usize, _within: Duration) {}
+}
+
+/// Looks away.
+impl Observer for () {}

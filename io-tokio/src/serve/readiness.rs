@@ -1,0 +1,71 @@
+//! Whether every port is bound and every cluster has been discovered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What `/readyz` shows. Written by [`super::serve`] alone.
+#[derive(Debug)]
+pub struct Readiness {
+    bound: AtomicBool,
+    draining: AtomicBool,
+    clusters: Vec<(Arc<str>, AtomicBool)>,
+}
+
+impl Readiness {
+    /// Nothing is ready yet; the clusters in the order of the plan.
+    #[must_use]
+    pub fn new(clusters: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let unknown = |name| (name, AtomicBool::new(false));
+        Self {
+            bound: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            clusters: clusters.into_iter().map(unknown).collect(),
+        }
+    }
+
+    /// Whether clients can be served: all ports bound, all clusters discovered, not stopping.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_bound() && !self.is_draining() && self.undiscovered().next().is_none()
+    }
+
+    /// Whether every port is bound.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.bound.load(Ordering::Acquire)
+    }
+
+    /// Whether doorkeeper is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// The clusters of which nothing has been learned yet.
+    pub fn undiscovered(&self) -> impl Iterator<Item = &str> {
+        let unknown = |(_, known): &&(Arc<str>, AtomicBool)| !known.load(Ordering::Acquire);
+        self.clusters
+            .iter()
+            .filter(unknown)
+            .map(|(name, _)| &**name)
+    }
+
+    pub(crate) fn bound(&self) {
+        self.bound.store(true, Ordering::Release);
+    }
+
+    #[expect(dead_code, reason = "set by the drain, which is not there yet")]
+    pub(crate) fn draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    #[expect(
+        dead_code,
+        reason = "set by the discovery tasks, which are not there yet"
+    )]
+    pub(crate) fn discovered(&self, cluster: usize) {
+        if let Some((_, known)) = self.clusters.get(cluster) {
+            known.store(true, Ordering::Release);
+        }
+    }
+}

@@ -9,6 +9,8 @@
 )]
 
 mod ci;
+mod docs;
+mod fuzz;
 mod schema;
 mod tidy;
 mod tools;
@@ -30,6 +32,10 @@ struct Cli {
 enum Command {
     /// Check and test everything: what CI runs
     Ci(ci::Args),
+    /// Write the configuration reference from the binary's schema
+    Docs(docs::Args),
+    /// Look for input that breaks a target
+    Fuzz(fuzz::Args),
     /// Generate the message tables of the core from Kafka's jars
     Schema(schema::Args),
     /// Hold the house rules that no compiler checks
@@ -39,6 +45,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ci(args) => ci::run_all(&args),
+        Command::Docs(args) => docs::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };

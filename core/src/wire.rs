@@ -2,3 +2,4 @@
 
 pub mod malformed;
 pub mod schema;
+pub mod walk;

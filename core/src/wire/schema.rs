@@ -241,7 +241,7 @@ impl Kind {
     }
 
     /// The length on the wire, where it is the same for every value.
-    pub const fn fixed_len(&self) -> Option<usize> {
+    pub const fn fixed_len(&self) -> Option<u32> {
         match self {
             Self::Bool | Self::Int8 => Some(1),
             Self::Int16 | Self::Uint16 => Some(2),

@@ -1,8 +1,62 @@
-//! The APIs: which ones clients are offered.
+//! The APIs: one place that says which are offered, and how their frames are carried.
+
+pub(crate) mod versions;
 
 use std::collections::BTreeSet;
 
-use crate::id::ApiKey;
+use crate::id::{ApiKey, ApiVersion};
+use crate::wire::schema::{self, Api, Role, Roles, Versions};
+
+/// Asks for the versions of all APIs; its answer header is always version 0.
+pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
+pub(crate) const PRODUCE: ApiKey = ApiKey(0);
+pub(crate) const FETCH: ApiKey = ApiKey(1);
+pub(crate) const FIND_COORDINATOR: ApiKey = ApiKey(10);
+pub(crate) const JOIN_GROUP: ApiKey = ApiKey(11);
+pub(crate) const SYNC_GROUP: ApiKey = ApiKey(14);
+pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
+pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
+
+/// Whether an API is for clients of doorkeeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offering {
+    /// For every client.
+    Always,
+    /// It acts on principals of the upstream, behind which all clients are one: only where the
+    /// configuration names it.
+    ByName,
+    /// For brokers and controllers of the cluster only.
+    Never,
+}
+
+/// How an API is offered, if our table has it at all.
+#[must_use]
+pub fn offering(api: ApiKey) -> Option<Offering> {
+    let entry = schema::api(api.0)?;
+    Some(match api.0 {
+        // What brokers of 3.x ask of each other; WriteTxnMarkers; the share coordinator's state.
+        4..=7 | 27 | 83..=87 => Offering::Never,
+        // ACLs, delegation tokens, quotas and SCRAM credentials.
+        29..=31 | 38..=41 | 48..=51 => Offering::ByName,
+        _ if !entry.listeners.broker => Offering::Never,
+        _ => Offering::Always,
+    })
+}
+
+/// The name of an API as Kafka writes it, from the table alone: safe as a metric label.
+#[must_use]
+pub fn name(api: ApiKey) -> &'static str {
+    schema::api(api.0).map_or("unknown", |entry| entry.name)
+}
+
+/// The API of that name, in Kafka's spelling.
+#[must_use]
+pub fn by_name(name: &str) -> Option<ApiKey> {
+    schema::APIS
+        .iter()
+        .find(|entry| entry.name == name)
+        .map(|entry| ApiKey(entry.key))
+}
 
 /// Which of the APIs in our table clients are offered on one listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,5 +71,120 @@ impl Offered {
         Self {
             allowed: allowed.into_iter().collect(),
         }
+    }
+
+    /// The API and the versions that clients may use, if it is offered.
+    #[must_use]
+    pub fn row(&self, api: ApiKey) -> Option<Row> {
+        let entry = schema::api(api.0)?;
+        match offering(api)? {
+            Offering::Always => {}
+            Offering::ByName if self.allowed.contains(&api) => {}
+            Offering::ByName | Offering::Never => return None,
+        }
+        let mut versions = entry.versions;
+        if entry.name == "AddPartitionsToTxn" {
+            // From version 4 on it is a batch that only brokers send (KIP-890).
+            versions.last = versions.last.min(3);
+        }
+        Some(Row { entry, versions })
+    }
+}
+
+/// One API as a client may use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The tables of its messages.
+    pub entry: &'static Api,
+    /// The versions that are offered.
+    pub versions: Versions,
+}
+
+/// How a body is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carry {
+    /// Nothing in it concerns us.
+    Pass,
+    /// Hold it until what is asked for has been read.
+    Hold(Roles),
+    /// Let it pass and read alongside; hold only what may have to be edited.
+    Follow(Roles),
+}
+
+/// The header of a request: whether it has tagged fields.
+pub(crate) fn request_is_flexible(row: &Row, version: ApiVersion) -> bool {
+    row.entry.request.is_flexible(version.0).unwrap_or(false)
+}
+
+/// The header of an answer: whether it has tagged fields.
+pub(crate) fn answer_is_flexible(api: ApiKey, version: ApiVersion) -> bool {
+    // A client that does not know the broker yet must be able to read it (KIP-511).
+    api != API_VERSIONS
+        && schema::api(api.0)
+            .and_then(|e| e.response.is_flexible(version.0))
+            .unwrap_or(false)
+}
+
+/// A longer request is not held for a field that only sets a deadline, and a longer streamed
+/// answer is not held for the addresses at its end.
+pub(crate) const FOLLOW_BYTES_MIN: usize = 64 * 1024;
+
+/// What must be read of a request before it may go on, if no rule looks at its topics.
+pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) -> Carry {
+    const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId]);
+    const TELLS: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::WaitMs]);
+    let Some(edition) = row.entry.request.edition(version.0) else {
+        return Carry::Pass;
+    };
+    let decides = edition.body.roles.intersects(DECIDES);
+    let tells = edition.body.roles.intersects(TELLS) && frame_len <= FOLLOW_BYTES_MIN;
+    if decides || tells {
+        Carry::Hold(TELLS)
+    } else {
+        Carry::Pass
+    }
+}
+
+/// What must be read of an answer, because it may carry an address or ranges of versions.
+pub(crate) fn answer_carry(api: ApiKey, version: ApiVersion, frame_len: usize) -> Carry {
+    const ADDRESSES: Roles = Roles::of(&[
+        Role::Endpoints,
+        Role::EndpointId,
+        Role::Host,
+        Role::Port,
+        Role::Listeners,
+        Role::ErrorMessage,
+    ]);
+    const COORDINATOR: Roles = Roles::of(&[Role::ErrorCode]);
+    const CONFIGS: Roles = Roles::of(&[
+        Role::ConfigResults,
+        Role::ResourceType,
+        Role::ConfigEntries,
+        Role::ConfigName,
+        Role::ConfigValue,
+        Role::IsSensitive,
+        Role::ConfigSynonyms,
+    ]);
+    const VERSIONS: Roles = Roles::of(&[
+        Role::ApiKeys,
+        Role::ApiKey,
+        Role::MinVersion,
+        Role::MaxVersion,
+    ]);
+    const FETCHED: Roles = Roles::of(&[Role::Topics]);
+    let edition = schema::api(api.0).and_then(|entry| entry.response.edition(version.0));
+    let Some(edition) = edition else {
+        return Carry::Pass;
+    };
+    match api {
+        API_VERSIONS => Carry::Hold(VERSIONS),
+        FIND_COORDINATOR => Carry::Hold(ADDRESSES.union(COORDINATOR)),
+        DESCRIBE_CONFIGS => Carry::Hold(ADDRESSES.union(CONFIGS)),
+        _ if !edition.body.roles.intersects(ADDRESSES) => Carry::Pass,
+        FETCH if version < ApiVersion(16) => Carry::Pass,
+        FETCH | SHARE_FETCH if frame_len > FOLLOW_BYTES_MIN => {
+            Carry::Follow(ADDRESSES.union(FETCHED))
+        }
+        _ => Carry::Hold(ADDRESSES),
     }
 }

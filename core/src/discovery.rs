@@ -3,15 +3,25 @@
 //! It asks one broker at a time over a connection of its own: the brokers it knows and the
 //! bootstrap list in turn, with a growing pause after failures.
 
+mod answer;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::id::{BrokerId, HostPort};
+use crate::egress::Egress;
+use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
 use crate::io::{ConnectFailure, End, Observation, Target};
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
+use crate::wire::codec;
+use crate::wire::framer::{self, Framer};
+use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
+use crate::wire::rope::Rope;
+
+use answer::{Brokers, MetadataVersion};
 
 /// What discovery goes by.
 #[derive(Clone, Debug)]
@@ -103,6 +113,8 @@ pub enum Failure {
     BadAnswer,
     /// The answer is well-formed and says that the broker cannot tell.
     ErrorAnswer,
+    /// A learned address answers for another cluster by now.
+    OtherCluster,
 }
 
 /// What the driver should do until the next input.
@@ -112,4 +124,313 @@ pub struct Demand {
     pub read: bool,
     /// When to hand in [`Input::Tick`].
     pub deadline: Option<Instant>,
+}
+
+/// Learns and keeps the topology of one cluster.
+#[derive(Debug)]
+pub struct Discovery {
+    config: Config,
+    topology: Arc<Topology>,
+    state: State,
+    /// Counts the attempts: whom to ask next follows from it.
+    turn: usize,
+    failures: u32,
+    correlation_id: i32,
+    asked_at: Option<Instant>,
+    egress: Egress,
+    hold: Rope,
+    effects: VecDeque<Effect>,
+}
+
+/// What discovery is doing.
+#[derive(Debug)]
+enum State {
+    /// Nothing, until then.
+    Resting { until: Instant },
+    /// Waiting for the connection.
+    Connecting { asked: Asked, deadline: Instant },
+    /// Waiting for the ranges of versions.
+    AskingVersions { asked: Asked, deadline: Instant },
+    /// Waiting for the brokers.
+    AskingBrokers {
+        asked: Asked,
+        version: ApiVersion,
+        deadline: Instant,
+    },
+}
+
+/// Whom an attempt is for.
+#[derive(Clone, Debug)]
+struct Asked {
+    name: HostPort,
+    /// Named by the configuration, not learned.
+    is_bootstrap: bool,
+}
+
+impl Discovery {
+    /// Starts at once.
+    #[must_use]
+    pub fn new(now: Instant, config: Config, seed: Seed) -> Self {
+        let mut discovery = Self {
+            config,
+            topology: Arc::default(),
+            state: State::Resting { until: now },
+            turn: usize::from(seed.0[0]),
+            failures: 0,
+            correlation_id: 0,
+            asked_at: None,
+            egress: Egress::default(),
+            hold: Rope::default(),
+            effects: VecDeque::new(),
+        };
+        discovery.connect(now);
+        discovery
+    }
+
+    /// Takes in what happened. Never fails: a bad answer becomes an [`Event::Failed`].
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Bytes(bytes) => self.bytes(now, bytes),
+            Input::Wrote(count) => {
+                if self.egress.wrote(count).is_err() {
+                    self.failed(now, Failure::BadAnswer);
+                }
+            }
+            Input::Ended(how) => self.failed(now, Failure::Ended(how)),
+            Input::Connected => self.connected(now),
+            Input::ConnectFailed(why) => self.failed(now, Failure::Connect(why)),
+            Input::Observed(observation) => self.observed(now, &observation),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// The next effect; drain to `None` after every [`Discovery::handle`], and once after
+    /// [`Discovery::new`].
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// What is due to the broker that is asked.
+    #[must_use]
+    pub fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// What the driver should do until the next input.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let (read, deadline) = match &self.state {
+            State::Resting { until } => (false, *until),
+            State::Connecting { deadline, .. } => (false, *deadline),
+            State::AskingVersions { deadline, .. } | State::AskingBrokers { deadline, .. } => {
+                (true, *deadline)
+            }
+        };
+        Demand {
+            read,
+            deadline: Some(deadline),
+        }
+    }
+
+    /// Asks the next candidate: the configured names and the learned brokers in turn.
+    fn connect(&mut self, now: Instant) {
+        let bootstrap = &self.config.bootstrap;
+        let learned = self.topology.brokers().map(|(_, at)| at);
+        let candidates: Vec<&HostPort> = bootstrap.iter().chain(learned).collect();
+        let index = self.turn.checked_rem(candidates.len());
+        let Some((index, name)) = index.and_then(|i| Some((i, *candidates.get(i)?))) else {
+            // Nobody to ask: the configuration does not allow it, so there is no hurry.
+            self.state = State::Resting {
+                until: now.after(self.config.backoff_max),
+            };
+            return;
+        };
+        let asked = Asked {
+            name: name.clone(),
+            is_bootstrap: index < bootstrap.len(),
+        };
+        self.turn = self.turn.wrapping_add(1);
+        self.asked_at = Some(now);
+        let within = self.config.connect_timeout;
+        let target = Target {
+            name: asked.name.clone(),
+            dial: self.config.dial.resolve(&asked.name),
+            within,
+        };
+        // The driver keeps the time of the attempt; this is for one that does not.
+        let deadline = now.after(within.saturating_mul(2));
+        self.state = State::Connecting { asked, deadline };
+        self.effects.push_back(Effect::Connect(target));
+    }
+
+    fn connected(&mut self, now: Instant) {
+        let State::Connecting { asked, .. } = &self.state else {
+            return;
+        };
+        let asked = asked.clone();
+        let deadline = now.after(self.config.answer_timeout);
+        self.state = State::AskingVersions { asked, deadline };
+        let id = self.next_id();
+        self.send(now, codec::api_versions(id));
+    }
+
+    fn next_id(&mut self) -> CorrelationId {
+        self.correlation_id = self.correlation_id.wrapping_add(1);
+        CorrelationId(self.correlation_id)
+    }
+
+    fn send(&mut self, now: Instant, frame: Result<Bytes, codec::NotEncodable>) {
+        match frame {
+            Ok(frame) => self.egress.push(frame),
+            Err(codec::NotEncodable) => self.failed(now, Failure::BadAnswer),
+        }
+    }
+
+    fn bytes(&mut self, now: Instant, mut bytes: Bytes) {
+        let framer = Framer {
+            min: RESPONSE_HEAD_BYTES,
+            max: self.config.frame_bytes_max,
+        };
+        let chunk_len = bytes.len();
+        while !bytes.is_empty() && self.demand().read {
+            match framer.frame_len(&self.hold, &bytes) {
+                Err(_) => return self.failed(now, Failure::BadAnswer),
+                Ok(None) => self.hold.push(std::mem::take(&mut bytes)),
+                Ok(Some(frame_len)) => {
+                    let missing = frame_len.saturating_sub(self.hold.len());
+                    self.hold.push(framer::take(&mut bytes, missing));
+                    if self.hold.len() == frame_len {
+                        let frame = self.hold.copy(PREFIX_BYTES..frame_len);
+                        self.hold.clear();
+                        self.answered(now, &frame);
+                    }
+                }
+            }
+        }
+        self.hold.settle(chunk_len);
+    }
+
+    /// Takes a whole answer, without its length.
+    fn answered(&mut self, now: Instant, frame: &[u8]) {
+        let body = frame
+            .split_first_chunk()
+            .filter(|(id, _)| i32::from_be_bytes(**id) == self.correlation_id)
+            .map(|(_, body)| body);
+        let Some(body) = body else {
+            return self.failed(now, Failure::BadAnswer);
+        };
+        match &self.state {
+            State::AskingVersions { asked, deadline } => {
+                let Some(MetadataVersion(version)) = answer::metadata_version(body) else {
+                    return self.failed(now, Failure::BadAnswer);
+                };
+                self.state = State::AskingBrokers {
+                    asked: asked.clone(),
+                    version,
+                    deadline: *deadline,
+                };
+                let id = self.next_id();
+                self.send(now, codec::brokers(version, id));
+            }
+            State::AskingBrokers { asked, version, .. } => {
+                let (asked, version) = (asked.clone(), *version);
+                match answer::brokers(version, body) {
+                    Some(brokers) => self.learn(now, &asked, brokers),
+                    None => self.failed(now, Failure::BadAnswer),
+                }
+            }
+            State::Resting { .. } | State::Connecting { .. } => {}
+        }
+    }
+
+    fn learn(&mut self, now: Instant, asked: &Asked, answer: Brokers) {
+        for broker in answer.nonsense {
+            self.report(Event::Ignored { broker });
+        }
+        if answer.brokers.is_empty() {
+            return self.failed(now, Failure::ErrorAnswer);
+        }
+        // A learned address may by now belong to somebody else: an answer from it must be of
+        // the same cluster. What the configuration names is the cluster, whatever it was.
+        let cluster_id = answer.cluster_id.as_deref();
+        let other = match (self.topology.cluster_id(), cluster_id) {
+            (Some(known), Some(given)) => known != given,
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        };
+        if other && !asked.is_bootstrap {
+            return self.failed(now, Failure::OtherCluster);
+        }
+        self.report(Event::Refreshed {
+            brokers: answer.brokers.len(),
+        });
+        if let Some(next) = self.topology.merged(&answer.brokers, cluster_id) {
+            self.topology = Arc::new(next);
+            self.effects
+                .push_back(Effect::Publish(Arc::clone(&self.topology)));
+        }
+        self.failures = 0;
+        // The next refresh asks the same broker again, which is known to answer.
+        self.turn = self.turn.wrapping_sub(1);
+        self.rest(now.after(self.config.refresh_interval));
+    }
+
+    fn failed(&mut self, now: Instant, why: Failure) {
+        let asked = match &self.state {
+            State::Resting { .. } => return,
+            State::Connecting { asked, .. }
+            | State::AskingVersions { asked, .. }
+            | State::AskingBrokers { asked, .. } => asked.name.clone(),
+        };
+        self.report(Event::Failed { asked, why });
+        let doublings = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let pause = self.config.backoff_min.saturating_mul(doublings);
+        self.failures = self.failures.saturating_add(1);
+        self.rest(now.after(pause.min(self.config.backoff_max)));
+    }
+
+    fn rest(&mut self, until: Instant) {
+        self.state = State::Resting { until };
+        self.egress.discard();
+        self.hold.clear();
+        self.effects.push_back(Effect::Disconnect);
+    }
+
+    /// A hint brings the next question forward, but never more often than is fair.
+    fn observed(&mut self, now: Instant, observation: &Observation) {
+        let is_news = match observation {
+            Observation::Endpoint { broker, address } => {
+                self.topology.upstream(*broker) != Some(address)
+            }
+            Observation::Unreachable { .. } => true,
+        };
+        if let State::Resting { until } = &mut self.state
+            && is_news
+            && self.failures == 0
+        {
+            let soonest = self
+                .asked_at
+                .map_or(now, |at| at.after(self.config.refresh_interval_min));
+            *until = (*until).min(soonest.max(now));
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self
+            .demand()
+            .deadline
+            .is_some_and(|deadline| deadline > now)
+        {
+            return;
+        }
+        match self.state {
+            State::Resting { .. } => self.connect(now),
+            State::Connecting { .. }
+            | State::AskingVersions { .. }
+            | State::AskingBrokers { .. } => self.failed(now, Failure::TimedOut),
+        }
+    }
+
+    fn report(&mut self, event: Event) {
+        self.effects.push_back(Effect::Report(event));
+    }
 }

@@ -15,7 +15,7 @@ pub struct Egress {
 #[derive(Debug)]
 struct Slice {
     bytes: Bytes,
-    /// The memory that goes when this slice goes: a buffer is charged to its last slice.
+    /// The memory that goes when this slice goes; the last slice of a buffer takes it along.
     pinned: usize,
 }
 
@@ -47,18 +47,38 @@ impl Egress {
         self.slices.iter().map(|slice| &*slice.bytes)
     }
 
-    /// Adds bytes whose going will free `pinned` bytes of memory.
-    pub(crate) fn push(&mut self, bytes: Bytes, pinned: usize) {
-        if bytes.is_empty() {
-            if let Some(last) = self.slices.back_mut() {
-                last.pinned += pinned;
-                self.pinned += pinned;
-            }
+    /// Adds bytes; what they pin is settled at the end of the chunk they came in.
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let pinned = bytes.len();
+            self.bytes += pinned;
+            self.pinned += pinned;
+            self.slices.push_back(Slice { bytes, pinned });
+        }
+    }
+
+    /// How many slices there are: a mark for [`Egress::settle`].
+    pub(crate) fn slice_count(&self) -> usize {
+        self.slices.len()
+    }
+
+    /// Settles what the slices behind `mark` pin, which are all that is left here of a chunk of
+    /// `chunk_len` bytes: less than a quarter of it is copied, so that it does not keep a large
+    /// buffer alive; otherwise the last slice is charged with the rest of the buffer.
+    pub(crate) fn settle(&mut self, mark: usize, chunk_len: usize) {
+        let of_chunk = || self.slices.iter().skip(mark);
+        let kept: usize = of_chunk().map(|slice| slice.bytes.len()).sum();
+        if kept == 0 || kept >= chunk_len {
             return;
         }
-        self.bytes += bytes.len();
-        self.pinned += pinned;
-        self.slices.push_back(Slice { bytes, pinned });
+        if kept.saturating_mul(4) < chunk_len {
+            for slice in self.slices.iter_mut().skip(mark) {
+                slice.bytes = Bytes::copy_from_slice(&slice.bytes);
+            }
+        } else if let Some(last) = self.slices.back_mut() {
+            last.pinned += chunk_len - kept;
+            self.pinned += chunk_len - kept;
+        }
     }
 
     pub(crate) fn wrote(&mut self, mut count: usize) -> Result<(), Overrun> {
@@ -94,7 +114,7 @@ mod tests {
     fn rope(parts: &[&'static str]) -> Egress {
         let mut egress = Egress::default();
         for part in parts {
-            egress.push(Bytes::from_static(part.as_bytes()), part.len());
+            egress.push(Bytes::from_static(part.as_bytes()));
         }
         egress
     }
@@ -111,14 +131,31 @@ mod tests {
     }
 
     #[test]
-    fn pinned_memory_goes_with_the_last_slice_of_its_buffer() {
-        let mut egress = Egress::default();
-        egress.push(Bytes::from_static(b"head"), 0);
-        egress.push(Bytes::from_static(b"tail"), 4096);
-        egress.wrote(4).unwrap();
-        assert_eq!(egress.pinned(), 4096);
-        egress.wrote(4).unwrap();
+    fn the_last_slice_is_charged_with_the_rest_of_its_buffer() {
+        let mut egress = rope(&["older"]);
+        let chunk = Bytes::from(vec![0; 100]);
+        egress.push(chunk.slice(10..30));
+        egress.push(chunk.slice(40..60));
+        egress.settle(1, 100);
+        assert_eq!(egress.pinned(), 105);
+        egress.wrote(25).unwrap();
+        assert_eq!(egress.pinned(), 80);
+        egress.wrote(20).unwrap();
         assert_eq!(egress.pinned(), 0);
+    }
+
+    #[test]
+    fn little_of_a_large_buffer_is_copied() {
+        let mut egress = Egress::default();
+        let chunk = Bytes::from(vec![7; 1000]);
+        egress.push(chunk.slice(10..100));
+        egress.settle(0, 1000);
+        assert!(chunk.is_unique());
+        assert_eq!(egress.pinned(), 90);
+        assert_eq!(
+            egress.slices().flatten().copied().collect::<Vec<_>>(),
+            [7; 90]
+        );
     }
 
     #[test]

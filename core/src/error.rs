@@ -121,6 +121,18 @@ impl CloseReason {
     }
 }
 
+impl From<ClientFault> for CloseReason {
+    fn from(fault: ClientFault) -> Self {
+        Self::Client(fault)
+    }
+}
+
+impl From<UpstreamFault> for CloseReason {
+    fn from(fault: UpstreamFault) -> Self {
+        Self::Upstream(fault)
+    }
+}
+
 impl ClientFault {
     const fn name(self) -> &'static str {
         match self {

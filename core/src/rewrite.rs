@@ -1,5 +1,34 @@
 //! Addresses in answers: what clients may see and what they may not.
+//!
+//! Node ids stay as they are; only host and port are replaced, by what configuration and broker
+//! id alone decide. Whatever has no address of ours is dropped or blanked, never passed on.
 
+pub(crate) mod configs;
+pub(crate) mod endpoints;
 mod known_hosts;
+pub(crate) mod tail;
+pub(crate) mod texts;
 
 pub use known_hosts::KnownHosts;
+
+use crate::event::Rewrites;
+use crate::id::{BrokerId, HostPort};
+use crate::topology::{Advertised, Topology};
+use crate::wire::edit::Edits;
+
+/// What addresses are compared with and replaced by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses<'a> {
+    pub(crate) advertised: &'a Advertised,
+    pub(crate) topology: &'a Topology,
+    pub(crate) known_hosts: &'a KnownHosts,
+}
+
+/// What became of one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) edits: Edits,
+    pub(crate) rewrites: Rewrites,
+    /// Brokers whose address in the answer is not the one that the topology knows.
+    pub(crate) moved: Vec<(BrokerId, HostPort)>,
+}

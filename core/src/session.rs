@@ -1,64 +1,287 @@
 //! One client connection and its upstream leg, as a value.
 
+mod answer;
+mod body;
+mod client;
+mod closing;
+mod connect;
+mod in_flight;
+mod intake;
+mod request;
+mod timers;
+mod upstream;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::egress::Egress;
 use crate::error::CloseReason;
+use crate::event::Event;
 use crate::id::Seed;
-use crate::io::{Accept, Demand, Effect, Input, Leg};
+use crate::io::{Accept, Demand, Effect, End, Input, Leg};
 use crate::shared::Shared;
 use crate::time::Instant;
+
+use closing::Closing;
+use connect::Connection;
+use in_flight::{InFlight, Slot};
+use intake::Intake;
+use timers::Timers;
 
 /// One client connection and its upstream leg.
 #[derive(Debug)]
 pub struct Session {
-    client: Egress,
-    upstream: Egress,
+    accept: Accept,
+    shared: Arc<Shared>,
+    seed: Seed,
+    phase: Phase,
+    connection: Connection,
+    client: LegState,
+    upstream: LegState,
+    in_flight: InFlight,
+    /// What the request that is coming in will be owed, once it is whole.
+    pending: Option<Slot>,
+    timers: Timers,
+    /// How long a group's members may take to rebalance, as the last JoinGroup said: the
+    /// SyncGroup behind it waits as long, and does not say so itself.
+    rebalance: Duration,
     effects: VecDeque<Effect>,
+}
+
+/// What a session is about.
+#[derive(Debug)]
+enum Phase {
+    /// No whole frame has come yet.
+    Opening,
+    /// Requests go up, answers come down.
+    Ready,
+    /// No further request is taken; the owed answers are still given.
+    Draining {
+        /// When the session must be gone.
+        by: Instant,
+    },
+    /// Only the last bytes are still written.
+    Closing(Closing),
+    /// The last effect has been given.
+    Closed,
+}
+
+/// What is held of one leg, in both directions.
+#[derive(Debug, Default)]
+struct LegState {
+    intake: Intake,
+    egress: Egress,
+    /// How many slices the egress had before the current chunk.
+    mark: usize,
+    /// The size that the answer which is coming in on this leg leaves with.
+    answer_bytes: usize,
 }
 
 impl Session {
     /// A session for a client that has just been accepted.
     #[must_use]
-    pub fn new(_now: Instant, _accept: Accept, _shared: Arc<Shared>, _seed: Seed) -> Self {
+    pub fn new(now: Instant, accept: Accept, shared: Arc<Shared>, seed: Seed) -> Self {
         Self {
-            client: Egress::default(),
-            upstream: Egress::default(),
+            accept,
+            shared,
+            seed,
+            phase: Phase::Opening,
+            connection: Connection::Unneeded,
+            client: LegState::default(),
+            upstream: LegState::default(),
+            in_flight: InFlight::default(),
+            pending: None,
+            timers: Timers::new(now),
+            rebalance: timers::REBALANCE_DEFAULT,
             effects: VecDeque::new(),
         }
     }
 
     /// Takes in what happened. Never fails: a bad peer becomes an [`Effect::Close`].
-    pub fn handle(&mut self, _now: Instant, input: Input) {
-        if let Input::Ended { how, .. } = input {
-            self.effects
-                .push_back(Effect::Close(CloseReason::ClientEnded(how)));
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
         }
+        if !self.has_room_for_requests() {
+            self.client.intake.excuse(now);
+        }
+        if !self.has_room_for_answers() {
+            self.upstream.intake.excuse(now);
+        }
+        match input {
+            Input::Bytes { leg, bytes } => self.bytes(now, leg, bytes),
+            Input::Wrote { leg, bytes } => self.wrote(now, leg, bytes),
+            Input::Ended { leg, how } => self.ended(now, leg, how),
+            Input::Connected => self.connected(now),
+            Input::ConnectFailed(why) => self.connect_failed(now, why),
+            // No rule asks yet: an answer can only be one to a question that was forgotten.
+            Input::Answered { .. } => {}
+            Input::Shared(shared) => self.renew(now, shared),
+            Input::Drain { by } => self.drain(now, by),
+            Input::Tick => self.tick(now),
+        }
+        self.advance(now);
     }
 
     /// The next effect; drain to `None` after every [`Session::handle`].
     pub fn poll(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front();
+        if self.effects.is_empty() && self.effects.capacity() > 0 {
+            self.effects = VecDeque::new();
+        }
+        effect
     }
 
     /// What is due to one peer.
     #[must_use]
     pub fn egress(&self, leg: Leg) -> &Egress {
+        &self.leg(leg).egress
+    }
+
+    /// What the driver should do until the next input.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let open = matches!(self.phase, Phase::Opening | Phase::Ready);
+        let connected = matches!(self.connection, Connection::Open);
+        let relays = open || matches!(self.phase, Phase::Draining { .. });
+        Demand {
+            read_client: open && self.has_room_for_requests(),
+            read_upstream: relays && connected && self.has_room_for_answers(),
+            shared: relays && self.connection.waits_for_topology(),
+            deadline: self.deadline(),
+        }
+    }
+
+    fn has_room_for_requests(&self) -> bool {
+        self.upstream.egress.pinned() < self.shared.limits.egress_high_bytes
+            && self.in_flight.len() < self.shared.limits.in_flight_max
+    }
+
+    fn has_room_for_answers(&self) -> bool {
+        self.client.egress.pinned() < self.shared.limits.egress_high_bytes
+    }
+
+    fn leg(&self, leg: Leg) -> &LegState {
         match leg {
             Leg::Client => &self.client,
             Leg::Upstream => &self.upstream,
         }
     }
 
-    /// What the driver should do until the next input.
-    #[must_use]
-    pub fn demand(&self) -> Demand {
-        Demand {
-            read_client: true,
-            read_upstream: true,
-            shared: false,
-            deadline: None,
+    fn leg_mut(&mut self, leg: Leg) -> &mut LegState {
+        match leg {
+            Leg::Client => &mut self.client,
+            Leg::Upstream => &mut self.upstream,
         }
+    }
+
+    fn is_relaying(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Opening | Phase::Ready | Phase::Draining { .. }
+        )
+    }
+
+    fn bytes(&mut self, now: Instant, leg: Leg, bytes: Bytes) {
+        if !self.is_relaying() {
+            return;
+        }
+        self.timers.active(now);
+        let chunk_len = bytes.len();
+        for leg in [Leg::Client, Leg::Upstream] {
+            let leg = self.leg_mut(leg);
+            leg.mark = leg.egress.slice_count();
+        }
+        let mut chunk = bytes;
+        while !chunk.is_empty() && self.is_relaying() {
+            let step = match leg {
+                Leg::Client => self.client_bytes(now, &mut chunk),
+                Leg::Upstream => self.upstream_bytes(now, &mut chunk),
+            };
+            if let Err(reason) = step {
+                self.close(now, reason);
+            }
+        }
+        drop(chunk);
+        self.leg_mut(leg).intake.settle(now, chunk_len);
+        for leg in [Leg::Client, Leg::Upstream] {
+            let leg = self.leg_mut(leg);
+            leg.egress.settle(leg.mark, chunk_len);
+        }
+    }
+
+    fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
+        if self.leg_mut(leg).egress.wrote(bytes).is_err() {
+            self.close(
+                now,
+                CloseReason::Bug("more was written than there was to write"),
+            );
+            return;
+        }
+        self.timers.active(now);
+        self.timers.wrote(now, leg);
+    }
+
+    fn ended(&mut self, now: Instant, leg: Leg, how: End) {
+        self.leg_mut(leg).egress_is_dead(how);
+        match leg {
+            Leg::Client => self.close(now, CloseReason::ClientEnded(how)),
+            Leg::Upstream => self.close(now, CloseReason::UpstreamEnded(how)),
+        }
+    }
+
+    /// Takes a newer snapshot; an older one is not an answer to anything.
+    fn renew(&mut self, now: Instant, shared: Arc<Shared>) {
+        if shared.epoch > self.shared.epoch {
+            self.shared = shared;
+            self.topology_changed(now);
+        }
+    }
+
+    fn drain(&mut self, now: Instant, by: Instant) {
+        match self.phase {
+            Phase::Opening => self.close(now, CloseReason::Drained),
+            Phase::Ready => self.phase = Phase::Draining { by },
+            Phase::Draining { .. } | Phase::Closing(_) | Phase::Closed => {}
+        }
+    }
+
+    /// What follows from the state alone, after every input.
+    fn advance(&mut self, now: Instant) {
+        self.give_local_answers(now);
+        if matches!(self.phase, Phase::Draining { .. }) && self.in_flight.is_empty() {
+            self.close(now, CloseReason::Drained);
+        }
+        self.advance_closing(now);
+        self.timers.observe(
+            now,
+            [
+                !self.client.egress.is_empty(),
+                !self.upstream.egress.is_empty(),
+            ],
+        );
+    }
+
+    fn give_local_answers(&mut self, now: Instant) {
+        while self.is_relaying()
+            && let Some((slot, frame)) = self.in_flight.pop_local(now)
+        {
+            let bytes = frame.len();
+            self.client.egress.push(frame);
+            self.report(Event::Answered {
+                api: slot.api,
+                version: slot.version,
+                bytes,
+                latency: now.since(slot.since),
+                local: true,
+            });
+        }
+    }
+
+    fn report(&mut self, event: Event) {
+        self.effects.push_back(Effect::Report(event));
     }
 }

@@ -1,5 +1,10 @@
 //! The wire layer: frames, headers, schemas, walking and editing. Knows no policy.
 
+pub(crate) mod codec;
+pub mod edit;
+pub mod framer;
+pub mod header;
 pub mod malformed;
+pub mod rope;
 pub mod schema;
 pub mod walk;

@@ -1,0 +1,163 @@
+//! The ranges of versions in an ApiVersions answer, cut to what our table has.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::api::{API_VERSIONS, Offered};
+use crate::id::{ApiKey, CorrelationId};
+use crate::wire::edit::{self, Edits};
+use crate::wire::schema::Role;
+use crate::wire::walk::{Found, Step, Value};
+
+/// `Errors.UNSUPPORTED_VERSION`.
+pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
+
+/// Edits one ApiVersions answer while it is walked. Features are left alone: clients decide on
+/// transactions by them.
+#[derive(Debug)]
+pub(crate) struct ApiRanges {
+    compact: bool,
+    count_at: Range<usize>,
+    count: usize,
+    dropped: usize,
+    element: Option<Element>,
+}
+
+#[derive(Debug)]
+struct Element {
+    from: usize,
+    key: Option<i64>,
+    min: Option<(Range<usize>, i64)>,
+    max: Option<(Range<usize>, i64)>,
+}
+
+impl ApiRanges {
+    pub(crate) fn new(compact: bool) -> Self {
+        Self {
+            compact,
+            count_at: 0..0,
+            count: 0,
+            dropped: 0,
+            element: None,
+        }
+    }
+
+    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    pub(crate) fn step(&mut self, step: &Step, base: usize, offered: &Offered, edits: &mut Edits) {
+        match step {
+            Step::Array {
+                field,
+                start,
+                end,
+                count,
+                ..
+            } if field.role == Role::ApiKeys => {
+                self.count_at = base + start..base + end;
+                self.count = count.map_or(0, |count| count as usize);
+            }
+            Step::Element { field, at, .. } if field.role == Role::ApiKeys => {
+                self.element = Some(Element {
+                    from: base + at,
+                    key: None,
+                    min: None,
+                    max: None,
+                });
+            }
+            Step::Value(found) => self.found(found, base),
+            Step::ElementEnd { field, at, .. } if field.role == Role::ApiKeys => {
+                self.settle(base + at, offered, edits);
+            }
+            Step::ArrayEnd { field, .. } if field.role == Role::ApiKeys && self.dropped > 0 => {
+                let left = self.count.saturating_sub(self.dropped);
+                edits.replace(self.count_at.clone(), edit::count(left, self.compact));
+            }
+            Step::More
+            | Step::Begin { .. }
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a walk yields just the roles that were asked for"
+    )]
+    fn found(&mut self, found: &Found, base: usize) {
+        // Features have ranges of their own, outside the array.
+        let (Some(element), Value::Int(int)) = (&mut self.element, &found.value) else {
+            return;
+        };
+        let at = base + found.start..base + found.end;
+        match found.field.role {
+            Role::ApiKey => element.key = Some(*int),
+            Role::MinVersion => element.min = Some((at, *int)),
+            Role::MaxVersion => element.max = Some((at, *int)),
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, end: usize, offered: &Offered, edits: &mut Edits) {
+        let Some(Element {
+            from,
+            key: Some(key),
+            min: Some(min),
+            max: Some(max),
+        }) = self.element.take()
+        else {
+            return;
+        };
+        let row = i16::try_from(key)
+            .ok()
+            .and_then(|key| offered.row(ApiKey(key)));
+        let common = row.map(|row| {
+            (
+                i64::from(row.versions.first).max(min.1),
+                i64::from(row.versions.last).min(max.1),
+            )
+        });
+        match common {
+            Some((first, last)) if first <= last => {
+                set(edits, min, first);
+                set(edits, max, last);
+            }
+            Some(_) | None => {
+                edits.cut(from..end);
+                self.dropped += 1;
+            }
+        }
+    }
+}
+
+fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
+    if was != now
+        && let Ok(now) = i16::try_from(now)
+    {
+        edits.replace(at, now.to_be_bytes().to_vec());
+    }
+}
+
+/// The answer to an ApiVersions request of a version that nobody here knows: a body of version
+/// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
+pub(crate) fn unsupported(correlation_id: CorrelationId, offered: &Offered) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_i32(correlation_id.0);
+    body.put_i16(UNSUPPORTED_VERSION);
+    let row = offered.row(API_VERSIONS);
+    body.put_i32(i32::from(row.is_some()));
+    if let Some(row) = row {
+        body.put_i16(API_VERSIONS.0);
+        body.put_i16(row.versions.first);
+        body.put_i16(row.versions.last);
+    }
+    let mut frame = BytesMut::with_capacity(body.len() + 4);
+    frame.put_u32(u32::try_from(body.len()).unwrap_or(0));
+    frame.extend_from_slice(&body);
+    frame.freeze()
+}

@@ -1,0 +1,113 @@
+//! Values of a broker's configuration that tell where the cluster is (DescribeConfigs).
+
+use std::ops::Range;
+
+use crate::rewrite::{KnownHosts, Outcome};
+use crate::wire::edit;
+use crate::wire::rope::Rope;
+use crate::wire::schema::Role;
+use crate::wire::walk::{Found, Step, Value};
+
+/// `ConfigResource.Type.BROKER`.
+const BROKER: i64 = 4;
+
+/// Whether the value of this broker config is made of addresses.
+fn holds_addresses(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [
+        b"listeners",
+        b"advertised.listeners",
+        b"zookeeper.connect",
+        b"host.name",
+        b"advertised.host.name",
+    ];
+    NAMES.contains(&name) || name.starts_with(b"controller.quorum.")
+}
+
+/// Shows such values as Kafka shows sensitive ones: null, and marked as sensitive.
+#[derive(Debug)]
+pub(crate) struct Configs {
+    compact: bool,
+    of_broker: bool,
+    /// Whether the current config's own value has been hidden.
+    hidden: bool,
+    /// Whether the name read last, of a config or a synonym, stands for addresses.
+    listed: bool,
+    in_synonyms: bool,
+}
+
+impl Configs {
+    pub(crate) fn new(compact: bool) -> Self {
+        Self {
+            compact,
+            of_broker: false,
+            hidden: false,
+            listed: false,
+            in_synonyms: false,
+        }
+    }
+
+    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a walk yields just the roles that were asked for"
+    )]
+    pub(crate) fn step(
+        &mut self,
+        step: &Step,
+        base: usize,
+        frame: &Rope,
+        known_hosts: &KnownHosts,
+        out: &mut Outcome,
+    ) {
+        match step {
+            Step::Element { field, .. } => match field.role {
+                Role::ConfigResults => self.of_broker = false,
+                Role::ConfigEntries => {
+                    self.hidden = false;
+                    self.in_synonyms = false;
+                }
+                Role::ConfigSynonyms => self.in_synonyms = true,
+                _ => {}
+            },
+            Step::Value(found) => self.found(found, base, frame, known_hosts, out),
+            Step::More
+            | Step::Begin { .. }
+            | Step::Array { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+    }
+
+    fn found(
+        &mut self,
+        found: &Found,
+        base: usize,
+        frame: &Rope,
+        known_hosts: &KnownHosts,
+        out: &mut Outcome,
+    ) {
+        let at = base + found.start..base + found.end;
+        let data = base + found.data..base + found.end;
+        match (found.field.role, &found.value) {
+            (Role::ResourceType, Value::Int(kind)) => self.of_broker = *kind == BROKER,
+            (Role::ConfigName, _) => self.listed = holds_addresses(&frame.copy(data)),
+            (Role::ConfigValue, Value::Span)
+                if self.of_broker && (self.listed || known_hosts.occurs_in(&frame.copy(data))) =>
+            {
+                self.hide(at, out);
+            }
+            (Role::IsSensitive, _) if self.hidden => out.edits.replace(at, vec![1]),
+            _ => {}
+        }
+    }
+
+    fn hide(&mut self, at: Range<usize>, out: &mut Outcome) {
+        out.edits.replace(at, edit::null_string(self.compact));
+        out.rewrites.blanked += 1;
+        self.hidden |= !self.in_synonyms;
+    }
+}

@@ -1,0 +1,54 @@
+//! Free texts from the broker, which may name an upstream host.
+
+use crate::rewrite::{KnownHosts, Outcome};
+use crate::wire::edit;
+use crate::wire::rope::Rope;
+use crate::wire::schema::Role;
+use crate::wire::walk::{Found, Step, Value};
+
+/// Replaces known hosts in one error message.
+pub(crate) fn step(
+    step: &Step,
+    base: usize,
+    frame: &Rope,
+    known_hosts: &KnownHosts,
+    compact: bool,
+    out: &mut Outcome,
+) {
+    let Step::Value(found) = step else { return };
+    if let Some(text) = message(found, base, frame)
+        && let Some(redacted) = known_hosts.redacted(&text)
+    {
+        let at = base + found.start..base + found.end;
+        out.edits.replace(at, edit::string(&redacted, compact));
+        out.rewrites.blanked += 1;
+    }
+}
+
+/// Overwrites known hosts in one error message without a change of length, because the length
+/// of the frame has already been told.
+pub(crate) fn step_in_place(
+    step: &Step,
+    base: usize,
+    frame: &Rope,
+    known_hosts: &KnownHosts,
+    out: &mut Outcome,
+) {
+    let Step::Value(found) = step else { return };
+    let Some(text) = message(found, base, frame) else {
+        return;
+    };
+    let mut from = 0;
+    while let Some(host) = known_hosts.find(&text, from) {
+        let data = base + found.data;
+        out.edits
+            .replace(data + host.start..data + host.end, vec![b'*'; host.len()]);
+        out.rewrites.blanked += 1;
+        from = host.end;
+    }
+}
+
+fn message(found: &Found, base: usize, frame: &Rope) -> Option<Vec<u8>> {
+    let is_text = found.field.role == Role::ErrorMessage && matches!(found.value, Value::Span);
+    is_text.then(|| frame.copy(base + found.data..base + found.end))
+}

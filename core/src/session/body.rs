@@ -1,0 +1,73 @@
+//! A body on its way through the walker, header first, in chunks of any size.
+
+use crate::wire::header::HeaderEnd;
+use crate::wire::malformed::Malformed;
+use crate::wire::schema::{Message, Roles};
+use crate::wire::walk::{Step, Walker};
+
+/// Walks one frame's header and then its body.
+#[derive(Debug)]
+pub(super) struct BodyWalk {
+    header: HeaderEnd,
+    message: &'static Message,
+    version: i16,
+    interest: Roles,
+    frame_len: usize,
+    /// Bytes of the frame that have been walked.
+    at: usize,
+    walker: Option<Walker>,
+    body_at: usize,
+}
+
+impl BodyWalk {
+    /// For a frame of which the fixed head, `head_len` bytes with the prefix, has been read.
+    pub(super) fn new(
+        message: &'static Message,
+        version: i16,
+        interest: Roles,
+        header: HeaderEnd,
+        head_len: usize,
+        frame_len: usize,
+    ) -> Self {
+        Self {
+            header,
+            message,
+            version,
+            interest,
+            frame_len,
+            at: head_len,
+            walker: None,
+            body_at: frame_len,
+        }
+    }
+
+    /// Where the body begins in the frame; the frame's end while that is not known.
+    pub(super) fn body_at(&self) -> usize {
+        self.body_at
+    }
+
+    /// The next step, with offsets in the body.
+    pub(super) fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
+        let before = input.len();
+        if self.walker.is_none() {
+            let done = self.header.step(input)?;
+            self.at += before - input.len();
+            if !done {
+                return if self.at < self.frame_len {
+                    Ok(Step::More)
+                } else {
+                    Err(Malformed::Truncated)
+                };
+            }
+            self.body_at = self.at;
+            let body_len = self.frame_len.saturating_sub(self.at);
+            self.walker = Walker::new(self.message, self.version, body_len, self.interest);
+        }
+        match &mut self.walker {
+            Some(walker) => walker.step(input),
+            // Versions are checked against the table before a body is walked; one that has no
+            // schema all the same cannot be read.
+            None => Err(Malformed::Truncated),
+        }
+    }
+}

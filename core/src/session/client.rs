@@ -1,0 +1,174 @@
+//! What a client's frames mean.
+
+use bytes::Bytes;
+
+use crate::api::versions::unsupported;
+use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
+use crate::error::{ClientFault, CloseReason};
+use crate::event::Event;
+use crate::io::Leg;
+use crate::session::in_flight::{Owed, Slot};
+use crate::session::intake::Stage;
+use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
+use crate::session::{Phase, Session};
+use crate::time::Instant;
+use crate::wire::framer::{self, Framer};
+use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+
+impl Session {
+    /// Takes from the front of a chunk that the client sent.
+    pub(super) fn client_bytes(
+        &mut self,
+        now: Instant,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        match &mut self.client.intake.stage {
+            Stage::Head => self.request_head(chunk)?,
+            Stage::Request(_) => self.request_body(chunk)?,
+            Stage::Pass { left } => {
+                let part = framer::take(chunk, *left);
+                *left -= part.len();
+                self.upstream.egress.push(part);
+            }
+            Stage::Drop { left } => *left -= framer::take(chunk, *left).len(),
+            Stage::Answer(_) => return Err(CloseReason::Bug("an answer came from the client")),
+        }
+        if let Stage::Pass { left: 0 } | Stage::Drop { left: 0 } = self.client.intake.stage {
+            self.request_done(now);
+        }
+        self.open_when_due(now);
+        Ok(())
+    }
+
+    /// Reads length, key and version, and decides how the body is carried.
+    fn request_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let framer = Framer {
+            min: REQUEST_HEAD_BYTES,
+            max: self.shared.limits.frame_bytes_max,
+        };
+        let hold = &mut self.client.intake.hold;
+        let frame_len = framer
+            .frame_len(hold, chunk)
+            .map_err(ClientFault::FrameLength)?;
+        let head = framer::peek::<REQUEST_HEAD_BYTES>(hold, chunk, PREFIX_BYTES);
+        let (Some(frame_len), Some(head)) = (frame_len, head) else {
+            hold.push(std::mem::take(chunk));
+            return Ok(());
+        };
+        let head = RequestHead::read(head);
+        let row = self.shared.offered.row(head.api);
+        let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
+        if !row.versions.contains(head.version.0) {
+            return self.unsupported_version(head, frame_len);
+        }
+        match api::request_carry(&row, head.version, frame_len) {
+            Carry::Pass | Carry::Follow(_) => self.pass_request(head, frame_len, Facts::default()),
+            Carry::Hold(interest) => {
+                let request = Request::new(head, &row, frame_len, interest);
+                self.client.intake.stage = Stage::Request(Box::new(request));
+            }
+        }
+        Ok(())
+    }
+
+    /// Only ApiVersions is answered in a version that is not there, so that a client can find
+    /// out which are; anything else closes, as in Kafka.
+    fn unsupported_version(
+        &mut self,
+        head: RequestHead,
+        frame_len: usize,
+    ) -> Result<(), CloseReason> {
+        if head.api != API_VERSIONS {
+            return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
+        }
+        let answer = Owed::Local(unsupported(head.correlation_id, &self.shared.offered));
+        self.pending = Some(Slot::new(head, frame_len, Some(answer)));
+        let left = frame_len.saturating_sub(self.client.intake.hold.len());
+        self.client.intake.hold.clear();
+        self.client.intake.stage = Stage::Drop { left };
+        Ok(())
+    }
+
+    /// Reads on in a held request, and lets it go once it has said what decides.
+    fn request_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let intake = &mut self.client.intake;
+        let Stage::Request(request) = &mut intake.stage else {
+            return Err(CloseReason::Bug("no request is being read"));
+        };
+        let held = intake.hold.len();
+        let part = framer::take(chunk, request.frame_len.saturating_sub(held));
+        intake.hold.push(part.clone());
+        // The fixed head has been read where it stood.
+        let unread = part
+            .get(REQUEST_HEAD_END.saturating_sub(held)..)
+            .unwrap_or_default();
+        let is_whole = intake.hold.len() == request.frame_len;
+        if !request.read(unread, is_whole)? {
+            return if intake.hold.len() > self.shared.limits.hold_bytes_max {
+                Err(CloseReason::HoldLimit(Leg::Client))
+            } else {
+                Ok(())
+            };
+        }
+        let (head, frame_len, facts) = (request.head, request.frame_len, request.facts);
+        if facts.replica {
+            return Err(ClientFault::ReplicaRequest(head.api).into());
+        }
+        self.pass_request(head, frame_len, facts);
+        Ok(())
+    }
+
+    /// Lets a request go up: what is held now, the rest as it comes.
+    fn pass_request(&mut self, head: RequestHead, frame_len: usize, facts: Facts) {
+        let allowance = facts.allowance(head, &mut self.rebalance);
+        let answer = (!facts.unanswered).then_some(Owed::Relayed { allowance });
+        self.pending = Some(Slot::new(head, frame_len, answer));
+        let Self {
+            client, upstream, ..
+        } = self;
+        let left = frame_len.saturating_sub(client.intake.hold.end());
+        let held = client.intake.hold.len();
+        client
+            .intake
+            .hold
+            .take(held, |part| upstream.egress.push(part));
+        client.intake.stage = Stage::Pass { left };
+    }
+
+    /// A request has been read to its end: from now on its answer is owed.
+    fn request_done(&mut self, now: Instant) {
+        let sent = matches!(self.client.intake.stage, Stage::Pass { .. });
+        self.client.intake.frame_done();
+        let Some(mut slot) = self.pending.take() else {
+            return;
+        };
+        self.report(Event::Request {
+            api: slot.api,
+            version: slot.version,
+            bytes: slot.bytes,
+        });
+        if slot.answer.is_some() {
+            slot.since = now;
+            self.in_flight.push(now, slot);
+        }
+        if sent {
+            self.want_upstream(now);
+        }
+        self.became_ready();
+    }
+
+    /// Upstream is dialled for the first whole frame, or once so much of a large one has come
+    /// that it is more than somebody who only knocks would send.
+    fn open_when_due(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Opening) && self.upstream.egress.len() >= FOLLOW_BYTES_MIN {
+            self.became_ready();
+            self.want_upstream(now);
+        }
+    }
+
+    fn became_ready(&mut self) {
+        if matches!(self.phase, Phase::Opening) {
+            self.phase = Phase::Ready;
+        }
+    }
+}

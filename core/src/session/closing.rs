@@ -1,0 +1,101 @@
+//! The end of a session: the last bytes, then one reason, last of all.
+
+use crate::error::{CloseReason, Wait};
+use crate::io::{Effect, End, Leg};
+use crate::session::{Connection, LegState, Phase, Session};
+use crate::time::Instant;
+
+/// A session that only writes what is left.
+#[derive(Debug)]
+pub(super) struct Closing {
+    reason: CloseReason,
+    /// When the last bytes must be out.
+    pub(super) by: Instant,
+    /// Which legs have been told to finish.
+    finished: [bool; 2],
+}
+
+impl LegState {
+    /// Nobody will read what was due to this peer.
+    pub(super) fn egress_is_dead(&mut self, how: End) {
+        match how {
+            // The peer may still read. A client that only ended its half is treated as Kafka
+            // treats it all the same: its answers are dropped when the session closes.
+            End::Fin => {}
+            End::Reset => self.egress.discard(),
+        }
+    }
+}
+
+impl Session {
+    /// Ends the session for this reason, unless it is ending already.
+    pub(super) fn close(&mut self, now: Instant, reason: CloseReason) {
+        if !self.is_relaying() {
+            return;
+        }
+        self.client.intake.discard();
+        self.upstream.intake.discard();
+        self.in_flight.clear();
+        if self.drops_client_bytes(reason) {
+            self.client.egress.discard();
+        }
+        if self.drops_upstream_bytes(reason) {
+            self.upstream.egress.discard();
+        }
+        let by = now.after(self.shared.limits.flush_timeout);
+        self.phase = Phase::Closing(Closing {
+            reason,
+            by,
+            finished: [false, false],
+        });
+    }
+
+    /// A client's end drops the answers that are owed to it, as in Kafka.
+    fn drops_client_bytes(&self, reason: CloseReason) -> bool {
+        matches!(
+            reason,
+            CloseReason::ClientEnded(_) | CloseReason::TimedOut(Wait::Write(Leg::Client))
+        )
+    }
+
+    /// Whole requests that were read still go up: an unanswered Produce (acks=0) must not be
+    /// lost because its client has left. There must be somebody to take them.
+    fn drops_upstream_bytes(&self, reason: CloseReason) -> bool {
+        !matches!(self.connection, Connection::Open)
+            || matches!(
+                reason,
+                CloseReason::UpstreamEnded(_)
+                    | CloseReason::Upstream(_)
+                    | CloseReason::TimedOut(Wait::Write(Leg::Upstream) | Wait::Answer)
+            )
+    }
+
+    /// Finishes each leg once it is empty, then gives the reason.
+    pub(super) fn advance_closing(&mut self, now: Instant) {
+        let Phase::Closing(closing) = &mut self.phase else {
+            return;
+        };
+        let expired = now >= closing.by;
+        let legs = [(Leg::Client, &self.client), (Leg::Upstream, &self.upstream)];
+        let mut all_out = true;
+        for ((leg, state), finished) in legs.into_iter().zip(&mut closing.finished) {
+            let exists = match leg {
+                Leg::Client => true,
+                Leg::Upstream => matches!(self.connection, Connection::Open),
+            };
+            if !state.egress.is_empty() {
+                all_out = false;
+            } else if exists && !*finished {
+                *finished = true;
+                self.effects.push_back(Effect::Finish(leg));
+            }
+        }
+        if all_out || expired {
+            let reason = closing.reason;
+            self.client.egress.discard();
+            self.upstream.egress.discard();
+            self.effects.push_back(Effect::Close(reason));
+            self.phase = Phase::Closed;
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The way up: whom to dial, how often, and until when.
+
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::id::HostPort;
+use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
+use crate::session::Session;
+use crate::time::Instant;
+
+/// The state of the upstream leg's connection.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// No request has come that a broker must answer.
+    Unneeded,
+    /// Between attempts, or until the topology says where the broker is.
+    Waiting {
+        /// When to give up.
+        deadline: Instant,
+        /// When to try again; nothing while only the topology can tell.
+        retry_at: Option<Instant>,
+        /// How many attempts have failed.
+        attempts: u32,
+        /// Why the last one failed.
+        last: Option<ConnectFailure>,
+    },
+    /// An attempt is under way.
+    Trying {
+        /// When to give up.
+        deadline: Instant,
+        /// How many attempts have failed before.
+        attempts: u32,
+        /// Whom it is for.
+        name: HostPort,
+    },
+    /// The leg is open.
+    Open,
+}
+
+impl Connection {
+    /// When to give up.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { deadline, .. } | Self::Trying { deadline, .. } => Some(*deadline),
+            Self::Unneeded | Self::Open => None,
+        }
+    }
+
+    /// When to try again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { retry_at, .. } => *retry_at,
+            Self::Trying { .. } | Self::Unneeded | Self::Open => None,
+        }
+    }
+
+    /// Whether a newer topology could help.
+    pub(super) fn waits_for_topology(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+}
+
+impl Session {
+    /// A request is on its way that a broker must answer.
+    pub(super) fn want_upstream(&mut self, now: Instant) {
+        if matches!(self.connection, Connection::Unneeded) {
+            let deadline = now.after(self.shared.limits.connect_timeout);
+            self.connection = Connection::Waiting {
+                deadline,
+                retry_at: None,
+                attempts: 0,
+                last: None,
+            };
+            self.try_connect(now);
+        }
+    }
+
+    /// A newer snapshot has come: it may say where a missing broker is.
+    pub(super) fn topology_changed(&mut self, now: Instant) {
+        if matches!(self.connection, Connection::Waiting { retry_at: None, .. }) {
+            self.try_connect(now);
+        }
+    }
+
+    /// The deadline may have been that of the next attempt.
+    pub(super) fn retry_connect(&mut self, now: Instant) {
+        if self.connection.retry_at().is_some_and(|at| at <= now) {
+            self.try_connect(now);
+        }
+    }
+
+    fn try_connect(&mut self, now: Instant) {
+        let Connection::Waiting {
+            deadline,
+            attempts,
+            last,
+            ..
+        } = self.connection
+        else {
+            return;
+        };
+        let Some((name, alone)) = self.candidate(attempts) else {
+            if let Route::Broker(broker) = self.accept.route
+                && !self.shared.topology.is_empty()
+            {
+                self.effects
+                    .push_back(Effect::Learn(Observation::Unreachable { broker }));
+            }
+            let retry_at = None;
+            self.connection = Connection::Waiting {
+                deadline,
+                retry_at,
+                attempts,
+                last,
+            };
+            return;
+        };
+        let left = deadline.since(now);
+        // One black hole must not use up the time of all candidates.
+        let within = if alone { left } else { left / 2 };
+        let dial = self.shared.dial.resolve(&name);
+        self.connection = Connection::Trying {
+            deadline,
+            attempts,
+            name: name.clone(),
+        };
+        self.effects
+            .push_back(Effect::Connect(Target { name, dial, within }));
+    }
+
+    /// Whom to try next, and whether there is nobody else. Nobody before the topology is known:
+    /// until then it cannot be told which hosts a client must not see.
+    fn candidate(&self, attempts: u32) -> Option<(HostPort, bool)> {
+        let shared = &self.shared;
+        if shared.topology.is_empty() {
+            return None;
+        }
+        match self.accept.route {
+            Route::Broker(broker) => shared
+                .topology
+                .upstream(broker)
+                .map(|at| (at.clone(), true)),
+            Route::Bootstrap => {
+                // The list in turn from a place of each session's own, so that not every client
+                // starts at the first broker.
+                let count = shared.bootstrap.len();
+                let first = usize::from(self.seed.0[0]);
+                let index = first.wrapping_add(attempts as usize).checked_rem(count)?;
+                shared
+                    .bootstrap
+                    .get(index)
+                    .map(|at| (at.clone(), count == 1))
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, now: Instant) {
+        if !self.is_relaying() {
+            return;
+        }
+        let Connection::Trying { attempts, name, .. } = &self.connection else {
+            self.close(
+                now,
+                CloseReason::Bug("a connection was opened that nobody asked for"),
+            );
+            return;
+        };
+        let event = Event::UpstreamConnected {
+            name: name.clone(),
+            attempts: attempts + 1,
+        };
+        self.connection = Connection::Open;
+        self.in_flight.restart(now);
+        self.report(event);
+    }
+
+    pub(super) fn connect_failed(&mut self, now: Instant, why: ConnectFailure) {
+        if !self.is_relaying() {
+            return;
+        }
+        let Connection::Trying {
+            deadline,
+            attempts,
+            name,
+        } = &self.connection
+        else {
+            self.close(
+                now,
+                CloseReason::Bug("an attempt failed that nobody asked for"),
+            );
+            return;
+        };
+        let (deadline, attempts) = (*deadline, attempts + 1);
+        let event = Event::UpstreamAttemptFailed {
+            name: name.clone(),
+            why,
+        };
+        self.report(event);
+        if let Route::Broker(broker) = self.accept.route {
+            self.effects
+                .push_back(Effect::Learn(Observation::Unreachable { broker }));
+        }
+        let limits = &self.shared.limits;
+        let doublings = 1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);
+        let pause = limits.connect_backoff_min.saturating_mul(doublings);
+        let retry_at = now.after(pause.min(limits.connect_backoff_max));
+        if retry_at >= deadline {
+            self.close(now, CloseReason::Unreachable(why));
+            return;
+        }
+        let retry_at = Some(retry_at);
+        self.connection = Connection::Waiting {
+            deadline,
+            retry_at,
+            attempts,
+            last: Some(why),
+        };
+    }
+}

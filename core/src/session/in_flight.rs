@@ -1,0 +1,166 @@
+//! The answers that are owed to the client, in the order of its requests: the only place that
+//! orders answers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::time::Instant;
+use crate::wire::header::RequestHead;
+
+/// One owed answer.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) correlation_id: CorrelationId,
+    pub(super) api: ApiKey,
+    pub(super) version: ApiVersion,
+    /// The size of the request's frame, with its prefix.
+    pub(super) bytes: usize,
+    /// When the request was whole.
+    pub(super) since: Instant,
+    /// Nothing for a Produce with acks=0, which never gets as far as the FIFO.
+    pub(super) answer: Option<Owed>,
+}
+
+impl Slot {
+    /// What a request will be owed once it is whole.
+    pub(super) fn new(head: RequestHead, bytes: usize, answer: Option<Owed>) -> Self {
+        Self {
+            correlation_id: head.correlation_id,
+            api: head.api,
+            version: head.version,
+            bytes,
+            since: Instant::ZERO,
+            answer,
+        }
+    }
+}
+
+/// Where the answer comes from.
+#[derive(Debug)]
+pub(super) enum Owed {
+    /// From the broker.
+    Relayed {
+        /// How long the request itself lets the broker wait, on top of `answer_timeout`.
+        allowance: Duration,
+    },
+    /// From us: a whole frame that waits for its turn.
+    Local(Bytes),
+}
+
+/// The FIFO of owed answers.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    slots: VecDeque<Slot>,
+    /// Since when the front slot has been the front: a broker answers one request after the
+    /// other, so the time for an answer starts when the one before it is done.
+    front_since: Instant,
+}
+
+impl InFlight {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(super) fn push(&mut self, now: Instant, slot: Slot) {
+        if self.slots.is_empty() {
+            self.front_since = now;
+        }
+        self.slots.push_back(slot);
+    }
+
+    /// The slot that the next bytes of the broker must belong to.
+    ///
+    /// Local slots never stand at the front for longer than it takes to flush them, so the
+    /// front is the oldest request that the broker has not answered.
+    pub(super) fn front(&self) -> Option<&Slot> {
+        self.slots.front()
+    }
+
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.front_since = now;
+        if self.slots.is_empty() {
+            // An idle session keeps no memory for the bursts that it once had.
+            self.slots = VecDeque::new();
+        }
+        Some(slot)
+    }
+
+    /// Takes the front slot if its answer is ours, so that it can be given now.
+    pub(super) fn pop_local(&mut self, now: Instant) -> Option<(Slot, Bytes)> {
+        let Some(Owed::Local(frame)) = &self.front()?.answer else {
+            return None;
+        };
+        let frame = frame.clone();
+        self.pop(now).map(|slot| (slot, frame))
+    }
+
+    /// Until when the broker's next answer must have begun.
+    pub(super) fn deadline(&self, answer_timeout: Duration) -> Option<Instant> {
+        match &self.front()?.answer {
+            Some(Owed::Relayed { allowance }) => Some(
+                self.front_since
+                    .after(answer_timeout.saturating_add(*allowance)),
+            ),
+            Some(Owed::Local(_)) | None => None,
+        }
+    }
+
+    /// The connection has just opened: only now can the broker know of the requests.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.front_since = now;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.slots = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(id: i32, answer: Owed) -> Slot {
+        let head = RequestHead {
+            api: ApiKey(3),
+            version: ApiVersion(0),
+            correlation_id: CorrelationId(id),
+        };
+        Slot::new(head, 12, Some(answer))
+    }
+
+    fn relayed(allowance: Duration) -> Owed {
+        Owed::Relayed { allowance }
+    }
+
+    #[test]
+    fn a_local_answer_waits_for_the_ones_before_it() {
+        let mut in_flight = InFlight::default();
+        let now = Instant::ZERO;
+        in_flight.push(now, slot(1, relayed(Duration::ZERO)));
+        in_flight.push(now, slot(2, Owed::Local(Bytes::from_static(b"two"))));
+        assert!(in_flight.pop_local(now).is_none());
+        assert_eq!(in_flight.pop(now).unwrap().correlation_id, CorrelationId(1));
+        assert_eq!(in_flight.pop_local(now).unwrap().1, "two");
+        assert!(in_flight.is_empty());
+    }
+
+    #[test]
+    fn the_time_for_an_answer_starts_when_it_is_next() {
+        let second = Duration::from_secs(1);
+        let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+        let mut in_flight = InFlight::default();
+        in_flight.push(at(0), slot(1, relayed(30 * second)));
+        in_flight.push(at(0), slot(2, relayed(Duration::ZERO)));
+        assert_eq!(in_flight.deadline(10 * second), Some(at(40)));
+        in_flight.pop(at(35));
+        assert_eq!(in_flight.deadline(10 * second), Some(at(45)));
+    }
+}

@@ -1,0 +1,76 @@
+//! The frame that is coming in on one leg, and how far it has been carried.
+
+use crate::session::answer::Answer;
+use crate::session::request::Request;
+use crate::time::Instant;
+use crate::wire::rope::Rope;
+
+/// What has come of the current frame, and what is to become of the rest.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    /// Bytes of the current frame that have not moved on, from its length prefix on.
+    pub(super) hold: Rope,
+    pub(super) stage: Stage,
+    /// When the current frame began; nothing between frames.
+    pub(super) since: Option<Instant>,
+    /// Bytes that have come since then.
+    pub(super) carried: u64,
+}
+
+/// What is being read of the current frame.
+#[derive(Debug, Default)]
+pub(super) enum Stage {
+    /// The length prefix and the fixed head.
+    #[default]
+    Head,
+    /// A request is held until it has said what decides about it.
+    Request(Box<Request>),
+    /// An answer is held or followed, because it may carry addresses.
+    Answer(Box<Answer>),
+    /// This many bytes go on as they come.
+    Pass {
+        /// Bytes of the frame still to come.
+        left: usize,
+    },
+    /// This many bytes are thrown away as they come: the request has been refused.
+    Drop {
+        /// Bytes of the frame still to come.
+        left: usize,
+    },
+}
+
+impl Intake {
+    /// After a chunk: what is still held must not keep a large buffer alive.
+    pub(super) fn settle(&mut self, now: Instant, chunk_len: usize) {
+        self.hold.settle(chunk_len);
+        let between_frames = matches!(self.stage, Stage::Head) && self.hold.is_empty();
+        if between_frames {
+            self.since = None;
+            self.carried = 0;
+        } else {
+            self.since = self.since.or(Some(now));
+            self.carried = self.carried.saturating_add(chunk_len as u64);
+        }
+    }
+
+    /// Nothing is read at the moment, for no fault of the peer: its time starts anew.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        if self.since.is_some() {
+            self.since = Some(now);
+            self.carried = 0;
+        }
+    }
+
+    /// A frame has ended, and the next may begin in the same chunk.
+    pub(super) fn frame_done(&mut self) {
+        self.hold.clear();
+        self.stage = Stage::Head;
+        self.since = None;
+        self.carried = 0;
+    }
+
+    /// Drops what is held.
+    pub(super) fn discard(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,117 @@
+//! A request that is held until it has said what decides about it.
+
+use std::time::Duration;
+
+use crate::api::{self, JOIN_GROUP, PRODUCE, Row, SYNC_GROUP};
+use crate::error::ClientFault;
+use crate::session::body::BodyWalk;
+use crate::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+use crate::wire::malformed::Malformed;
+use crate::wire::schema::{Role, Roles};
+use crate::wire::walk::{Found, Step, Value};
+
+/// Where the variable part of a request's header begins.
+pub(super) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
+
+/// The longest wait that a request is granted, whatever it asks for.
+const ALLOWANCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A request whose body is being read.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) head: RequestHead,
+    pub(super) frame_len: usize,
+    walk: BodyWalk,
+    pub(super) facts: Facts,
+}
+
+/// What a request says that decides about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// Whether it is a Produce that is never answered.
+    pub(super) unanswered: bool,
+    /// Whether it speaks as a replica.
+    pub(super) replica: bool,
+    /// The longest time that it lets the broker wait.
+    wait: Option<Duration>,
+}
+
+impl Facts {
+    /// How long the broker may take on top of `answer_timeout`. A group's rebalance lasts as
+    /// long as its JoinGroup said, also for the SyncGroup behind it.
+    pub(super) fn allowance(self, head: RequestHead, rebalance: &mut Duration) -> Duration {
+        let wait = self.wait.unwrap_or_default().min(ALLOWANCE_MAX);
+        match head.api {
+            JOIN_GROUP if self.wait.is_some() => *rebalance = wait,
+            SYNC_GROUP | JOIN_GROUP => return *rebalance,
+            _ => {}
+        }
+        wait
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a walk yields just the roles that were asked for"
+    )]
+    fn take(&mut self, head: RequestHead, found: &Found) {
+        let Value::Int(int) = found.value else { return };
+        match found.role {
+            Role::Acks => self.unanswered = head.api == PRODUCE && int == 0,
+            Role::ReplicaId => self.replica |= int >= 0,
+            Role::WaitMs => {
+                let wait = Duration::from_millis(u64::try_from(int).unwrap_or(0));
+                self.wait = Some(self.wait.unwrap_or_default().max(wait));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Request {
+    pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
+        let flexible = api::request_is_flexible(row, head.version);
+        let header = HeaderEnd::of_request(flexible, frame_len.saturating_sub(REQUEST_HEAD_END));
+        let walk = BodyWalk::new(
+            row.entry.request,
+            head.version.0,
+            interest,
+            header,
+            REQUEST_HEAD_END,
+            frame_len,
+        );
+        Self {
+            head,
+            frame_len,
+            walk,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Reads on; true once all that decides has been read.
+    pub(super) fn read(&mut self, mut input: &[u8], is_whole: bool) -> Result<bool, ClientFault> {
+        loop {
+            match self
+                .walk
+                .step(&mut input)
+                .map_err(|why| self.malformed(why))?
+            {
+                Step::Value(found) => self.facts.take(self.head, &found),
+                Step::Done { .. } => return Ok(true),
+                Step::More if is_whole => return Err(self.malformed(Malformed::Truncated)),
+                Step::More => return Ok(false),
+                Step::Begin { .. }
+                | Step::Array { .. }
+                | Step::Element { .. }
+                | Step::ElementEnd { .. }
+                | Step::ArrayEnd { .. }
+                | Step::Tags { .. }
+                | Step::Tagged { .. }
+                | Step::TaggedEnd { .. } => {}
+            }
+        }
+    }
+
+    fn malformed(&self, why: Malformed) -> ClientFault {
+        ClientFault::Malformed(self.head.api, self.head.version, why)
+    }
+}

@@ -1,0 +1,194 @@
+//! Every deadline of a session, by the name of what it waits for.
+
+use std::time::Duration;
+
+use crate::error::{CloseReason, Wait};
+use crate::io::{Leg, Route};
+use crate::session::{Connection, Phase, Session};
+use crate::time::Instant;
+
+/// What a SyncGroup is granted before any JoinGroup has said how long a rebalance may take
+/// (`max.poll.interval.ms`, by default).
+pub(super) const REBALANCE_DEFAULT: Duration = Duration::from_secs(300);
+
+/// The slowest transfer of a frame that is not taken for a stall.
+const FRAME_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
+
+/// When things last happened.
+#[derive(Debug)]
+pub(super) struct Timers {
+    accepted: Instant,
+    last_active: Instant,
+    /// Since when the egress of each leg (client, upstream) is not empty and not moving.
+    unmoved_since: [Option<Instant>; 2],
+}
+
+const fn index(leg: Leg) -> usize {
+    match leg {
+        Leg::Client => 0,
+        Leg::Upstream => 1,
+    }
+}
+
+impl Timers {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            accepted: now,
+            last_active: now,
+            unmoved_since: [None, None],
+        }
+    }
+
+    pub(super) fn active(&mut self, now: Instant) {
+        self.last_active = now;
+    }
+
+    pub(super) fn wrote(&mut self, now: Instant, leg: Leg) {
+        if let Some(since) = self.unmoved_since.get_mut(index(leg)) {
+            *since = Some(now);
+        }
+    }
+
+    /// Notes which legs have bytes due (client, upstream).
+    pub(super) fn observe(&mut self, now: Instant, due: [bool; 2]) {
+        for (since, due) in self.unmoved_since.iter_mut().zip(due) {
+            *since = if due { since.or(Some(now)) } else { None };
+        }
+    }
+
+    fn unmoved(&self, leg: Leg) -> Option<Instant> {
+        self.unmoved_since.get(index(leg)).copied().flatten()
+    }
+}
+
+impl Session {
+    /// When the driver must call back.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Closing(closing) => Some(closing.by),
+            Phase::Closed => None,
+            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {
+                let due = self.waits().into_iter().flatten().map(|(at, _)| at);
+                due.chain(self.connection.retry_at()).min()
+            }
+        }
+    }
+
+    /// A deadline has come: which one decides what happens.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if !self.is_relaying() {
+            return;
+        }
+        let expired = self
+            .waits()
+            .into_iter()
+            .flatten()
+            .filter(|(at, _)| *at <= now)
+            .min();
+        match expired {
+            Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
+            Some((_, Expiry::Drain)) => self.close(now, CloseReason::DrainExpired),
+            Some((_, Expiry::Connect)) => self.connect_expired(now),
+            None => self.retry_connect(now),
+        }
+    }
+
+    /// Everything that is waited for, with its deadline.
+    fn waits(&self) -> [Option<(Instant, Expiry)>; 9] {
+        let limits = &self.shared.limits;
+        let opening = matches!(self.phase, Phase::Opening);
+        let drain = match self.phase {
+            Phase::Draining { by } => Some(by),
+            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
+        };
+        let wait = |at: Option<Instant>, wait| at.map(|at| (at, Expiry::Wait(wait)));
+        let first = opening.then(|| self.timers.accepted.after(limits.first_frame_timeout));
+        let quiet = self.in_flight.is_empty()
+            && self.client.egress.is_empty()
+            && self.upstream.egress.is_empty();
+        let idle = quiet.then(|| self.timers.last_active.after(limits.idle_timeout));
+        let write = |leg, exists: bool| {
+            let since = self.timers.unmoved(leg).filter(|_| exists);
+            wait(
+                since.map(|since| since.after(limits.write_stall_timeout)),
+                Wait::Write(leg),
+            )
+        };
+        let connected = matches!(self.connection, Connection::Open);
+        [
+            wait(first, Wait::FirstFrame),
+            wait(self.frame_deadline(Leg::Client), Wait::Frame(Leg::Client)),
+            wait(
+                self.frame_deadline(Leg::Upstream),
+                Wait::Frame(Leg::Upstream),
+            ),
+            wait(self.answer_deadline(), Wait::Answer),
+            write(Leg::Client, true),
+            write(Leg::Upstream, connected),
+            wait(idle, Wait::Idle),
+            self.connection.deadline().map(|at| (at, Expiry::Connect)),
+            drain.map(|at| (at, Expiry::Drain)),
+        ]
+    }
+
+    /// A frame that has begun must go on, as long as we are willing to read it. It may take the
+    /// longer, the longer it is: a slow line is not a stalled one.
+    fn frame_deadline(&self, leg: Leg) -> Option<Instant> {
+        let willing = match leg {
+            Leg::Client => self.has_room_for_requests(),
+            Leg::Upstream => self.has_room_for_answers(),
+        };
+        let since = self.leg(leg).intake.since.filter(|_| willing)?;
+        let carried = self.leg(leg).intake.carried;
+        let earned = Duration::from_secs(carried / FRAME_BYTES_PER_SECOND_MIN);
+        Some(
+            since.after(
+                self.shared
+                    .limits
+                    .frame_stall_timeout
+                    .saturating_add(earned),
+            ),
+        )
+    }
+
+    /// An answer that has begun is watched by [`Session::frame_deadline`] instead, and one that
+    /// we do not read, because the client does not, is not late.
+    fn answer_deadline(&self) -> Option<Instant> {
+        let connected = matches!(self.connection, Connection::Open);
+        let begun = self.upstream.intake.since.is_some();
+        if !connected || begun || !self.has_room_for_answers() {
+            return None;
+        }
+        self.in_flight.deadline(self.shared.limits.answer_timeout)
+    }
+
+    fn connect_expired(&mut self, now: Instant) {
+        let reason = match (&self.connection, self.accept.route) {
+            (Connection::Open | Connection::Unneeded, _) => return,
+            (
+                Connection::Waiting {
+                    last: Some(why), ..
+                },
+                _,
+            ) => CloseReason::Unreachable(*why),
+            (Connection::Waiting { last: None, .. }, Route::Broker(broker))
+                if !self.shared.topology.is_empty() =>
+            {
+                CloseReason::BrokerUnknown(broker)
+            }
+            (Connection::Waiting { last: None, .. }, _) => CloseReason::TimedOut(Wait::Topology),
+            (Connection::Trying { .. }, _) => {
+                CloseReason::Unreachable(crate::io::ConnectFailure::TimedOut)
+            }
+        };
+        self.close(now, reason);
+    }
+}
+
+/// What a deadline is for. In the order of preference when several have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Expiry {
+    Drain,
+    Connect,
+    Wait(Wait),
+}

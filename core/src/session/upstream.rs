@@ -1,0 +1,249 @@
+//! What a broker's frames mean: each is the answer to the oldest request that is owed one.
+
+use bytes::Bytes;
+
+use crate::api::versions::UNSUPPORTED_VERSION;
+use crate::api::{self, API_VERSIONS, Carry};
+use crate::error::{CloseReason, UpstreamFault};
+use crate::event::Event;
+use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::io::{Effect, Leg, Observation};
+use crate::rewrite::{Addresses, Outcome};
+use crate::session::Session;
+use crate::session::answer::{Answer, Progress};
+use crate::session::body::BodyWalk;
+use crate::session::in_flight::Slot;
+use crate::session::intake::Stage;
+use crate::time::Instant;
+use crate::wire::framer::{self, Framer};
+use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
+use crate::wire::schema::{self, Roles};
+
+/// Where the variable part of an answer's header begins.
+const ANSWER_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
+
+impl Session {
+    /// Takes from the front of a chunk that the broker sent.
+    pub(super) fn upstream_bytes(
+        &mut self,
+        now: Instant,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        match &mut self.upstream.intake.stage {
+            Stage::Head => self.answer_head(chunk)?,
+            Stage::Answer(_) => self.answer_body(chunk)?,
+            Stage::Pass { left } => {
+                let part = framer::take(chunk, *left);
+                *left -= part.len();
+                self.client.egress.push(part);
+            }
+            Stage::Request(_) | Stage::Drop { .. } => {
+                return Err(CloseReason::Bug("a request came from the broker"));
+            }
+        }
+        if let Stage::Pass { left: 0 } = self.upstream.intake.stage {
+            self.answer_done(now);
+        }
+        Ok(())
+    }
+
+    /// Reads length and correlation id, and decides how the body is carried.
+    fn answer_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let Some(slot) = self.in_flight.front() else {
+            return Err(UpstreamFault::Unsolicited.into());
+        };
+        let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
+        let framer = Framer {
+            min: RESPONSE_HEAD_BYTES,
+            max: self.shared.limits.frame_bytes_max,
+        };
+        let hold = &mut self.upstream.intake.hold;
+        let frame_len = framer
+            .frame_len(hold, chunk)
+            .map_err(UpstreamFault::FrameLength)?;
+        let head = framer::peek(hold, chunk, PREFIX_BYTES).map(i32::from_be_bytes);
+        let (Some(frame_len), Some(correlation_id)) = (frame_len, head) else {
+            hold.push(std::mem::take(chunk));
+            return Ok(());
+        };
+        if CorrelationId(correlation_id) != expected {
+            return Err(UpstreamFault::CorrelationMismatch.into());
+        }
+        self.upstream.answer_bytes = frame_len;
+        let carry = api::answer_carry(api, version, frame_len);
+        let Some(version) = self.answered_version(api, version, frame_len, chunk) else {
+            self.upstream.intake.hold.push(std::mem::take(chunk));
+            return Ok(());
+        };
+        match carry {
+            Carry::Pass => self.pass_answer(frame_len),
+            Carry::Hold(interest) => {
+                let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
+                let answer = Answer::held(api, version, frame_len, walk, compact);
+                self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+            }
+            Carry::Follow(interest) => {
+                let (walk, _) = answer_walk(api, version, frame_len, interest)?;
+                let answer = Answer::followed(api, version, frame_len, walk);
+                self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+            }
+        }
+        Ok(())
+    }
+
+    /// The version in which the broker has answered: a broker that does not know the version of
+    /// an ApiVersions request answers in version 0 with error 35 (KIP-511). Nothing while the
+    /// error code has not come.
+    fn answered_version(
+        &self,
+        api: ApiKey,
+        version: ApiVersion,
+        frame_len: usize,
+        chunk: &[u8],
+    ) -> Option<ApiVersion> {
+        const ERROR_CODE_BYTES: usize = 2;
+        if api != API_VERSIONS || frame_len < ANSWER_HEAD_END + ERROR_CODE_BYTES {
+            return Some(version);
+        }
+        let error = framer::peek(&self.upstream.intake.hold, chunk, ANSWER_HEAD_END)?;
+        let is_refusal = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
+        Some(if is_refusal { ApiVersion(0) } else { version })
+    }
+
+    /// Reads on in an answer, and lets go what has been decided on.
+    fn answer_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let Self {
+            upstream,
+            client,
+            shared,
+            ..
+        } = self;
+        let intake = &mut upstream.intake;
+        let Stage::Answer(answer) = &mut intake.stage else {
+            return Err(CloseReason::Bug("no answer is being read"));
+        };
+        let had = intake.hold.end();
+        let part = framer::take(chunk, answer.frame_len.saturating_sub(had));
+        intake.hold.push(part.clone());
+        // The fixed head has been read where it stood.
+        let unread = part
+            .get(ANSWER_HEAD_END.saturating_sub(had)..)
+            .unwrap_or_default();
+        let with = Addresses {
+            advertised: &shared.advertised,
+            topology: &shared.topology,
+            known_hosts: &shared.known_hosts,
+        };
+        let (api, version) = (answer.api, answer.version);
+        let progress = answer
+            .read(unread, &intake.hold, &with, &shared.offered)
+            .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
+        match progress {
+            Progress::Release(until) => {
+                let edits = &mut answer.outcome().edits;
+                edits.apply(&mut intake.hold, until, |part| client.egress.push(part));
+                if intake.hold.len() > shared.limits.hold_bytes_max {
+                    return Err(CloseReason::HoldLimit(Leg::Upstream));
+                }
+            }
+            Progress::Done => self.release_answer(),
+        }
+        Ok(())
+    }
+
+    /// Everything has been read that could have to be edited.
+    fn release_answer(&mut self) {
+        let stage = std::mem::replace(&mut self.upstream.intake.stage, Stage::Pass { left: 0 });
+        let Stage::Answer(answer) = stage else { return };
+        let frame_len = answer.frame_len;
+        let mut outcome = answer.into_outcome();
+        let growth = outcome.edits.growth();
+        if growth != 0 {
+            let length = (frame_len - PREFIX_BYTES).saturating_add_signed(growth);
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            outcome
+                .edits
+                .replace(0..PREFIX_BYTES, length.to_be_bytes().to_vec());
+        }
+        self.upstream.answer_bytes = frame_len.saturating_add_signed(growth);
+        let Self {
+            upstream, client, ..
+        } = self;
+        let end = upstream.intake.hold.end();
+        outcome.edits.apply(&mut upstream.intake.hold, end, |part| {
+            client.egress.push(part)
+        });
+        upstream.intake.stage = Stage::Pass {
+            left: frame_len - end,
+        };
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        if !outcome.rewrites.is_empty() {
+            self.report(Event::Rewrote(outcome.rewrites));
+        }
+        for (broker, address) in outcome.moved {
+            let observation = Observation::Endpoint { broker, address };
+            self.effects.push_back(Effect::Learn(observation));
+        }
+    }
+
+    /// Lets an answer come down: what is held now, the rest as it comes.
+    fn pass_answer(&mut self, frame_len: usize) {
+        let Self {
+            upstream, client, ..
+        } = self;
+        let left = frame_len.saturating_sub(upstream.intake.hold.end());
+        let held = upstream.intake.hold.len();
+        upstream
+            .intake
+            .hold
+            .take(held, |part| client.egress.push(part));
+        upstream.intake.stage = Stage::Pass { left };
+    }
+
+    fn answer_done(&mut self, now: Instant) {
+        self.upstream.intake.frame_done();
+        let bytes = self.upstream.answer_bytes;
+        if let Some(Slot {
+            api,
+            version,
+            since,
+            ..
+        }) = self.in_flight.pop(now)
+        {
+            let latency = now.since(since);
+            self.report(Event::Answered {
+                api,
+                version,
+                bytes,
+                latency,
+                local: false,
+            });
+        }
+        self.give_local_answers(now);
+    }
+}
+
+/// A walk over an answer, and whether its strings are compact.
+fn answer_walk(
+    api: ApiKey,
+    version: ApiVersion,
+    frame_len: usize,
+    interest: Roles,
+) -> Result<(BodyWalk, bool), CloseReason> {
+    let message = schema::api(api.0).map(|entry| entry.response);
+    let message = message.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
+    let flexible = api::answer_is_flexible(api, version);
+    let header = HeaderEnd::of_response(flexible, frame_len.saturating_sub(ANSWER_HEAD_END));
+    let walk = BodyWalk::new(
+        message,
+        version.0,
+        interest,
+        header,
+        ANSWER_HEAD_END,
+        frame_len,
+    );
+    Ok((walk, message.is_flexible(version.0).unwrap_or(false)))
+}

@@ -1,0 +1,218 @@
+//! Bytes that are held back: slices in the order they came, readable by offset.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
+
+/// The held part of one frame. Offsets are those of the frame, from its length prefix on, also
+/// when the front of the frame has already moved on.
+#[derive(Debug, Default)]
+pub struct Rope {
+    slices: VecDeque<Bytes>,
+    len: usize,
+    /// The offset in the frame of the first byte that is held.
+    origin: usize,
+}
+
+impl Rope {
+    /// How many bytes are held.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The offset in the frame behind the last byte that is held.
+    #[must_use]
+    pub const fn end(&self) -> usize {
+        self.origin + self.len
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds bytes at the end.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.len += bytes.len();
+            self.slices.push_back(bytes);
+        }
+    }
+
+    /// Copies `into.len()` bytes from `at` on; false if they are not all there.
+    #[must_use]
+    pub fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        let Some(mut skip) = at.checked_sub(self.origin) else {
+            return false;
+        };
+        let mut done = 0;
+        for slice in &self.slices {
+            let Some(rest) = slice.get(skip..) else {
+                skip -= slice.len();
+                continue;
+            };
+            skip = 0;
+            let Some(room) = into.get_mut(done..) else {
+                break;
+            };
+            let count = rest.len().min(room.len());
+            if let (Some(to), Some(from)) = (room.get_mut(..count), rest.get(..count)) {
+                to.copy_from_slice(from);
+            }
+            done += count;
+        }
+        done == into.len()
+    }
+
+    /// A copy of a range; shorter where less is held. Ranges come from a walker, which has
+    /// checked them against bytes that arrived.
+    #[must_use]
+    pub fn copy(&self, range: Range<usize>) -> Vec<u8> {
+        let end = range.end.min(self.end());
+        let mut out = vec![0; end.saturating_sub(range.start)];
+        let whole = self.read(range.start, &mut out);
+        debug_assert!(whole, "the range was cut to what is held");
+        out
+    }
+
+    /// Takes up to `count` bytes from the front, slice by slice.
+    pub fn take(&mut self, mut count: usize, mut to: impl FnMut(Bytes)) {
+        while count > 0 {
+            let Some(front) = self.slices.front_mut() else {
+                break;
+            };
+            let part = if front.len() > count {
+                front.split_to(count)
+            } else {
+                let whole = std::mem::take(front);
+                self.slices.pop_front();
+                whole
+            };
+            count -= part.len();
+            self.len -= part.len();
+            self.origin += part.len();
+            to(part);
+        }
+        if self.slices.is_empty() {
+            self.slices = VecDeque::new();
+        }
+    }
+
+    /// Takes everything up to an offset in the frame.
+    pub fn take_to(&mut self, offset: usize, to: impl FnMut(Bytes)) {
+        self.take(offset.saturating_sub(self.origin), to);
+    }
+
+    /// Drops bytes from the front.
+    pub fn skip(&mut self, count: usize) {
+        self.take(count, drop);
+    }
+
+    /// Drops everything, and is ready for the next frame.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Copies the held bytes if they are less than a quarter of the chunk they came in, so
+    /// that a small remainder does not keep a large buffer alive.
+    ///
+    /// Only the last slice can be of that chunk: whatever was held before it is older, and was
+    /// settled when it came.
+    pub fn settle(&mut self, chunk_len: usize) {
+        if let Some(last) = self.slices.back_mut()
+            && last.len().saturating_mul(4) < chunk_len
+        {
+            *last = Bytes::copy_from_slice(last);
+        }
+        self.join_small();
+    }
+
+    /// A frame that drips in byte by byte must not cost a slice for each byte.
+    fn join_small(&mut self) {
+        const SMALL: usize = 1024;
+        if self.slices.len() < 2 {
+            return;
+        }
+        let tail = self
+            .slices
+            .iter()
+            .rev()
+            .take_while(|slice| slice.len() < SMALL)
+            .count();
+        if tail < 16 {
+            return;
+        }
+        let at = self.slices.len() - tail;
+        let small = self.slices.split_off(at);
+        let mut joined = Vec::with_capacity(small.iter().map(Bytes::len).sum());
+        for mut slice in small {
+            joined.extend_from_slice(&slice);
+            slice.advance(slice.len());
+        }
+        self.slices.push_back(joined.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope(parts: &[&'static [u8]]) -> Rope {
+        let mut rope = Rope::default();
+        for part in parts {
+            rope.push(Bytes::from_static(part));
+        }
+        rope
+    }
+
+    #[test]
+    fn ranges_are_read_across_slices() {
+        let rope = rope(&[b"ab", b"", b"cde", b"f"]);
+        for start in 0..=6 {
+            for end in start..=6 {
+                assert_eq!(rope.copy(start..end), &b"abcdef"[start..end]);
+            }
+        }
+        assert!(!rope.read(4, &mut [0; 3]));
+    }
+
+    #[test]
+    fn taking_keeps_order_at_every_cut() {
+        for cut in 0..=6 {
+            let mut rope = rope(&[b"ab", b"cde", b"f"]);
+            let mut out = Vec::new();
+            rope.take(cut, |part| out.extend_from_slice(&part));
+            assert_eq!(out, &b"abcdef"[..cut]);
+            assert_eq!(rope.copy(cut..9), &b"abcdef"[cut..]);
+            assert_eq!(rope.end(), 6);
+            assert!(
+                cut == 0 || !rope.read(0, &mut [0]),
+                "what has moved on is not held"
+            );
+        }
+    }
+
+    #[test]
+    fn a_small_remainder_leaves_its_buffer() {
+        let buffer = Bytes::from(vec![7; 4096]);
+        let mut rope = Rope::default();
+        rope.push(buffer.slice(4000..4010));
+        rope.settle(4096);
+        assert!(buffer.is_unique(), "the remainder was copied");
+        assert_eq!(rope.copy(0..10), [7; 10]);
+    }
+
+    #[test]
+    fn a_dripping_frame_does_not_cost_a_slice_a_byte() {
+        let mut rope = Rope::default();
+        for byte in 0..200u8 {
+            rope.push(Bytes::copy_from_slice(&[byte]));
+            rope.settle(1);
+        }
+        assert!(rope.slices.len() < 32);
+        assert_eq!(rope.copy(0..200), (0..200).collect::<Vec<u8>>());
+    }
+}

@@ -1,1 +1,3 @@
 //! Sans-IO models of Kafka brokers and clients.
+
+pub mod fuzzing;

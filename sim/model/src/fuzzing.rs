@@ -1,0 +1,16 @@
+//! The bodies of the fuzz targets: what must hold for any bytes whatever.
+//!
+//! libFuzzer calls them through the one-line targets in `fuzz/`; `tests/corpus.rs` replays
+//! `corpus/` through them on every `cargo test`. A body panics when a rule is broken and returns
+//! otherwise, whether the bytes made sense or not.
+
+mod chunks;
+mod walk;
+
+pub use walk::walk;
+
+/// What a target does with an input.
+pub type Body = fn(&[u8]);
+
+/// Every body by the name of its target, which is also its folder in `corpus/`.
+pub const TARGETS: &[(&str, Body)] = &[("walk", walk)];

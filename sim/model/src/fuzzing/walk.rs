@@ -1,0 +1,226 @@
+//! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut.
+
+use std::iter;
+
+use doorkeeper_core::wire::malformed::Malformed;
+use doorkeeper_core::wire::schema::{APIS, Direction, Message, Role, Roles};
+use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
+
+use super::chunks::chunks;
+
+/// Input: API, version, flags, how to cut, how many bytes are claimed but never come; the body.
+pub fn walk(data: &[u8]) {
+    let Some((&[api, version, flags, pattern, missing], body)) = data.split_first_chunk() else {
+        return;
+    };
+    let Some(api) = APIS.get(usize::from(api)) else {
+        return;
+    };
+    let direction = if flags & 1 == 0 {
+        Direction::Request
+    } else {
+        Direction::Response
+    };
+    let message = api.message(direction);
+    let version = i16::from(version);
+    let interest = interest(flags >> 1);
+    let claimed = body.len().saturating_add(missing.into());
+    let Some(whole) = run(message, version, claimed, interest, [body].into_iter()) else {
+        return;
+    };
+    let cut = run(message, version, claimed, interest, chunks(body, pattern));
+    assert_eq!(Some(&whole), cut.as_ref(), "chunking matters");
+    // Being asked for less may end a walk sooner, and must never find more fault.
+    let all = run(message, version, claimed, Roles::ALL, [body].into_iter());
+    if all.is_some_and(|it| matches!(it.end, Ok(Some(_)))) {
+        assert!(
+            matches!(whole.end, Ok(Some(_))),
+            "less interest, more faults: {whole:?}"
+        );
+    }
+}
+
+/// Everything, what addresses are made of, what names topics, or one role alone.
+fn interest(choice: u8) -> Roles {
+    let addresses = [
+        Role::EndpointId,
+        Role::Host,
+        Role::Port,
+        Role::Endpoints,
+        Role::Listeners,
+    ];
+    match choice {
+        0 => Roles::ALL,
+        1 => Roles::of(&addresses),
+        2 => Roles::of(&[Role::TopicName, Role::TopicId, Role::Topics, Role::Records]),
+        other => Role::ALL
+            .get(usize::from(other) - 3)
+            .map_or(Roles::NONE, |role| Roles::of(&[*role])),
+    }
+}
+
+/// What a walk told, small enough to compare for any input.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    steps: usize,
+    hash: u64,
+    /// Where it ended; `None` when the bytes ran out first.
+    end: Result<Option<usize>, Malformed>,
+}
+
+/// `None` when there is no such version.
+fn run<'a>(
+    message: &'static Message,
+    version: i16,
+    claimed: usize,
+    interest: Roles,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Option<Told> {
+    let mut walker = Walker::new(message, version, claimed, interest)?;
+    let mut told = Told {
+        steps: 0,
+        hash: 0xcbf2_9ce4_8422_2325,
+        end: Ok(None),
+    };
+    let mut given = 0;
+    // An empty piece tells nothing, and lets an empty body be judged.
+    for piece in iter::once(&[][..]).chain(pieces) {
+        given += piece.len();
+        let mut input = piece;
+        loop {
+            let before = (walker.offset(), input.len());
+            let step = match walker.step(&mut input) {
+                Ok(step) => step,
+                Err(malformed) => {
+                    assert_eq!(
+                        walker.step(&mut input).err(),
+                        Some(malformed),
+                        "a fault vanished"
+                    );
+                    told.end = Err(malformed);
+                    return Some(told);
+                }
+            };
+            assert!(
+                walker.offset() + input.len() == before.0 + before.1,
+                "bytes lost count"
+            );
+            assert!(
+                walker.offset() <= given.min(claimed),
+                "read beyond what came"
+            );
+            match step {
+                Step::More => {
+                    assert!(input.is_empty(), "wants more and leaves some");
+                    break;
+                }
+                Step::Done { at } => {
+                    assert!(at <= given, "done beyond what came");
+                    told.end = Ok(Some(at));
+                    return Some(told);
+                }
+                Step::Begin { .. }
+                | Step::Value(_)
+                | Step::Array { .. }
+                | Step::Element { .. }
+                | Step::ElementEnd { .. }
+                | Step::ArrayEnd { .. }
+                | Step::Tags { .. }
+                | Step::Tagged { .. }
+                | Step::TaggedEnd { .. } => told.add(step, claimed),
+            }
+            // An element has a begin and an end, and an array of empty structures has no bytes.
+            assert!(
+                told.steps <= 8 * (given + 1) * 16,
+                "tells more than the bytes can say"
+            );
+        }
+    }
+    Some(told)
+}
+
+impl Told {
+    fn add(&mut self, step: Step, claimed: usize) {
+        self.steps += 1;
+        let ordered = |places: &[usize]| {
+            assert!(places.is_sorted(), "places out of order: {places:?}");
+            assert!(
+                places.iter().all(|at| *at <= claimed),
+                "places outside: {places:?}"
+            );
+        };
+        match step {
+            Step::Begin { field, at } => self.mix(1, field.name, &[at]),
+            Step::Value(found) => self.value(&found, ordered),
+            Step::Array {
+                field,
+                start,
+                end,
+                count,
+                compact,
+            } => {
+                ordered(&[start, end]);
+                // An element is at least one byte, so a count is bounded by what is left.
+                let count = count.map_or(0, |it| usize::try_from(it).unwrap_or(usize::MAX));
+                assert!(
+                    count <= claimed - end,
+                    "{count} elements in {} bytes",
+                    claimed - end
+                );
+                self.mix(3, field.name, &[start, end, count, compact.into()]);
+            }
+            Step::Element { field, index, at } => {
+                self.mix(4, field.name, &[at]);
+                self.number(index.into());
+            }
+            Step::ElementEnd { field, index, at } => {
+                self.mix(5, field.name, &[at]);
+                self.number(index.into());
+            }
+            Step::ArrayEnd { field, at } => self.mix(6, field.name, &[at]),
+            Step::Tags { at, end, count } => {
+                ordered(&[at, end]);
+                self.mix(7, "", &[at, end]);
+                self.number(count.into());
+            }
+            Step::Tagged {
+                field,
+                at,
+                size_start,
+                content,
+                end,
+            } => {
+                ordered(&[at, size_start, content, end]);
+                self.mix(8, field.name, &[at, size_start, content, end]);
+            }
+            Step::TaggedEnd { field, at } => self.mix(9, field.name, &[at]),
+            Step::More | Step::Done { .. } => {}
+        }
+    }
+
+    fn value(&mut self, found: &Found, ordered: impl Fn(&[usize])) {
+        let places = [found.start, found.data, found.end];
+        ordered(&places);
+        self.mix(2, found.field.name, &places);
+        match found.value {
+            Value::Int(value) => self.number(value.cast_unsigned()),
+            Value::Float(value) => self.number(value.to_bits()),
+            Value::Uuid(value) => value.into_iter().for_each(|it| self.number(it.into())),
+            Value::Span => self.number(3),
+            Value::Null => self.number(4),
+        }
+    }
+
+    fn mix(&mut self, kind: u64, name: &str, places: &[usize]) {
+        self.number(kind);
+        name.bytes().for_each(|it| self.number(it.into()));
+        for place in places {
+            self.number(u64::try_from(*place).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// FNV-1a over whole numbers.
+    fn number(&mut self, number: u64) {
+        self.hash = (self.hash ^ number).wrapping_mul(0x0100_0000_01b3);
+    }
+}

@@ -6,6 +6,8 @@ use crate::id::{ApiKey, ApiVersion, BrokerId};
 use crate::io::{ConnectFailure, End, Leg};
 use crate::wire::malformed::Malformed;
 
+pub use crate::wire::malformed::BadLength;
+
 /// The one reason of a closed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
@@ -63,17 +65,6 @@ pub enum UpstreamFault {
     CorrelationMismatch,
     /// An answer that may carry an address cannot be read.
     Malformed(ApiKey, ApiVersion, Malformed),
-}
-
-/// Why a length prefix is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadLength {
-    /// Below zero.
-    Negative,
-    /// Too short to hold a header.
-    TooShort,
-    /// Above the frame limit.
-    TooLarge,
 }
 
 /// What was waited for when the time ran out.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::id::{ApiKey, ApiVersion, HostPort};
 use crate::io::ConnectFailure;
 
+pub use crate::rewrite::Rewrites;
+
 /// Something worth counting or logging. Never holds a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -46,23 +48,4 @@ pub enum Event {
     },
     /// Addresses in an answer were edited.
     Rewrote(Rewrites),
-}
-
-/// How many addresses an answer carried, by what was done to them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rewrites {
-    /// Replaced by our own.
-    pub rewritten: u32,
-    /// Removed, because they have no address of ours.
-    pub dropped: u32,
-    /// Texts and values in which an upstream host was made unreadable.
-    pub blanked: u32,
-}
-
-impl Rewrites {
-    /// Whether nothing was edited.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.rewritten == 0 && self.dropped == 0 && self.blanked == 0
-    }
 }

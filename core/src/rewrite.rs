@@ -11,7 +11,6 @@ pub(crate) mod texts;
 
 pub use known_hosts::KnownHosts;
 
-use crate::event::Rewrites;
 use crate::id::{BrokerId, HostPort};
 use crate::topology::{Advertised, Topology};
 use crate::wire::edit::Edits;
@@ -22,6 +21,25 @@ pub(crate) struct Addresses<'a> {
     pub(crate) advertised: &'a Advertised,
     pub(crate) topology: &'a Topology,
     pub(crate) known_hosts: &'a KnownHosts,
+}
+
+/// How many addresses an answer carried, by what was done to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrites {
+    /// Replaced by our own.
+    pub rewritten: u32,
+    /// Removed, because they have no address of ours.
+    pub dropped: u32,
+    /// Texts and values in which an upstream host was made unreadable.
+    pub blanked: u32,
+}
+
+impl Rewrites {
+    /// Whether nothing was edited.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.rewritten == 0 && self.dropped == 0 && self.blanked == 0
+    }
 }
 
 /// What became of one answer.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::error::BadLength;
 use crate::wire::header::PREFIX_BYTES;
+use crate::wire::malformed::BadLength;
 use crate::wire::rope::Rope;
 
 /// Which lengths a leg accepts, without the prefix.

@@ -1,4 +1,4 @@
-//! How bytes can break their schema: one variant per rule.
+//! How bytes can break their frame or their schema: one variant per rule.
 
 /// The rule that a frame broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,4 +47,15 @@ impl Malformed {
             Self::TooDeep => "too_deep",
         }
     }
+}
+
+/// Why a length prefix is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLength {
+    /// Below zero.
+    Negative,
+    /// Too short to hold a header.
+    TooShort,
+    /// Above the frame limit.
+    TooLarge,
 }

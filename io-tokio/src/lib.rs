@@ -4,9 +4,13 @@
 //! decided in core alone.
 
 pub mod answers;
+mod discovery;
+mod driver;
 pub mod limits;
 pub mod net;
 pub mod observer;
 pub mod serve;
+mod shutdown;
+mod stream;
 
 pub use doorkeeper_net::Net;

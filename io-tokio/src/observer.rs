@@ -85,8 +85,6 @@ pub enum Refusal {
     Connections,
     /// The client's address has as many connections as it may.
     ConnectionsPerAddress,
-    /// doorkeeper is stopping.
-    Draining,
 }
 
 impl Refusal {
@@ -96,7 +94,6 @@ impl Refusal {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
-            Self::Draining => "draining",
         }
     }
 }

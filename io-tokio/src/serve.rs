@@ -1,16 +1,46 @@
 //! Serves listeners: binds, accepts, and keeps one task a session.
 
+mod accept;
 mod plan;
 mod readiness;
+mod snapshots;
 
 pub use plan::{Bind, Cluster, Context, Listener, Plan};
 pub use readiness::Readiness;
 
+pub(crate) use snapshots::Snapshots;
+
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Poll;
+use std::time::Duration;
+
+use doorkeeper_core::Observation;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::TaskTracker;
 
 use crate::Net;
+use crate::discovery::Discovering;
+use crate::driver::Surroundings;
+use crate::driver::clock::Clock;
+use crate::limits::Gate;
+use crate::observer::Door;
+use crate::serve::accept::Accepting;
+use crate::shutdown::Shutdown;
+
+/// How many hints of sessions may wait for a cluster's discovery; more are dropped.
+const HINTS_MAX: usize = 64;
+
+/// How long sessions that were told to be gone may take to notice.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// What a task that never ends returns.
+type Never = std::convert::Infallible;
 
 /// Why serving could not begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +61,9 @@ pub enum ServeError {
         /// The listener's name.
         listener: Arc<str>,
     },
-    /// A task that must not end has ended.
-    #[error("a task that accepts connections failed: {0}")]
-    Accepting(String),
+    /// A task that must not end has ended. A bug; the open sessions were drained.
+    #[error("accepting connections failed: {0}")]
+    Accepting(JoinError),
 }
 
 /// Binds every address of the plan and serves until [`Context::stop`] or [`Context::kill`] is
@@ -45,17 +75,177 @@ pub enum ServeError {
 /// # Errors
 /// Nothing is served unless every address can be bound.
 pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), ServeError> {
-    for listener in &plan.listeners {
+    let rooms = bind(&net, &plan).await?;
+    let house = House {
+        net,
+        clock: Clock::start(),
+        context,
+        shutdown: Shutdown::default(),
+        sessions: TaskTracker::new(),
+        session_ids: Arc::default(),
+    };
+    let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
+    let mut accepting = JoinSet::new();
+    for (listener, doors) in plan.listeners.into_iter().zip(rooms) {
+        let Some(upstream) = clusters.get_mut(listener.cluster) else {
+            return Err(ServeError::NoCluster {
+                listener: listener.name,
+            });
+        };
+        house.open(listener, doors, upstream, &mut accepting);
+    }
+    house.context.ready.bound();
+    let mut discovering = JoinSet::new();
+    for (index, upstream) in clusters.into_iter().enumerate() {
+        discovering.spawn(house.discovering(index, upstream).run());
+    }
+
+    let failed = house.until_told(&mut accepting).await;
+    house.context.ready.draining();
+    accepting.shutdown().await;
+    house.drain(plan.drain_timeout).await;
+    discovering.shutdown().await;
+    failed.map_or(Ok(()), |error| Err(ServeError::Accepting(error)))
+}
+
+/// The bound addresses of one listener.
+type Doors<N> = Vec<(Arc<Door>, <N as Net>::Listener)>;
+
+async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Vec<Doors<N>>, ServeError> {
+    let mut rooms = Vec::with_capacity(plan.listeners.len());
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        let mut doors = Vec::with_capacity(listener.binds.len());
         for bind in &listener.binds {
             let bound = net.bind(bind.at).await;
-            bound.map_err(|source| ServeError::Bind {
+            let bound = bound.map_err(|source| ServeError::Bind {
                 listener: Arc::clone(&listener.name),
                 at: bind.at,
                 source,
             })?;
+            let door = Door {
+                listener: index,
+                name: Arc::clone(&listener.name),
+                at: bind.at,
+                route: bind.route,
+            };
+            doors.push((Arc::new(door), bound));
+        }
+        rooms.push(doors);
+    }
+    Ok(rooms)
+}
+
+/// One cluster while its listeners are being opened.
+struct Upstream<N> {
+    cluster: Cluster,
+    hints: mpsc::Sender<Observation>,
+    hinted: mpsc::Receiver<Observation>,
+    followers: Vec<Arc<Surroundings<N>>>,
+}
+
+impl<N> Upstream<N> {
+    fn new(cluster: Cluster) -> Self {
+        let (hints, hinted) = mpsc::channel(HINTS_MAX);
+        Self {
+            cluster,
+            hints,
+            hinted,
+            followers: Vec::new(),
         }
     }
-    context.ready.bound();
-    context.stop.cancelled().await;
-    Ok(())
+}
+
+/// What all listeners and clusters of one process have in common.
+struct House<N> {
+    net: N,
+    clock: Clock,
+    context: Context,
+    shutdown: Shutdown,
+    sessions: TaskTracker,
+    session_ids: Arc<AtomicU64>,
+}
+
+impl<N: Net> House<N> {
+    /// Starts to accept at all doors of a listener.
+    fn open(
+        &self,
+        listener: Listener,
+        doors: Doors<N>,
+        upstream: &mut Upstream<N>,
+        accepting: &mut JoinSet<Never>,
+    ) {
+        let around = Arc::new(Surroundings {
+            net: self.net.clone(),
+            clock: self.clock,
+            observer: Arc::clone(&self.context.observer),
+            answers: Arc::clone(&self.context.answers),
+            seed: Arc::clone(&self.context.seed),
+            snapshots: Snapshots::new(listener.shared),
+            shutdown: self.shutdown.clone(),
+            hints: upstream.hints.clone(),
+        });
+        upstream.followers.push(Arc::clone(&around));
+        let gate = Gate::new(listener.limits);
+        for (door, bound) in doors {
+            self.context.observer.listening(&door);
+            let accept = Accepting {
+                around: Arc::clone(&around),
+                door,
+                gate: Arc::clone(&gate),
+                sessions: self.sessions.clone(),
+                session_ids: Arc::clone(&self.session_ids),
+            };
+            accepting.spawn(accept.run(bound));
+        }
+    }
+
+    fn discovering(&self, index: usize, upstream: Upstream<N>) -> Discovering<N> {
+        Discovering {
+            net: self.net.clone(),
+            clock: self.clock,
+            observer: Arc::clone(&self.context.observer),
+            seed: Arc::clone(&self.context.seed),
+            ready: Arc::clone(&self.context.ready),
+            index,
+            cluster: upstream.cluster,
+            hints: upstream.hinted,
+            followers: upstream.followers,
+        }
+    }
+
+    /// Waits for the word to stop, or for a task that accepts to fail, which none should.
+    async fn until_told(&self, accepting: &mut JoinSet<Never>) -> Option<JoinError> {
+        let mut stop = pin!(self.context.stop.cancelled());
+        let mut kill = pin!(self.context.kill.cancelled());
+        poll_fn(|cx| {
+            if stop.as_mut().poll(cx).is_ready() || kill.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            match accepting.poll_join_next(cx) {
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(error)),
+                Poll::Ready(Some(Ok(never))) => match never {},
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Lets the open sessions give their owed answers, and ends those that are left.
+    async fn drain(&self, within: Duration) {
+        self.sessions.close();
+        self.context.observer.draining(self.sessions.len(), within);
+        self.shutdown.drain(self.clock.now().after(within));
+        {
+            let mut gone = pin!(tokio::time::timeout(within, self.sessions.wait()));
+            let mut kill = pin!(self.context.kill.cancelled());
+            poll_fn(|cx| match kill.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => gone.as_mut().poll(cx).map(|_| ()),
+            })
+            .await;
+        }
+        self.shutdown.abort();
+        // Whoever does not notice even that is dropped with the runtime.
+        let _ = tokio::time::timeout(ABORT_GRACE, self.sessions.wait()).await;
+    }
 }

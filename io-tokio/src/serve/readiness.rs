@@ -54,15 +54,10 @@ impl Readiness {
         self.bound.store(true, Ordering::Release);
     }
 
-    #[expect(dead_code, reason = "set by the drain, which is not there yet")]
     pub(crate) fn draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    #[expect(
-        dead_code,
-        reason = "set by the discovery tasks, which are not there yet"
-    )]
     pub(crate) fn discovered(&self, cluster: usize) {
         if let Some((_, known)) = self.clusters.get(cluster) {
             known.store(true, Ordering::Release);

@@ -1,0 +1,181 @@
+//! Carries out what the discovery of one cluster says, and publishes what it learns.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use doorkeeper_core::Observation;
+use doorkeeper_core::discovery::{Discovery, Effect, Input};
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::topology::Topology;
+use tokio::sync::mpsc;
+
+use crate::Net;
+use crate::driver::Surroundings;
+use crate::driver::clock::{Clock, Timer};
+use crate::driver::dial::Dial;
+use crate::observer::Observer;
+use crate::serve::{Cluster, Readiness};
+use crate::stream::Arrived;
+
+/// How often discovery may go round before it lets others have the thread.
+const ROUNDS_MAX: usize = 32;
+
+/// The pause after a panic, which must never happen.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// One cluster, and who wants to know of it.
+pub(crate) struct Discovering<N> {
+    pub(crate) net: N,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
+    pub(crate) ready: Arc<Readiness>,
+    /// The cluster's place in the plan.
+    pub(crate) index: usize,
+    pub(crate) cluster: Cluster,
+    pub(crate) hints: mpsc::Receiver<Observation>,
+    /// The cluster's listeners.
+    pub(crate) followers: Vec<Arc<Surroundings<N>>>,
+}
+
+impl<N: Net> Discovering<N> {
+    /// Never ends: after a bug it begins afresh, and what was published stays.
+    pub(crate) async fn run(mut self) -> Infallible {
+        loop {
+            let mut driver = Driver::new(&mut self);
+            poll_fn(|cx| {
+                catch_unwind(AssertUnwindSafe(|| driver.poll(cx))).unwrap_or(Poll::Ready(()))
+            })
+            .await;
+            drop(driver);
+            self.observer.discovery_panicked(&self.cluster.name);
+            tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+        }
+    }
+
+    fn publish(&self, topology: &Arc<Topology>) {
+        for around in &self.followers {
+            around.snapshots.learn(topology);
+        }
+        self.ready.discovered(self.index);
+        self.observer
+            .topology_published(&self.cluster.name, topology);
+    }
+}
+
+struct Driver<'a, N: Net> {
+    machine: Discovery,
+    connection: Dial<N::Stream>,
+    timer: Timer,
+    now: doorkeeper_core::Instant,
+    task: &'a mut Discovering<N>,
+}
+
+/// Whether anything moved. Discovery has no end of its own.
+type Moved = bool;
+
+impl<'a, N: Net> Driver<'a, N> {
+    fn new(task: &'a mut Discovering<N>) -> Self {
+        let now = task.clock.now();
+        Self {
+            machine: Discovery::new(now, task.cluster.discovery.clone(), (task.seed)()),
+            connection: Dial::Absent,
+            timer: Timer::new(task.clock),
+            now,
+            task,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // It may have something to ask for before anything has happened.
+        self.carry_out();
+        for _ in 0..ROUNDS_MAX {
+            if !self.round(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One look at everything, in an order that never changes.
+    fn round(&mut self, cx: &mut Context<'_>) -> Moved {
+        self.now = self.task.clock.now();
+        self.write(cx) | self.read(cx) | self.connect(cx) | self.listen(cx) | self.tick(cx)
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Moved {
+        let egress = self.machine.egress();
+        match self
+            .connection
+            .pipe()
+            .map(|pipe| pipe.poll_write(cx, egress.slices()))
+        {
+            None | Some(Poll::Pending) => false,
+            Some(Poll::Ready(Ok(bytes))) => self.hand_in(Input::Wrote(bytes)),
+            Some(Poll::Ready(Err(how))) => self.hand_in(Input::Ended(how)),
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Moved {
+        if !self.machine.demand().read {
+            return false;
+        }
+        match self.connection.pipe().map(|pipe| pipe.poll_read(cx)) {
+            None | Some(Poll::Pending) => false,
+            Some(Poll::Ready(Arrived::Bytes(bytes))) => self.hand_in(Input::Bytes(bytes)),
+            Some(Poll::Ready(Arrived::End(how))) => self.hand_in(Input::Ended(how)),
+        }
+    }
+
+    fn connect(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.connection.poll_open(cx) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => self.hand_in(Input::Connected),
+            Poll::Ready(Err(failure)) => self.hand_in(Input::ConnectFailed(failure)),
+        }
+    }
+
+    fn listen(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.task.hints.poll_recv(cx) {
+            Poll::Ready(Some(observation)) => self.hand_in(Input::Observed(observation)),
+            // All listeners are closed: doorkeeper is stopping.
+            Poll::Ready(None) | Poll::Pending => false,
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
+        let deadline = self.machine.demand().deadline;
+        match self.timer.poll(cx, self.now, deadline) {
+            Poll::Pending => false,
+            Poll::Ready(()) => {
+                self.now = self.task.clock.now();
+                self.hand_in(Input::Tick)
+            }
+        }
+    }
+
+    fn hand_in(&mut self, input: Input) -> Moved {
+        self.machine.handle(self.now, input);
+        self.carry_out();
+        true
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.machine.poll() {
+            match effect {
+                Effect::Connect(target) => self.connection = Dial::to(&self.task.net, target),
+                Effect::Disconnect => self.connection = Dial::Absent,
+                Effect::Publish(topology) => self.task.publish(&topology),
+                Effect::Report(event) => {
+                    let name = &self.task.cluster.name;
+                    self.task.observer.discovery_event(name, &event);
+                }
+            }
+        }
+    }
+}

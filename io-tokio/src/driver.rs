@@ -1,0 +1,296 @@
+//! Carries out what a session says: the only loop that touches the sockets of a session.
+//!
+//! A session is one task with one await point: a function that is polled. It writes what is due,
+//! reads what is wanted, looks at everything else that may have happened, hands each to the
+//! session as one input, does what the session asks, and goes round again until nothing moves.
+//! It decides nothing. On its way there is no channel and no lock.
+
+pub(crate) mod bell;
+pub(crate) mod clock;
+pub(crate) mod dial;
+mod questions;
+
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Observation, Session};
+use tokio::sync::mpsc;
+
+use crate::Net;
+use crate::answers::Answers;
+use crate::driver::bell::Ear;
+use crate::driver::clock::{Clock, Timer};
+use crate::driver::dial::Dial;
+use crate::driver::questions::Questions;
+use crate::observer::{Direction, Ended, Observer, Traffic, Visitor};
+use crate::serve::Snapshots;
+use crate::shutdown::{Shutdown, Stage};
+use crate::stream::{Arrived, Pipe};
+
+/// How often a session may go round before it lets others have the thread.
+const ROUNDS_MAX: usize = 32;
+
+/// What all sessions of one listener have in common.
+pub(crate) struct Surroundings<N> {
+    pub(crate) net: N,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) answers: Arc<dyn Answers>,
+    pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) shutdown: Shutdown,
+    /// To the discovery of the listener's cluster.
+    pub(crate) hints: mpsc::Sender<Observation>,
+}
+
+/// Serves one client from accept to close. A bug in it ends this session alone.
+pub(crate) async fn drive<N: Net>(
+    around: Arc<Surroundings<N>>,
+    visitor: Visitor,
+    client: N::Stream,
+) {
+    around.observer.session_opened(&visitor);
+    let mut driver = Driver::new(around, visitor, client);
+    let opened = driver.now;
+    let ended = poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| driver.poll(cx))).unwrap_or(Poll::Ready(Ended::Panicked))
+    })
+    .await;
+    let Driver {
+        around,
+        visitor,
+        traffic,
+        client,
+        upstream,
+        ..
+    } = driver;
+    drop((client, upstream));
+    let lasted = around.clock.now().since(opened);
+    around
+        .observer
+        .session_closed(&visitor, ended, traffic, lasted);
+}
+
+struct Driver<N: Net> {
+    session: Session,
+    around: Arc<Surroundings<N>>,
+    visitor: Visitor,
+    client: Pipe<N::Stream>,
+    upstream: Dial<N::Stream>,
+    questions: Questions,
+    timer: Timer,
+    /// The epoch of the snapshot that the session has, and word of a newer one.
+    epoch: u64,
+    epochs: Ear,
+    /// How far the end has come for this session, and word of more.
+    stage: Stage,
+    stages: Ear,
+    traffic: Traffic,
+    now: Instant,
+}
+
+/// Whether anything moved, or how the session ended.
+type Moved = ControlFlow<Ended, bool>;
+
+const MOVED: Moved = ControlFlow::Continue(true);
+const STILL: Moved = ControlFlow::Continue(false);
+
+impl<N: Net> Driver<N> {
+    fn new(around: Arc<Surroundings<N>>, visitor: Visitor, client: N::Stream) -> Self {
+        let now = around.clock.now();
+        let shared = around.snapshots.newest();
+        let epoch = shared.epoch;
+        let accept = Accept {
+            peer: visitor.peer,
+            route: visitor.door.route,
+        };
+        Self {
+            session: Session::new(now, accept, shared, (around.seed)()),
+            visitor,
+            client: Pipe::new(client),
+            upstream: Dial::Absent,
+            questions: Questions::default(),
+            timer: Timer::new(around.clock),
+            epoch,
+            epochs: Ear::new(around.snapshots.epoch()),
+            stage: Stage::Run,
+            stages: around.shutdown.ear(),
+            traffic: Traffic::default(),
+            now,
+            around,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        for _ in 0..ROUNDS_MAX {
+            match self.round(cx) {
+                ControlFlow::Break(ended) => {
+                    self.finish(cx);
+                    return Poll::Ready(ended);
+                }
+                ControlFlow::Continue(true) => {}
+                ControlFlow::Continue(false) => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Ends in order what the session's last effects asked to be ended so.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let _ = self.client.poll_write(cx, std::iter::empty());
+        if let Some(pipe) = self.upstream.pipe() {
+            let _ = pipe.poll_write(cx, std::iter::empty());
+        }
+    }
+
+    /// One look at everything, in an order that never changes.
+    fn round(&mut self, cx: &mut Context<'_>) -> Moved {
+        self.now = self.around.clock.now();
+        let moved = self.write(cx, Leg::Client)?
+            | self.write(cx, Leg::Upstream)?
+            | self.read(cx, Leg::Client)?
+            | self.read(cx, Leg::Upstream)?
+            | self.connect(cx)?
+            | self.answer(cx)?
+            | self.refresh(cx)?
+            | self.leave(cx)?
+            | self.tick(cx)?;
+        ControlFlow::Continue(moved)
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
+        let egress = self.session.egress(leg);
+        let pipe = match leg {
+            Leg::Client => Some(&mut self.client),
+            Leg::Upstream => self.upstream.pipe(),
+        };
+        match pipe.map(|pipe| pipe.poll_write(cx, egress.slices())) {
+            None | Some(Poll::Pending) => STILL,
+            Some(Poll::Ready(Ok(bytes))) => {
+                self.count(leg, Direction::Out, bytes);
+                self.hand_in(Input::Wrote { leg, bytes })
+            }
+            Some(Poll::Ready(Err(how))) => self.hand_in(Input::Ended { leg, how }),
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
+        let demand = self.session.demand();
+        let pipe = match leg {
+            // What is read next is judged by the newest snapshot there is.
+            Leg::Client if demand.read_client && self.epochs.value() != self.epoch => {
+                return self.hand_in_newest();
+            }
+            Leg::Client if demand.read_client => Some(&mut self.client),
+            Leg::Upstream if demand.read_upstream => self.upstream.pipe(),
+            Leg::Client | Leg::Upstream => None,
+        };
+        match pipe.map(|pipe| pipe.poll_read(cx)) {
+            None | Some(Poll::Pending) => STILL,
+            Some(Poll::Ready(Arrived::Bytes(bytes))) => {
+                self.count(leg, Direction::In, bytes.len());
+                self.hand_in(Input::Bytes { leg, bytes })
+            }
+            Some(Poll::Ready(Arrived::End(how))) => self.hand_in(Input::Ended { leg, how }),
+        }
+    }
+
+    fn connect(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.upstream.poll_open(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready(Ok(())) => self.hand_in(Input::Connected),
+            Poll::Ready(Err(failure)) => self.hand_in(Input::ConnectFailed(failure)),
+        }
+    }
+
+    fn answer(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.questions.poll(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready((ticket, answer)) => self.hand_in(Input::Answered { ticket, answer }),
+        }
+    }
+
+    fn refresh(&mut self, cx: &Context<'_>) -> Moved {
+        if self.session.demand().shared && self.epochs.listen(cx) != self.epoch {
+            return self.hand_in_newest();
+        }
+        STILL
+    }
+
+    fn leave(&mut self, cx: &Context<'_>) -> Moved {
+        let stage = Stage::from_value(self.stages.listen(cx));
+        if stage == self.stage {
+            return STILL;
+        }
+        self.stage = stage;
+        match stage {
+            Stage::Run => STILL,
+            Stage::Drain(by) => self.hand_in(Input::Drain { by }),
+            Stage::Abort => ControlFlow::Break(Ended::Aborted),
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
+        let deadline = self.session.demand().deadline;
+        match self.timer.poll(cx, self.now, deadline) {
+            Poll::Pending => STILL,
+            Poll::Ready(()) => {
+                self.now = self.around.clock.now();
+                self.hand_in(Input::Tick)
+            }
+        }
+    }
+
+    fn hand_in_newest(&mut self) -> Moved {
+        let newest = self.around.snapshots.newest();
+        self.epoch = newest.epoch;
+        self.hand_in(Input::Shared(newest))
+    }
+
+    /// Hands one input in and does all that the session asks for in return.
+    fn hand_in(&mut self, input: Input) -> Moved {
+        self.session.handle(self.now, input);
+        while let Some(effect) = self.session.poll() {
+            match effect {
+                Effect::Connect(target) => self.upstream = Dial::to(&self.around.net, target),
+                Effect::Ask { ticket, question } => {
+                    self.questions
+                        .ask(ticket, self.around.answers.ask(question));
+                }
+                Effect::Forget(ticket) => self.questions.forget(ticket),
+                Effect::Learn(observation) => {
+                    // A hint; when there are too many at once, one less does no harm.
+                    let _ = self.around.hints.try_send(observation);
+                }
+                Effect::Report(event) => {
+                    self.around.observer.session_event(&self.visitor, &event);
+                }
+                Effect::Finish(Leg::Client) => self.client.finish(),
+                Effect::Finish(Leg::Upstream) => {
+                    if let Some(pipe) = self.upstream.pipe() {
+                        pipe.finish();
+                    }
+                }
+                Effect::Close(reason) => return ControlFlow::Break(Ended::Closed(reason)),
+            }
+        }
+        MOVED
+    }
+
+    fn count(&mut self, leg: Leg, direction: Direction, bytes: usize) {
+        let total = match (leg, direction) {
+            (Leg::Client, Direction::In) => &mut self.traffic.client_in,
+            (Leg::Client, Direction::Out) => &mut self.traffic.client_out,
+            (Leg::Upstream, Direction::In) => &mut self.traffic.upstream_in,
+            (Leg::Upstream, Direction::Out) => &mut self.traffic.upstream_out,
+        };
+        *total += bytes as u64;
+        let observer = &self.around.observer;
+        observer.bytes(&self.visitor, leg, direction, bytes);
+    }
+}

@@ -1,0 +1,140 @@
+//! The driver's clock and the one timer of a machine.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use doorkeeper_core::Instant;
+use tokio::time::Sleep;
+
+/// Core's time: nanoseconds since this process began to serve. Virtual where tokio's is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    origin: tokio::time::Instant,
+}
+
+/// A deadline that has passed is not handed in again sooner than this: the runtime's timers are
+/// no finer, and a machine that insists on the past must not keep a core busy.
+const TICK_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(self) -> Instant {
+        Instant::ZERO.after(self.origin.elapsed())
+    }
+
+    /// The runtime's name for a moment; one beyond its reach is as good as never.
+    fn moment(self, at: Instant) -> tokio::time::Instant {
+        const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+        let since_origin = at.since(Instant::ZERO).min(NEVER);
+        self.origin + since_origin
+    }
+}
+
+/// One timer. Armed anew only when the deadline has moved closer or the timer has fired, so that
+/// a deadline that moves away with every byte costs nothing.
+pub(crate) struct Timer {
+    clock: Clock,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When the sleep ends, if it has not ended yet.
+    armed: Option<Instant>,
+    ticked: Option<Instant>,
+}
+
+impl Timer {
+    pub(crate) const fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            sleep: None,
+            armed: None,
+            ticked: None,
+        }
+    }
+
+    /// Ready once the deadline has come; the current task is woken then.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Poll<()> {
+        let Some(mut deadline) = deadline else {
+            return Poll::Pending;
+        };
+        if let Some(ticked) = self.ticked {
+            deadline = deadline.max(ticked.after(TICK_AGAIN_AFTER));
+        }
+        if deadline <= now {
+            self.ticked = Some(now);
+            return Poll::Ready(());
+        }
+        loop {
+            if self.armed.is_none_or(|armed| deadline < armed) {
+                let until = self.clock.moment(deadline);
+                match &mut self.sleep {
+                    Some(sleep) => sleep.as_mut().reset(until),
+                    None => self.sleep = Some(Box::pin(tokio::time::sleep_until(until))),
+                }
+                self.armed = Some(deadline);
+            }
+            let Some(sleep) = &mut self.sleep else {
+                return Poll::Pending;
+            };
+            match sleep.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => self.armed = None,
+            }
+            if deadline <= self.clock.now() {
+                self.ticked = Some(deadline);
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    fn ms(ms: u64) -> Instant {
+        Instant::ZERO.after(Duration::from_millis(ms))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_moves_away_is_met_all_the_same() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock);
+        let first = poll_fn(|cx| Poll::Ready(timer.poll(cx, clock.now(), Some(ms(10))))).await;
+        assert!(first.is_pending());
+        poll_fn(|cx| timer.poll(cx, clock.now(), Some(ms(500)))).await;
+        assert!(clock.now() >= ms(500) && clock.now() < ms(502));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_moves_closer_is_met() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock);
+        poll_fn(|cx| {
+            let _ = timer.poll(cx, clock.now(), Some(ms(5000)));
+            timer.poll(cx, clock.now(), Some(ms(20)))
+        })
+        .await;
+        assert!(clock.now() < ms(22));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_in_the_past_does_not_spin() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock);
+        for _ in 0..100 {
+            poll_fn(|cx| timer.poll(cx, clock.now(), Some(Instant::ZERO))).await;
+        }
+        assert!(clock.now() >= ms(99));
+    }
+}

@@ -1,0 +1,76 @@
+//! The connection that a machine asks for: absent, being opened, or open.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use doorkeeper_core::{ConnectFailure, Target};
+
+use crate::Net;
+use crate::stream::Pipe;
+
+type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
+
+/// Where a machine stands with its upstream.
+pub(crate) enum Dial<S> {
+    /// Nothing was asked for.
+    Absent,
+    /// An attempt is under way. Dropping it gives it up.
+    Opening(Opening<S>),
+    /// The connection, whether or not it has ended.
+    Open(Pipe<S>),
+}
+
+impl<S> Dial<S>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    /// Starts an attempt.
+    pub(crate) fn to<N: Net<Stream = S>>(net: &N, target: Target) -> Self {
+        let net = net.clone();
+        Self::Opening(Box::pin(async move {
+            match tokio::time::timeout(target.within, net.connect(&target.dial)).await {
+                Ok(Ok(stream)) => Ok(stream),
+                Ok(Err(error)) => Err(failure(&error)),
+                Err(_elapsed) => Err(ConnectFailure::TimedOut),
+            }
+        }))
+    }
+
+    /// Ready once, when the attempt has come to its end.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        let Self::Opening(opening) = self else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match ready!(opening.as_mut().poll(cx)) {
+            Ok(stream) => {
+                *self = Self::Open(Pipe::new(stream));
+                Ok(())
+            }
+            Err(failure) => {
+                *self = Self::Absent;
+                Err(failure)
+            }
+        })
+    }
+
+    pub(crate) const fn pipe(&mut self) -> Option<&mut Pipe<S>> {
+        match self {
+            Self::Open(pipe) => Some(pipe),
+            Self::Absent | Self::Opening(_) => None,
+        }
+    }
+}
+
+fn failure(error: &io::Error) -> ConnectFailure {
+    let is = |kind| error.kind() == kind;
+    if is(io::ErrorKind::NotFound) {
+        ConnectFailure::Unresolved
+    } else if is(io::ErrorKind::ConnectionRefused) {
+        ConnectFailure::Refused
+    } else if is(io::ErrorKind::TimedOut) {
+        ConnectFailure::TimedOut
+    } else {
+        ConnectFailure::Unreachable
+    }
+}

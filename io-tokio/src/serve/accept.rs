@@ -1,0 +1,84 @@
+//! Accepts at one bound address, for as long as doorkeeper serves.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::Net;
+use crate::driver::{Surroundings, drive};
+use crate::limits::Gate;
+use crate::observer::{Door, Visitor};
+
+/// The first pause after a failure to accept; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// One bound address and what its clients need.
+pub(super) struct Accepting<N> {
+    pub(super) around: Arc<Surroundings<N>>,
+    pub(super) door: Arc<Door>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) sessions: TaskTracker,
+    pub(super) session_ids: Arc<AtomicU64>,
+}
+
+impl<N: Net> Accepting<N> {
+    /// Never ends: an error is reported and followed by a pause, because it is one of this
+    /// process (no descriptor left, no memory) and goes away when other connections close.
+    pub(super) async fn run(self, mut listener: N::Listener) -> Infallible {
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.around.net.accept(&mut listener).await {
+                Ok((stream, peer)) => {
+                    pause = PAUSE_MIN;
+                    self.welcome(stream, peer);
+                }
+                // A client that left before it was accepted says nothing about the next one.
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    let observer = &self.around.observer;
+                    observer.accept_failed(&self.door, &error, pause);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, stream: N::Stream, peer: SocketAddr) {
+        let admission = match self.gate.admit(peer.ip()) {
+            Ok(admission) => admission,
+            Err(why) => {
+                drop(stream);
+                self.around.observer.accept_refused(&self.door, peer, why);
+                return;
+            }
+        };
+        let visitor = Visitor {
+            session: self.session_ids.fetch_add(1, Ordering::Relaxed) + 1,
+            door: Arc::clone(&self.door),
+            peer,
+        };
+        let around = Arc::clone(&self.around);
+        self.sessions.spawn(async move {
+            drive(around, visitor, stream).await;
+            drop(admission);
+        });
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

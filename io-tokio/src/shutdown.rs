@@ -1,0 +1,54 @@
+//! The end: sessions are told when to be gone, and later that the time is over.
+
+use std::sync::Arc;
+
+use doorkeeper_core::Instant;
+
+use crate::driver::bell::{Bell, Ear};
+
+const RUN: u64 = 0;
+const ABORT: u64 = u64::MAX;
+
+/// Tells all sessions to go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shutdown {
+    bell: Arc<Bell>,
+}
+
+/// What a session has to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Go on.
+    Run,
+    /// Give the owed answers and be gone by then.
+    Drain(Instant),
+    /// Be gone.
+    Abort,
+}
+
+impl Shutdown {
+    /// Nobody comes in any more; who is in is to be gone by then.
+    pub(crate) fn drain(&self, by: Instant) {
+        self.bell.ring(by.as_nanos().clamp(RUN + 1, ABORT - 1));
+    }
+
+    /// Everyone goes now.
+    pub(crate) fn abort(&self) {
+        self.bell.ring(ABORT);
+    }
+
+    pub(crate) fn ear(&self) -> Ear {
+        Ear::new(Arc::clone(&self.bell))
+    }
+}
+
+impl Stage {
+    /// What the number of the bell stands for.
+    pub(crate) const fn from_value(value: u64) -> Self {
+        match value {
+            RUN => Self::Run,
+            ABORT => Self::Abort,
+            by => Self::Drain(Instant::from_nanos(by)),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! One connection of a machine: reads into as little memory as it needs, writes whole ropes.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use doorkeeper_core::End;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+/// The sizes of read buffers. A leg begins with the first, and goes on to the next when a read
+/// fills its buffer.
+const READ_SIZES: [usize; 4] = [4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB];
+const KIB: usize = 1024;
+
+/// A read that fills less than one part in so many of its buffer is copied out of it: what is
+/// handed on may lie around for long, and must not keep a mostly empty buffer alive.
+const FILLED_MIN: usize = 4;
+
+/// How many slices of a rope go into one vectored write.
+const WRITE_SLICES_MAX: usize = 64;
+
+thread_local! {
+    /// One buffer of each size, lent to whichever leg reads on this thread. An idle leg holds
+    /// none, and one whose bytes have been written in the meantime is still warm in the cache.
+    static SPARE: RefCell<[BytesMut; READ_SIZES.len()]> = RefCell::default();
+}
+
+/// A stream with what the driver has to remember of it.
+#[derive(Debug)]
+pub(crate) struct Pipe<S> {
+    stream: S,
+    /// Which of [`READ_SIZES`] the next read gets.
+    read_size: u8,
+    /// No end was read and nothing failed.
+    readable: bool,
+    /// The writing half has not been ended and nothing failed.
+    writable: bool,
+    /// Something was written since the last flush.
+    unflushed: bool,
+    /// The writing half is to be ended once all is written.
+    finishing: bool,
+}
+
+/// What a read gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// Bytes, at least one.
+    Bytes(Bytes),
+    /// Nothing more will come.
+    End(End),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
+    pub(crate) const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            read_size: 0,
+            readable: true,
+            writable: true,
+            unflushed: false,
+            finishing: false,
+        }
+    }
+
+    /// Ends the writing half as soon as the rope is written.
+    pub(crate) const fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    /// The next bytes. After an end it is pending for ever.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
+        if !self.readable {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_read_bytes(cx)) {
+            Ok(bytes) if !bytes.is_empty() => Poll::Ready(Arrived::Bytes(bytes)),
+            Ok(_) => {
+                self.readable = false;
+                Poll::Ready(Arrived::End(End::Fin))
+            }
+            Err(_) => {
+                self.fail();
+                Poll::Ready(Arrived::End(End::Reset))
+            }
+        }
+    }
+
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let class = usize::from(self.read_size);
+        let size = READ_SIZES.get(class).copied().unwrap_or(4 * KIB);
+        let mut buffer = lend(class, size);
+        let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer);
+        let bytes = match read {
+            Poll::Ready(Ok(count)) if count >= size / FILLED_MIN => buffer.split().freeze(),
+            Poll::Ready(Ok(_)) => {
+                let bytes = Bytes::copy_from_slice(&buffer);
+                buffer.clear();
+                bytes
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => Bytes::new(),
+        };
+        give_back(class, buffer);
+        let count = ready!(read)?;
+        if count >= size && class + 1 < READ_SIZES.len() {
+            self.read_size += 1;
+        } else if count < size / FILLED_MIN {
+            self.read_size = self.read_size.saturating_sub(1);
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Writes from the front of the rope, and says how much the stream took.
+    ///
+    /// Flushes what was written before, and ends the writing half when that is due: call it
+    /// also when the rope is empty.
+    pub(crate) fn poll_write<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        rope: impl Iterator<Item = &'a [u8]>,
+    ) -> Poll<Result<usize, End>> {
+        if !self.writable {
+            return Poll::Pending;
+        }
+        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+        let mut count = 0;
+        for (slot, bytes) in slices.iter_mut().zip(rope) {
+            *slot = IoSlice::new(bytes);
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        let wrote = self.poll_write_slices(cx, slices);
+        if let Poll::Ready(Err(_)) = &wrote {
+            self.fail();
+            return Poll::Ready(Err(End::Reset));
+        }
+        self.unflushed |= wrote.is_ready();
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                // Shown by the next read or write as well; the bytes count as written.
+                Poll::Ready(Err(_)) | Poll::Pending => {}
+            }
+        }
+        if self.finishing && slices.is_empty() && !self.unflushed {
+            // A peer that is gone already needs no end.
+            if Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
+                self.writable = false;
+            }
+        }
+        wrote.map(|wrote| wrote.map_err(|_| End::Reset))
+    }
+
+    fn poll_write_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if slices.is_empty() {
+            return Poll::Pending;
+        }
+        match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices)) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            wrote => Poll::Ready(wrote),
+        }
+    }
+
+    const fn fail(&mut self) {
+        self.readable = false;
+        self.writable = false;
+    }
+}
+
+/// Takes this thread's buffer of a size, or a new one if someone still holds bytes of the old.
+fn lend(class: usize, size: usize) -> BytesMut {
+    let spare = SPARE.with_borrow_mut(|spare| spare.get_mut(class).map(std::mem::take));
+    let mut buffer = spare.unwrap_or_default();
+    // Only the whole buffer will do: its tail alone would keep all of it alive.
+    if buffer.try_reclaim(size) {
+        buffer
+    } else {
+        BytesMut::with_capacity(size)
+    }
+}
+
+fn give_back(class: usize, buffer: BytesMut) {
+    SPARE.with_borrow_mut(|spare| {
+        if let Some(place) = spare.get_mut(class) {
+            *place = buffer;
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    fn pipe(capacity: usize) -> (Pipe<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = duplex(capacity);
+        (Pipe::new(ours), theirs)
+    }
+
+    async fn read(pipe: &mut Pipe<DuplexStream>) -> Arrived {
+        poll_fn(|cx| pipe.poll_read(cx)).await
+    }
+
+    /// How much memory the bytes keep alive, as seen by who else holds the thread's buffers.
+    fn is_copied(bytes: Bytes) -> bool {
+        bytes
+            .try_into_mut()
+            .is_ok_and(|bytes| bytes.capacity() < 4 * bytes.len() + 16)
+    }
+
+    #[tokio::test]
+    async fn few_bytes_are_copied_out_of_their_buffer() {
+        let (mut pipe, mut peer) = pipe(1 << 20);
+        peer.write_all(b"abc").await.unwrap();
+        let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+            panic!("an end")
+        };
+        assert_eq!(bytes, "abc");
+        assert!(is_copied(bytes));
+    }
+
+    #[tokio::test]
+    async fn buffers_grow_while_reads_fill_them_and_shrink_again() {
+        let (mut pipe, mut peer) = pipe(1 << 20);
+        let sizes = [4, 16, 64, 256, 256].map(|kib| kib << 10);
+        let all = vec![7; sizes.iter().sum()];
+        peer.write_all(&all).await.unwrap();
+        for size in sizes {
+            let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+                panic!("an end")
+            };
+            assert_eq!(bytes.len(), size);
+        }
+        for read_size in [2, 1, 0, 0] {
+            peer.write_all(b"x").await.unwrap();
+            read(&mut pipe).await;
+            assert_eq!(pipe.read_size, read_size);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_buffer_whose_bytes_are_gone_is_used_again() {
+        let (mut pipe, mut peer) = pipe(1 << 16);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            peer.write_all(&[1; 2 << 10]).await.unwrap();
+            let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+                panic!("an end")
+            };
+            places.push(bytes.as_ptr());
+        }
+        assert!(places.iter().all(|place| *place == places[0]));
+        // While someone holds the bytes, their buffer is left alone.
+        peer.write_all(&[1; 2 << 10]).await.unwrap();
+        let held = read(&mut pipe).await;
+        peer.write_all(&[2; 2 << 10]).await.unwrap();
+        let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+            panic!("an end")
+        };
+        assert_ne!(bytes.as_ptr(), places[0]);
+        assert_eq!(held, Arrived::Bytes(Bytes::from(vec![1; 2 << 10])));
+    }
+
+    #[tokio::test]
+    async fn a_rope_is_written_across_short_writes_and_then_finished() {
+        let (mut pipe, mut peer) = pipe(3);
+        let all = b"abcdefghij".to_vec();
+        let written = all.clone();
+        let writer = tokio::spawn(async move {
+            pipe.finish();
+            let mut rest: &[u8] = &written;
+            poll_fn(|cx| {
+                while let Poll::Ready(wrote) = pipe.poll_write(cx, rest.chunks(4)) {
+                    rest = &rest[wrote.unwrap()..];
+                }
+                if pipe.writable {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            })
+            .await;
+            pipe
+        });
+        let mut seen = Vec::new();
+        peer.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, all);
+        let mut pipe = writer.await.unwrap();
+        // The other half is still open, and its end is told once.
+        peer.write_all(b"z").await.unwrap();
+        drop(peer);
+        assert_eq!(
+            read(&mut pipe).await,
+            Arrived::Bytes(Bytes::from_static(b"z"))
+        );
+        assert_eq!(read(&mut pipe).await, Arrived::End(End::Fin));
+        let again = poll_fn(|cx| Poll::Ready(pipe.poll_read(cx))).await;
+        assert!(again.is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_a_reset() {
+        let (mut pipe, peer) = pipe(64);
+        drop(peer);
+        let wrote = poll_fn(|cx| pipe.poll_write(cx, [&b"abc"[..]].into_iter())).await;
+        assert_eq!(wrote, Err(End::Reset));
+    }
+}

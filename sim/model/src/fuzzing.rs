@@ -5,12 +5,16 @@
 //! otherwise, whether the bytes made sense or not.
 
 mod chunks;
+mod edit;
+mod framer;
 mod walk;
 
+pub use edit::edit;
+pub use framer::framer;
 pub use walk::walk;
 
 /// What a target does with an input.
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is also its folder in `corpus/`.
-pub const TARGETS: &[(&str, Body)] = &[("walk", walk)];
+pub const TARGETS: &[(&str, Body)] = &[("edit", edit), ("framer", framer), ("walk", walk)];

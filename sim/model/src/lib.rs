@@ -1,3 +1,30 @@
-//! Sans-IO models of Kafka brokers and clients.
+//! Sans-IO models of Kafka brokers: an in-memory cluster as a value.
+//!
+//! [`Cluster`] answers what Apache Kafka answers, errors included, with no I/O, no clock and no
+//! randomness but a seed. Real clients use it through `doorkeeper-host`; simulations drive it
+//! directly.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod api;
+mod batch;
+mod broker;
+mod close;
+mod cluster;
+mod codec;
+mod config;
+mod connection;
+mod fetch_session;
 pub mod fuzzing;
+mod group;
+mod groups;
+mod log;
+mod producer_state;
+mod rng;
+mod topics;
+
+pub use close::CloseReason;
+pub use cluster::{Cluster, Output};
+pub use config::{ClusterConfig, Limits};
+pub use connection::ConnectionId;

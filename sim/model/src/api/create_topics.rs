@@ -1,0 +1,216 @@
+//! `CreateTopics`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use doorkeeper_core::id::BrokerId;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+use uuid::Uuid;
+
+use super::{configs, wire};
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::topics::{Layout, NewTopic, name_is_legal};
+
+/// A refusal: what and why, in Kafka's words where clients show them.
+pub(super) type Refusal = (ResponseError, String);
+
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: CreateTopicsRequest = call.decode()?;
+    let mut seen = BTreeSet::new();
+    let repeated: BTreeSet<_> = request
+        .topics
+        .iter()
+        .map(|topic| &topic.name)
+        .filter(|name| !seen.insert(*name))
+        .collect();
+    let mut results = Vec::new();
+    for topic in &request.topics {
+        let answer = CreatableTopicResult::default().with_name(topic.name.clone());
+        let created = if repeated.contains(&topic.name) {
+            Err((
+                ResponseError::InvalidRequest,
+                "Duplicate topic name.".to_owned(),
+            ))
+        } else {
+            create(cluster, topic, request.validate_only)
+        };
+        results.push(match created {
+            Ok(created) => answer
+                .with_topic_id(created.id)
+                .with_error_message(None)
+                .with_num_partitions(created.partitions)
+                .with_replication_factor(created.replicas)
+                .with_configs(Some(created.configs)),
+            Err((error, message)) => answer
+                .with_error_code(error.code())
+                .with_error_message(Some(wire(&message)))
+                .with_num_partitions(-1)
+                .with_replication_factor(-1),
+        });
+    }
+    call.reply(&CreateTopicsResponse::default().with_topics(results))
+}
+
+struct Created {
+    id: Uuid,
+    partitions: i32,
+    replicas: i16,
+    configs: Vec<CreatableTopicConfigs>,
+}
+
+/// `ReplicationControlManager.createTopic`.
+fn create(
+    cluster: &mut Cluster,
+    topic: &CreatableTopic,
+    validate_only: bool,
+) -> Result<Created, Refusal> {
+    let name = topic.name.as_str();
+    if !name_is_legal(name) {
+        let message = format!("Topic name is invalid: '{name}'");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
+    if cluster.topics.get(name).is_some() {
+        let message = format!("Topic '{name}' already exists.");
+        return Err((ResponseError::TopicAlreadyExists, message));
+    }
+    // Metric names cannot tell them apart.
+    let flat = name.replace('.', "_");
+    if let Some((other, _)) = cluster
+        .topics
+        .iter()
+        .find(|(n, _)| n.replace('.', "_") == flat)
+    {
+        let message = format!("Topic '{name}' collides with existing topic: {other}");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
+    let layout = layout(cluster, topic)?;
+    let configs = configs_of(topic)?;
+    if !cluster
+        .topics
+        .has_room_for(layout.partitions(), &cluster.limits)
+    {
+        let message = "Excessively large number of partitions per request.".to_owned();
+        return Err((ResponseError::PolicyViolation, message));
+    }
+    let mut created = Created {
+        id: Uuid::nil(),
+        partitions: i32::try_from(layout.partitions()).unwrap_or(-1),
+        replicas: i16::try_from(layout.replicas()).unwrap_or(-1),
+        configs: configs::creatable(&configs, &cluster.limits),
+    };
+    if !validate_only {
+        created.id = cluster.rng.uuid();
+        let alive = cluster.alive();
+        let new = NewTopic {
+            name,
+            id: created.id,
+            layout,
+            configs,
+        };
+        cluster.topics.create(new, &alive, &cluster.limits);
+    }
+    Ok(created)
+}
+
+fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal> {
+    if !topic.assignments.is_empty() {
+        return assigned(cluster, topic);
+    }
+    let partitions = match topic.num_partitions {
+        -1 => cluster.limits.default_partitions,
+        count if count < 1 => {
+            let message = "Number of partitions was set to an invalid non-positive value.";
+            return Err((ResponseError::InvalidPartitions, message.to_owned()));
+        }
+        // More than any limit: the room is checked next.
+        count => u16::try_from(count).unwrap_or(u16::MAX),
+    };
+    let alive = cluster.alive().len();
+    let replicas = match topic.replication_factor {
+        -1 => usize::from(cluster.limits.default_replication_factor).min(alive),
+        count => usize::try_from(count).unwrap_or(0),
+    };
+    if replicas == 0 {
+        let message = "Replication factor must be larger than 0, or -1 to use the default value.";
+        return Err((ResponseError::InvalidReplicationFactor, message.to_owned()));
+    }
+    if replicas > alive {
+        let message = format!(
+            "Unable to replicate the partition {replicas} time(s): The target replication factor \
+             of {replicas} cannot be reached because only {alive} broker(s) are registered."
+        );
+        return Err((ResponseError::InvalidReplicationFactor, message));
+    }
+    Ok(Layout::Spread {
+        partitions,
+        replicas,
+    })
+}
+
+/// Partitions that say where they want to be: numbered from 0, all with as many replicas.
+fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal> {
+    if topic.num_partitions != -1 || topic.replication_factor != -1 {
+        let message = "A manual partition assignment was specified, but numPartitions or \
+                       replicationFactor was not set to -1.";
+        return Err((ResponseError::InvalidRequest, message.to_owned()));
+    }
+    let bad = |message: &str| (ResponseError::InvalidReplicaAssignment, message.to_owned());
+    let mut given = BTreeMap::new();
+    for assignment in &topic.assignments {
+        let replicas: Vec<BrokerId> = assignment
+            .broker_ids
+            .iter()
+            .map(|id| BrokerId(id.0))
+            .collect();
+        let distinct: BTreeSet<_> = replicas.iter().collect();
+        if replicas.is_empty() || distinct.len() != replicas.len() {
+            return Err(bad(
+                "The manual partition assignment has no or repeated replicas.",
+            ));
+        }
+        if !replicas.iter().all(|id| cluster.brokers.contains_key(id)) {
+            return Err(bad(
+                "The manual partition assignment names an unknown broker.",
+            ));
+        }
+        if given.insert(assignment.partition_index, replicas).is_some() {
+            return Err(bad(
+                "Found multiple manual partition assignments for a partition.",
+            ));
+        }
+    }
+    let numbered = (0_i32..)
+        .zip(given.keys())
+        .all(|(expected, index)| expected == *index);
+    let given: Vec<_> = given.into_values().collect();
+    let factor = given.first().map_or(0, Vec::len);
+    if !numbered || given.iter().any(|replicas| replicas.len() != factor) {
+        return Err(bad(
+            "Partitions should be a consecutive 0-based integer sequence.",
+        ));
+    }
+    Ok(Layout::Given(given))
+}
+
+fn configs_of(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut all = BTreeMap::new();
+    for config in &topic.configs {
+        let name = config.name.to_string();
+        if !configs::is_topic_config(&name) {
+            let message = format!("Unknown topic config name: {name}");
+            return Err((ResponseError::InvalidConfig, message));
+        }
+        let Some(value) = &config.value else {
+            let message = format!("Null value not supported for topic configs: {name}");
+            return Err((ResponseError::InvalidConfig, message));
+        };
+        all.insert(name, value.to_string());
+    }
+    Ok(all)
+}

@@ -1,0 +1,519 @@
+//! `Fetch`: batches out of logs, at once or when there are enough.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use doorkeeper_core::id::BrokerId as CoreBrokerId;
+use doorkeeper_core::time::Instant;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_response::{
+    FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, TopicName};
+
+use super::wire;
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::{Call, Head};
+use crate::connection::RequestId;
+use crate::fetch_session::{Outcome, PartitionKey, Told, TopicKey, Wanted};
+
+/// From this version on topics are named by id.
+const BY_ID: i16 = 13;
+/// From this version on a wrong leader is answered with the right one (KIP-951).
+const LEADER_HINTS: i16 = 16;
+/// From this version on consumers may fetch from followers (KIP-392).
+const FROM_FOLLOWERS: i16 = 11;
+/// `FetchMetadata.INITIAL_EPOCH` and `FINAL_EPOCH`.
+const INITIAL_EPOCH: i32 = 0;
+const FINAL_EPOCH: i32 = -1;
+
+/// How the answer relates to fetch sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Context {
+    /// Without a session.
+    Sessionless,
+    /// Opens one.
+    Full,
+    /// Goes on in one.
+    Incremental { session: i32, next_epoch: i32 },
+}
+
+/// A fetch, read and perhaps waiting.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) deadline: Instant,
+    broker: CoreBrokerId,
+    head: Head,
+    context: Context,
+    leader_only: bool,
+    bytes_min: usize,
+    bytes_max: usize,
+    /// With the name, if it is known; else the answer is an error.
+    partitions: Vec<(PartitionKey, Wanted, Result<String, ResponseError>)>,
+}
+
+/// What one partition has to say.
+struct Part {
+    key: PartitionKey,
+    data: PartitionData,
+    records: Vec<Bytes>,
+    /// The name, where the error is one that comes with a hint who leads instead.
+    misled: Option<String>,
+}
+
+/// All partitions of a fetch.
+struct Read {
+    parts: Vec<Part>,
+    bytes: usize,
+    /// An error of a partition that is there ends the wait.
+    failed: bool,
+}
+
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: FetchRequest = call.decode()?;
+    let version = call.head.version;
+    let context = match context(cluster, call, &request) {
+        Ok(context) => context,
+        Err(error) => {
+            return call.reply(&FetchResponse::default().with_error_code(error.code()));
+        }
+    };
+    let wanted: Vec<(PartitionKey, Wanted)> = match context {
+        Context::Sessionless | Context::Full => wanted_of(&request, version),
+        Context::Incremental { session, .. } => session_partitions(cluster, call, session),
+    };
+    let replica = if version >= 15 {
+        request.replica_state.replica_id
+    } else {
+        request.replica_id
+    };
+    let consumer_anywhere = version >= FROM_FOLLOWERS && replica.0 < 0;
+    let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let bytes_max = usize::try_from(request.max_bytes)
+        .unwrap_or(0)
+        .min(cluster.limits.fetch_bytes_max);
+    let parked = Parked {
+        deadline: cluster.now.after(millis(request.max_wait_ms)),
+        broker: call.broker,
+        head: call.head,
+        context,
+        leader_only: !(consumer_anywhere || replica.0 == -2),
+        bytes_min: usize::try_from(request.min_bytes)
+            .unwrap_or(0)
+            .min(bytes_max),
+        bytes_max,
+        partitions: wanted
+            .into_iter()
+            .map(|(key, want)| resolve(cluster, key, want))
+            .collect(),
+    };
+    let nothing_there = !parked.partitions.iter().any(|(_, _, name)| name.is_ok());
+    let read = parked.read(cluster);
+    if nothing_there || request.max_wait_ms <= 0 || parked.is_satisfied_by(&read) {
+        return parked.answer(cluster, read).map(Reply::Frame);
+    }
+    cluster.parked.insert(call.request, parked);
+    Ok(Reply::Parked)
+}
+
+/// Logs have changed: answers the fetches that have something to say now.
+pub(crate) fn recheck(cluster: &mut Cluster) {
+    let ready: Vec<RequestId> = cluster
+        .parked
+        .iter()
+        .filter(|(_, parked)| parked.is_satisfied_by(&parked.read(cluster)))
+        .map(|(request, _)| *request)
+        .collect();
+    answer_all(cluster, ready);
+}
+
+/// Answers the fetches that have waited long enough with what there is.
+pub(crate) fn expire(cluster: &mut Cluster) {
+    let now = cluster.now;
+    let due = cluster
+        .parked
+        .iter()
+        .filter(|(_, parked)| parked.deadline <= now);
+    let due: Vec<RequestId> = due.map(|(request, _)| *request).collect();
+    answer_all(cluster, due);
+}
+
+fn answer_all(cluster: &mut Cluster, requests: Vec<RequestId>) {
+    for request in requests {
+        if let Some(parked) = cluster.parked.remove(&request) {
+            let read = parked.read(cluster);
+            let answer = parked.answer(cluster, read);
+            cluster.answer(request, |_| answer);
+        }
+    }
+}
+
+/// `FetchManager.newContext`.
+fn context(
+    cluster: &mut Cluster,
+    call: &Call,
+    request: &FetchRequest,
+) -> Result<Context, ResponseError> {
+    if call.head.version < 7 {
+        return Ok(Context::Sessionless);
+    }
+    let (id, epoch) = (request.session_id, request.session_epoch);
+    let limit = cluster.limits.fetch_session_partitions_max;
+    let now = cluster.now;
+    let Some(broker) = cluster.brokers.get_mut(&call.broker) else {
+        return Ok(Context::Sessionless);
+    };
+    let sessions = &mut broker.fetch_sessions;
+    if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+        // A full request closes the session that it names.
+        sessions.remove(id);
+        return Ok(if epoch == FINAL_EPOCH {
+            Context::Sessionless
+        } else {
+            Context::Full
+        });
+    }
+    let session = sessions
+        .get_mut(id)
+        .ok_or(ResponseError::FetchSessionIdNotFound)?;
+    if session.next_epoch() != epoch {
+        return Err(ResponseError::InvalidFetchSessionEpoch);
+    }
+    if session.uses_topic_ids() != (call.head.version >= BY_ID) {
+        return Err(ResponseError::FetchSessionTopicIdError);
+    }
+    session.update(
+        now,
+        wanted_of(request, call.head.version),
+        forgotten_of(request, call.head.version),
+    );
+    let next_epoch = session.next_epoch();
+    match session.len() {
+        0 => {
+            sessions.remove(id);
+            Ok(Context::Sessionless)
+        }
+        len if len > limit => {
+            sessions.remove(id);
+            Err(ResponseError::FetchSessionIdNotFound)
+        }
+        _ => Ok(Context::Incremental {
+            session: id,
+            next_epoch,
+        }),
+    }
+}
+
+fn topic_key(name: &TopicName, id: uuid::Uuid, version: i16) -> TopicKey {
+    if version >= BY_ID {
+        TopicKey::Id(id)
+    } else {
+        TopicKey::Name(name.to_string())
+    }
+}
+
+/// The partitions of a request; of a repeated one the last mention counts, in the first place.
+fn wanted_of(request: &FetchRequest, version: i16) -> Vec<(PartitionKey, Wanted)> {
+    let mut places = BTreeMap::<PartitionKey, usize>::new();
+    let mut wanted = Vec::<(PartitionKey, Wanted)>::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = PartitionKey {
+                topic: topic_key(&topic.topic, topic.topic_id, version),
+                partition: partition.partition,
+            };
+            let want = Wanted {
+                offset: partition.fetch_offset,
+                bytes_max: partition.partition_max_bytes,
+                known_epoch: Some(partition.current_leader_epoch).filter(|epoch| *epoch >= 0),
+            };
+            match places.get(&key).and_then(|at| wanted.get_mut(*at)) {
+                Some(known) => known.1 = want,
+                None => {
+                    places.insert(key.clone(), wanted.len());
+                    wanted.push((key, want));
+                }
+            }
+        }
+    }
+    wanted
+}
+
+fn forgotten_of(request: &FetchRequest, version: i16) -> Vec<PartitionKey> {
+    let topics = request.forgotten_topics_data.iter();
+    let of_topic = |topic: &kafka_protocol::messages::fetch_request::ForgottenTopic| {
+        let key = topic_key(&topic.topic, topic.topic_id, version);
+        let partitions = topic.partitions.iter();
+        let keys = partitions.map(|p| PartitionKey {
+            topic: key.clone(),
+            partition: *p,
+        });
+        keys.collect::<Vec<_>>()
+    };
+    topics.flat_map(of_topic).collect()
+}
+
+fn session_partitions(cluster: &mut Cluster, call: &Call, id: i32) -> Vec<(PartitionKey, Wanted)> {
+    let broker = cluster.brokers.get_mut(&call.broker);
+    let session = broker.and_then(|broker| broker.fetch_sessions.get_mut(id));
+    session.map_or_else(Vec::new, |session| {
+        session
+            .partitions()
+            .map(|(key, wanted)| (key.clone(), *wanted))
+            .collect()
+    })
+}
+
+/// Finds the name, as it is when the request comes.
+fn resolve(
+    cluster: &Cluster,
+    key: PartitionKey,
+    wanted: Wanted,
+) -> (PartitionKey, Wanted, Result<String, ResponseError>) {
+    let name = match &key.topic {
+        TopicKey::Name(name) => Ok(name.as_str()),
+        TopicKey::Id(id) => cluster
+            .topics
+            .name_of(id)
+            .ok_or(ResponseError::UnknownTopicId),
+    };
+    let known = name.and_then(|name| {
+        let there = cluster.topics.partition(name, key.partition).is_some();
+        if there {
+            Ok(name.to_owned())
+        } else {
+            Err(ResponseError::UnknownTopicOrPartition)
+        }
+    });
+    (key, wanted, known)
+}
+
+impl Parked {
+    /// `ReplicaManager.fetchMessages`: what ends the wait.
+    fn is_satisfied_by(&self, read: &Read) -> bool {
+        read.failed || read.bytes >= self.bytes_min
+    }
+
+    /// `ReplicaManager.readFromLog`.
+    fn read(&self, cluster: &Cluster) -> Read {
+        let mut read = Read {
+            parts: Vec::new(),
+            bytes: 0,
+            failed: false,
+        };
+        let mut left = self.bytes_max;
+        for (key, wanted, name) in &self.partitions {
+            let result = match name {
+                Ok(name) => {
+                    let result = self.read_one(cluster, name, key, wanted, left, read.bytes == 0);
+                    read.failed |= result.is_err();
+                    result
+                }
+                Err(error) => Err(*error),
+            };
+            let part = part(key, name.as_deref().ok(), result);
+            let size: usize = part.records.iter().map(Bytes::len).sum();
+            left = left.saturating_sub(size);
+            read.bytes += size;
+            read.parts.push(part);
+        }
+        read
+    }
+
+    fn read_one(
+        &self,
+        cluster: &Cluster,
+        name: &str,
+        key: &PartitionKey,
+        wanted: &Wanted,
+        left: usize,
+        at_least_one: bool,
+    ) -> Result<(Told, Vec<Bytes>), ResponseError> {
+        let partition = cluster.topics.partition(name, key.partition);
+        let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
+        partition.check(self.broker, wanted.known_epoch, self.leader_only)?;
+        let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
+        let records = partition.log.read(wanted.offset, bytes_max, at_least_one)?;
+        let told = Told {
+            high_watermark: partition.log.end_offset(),
+            log_start_offset: partition.log.start_offset(),
+        };
+        Ok((told, records))
+    }
+
+    /// Makes the answer, and the session remember it.
+    fn answer(&self, cluster: &mut Cluster, mut read: Read) -> Result<Bytes, CloseReason> {
+        let mut answer = FetchResponse::default();
+        match self.context {
+            Context::Sessionless => {}
+            Context::Full => {
+                answer.session_id = self.open_session(cluster, &read);
+            }
+            Context::Incremental {
+                session,
+                next_epoch,
+            } => {
+                answer.session_id = session;
+                let broker = cluster.brokers.get_mut(&self.broker);
+                let known = broker.and_then(|broker| broker.fetch_sessions.get_mut(session));
+                match known.filter(|known| known.next_epoch() == next_epoch) {
+                    Some(known) => {
+                        read.parts
+                            .retain(|part| known.must_tell(&part.key, part.outcome()));
+                    }
+                    // Another connection has used the session while this request waited.
+                    None => {
+                        answer.error_code = ResponseError::InvalidFetchSessionEpoch.code();
+                        read.parts.clear();
+                    }
+                }
+            }
+        }
+        let endpoints = self.hints(cluster, &mut read.parts);
+        if !endpoints.is_empty() {
+            answer.node_endpoints = endpoints;
+        }
+        answer.responses = by_topic(read.parts);
+        self.head.frame(&answer)
+    }
+
+    /// 0 if there is no room for another session.
+    fn open_session(&self, cluster: &mut Cluster, read: &Read) -> i32 {
+        let limits = &cluster.limits;
+        let Some(broker) = cluster.brokers.get_mut(&self.broker) else {
+            return 0;
+        };
+        if read.parts.len() > limits.fetch_session_partitions_max {
+            return 0;
+        }
+        let mut id = cluster.rng.session_id();
+        while broker.fetch_sessions.contains(id) {
+            id = cluster.rng.session_id();
+        }
+        let parts = self.partitions.iter().zip(&read.parts);
+        let cached =
+            parts.map(|((key, wanted, _), part)| (key.clone(), *wanted, part.outcome().told));
+        let by_id = self.head.version >= BY_ID;
+        let sessions = &mut broker.fetch_sessions;
+        let opened = sessions.open(cluster.now, id, by_id, cached, limits.fetch_sessions_max);
+        if opened { id } else { 0 }
+    }
+
+    /// Says who leads instead, and where those brokers are.
+    fn hints(&self, cluster: &Cluster, parts: &mut [Part]) -> Vec<NodeEndpoint> {
+        let mut endpoints = BTreeMap::new();
+        if self.head.version < LEADER_HINTS {
+            return Vec::new();
+        }
+        for part in parts {
+            let index = part.key.partition;
+            let name = part.misled.as_deref();
+            let Some(partition) = name.and_then(|name| cluster.topics.partition(name, index))
+            else {
+                continue;
+            };
+            part.data.current_leader = LeaderIdAndEpoch::default()
+                .with_leader_id(BrokerId(partition.leader.map_or(-1, |id| id.0)))
+                .with_leader_epoch(partition.leader_epoch);
+            if let Some(leader) = partition.leader
+                && let Some(broker) = cluster.brokers.get(&leader).filter(|broker| broker.up)
+            {
+                let endpoint = NodeEndpoint::default()
+                    .with_node_id(BrokerId(leader.0))
+                    .with_host(wire(broker.advertised.host()))
+                    .with_port(i32::from(broker.advertised.port()));
+                endpoints.insert(leader, endpoint);
+            }
+        }
+        endpoints.into_values().collect()
+    }
+}
+
+impl Part {
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            told: Told {
+                high_watermark: self.data.high_watermark,
+                log_start_offset: self.data.log_start_offset,
+            },
+            has_records: !self.records.is_empty(),
+            is_error: self.data.error_code != 0,
+        }
+    }
+}
+
+fn part(
+    key: &PartitionKey,
+    name: Option<&str>,
+    result: Result<(Told, Vec<Bytes>), ResponseError>,
+) -> Part {
+    let data = PartitionData::default()
+        .with_partition_index(key.partition)
+        .with_preferred_read_replica(BrokerId(-1))
+        .with_aborted_transactions(None);
+    let (data, records, misled) = match result {
+        Ok((told, records)) => {
+            // Without transactions everything below the high watermark is stable.
+            let data = data
+                .with_high_watermark(told.high_watermark)
+                .with_last_stable_offset(told.high_watermark)
+                .with_log_start_offset(told.log_start_offset);
+            (data, records, None)
+        }
+        Err(error) => {
+            let misled = matches!(
+                error,
+                ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch
+            );
+            let data = data
+                .with_error_code(error.code())
+                .with_high_watermark(-1)
+                .with_last_stable_offset(-1)
+                .with_log_start_offset(-1);
+            (data, Vec::new(), name.filter(|_| misled).map(str::to_owned))
+        }
+    };
+    Part {
+        key: key.clone(),
+        data,
+        records,
+        misled,
+    }
+}
+
+/// Groups partitions that follow each other under their topic, as `FetchResponse.of` does.
+fn by_topic(parts: Vec<Part>) -> Vec<FetchableTopicResponse> {
+    let mut topics = Vec::<FetchableTopicResponse>::new();
+    let mut last = None;
+    for part in parts {
+        let data = part.data.with_records(Some(joined(&part.records)));
+        if last.as_ref() != Some(&part.key.topic) {
+            let topic = FetchableTopicResponse::default();
+            topics.push(match &part.key.topic {
+                TopicKey::Name(name) => topic.with_topic(TopicName(wire(name))),
+                TopicKey::Id(id) => topic.with_topic_id(*id),
+            });
+            last = Some(part.key.topic);
+        }
+        if let Some(topic) = topics.last_mut() {
+            topic.partitions.push(data);
+        }
+    }
+    topics
+}
+
+fn joined(records: &[Bytes]) -> Bytes {
+    match records {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        many => {
+            let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+            for batch in many {
+                all.extend_from_slice(batch);
+            }
+            all.freeze()
+        }
+    }
+}

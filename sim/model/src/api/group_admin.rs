@@ -1,0 +1,131 @@
+//! `ListGroups`, `DescribeGroups` and `DeleteGroups`.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    GroupId, ListGroupsRequest, ListGroupsResponse,
+};
+
+use super::group_session::check_coordinator;
+use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::group::{Group, Member, State};
+use crate::groups::coordinator;
+
+/// The address that every client of the model has.
+const CLIENT_HOST: &str = "/127.0.0.1";
+/// From this version on a group that is not there is an error (KIP-1043).
+const GROUP_NOT_FOUND: i16 = 6;
+
+pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: ListGroupsRequest = call.decode()?;
+    let fits = |filter: &[kafka_protocol::protocol::StrBytes], text: &str| {
+        filter.is_empty()
+            || filter
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(text))
+    };
+    let groups = cluster.groups.iter().filter(|(id, group)| {
+        coordinator(&cluster.topics, id) == Some(call.broker)
+            && fits(&request.states_filter, group.state().name())
+            && fits(&request.types_filter, "classic")
+    });
+    let groups = groups.map(|(id, group)| {
+        ListedGroup::default()
+            .with_group_id(GroupId(wire(id)))
+            .with_protocol_type(wire(group.protocol_type()))
+            .with_group_state(wire(group.state().name()))
+            .with_group_type(wire("classic"))
+    });
+    call.reply(&ListGroupsResponse::default().with_groups(groups.collect()))
+}
+
+pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: DescribeGroupsRequest = call.decode()?;
+    let operations = if request.include_authorized_operations {
+        GROUP_OPERATIONS
+    } else {
+        OPERATIONS_NOT_ASKED
+    };
+    let groups = request.groups.iter().map(|id| {
+        let described = match check_coordinator(cluster, call, id) {
+            Ok(()) => match cluster.groups.get(id) {
+                Some(group) => described(group),
+                None => missing(call.head.version, id),
+            },
+            Err(error) => DescribedGroup::default().with_error_code(error.code()),
+        };
+        let described = described.with_group_id(id.clone());
+        if call.head.version >= 3 && described.error_code == 0 {
+            described.with_authorized_operations(operations)
+        } else {
+            described
+        }
+    });
+    let groups = groups.collect();
+    call.reply(&DescribeGroupsResponse::default().with_groups(groups))
+}
+
+/// Before version 6 a group that is not there is described as dead.
+fn missing(version: i16, id: &str) -> DescribedGroup {
+    let answer = DescribedGroup::default().with_group_state(wire("Dead"));
+    if version < GROUP_NOT_FOUND {
+        return answer;
+    }
+    answer
+        .with_error_code(ResponseError::GroupIdNotFound.code())
+        .with_error_message(Some(wire(&format!("Group {id} not found."))))
+}
+
+/// `ClassicGroup.describe`: what members said and got is shown only while it counts.
+fn described(group: &Group) -> DescribedGroup {
+    let stable = group.state() == State::Stable;
+    let protocol = group.protocol().filter(|_| stable).unwrap_or_default();
+    let member = |member: &Member| {
+        let answer = DescribedGroupMember::default()
+            .with_member_id(wire(&member.id))
+            .with_group_instance_id(member.instance_id.as_deref().map(wire))
+            .with_client_id(wire(&member.client_id))
+            .with_client_host(wire(CLIENT_HOST));
+        if stable {
+            let metadata = member.metadata(protocol);
+            answer
+                .with_member_metadata(metadata)
+                .with_member_assignment(member.assignment.clone())
+        } else {
+            answer
+        }
+    };
+    DescribedGroup::default()
+        .with_group_state(wire(group.state().name()))
+        .with_protocol_type(wire(group.protocol_type()))
+        .with_protocol_data(wire(protocol))
+        .with_members(group.members().map(member).collect())
+}
+
+pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: DeleteGroupsRequest = call.decode()?;
+    let mut results = Vec::new();
+    for id in request.groups_names {
+        let result = check_coordinator(cluster, call, &id).and_then(|()| {
+            match cluster.groups.get(&id).map(Group::state) {
+                None => Err(ResponseError::GroupIdNotFound),
+                Some(State::Empty) => Ok(()),
+                Some(State::PreparingRebalance | State::CompletingRebalance | State::Stable) => {
+                    Err(ResponseError::NonEmptyGroup)
+                }
+            }
+        });
+        if result.is_ok() {
+            cluster.groups.remove(&id);
+        }
+        let answer = DeletableGroupResult::default().with_error_code(super::code(&result));
+        results.push(answer.with_group_id(id));
+    }
+    call.reply(&DeleteGroupsResponse::default().with_results(results))
+}

@@ -1,0 +1,241 @@
+//! `OffsetCommit` and `OffsetFetch`.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+
+use super::group_session::check_coordinator;
+use super::wire;
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::group::{Committed, Offsets};
+
+/// From this version on a commit to a group that is not there says so.
+const GROUP_NOT_FOUND: i16 = 9;
+/// From this version on several groups are asked about at once (KIP-709).
+const MANY_GROUPS: i16 = 8;
+
+pub(super) fn commit(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: OffsetCommitRequest = call.decode()?;
+    let allowed = check_commit(cluster, call, &request);
+    let mut topics = Vec::new();
+    for topic in &request.topics {
+        let partitions = topic.partitions.iter().map(|partition| {
+            let result = allowed
+                .and_then(|()| commit_one(cluster, &request.group_id, &topic.name, partition));
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(super::code(&result))
+        });
+        let partitions = partitions.collect();
+        let answer = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
+        topics.push(answer.with_partitions(partitions));
+    }
+    call.reply(&OffsetCommitResponse::default().with_topics(topics))
+}
+
+/// `OffsetMetadataManager.validateOffsetCommit`.
+fn check_commit(
+    cluster: &mut Cluster,
+    call: &Call,
+    request: &OffsetCommitRequest,
+) -> Result<(), ResponseError> {
+    let group_id = request.group_id.to_string();
+    check_coordinator(cluster, call, &group_id)?;
+    let generation = request.generation_id_or_member_epoch;
+    if cluster.groups.get(&group_id).is_none() {
+        if generation >= 0 {
+            return Err(if call.head.version >= GROUP_NOT_FOUND {
+                ResponseError::GroupIdNotFound
+            } else {
+                ResponseError::IllegalGeneration
+            });
+        }
+        // Somebody keeps offsets without being a member.
+        let made = cluster
+            .groups
+            .get_or_create(&group_id, cluster.limits.groups_max);
+        made.ok_or(ResponseError::CoordinatorNotAvailable)?;
+    }
+    let instance = request.group_instance_id.as_ref().map(ToString::to_string);
+    let checked = cluster.step_group(&group_id, |group, step| {
+        group.check_offset_commit(
+            step.now,
+            &request.member_id,
+            instance.as_deref(),
+            generation,
+        )
+    });
+    checked.unwrap_or(Err(ResponseError::UnknownMemberId))
+}
+
+fn commit_one(
+    cluster: &mut Cluster,
+    group: &str,
+    topic: &str,
+    partition: &OffsetCommitRequestPartition,
+) -> Result<(), ResponseError> {
+    let index = partition.partition_index;
+    if cluster.topics.partition(topic, index).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
+    }
+    let metadata = partition
+        .committed_metadata
+        .as_ref()
+        .map(ToString::to_string);
+    let metadata = metadata.unwrap_or_default();
+    if metadata.len() > cluster.limits.offset_metadata_bytes_max {
+        return Err(ResponseError::OffsetMetadataTooLarge);
+    }
+    let committed = Committed {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata,
+    };
+    if let Some(group) = cluster.groups.get_mut(group) {
+        group.offsets.commit(topic, index, committed);
+    }
+    Ok(())
+}
+
+/// Topics with the partitions asked for; None for all that were committed.
+type Asked = Option<Vec<(String, Vec<i32>)>>;
+/// Topics with what was committed for each partition.
+type Found = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+
+pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: OffsetFetchRequest = call.decode()?;
+    if call.head.version >= MANY_GROUPS {
+        let groups = request.groups.into_iter().map(|group| {
+            let topics = group.topics.map(|topics| {
+                topics
+                    .into_iter()
+                    .map(|t| (t.name.to_string(), t.partition_indexes))
+                    .collect()
+            });
+            fetch_group(cluster, call, &group.group_id, topics)
+                .with_group_id(group.group_id.clone())
+        });
+        return call.reply(&OffsetFetchResponse::default().with_groups(groups.collect()));
+    }
+    // Version 1 cannot ask for everything: there an empty list is an empty list.
+    let topics = request.topics.map(|topics| {
+        topics
+            .into_iter()
+            .map(|t| (t.name.to_string(), t.partition_indexes))
+            .collect()
+    });
+    let group = fetch_group(cluster, call, &request.group_id, topics.clone());
+    let error = group.error_code;
+    let mut answer = OffsetFetchResponse::default().with_topics(single(group));
+    if call.head.version >= 2 {
+        answer = answer.with_error_code(error);
+    } else if error != 0 {
+        // Version 1 has no place for an error but with every partition.
+        answer = answer.with_topics(stamped(topics, error));
+    }
+    call.reply(&answer)
+}
+
+fn fetch_group(cluster: &Cluster, call: &Call, id: &str, asked: Asked) -> OffsetFetchResponseGroup {
+    let answer = OffsetFetchResponseGroup::default();
+    if let Err(error) = check_coordinator(cluster, call, id) {
+        return answer.with_error_code(error.code());
+    }
+    // A group that is not there has committed nothing.
+    let found = cluster.groups.get(id).map_or_else(
+        || find(&Offsets::new(), asked.clone()),
+        |group| find(&group.offsets, asked.clone()),
+    );
+    let topics = found.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, committed)| {
+            let answer = OffsetFetchResponsePartitions::default().with_partition_index(index);
+            match committed {
+                Some(at) => answer
+                    .with_committed_offset(at.offset)
+                    .with_committed_leader_epoch(at.leader_epoch)
+                    .with_metadata(Some(wire(&at.metadata))),
+                None => answer
+                    .with_committed_offset(-1)
+                    .with_committed_leader_epoch(-1)
+                    .with_metadata(Some(wire(""))),
+            }
+        });
+        OffsetFetchResponseTopics::default()
+            .with_name(TopicName(wire(&name)))
+            .with_partitions(partitions.collect())
+    });
+    answer.with_topics(topics.collect())
+}
+
+fn find(offsets: &Offsets, asked: Asked) -> Found {
+    match asked {
+        Some(topics) => {
+            let one = |(name, indexes): (String, Vec<i32>)| {
+                let found = indexes
+                    .into_iter()
+                    .map(|i| (i, offsets.get(&name, i).cloned()));
+                let found = found.collect();
+                (name, found)
+            };
+            topics.into_iter().map(one).collect()
+        }
+        None => {
+            let all = offsets.iter().map(|(name, partitions)| {
+                let known = partitions
+                    .iter()
+                    .map(|(i, at)| (*i, Some(at.clone())))
+                    .collect();
+                (name.to_owned(), known)
+            });
+            all.collect()
+        }
+    }
+}
+
+/// The answer of one group as versions before [`MANY_GROUPS`] carry it.
+fn single(group: OffsetFetchResponseGroup) -> Vec<OffsetFetchResponseTopic> {
+    let topics = group.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            OffsetFetchResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_committed_offset(partition.committed_offset)
+                .with_committed_leader_epoch(partition.committed_leader_epoch)
+                .with_metadata(partition.metadata)
+        });
+        let partitions = partitions.collect();
+        OffsetFetchResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
+    });
+    topics.collect()
+}
+
+fn stamped(asked: Asked, error: i16) -> Vec<OffsetFetchResponseTopic> {
+    let topics = asked
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, indexes)| {
+            let partitions = indexes.into_iter().map(|index| {
+                OffsetFetchResponsePartition::default()
+                    .with_partition_index(index)
+                    .with_committed_offset(-1)
+                    .with_metadata(Some(wire("")))
+                    .with_error_code(error)
+            });
+            OffsetFetchResponseTopic::default()
+                .with_name(TopicName(wire(&name)))
+                .with_partitions(partitions.collect())
+        });
+    topics.collect()
+}

@@ -1,0 +1,108 @@
+//! `ListOffsets`: where logs start and end, and which record a time belongs to.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::log::OffsetAt;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+/// `ListOffsetsRequest.DEBUGGING_REPLICA_ID`: any replica may answer.
+const ANY_REPLICA: i32 = -2;
+
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: ListOffsetsRequest = call.decode()?;
+    let leader_only = request.replica_id.0 != ANY_REPLICA;
+    let mut seen = BTreeSet::new();
+    let mut repeated = BTreeSet::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = (topic.name.clone(), partition.partition_index);
+            if !seen.insert(key.clone()) {
+                repeated.insert(key);
+            }
+        }
+    }
+    let mut topics = Vec::new();
+    for topic in &request.topics {
+        let partitions = topic.partitions.iter().map(|partition| {
+            let key = (topic.name.clone(), partition.partition_index);
+            let found = if repeated.contains(&key) {
+                Err(ResponseError::InvalidRequest)
+            } else {
+                find(cluster, call, &topic.name, partition, leader_only)
+            };
+            answer(call.head.version, partition.partition_index, found)
+        });
+        let answer = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
+        topics.push(answer.with_partitions(partitions.collect()));
+    }
+    call.reply(&ListOffsetsResponse::default().with_topics(topics))
+}
+
+/// `ReplicaManager.fetchOffset`. None where no record fits.
+fn find(
+    cluster: &Cluster,
+    call: &Call,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    leader_only: bool,
+) -> Result<Option<OffsetAt>, ResponseError> {
+    let version = call.head.version;
+    let needs = match wanted.timestamp {
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        _ => 1,
+    };
+    if version < needs {
+        return Err(ResponseError::UnsupportedVersion);
+    }
+    let partition = cluster.topics.partition(topic, wanted.partition_index);
+    let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let known_epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
+    partition.check(call.broker, known_epoch, leader_only)?;
+    Ok(match wanted.timestamp {
+        LATEST => Some(partition.log.latest(partition.leader_epoch)),
+        EARLIEST | EARLIEST_LOCAL => Some(partition.log.earliest()),
+        MAX_TIMESTAMP => partition.log.max_timestamp(),
+        // Nothing is tiered.
+        LATEST_TIERED => None,
+        timestamp => partition.log.at_timestamp(timestamp),
+    })
+}
+
+fn answer(
+    version: i16,
+    index: i32,
+    found: Result<Option<OffsetAt>, ResponseError>,
+) -> ListOffsetsPartitionResponse {
+    let answer = ListOffsetsPartitionResponse::default()
+        .with_partition_index(index)
+        .with_error_code(super::code(&found))
+        .with_timestamp(-1)
+        .with_offset(-1);
+    match found {
+        Ok(Some(at)) => {
+            let answer = answer.with_timestamp(at.timestamp).with_offset(at.offset);
+            if version >= 4 {
+                answer.with_leader_epoch(at.leader_epoch)
+            } else {
+                answer
+            }
+        }
+        Ok(None) | Err(_) => answer,
+    }
+}

@@ -1,0 +1,270 @@
+//! `Metadata` and `DescribeTopicPartitions`: brokers, topics, and who leads what.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_topic_partitions_response as described;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{
+    BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, MetadataRequest,
+    MetadataResponse, TopicName,
+};
+use uuid::Uuid;
+
+use super::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS, wire};
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::topics::{OFFSETS_TOPIC, Partition, Topic, name_is_legal};
+
+/// `max.request.partition.size.limit`.
+const PARTITIONS_DESCRIBED_MAX: usize = 2000;
+
+/// The topics that a request asks for.
+enum Asked {
+    All,
+    Names(BTreeSet<String>),
+    Ids(BTreeSet<Uuid>),
+}
+
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: MetadataRequest = call.decode()?;
+    let version = call.head.version;
+    let Some(asked) = asked(&request, version) else {
+        // `MetadataRequest.getErrorResponse`: every topic that was asked for carries the error.
+        let code = ResponseError::InvalidRequest.code();
+        let failed = request.topics.unwrap_or_default().into_iter().map(|topic| {
+            let name = topic.name.or_else(|| Some(TopicName(wire(""))));
+            topic_error(name, topic.topic_id, code)
+        });
+        return call.reply(&MetadataResponse::default().with_topics(failed.collect()));
+    };
+    let operations = if request.include_topic_authorized_operations {
+        TOPIC_OPERATIONS
+    } else {
+        OPERATIONS_NOT_ASKED
+    };
+    let mut topics = Vec::new();
+    match asked {
+        Asked::All => topics.extend(cluster.topics.iter().map(|(name, topic)| {
+            describe(cluster, name, topic).with_topic_authorized_operations(operations)
+        })),
+        Asked::Ids(ids) => {
+            topics.extend(ids.iter().map(|id| match cluster.topics.name_of(id) {
+                Some(name) => named(cluster, name).with_topic_authorized_operations(operations),
+                None => topic_error(None, *id, ResponseError::UnknownTopicId.code()),
+            }));
+        }
+        Asked::Names(names) => {
+            topics.extend(
+                names
+                    .iter()
+                    .map(|name| named(cluster, name).with_topic_authorized_operations(operations)),
+            );
+            if request.allow_auto_topic_creation && cluster.limits.auto_create_topics {
+                create_missing(cluster, &names);
+            }
+        }
+    }
+    let brokers = cluster
+        .brokers
+        .iter()
+        .filter(|(_, broker)| broker.up)
+        .map(|(id, broker)| {
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(id.0))
+                .with_host(wire(broker.advertised.host()))
+                .with_port(i32::from(broker.advertised.port()))
+        });
+    let mut answer = MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_cluster_id(Some(wire(&cluster.id)))
+        .with_controller_id(BrokerId(any_alive(cluster)))
+        .with_topics(topics);
+    if request.include_cluster_authorized_operations {
+        answer = answer.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
+    }
+    call.reply(&answer)
+}
+
+/// With KRaft the "controller" that clients see is any broker that is up: here the first one.
+pub(super) fn any_alive(cluster: &Cluster) -> i32 {
+    cluster.alive().first().map_or(-1, |id| id.0)
+}
+
+/// None if the request is illegal.
+fn asked(request: &MetadataRequest, version: i16) -> Option<Asked> {
+    let Some(topics) = &request.topics else {
+        return Some(Asked::All);
+    };
+    if version == 0 && topics.is_empty() {
+        return Some(Asked::All);
+    }
+    if version < 12
+        && topics
+            .iter()
+            .any(|topic| topic.name.is_none() || !topic.topic_id.is_nil())
+    {
+        return None;
+    }
+    let ids: BTreeSet<_> = topics
+        .iter()
+        .map(|t| t.topic_id)
+        .filter(|id| !id.is_nil())
+        .collect();
+    if !ids.is_empty() {
+        return Some(Asked::Ids(ids));
+    }
+    let names = topics.iter().filter_map(|topic| topic.name.as_ref());
+    Some(Asked::Names(names.map(|name| name.to_string()).collect()))
+}
+
+/// Missing topics are created, but this answer still calls them unknown: clients ask again
+/// (`AutoTopicCreationManager`).
+fn create_missing(cluster: &mut Cluster, names: &BTreeSet<String>) {
+    for name in names {
+        if cluster.topics.get(name).is_none() && name_is_legal(name) {
+            cluster.auto_create(name);
+        }
+    }
+}
+
+fn named(cluster: &Cluster, name: &str) -> MetadataResponseTopic {
+    match cluster.topics.get(name) {
+        Some(topic) => describe(cluster, name, topic),
+        None => {
+            let error = if name_is_legal(name) {
+                ResponseError::UnknownTopicOrPartition
+            } else {
+                ResponseError::InvalidTopicException
+            };
+            topic_error(Some(TopicName(wire(name))), Uuid::nil(), error.code())
+                .with_is_internal(name == OFFSETS_TOPIC)
+        }
+    }
+}
+
+fn topic_error(name: Option<TopicName>, id: Uuid, code: i16) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_name(name)
+        .with_topic_id(id)
+        .with_error_code(code)
+}
+
+fn describe(cluster: &Cluster, name: &str, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = (0_i32..).zip(&topic.partitions).map(|(index, partition)| {
+        MetadataResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(leader_code(partition))
+            .with_leader_id(BrokerId(partition.leader.map_or(-1, |id| id.0)))
+            .with_leader_epoch(partition.leader_epoch)
+            .with_replica_nodes(partition.replicas.iter().map(|id| BrokerId(id.0)).collect())
+            .with_isr_nodes(partition.in_sync.iter().map(|id| BrokerId(id.0)).collect())
+            .with_offline_replicas(offline(cluster, partition))
+    });
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(wire(name))))
+        .with_topic_id(topic.id)
+        .with_is_internal(topic.internal)
+        .with_partitions(partitions.collect())
+}
+
+fn leader_code(partition: &Partition) -> i16 {
+    if partition.leader.is_some() {
+        0
+    } else {
+        ResponseError::LeaderNotAvailable.code()
+    }
+}
+
+fn offline(cluster: &Cluster, partition: &Partition) -> Vec<BrokerId> {
+    let down = partition.replicas.iter().filter(|id| !cluster.is_up(**id));
+    down.map(|id| BrokerId(id.0)).collect()
+}
+
+/// `DescribeTopicPartitions` (KIP-966): topics in order of their names, cut off at a limit.
+pub(super) fn describe_topic_partitions(
+    cluster: &mut Cluster,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
+    let request: DescribeTopicPartitionsRequest = call.decode()?;
+    let cursor = request.cursor.as_ref();
+    let from = cursor
+        .map(|cursor| cursor.topic_name.to_string())
+        .unwrap_or_default();
+    let names: BTreeSet<String> = if request.topics.is_empty() {
+        cluster
+            .topics
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    } else {
+        request
+            .topics
+            .iter()
+            .map(|topic| topic.name.to_string())
+            .collect()
+    };
+    let asked = usize::try_from(request.response_partition_limit)
+        .unwrap_or(1)
+        .max(1);
+    let mut left = asked.min(PARTITIONS_DESCRIBED_MAX);
+    let mut answer = DescribeTopicPartitionsResponse::default();
+    for name in names.into_iter().filter(|name| *name >= from) {
+        let first = cursor.filter(|cursor| *cursor.topic_name == *name);
+        let first = first.map_or(0, |cursor| {
+            usize::try_from(cursor.partition_index).unwrap_or(0)
+        });
+        let (topic, next) = describe_from(cluster, &name, first, left);
+        left = left.saturating_sub(topic.partitions.len());
+        answer.topics.push(topic);
+        if let Some(partition) = next {
+            let cursor = described::Cursor::default()
+                .with_topic_name(TopicName(wire(&name)))
+                .with_partition_index(partition);
+            answer.next_cursor = Some(cursor);
+            break;
+        }
+    }
+    call.reply(&answer)
+}
+
+/// A topic from partition `first` on, and the partition to go on with if not all fit.
+fn describe_from(
+    cluster: &Cluster,
+    name: &str,
+    first: usize,
+    count_max: usize,
+) -> (described::DescribeTopicPartitionsResponseTopic, Option<i32>) {
+    let plain = named(cluster, name);
+    let answer = described::DescribeTopicPartitionsResponseTopic::default()
+        .with_error_code(plain.error_code)
+        .with_name(plain.name)
+        .with_topic_id(plain.topic_id)
+        .with_is_internal(plain.is_internal)
+        .with_topic_authorized_operations(TOPIC_OPERATIONS);
+    let next = plain
+        .partitions
+        .get(first.saturating_add(count_max))
+        .map(|p| p.partition_index);
+    let partitions = plain
+        .partitions
+        .into_iter()
+        .skip(first)
+        .take(count_max)
+        .map(|p| {
+            described::DescribeTopicPartitionsResponsePartition::default()
+                .with_error_code(p.error_code)
+                .with_partition_index(p.partition_index)
+                .with_leader_id(p.leader_id)
+                .with_leader_epoch(p.leader_epoch)
+                .with_replica_nodes(p.replica_nodes)
+                .with_isr_nodes(p.isr_nodes)
+                .with_eligible_leader_replicas(Some(Vec::new()))
+                .with_last_known_elr(Some(Vec::new()))
+                .with_offline_replicas(p.offline_replicas)
+        });
+    (answer.with_partitions(partitions.collect()), next)
+}

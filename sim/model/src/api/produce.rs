@@ -1,0 +1,163 @@
+//! `Produce`: batches into logs.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use doorkeeper_core::id::BrokerId as CoreBrokerId;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
+
+use super::wire;
+use crate::batch;
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::log::Appended;
+use crate::topics::OFFSETS_TOPIC;
+
+/// From this version on topics are named by id.
+const BY_ID: i16 = 13;
+/// From this version on a wrong leader is answered with the right one (KIP-951).
+const LEADER_HINTS: i16 = 10;
+
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: ProduceRequest = call.decode()?;
+    let mut endpoints = BTreeMap::new();
+    let mut failed = false;
+    let mut responses = Vec::new();
+    for topic in &request.topic_data {
+        let (name, mut answer) = name_of(cluster, call, topic);
+        for data in &topic.partition_data {
+            let result = append(cluster, call, &request, name.as_deref(), data);
+            failed |= result.is_err();
+            let mut partition = partition_answer(data.index, result);
+            if partition.error_code == ResponseError::NotLeaderOrFollower.code() {
+                let hint = hint(cluster, call, name.as_deref(), data.index, &mut endpoints);
+                partition.current_leader = hint.unwrap_or_default();
+            }
+            answer.partition_responses.push(partition);
+        }
+        responses.push(answer);
+    }
+    if request.acks == 0 {
+        return if failed {
+            Err(CloseReason::ProduceWithoutAcksFailed)
+        } else {
+            Ok(Reply::Nothing)
+        };
+    }
+    let mut answer = ProduceResponse::default().with_responses(responses);
+    if !endpoints.is_empty() {
+        answer = answer.with_node_endpoints(endpoints.into_values().collect());
+    }
+    call.reply(&answer)
+}
+
+fn name_of(
+    cluster: &Cluster,
+    call: &Call,
+    topic: &TopicProduceData,
+) -> (Option<String>, TopicProduceResponse) {
+    let answer = TopicProduceResponse::default();
+    if call.head.version >= BY_ID {
+        let name = cluster.topics.name_of(&topic.topic_id).map(str::to_owned);
+        (name, answer.with_topic_id(topic.topic_id))
+    } else {
+        (
+            Some(topic.name.to_string()),
+            answer.with_name(topic.name.clone()),
+        )
+    }
+}
+
+/// `KafkaApis.handleProduceRequest`, then `ReplicaManager.appendRecords`.
+fn append(
+    cluster: &mut Cluster,
+    call: &Call,
+    request: &ProduceRequest,
+    name: Option<&str>,
+    data: &PartitionProduceData,
+) -> Result<Appended, ResponseError> {
+    let name = name.ok_or(ResponseError::UnknownTopicId)?;
+    let bytes_max = cluster.limits.message_bytes_max;
+    let topic = cluster
+        .topics
+        .get_mut(name)
+        .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let min_in_sync = topic.min_in_sync();
+    let partition = topic
+        .partition_mut(data.index)
+        .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let no_records = Bytes::new();
+    let records = data.records.as_ref().unwrap_or(&no_records);
+    let valid = batch::validate(records, call.head.version, bytes_max);
+    if !matches!(request.acks, -1..=1) {
+        return Err(ResponseError::InvalidRequiredAcks);
+    }
+    if name == OFFSETS_TOPIC {
+        return Err(ResponseError::InvalidTopicException);
+    }
+    partition.check(call.broker, None, true)?;
+    if request.acks == -1 && partition.in_sync.len() < min_in_sync {
+        return Err(ResponseError::NotEnoughReplicas);
+    }
+    let (header, batch) = valid?;
+    if header.is_transactional() {
+        // The model has no transactions, so none is ever ongoing.
+        return Err(ResponseError::InvalidTxnState);
+    }
+    let appended = partition
+        .log
+        .append(partition.leader_epoch, &header, &batch)?;
+    cluster.logs_changed();
+    Ok(appended)
+}
+
+fn partition_answer(
+    index: i32,
+    result: Result<Appended, ResponseError>,
+) -> PartitionProduceResponse {
+    let answer = PartitionProduceResponse::default()
+        .with_index(index)
+        .with_log_append_time_ms(-1);
+    match result {
+        Ok(at) => answer
+            .with_base_offset(at.base_offset)
+            .with_log_start_offset(at.log_start_offset),
+        Err(error) => answer
+            .with_error_code(error.code())
+            .with_base_offset(-1)
+            .with_log_start_offset(-1),
+    }
+}
+
+/// Who leads instead, and where that broker is.
+fn hint(
+    cluster: &Cluster,
+    call: &Call,
+    name: Option<&str>,
+    index: i32,
+    endpoints: &mut BTreeMap<CoreBrokerId, NodeEndpoint>,
+) -> Option<LeaderIdAndEpoch> {
+    if call.head.version < LEADER_HINTS {
+        return None;
+    }
+    let partition = cluster.topics.partition(name?, index)?;
+    if let Some(leader) = partition.leader
+        && let Some(broker) = cluster.brokers.get(&leader).filter(|broker| broker.up)
+    {
+        let endpoint = NodeEndpoint::default()
+            .with_node_id(BrokerId(leader.0))
+            .with_host(wire(broker.advertised.host()))
+            .with_port(i32::from(broker.advertised.port()));
+        endpoints.insert(leader, endpoint);
+    }
+    let hint = LeaderIdAndEpoch::default()
+        .with_leader_id(BrokerId(partition.leader.map_or(-1, |id| id.0)))
+        .with_leader_epoch(partition.leader_epoch);
+    Some(hint)
+}

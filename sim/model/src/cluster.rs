@@ -1,0 +1,464 @@
+//! The cluster: requests in, answers out, time as an argument.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::time::Instant;
+use kafka_protocol::protocol::Encodable;
+
+use crate::api::{self, fetch::Parked};
+use crate::broker::Broker;
+use crate::close::CloseReason;
+use crate::codec::{self, Call, Head};
+use crate::config::{ClusterConfig, Limits};
+use crate::connection::{Connection, ConnectionId, RequestId};
+use crate::group::{Answer, Group, Step};
+use crate::groups::Groups;
+use crate::rng::Rng;
+use crate::topics::{Layout, NewTopic, OFFSETS_PARTITIONS, OFFSETS_TOPIC, Topics};
+
+/// What a cluster wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// An answer, without its 4-byte length.
+    Frame {
+        /// Where it goes.
+        connection: ConnectionId,
+        /// Header and body.
+        bytes: Bytes,
+    },
+    /// The connection is closed, after what was sent before; nothing more comes for it.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// It is answered.
+    Frame(Bytes),
+    /// It has no answer.
+    Nothing,
+    /// It is answered later.
+    Parked,
+}
+
+/// What of a group a request is about could not be had.
+#[derive(Debug)]
+pub(crate) struct NoGroup;
+
+/// An in-memory Kafka cluster as a value.
+///
+/// **Hand it connections and requests with the time, drain [`Cluster::poll`] to `None` after each,
+/// and call [`Cluster::tick`] at [`Cluster::deadline`]: it never fails and never blocks.**
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) now: Instant,
+    pub(crate) limits: Limits,
+    pub(crate) id: String,
+    pub(crate) rng: Rng,
+    pub(crate) brokers: BTreeMap<BrokerId, Broker>,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) next_producer_id: i64,
+    pub(crate) parked: BTreeMap<RequestId, Parked>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    next_connection: u64,
+    /// Connections that may have a request to be answered.
+    runnable: VecDeque<ConnectionId>,
+    /// Parked fetches may have something to read.
+    logs_changed: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Cluster {
+    /// A cluster with all brokers up and no topics.
+    #[must_use]
+    pub fn new(config: ClusterConfig) -> Self {
+        let mut rng = Rng::new(config.seed);
+        let brokers = config
+            .brokers
+            .into_iter()
+            .map(|(id, at)| (id, Broker::new(at)))
+            .collect();
+        Self {
+            now: Instant::ZERO,
+            limits: config.limits,
+            id: rng.cluster_id(),
+            rng,
+            brokers,
+            topics: Topics::default(),
+            groups: Groups::default(),
+            next_producer_id: 0,
+            parked: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            runnable: VecDeque::new(),
+            logs_changed: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A client has connected to a broker. A broker that is stopped or unknown closes at once.
+    pub fn connected(&mut self, now: Instant, broker: BrokerId) -> ConnectionId {
+        self.advance(now);
+        let id = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        self.connections.insert(id, Connection::new(broker));
+        if !self.is_up(broker) {
+            self.close(id, CloseReason::BrokerStopped { broker });
+        }
+        id
+    }
+
+    /// The client has gone. What it waits for is forgotten, its group memberships are not.
+    pub fn disconnected(&mut self, now: Instant, connection: ConnectionId) {
+        self.advance(now);
+        self.forget(connection);
+    }
+
+    /// A frame has come, without its 4-byte length. Answers come out of [`Cluster::poll`], for each
+    /// connection in the order of its requests.
+    pub fn request(&mut self, now: Instant, connection: ConnectionId, frame: Bytes) {
+        self.advance(now);
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.push(frame);
+            self.runnable.push_back(connection);
+        }
+        self.settle();
+    }
+
+    /// Whether more requests of a connection should be read now: the model answers one at a time.
+    #[must_use]
+    pub fn accepts(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        known.is_some_and(|known| known.waiting() < self.limits.queued_requests_max)
+    }
+
+    /// When [`Cluster::tick`] must be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let fetches = self.parked.values().map(|parked| parked.deadline);
+        fetches.chain(self.groups.deadline()).min()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.advance(now);
+        self.settle();
+    }
+
+    /// The next thing to do. Drain it to `None` after every other call.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Makes an in-sync replica the leader of a partition, with the next leader epoch. False, and
+    /// nothing happens, if there is no such partition or `to` is not in sync.
+    pub fn move_leader(&mut self, now: Instant, topic: &str, partition: i32, to: BrokerId) -> bool {
+        self.advance(now);
+        let before = self
+            .topics
+            .partition(topic, partition)
+            .and_then(|p| p.leader);
+        let moved = self.topics.move_leader(topic, partition, to);
+        if moved && topic == OFFSETS_TOPIC && before != Some(to) {
+            self.coordinators_moved(&[partition]);
+        }
+        self.logs_changed = true;
+        self.settle();
+        moved
+    }
+
+    /// Stops a broker: its connections close, and other replicas lead.
+    pub fn stop_broker(&mut self, now: Instant, broker: BrokerId) {
+        self.advance(now);
+        let Some(known) = self.brokers.get_mut(&broker).filter(|known| known.up) else {
+            return;
+        };
+        known.up = false;
+        known.fetch_sessions.clear();
+        let led: Vec<i32> = self
+            .topics
+            .get(OFFSETS_TOPIC)
+            .map_or_else(Vec::new, |topic| {
+                let leads = (0_i32..)
+                    .zip(&topic.partitions)
+                    .filter(|(_, p)| p.leader == Some(broker));
+                leads.map(|(index, _)| index).collect()
+            });
+        self.topics.broker_stopped(broker);
+        let of_broker = self.connections.iter().filter(|(_, c)| c.broker == broker);
+        for id in of_broker.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close(id, CloseReason::BrokerStopped { broker });
+        }
+        self.coordinators_moved(&led);
+        self.logs_changed = true;
+        self.settle();
+    }
+
+    /// Starts a stopped broker; its replicas are in sync again and follow.
+    pub fn start_broker(&mut self, now: Instant, broker: BrokerId) {
+        self.advance(now);
+        let Some(known) = self.brokers.get_mut(&broker).filter(|known| !known.up) else {
+            return;
+        };
+        known.up = true;
+        self.topics.broker_started(broker);
+        self.logs_changed = true;
+        self.settle();
+    }
+
+    /// Adds a broker, or gives one another advertised address.
+    pub fn advertise(&mut self, now: Instant, broker: BrokerId, at: HostPort) {
+        self.advance(now);
+        if let Some(known) = self.brokers.get_mut(&broker) {
+            known.advertised = at;
+        } else {
+            self.brokers.insert(broker, Broker::new(at));
+        }
+    }
+
+    /// The id that the cluster calls itself.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The leader of a partition, if it has one.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<BrokerId> {
+        self.topics.partition(topic, partition)?.leader
+    }
+
+    /// Time never goes back, whatever the driver says.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    pub(crate) fn is_up(&self, broker: BrokerId) -> bool {
+        self.brokers.get(&broker).is_some_and(|known| known.up)
+    }
+
+    /// The brokers that are up, by id.
+    pub(crate) fn alive(&self) -> Vec<BrokerId> {
+        self.brokers
+            .iter()
+            .filter(|(_, b)| b.up)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Something was appended, deleted or moved.
+    pub(crate) const fn logs_changed(&mut self) {
+        self.logs_changed = true;
+    }
+
+    /// Does everything that can be done now.
+    fn settle(&mut self) {
+        loop {
+            if let Some(connection) = self.runnable.pop_front() {
+                self.answer_next(connection);
+            } else if std::mem::take(&mut self.logs_changed) {
+                api::fetch::recheck(self);
+            } else if self.deadline().is_some_and(|at| at <= self.now) {
+                api::fetch::expire(self);
+                self.step_groups(|groups, step| groups.tick(step));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn answer_next(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(frame) = connection.next() else {
+            return;
+        };
+        let (broker, read) = (connection.broker, codec::read_header(frame));
+        let (head, client_id, body) = match read {
+            Ok(read) => read,
+            Err(reason) => return self.close(id, reason),
+        };
+        let number = connection.begin(head);
+        let request = RequestId {
+            connection: id,
+            number,
+        };
+        match api::handle(
+            self,
+            &Call {
+                request,
+                broker,
+                head,
+                client_id,
+                body,
+            },
+        ) {
+            Ok(Reply::Frame(bytes)) => self.finish(request, |_| Ok(Some(bytes))),
+            Ok(Reply::Nothing) => self.finish(request, |_| Ok(None)),
+            Ok(Reply::Parked) => {}
+            Err(reason) => self.close(id, reason),
+        }
+    }
+
+    /// Answers a request that was parked. Nothing happens if its client has gone.
+    pub(crate) fn answer(
+        &mut self,
+        request: RequestId,
+        answer: impl FnOnce(&Head) -> Result<Bytes, CloseReason>,
+    ) {
+        self.finish(request, |head| answer(head).map(Some));
+    }
+
+    fn finish(
+        &mut self,
+        request: RequestId,
+        answer: impl FnOnce(&Head) -> Result<Option<Bytes>, CloseReason>,
+    ) {
+        let id = request.connection;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(head) = connection.finish(request.number) else {
+            return;
+        };
+        let waiting = connection.waiting() > 0;
+        match answer(&head) {
+            Ok(bytes) => {
+                let frame = bytes.map(|bytes| Output::Frame {
+                    connection: id,
+                    bytes,
+                });
+                self.outputs.extend(frame);
+                if waiting {
+                    self.runnable.push_back(id);
+                }
+            }
+            Err(reason) => self.close(id, reason),
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
+        if self.forget(connection) {
+            self.outputs.push_back(Output::Close { connection, reason });
+        }
+    }
+
+    fn forget(&mut self, connection: ConnectionId) -> bool {
+        self.parked
+            .retain(|request, _| request.connection != connection);
+        self.connections.remove(&connection).is_some()
+    }
+
+    /// Lets groups do something and sends the answers that come of it.
+    pub(crate) fn step_groups<R>(
+        &mut self,
+        act: impl FnOnce(&mut Groups, &mut Step<'_>) -> R,
+    ) -> R {
+        let mut answers = Vec::new();
+        let mut step = Step {
+            now: self.now,
+            limits: &self.limits,
+            rng: &mut self.rng,
+            answers: &mut answers,
+        };
+        let result = act(&mut self.groups, &mut step);
+        self.send(answers);
+        result
+    }
+
+    /// The same with one group that must be there.
+    pub(crate) fn step_group<R>(
+        &mut self,
+        id: &str,
+        act: impl FnOnce(&mut Group, &mut Step<'_>) -> R,
+    ) -> Result<R, NoGroup> {
+        self.step_groups(|groups, step| {
+            groups
+                .get_mut(id)
+                .map(|group| act(group, step))
+                .ok_or(NoGroup)
+        })
+    }
+
+    fn send(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            match answer {
+                Answer::Join(request, join) => {
+                    self.answer(request, |head| {
+                        head.frame(&api::join_group::fitted(join, head))
+                    });
+                }
+                Answer::Sync(request, sync) => self.answer(request, |head| head.frame(&sync)),
+            }
+        }
+    }
+
+    fn coordinators_moved(&mut self, partitions: &[i32]) {
+        let mut answers = Vec::new();
+        for partition in partitions {
+            if let Ok(partition) = usize::try_from(*partition) {
+                let all = usize::from(OFFSETS_PARTITIONS);
+                self.groups.coordinator_moved(partition, all, &mut answers);
+            }
+        }
+        self.send(answers);
+    }
+
+    /// A topic was deleted.
+    pub(crate) fn topic_deleted(&mut self, name: &str) {
+        if name == OFFSETS_TOPIC {
+            let mut answers = Vec::new();
+            self.groups.forget_all(&mut answers);
+            self.send(answers);
+        } else {
+            self.groups.forget_topic(name);
+        }
+        self.logs_changed = true;
+    }
+
+    /// Creates a topic as auto-creation does, the offsets topic with its own settings. False if
+    /// there is no room.
+    pub(crate) fn auto_create(&mut self, name: &str) -> bool {
+        let partitions = match name {
+            OFFSETS_TOPIC => OFFSETS_PARTITIONS,
+            _ => self.limits.default_partitions,
+        };
+        if !self
+            .topics
+            .has_room_for(usize::from(partitions), &self.limits)
+        {
+            return false;
+        }
+        let alive = self.alive();
+        let replicas = usize::from(self.limits.default_replication_factor).min(alive.len());
+        let layout = Layout::Spread {
+            partitions,
+            replicas,
+        };
+        let id = self.rng.uuid();
+        let new = NewTopic {
+            name,
+            id,
+            layout,
+            configs: BTreeMap::new(),
+        };
+        self.topics.create(new, &alive, &self.limits);
+        true
+    }
+}
+
+impl Call {
+    /// The answer to this call.
+    pub(crate) fn reply(&self, answer: &impl Encodable) -> Result<Reply, CloseReason> {
+        self.head.frame(answer).map(Reply::Frame)
+    }
+}

@@ -1,0 +1,79 @@
+//! What a cluster is made of, and its limits.
+
+use std::time::Duration;
+
+use doorkeeper_core::id::{BrokerId, HostPort};
+
+/// The brokers of a cluster, the seed of its ids, and its limits.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// Each broker's id and the address that it advertises.
+    pub brokers: Vec<(BrokerId, HostPort)>,
+    /// Topic ids, member ids, session ids and the cluster id grow from it.
+    pub seed: u64,
+    /// What the cluster keeps in memory at most, and its brokers' settings.
+    pub limits: Limits,
+}
+
+/// Kafka's broker settings by Kafka's names, and bounds of what is kept in memory.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `num.partitions`: of topics that are created without a count.
+    pub default_partitions: u16,
+    /// `default.replication.factor`, capped by the number of brokers.
+    pub default_replication_factor: u16,
+    /// `message.max.bytes`: the largest record batch.
+    pub message_bytes_max: usize,
+    /// `log.retention.bytes`: what a partition keeps; the oldest batches go first.
+    pub retention_bytes: usize,
+    /// `fetch.max.bytes`: what a fetch answer carries at most, one batch excepted.
+    pub fetch_bytes_max: usize,
+    /// Partitions of the whole cluster, internal ones included.
+    pub partitions_max: usize,
+    /// Idempotent producers that a partition remembers; the longest silent one is forgotten.
+    pub producers_per_partition_max: usize,
+    /// `max.incremental.fetch.session.cache.slots` of one broker.
+    pub fetch_sessions_max: usize,
+    /// Partitions of one fetch session; a larger fetch gets no session.
+    pub fetch_session_partitions_max: usize,
+    /// Groups of the whole cluster.
+    pub groups_max: usize,
+    /// `group.max.size`.
+    pub group_members_max: usize,
+    /// `group.initial.rebalance.delay.ms`. Zero, as in Kafka's quick-start settings, not 3 s.
+    pub group_initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`.
+    pub group_session_timeout_min: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub group_session_timeout_max: Duration,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_bytes_max: usize,
+    /// Requests that may wait on one connection before [`crate::Cluster::accepts`] says no.
+    pub queued_requests_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            auto_create_topics: true,
+            default_partitions: 3,
+            default_replication_factor: 3,
+            message_bytes_max: 1_048_588,
+            retention_bytes: 64 << 20,
+            fetch_bytes_max: 55 << 20,
+            partitions_max: 10_000,
+            producers_per_partition_max: 1_000,
+            fetch_sessions_max: 1_000,
+            fetch_session_partitions_max: 10_000,
+            groups_max: 10_000,
+            group_members_max: 1_000,
+            group_initial_rebalance_delay: Duration::ZERO,
+            group_session_timeout_min: Duration::from_secs(6),
+            group_session_timeout_max: Duration::from_secs(30 * 60),
+            offset_metadata_bytes_max: 4096,
+            queued_requests_max: 16,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole group lives, step by step.

@@ -34,12 +34,19 @@ impl Net for Tcp {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the addresses are what this program is for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the addresses are what this program is for"
+)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();
-    let first: u16 = std::env::args().nth(1).as_deref().unwrap_or("19092").parse()?;
+    let first: u16 = std::env::args()
+        .nth(1)
+        .as_deref()
+        .unwrap_or("19092")
+        .parse()?;
     let mut brokers = Vec::new();
     for (id, port) in (1..=3).zip(first..) {
         brokers.push(BrokerConfig {

@@ -24,7 +24,9 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite>(
     let (reader, writer) = tokio::io::split(stream);
     let over = stop.child_token();
     let read = async {
-        let ended = over.run_until_cancelled(read(reader, id, &outbox, &shared)).await;
+        let ended = over
+            .run_until_cancelled(read(reader, id, &outbox, &shared))
+            .await;
         over.cancel();
         if let Some(Err(error)) = ended {
             tracing::debug!(%broker, connection = id.0, %error, "cannot read");
@@ -66,7 +68,9 @@ async fn write<S: AsyncWrite>(mut stream: WriteHalf<S>, outbox: &Outbox) -> io::
                 let bytes = frame.len();
                 // The model makes no frame that its length cannot announce.
                 let length = u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes();
-                stream.write_all_buf(&mut length.as_slice().chain(frame)).await?;
+                stream
+                    .write_all_buf(&mut length.as_slice().chain(frame))
+                    .await?;
                 stream.flush().await?;
                 outbox.written(bytes);
             }

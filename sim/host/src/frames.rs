@@ -20,7 +20,11 @@ pub(crate) struct Frames<R> {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(stream: R, frame_bytes_max: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), frame_bytes_max }
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            frame_bytes_max,
+        }
     }
 
     /// The next frame without its length; None at a clean end.
@@ -32,7 +36,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             self.buffer.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 let clean = self.buffer.is_empty();
-                return if clean { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return if clean {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
             }
         }
     }
@@ -79,14 +87,20 @@ mod tests {
         assert_eq!(all[1].as_ref().unwrap().as_deref(), Some(&b"123456789"[..]));
         assert_eq!(all[2].as_ref().unwrap().as_deref(), None);
         let cut_off = frames(b"\0\0\0\x08abc").await;
-        assert_eq!(cut_off[0].as_ref().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            cut_off[0].as_ref().unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 
     #[tokio::test]
     async fn lengths_that_make_no_sense_are_errors_at_once() {
         for length in [-1_i32, 0, 7, 17, i32::MAX] {
             let all = frames(&length.to_be_bytes()).await;
-            assert_eq!(all[0].as_ref().unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(
+                all[0].as_ref().unwrap_err().kind(),
+                io::ErrorKind::InvalidData
+            );
         }
     }
 }

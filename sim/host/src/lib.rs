@@ -101,7 +101,11 @@ impl<N: Net> Host<N> {
         for broker in &config.brokers {
             listeners.push((broker.id, net.bind(broker.bind).await?));
         }
-        Ok(Self { net, listeners, shared: Arc::new(Shared::new(config)) })
+        Ok(Self {
+            net,
+            listeners,
+            shared: Arc::new(Shared::new(config)),
+        })
     }
 
     /// A handle to the cluster.
@@ -153,7 +157,7 @@ async fn accept<N: Net>(
     while let Some(accepted) = stop.run_until_cancelled(net.accept(&mut listener)).await {
         while let Some(joined) = tasks.try_join_next() {
             let joined = joined.and_then(|inner| inner);
-        result = result.and(joined);
+            result = result.and(joined);
         }
         match accepted {
             Ok(_) if tasks.len() >= shared.connections_max() => {
@@ -169,7 +173,8 @@ async fn accept<N: Net>(
             }
             Err(error) => {
                 tracing::warn!(%broker, %error, "cannot accept");
-                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_BACKOFF)).await;
+                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_BACKOFF))
+                    .await;
             }
         }
     }

@@ -96,10 +96,16 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push(Bytes::from_static(b"answer"));
         outbox.close(CloseReason::MalformedHeader);
-        assert_eq!(outbox.next().await, Next::Frame(Bytes::from_static(b"answer")));
+        assert_eq!(
+            outbox.next().await,
+            Next::Frame(Bytes::from_static(b"answer"))
+        );
         assert_eq!(outbox.unsent_bytes(), 6);
         outbox.written(6);
-        assert_eq!(outbox.next().await, Next::Close(CloseReason::MalformedHeader));
+        assert_eq!(
+            outbox.next().await,
+            Next::Close(CloseReason::MalformedHeader)
+        );
         assert_eq!(outbox.unsent_bytes(), 0);
     }
 }

@@ -30,11 +30,22 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: HostConfig) -> Self {
-        let brokers = config.brokers.iter().map(|b| (b.id, b.advertised.clone())).collect();
+        let brokers = config
+            .brokers
+            .iter()
+            .map(|b| (b.id, b.advertised.clone()))
+            .collect();
         let (seed, limits) = (config.seed, config.limits.clone());
-        let cluster = Cluster::new(ClusterConfig { brokers, seed, limits });
+        let cluster = Cluster::new(ClusterConfig {
+            brokers,
+            seed,
+            limits,
+        });
         Self {
-            inner: Mutex::new(Inner { cluster, outboxes: BTreeMap::new() }),
+            inner: Mutex::new(Inner {
+                cluster,
+                outboxes: BTreeMap::new(),
+            }),
             origin: TokioInstant::now(),
             timer: Notify::new(),
             config,
@@ -98,7 +109,10 @@ impl Shared {
     }
 
     /// A client has come.
-    pub(crate) fn connected(&self, broker: doorkeeper_core::id::BrokerId) -> (ConnectionId, Arc<Outbox>) {
+    pub(crate) fn connected(
+        &self,
+        broker: doorkeeper_core::id::BrokerId,
+    ) -> (ConnectionId, Arc<Outbox>) {
         self.act(|cluster, outboxes, now| {
             let id = cluster.connected(now, broker);
             let outbox = Arc::new(Outbox::default());

@@ -6,7 +6,7 @@ use crate::api::Offered;
 use crate::id::HostPort;
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::rewrite::KnownHosts;
+use crate::rewrite::{Addresses, KnownHosts};
 use crate::topology::{Advertised, DialMap, Topology};
 
 /// What the sessions of one listener go by. Replaced whole, never changed.
@@ -33,6 +33,14 @@ pub struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn addresses(&self) -> Addresses<'_> {
+        Addresses {
+            advertised: &self.advertised,
+            topology: &self.topology,
+            known_hosts: &self.known_hosts,
+        }
+    }
+
     /// The next snapshot, with what discovery has learned.
     #[must_use]
     pub fn with_topology(&self, topology: Arc<Topology>) -> Self {

@@ -8,7 +8,7 @@ use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
-use crate::rewrite::{Addresses, Outcome};
+use crate::rewrite::Outcome;
 use crate::session::Session;
 use crate::session::answer::{Answer, Progress};
 use crate::session::body::BodyWalk;
@@ -79,13 +79,11 @@ impl Session {
             Carry::Pass => self.pass_answer(frame_len),
             Carry::Hold(interest) => {
                 let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
-                let answer = Answer::held(api, version, frame_len, walk, compact);
-                self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+                self.read_answer(Answer::held(api, version, frame_len, walk, compact))?;
             }
             Carry::Follow(interest) => {
                 let (walk, _) = answer_walk(api, version, frame_len, interest)?;
-                let answer = Answer::followed(api, version, frame_len, walk);
-                self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+                self.read_answer(Answer::followed(api, version, frame_len, walk))?;
             }
         }
         Ok(())
@@ -110,6 +108,21 @@ impl Session {
         Some(if is_refusal { ApiVersion(0) } else { version })
     }
 
+    /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,
+    /// because its error code was waited for.
+    fn read_answer(&mut self, mut answer: Answer) -> Result<(), CloseReason> {
+        let hold = &self.upstream.intake.hold;
+        let early = hold.copy(ANSWER_HEAD_END.min(hold.end())..hold.end());
+        if !early.is_empty() {
+            let (api, version) = (answer.api, answer.version);
+            answer
+                .read(&early, hold, &self.shared.addresses(), &self.shared.offered)
+                .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
+        }
+        self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+        Ok(())
+    }
+
     /// Reads on in an answer, and lets go what has been decided on.
     fn answer_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let Self {
@@ -129,14 +142,9 @@ impl Session {
         let unread = part
             .get(ANSWER_HEAD_END.saturating_sub(had)..)
             .unwrap_or_default();
-        let with = Addresses {
-            advertised: &shared.advertised,
-            topology: &shared.topology,
-            known_hosts: &shared.known_hosts,
-        };
         let (api, version) = (answer.api, answer.version);
         let progress = answer
-            .read(unread, &intake.hold, &with, &shared.offered)
+            .read(unread, &intake.hold, &shared.addresses(), &shared.offered)
             .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         match progress {
             Progress::Release(until) => {

@@ -1,0 +1,423 @@
+//! Every carrier of an address: clients see ours, or none.
+
+use doorkeeper_core::Observation;
+use doorkeeper_core::event::{Event, Rewrites};
+use doorkeeper_core::id::BrokerId;
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::describe_quorum_response::{Listener, Node};
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use crate::harness::*;
+
+const CHUNKS: [usize; 4] = [1, 3, 50, usize::MAX];
+
+/// Sends a request and this answer to it, in chunks of every size; what the client got.
+fn through<Q, A>(key: i16, version: i16, ask: &Q, tell: &A) -> (A, World)
+where
+    Q: Encodable + HeaderVersion,
+    A: Encodable + Decodable + HeaderVersion + PartialEq + std::fmt::Debug,
+{
+    let results = CHUNKS.map(|chunk| {
+        let mut world = World::new();
+        world.chunk = chunk;
+        world.client(&request(key, version, 7, ask));
+        world.upstream(&answer(version, 7, tell));
+        assert_eq!(world.closed, None, "version {version}");
+        let text = String::from_utf8_lossy(&world.to_client).to_lowercase();
+        assert!(!text.contains("canary"), "version {version}: {text}");
+        let (id, body) = decoded::<A>(version, &world.to_client);
+        assert_eq!(id, 7);
+        (body, world)
+    });
+    for index in 1..results.len() {
+        assert_eq!(results[0].0, results[index].0, "chunks change nothing");
+    }
+    results.into_iter().next().unwrap()
+}
+
+fn rewrites(world: &World) -> Rewrites {
+    let rewrites: Vec<Rewrites> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Rewrote(rewrites) => Some(*rewrites),
+            _ => None,
+        })
+        .collect();
+    assert!(rewrites.len() <= 1);
+    rewrites.first().copied().unwrap_or_default()
+}
+
+fn broker(id: i32, host: &str, port: i32) -> MetadataResponseBroker {
+    MetadataResponseBroker::default()
+        .with_node_id(id.into())
+        .with_host(host.to_string().into())
+        .with_port(port)
+}
+
+fn metadata(version: i16, brokers: Vec<MetadataResponseBroker>) -> MetadataResponse {
+    let partition = MetadataResponsePartition::default()
+        .with_partition_index(0)
+        .with_leader_id(2.into())
+        .with_replica_nodes(vec![2.into(), 9.into()])
+        .with_isr_nodes(vec![2.into()]);
+    let topic = MetadataResponseTopic::default()
+        .with_name(Some(TopicName("t".to_string().into())))
+        .with_partitions(vec![partition]);
+    let mut body = MetadataResponse::default()
+        .with_brokers(brokers)
+        .with_topics(vec![topic]);
+    if version >= 2 {
+        body = body.with_cluster_id(Some("cluster".into()));
+    }
+    if version >= 1 {
+        body = body.with_controller_id(1.into());
+    }
+    body
+}
+
+#[test]
+fn metadata_names_our_address_for_each_broker_and_keeps_ids() {
+    for version in 0..=13 {
+        let told = metadata(
+            version,
+            vec![
+                broker(0, "kafka-0.canary", 9092),
+                broker(2, "kafka-2.canary", 9092),
+                broker(9, "kafka-9.canary", 9092),
+            ],
+        );
+        let ask = MetadataRequest::default();
+        let (seen, world) = through(3, version, &ask, &told);
+        let expected = metadata(
+            version,
+            vec![
+                broker(0, "doorkeeper.example", 19093),
+                broker(2, "doorkeeper.example", 19095),
+            ],
+        );
+        assert_eq!(seen, expected, "version {version}");
+        assert_eq!(
+            rewrites(&world),
+            Rewrites {
+                rewritten: 2,
+                dropped: 1,
+                blanked: 0
+            }
+        );
+        let observed = Observation::Endpoint {
+            broker: BrokerId(9),
+            address: at("kafka-9.canary:9092"),
+        };
+        assert_eq!(world.learned, [observed]);
+    }
+}
+
+#[test]
+fn an_address_that_moved_is_ours_all_the_same_and_noted() {
+    let told = metadata(9, vec![broker(1, "elsewhere.canary", 1234)]);
+    let (seen, world) = through(3, 9, &MetadataRequest::default(), &told);
+    assert_eq!(
+        seen,
+        metadata(9, vec![broker(1, "doorkeeper.example", 19094)])
+    );
+    let observed = Observation::Endpoint {
+        broker: BrokerId(1),
+        address: at("elsewhere.canary:1234"),
+    };
+    assert_eq!(world.learned, [observed]);
+}
+
+#[test]
+fn addresses_that_make_no_sense_are_never_passed_on() {
+    let told = metadata(
+        9,
+        vec![
+            broker(-1, "kafka-0.canary", 9092),
+            broker(i32::MIN, "kafka-0.canary", -1),
+            broker(1, "kafka 0.canary\u{0}", -77),
+            broker(0, "", 0),
+        ],
+    );
+    let (seen, _) = through(3, 9, &MetadataRequest::default(), &told);
+    // A broker without a host is a sentinel and passes.
+    let expected = vec![broker(1, "doorkeeper.example", 19094), broker(0, "", 0)];
+    assert_eq!(seen, metadata(9, expected));
+}
+
+#[test]
+fn describe_cluster_is_rewritten() {
+    for version in 0..=2 {
+        let entry = |id: i32, host: &str, port| {
+            DescribeClusterBroker::default()
+                .with_broker_id(id.into())
+                .with_host(host.to_string().into())
+                .with_port(port)
+                .with_rack(Some("r".into()))
+        };
+        let body = |brokers| {
+            DescribeClusterResponse::default()
+                .with_cluster_id("cluster".into())
+                .with_controller_id(1.into())
+                .with_cluster_authorized_operations(264)
+                .with_brokers(brokers)
+        };
+        let told = body(vec![
+            entry(1, "kafka-1.canary", 9092),
+            entry(7, "kafka-7.canary", 9092),
+        ]);
+        let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &told);
+        assert_eq!(seen, body(vec![entry(1, "doorkeeper.example", 19094)]));
+    }
+}
+
+#[test]
+fn a_single_coordinator_is_rewritten() {
+    for version in 0..=3 {
+        let body = |host: &str, port| {
+            FindCoordinatorResponse::default()
+                .with_node_id(2.into())
+                .with_host(host.to_string().into())
+                .with_port(port)
+        };
+        let ask = FindCoordinatorRequest::default().with_key("g".into());
+        let (seen, _) = through(10, version, &ask, &body("kafka-2.canary", 9092));
+        assert_eq!(seen, body("doorkeeper.example", 19095), "version {version}");
+    }
+}
+
+#[test]
+fn a_single_coordinator_without_an_address_of_ours_is_not_available() {
+    for version in 0..=3 {
+        let told = FindCoordinatorResponse::default()
+            .with_node_id(9.into())
+            .with_host("kafka-9.canary".into())
+            .with_port(9092);
+        let ask = FindCoordinatorRequest::default().with_key("g".into());
+        let (seen, world) = through(10, version, &ask, &told);
+        let expected = FindCoordinatorResponse::default()
+            .with_error_code(15)
+            .with_node_id((-1).into())
+            .with_port(-1);
+        assert_eq!(seen, expected, "version {version}");
+        assert_eq!(rewrites(&world).dropped, 1);
+    }
+}
+
+#[test]
+fn an_error_about_a_coordinator_passes_as_it_is() {
+    for version in 0..=3 {
+        let mut told = FindCoordinatorResponse::default()
+            .with_error_code(30)
+            .with_node_id((-1).into())
+            .with_port(-1);
+        if version >= 1 {
+            told = told.with_error_message(Some("not you".into()));
+        }
+        let ask = FindCoordinatorRequest::default().with_key("g".into());
+        let (seen, world) = through(10, version, &ask, &told);
+        assert_eq!(seen, told);
+        assert!(world.learned.is_empty());
+        assert!(rewrites(&world).is_empty());
+    }
+}
+
+#[test]
+fn several_coordinators_are_each_decided_on() {
+    for version in 4..=6 {
+        let entry = |key: &str, id: i32, host: &str, port, error| {
+            Coordinator::default()
+                .with_key(key.to_string().into())
+                .with_node_id(id.into())
+                .with_host(host.to_string().into())
+                .with_port(port)
+                .with_error_code(error)
+        };
+        let body = |list| FindCoordinatorResponse::default().with_coordinators(list);
+        let told = body(vec![
+            entry("a", 0, "kafka-0.canary", 9092, 0),
+            entry("b", 9, "kafka-9.canary", 9092, 0),
+            entry("c", -1, "", -1, 30).with_error_message(Some("see kafka-1.canary".into())),
+            entry("d", -1, "kafka-1.canary", 1, 0),
+        ]);
+        let ask = FindCoordinatorRequest::default().with_coordinator_keys(vec!["a".into()]);
+        let (seen, world) = through(10, version, &ask, &told);
+        let expected = body(vec![
+            entry("a", 0, "doorkeeper.example", 19093, 0),
+            entry("b", -1, "", -1, 15),
+            entry("c", -1, "", -1, 30).with_error_message(Some("see [upstream]".into())),
+            entry("d", -1, "", -1, 15),
+        ]);
+        assert_eq!(seen, expected, "version {version}");
+        assert_eq!(
+            rewrites(&world),
+            Rewrites {
+                rewritten: 1,
+                dropped: 2,
+                blanked: 1
+            }
+        );
+    }
+}
+
+fn produce_answer(endpoints: Vec<NodeEndpoint>) -> ProduceResponse {
+    let leader = LeaderIdAndEpoch::default()
+        .with_leader_id(1.into())
+        .with_leader_epoch(4);
+    let partition = PartitionProduceResponse::default()
+        .with_error_code(6)
+        .with_current_leader(leader)
+        .with_error_message(Some("the leader is kafka-1.canary:9092".into()));
+    let topic = TopicProduceResponse::default()
+        .with_name(TopicName("t".to_string().into()))
+        .with_partition_responses(vec![partition]);
+    ProduceResponse::default()
+        .with_responses(vec![topic])
+        .with_node_endpoints(endpoints)
+}
+
+fn node(id: i32, host: &str, port: i32) -> NodeEndpoint {
+    NodeEndpoint::default()
+        .with_node_id(id.into())
+        .with_host(host.to_string().into())
+        .with_port(port)
+}
+
+#[test]
+fn the_new_leader_that_a_produce_answer_names_is_ours() {
+    for version in 10..=12 {
+        let told = produce_answer(vec![
+            node(1, "kafka-1.canary", 9092),
+            node(9, "kafka-9.canary", 9092),
+            node(2, &"long-".repeat(60), 9092),
+        ]);
+        let ask = ProduceRequest::default().with_acks(1);
+        let (mut seen, world) = through(0, version, &ask, &told);
+        let text = seen.responses[0].partition_responses[0]
+            .error_message
+            .take();
+        assert_eq!(text.unwrap().as_str(), "the leader is [upstream]:9092");
+        let ours = [
+            node(1, "doorkeeper.example", 19094),
+            node(2, "doorkeeper.example", 19095),
+        ];
+        assert_eq!(seen.node_endpoints, ours);
+        assert_eq!(
+            rewrites(&world),
+            Rewrites {
+                rewritten: 2,
+                dropped: 1,
+                blanked: 1
+            }
+        );
+    }
+}
+
+#[test]
+fn controllers_are_not_reachable_so_their_listeners_are_not_told() {
+    let listener = Listener::default()
+        .with_name("CONTROLLER".into())
+        .with_host("kafka-0.canary".into())
+        .with_port(9);
+    let node = |listeners| {
+        Node::default()
+            .with_node_id(3.into())
+            .with_listeners(listeners)
+    };
+    let body = |nodes| DescribeQuorumResponse::default().with_nodes(nodes);
+    let told = body(vec![
+        node(vec![listener.clone(), listener.clone()]),
+        node(vec![]),
+        node(vec![listener]),
+    ]);
+    let (seen, world) = through(55, 2, &DescribeQuorumRequest::default(), &told);
+    assert_eq!(seen, body(vec![node(vec![]), node(vec![]), node(vec![])]));
+    assert_eq!(rewrites(&world).dropped, 3);
+}
+
+fn config(name: &str, value: Option<&str>) -> DescribeConfigsResourceResult {
+    DescribeConfigsResourceResult::default()
+        .with_name(name.to_string().into())
+        .with_value(value.map(|value| value.to_string().into()))
+        .with_config_source(-1)
+}
+
+fn configs_of(kind: i8, configs: Vec<DescribeConfigsResourceResult>) -> DescribeConfigsResult {
+    DescribeConfigsResult::default()
+        .with_resource_type(kind)
+        .with_resource_name("1".into())
+        .with_configs(configs)
+}
+
+#[test]
+fn configs_of_a_broker_that_hold_addresses_are_shown_as_sensitive() {
+    for version in 1..=4 {
+        let source = |entry: DescribeConfigsResourceResult| entry.with_config_source(4);
+        let synonym = |name: &str, value: Option<&str>| {
+            DescribeConfigsSynonym::default()
+                .with_name(name.to_string().into())
+                .with_value(value.map(|value| value.to_string().into()))
+                .with_source(4)
+        };
+        let listeners = source(config("advertised.listeners", Some("A://nowhere:1")))
+            .with_synonyms(vec![
+                synonym("advertised.listeners", Some("A://kafka-0.canary:1")),
+                synonym("x", None),
+            ]);
+        let voters = source(config("controller.quorum.voters", Some("1@elsewhere:9")));
+        let free_text = source(config("metric.reporters", Some("to kafka-2.canary")));
+        let harmless = source(config("num.io.threads", Some("8")))
+            .with_synonyms(vec![synonym("a", Some("9"))]);
+        let of_topic = configs_of(2, vec![source(config("listeners", Some("mine")))]);
+        let told = DescribeConfigsResponse::default().with_results(vec![
+            configs_of(
+                4,
+                vec![
+                    listeners.clone(),
+                    voters.clone(),
+                    free_text.clone(),
+                    harmless.clone(),
+                ],
+            ),
+            of_topic.clone(),
+        ]);
+        let hide =
+            |entry: DescribeConfigsResourceResult| entry.with_value(None).with_is_sensitive(true);
+        let hidden = hide(listeners).with_synonyms(vec![
+            synonym("advertised.listeners", None),
+            synonym("x", None),
+        ]);
+        let expected = DescribeConfigsResponse::default().with_results(vec![
+            configs_of(4, vec![hidden, hide(voters), hide(free_text), harmless]),
+            of_topic,
+        ]);
+        let (seen, world) = through(32, version, &DescribeConfigsRequest::default(), &told);
+        assert_eq!(seen, expected, "version {version}");
+        assert_eq!(rewrites(&world).blanked, 4);
+    }
+}
+
+#[test]
+fn unknown_tagged_fields_survive_an_edit() {
+    let tag = |n: u8| std::collections::BTreeMap::from([(90, vec![n; 3].into())]);
+    let mut told = metadata(12, vec![broker(1, "kafka-1.canary", 9092)]);
+    told.unknown_tagged_fields = tag(1);
+    told.brokers[0].unknown_tagged_fields = tag(2);
+    told.topics[0].partitions[0].unknown_tagged_fields = tag(3);
+    let (seen, _) = through(3, 12, &MetadataRequest::default(), &told);
+    let mut expected = told;
+    expected.brokers[0].host = "doorkeeper.example".into();
+    expected.brokers[0].port = 19094;
+    assert_eq!(seen, expected);
+}

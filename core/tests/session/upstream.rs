@@ -1,0 +1,172 @@
+//! The way up: whom a session dials, how often, and until when.
+
+use std::time::Duration;
+
+use doorkeeper_core::error::Wait;
+use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::topology::{DialMap, DialRule, Topology};
+use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route};
+
+use crate::harness::*;
+use crate::relay::heartbeat;
+
+fn names(world: &World) -> Vec<String> {
+    world
+        .targets
+        .iter()
+        .map(|target| target.name.to_string())
+        .collect()
+}
+
+#[test]
+fn nothing_is_dialled_before_the_first_whole_frame() {
+    let mut world = World::new();
+    let frame = heartbeat(1);
+    world.client(&frame[..frame.len() - 1]);
+    assert!(world.targets.is_empty());
+    world.client(&frame[frame.len() - 1..]);
+    assert_eq!(names(&world), ["kafka-1.canary:9092"]);
+    assert_eq!(world.to_upstream, frame);
+}
+
+#[test]
+fn another_address_is_dialled_than_the_name_says() {
+    let mut shared = shared();
+    shared.dial = DialMap::new(vec![DialRule {
+        host: "kafka-*.canary".into(),
+        port: None,
+        to_host: "127.0.0.1".into(),
+        to_port: Some(7),
+    }]);
+    let mut world = World::with(shared, Route::Broker(BrokerId(2)));
+    world.client(&heartbeat(1));
+    assert_eq!(names(&world), ["kafka-2.canary:9092"]);
+    assert_eq!(world.targets[0].dial, at("127.0.0.1:7"));
+}
+
+#[test]
+fn the_bootstrap_list_is_tried_in_turn_with_growing_pauses() {
+    let mut world = World::with(shared(), Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        world.connect_failed(ConnectFailure::Refused);
+        let before = world.now;
+        let count = world.targets.len();
+        while world.targets.len() == count {
+            world.now = world.session.demand().deadline.unwrap();
+            world.input(Input::Tick);
+        }
+        pauses.push(world.now.since(before).as_millis());
+    }
+    assert_eq!(pauses, [50, 100, 200, 400]);
+    let first = ["bootstrap.canary:9092", "spare.canary:9092"];
+    assert_eq!(names(&world), [first, first, [first[0], ""]].concat()[..5]);
+    world.connected = true;
+    world.input(Input::Connected);
+    assert_eq!(world.to_upstream, heartbeat(1), "nothing was lost");
+    assert_eq!(counts(&world.events)["attempt failed"], 4);
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_in_time_is_given_up() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&heartbeat(1));
+    while world.closed.is_none() {
+        world.connect_failed(ConnectFailure::Refused);
+        let count = world.targets.len();
+        while world.closed.is_none() && world.targets.len() == count {
+            world.now = world.session.demand().deadline.unwrap();
+            world.input(Input::Tick);
+        }
+    }
+    assert_eq!(
+        world.closed,
+        Some(CloseReason::Unreachable(ConnectFailure::Refused))
+    );
+    assert!(world.now.as_nanos() <= 11_000_000_000);
+    assert!(world.learned.contains(&Observation::Unreachable {
+        broker: BrokerId(1)
+    }));
+}
+
+#[test]
+fn an_attempt_that_never_ends_is_given_up() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&heartbeat(1));
+    world.advance(Duration::from_secs(10));
+    assert_eq!(
+        world.closed,
+        Some(CloseReason::Unreachable(ConnectFailure::TimedOut))
+    );
+}
+
+#[test]
+fn sessions_wait_for_the_first_topology() {
+    let mut early = shared();
+    early.topology = Topology::default().into();
+    for route in [Route::Bootstrap, Route::Broker(BrokerId(1))] {
+        let mut world = World::with(early.clone(), route);
+        world.client(&heartbeat(1));
+        assert!(world.targets.is_empty());
+        assert!(world.session.demand().shared);
+        world.advance(Duration::from_secs(9));
+        world.renew(|shared| shared.topology = topology());
+        assert_eq!(world.targets.len(), 1);
+        assert_eq!(world.to_upstream, heartbeat(1));
+        assert!(!world.session.demand().shared);
+    }
+}
+
+#[test]
+fn but_not_for_ever() {
+    let mut early = shared();
+    early.topology = Topology::default().into();
+    let mut world = World::with(early, Route::Broker(BrokerId(1)));
+    world.client(&heartbeat(1));
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Topology)));
+}
+
+#[test]
+fn a_broker_of_which_nothing_was_heard_is_asked_for_and_waited_for() {
+    let mut shared = shared();
+    shared.topology = Topology::default()
+        .merged(&[(BrokerId(0), at("a:1"))], None)
+        .unwrap()
+        .into();
+    let mut world = World::with(shared.clone(), Route::Broker(BrokerId(2)));
+    world.client(&heartbeat(1));
+    assert_eq!(
+        world.learned,
+        [Observation::Unreachable {
+            broker: BrokerId(2)
+        }]
+    );
+    let mut late = World::with(shared, Route::Broker(BrokerId(2)));
+    late.client(&heartbeat(1));
+    late.renew(|shared| shared.topology = topology());
+    assert_eq!(names(&late), ["kafka-2.canary:9092"]);
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.closed, Some(CloseReason::BrokerUnknown(BrokerId(2))));
+}
+
+#[test]
+fn a_broker_that_moved_while_it_was_dialled_is_dialled_anew() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&heartbeat(1));
+    world.connect_failed(ConnectFailure::Refused);
+    world.renew(|shared| {
+        let moved = shared
+            .topology
+            .merged(&[(BrokerId(1), at("new:1"))], None)
+            .unwrap();
+        shared.topology = moved.into();
+    });
+    world.advance(Duration::from_millis(60));
+    assert_eq!(names(&world), ["kafka-1.canary:9092", "new:1"]);
+}

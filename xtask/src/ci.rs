@@ -9,7 +9,7 @@ use std::{env, fmt};
 use anyhow::{Context as _, Result, bail};
 
 use self::run::{closing_lines, run, run_and_keep};
-use crate::{docs, tidy, tools, tree};
+use crate::{tidy, tools, tree};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -71,10 +71,6 @@ const STEPS: &[Step] = &[
     Step {
         name: "documentation",
         body: documentation,
-    },
-    Step {
-        name: "configuration reference",
-        body: reference,
     },
     Step {
         name: "tests",
@@ -233,10 +229,6 @@ fn has_fuzz() -> bool {
 fn documentation(_: &mut Report) -> Result<Outcome> {
     let mut command = cargo("doc --locked --quiet --workspace --no-deps");
     run(command.env("RUSTDOCFLAGS", "-D warnings")).map(|()| Outcome::Passed)
-}
-
-fn reference(_: &mut Report) -> Result<Outcome> {
-    docs::check().map(|()| Outcome::Passed)
 }
 
 fn tests(report: &mut Report) -> Result<Outcome> {

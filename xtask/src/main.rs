@@ -32,7 +32,7 @@ struct Cli {
 enum Command {
     /// Check and test everything: what CI runs
     Ci(ci::Args),
-    /// Write the configuration reference from the binary's schema
+    /// Write the configuration reference from the configuration's types
     Docs(docs::Args),
     /// Look for input that breaks a target
     Fuzz(fuzz::Args),

@@ -1,1 +1,20 @@
 //! Whole sessions, driven by hand: given bytes, when they come in pieces, then what goes out.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    reason = "a test binary has no outside, and its helpers fail by panicking"
+)]
+
+mod addresses;
+mod closing;
+mod faults;
+mod harness;
+mod relay;
+mod streaming;
+mod timing;
+mod upstream;
+mod versions;

@@ -3,6 +3,7 @@
 mod definition;
 mod editions;
 mod emit;
+mod frames;
 mod jar;
 mod roles;
 
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Change nothing, and fail when the tables on disk are not what the jars give
     #[arg(long)]
     check: bool,
+    /// Also write the frames that the walker is tested with; needs a JDK
+    #[arg(long, conflicts_with = "check")]
+    frames: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -48,7 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let apis = editions::plan(&jars)?;
     let files = emit::emit(&apis, &rules)?;
     rules.check_all_used()?;
-    write(&root.join(TABLES), &files, args.check)
+    write(&root.join(TABLES), &files, args.check)?;
+    if args.frames {
+        frames::write(&sh, &root, &cache, &jars, &apis)?;
+    }
+    Ok(())
 }
 
 fn root() -> Result<PathBuf> {

@@ -257,3 +257,6 @@ impl Kind {
 pub fn message(api_key: i16, direction: Direction) -> Option<&'static Message> {
     api(api_key).map(|api| api.message(direction))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod tags;
 
 use super::malformed::Malformed;
 use super::schema::{Field, Kind, Message, Role, Roles, Struct};
+#[cfg(test)]
+pub(crate) use frame::DEPTH_MAX;
 use frame::{Frame, Stack};
 use read::Reader;
 

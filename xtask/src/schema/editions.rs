@@ -10,7 +10,6 @@ pub(super) struct ApiPlan<'a> {
     pub(super) key: i16,
     pub(super) name: String,
     pub(super) versions: Range,
-    pub(super) broker: bool,
     pub(super) controller: bool,
     pub(super) request: Vec<EditionPlan<'a>>,
     pub(super) response: Vec<EditionPlan<'a>>,
@@ -36,15 +35,34 @@ pub(super) fn plan(jars: &[Jar]) -> Result<Vec<ApiPlan<'_>>> {
 }
 
 fn plan_api(jars: &[Jar], key: i16) -> Result<Option<ApiPlan<'_>>> {
-    let mut request = Vec::new();
-    let mut response = Vec::new();
-    let mut taken: Option<Range> = None;
-    let mut listeners: Option<&[String]> = None;
-    let mut name = None;
-    for jar in jars {
-        let Some(asked) = jar.definition(key, true) else {
-            continue;
-        };
+    // Only the newest release that still serves an API decides how it is called and who may.
+    let serving = jars
+        .iter()
+        .filter_map(|jar| Some((jar, jar.definition(key, true)?)));
+    let mut serving = serving
+        .filter(|(_, asked)| !stable(asked).is_empty())
+        .peekable();
+    let Some((_, newest)) = serving.peek().copied() else {
+        return Ok(None);
+    };
+    let is_for = |listener: &str| newest.listeners.iter().any(|each| each == listener);
+    // Before 4.0 a broker that kept its metadata in ZooKeeper was a kind of its own.
+    if !is_for("broker") && !is_for("zkBroker") {
+        return Ok(None);
+    }
+    let name = newest
+        .name
+        .strip_suffix("Request")
+        .context("a request not named so")?;
+    let mut plan = ApiPlan {
+        key,
+        name: name.to_owned(),
+        versions: Range::NONE,
+        controller: is_for("controller"),
+        request: Vec::new(),
+        response: Vec::new(),
+    };
+    for (jar, asked) in serving {
         let answered = jar
             .definition(key, false)
             .context("a request without a response")?;
@@ -52,72 +70,50 @@ fn plan_api(jars: &[Jar], key: i16) -> Result<Option<ApiPlan<'_>>> {
             asked.valid == answered.valid,
             "request and response differ in versions"
         );
-        let stable = stable(asked);
-        if stable.is_empty() {
-            continue;
+        add_release(&mut plan, jars, jar, [asked, answered])?;
+    }
+    Ok(Some(plan))
+}
+
+/// Takes from a release the versions that no newer one describes.
+fn add_release<'a>(
+    plan: &mut ApiPlan<'a>,
+    jars: &[Jar],
+    jar: &'a Jar,
+    [asked, answered]: [&'a Definition; 2],
+) -> Result<()> {
+    let (stable, taken) = (stable(asked), plan.versions);
+    let versions = if taken.is_empty() {
+        plan.versions = stable;
+        stable
+    } else {
+        check_same_shape(jars, jar, plan.key, taken.meet(stable))?;
+        ensure!(
+            stable.last <= taken.last,
+            "{} knows newer versions",
+            jar.release
+        );
+        ensure!(stable.last >= taken.first - 1, "a gap in the versions");
+        Range {
+            first: stable.first,
+            last: taken.first - 1,
         }
-        // Only the newest release that still serves an API decides who may call it.
-        let listeners = *listeners.get_or_insert(&asked.listeners);
-        // Before 4.0 a broker that kept its metadata in ZooKeeper was a kind of its own.
-        if !listeners
-            .iter()
-            .any(|each| each == "broker" || each == "zkBroker")
-        {
-            return Ok(None);
-        }
-        name.get_or_insert(&asked.name);
-        let fresh = match taken {
-            None => stable,
-            Some(taken) => {
-                check_same_shape(jars, jar, key, taken.meet(stable))?;
-                ensure!(
-                    stable.last <= taken.last,
-                    "{} knows newer versions",
-                    jar.release
-                );
-                ensure!(stable.last >= taken.first - 1, "a gap in the versions");
-                Range {
-                    first: stable.first,
-                    last: taken.first - 1,
-                }
-            }
-        };
-        if fresh.is_empty() {
-            continue;
-        }
-        taken = Some(Range {
-            first: fresh.first,
-            last: taken.map_or(fresh.last, |had| had.last),
-        });
+    };
+    if !versions.is_empty() {
+        plan.versions.first = versions.first;
         let release = jar.release.as_str();
-        request.push(EditionPlan {
+        plan.request.push(EditionPlan {
             release,
-            versions: fresh,
+            versions,
             definition: asked,
         });
-        response.push(EditionPlan {
+        plan.response.push(EditionPlan {
             release,
-            versions: fresh,
+            versions,
             definition: answered,
         });
     }
-    let (Some(versions), Some(name), Some(listeners)) = (taken, name, listeners) else {
-        return Ok(None);
-    };
-    let name = name
-        .strip_suffix("Request")
-        .context("a request not named so")?
-        .to_owned();
-    let controller = listeners.iter().any(|each| each == "controller");
-    Ok(Some(ApiPlan {
-        key,
-        name,
-        versions,
-        broker: true,
-        controller,
-        request,
-        response,
-    }))
+    Ok(())
 }
 
 /// The versions that a release offers without being asked for unstable ones.

@@ -13,6 +13,7 @@ pub(super) const RELEASES: &[&str] = &["4.4.0", "3.9.2"];
 
 /// One kafka-clients jar.
 pub(super) struct Jar {
+    pub(super) path: PathBuf,
     pub(super) release: String,
     pub(super) definitions: Vec<Definition>,
 }
@@ -63,6 +64,7 @@ impl Jar {
         );
         definitions.sort_by_key(|each| (each.api_key, !each.is_request));
         Ok(Self {
+            path,
             release,
             definitions,
         })

@@ -4,7 +4,7 @@ use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Field, Struct};
 
 /// How deep structures may be nested; a test of the tables holds that this is enough.
-pub(super) const DEPTH_MAX: usize = 8;
+pub(crate) const DEPTH_MAX: usize = 8;
 
 /// One structure, or the array whose elements they are.
 #[derive(Clone, Copy, Debug)]

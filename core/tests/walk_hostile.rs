@@ -1,0 +1,255 @@
+//! The walker against bodies that lie: memory, work and errors stay bounded by the bytes received.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and reads its frames from files"
+)]
+#![allow(
+    unsafe_code,
+    reason = "counting allocations takes an allocator of our own"
+)]
+
+mod walk_support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use doorkeeper_core::wire::malformed::Malformed;
+use doorkeeper_core::wire::schema::{Direction, Message, Roles, message};
+use doorkeeper_core::wire::walk::{Step, Walker};
+use walk_support::{frames, messages, walk};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: both functions hand everything to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of this very function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of this very function.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Walks to the end or the first error and returns that, with the number of steps.
+fn run(
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+    interest: Roles,
+) -> (Result<(), Malformed>, usize) {
+    let mut walker = Walker::new(message, version, body.len(), interest).unwrap();
+    let mut input = body;
+    let mut steps = 0;
+    loop {
+        steps += 1;
+        match walker.step(&mut input) {
+            Ok(Step::Done { .. } | Step::More) => return (Ok(()), steps),
+            Ok(_) => {}
+            Err(malformed) => return (Err(malformed), steps),
+        }
+    }
+}
+
+#[test]
+fn walking_allocates_nothing() {
+    for frame in frames() {
+        let before = ALLOCATIONS.get();
+        let (result, _) = run(frame.message, frame.version, &frame.body, Roles::ALL);
+        assert_eq!(ALLOCATIONS.get(), before, "{}", frame.name());
+        assert_eq!(result, Ok(()), "{}", frame.name());
+    }
+}
+
+#[test]
+fn lies_allocate_nothing_and_take_few_steps() {
+    let fills: [u8; 6] = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff];
+    for message in messages() {
+        for version in message
+            .editions
+            .iter()
+            .flat_map(|edition| edition.versions.iter())
+        {
+            for fill in fills {
+                let body = [fill; 512];
+                let before = ALLOCATIONS.get();
+                let (_, steps) = run(message, version, &body, Roles::ALL);
+                assert_eq!(
+                    ALLOCATIONS.get(),
+                    before,
+                    "{} v{version} {fill:#x}",
+                    message.name
+                );
+                // An element of one byte is told by its beginning, a value and its end.
+                assert!(
+                    steps < 8 * body.len() + 64,
+                    "{} v{version}: {steps}",
+                    message.name
+                );
+            }
+        }
+    }
+}
+
+/// A request or response at a version, whose body begins like this.
+type Case = (&'static str, i16, Direction, i16, Vec<u8>, Malformed);
+
+fn cases() -> Vec<Case> {
+    use Direction::{Request, Response};
+    use Malformed as M;
+    let many_tags = |count: &[u8]| [b"\x01\0\0\0", count].concat();
+    vec![
+        (
+            "count in four bytes",
+            3,
+            Request,
+            0,
+            vec![0x7f, 0xff, 0xff, 0xff],
+            M::CountExceedsFrame,
+        ),
+        (
+            "compact count",
+            3,
+            Request,
+            12,
+            vec![0xff, 0xff, 0xff, 0xff, 7],
+            M::CountExceedsFrame,
+        ),
+        (
+            "negative count",
+            3,
+            Request,
+            0,
+            vec![0x80, 0, 0, 1],
+            M::NegativeLength,
+        ),
+        (
+            "negative string",
+            0,
+            Request,
+            3,
+            vec![0xff, 0xfe],
+            M::NegativeLength,
+        ),
+        (
+            "long string",
+            0,
+            Request,
+            3,
+            vec![0x7f, 0xff, b'x'],
+            M::LengthExceedsFrame,
+        ),
+        (
+            "long records",
+            0,
+            Request,
+            3,
+            produce(&[0x7f, 0xff, 0xff, 0xff]),
+            M::LengthExceedsFrame,
+        ),
+        (
+            "negative records",
+            0,
+            Request,
+            3,
+            produce(&[0xff, 0xff, 0xff, 0xfe]),
+            M::NegativeLength,
+        ),
+        ("endless varint", 3, Request, 12, vec![0x80; 64], M::Varint),
+        (
+            "varint over 31 bits",
+            3,
+            Request,
+            12,
+            vec![0xff, 0xff, 0xff, 0xff, 0x0f],
+            M::Varint,
+        ),
+        (
+            "more tags than bytes",
+            3,
+            Request,
+            9,
+            many_tags(b"\xff\x7f"),
+            M::CountExceedsFrame,
+        ),
+        (
+            "a tag without a size",
+            3,
+            Request,
+            9,
+            many_tags(b"\x01\x05\x80"),
+            M::Truncated,
+        ),
+        (
+            "a tag that is too long",
+            3,
+            Request,
+            9,
+            many_tags(b"\x01\x05\x7f"),
+            M::LengthExceedsFrame,
+        ),
+        (
+            "null topics",
+            0,
+            Request,
+            9,
+            vec![0, 0, 1, 0, 0, 0, 5, 0],
+            M::NullNotAllowed,
+        ),
+        ("a cut number", 3, Response, 3, vec![0, 0, 0], M::Truncated),
+    ]
+}
+
+/// A Produce request v3 with one topic and one partition, up to the length of its records.
+fn produce(records: &[u8]) -> Vec<u8> {
+    let mut body = b"\xff\xff\0\x01\0\0\0\x05\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0".to_vec();
+    body.extend_from_slice(records);
+    body
+}
+
+#[test]
+fn each_lie_has_its_name() {
+    for (what, key, direction, version, body, rule) in cases() {
+        let message = message(key, direction).unwrap();
+        let result = walk(message, version, &body, Roles::ALL);
+        assert_eq!(result.err(), Some(rule), "{what}");
+    }
+}
+
+#[test]
+fn a_bomb_of_tags_is_skipped_without_memory() {
+    let message = message(3, Direction::Request).unwrap();
+    // No topics, three flags, and as many empty tagged fields as fit, all with one number.
+    let count = 500_000_u32;
+    let mut body = vec![1, 0, 0, 0, 0xa0, 0xc2, 0x1e];
+    body.extend(std::iter::repeat_n([9, 0], count as usize).flatten());
+    let before = ALLOCATIONS.get();
+    let (result, steps) = run(message, 9, &body, Roles::ALL);
+    assert_eq!((ALLOCATIONS.get(), result), (before, Ok(())));
+    assert!(steps < 16, "{steps}");
+}
+
+#[test]
+fn a_million_empty_names_are_a_million_values() {
+    let message = message(3, Direction::Request).unwrap();
+    let count = 500_000_u32;
+    let mut body = count.to_be_bytes().to_vec();
+    body.resize(4 + 2 * count as usize, 0);
+    let before = ALLOCATIONS.get();
+    let (result, steps) = run(message, 0, &body, Roles::ALL);
+    assert_eq!((ALLOCATIONS.get(), result), (before, Ok(())));
+    assert!(steps as u64 <= 4 * u64::from(count) + 8, "{steps}");
+}

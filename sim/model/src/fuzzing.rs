@@ -7,14 +7,21 @@
 mod chunks;
 mod edit;
 mod framer;
+mod session;
 mod walk;
 
 pub use edit::edit;
 pub use framer::framer;
+pub use session::session;
 pub use walk::walk;
 
 /// What a target does with an input.
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is also its folder in `corpus/`.
-pub const TARGETS: &[(&str, Body)] = &[("edit", edit), ("framer", framer), ("walk", walk)];
+pub const TARGETS: &[(&str, Body)] = &[
+    ("edit", edit),
+    ("framer", framer),
+    ("session", session),
+    ("walk", walk),
+];

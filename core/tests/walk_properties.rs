@@ -153,12 +153,12 @@ proptest! {
 }
 
 fn is_text(body: &[u8], seen: &[Seen]) -> bool {
-    seen.iter().all(|seen| match seen {
+    seen.iter().all(|seen| {
+        let Seen::Value(_, _, [_, data, end], Value::Span) = seen else {
+            return true;
+        };
         // Content of bytes and records is dropped here with that of strings: fewer cases, no harm.
-        Seen::Value(_, _, [_, data, end], Value::Span) => {
-            std::str::from_utf8(&body[*data..*end]).is_ok()
-        }
-        _ => true,
+        std::str::from_utf8(&body[*data..*end]).is_ok()
     })
 }
 

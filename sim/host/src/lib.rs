@@ -10,6 +10,8 @@ mod connection;
 mod frames;
 mod outbox;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

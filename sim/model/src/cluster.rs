@@ -462,3 +462,6 @@ impl Call {
         self.head.frame(answer).map(Reply::Frame)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,7 +160,10 @@ impl Session {
     /// Upstream is dialled for the first whole frame, or once so much of a large one has come
     /// that it is more than somebody who only knocks would send.
     fn open_when_due(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Opening) && self.upstream.egress.len() >= FOLLOW_BYTES_MIN {
+        let egress = &self.upstream.egress;
+        // Nobody would take what is due, and the rest of the frame would never be read.
+        let is_full = egress.pinned() >= self.shared.limits.egress_high_bytes;
+        if is_full || egress.len() >= FOLLOW_BYTES_MIN {
             self.became_ready();
             self.want_upstream(now);
         }

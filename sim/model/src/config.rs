@@ -61,7 +61,7 @@ impl Default for Limits {
             default_partitions: 3,
             default_replication_factor: 3,
             message_bytes_max: 1_048_588,
-            retention_bytes: 64 << 20,
+            retention_bytes: 16 << 20,
             fetch_bytes_max: 55 << 20,
             partitions_max: 10_000,
             producers_per_partition_max: 1_000,

@@ -36,7 +36,8 @@ impl Jar {
                 "jar -xf {path} common/message kafka/kafka-version.properties"
             )
             .quiet()
-            .run()?;
+            .run()
+            .context("cannot unpack a jar: is a JDK of 17 or later installed?")?;
         }
         let version = fs::read_to_string(folder.join("kafka/kafka-version.properties"))?;
         let release = version

@@ -22,7 +22,7 @@ const EFFECTS_MAX: usize = 4096;
 const TICKS_MAX: usize = 4096;
 
 /// Input: flags, then operations. Each is a byte that names it, and for bytes, their number and
-/// they themselves; see [`Run::step`].
+/// they themselves; see `Run::step`.
 pub fn session(data: &[u8]) {
     let Some((&flags, mut rest)) = data.split_first() else {
         return;

@@ -231,6 +231,16 @@ fn each_rule_has_its_error() {
 }
 
 #[test]
+fn an_array_that_may_be_null_has_no_null_elements() {
+    // DescribeConfigs v1: one resource, whose keys may be null, with one key.
+    let null_keys = b"\0\0\0\x01\x02\0\x01t\xff\xff\xff\xff\0";
+    assert!(walk(32, Direction::Request, 1, null_keys, Roles::ALL).is_ok());
+    let null_key = b"\0\0\0\x01\x02\0\x01t\0\0\0\x01\xff\xff\0";
+    let result = walk(32, Direction::Request, 1, null_key, Roles::ALL);
+    assert_eq!(result.err(), Some(Malformed::NullNotAllowed));
+}
+
+#[test]
 fn a_tagged_field_ends_where_its_size_says() {
     for tagged in [b"\x03\x02ab", b"\x02\x03ab", b"\x05\x03ab"] {
         let body = fetch_with_cluster_id(tagged);

@@ -11,9 +11,11 @@ use crate::wire::schema::{self, Api, Role, Roles, Versions};
 pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
 pub(crate) const PRODUCE: ApiKey = ApiKey(0);
 pub(crate) const FETCH: ApiKey = ApiKey(1);
+pub(crate) const METADATA: ApiKey = ApiKey(3);
 pub(crate) const FIND_COORDINATOR: ApiKey = ApiKey(10);
 pub(crate) const JOIN_GROUP: ApiKey = ApiKey(11);
 pub(crate) const SYNC_GROUP: ApiKey = ApiKey(14);
+pub(crate) const CREATE_TOPICS: ApiKey = ApiKey(19);
 pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
 pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
 

@@ -52,6 +52,8 @@ pub enum ClientFault {
     ReplicaRequest(ApiKey),
     /// A refused Produce with acks=0 has no answer that could say so, so Kafka closes.
     RefusedAcksZero,
+    /// A refused request of a version in which the refusal cannot be told.
+    RefusedUntold(ApiKey, ApiVersion),
 }
 
 /// A rule that a broker broke.
@@ -136,6 +138,7 @@ impl ClientFault {
             Self::UnsupportedVersion(..) => "unsupported_version",
             Self::ReplicaRequest(_) => "replica_request",
             Self::RefusedAcksZero => "refused_acks_zero",
+            Self::RefusedUntold(..) => "refused_untold",
         }
     }
 }
@@ -181,7 +184,10 @@ impl fmt::Display for CloseReason {
             Self::Client(ClientFault::ApiNotOffered(api) | ClientFault::ReplicaRequest(api)) => {
                 write!(f, " (api {})", api.0)
             }
-            Self::Client(ClientFault::UnsupportedVersion(api, version)) => {
+            Self::Client(
+                ClientFault::UnsupportedVersion(api, version)
+                | ClientFault::RefusedUntold(api, version),
+            ) => {
                 write!(f, " (api {} version {})", api.0, version.0)
             }
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),

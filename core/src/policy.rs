@@ -53,7 +53,8 @@ pub enum Verdict {
     Refuse,
 }
 
-/// The rules of one listener.
+/// The rules of one listener: at first a list of refused topics, which Produce, Fetch, Metadata
+/// and CreateTopics ask, and a list of refused APIs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     refused_topics: BTreeSet<(Principal, Box<str>)>,

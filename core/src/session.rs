@@ -7,6 +7,7 @@ mod closing;
 mod connect;
 mod in_flight;
 mod intake;
+mod refusal;
 mod request;
 mod timers;
 mod upstream;
@@ -22,6 +23,7 @@ use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
 use crate::io::{Accept, Demand, Effect, End, Input, Leg};
+use crate::policy::Principal;
 use crate::shared::Shared;
 use crate::time::Instant;
 
@@ -36,6 +38,7 @@ use timers::Timers;
 pub struct Session {
     accept: Accept,
     shared: Arc<Shared>,
+    principal: Principal,
     seed: Seed,
     phase: Phase,
     connection: Connection,
@@ -87,6 +90,7 @@ impl Session {
         Self {
             accept,
             shared,
+            principal: Principal::anonymous(),
             seed,
             phase: Phase::Opening,
             connection: Connection::Unneeded,

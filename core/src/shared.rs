@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::api::Offered;
-use crate::id::HostPort;
+use crate::api::{Offered, Row};
+use crate::id::{ApiKey, HostPort};
 use crate::limits::Limits;
-use crate::policy::Policy;
+use crate::policy::{Policy, Verdict};
 use crate::rewrite::{Addresses, KnownHosts};
 use crate::topology::{Advertised, DialMap, Topology};
 
@@ -33,6 +33,14 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The API as clients of this listener may use it.
+    pub(crate) fn row(&self, api: ApiKey) -> Option<Row> {
+        match self.policy.api(api) {
+            Verdict::Allow => self.offered.row(api),
+            Verdict::Refuse => None,
+        }
+    }
+
     pub(crate) fn addresses(&self) -> Addresses<'_> {
         Addresses {
             advertised: &self.advertised,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::api::{API_VERSIONS, Offered};
+use crate::api::{API_VERSIONS, Offered, Row};
 use crate::id::{ApiKey, CorrelationId};
 use crate::wire::edit::{self, Edits};
 use crate::wire::schema::Role;
@@ -44,7 +44,13 @@ impl ApiRanges {
     }
 
     /// Takes in one step of the walk; `base` is where the body begins in the frame.
-    pub(crate) fn step(&mut self, step: &Step, base: usize, offered: &Offered, edits: &mut Edits) {
+    pub(crate) fn step(
+        &mut self,
+        step: &Step,
+        base: usize,
+        row: &dyn Fn(ApiKey) -> Option<Row>,
+        edits: &mut Edits,
+    ) {
         match step {
             Step::Array {
                 field,
@@ -66,7 +72,7 @@ impl ApiRanges {
             }
             Step::Value(found) => self.found(found, base),
             Step::ElementEnd { field, at, .. } if field.role == Role::ApiKeys => {
-                self.settle(base + at, offered, edits);
+                self.settle(base + at, row, edits);
             }
             Step::ArrayEnd { field, .. } if field.role == Role::ApiKeys && self.dropped > 0 => {
                 let left = self.count.saturating_sub(self.dropped);
@@ -103,7 +109,7 @@ impl ApiRanges {
         }
     }
 
-    fn settle(&mut self, end: usize, offered: &Offered, edits: &mut Edits) {
+    fn settle(&mut self, end: usize, row_of: &dyn Fn(ApiKey) -> Option<Row>, edits: &mut Edits) {
         let Some(Element {
             from,
             key: Some(key),
@@ -113,9 +119,7 @@ impl ApiRanges {
         else {
             return;
         };
-        let row = i16::try_from(key)
-            .ok()
-            .and_then(|key| offered.row(ApiKey(key)));
+        let row = i16::try_from(key).ok().and_then(|key| row_of(ApiKey(key)));
         let common = row.map(|row| {
             (
                 i64::from(row.versions.first).max(min.1),

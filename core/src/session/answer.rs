@@ -1,13 +1,16 @@
 //! An answer that may carry addresses, on its way through the walker and the editors.
 
 use crate::api::versions::ApiRanges;
-use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR, Offered};
+use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR};
 use crate::id::{ApiKey, ApiVersion};
 use crate::rewrite::configs::Configs;
 use crate::rewrite::endpoints::Endpoints;
 use crate::rewrite::tail::Tail;
-use crate::rewrite::{Addresses, Outcome, texts};
+use crate::rewrite::{Outcome, texts};
 use crate::session::body::BodyWalk;
+use crate::session::refusal::{Refused, Teller};
+use crate::shared::Shared;
+use crate::wire::edit::lengthened;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
@@ -22,6 +25,8 @@ pub(super) struct Answer {
     walk: BodyWalk,
     compact: bool,
     editor: Editor,
+    /// Tells of what was refused of the request.
+    teller: Option<Teller>,
     outcome: Outcome,
     /// The walk is over; only [`Tail`] still waits for the end of the frame.
     walked: bool,
@@ -29,6 +34,7 @@ pub(super) struct Answer {
     hold_from: Option<usize>,
     /// The records have passed: all that follows is held.
     in_tail: bool,
+    growth: isize,
 }
 
 /// Who edits what is found.
@@ -71,10 +77,12 @@ impl Answer {
             walk,
             compact,
             editor,
+            teller: None,
             outcome: Outcome::default(),
             walked: false,
             hold_from: Some(0),
             in_tail: false,
+            growth: 0,
         }
     }
 
@@ -94,18 +102,42 @@ impl Answer {
         }
     }
 
+    /// This answer, which has to tell of a refusal besides: a followed one is held as well until
+    /// its length is certain.
+    pub(super) fn telling(mut self, refused: Option<Box<Refused>>) -> Self {
+        if let Some(refused) = refused {
+            self.teller = Some(Teller::new(refused));
+            self.hold_from = Some(0);
+        }
+        self
+    }
+
+    /// A followed answer has been told how long it becomes, before any of it went on.
+    fn length_is_certain(&mut self) {
+        if matches!(self.editor, Editor::Tail(_)) {
+            let edits = std::mem::take(&mut self.outcome.edits);
+            self.growth = edits.growth();
+            self.outcome.edits = lengthened(edits, self.frame_len);
+            self.hold_from = None;
+        }
+    }
+
+    /// How much longer than it came a followed answer has been said to be.
+    pub(super) fn growth(&self) -> isize {
+        self.growth
+    }
+
     /// Reads on in bytes that are at the end of `frame`.
     pub(super) fn read(
         &mut self,
         mut input: &[u8],
         frame: &Rope,
-        with: &Addresses<'_>,
-        offered: &Offered,
+        shared: &Shared,
     ) -> Result<Progress, Malformed> {
         let is_whole = frame.end() == self.frame_len;
         while !self.walked {
             let step = self.walk.step(&mut input)?;
-            self.edit(&step, frame, with, offered);
+            self.edit(&step, frame, shared);
             match step {
                 Step::Done { .. } => self.walked = true,
                 Step::More if is_whole => return Err(Malformed::Truncated),
@@ -148,13 +180,20 @@ impl Answer {
         Progress::Release(self.hold_from.unwrap_or_else(|| frame.end()))
     }
 
-    fn edit(&mut self, step: &Step, frame: &Rope, with: &Addresses<'_>, offered: &Offered) {
-        let base = self.walk.body_at();
+    fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {
+        let (base, with) = (self.walk.body_at(), &shared.addresses());
+        if let Some(teller) = &mut self.teller
+            && teller.step(step, base, frame, &mut self.outcome.edits)
+        {
+            self.length_is_certain();
+        }
         let (out, compact) = (&mut self.outcome, self.compact);
         match &mut self.editor {
             Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
             Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
-            Editor::Versions(ranges) => ranges.step(step, base, offered, &mut out.edits),
+            Editor::Versions(ranges) => {
+                ranges.step(step, base, &|api| shared.row(api), &mut out.edits);
+            }
             Editor::Tail(tail) => {
                 tail.step(step, base, out);
                 texts::step_in_place(step, base, frame, with.known_hosts, out);

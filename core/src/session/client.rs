@@ -7,13 +7,18 @@ use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
 use crate::error::{ClientFault, CloseReason};
 use crate::event::Event;
 use crate::io::Leg;
+use crate::policy::Operation;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
+use crate::session::refusal::{self, Judgement, Refused, Topics};
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
 use crate::session::{Phase, Session};
 use crate::time::Instant;
+use crate::wire::codec::NotEncodable;
+use crate::wire::edit::{Edits, lengthened};
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+use crate::wire::schema::Roles;
 
 impl Session {
     /// Takes from the front of a chunk that the client sent.
@@ -56,18 +61,26 @@ impl Session {
             return Ok(());
         };
         let head = RequestHead::read(head);
-        let row = self.shared.offered.row(head.api);
+        let row = self.shared.row(head.api);
         let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
         if !row.versions.contains(head.version.0) {
             return self.unsupported_version(head, frame_len);
         }
-        match api::request_carry(&row, head.version, frame_len) {
-            Carry::Pass | Carry::Follow(_) => self.pass_request(head, frame_len, Facts::default()),
-            Carry::Hold(interest) => {
-                let request = Request::new(head, &row, frame_len, interest);
-                self.client.intake.stage = Stage::Request(Box::new(request));
+        let carry = api::request_carry(&row, head.version, frame_len);
+        let judged = self.shared.policy.judges_topics(&self.principal)
+            && refusal::operation(head.api).is_some();
+        let request = match (carry, judged) {
+            (Carry::Pass | Carry::Follow(_), false) => {
+                self.pass_request(head, frame_len, Facts::default(), None);
+                return Ok(());
             }
-        }
+            (Carry::Hold(interest), false) => Request::new(head, &row, frame_len, interest),
+            (Carry::Hold(interest), true) => Request::judged(head, &row, frame_len, interest),
+            (Carry::Pass | Carry::Follow(_), true) => {
+                Request::judged(head, &row, frame_len, Roles::NONE)
+            }
+        };
+        self.client.intake.stage = Stage::Request(Box::new(request));
         Ok(())
     }
 
@@ -114,25 +127,70 @@ impl Session {
         if facts.replica {
             return Err(ClientFault::ReplicaRequest(head.api).into());
         }
-        self.pass_request(head, frame_len, facts);
-        Ok(())
+        let topics = request.topics.take();
+        match (topics, refusal::operation(head.api)) {
+            (Some(topics), Some(what)) => self.judge(head, frame_len, facts, topics, what),
+            (Some(_) | None, _) => {
+                self.pass_request(head, frame_len, facts, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets go what a request may do, and answers for the rest.
+    fn judge(
+        &mut self,
+        head: RequestHead,
+        frame_len: usize,
+        facts: Facts,
+        topics: Topics,
+        what: Operation,
+    ) -> Result<(), CloseReason> {
+        let hold = &self.client.intake.hold;
+        let judgement = topics.judge(head, what, &self.principal, &self.shared, hold);
+        let untold = |NotEncodable| ClientFault::RefusedUntold(head.api, head.version);
+        match judgement.map_err(untold)? {
+            // Kafka closes on a refused acks=0 produce: no response could carry the error.
+            Judgement::Answer(_) | Judgement::Pass(_, Some(_)) if facts.unanswered => {
+                Err(ClientFault::RefusedAcksZero.into())
+            }
+            Judgement::Answer(frame) => {
+                self.pending = Some(Slot::new(head, frame_len, Some(Owed::Local(frame))));
+                let left = frame_len.saturating_sub(hold.end());
+                self.client.intake.hold.clear();
+                self.client.intake.stage = Stage::Drop { left };
+                Ok(())
+            }
+            Judgement::Pass(edits, refused) => {
+                let edits = lengthened(edits, frame_len);
+                self.pass_request(head, frame_len, facts, Some((edits, refused)));
+                Ok(())
+            }
+        }
     }
 
     /// Lets a request go up: what is held now, the rest as it comes.
-    fn pass_request(&mut self, head: RequestHead, frame_len: usize, facts: Facts) {
+    fn pass_request(
+        &mut self,
+        head: RequestHead,
+        frame_len: usize,
+        facts: Facts,
+        judged: Option<(Edits, Option<Box<Refused>>)>,
+    ) {
         let allowance = facts.allowance(head, &mut self.rebalance);
-        let answer = (!facts.unanswered).then_some(Owed::Relayed { allowance });
+        let (mut edits, refused) = judged.unwrap_or_default();
+        let answer = (!facts.unanswered).then_some(Owed::Relayed { allowance, refused });
         self.pending = Some(Slot::new(head, frame_len, answer));
         let Self {
             client, upstream, ..
         } = self;
-        let left = frame_len.saturating_sub(client.intake.hold.end());
-        let held = client.intake.hold.len();
-        client
-            .intake
-            .hold
-            .take(held, |part| upstream.egress.push(part));
-        client.intake.stage = Stage::Pass { left };
+        let end = client.intake.hold.end();
+        edits.apply(&mut client.intake.hold, end, |part| {
+            upstream.egress.push(part)
+        });
+        client.intake.stage = Stage::Pass {
+            left: frame_len.saturating_sub(end),
+        };
     }
 
     /// A request has been read to its end: from now on its answer is owed.

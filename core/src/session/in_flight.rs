@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::session::refusal::Refused;
 use crate::time::Instant;
 use crate::wire::header::RequestHead;
 
@@ -45,6 +46,8 @@ pub(super) enum Owed {
     Relayed {
         /// How long the request itself lets the broker wait, on top of `answer_timeout`.
         allowance: Duration,
+        /// What was refused of the request, to be told in the broker's answer.
+        refused: Option<Box<Refused>>,
     },
     /// From us: a whole frame that waits for its turn.
     Local(Bytes),
@@ -83,6 +86,14 @@ impl InFlight {
         self.slots.front()
     }
 
+    /// What the next answer of the broker has to tell besides; asked for once.
+    pub(super) fn take_refused(&mut self) -> Option<Box<Refused>> {
+        match &mut self.slots.front_mut()?.answer {
+            Some(Owed::Relayed { refused, .. }) => refused.take(),
+            Some(Owed::Local(_)) | None => None,
+        }
+    }
+
     pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
         self.front_since = now;
@@ -105,7 +116,7 @@ impl InFlight {
     /// Until when the broker's next answer must have begun.
     pub(super) fn deadline(&self, answer_timeout: Duration) -> Option<Instant> {
         match &self.front()?.answer {
-            Some(Owed::Relayed { allowance }) => Some(
+            Some(Owed::Relayed { allowance, .. }) => Some(
                 self.front_since
                     .after(answer_timeout.saturating_add(*allowance)),
             ),
@@ -137,7 +148,10 @@ mod tests {
     }
 
     fn relayed(allowance: Duration) -> Owed {
-        Owed::Relayed { allowance }
+        Owed::Relayed {
+            allowance,
+            refused: None,
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::{self, JOIN_GROUP, PRODUCE, Row, SYNC_GROUP};
 use crate::error::ClientFault;
 use crate::session::body::BodyWalk;
+use crate::session::refusal::{JUDGED, Topics};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};
@@ -23,6 +24,8 @@ pub(super) struct Request {
     pub(super) frame_len: usize,
     walk: BodyWalk,
     pub(super) facts: Facts,
+    /// The topics, where they are judged.
+    pub(super) topics: Option<Topics>,
 }
 
 /// What a request says that decides about it.
@@ -84,17 +87,30 @@ impl Request {
             frame_len,
             walk,
             facts: Facts::default(),
+            topics: None,
+        }
+    }
+
+    /// A request whose topics are judged as well.
+    pub(super) fn judged(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
+        let topics = Some(Topics::new());
+        Self {
+            topics,
+            ..Self::new(head, row, frame_len, interest.union(JUDGED))
         }
     }
 
     /// Reads on; true once all that decides has been read.
     pub(super) fn read(&mut self, mut input: &[u8], is_whole: bool) -> Result<bool, ClientFault> {
         loop {
-            match self
+            let step = self
                 .walk
                 .step(&mut input)
-                .map_err(|why| self.malformed(why))?
-            {
+                .map_err(|why| self.malformed(why))?;
+            if let Some(topics) = &mut self.topics {
+                topics.step(&step, self.walk.body_at());
+            }
+            match step {
                 Step::Value(found) => self.facts.take(self.head, &found),
                 Step::Done { .. } => return Ok(true),
                 Step::More if is_whole => return Err(self.malformed(Malformed::Truncated)),

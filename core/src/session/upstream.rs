@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
-use crate::api::{self, API_VERSIONS, Carry};
+use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
@@ -14,7 +14,9 @@ use crate::session::answer::{Answer, Progress};
 use crate::session::body::BodyWalk;
 use crate::session::in_flight::Slot;
 use crate::session::intake::Stage;
+use crate::session::refusal::TOLD;
 use crate::time::Instant;
+use crate::wire::edit::lengthened;
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::schema::{self, Roles};
@@ -70,20 +72,29 @@ impl Session {
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
         self.upstream.answer_bytes = frame_len;
-        let carry = api::answer_carry(api, version, frame_len);
         let Some(version) = self.answered_version(api, version, frame_len, chunk) else {
             self.upstream.intake.hold.push(std::mem::take(chunk));
             return Ok(());
+        };
+        let refused = self.in_flight.take_refused();
+        let carry = match (api::answer_carry(api, version, frame_len), &refused) {
+            (carry, None) => carry,
+            (Carry::Hold(interest), Some(_)) => Carry::Hold(interest.union(TOLD)),
+            (Carry::Follow(interest), Some(_)) => Carry::Follow(interest.union(TOLD)),
+            (Carry::Pass, Some(_)) if frame_len > FOLLOW_BYTES_MIN => Carry::Follow(TOLD),
+            (Carry::Pass, Some(_)) => Carry::Hold(TOLD),
         };
         match carry {
             Carry::Pass => self.pass_answer(frame_len),
             Carry::Hold(interest) => {
                 let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
-                self.read_answer(Answer::held(api, version, frame_len, walk, compact))?;
+                let answer = Answer::held(api, version, frame_len, walk, compact);
+                self.read_answer(answer.telling(refused))?;
             }
             Carry::Follow(interest) => {
                 let (walk, _) = answer_walk(api, version, frame_len, interest)?;
-                self.read_answer(Answer::followed(api, version, frame_len, walk))?;
+                let answer = Answer::followed(api, version, frame_len, walk);
+                self.read_answer(answer.telling(refused))?;
             }
         }
         Ok(())
@@ -116,7 +127,7 @@ impl Session {
         if !early.is_empty() {
             let (api, version) = (answer.api, answer.version);
             answer
-                .read(&early, hold, &self.shared.addresses(), &self.shared.offered)
+                .read(&early, hold, &self.shared)
                 .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         }
         self.upstream.intake.stage = Stage::Answer(Box::new(answer));
@@ -144,7 +155,7 @@ impl Session {
             .unwrap_or_default();
         let (api, version) = (answer.api, answer.version);
         let progress = answer
-            .read(unread, &intake.hold, &shared.addresses(), &shared.offered)
+            .read(unread, &intake.hold, shared)
             .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         match progress {
             Progress::Release(until) => {
@@ -164,14 +175,15 @@ impl Session {
         let stage = std::mem::replace(&mut self.upstream.intake.stage, Stage::Pass { left: 0 });
         let Stage::Answer(answer) = stage else { return };
         let frame_len = answer.frame_len;
+        let told = answer.growth();
         let mut outcome = answer.into_outcome();
-        let growth = outcome.edits.growth();
-        if growth != 0 {
-            let length = (frame_len - PREFIX_BYTES).saturating_add_signed(growth);
-            let length = u32::try_from(length).unwrap_or(u32::MAX);
-            outcome
-                .edits
-                .replace(0..PREFIX_BYTES, length.to_be_bytes().to_vec());
+        let growth = if told == 0 {
+            outcome.edits.growth()
+        } else {
+            told
+        };
+        if told == 0 {
+            outcome.edits = lengthened(outcome.edits, frame_len);
         }
         self.upstream.answer_bytes = frame_len.saturating_add_signed(growth);
         let Self {

@@ -2,11 +2,25 @@
 //! are never given to it.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, RequestHeader};
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, CreateTopicsResponse, FetchResponse, MetadataRequest, ProduceResponse,
+    RequestHeader, ResponseHeader, TopicName,
+};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use uuid::Uuid;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::wire::header::{PREFIX_BYTES, RequestHead};
+use crate::wire::schema;
+
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+const METADATA: i16 = 3;
+const CREATE_TOPICS: i16 = 19;
 
 /// What our own requests call themselves.
 const CLIENT_ID: &str = "doorkeeper";
@@ -49,6 +63,141 @@ fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodab
     header.encode(&mut frame, 1).map_err(|_| NotEncodable)?;
     body.encode(&mut frame, head.version.0)
         .map_err(|_| NotEncodable)?;
+    framed(frame)
+}
+
+/// A topic of a request that was refused, as the answer has to name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RefusedTopic {
+    /// Its name, where the request names it.
+    pub(crate) name: String,
+    /// Its id, where the request has ids instead.
+    pub(crate) id: [u8; 16],
+    /// The partitions that the request has of it.
+    pub(crate) partitions: Vec<i32>,
+    /// `Errors.TOPIC_AUTHORIZATION_FAILED` or `Errors.UNKNOWN_TOPIC_ID`.
+    pub(crate) error_code: i16,
+}
+
+/// The entry for a refused topic among the topics of an answer.
+pub(crate) fn refused_topic(
+    api: ApiKey,
+    version: ApiVersion,
+    topic: &RefusedTopic,
+) -> Result<Bytes, NotEncodable> {
+    let mut out = BytesMut::new();
+    let v = version.0;
+    let encoded = match api.0 {
+        PRODUCE => produced(topic, v).encode(&mut out, v),
+        FETCH => fetched(topic, v).encode(&mut out, v),
+        METADATA => described(topic).encode(&mut out, v),
+        CREATE_TOPICS => created(topic, v).encode(&mut out, v),
+        _ => return Err(NotEncodable),
+    };
+    encoded.map_err(|_| NotEncodable)?;
+    Ok(out.freeze())
+}
+
+/// The whole answer to a request of which every topic was refused.
+pub(crate) fn refusal(head: RequestHead, topics: &[RefusedTopic]) -> Result<Bytes, NotEncodable> {
+    let v = head.version.0;
+    let mut out = BytesMut::new();
+    out.put_u32(0);
+    let flexible = schema::api(head.api.0).and_then(|e| e.response.is_flexible(v));
+    ResponseHeader::default()
+        .with_correlation_id(head.correlation_id.0)
+        .encode(&mut out, i16::from(flexible.unwrap_or(false)))
+        .map_err(|_| NotEncodable)?;
+    let encoded = match head.api.0 {
+        PRODUCE => ProduceResponse::default()
+            .with_responses(topics.iter().map(|topic| produced(topic, v)).collect())
+            .encode(&mut out, v),
+        FETCH => FetchResponse::default()
+            .with_responses(topics.iter().map(|topic| fetched(topic, v)).collect())
+            .encode(&mut out, v),
+        CREATE_TOPICS => CreateTopicsResponse::default()
+            .with_topics(topics.iter().map(|topic| created(topic, v)).collect())
+            .encode(&mut out, v),
+        _ => return Err(NotEncodable),
+    };
+    encoded.map_err(|_| NotEncodable)?;
+    framed(out)
+}
+
+/// The answer to an incremental Fetch whose session is not known here.
+pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable> {
+    const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+    let v = head.version.0;
+    let mut out = BytesMut::new();
+    out.put_u32(0);
+    ResponseHeader::default()
+        .with_correlation_id(head.correlation_id.0)
+        .encode(&mut out, i16::from(v >= 12))
+        .map_err(|_| NotEncodable)?;
+    FetchResponse::default()
+        .with_error_code(FETCH_SESSION_ID_NOT_FOUND)
+        .encode(&mut out, v)
+        .map_err(|_| NotEncodable)?;
+    framed(out)
+}
+
+/// `ProduceResponse.PartitionResponse(Errors)`: no offset, no time.
+fn produced(topic: &RefusedTopic, version: i16) -> TopicProduceResponse {
+    let partition = |index: &i32| {
+        PartitionProduceResponse::default()
+            .with_index(*index)
+            .with_error_code(topic.error_code)
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_log_start_offset(-1)
+    };
+    let out = TopicProduceResponse::default()
+        .with_partition_responses(topic.partitions.iter().map(partition).collect());
+    if version >= 13 {
+        out.with_topic_id(Uuid::from_bytes(topic.id))
+    } else {
+        out.with_name(TopicName(topic.name.clone().into()))
+    }
+}
+
+/// `FetchResponse.partitionResponse`: no watermark, empty records.
+fn fetched(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
+    let partition = |index: &i32| {
+        PartitionData::default()
+            .with_partition_index(*index)
+            .with_error_code(topic.error_code)
+            .with_high_watermark(-1)
+            .with_records(Some(Bytes::new()))
+    };
+    let out = FetchableTopicResponse::default()
+        .with_partitions(topic.partitions.iter().map(partition).collect());
+    if version >= 13 {
+        out.with_topic_id(Uuid::from_bytes(topic.id))
+    } else {
+        out.with_topic(TopicName(topic.name.clone().into()))
+    }
+}
+
+/// `KafkaApis.metadataResponseTopic`: the name, no id, no partitions.
+fn described(topic: &RefusedTopic) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_error_code(topic.error_code)
+        .with_name(Some(TopicName(topic.name.clone().into())))
+}
+
+/// `ControllerApis.createTopics`.
+fn created(topic: &RefusedTopic, version: i16) -> CreatableTopicResult {
+    let out = CreatableTopicResult::default()
+        .with_name(TopicName(topic.name.clone().into()))
+        .with_error_code(topic.error_code);
+    if version >= 1 {
+        out.with_error_message(Some(StrBytes::from_static_str("Authorization failed.")))
+    } else {
+        out
+    }
+}
+
+fn framed(mut frame: BytesMut) -> Result<Bytes, NotEncodable> {
     let length = u32::try_from(frame.len() - PREFIX_BYTES).map_err(|_| NotEncodable)?;
     let (prefix, _) = frame.split_first_chunk_mut().ok_or(NotEncodable)?;
     *prefix = length.to_be_bytes();

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::wire::header::PREFIX_BYTES;
 use crate::wire::rope::Rope;
 
 /// Changes to a frame, by offsets in the frame as it came (length prefix included).
@@ -117,6 +118,21 @@ impl Edits {
         }
         rope.take_to(until, to);
     }
+}
+
+/// The changes, with that of the length prefix which they make necessary. `frame_len` is the
+/// length of the frame as it came, prefix included.
+#[must_use]
+pub fn lengthened(mut edits: Edits, frame_len: usize) -> Edits {
+    let growth = edits.growth();
+    if growth != 0 {
+        let length = frame_len
+            .saturating_sub(PREFIX_BYTES)
+            .saturating_add_signed(growth);
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        edits.replace(0..PREFIX_BYTES, length.to_be_bytes().to_vec());
+    }
+    edits
 }
 
 /// An unsigned varint in its shortest form.

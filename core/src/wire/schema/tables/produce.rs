@@ -33,7 +33,7 @@ mod request_3_13 {
     use super::*;
 
     static PARTITION_PRODUCE_DATA: Fields = s("PartitionProduceData", &[
-        f("Index", Int32, 3, 13, R::Plain),
+        f("Index", Int32, 3, 13, R::PartitionIndex),
         f("Records", Records, 3, 13, R::Records).null(3, 13),
     ]);
 
@@ -55,7 +55,7 @@ mod request_0_2 {
     use super::*;
 
     static PARTITION_PRODUCE_DATA: Fields = s("PartitionProduceData", &[
-        f("Index", Int32, 0, 2, R::Plain),
+        f("Index", Int32, 0, 2, R::PartitionIndex),
         f("Records", Records, 0, 2, R::Records).null(0, 2),
     ]);
 
@@ -85,7 +85,7 @@ mod response_3_13 {
     ]);
 
     static PARTITION_PRODUCE_RESPONSE: Fields = s("PartitionProduceResponse", &[
-        f("Index", Int32, 3, 13, R::Plain),
+        f("Index", Int32, 3, 13, R::PartitionIndex),
         f("ErrorCode", Int16, 3, 13, R::ErrorCode),
         f("BaseOffset", Int64, 3, 13, R::Plain),
         f("LogAppendTimeMs", Int64, 3, 13, R::Plain),
@@ -119,7 +119,7 @@ mod response_0_2 {
     use super::*;
 
     static PARTITION_PRODUCE_RESPONSE: Fields = s("PartitionProduceResponse", &[
-        f("Index", Int32, 0, 2, R::Plain),
+        f("Index", Int32, 0, 2, R::PartitionIndex),
         f("ErrorCode", Int16, 0, 2, R::ErrorCode),
         f("BaseOffset", Int64, 0, 2, R::Plain),
         f("LogAppendTimeMs", Int64, 2, 2, R::Plain),

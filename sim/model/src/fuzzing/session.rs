@@ -8,7 +8,7 @@ use bytes::Bytes;
 use doorkeeper_core::api::Offered;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
-use doorkeeper_core::policy::Policy;
+use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{
@@ -254,10 +254,14 @@ fn shared(flags: u8) -> Option<Shared> {
         limits.egress_high_bytes = 16;
         limits.in_flight_max = 2;
     }
+    let policy = match flags & 8 {
+        0 => Policy::allow_all(),
+        _ => Policy::allow_all().refuse_topic(&Principal::anonymous(), "t"),
+    };
     Some(Shared {
         epoch: 1,
         limits,
-        policy: Policy::allow_all(),
+        policy,
         offered: Offered::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,

@@ -4,6 +4,7 @@
 //! decided in core alone.
 
 pub mod answers;
+pub mod config;
 mod discovery;
 mod driver;
 pub mod limits;

@@ -1,3 +1,31 @@
 //! The binary `doorkeeper`.
 
-fn main() {}
+mod check;
+mod cli;
+mod failure;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use doorkeeper_io_tokio::config;
+
+use self::cli::{Cli, Command};
+use self::failure::Failure;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(args) => check::check(&args.config),
+        Command::Schema => schema(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn schema() -> Result<(), Failure> {
+    let schema = serde_json::to_string_pretty(&config::json_schema())?;
+    writeln!(io::stdout(), "{schema}")?;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+
+/// The file that is read when none is named.
+pub(crate) const DEFAULT_CONFIG: &str = "doorkeeper.yaml";
+
+/// A Kafka wire-protocol proxy: clients see only its addresses.
+///
+/// Exit codes: 0 after a clean stop, 1 if something failed while running, 2 if the command line
+/// or the configuration is wrong, 130 or 143 if a second SIGINT or SIGTERM ended it at once.
+#[derive(Debug, Parser)]
+#[command(name = "doorkeeper", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a configuration: all errors, what the defaults came to, and where each broker will
+    /// be reachable
+    Check(CheckArgs),
+    /// Print the JSON schema of the configuration file
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArg {
+    /// The configuration file [default: doorkeeper.yaml in the working directory]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+}
+
+impl ConfigArg {
+    /// The file, and whether it was named.
+    pub(crate) fn file(&self) -> (&str, bool) {
+        match &self.config {
+            Some(file) => (file, true),
+            None => (DEFAULT_CONFIG, false),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}

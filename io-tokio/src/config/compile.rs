@@ -1,0 +1,244 @@
+//! Holds a configuration against itself, and makes the plan of what to serve.
+
+mod binds;
+mod dial;
+mod listener;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::discovery;
+use doorkeeper_core::id::HostPort;
+use doorkeeper_core::topology::DialMap;
+
+use self::binds::{Binds, Owner};
+use super::load::Loaded;
+use super::near_miss::near_miss;
+use super::problem::{Problem, Problems, Severity};
+use super::schema::{Cluster, Config};
+use super::tree::Path;
+use super::{Door, schema};
+use crate::serve;
+
+/// The longest answer that discovery reads: it asks for no topics, and ten thousand brokers fit.
+const DISCOVERY_FRAME_BYTES_MAX: usize = 4 << 20;
+/// The shortest time between two questions of discovery, however many hints come.
+const REFRESH_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// A discovery that waits longer for one broker asks the next one too late for its sessions.
+const DISCOVERY_ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// What a configuration comes to.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What to serve.
+    pub plan: serve::Plan,
+    /// Where each broker will be reachable, by listener in the order of the plan.
+    pub reach: Vec<Vec<Reach>>,
+    /// What is probably not meant.
+    pub warnings: Problems,
+}
+
+/// One address that clients can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Whom it leads to.
+    pub door: Door,
+    /// Where doorkeeper listens.
+    pub bind: SocketAddr,
+    /// What clients are told.
+    pub advertised: HostPort,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Everything that contradicts itself, warnings included.
+pub fn compile(loaded: &Loaded) -> Result<Compiled, Problems> {
+    let mut compiler = Compiler {
+        loaded,
+        problems: loaded.warnings.clone(),
+        binds: Binds::default(),
+    };
+    let (plan, reach) = compiler.plan(&loaded.config);
+    let problems = Problems::new(&loaded.file, compiler.problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(Compiled {
+        plan,
+        reach,
+        warnings: problems,
+    })
+}
+
+struct Compiler<'a> {
+    loaded: &'a Loaded,
+    problems: Vec<Problem>,
+    binds: Binds,
+}
+
+impl Compiler<'_> {
+    fn plan(&mut self, config: &Config) -> (serve::Plan, Vec<Vec<Reach>>) {
+        let root = Path::default();
+        for (kind, is_empty) in [
+            ("clusters", config.clusters.is_empty()),
+            ("listeners", config.listeners.is_empty()),
+        ] {
+            if is_empty {
+                self.error(&root.key(kind), "there is none: at least one is needed");
+            }
+        }
+        if let Some(admin) = &config.admin {
+            let owner = Owner::new(&root.keys(&["admin", "bind"]), "admin");
+            self.binds.add(admin.bind.0, owner);
+            self.warn_of_open_admin(admin.bind.0);
+        }
+        let dials: Vec<DialMap> = config
+            .clusters
+            .iter()
+            .map(|(name, cluster)| self.dial_map(&root.keys(&["clusters", name]), cluster))
+            .collect();
+        let mut listeners = Vec::new();
+        let mut reach = Vec::new();
+        for (name, listener) in &config.listeners {
+            let path = root.keys(&["listeners", name]);
+            self.name(&path, name);
+            let doors = self.doors(&path, listener);
+            if let Some(cluster) = self.cluster_of(&path, config, listener) {
+                let (place, cluster) = cluster;
+                let dial = dials.get(place).cloned().unwrap_or_default();
+                listeners.push(listener::planned(
+                    name, listener, place, cluster, dial, &doors,
+                ));
+            }
+            reach.push(doors);
+        }
+        let overlaps = self.binds.overlaps();
+        for (path, message) in overlaps {
+            self.error(&path, message);
+        }
+        let clusters = config.clusters.iter().zip(dials);
+        let clusters = clusters
+            .map(|((name, cluster), dial)| self.cluster(config, name, cluster, dial))
+            .collect();
+        let plan = serve::Plan {
+            clusters,
+            listeners,
+            drain_timeout: config.drain_timeout.0,
+        };
+        (plan, reach)
+    }
+
+    fn cluster(
+        &mut self,
+        config: &Config,
+        name: &str,
+        cluster: &Cluster,
+        dial: DialMap,
+    ) -> serve::Cluster {
+        let path = Path::default().keys(&["clusters", name]);
+        self.name(&path, name);
+        if !config.listeners.values().any(|it| it.cluster == name) {
+            self.warning(&path, "no listener uses this cluster");
+        }
+        let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
+        self.loops(&path, cluster, &dial);
+        let mut seen = BTreeSet::new();
+        for (i, at) in bootstrap.iter().enumerate() {
+            if !seen.insert(at) {
+                let path = path.key("bootstrap").index(i);
+                self.warning(&path, format!("{at} is listed twice"));
+            }
+        }
+        let limits = &cluster.limits;
+        if limits.connect_backoff_min > limits.connect_backoff_max {
+            let message = format!(
+                "must not be more than connect_backoff_max ({})",
+                limits.connect_backoff_max
+            );
+            self.error(&path.keys(&["limits", "connect_backoff_min"]), message);
+        }
+        serve::Cluster {
+            name: name.into(),
+            discovery: discovery::Config {
+                bootstrap,
+                dial,
+                refresh_interval: cluster.refresh_every.0,
+                refresh_interval_min: REFRESH_INTERVAL_MIN.min(cluster.refresh_every.0),
+                connect_timeout: limits.connect_within.0,
+                answer_timeout: limits.answer_within.0.min(DISCOVERY_ANSWER_MAX),
+                backoff_min: limits.connect_backoff_min.0,
+                backoff_max: limits.connect_backoff_max.0,
+                frame_bytes_max: DISCOVERY_FRAME_BYTES_MAX,
+            },
+        }
+    }
+
+    fn cluster_of<'c>(
+        &mut self,
+        path: &Path,
+        config: &'c Config,
+        listener: &schema::Listener,
+    ) -> Option<(usize, &'c Cluster)> {
+        let wanted = listener.cluster.as_str();
+        let place = config.clusters.keys().position(|name| name == wanted);
+        let Some(place) = place else {
+            let names = || config.clusters.keys().map(String::as_str);
+            let message = match near_miss(wanted, names()) {
+                Some(meant) => format!("no cluster {wanted:?}; did you mean {meant}?"),
+                None => {
+                    let known: Vec<_> = names().collect();
+                    format!("no cluster {wanted:?}; there are: {}", known.join(", "))
+                }
+            };
+            self.error(&path.key("cluster"), message);
+            return None;
+        };
+        config.clusters.get(wanted).map(|cluster| (place, cluster))
+    }
+
+    /// A name becomes a label of metrics and a field of logs.
+    fn name(&mut self, path: &Path, name: &str) {
+        const BYTES_MAX: usize = 64;
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > BYTES_MAX || !name.bytes().all(legal) {
+            let message =
+                format!("a name is 1 to {BYTES_MAX} letters, digits, dots, dashes and underscores");
+            self.error(path, message);
+        }
+    }
+
+    fn warn_of_open_admin(&mut self, at: SocketAddr) {
+        if !at.ip().is_loopback() {
+            let path = Path::default().keys(&["admin", "bind"]);
+            self.warning(
+                &path,
+                "anyone who can reach this address can read the metrics",
+            );
+        }
+    }
+
+    fn error(&mut self, path: &Path, message: impl Into<String>) {
+        self.problem(Severity::Error, path, message.into());
+    }
+
+    fn warning(&mut self, path: &Path, message: impl Into<String>) {
+        self.problem(Severity::Warning, path, message.into());
+    }
+
+    fn problem(&mut self, severity: Severity, path: &Path, message: String) {
+        self.problems.push(Problem {
+            severity,
+            at: self.loaded.tree.position_of(path),
+            path: path.clone(),
+            message,
+        });
+    }
+}
+
+/// The name of a plan's part, shared by everything that speaks of it.
+fn shared_name(name: &str) -> Arc<str> {
+    name.into()
+}

@@ -1,0 +1,345 @@
+//! One listener: its doors, what it advertises, and what its sessions go by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use doorkeeper_core::api::Offered;
+use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
+use doorkeeper_core::limits::Limits;
+use doorkeeper_core::policy::Policy;
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::{Route, Shared};
+
+use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports};
+use super::super::tree::Path;
+use super::super::{Door, Size};
+use super::binds::Owner;
+use super::{Compiler, Reach, shared_name};
+use crate::limits::ListenerLimits;
+use crate::serve;
+
+impl Compiler<'_> {
+    /// The doors of a listener, as far as they make sense; an error for each other one.
+    pub(super) fn doors(&mut self, path: &Path, listener: &Listener) -> Vec<Reach> {
+        let doors = match &listener.route {
+            schema::Route::Ports(ports) => self.ports(path, listener, ports),
+            schema::Route::Explicit(addresses) => self.explicit(path, listener, addresses),
+        };
+        self.advertised_once(path, &doors);
+        doors
+    }
+
+    fn ports(&mut self, path: &Path, listener: &Listener, ports: &Ports) -> Vec<Reach> {
+        let name = path.to_string();
+        let route = path.keys(&["route", "ports"]);
+        let host = self.advertised_host(path, listener);
+        self.insecure(
+            path,
+            listener,
+            [SocketAddr::new(listener.bind.0, ports.bootstrap)],
+        );
+        let bootstrap = std::iter::once((Door::Bootstrap, Some(ports.bootstrap)));
+        let brokers = ports.broker_ids.ids().map(|id| {
+            let port = i32::from(ports.brokers).checked_add(id.0);
+            let port = port.and_then(|port| u16::try_from(port).ok());
+            (Door::Broker(id), port)
+        });
+        let mut doors = Vec::new();
+        for (door, port) in bootstrap.chain(brokers) {
+            let Some(port) = port else {
+                let message = format!(
+                    "{door} is too high: port {} plus {door} is more than 65535",
+                    ports.brokers
+                );
+                // The ids are in order, so every further one is too high as well.
+                self.error(&route.key("broker_ids"), message);
+                break;
+            };
+            let bind = SocketAddr::new(listener.bind.0, port);
+            let key = match door {
+                Door::Bootstrap => "bootstrap",
+                Door::Broker(_) => "brokers",
+            };
+            let owner = Owner::new(&route.key(key), of(door, &name));
+            self.binds.add(bind, owner);
+            let advertised = host.as_ref().map(|host| HostPort::new(host, port));
+            if let Some(Ok(advertised)) = advertised {
+                doors.push(Reach {
+                    door,
+                    bind,
+                    advertised,
+                });
+            }
+        }
+        doors
+    }
+
+    fn advertised_host(&mut self, path: &Path, listener: &Listener) -> Option<String> {
+        let Some(host) = &listener.advertised_host else {
+            if listener.bind.0.is_unspecified() {
+                let message = format!(
+                    "advertised_host is missing: clients cannot connect to {}",
+                    listener.bind
+                );
+                self.error(path, message);
+                return None;
+            }
+            return Some(listener.bind.to_string());
+        };
+        let path = path.key("advertised_host");
+        if host.parse::<HostPort>().is_ok() {
+            let message = "a host without a port: the ports are those of route.ports";
+            self.error(&path, message);
+            return None;
+        }
+        let at = match HostPort::new(host, 1) {
+            Ok(at) => at,
+            Err(why) => {
+                self.error(&path, format!("expected a host name or address: {why}"));
+                return None;
+            }
+        };
+        self.connectable(&path, &at, listener.bind.0)
+            .then(|| host.clone())
+    }
+
+    /// Whether clients can connect to what they are told.
+    fn connectable(&mut self, path: &Path, advertised: &HostPort, bind: IpAddr) -> bool {
+        let host = advertised.host();
+        let ip = host.parse::<IpAddr>().ok();
+        if ip.is_some_and(|ip| ip.is_unspecified()) {
+            self.error(path, format!("clients cannot connect to {host}"));
+            return false;
+        }
+        let is_loopback = match ip {
+            Some(ip) => ip.is_loopback(),
+            None => host.eq_ignore_ascii_case("localhost"),
+        };
+        if is_loopback && !bind.is_loopback() {
+            let message = format!("only clients on this machine can connect to {host}");
+            self.warning(path, message);
+        }
+        true
+    }
+
+    fn explicit(&mut self, path: &Path, listener: &Listener, all: &[Explicit]) -> Vec<Reach> {
+        let name = path.to_string();
+        let route = path.keys(&["route", "explicit"]);
+        if !all.iter().any(|it| matches!(it.broker_id, Door::Broker(_))) {
+            self.error(&route, "the list names no broker");
+        }
+        let has_key = |key: &str| self.loaded.tree.has(&path.key(key));
+        for (key, is_set) in [
+            ("bind", has_key("bind")),
+            ("advertised_host", listener.advertised_host.is_some()),
+        ] {
+            if is_set {
+                let message =
+                    "belongs to route.ports; with route.explicit each address has its own";
+                self.error(&path.key(key), message);
+            }
+        }
+        self.insecure(path, listener, all.iter().map(|it| it.bind.0));
+        let mut seen = BTreeSet::new();
+        let mut doors = Vec::new();
+        for (i, it) in all.iter().enumerate() {
+            let path = route.index(i);
+            let door = it.broker_id;
+            if !seen.insert(door) {
+                let message = match door {
+                    Door::Bootstrap => "there is a second bootstrap address".to_owned(),
+                    Door::Broker(id) => format!("broker {id} is listed twice"),
+                };
+                self.error(&path.key("broker_id"), message);
+            }
+            let bind = it.bind.0;
+            let owner = Owner::new(&path.key("bind"), of(door, &name));
+            self.binds.add(bind, owner);
+            if let Some(advertised) = self.explicit_address(&path, it) {
+                doors.push(Reach {
+                    door,
+                    bind,
+                    advertised,
+                });
+            }
+        }
+        doors
+    }
+
+    fn explicit_address(&mut self, path: &Path, it: &Explicit) -> Option<HostPort> {
+        let bind = it.bind.0;
+        match &it.advertised {
+            Some(address) => self
+                .connectable(&path.key("advertised"), &address.0, bind.ip())
+                .then(|| address.0.clone()),
+            None if bind.ip().is_unspecified() => {
+                let message = format!("advertised is missing: clients cannot connect to {bind}");
+                self.error(path, message);
+                None
+            }
+            None => HostPort::new(&bind.ip().to_string(), bind.port()).ok(),
+        }
+    }
+
+    fn insecure(
+        &mut self,
+        path: &Path,
+        listener: &Listener,
+        binds: impl IntoIterator<Item = SocketAddr>,
+    ) {
+        let open = binds.into_iter().find(|bind| !bind.ip().is_loopback());
+        if let (Some(open), None) = (open, listener.insecure) {
+            let message = format!(
+                "lets anyone in who can reach {open}: bind it to a loopback address, or say \
+                 insecure: allow"
+            );
+            self.error(path, message);
+        }
+    }
+
+    /// Two brokers at one address would be one broker for clients.
+    fn advertised_once(&mut self, path: &Path, doors: &[Reach]) {
+        let mut seen: BTreeMap<&HostPort, Door> = BTreeMap::new();
+        for reach in doors {
+            let Some(other) = seen.insert(&reach.advertised, reach.door) else {
+                continue;
+            };
+            // The same bind twice has its own error.
+            let same_bind = doors
+                .iter()
+                .any(|it| it.door == other && it.bind == reach.bind);
+            if !same_bind {
+                let message = format!(
+                    "clients would find {} and {other} at the same address, {}",
+                    reach.door, reach.advertised
+                );
+                self.error(&path.key("route"), message);
+            }
+        }
+    }
+}
+
+fn of(door: Door, listener: &str) -> String {
+    match door {
+        Door::Bootstrap => format!("the bootstrap of {listener}"),
+        Door::Broker(id) => format!("broker {id} of {listener}"),
+    }
+}
+
+/// The plan of a listener.
+pub(super) fn planned(
+    name: &str,
+    listener: &Listener,
+    place: usize,
+    cluster: &Cluster,
+    dial: DialMap,
+    doors: &[Reach],
+) -> serve::Listener {
+    let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
+    let topology = Topology::default();
+    let known_hosts = KnownHosts::new(&bootstrap, &dial, &topology);
+    let apis = listener.allow_apis.iter().map(|api| key_of(*api));
+    let bind = |reach: &Reach| serve::Bind {
+        at: reach.bind,
+        route: match reach.door {
+            Door::Bootstrap => Route::Bootstrap,
+            Door::Broker(id) => Route::Broker(id),
+        },
+    };
+    serve::Listener {
+        name: shared_name(name),
+        cluster: place,
+        binds: doors.iter().map(bind).collect(),
+        shared: Shared {
+            epoch: 0,
+            limits: limits(listener, cluster),
+            policy: Policy::allow_all(),
+            offered: Offered::with(apis),
+            bootstrap,
+            dial,
+            advertised: advertised(listener, doors),
+            topology: Arc::new(topology),
+            known_hosts,
+        },
+        limits: ListenerLimits {
+            connections: index(listener.limits.connections),
+            connections_per_address: index(listener.limits.connections_per_address),
+        },
+    }
+}
+
+fn advertised(listener: &Listener, doors: &[Reach]) -> Advertised {
+    let host = doors.first().map(|reach| reach.advertised.host());
+    match (&listener.route, host) {
+        (schema::Route::Ports(ports), Some(host)) => Advertised::Ports {
+            host: host.into(),
+            base: ports.brokers,
+            ids: ports.broker_ids.ranges().to_vec(),
+        },
+        (schema::Route::Explicit(_) | schema::Route::Ports(_), _) => {
+            let broker = |reach: &Reach| -> Option<(BrokerId, HostPort)> {
+                match reach.door {
+                    Door::Bootstrap => None,
+                    Door::Broker(id) => Some((id, reach.advertised.clone())),
+                }
+            };
+            Advertised::Explicit(doors.iter().filter_map(broker).collect())
+        }
+    }
+}
+
+fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
+    let ours = &listener.limits;
+    let theirs = &cluster.limits;
+    let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+    Limits {
+        frame_bytes_max: bytes(ours.frame_bytes_max),
+        hold_bytes_max: bytes(ours.hold_bytes_max),
+        egress_high_bytes: Limits::default().egress_high_bytes,
+        in_flight_max: index(ours.in_flight_max),
+        first_frame_timeout: ours.first_frame_within.0,
+        frame_stall_timeout: ours.frame_stall_within.0,
+        idle_timeout: ours.idle.0,
+        connect_timeout: theirs.connect_within.0,
+        connect_backoff_min: theirs.connect_backoff_min.0,
+        connect_backoff_max: theirs.connect_backoff_max.0,
+        answer_timeout: theirs.answer_within.0,
+        write_stall_timeout: ours.write_stall_within.0,
+        flush_timeout: ours.flush_within.0,
+    }
+}
+
+fn index(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+const fn key_of(api: GuardedApi) -> ApiKey {
+    ApiKey(match api {
+        GuardedApi::DescribeAcls => 29,
+        GuardedApi::CreateAcls => 30,
+        GuardedApi::DeleteAcls => 31,
+        GuardedApi::CreateDelegationToken => 38,
+        GuardedApi::RenewDelegationToken => 39,
+        GuardedApi::ExpireDelegationToken => 40,
+        GuardedApi::DescribeDelegationToken => 41,
+        GuardedApi::DescribeClientQuotas => 48,
+        GuardedApi::AlterClientQuotas => 49,
+        GuardedApi::DescribeUserScramCredentials => 50,
+        GuardedApi::AlterUserScramCredentials => 51,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guarded_apis_have_the_keys_that_kafka_gives_those_names() {
+        for api in GuardedApi::ALL {
+            let known = doorkeeper_core::wire::schema::api(key_of(*api).0).unwrap();
+            assert_eq!(format!("{api:?}"), known.name);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The shape of the configuration file: its doc comments are the reference that users read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Door, Size, Time};
+
+/// The configuration of one doorkeeper process.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The Kafka clusters behind doorkeeper, by a name of your choice. One process serves many.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Where clients come in, by a name of your choice. The name appears in logs and metrics.
+    pub listeners: BTreeMap<String, Listener>,
+    /// Health, readiness and metrics over HTTP. Off unless it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
+    /// What is logged, and how. Logs go to standard error.
+    #[serde(default)]
+    pub log: Log,
+    /// On SIGTERM or SIGINT: how long the answers that are still owed may take. Connections that
+    /// are open after that are cut. A second signal ends the process at once.
+    #[serde(default = "defaults::drain_timeout")]
+    #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
+    pub drain_timeout: Time,
+}
+
+/// One Kafka cluster.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Where the cluster can be found, as in Kafka's `bootstrap.servers`. Tried in turn.
+    #[schemars(length(min = 1))]
+    pub bootstrap: Vec<Address>,
+    /// Where to connect instead of what a name says: a host, or a host and a port, on both sides.
+    /// The left side may hold one `*`. The most specific rule wins.
+    #[serde(default)]
+    pub dial: BTreeMap<String, String>,
+    /// How often the brokers are asked where they are, when nothing hints at a change.
+    #[serde(default = "defaults::refresh_every")]
+    #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
+    pub refresh_every: Time,
+    /// How long the brokers may take.
+    #[serde(default)]
+    pub limits: ClusterLimits,
+}
+
+/// How long the brokers of a cluster may take.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterLimits {
+    /// Until a connection to a broker is open, all attempts included. Keep it below the clients'
+    /// `socket.connection.setup.timeout.ms` (10 s in Kafka's own).
+    #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
+    pub connect_within: Time,
+    /// The pause after the first failed attempt; it doubles with each further one.
+    #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
+    pub connect_backoff_min: Time,
+    /// The longest pause between two attempts.
+    #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
+    pub connect_backoff_max: Time,
+    /// Until a broker has answered, on top of the wait that the request itself allows
+    /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, a group's rebalance timeout).
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
+    pub answer_within: Time,
+}
+
+impl Default for ClusterLimits {
+    fn default() -> Self {
+        let core = doorkeeper_core::limits::Limits::default();
+        Self {
+            connect_within: Time(core.connect_timeout),
+            connect_backoff_min: Time(core.connect_backoff_min),
+            connect_backoff_max: Time(core.connect_backoff_max),
+            answer_within: Time(core.answer_timeout),
+        }
+    }
+}
+
+/// One set of addresses where clients come in, for one cluster.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The cluster that clients of this listener reach.
+    pub cluster: String,
+    /// The address of this machine to listen on, for `route.ports`.
+    #[serde(default = "defaults::bind")]
+    pub bind: BindHost,
+    /// The host name that clients are told to connect to, for `route.ports`. Without it, they
+    /// are told the address of `bind`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised_host: Option<String>,
+    /// How clients reach each broker: exactly one of the ways.
+    pub route: Route,
+    /// `allow`: let anyone in who can reach the port. A listener that is not on a loopback
+    /// address and asks nobody for credentials must say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<Insecure>,
+    /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,
+    /// or on the security of the cluster itself. All of these are refused unless listed.
+    #[serde(default)]
+    pub allow_apis: Vec<GuardedApi>,
+    /// What clients may cost.
+    #[serde(default)]
+    pub limits: ListenerLimits,
+}
+
+/// How clients reach each broker.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Route {
+    /// One port for each broker, next to each other: the port follows from the broker id alone,
+    /// so that every replica of doorkeeper has the same.
+    Ports(Ports),
+    /// Each broker's address written out: for addresses that follow no rule, or that are
+    /// translated on the way.
+    Explicit(Vec<Explicit>),
+}
+
+/// One port for each broker.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ports {
+    /// The port for clients that do not know the brokers yet (their `bootstrap.servers`).
+    #[schemars(range(min = 1))]
+    pub bootstrap: u16,
+    /// The port of broker 0. Broker n is at this port plus n.
+    #[schemars(range(min = 1))]
+    pub brokers: u16,
+    /// The broker ids that get a port: all that the cluster has or may get.
+    pub broker_ids: BrokerIds,
+}
+
+/// The address of one broker.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Explicit {
+    /// The broker that this address leads to. `bootstrap` makes it the address for clients that
+    /// do not know the brokers yet; without one, they may use any broker's.
+    pub broker_id: Door,
+    /// The address and port of this machine to listen on.
+    pub bind: BindAddress,
+    /// What clients are told to connect to. Without it, they are told `bind`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<Address>,
+}
+
+/// That a listener lets anyone in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Insecure {
+    /// It does, and that is meant.
+    Allow,
+}
+
+/// An API that acts on the principal that doorkeeper has at the cluster, or on the security of
+/// the cluster. The names are Kafka's.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+#[expect(missing_docs, reason = "the names are Kafka's own")]
+pub enum GuardedApi {
+    DescribeAcls,
+    CreateAcls,
+    DeleteAcls,
+    CreateDelegationToken,
+    RenewDelegationToken,
+    ExpireDelegationToken,
+    DescribeDelegationToken,
+    DescribeClientQuotas,
+    AlterClientQuotas,
+    DescribeUserScramCredentials,
+    AlterUserScramCredentials,
+}
+
+impl GuardedApi {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::DescribeAcls,
+        Self::CreateAcls,
+        Self::DeleteAcls,
+        Self::CreateDelegationToken,
+        Self::RenewDelegationToken,
+        Self::ExpireDelegationToken,
+        Self::DescribeDelegationToken,
+        Self::DescribeClientQuotas,
+        Self::AlterClientQuotas,
+        Self::DescribeUserScramCredentials,
+        Self::AlterUserScramCredentials,
+    ];
+}
+
+/// What the clients of a listener may cost, in all and each.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenerLimits {
+    /// How many connections may be open. The next one is closed when it is accepted.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections: u32,
+    /// How many of them may come from one IP address.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_address: u32,
+    /// The longest request or answer, as `socket.request.max.bytes` of Kafka.
+    #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
+    pub frame_bytes_max: Size,
+    /// How much of one request or answer may be held back until it is judged or edited. A larger
+    /// one that cannot be passed on piece by piece closes its connection.
+    #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
+    pub hold_bytes_max: Size,
+    /// How many answers a connection may be owed before doorkeeper stops reading from it.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub in_flight_max: u32,
+    /// From accept until the first whole request.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
+    pub first_frame_within: Time,
+    /// How long a request or answer that has begun to arrive may make no progress.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
+    pub frame_stall_within: Time,
+    /// How long nothing at all may happen on a connection that is owed nothing, as
+    /// `connections.max.idle.ms` of Kafka.
+    #[schemars(extend("x-min" = "1s", "x-max" = "30days"))]
+    pub idle: Time,
+    /// How long a peer may refuse to take bytes that are due to it.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
+    pub write_stall_within: Time,
+    /// How long the last bytes may take once a connection is closing.
+    #[schemars(extend("x-min" = "0s", "x-max" = "5m"))]
+    pub flush_within: Time,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        let core = doorkeeper_core::limits::Limits::default();
+        let size = |bytes| Size(u64::try_from(bytes).unwrap_or(u64::MAX));
+        Self {
+            connections: 10_000,
+            connections_per_address: 1_000,
+            frame_bytes_max: size(core.frame_bytes_max),
+            hold_bytes_max: size(core.hold_bytes_max),
+            in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
+            first_frame_within: Time(core.first_frame_timeout),
+            frame_stall_within: Time(core.frame_stall_timeout),
+            idle: Time(core.idle_timeout),
+            write_stall_within: Time(core.write_stall_timeout),
+            flush_within: Time(core.flush_timeout),
+        }
+    }
+}
+
+/// The admin listener: GET `/healthz`, `/readyz` and `/metrics`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// The address and port of this machine to listen on. It asks nobody for credentials.
+    pub bind: BindAddress,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least severe that is logged. `--log` and the variable RUST_LOG come before it and can
+    /// say more, as `info,doorkeeper_core=debug`.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least severe that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Somebody should act now.
+    Error,
+    /// Somebody should look.
+    Warn,
+    /// Sessions open and close, brokers move.
+    #[default]
+    Info,
+    /// Every odd path.
+    Debug,
+    /// Every frame.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name that a filter uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+mod defaults {
+    //! Defaults of single fields.
+
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::{BindHost, Duration, Time};
+
+    pub(super) const fn drain_timeout() -> Time {
+        Time(Duration::from_secs(30))
+    }
+
+    pub(super) const fn refresh_every() -> Time {
+        Time(Duration::from_secs(30))
+    }
+
+    pub(super) const fn bind() -> BindHost {
+        BindHost(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}

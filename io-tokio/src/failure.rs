@@ -1,0 +1,56 @@
+//! How the process ends when it does not end well.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use doorkeeper_io_tokio::config::Problems;
+
+/// Why the process ends.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration is wrong: exit code 2, as for a wrong command line.
+    Config(Problems),
+    /// Something failed while running: exit code 1.
+    Runtime(anyhow::Error),
+}
+
+impl Failure {
+    /// Tells it on standard error.
+    pub(crate) fn report(self) -> ExitCode {
+        // There is nobody left to tell if standard error is gone.
+        match self {
+            Self::Config(problems) => {
+                let _ = writeln!(io::stderr(), "{problems}");
+                ExitCode::from(2)
+            }
+            Self::Runtime(error) => {
+                let _ = writeln!(io::stderr(), "doorkeeper: {error:#}");
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Runtime(error.into())
+    }
+}

@@ -18,6 +18,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Serve until SIGTERM or SIGINT; a second one ends the process at once
+    Run(RunArgs),
     /// Check a configuration: all errors, what the defaults came to, and where each broker will
     /// be reachable
     Check(CheckArgs),
@@ -46,4 +48,13 @@ impl ConfigArg {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// What is logged, like info,doorkeeper_io_tokio=debug; before RUST_LOG and the file
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
 }

@@ -8,6 +8,7 @@ pub mod config;
 mod discovery;
 mod driver;
 pub mod limits;
+pub mod logging;
 pub mod net;
 pub mod observer;
 pub mod serve;

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod failure;
+mod run;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -15,11 +16,12 @@ use self::failure::Failure;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Check(args) => check::check(&args.config),
-        Command::Schema => schema(),
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args.config).map(|()| ExitCode::SUCCESS),
+        Command::Schema => schema().map(|()| ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }

@@ -1,0 +1,131 @@
+//! Log lines: to standard error, as text or JSON.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use doorkeeper_core::event::Event;
+use doorkeeper_core::topology::Topology;
+use doorkeeper_core::{CloseReason, Route, discovery};
+use tracing::{debug, error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::schema::{Log, LogFormat};
+use crate::observer::{Door, Ended, Observer, Refusal, Traffic, Visitor};
+
+/// Starts to log. `filter` comes before `RUST_LOG`, and that before the configuration.
+///
+/// # Errors
+/// The filter cannot be read, or logging has been started before.
+pub fn start(
+    log: &Log,
+    filter: Option<&str>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let variable = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let filter = match filter.or(variable.as_deref()) {
+        Some(filter) => EnvFilter::try_new(filter)?,
+        None => EnvFilter::new(log.level.name()),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+}
+
+/// Writes what happens to the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Logging;
+
+/// The broker that a door leads to, or nothing for the bootstrap.
+const fn broker(route: Route) -> Option<i32> {
+    match route {
+        Route::Bootstrap => None,
+        Route::Broker(id) => Some(id.0),
+    }
+}
+
+impl Observer for Logging {
+    fn listening(&self, door: &Door) {
+        info!(listener = %door.name, at = %door.at, broker = broker(door.route), "listening");
+    }
+
+    fn session_opened(&self, visitor: &Visitor) {
+        let door = &visitor.door;
+        info!(
+            session = visitor.session,
+            listener = %door.name,
+            broker = broker(door.route),
+            peer = %visitor.peer,
+            "session opened"
+        );
+    }
+
+    fn session_event(&self, visitor: &Visitor, event: &Event) {
+        debug!(session = visitor.session, ?event, "session event");
+    }
+
+    fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
+        let door = &visitor.door;
+        let detail = match ended {
+            Ended::Closed(reason) => reason.to_string(),
+            Ended::Aborted | Ended::Panicked => String::new(),
+        };
+        info!(
+            session = visitor.session,
+            listener = %door.name,
+            broker = broker(door.route),
+            peer = %visitor.peer,
+            reason = ended.name(),
+            detail,
+            client_in_bytes = sent.client_in,
+            client_out_bytes = sent.client_out,
+            upstream_in_bytes = sent.upstream_in,
+            upstream_out_bytes = sent.upstream_out,
+            lasted = ?lasted,
+            "session closed"
+        );
+        let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
+        if is_bug {
+            error!(session = visitor.session, "a bug ended this session");
+        }
+    }
+
+    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
+        debug!(listener = %door.name, %peer, why = why.name(), "connection refused");
+    }
+
+    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
+        warn!(listener = %door.name, %error, ?pause, "cannot accept");
+    }
+
+    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+        match event {
+            discovery::Event::Refreshed { brokers } => {
+                debug!(cluster, brokers, "brokers listed");
+            }
+            discovery::Event::Failed { asked, why } => {
+                warn!(cluster, %asked, ?why, "discovery failed");
+            }
+            discovery::Event::Ignored { broker } => {
+                warn!(cluster, %broker, "a broker that makes no sense is ignored");
+            }
+        }
+    }
+
+    fn topology_published(&self, cluster: &str, topology: &Topology) {
+        for (id, at) in topology.brokers() {
+            info!(cluster, broker = %id, %at, "broker found");
+        }
+    }
+
+    fn discovery_panicked(&self, cluster: &str) {
+        error!(cluster, "a bug ended discovery; it starts afresh");
+    }
+
+    fn draining(&self, sessions: usize, within: Duration) {
+        info!(sessions, ?within, "draining");
+    }
+}

@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the JSON schema of the configuration file
     Schema,
+    /// Serve an embedded in-memory Kafka of three brokers on loopback, with doorkeeper in front
+    #[cfg(feature = "quickstart")]
+    Quickstart(QuickstartArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +58,18 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
     /// What is logged, like info,doorkeeper_io_tokio=debug; before RUST_LOG and the file
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[cfg(feature = "quickstart")]
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// The bootstrap port; the brokers are at the next three
+    #[arg(long, value_name = "PORT", default_value_t = 19092,
+        value_parser = clap::value_parser!(u16).range(1..=65532))]
+    pub(crate) port: u16,
+    /// What is logged, like info; before RUST_LOG
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 }

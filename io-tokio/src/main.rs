@@ -3,6 +3,8 @@
 mod check;
 mod cli;
 mod failure;
+#[cfg(feature = "quickstart")]
+mod quickstart;
 mod run;
 
 use std::io::{self, Write as _};
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args.config).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "quickstart")]
+        Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Schema => schema().map(|()| ExitCode::SUCCESS),
     };
     match result {

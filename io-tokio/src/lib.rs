@@ -3,12 +3,14 @@
 //! Everything here moves bytes and time between core's machines and a [`Net`]; what happens is
 //! decided in core alone.
 
+pub mod admin;
 pub mod answers;
 pub mod config;
 mod discovery;
 mod driver;
 pub mod limits;
 pub mod logging;
+pub mod metrics;
 pub mod net;
 pub mod observer;
 pub mod serve;

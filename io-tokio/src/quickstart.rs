@@ -41,7 +41,7 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
     let hosted = tokio::spawn(host.serve(stop.child_token()));
     write!(io::stdout(), "{}", lines_to_paste(port))?;
     io::stdout().flush()?;
-    let served = run::served(compiled.plan, stop.clone()).await;
+    let served = run::served(compiled.plan, None, stop.clone()).await;
     stop.cancel();
     let hosted = hosted.await.context("the embedded cluster failed")?;
     hosted.context("the embedded cluster failed")?;

@@ -1,16 +1,20 @@
 //! `doorkeeper run`: serves until it is told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
+use doorkeeper_io_tokio::admin;
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::config::schema::Log;
-use doorkeeper_io_tokio::logging::{self, Logging};
+use doorkeeper_io_tokio::logging;
+use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +35,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             "{}", problem.message);
     }
     let runtime = runtime()?;
-    runtime.block_on(served(compiled.plan, CancellationToken::new()))
+    let admin = loaded.config.admin.map(|admin| admin.bind.0);
+    runtime.block_on(served(compiled.plan, admin, CancellationToken::new()))
 }
 
 pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failure> {
@@ -47,16 +52,31 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Serves the plan until a signal, or until `stop` is cancelled.
-pub(crate) async fn served(plan: Plan, stop: CancellationToken) -> Result<ExitCode, Failure> {
+pub(crate) async fn served(
+    plan: Plan,
+    admin_at: Option<SocketAddr>,
+    stop: CancellationToken,
+) -> Result<ExitCode, Failure> {
     let seed: Seed = entropy()?;
     // One draw shows that the system has entropy; afterwards it cannot fail.
     let draw = move || entropy().unwrap_or(seed);
     let clusters = plan.clusters.iter().map(|it| Arc::clone(&it.name));
+    let metrics = Arc::new(Metrics::default());
+    let ready = Arc::new(Readiness::new(clusters));
+    if let Some(at) = admin_at {
+        let listener = TcpListener::bind(at).await;
+        let listener = listener.with_context(|| format!("admin: cannot bind {at}"))?;
+        tokio::spawn(admin::serve(
+            listener,
+            Arc::clone(&ready),
+            Arc::clone(&metrics),
+        ));
+    }
     let context = Context {
-        observer: Arc::new(Logging),
+        observer: metrics,
         answers: Arc::new(Unanswered),
         seed: Arc::new(draw),
-        ready: Arc::new(Readiness::new(clusters)),
+        ready,
         stop: stop.clone(),
         kill: CancellationToken::new(),
     };

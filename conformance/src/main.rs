@@ -1,3 +1,114 @@
-//! doorkeeper against real Apache Kafka with real clients.
+//! doorkeeper against real Apache Kafka with real clients: `cargo xtask conformance`.
+//!
+//! Brings Kafka from Maven Central, starts a cluster whose brokers advertise names that nobody can
+//! resolve, puts doorkeeper in front of it, and runs scenarios with Java's clients and librdkafka,
+//! direct and through doorkeeper. Both ways must agree, and no byte towards a client may hold a
+//! name or an address of the cluster.
 
-fn main() {}
+mod canary;
+mod clients;
+mod cluster;
+mod doorkeeper;
+mod folders;
+mod kafka;
+mod metrics;
+mod ports;
+mod process;
+mod report;
+mod scenario;
+mod suite;
+mod tap;
+mod versions;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::report::say;
+
+/// Runs real Kafka clients against real Kafka brokers, direct and through doorkeeper
+#[derive(Parser)]
+#[command(name = "cargo xtask conformance", version)]
+struct Args {
+    /// The version of the brokers and of the Java clients: one of versions.toml, or all
+    #[arg(long, default_value = "all")]
+    kafka: String,
+    /// Only direct, without doorkeeper
+    #[arg(long, conflicts_with = "through")]
+    direct: bool,
+    /// Only through doorkeeper, not direct as well
+    #[arg(long)]
+    through: bool,
+    /// Only scenarios whose name or client holds this text, such as `group` or `java`
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Keep the data of the brokers
+    #[arg(long)]
+    keep: bool,
+    /// How many scenarios run at a time
+    #[arg(long, default_value_t = 3)]
+    jobs: usize,
+    /// The binary of doorkeeper; beside this program by default
+    #[arg(long, value_name = "FILE")]
+    doorkeeper: Option<PathBuf>,
+}
+
+/// Something that must be installed before the suite can run.
+#[derive(Debug)]
+struct Missing(String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(format!("error: no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    // The children die with the futures that own them: on a signal and on a panic as well.
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            signal = interrupted() => signal.map(|name| {
+                say(format!("{name}: stopping"));
+                ExitCode::from(130)
+            }),
+            outcome = suite::run(&args) => outcome,
+        }
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            say(format!("error: {error:#}"));
+            if error.is::<Missing>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+async fn interrupted() -> Result<&'static str> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP",
+    })
+}

@@ -9,6 +9,7 @@
 )]
 
 mod ci;
+mod conformance;
 mod docs;
 mod fuzz;
 mod schema;
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Check and test everything: what CI runs
     Ci(ci::Args),
+    /// Run real Kafka clients against real Kafka, direct and through doorkeeper
+    Conformance(conformance::Args),
     /// Write the configuration reference from the configuration's types
     Docs(docs::Args),
     /// Look for input that breaks a target
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ci(args) => ci::run_all(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -1,0 +1,138 @@
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+
+/** A broker restarts while records flow: none that was acknowledged is lost, order is kept. */
+final class Restart {
+    private static final int BEFORE = 300;
+    private static final int AFTER = 300;
+
+    private final Run run;
+    private final String topic;
+    private final String group;
+    private final KafkaProducer<byte[], byte[]> producer;
+    private final AtomicReference<Exception> failed = new AtomicReference<>();
+    private final AtomicBoolean restarted = new AtomicBoolean();
+    private final int[] acknowledged = new int[Run.PARTITIONS];
+    private final int[] consumed = new int[Run.PARTITIONS];
+
+    private Restart(Run run) throws Exception {
+        this.run = run;
+        this.topic = run.topic("stream", Run.PARTITIONS, Map.of("min.insync.replicas", "2"));
+        this.group = run.name("group");
+        this.producer = run.producer("producer", Map.of("acks", "all", "linger.ms", "1",
+                "request.timeout.ms", "10000", "enable.idempotence", "true"));
+    }
+
+    static Map<String, Object> run(Run run) throws Exception {
+        return new Restart(run).play();
+    }
+
+    private Map<String, Object> play() throws Exception {
+        Map<String, String> config = new HashMap<>();
+        config.put("group.id", group);
+        config.put("request.timeout.ms", "10000");
+        KafkaConsumer<byte[], byte[]> consumer = run.consumer("consumer", config);
+        consumer.subscribe(List.of(topic));
+        Thread suite = new Thread(this::handOver, "suite");
+        suite.setDaemon(true);
+        int sent = 0;
+        int last = Integer.MAX_VALUE;
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(100), "the restart");
+        while (sent < last || sum(consumed) < sum(acknowledged) || sum(acknowledged) < sent) {
+            deadline.check(sent + " sent, " + sum(acknowledged) + " acknowledged, "
+                    + sum(consumed) + " consumed");
+            if (failed.get() != null) {
+                throw failed.get();
+            }
+            for (int i = 0; i < Run.PARTITIONS && sent < last; i++, sent++) {
+                send(sent);
+            }
+            consume(consumer);
+            if (sent >= BEFORE && suite.getState() == Thread.State.NEW && sum(consumed) > 0) {
+                suite.start();
+            }
+            if (restarted.get() && last == Integer.MAX_VALUE) {
+                last = sent + AFTER;
+            }
+        }
+        consumer.commitSync(Duration.ofSeconds(30));
+        consumer.close();
+        // Each offset is the count of records: the log holds none twice.
+        checkCommitted();
+        Map<String, Object> agree = new LinkedHashMap<>();
+        agree.put("lost", sum(acknowledged) - sum(consumed));
+        return agree;
+    }
+
+    private void handOver() {
+        try {
+            run.handOver();
+            restarted.set(true);
+        } catch (Exception failure) {
+            failed.set(failure);
+        }
+    }
+
+    /** Record n of a partition holds n, so that a gap or a swap shows. */
+    private void send(int i) {
+        int partition = i % Run.PARTITIONS;
+        byte[] value = ByteBuffer.allocate(200).putInt(i / Run.PARTITIONS).array();
+        run.sentBytes += value.length;
+        producer.send(new ProducerRecord<>(topic, partition, null, value), (metadata, failure) -> {
+            if (failure != null) {
+                failed.set(failure);
+            } else {
+                synchronized (acknowledged) {
+                    acknowledged[partition]++;
+                }
+            }
+        });
+    }
+
+    private void consume(KafkaConsumer<byte[], byte[]> consumer) {
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(10))) {
+            int n = ByteBuffer.wrap(record.value()).getInt();
+            int next = consumed[record.partition()];
+            run.receivedBytes += record.value().length;
+            Run.check(n <= next, "partition " + record.partition() + ": " + n + " after " + next);
+            if (n == next) {
+                consumed[record.partition()]++;
+            }
+            // A smaller n is legal: the group's position may have gone back to the last commit.
+        }
+        consumer.commitAsync();
+    }
+
+    private int sum(int[] counts) {
+        synchronized (acknowledged) {
+            int sum = 0;
+            for (int count : counts) {
+                sum += count;
+            }
+            return sum;
+        }
+    }
+
+    private void checkCommitted() throws Exception {
+        Map<TopicPartition, OffsetAndMetadata> offsets = run.admin.listConsumerGroupOffsets(group)
+                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+        for (int partition = 0; partition < Run.PARTITIONS; partition++) {
+            Run.checkEqual((long) consumed[partition],
+                    offsets.get(new TopicPartition(topic, partition)).offset(),
+                    "committed offset of partition " + partition);
+        }
+    }
+}

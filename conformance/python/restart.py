@@ -1,0 +1,94 @@
+"""A broker restarts while records flow: none that was acknowledged is lost, order is kept."""
+
+import struct
+import threading
+
+from run import PARTITIONS, Deadline, check, check_equal, take
+from transactions import committed_offsets
+
+BEFORE = 300
+AFTER = 300
+
+
+def play(run):
+    return Restart(run).play()
+
+
+class Restart:
+    def __init__(self, run):
+        self.run = run
+        self.topic = run.topic("stream", config={"min.insync.replicas": "2"})
+        self.group = run.name("group")
+        config = {"acks": "all", "linger.ms": 1, "enable.idempotence": True}
+        self.producer = run.producer("producer", config)
+        self.consumer = run.consumer("consumer", {"group.id": self.group})
+        self.acknowledged = [0] * PARTITIONS
+        self.consumed = [0] * PARTITIONS
+        self.failed = None
+        self.restarted = threading.Event()
+
+    def play(self):
+        self.consumer.subscribe([self.topic])
+        suite = threading.Thread(target=self.hand_over, daemon=True)
+        sent, last = 0, None
+        deadline = Deadline(100, "the restart")
+        while (
+            last is None
+            or sent < last
+            or sum(self.acknowledged) < sent
+            or sum(self.consumed) < sum(self.acknowledged)
+        ):
+            deadline.check(
+                f"{sent} sent, {sum(self.acknowledged)} acknowledged, "
+                f"{sum(self.consumed)} consumed"
+            )
+            check(self.failed is None, str(self.failed))
+            if last is None or sent < last:
+                for _ in range(PARTITIONS):
+                    self.send(sent)
+                    sent += 1
+            self.producer.poll(0)
+            self.take()
+            if sent >= BEFORE and suite.ident is None and sum(self.consumed) > 0:
+                suite.start()
+            if self.restarted.is_set() and last is None:
+                last = sent + AFTER
+        self.consumer.commit(asynchronous=False)
+        self.consumer.close()
+        # Each offset is the count of records: the log holds none twice.
+        offsets = committed_offsets(self.run, self.group, self.topic, PARTITIONS)
+        check_equal(dict(enumerate(self.consumed)), offsets, "committed offsets")
+        return {"lost": sum(self.acknowledged) - sum(self.consumed)}
+
+    def hand_over(self):
+        try:
+            self.run.hand_over()
+            self.restarted.set()
+        except Exception as failure:
+            self.failed = failure
+
+    def send(self, i):
+        """Record n of a partition holds n, so that a gap or a swap shows."""
+        value = struct.pack(">i", i // PARTITIONS) + bytes(196)
+        self.run.sent_bytes += len(value)
+        self.producer.produce(
+            self.topic, partition=i % PARTITIONS, value=value, on_delivery=self.delivered
+        )
+
+    def delivered(self, error, message):
+        if error is not None:
+            self.failed = error
+        else:
+            self.acknowledged[message.partition()] += 1
+
+    def take(self):
+        for message in take(self.consumer, 500, 0.01):
+            (n,) = struct.unpack_from(">i", message.value())
+            following = self.consumed[message.partition()]
+            self.run.received_bytes += len(message.value())
+            check(n <= following, f"partition {message.partition()}: {n} after {following}")
+            # A smaller n is legal: the position may have gone back to the last commit.
+            if n == following:
+                self.consumed[message.partition()] += 1
+        if sum(self.consumed) > 0:
+            self.consumer.commit(asynchronous=True)

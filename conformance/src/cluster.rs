@@ -1,0 +1,322 @@
+//! A KRaft cluster of three brokers, each a controller too, whose names nobody can resolve.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::canary::Canary;
+use crate::folders::{self, RunFolder};
+use crate::kafka::Kafka;
+use crate::ports::{FRONT, Ports};
+use crate::process::{self, Process};
+
+const IDS: [u16; 3] = [1, 2, 3];
+/// Controller, internal, client and direct listener of each broker.
+const LISTENERS: u16 = 4;
+/// How many ports a cluster takes.
+pub(crate) const PORTS: u16 = 3 * LISTENERS;
+/// The port that the brokers advertise to clients: no one listens on it.
+const CANARY_PORT: u16 = 9093;
+const START_WITHIN: Duration = Duration::from_secs(90);
+/// A combined node may wait for a quorum that is gone.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// What the broker writes when it is registered, unfenced and serves.
+const STARTED: &str = "Kafka Server started";
+
+pub(crate) struct Cluster {
+    kafka: Kafka,
+    canary: Canary,
+    ports: Ports,
+    folder: PathBuf,
+    data: PathBuf,
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    id: u16,
+    process: Process,
+    starts: u32,
+}
+
+impl Cluster {
+    pub(crate) async fn start(kafka: &Kafka, ports: Ports, run: &RunFolder) -> Result<Self> {
+        let mut cluster = Self {
+            kafka: kafka.clone(),
+            canary: Canary::new(),
+            ports,
+            folder: run.path().to_owned(),
+            data: run.data(),
+            nodes: Vec::new(),
+        };
+        cluster.write_settings()?;
+        cluster.format().await?;
+        for id in IDS {
+            let process = cluster.spawn(id, 1)?;
+            cluster.nodes.push(Node {
+                id,
+                process,
+                starts: 1,
+            });
+        }
+        for node in &mut cluster.nodes {
+            node.started().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Stops a broker in order, starts it again and waits until it serves.
+    pub(crate) async fn restart(&mut self, id: u16) -> Result<()> {
+        let Some(at) = self.nodes.iter().position(|it| it.id == id) else {
+            bail!("no broker {id}");
+        };
+        let mut node = self.nodes.swap_remove(at);
+        node.process.stop(STOP_WITHIN).await?;
+        let starts = node.starts + 1;
+        let mut node = Node {
+            id,
+            process: self.spawn(id, starts)?,
+            starts,
+        };
+        node.started().await?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// An error when a broker has ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        self.nodes
+            .iter_mut()
+            .try_for_each(|it| it.process.check_alive())
+    }
+
+    /// Its data is of no use any more, so nothing is stopped in order.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.process.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// What the brokers tell their clients, and where that really is, by broker id.
+    pub(crate) fn advertised(&self) -> Vec<(String, String)> {
+        let name = |id| format!("{}:{CANARY_PORT}", self.canary.client_host(id));
+        IDS.iter()
+            .map(|&id| (name(id), self.address(id, Listener::Client)))
+            .collect()
+    }
+
+    /// The listeners whose addresses anyone can dial, by broker id.
+    pub(crate) fn direct(&self) -> Vec<(u16, String)> {
+        IDS.iter()
+            .map(|&id| (id, self.address(id, Listener::Direct)))
+            .collect()
+    }
+
+    /// What must never be seen behind doorkeeper.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let ports = (0..PORTS).map(|index| format!("{FRONT}:{}", self.ports.at(index)));
+        std::iter::once(self.canary.token().to_owned())
+            .chain(ports)
+            .collect()
+    }
+
+    fn port(&self, id: u16, listener: Listener) -> u16 {
+        self.ports.at((id - 1) * LISTENERS + listener as u16)
+    }
+
+    fn address(&self, id: u16, listener: Listener) -> String {
+        format!("{FRONT}:{}", self.port(id, listener))
+    }
+
+    fn controller(&self, id: u16) -> String {
+        format!(
+            "{}:{}",
+            self.canary.controller_host(id),
+            self.port(id, Listener::Controller)
+        )
+    }
+
+    fn settings_file(&self, id: u16) -> PathBuf {
+        self.folder.join(format!("broker-{id}.properties"))
+    }
+
+    fn hosts_file(&self) -> PathBuf {
+        self.folder.join("hosts")
+    }
+
+    fn write_settings(&self) -> Result<()> {
+        let mut hosts = format!("{FRONT} localhost\n");
+        if let Ok(own) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+            let _ = writeln!(hosts, "{FRONT} {}", own.trim());
+        }
+        for id in IDS {
+            for host in [self.canary.broker_host(id), self.canary.controller_host(id)] {
+                let _ = writeln!(hosts, "{FRONT} {host}");
+            }
+            folders::write(&self.settings_file(id), &self.settings(id))?;
+        }
+        folders::write(&self.hosts_file(), &hosts)
+    }
+
+    fn settings(&self, id: u16) -> String {
+        let port = |listener| self.port(id, listener);
+        let controllers: Vec<String> = IDS.iter().map(|&id| self.controller(id)).collect();
+        let mut text = format!(
+            "process.roles=broker,controller\n\
+             node.id={id}\n\
+             controller.quorum.bootstrap.servers={controllers}\n\
+             controller.listener.names=CONTROLLER\n\
+             inter.broker.listener.name=INTERNAL\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,\
+             CLIENT:PLAINTEXT,DIRECT:PLAINTEXT\n\
+             listeners=CONTROLLER://{FRONT}:{controller},INTERNAL://{FRONT}:{internal},\
+             CLIENT://{FRONT}:{client},DIRECT://{FRONT}:{direct}\n\
+             advertised.listeners=CONTROLLER://{named_controller},\
+             INTERNAL://{internal_host}:{internal},CLIENT://{client_host}:{CANARY_PORT},\
+             DIRECT://{FRONT}:{direct}\n\
+             log.dirs={data}\n",
+            controllers = controllers.join(","),
+            controller = port(Listener::Controller),
+            internal = port(Listener::Internal),
+            client = port(Listener::Client),
+            direct = port(Listener::Direct),
+            named_controller = self.controller(id),
+            internal_host = self.canary.broker_host(id),
+            client_host = self.canary.client_host(id),
+            data = self.data.join(id.to_string()).display(),
+        );
+        text.push_str(COMMON_SETTINGS);
+        for (key, value) in &self.kafka.release.broker {
+            let _ = writeln!(text, "{key}={value}");
+        }
+        text
+    }
+
+    async fn format(&self) -> Result<()> {
+        let voters: Vec<String> = IDS
+            .iter()
+            .map(|&id| format!("{id}@{}:{}", self.controller(id), uuid()))
+            .collect();
+        let voters = voters.join(",");
+        let cluster_id = uuid();
+        let mut running = tokio::task::JoinSet::new();
+        for id in IDS {
+            let mut tool = self.java("WARN");
+            tool.args([
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                &cluster_id,
+            ])
+            .args(["--initial-controllers", &voters, "--config"])
+            .arg(self.settings_file(id));
+            running.spawn(async move { process::run(&mut tool).await });
+        }
+        while let Some(done) = running.join_next().await {
+            done.context("formatting ended early")?
+                .context("StorageTool")?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, id: u16, start: u32) -> Result<Process> {
+        let mut command = self.java("INFO");
+        command.arg("kafka.Kafka").arg(self.settings_file(id));
+        let name = format!("broker-{id}");
+        let log = self.folder.join(format!("{name}-start-{start}.log"));
+        Process::spawn(&name, &mut command, &log)
+    }
+
+    /// A JVM that can resolve what nobody else can: the names in its own hosts file.
+    fn java(&self, level: &str) -> Command {
+        let mut command = self.kafka.java(512, level);
+        command
+            .arg(format!(
+                "-Djdk.net.hosts.file={}",
+                self.hosts_file().display()
+            ))
+            .args(["-cp", &self.kafka.class_path]);
+        command
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Listener {
+    Controller = 0,
+    Internal = 1,
+    /// Advertises a canary: for doorkeeper.
+    Client = 2,
+    /// Advertises where it is: for clients that come direct.
+    Direct = 3,
+}
+
+impl Node {
+    async fn started(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_WITHIN;
+        while !contains(self.process.log(), STARTED) {
+            self.process.check_alive()?;
+            if Instant::now() > deadline {
+                let log = process::ending(self.process.log(), 15);
+                bail!("broker {} does not start: {log}", self.id);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+}
+
+fn contains(log: &Path, text: &str) -> bool {
+    std::fs::read_to_string(log).is_ok_and(|it| it.contains(text))
+}
+
+/// A random id in Kafka's form: 16 bytes in URL-safe base64 without padding.
+fn uuid() -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let letter = |bits: u64| {
+        let index = usize::try_from(bits & 63).unwrap_or(0);
+        ALPHABET.get(index).map_or('A', |&it| char::from(it))
+    };
+    let (high, low) = (crate::ports::random(), crate::ports::random());
+    // Kafka's tools refuse ids that begin with a dash.
+    let mut text = String::from("k");
+    text.extend((0..10).map(|index| letter(high >> (6 * index))));
+    text.extend((0..10).map(|index| letter(low >> (6 * index))));
+    // The last letter holds only two bits.
+    text.push('A');
+    text
+}
+
+/// Enough for three brokers on one machine, and quick. The scenarios' records carry fixed times
+/// of long ago, so nothing may be deleted for its age.
+const COMMON_SETTINGS: &str = "\
+num.partitions=3
+default.replication.factor=3
+min.insync.replicas=1
+offsets.topic.replication.factor=3
+offsets.topic.num.partitions=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=3
+share.coordinator.state.topic.replication.factor=3
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=3
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+log.retention.ms=-1
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_look_like_those_of_kafka() {
+        let id = uuid();
+        assert_eq!(id.len(), 22);
+        assert_ne!(id, uuid());
+    }
+}

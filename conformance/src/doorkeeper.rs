@@ -1,0 +1,177 @@
+//! doorkeeper in front of a cluster, with a tap on each of its ports.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::cluster::Cluster;
+use crate::folders::{self, RunFolder};
+use crate::metrics::{self, Metrics};
+use crate::ports::{BEHIND, FRONT, Ports};
+use crate::process::{self, Process};
+use crate::tap::{Flow, Taps};
+
+/// Broker ids 0 to 9, as in the examples of the documentation.
+const BROKER_IDS: u16 = 10;
+/// The admin port, the bootstrap port, and one for each broker id.
+pub(crate) const PORTS: u16 = 2 + BROKER_IDS;
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const DRAIN_WITHIN: Duration = Duration::from_secs(15);
+/// Counters may be added up a little after the bytes went by.
+const METRICS_WITHIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct Doorkeeper {
+    process: Process,
+    taps: Taps,
+    admin: String,
+    listeners: Ports,
+}
+
+impl Doorkeeper {
+    pub(crate) async fn start(
+        binary: &Path,
+        cluster: &Cluster,
+        ports: Ports,
+        run: &RunFolder,
+    ) -> Result<Self> {
+        let admin = format!("{FRONT}:{}", ports.at(0));
+        let listeners = ports.part(1, 1 + BROKER_IDS);
+        let file = run.file("doorkeeper.yaml");
+        folders::write(&file, &config(cluster, listeners, &admin))?;
+        // Where doorkeeper binds is as much a secret as where the brokers are.
+        let mut needles = cluster.secrets();
+        needles.push(BEHIND.to_owned());
+        let taps = Taps::open(listeners, 1 + BROKER_IDS, needles).await?;
+        let mut command = Command::new(binary);
+        command.args(["run", "--config"]).arg(&file);
+        let process = Process::spawn("doorkeeper", &mut command, &run.file("doorkeeper.log"))?;
+        let mut doorkeeper = Self {
+            process,
+            taps,
+            admin,
+            listeners,
+        };
+        doorkeeper.ready().await?;
+        Ok(doorkeeper)
+    }
+
+    pub(crate) fn taps(&self) -> &Taps {
+        &self.taps
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("{FRONT}:{}", self.listeners.at(0))
+    }
+
+    /// What clients must be told, by broker id.
+    pub(crate) fn advertised(&self, ids: impl Iterator<Item = u16>) -> BTreeMap<String, String> {
+        let address = |id| format!("{FRONT}:{}", self.listeners.at(1 + id));
+        ids.map(|id| (id.to_string(), address(id))).collect()
+    }
+
+    pub(crate) async fn metrics(&self) -> Result<Metrics> {
+        Metrics::scrape(&self.admin).await
+    }
+
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        self.process.check_alive()
+    }
+
+    /// Its counters must have grown by at least what the taps saw.
+    pub(crate) async fn check_counted(&self, before: &Metrics, flow: Flow) -> Result<()> {
+        let deadline = Instant::now() + METRICS_WITHIN;
+        loop {
+            let now = self.metrics().await?;
+            let mut short = Vec::new();
+            for (pattern, expected) in [
+                (&metrics::FROM_CLIENTS, flow.up),
+                (&metrics::TO_CLIENTS, flow.down),
+            ] {
+                let Some(count) = now.sum(pattern) else {
+                    bail!("/metrics has no {} with {:?}", pattern.name, pattern.labels);
+                };
+                let grown = count - before.sum(pattern).unwrap_or(0.0);
+                if grown < expected as f64 {
+                    short.push(format!(
+                        "{pattern:?} grew by {grown}, the taps saw {expected}"
+                    ));
+                }
+            }
+            if short.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("{}", short.join("; "));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// After all scenarios: no leak anywhere, no bug counted, and a drain that ends by itself.
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        self.check_alive()?;
+        let leaks = self.taps.leaks(None);
+        if !leaks.is_empty() {
+            bail!("clients were told: {}", leaks.join("\n    "));
+        }
+        if self
+            .metrics()
+            .await?
+            .sum(&metrics::BUGS)
+            .is_some_and(|it| it > 0.0)
+        {
+            bail!(
+                "sessions ended by a bug: {}",
+                process::ending(self.process.log(), 15)
+            );
+        }
+        match self.process.stop(DRAIN_WITHIN).await? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("doorkeeper ended with {status} on SIGTERM"),
+            None => bail!("doorkeeper did not end within {DRAIN_WITHIN:?} of SIGTERM"),
+        }
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            self.process.check_alive()?;
+            let said = match metrics::get(&self.admin, "/readyz").await {
+                Ok((200, _)) => return Ok(()),
+                Ok((status, body)) => format!("{status} {body}"),
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() > deadline {
+                let log = process::ending(self.process.log(), 15);
+                bail!("doorkeeper does not get ready: {said}\n{log}");
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
+    let mut text = String::from("clusters:\n  real:\n    bootstrap:\n");
+    for (name, _) in cluster.advertised() {
+        let _ = writeln!(text, "      - \"{name}\"");
+    }
+    text.push_str("    dial:\n");
+    for (name, address) in cluster.advertised() {
+        let _ = writeln!(text, "      \"{name}\": \"{address}\"");
+    }
+    let _ = write!(
+        text,
+        "listeners:\n  loopback:\n    cluster: real\n    bind: {BEHIND}\n    \
+         advertised_host: {FRONT}\n    route:\n      ports:\n        bootstrap: {bootstrap}\n        \
+         brokers: {brokers}\n        broker_ids: 0-{last}\nadmin:\n  bind: \"{admin}\"\n",
+        bootstrap = listeners.at(0),
+        brokers = listeners.at(1),
+        last = BROKER_IDS - 1,
+    );
+    text
+}

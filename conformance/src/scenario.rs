@@ -1,0 +1,242 @@
+//! The scenarios, and how one of them runs: a client program, its answer, its verdict.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::clients::Client;
+use crate::process;
+
+/// What clients do; the programs know it by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// Which client runs it, and from which major version of Kafka on.
+    pub(crate) clients: &'static [(Client, u32)],
+    /// Needs the suite to restart a broker in the middle: runs after the others.
+    pub(crate) restarts: bool,
+}
+
+const BOTH: &[(Client, u32)] = &[(Client::Java, 0), (Client::Librdkafka, 0)];
+
+const fn both(name: &'static str) -> Scenario {
+    Scenario {
+        name,
+        clients: BOTH,
+        restarts: false,
+    }
+}
+
+/// The longest first, so that none is left alone at the end.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    both("transactions"),
+    Scenario {
+        name: "share_group",
+        clients: &[(Client::Java, 4)],
+        restarts: false,
+    },
+    Scenario {
+        name: "group_consumer",
+        // librdkafka speaks version 1 of ConsumerGroupHeartbeat, which 3.9 does not.
+        clients: &[(Client::Java, 0), (Client::Librdkafka, 4)],
+        restarts: false,
+    },
+    both("group_classic"),
+    both("compression"),
+    both("idempotent"),
+    both("acks_0"),
+    both("acks_1"),
+    both("acks_all"),
+    both("topics"),
+    both("cluster"),
+    Scenario {
+        name: "restart",
+        clients: BOTH,
+        restarts: true,
+    },
+];
+
+/// How the clients reach the brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Direct,
+    Through,
+}
+
+impl Way {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Through => "through",
+        }
+    }
+}
+
+/// One scenario by one client on one way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) scenario: Scenario,
+    pub(crate) client: Client,
+    pub(crate) way: Way,
+}
+
+impl Job {
+    /// Names everything that the program makes, its client ids too.
+    pub(crate) fn prefix(&self) -> String {
+        format!(
+            "{}-{}-{}",
+            self.scenario.name,
+            self.client.name(),
+            self.way.name()
+        )
+    }
+
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(if self.scenario.restarts { 180 } else { 120 })
+    }
+}
+
+/// What a program prints at its end.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    /// Must be the same on every way.
+    #[serde(default)]
+    pub(crate) agree: serde_json::Value,
+    /// The addresses that it was told, by broker id.
+    #[serde(default)]
+    pub(crate) nodes: BTreeMap<String, String>,
+    /// Keys and values that it produced, in bytes.
+    #[serde(default)]
+    pub(crate) sent_bytes: u64,
+    /// Keys and values that it consumed, in bytes.
+    #[serde(default)]
+    pub(crate) received_bytes: u64,
+    error: Option<String>,
+}
+
+/// How programs that want a restart and the suite wait for each other.
+pub(crate) struct Handover {
+    /// Dropped when the program is ready, or has ended.
+    pub(crate) ready: mpsc::Sender<()>,
+    /// Becomes true when the broker is back.
+    pub(crate) done: watch::Receiver<bool>,
+}
+
+/// Runs the program to its end, or to the time limit.
+pub(crate) async fn run(
+    job: &Job,
+    mut command: Command,
+    bootstrap: &str,
+    log: PathBuf,
+    handover: Option<Handover>,
+) -> Result<Answer> {
+    let errors = process::create_log(&log)?;
+    let mut child = process::isolate(&mut command)
+        .args([job.scenario.name, bootstrap, &job.prefix()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .context("cannot start the client")?;
+    let limit = job.time_limit();
+    let talked = timeout(limit, talk(&mut child, handover)).await;
+    // A program that is still there has said all that it will.
+    let _ = child.kill().await;
+    let Ok(said) = talked else {
+        bail!("no answer within {limit:?}; {}", process::ending(&log, 15));
+    };
+    let answer: Answer = match said?.as_deref().map(serde_json::from_str) {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => bail!("no answer ({error}); {}", process::ending(&log, 15)),
+        None => bail!("no answer; {}", process::ending(&log, 15)),
+    };
+    if let Some(error) = &answer.error {
+        bail!("{error}; {}", process::ending(&log, 15));
+    }
+    Ok(answer)
+}
+
+/// Reads the program's lines to their end, and answers the last one.
+async fn talk(child: &mut Child, mut handover: Option<Handover>) -> Result<Option<String>> {
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let mut last = None;
+    while let Some(line) = lines.next_line().await.context("the client's output")? {
+        if line == "ready" {
+            let Some(Handover { ready, mut done }) = handover.take() else {
+                bail!("the program wants a restart");
+            };
+            drop(ready);
+            done.wait_for(|done| *done)
+                .await
+                .context("the suite gave up")?;
+            stdin
+                .write_all(b"go\n")
+                .await
+                .context("the client's input")?;
+        } else {
+            last = Some(line);
+        }
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_unique_and_have_no_dot() {
+        let mut all = std::collections::BTreeSet::new();
+        for scenario in SCENARIOS {
+            for &(client, _) in scenario.clients {
+                for way in [Way::Direct, Way::Through] {
+                    let prefix = Job {
+                        scenario: *scenario,
+                        client,
+                        way,
+                    }
+                    .prefix();
+                    assert!(!prefix.contains('.'));
+                    assert!(all.insert(prefix));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_line_is_the_answer_and_a_restart_is_handed_over() {
+        let job = Job {
+            scenario: SCENARIOS[0],
+            client: Client::Java,
+            way: Way::Direct,
+        };
+        let mut command = Command::new("sh");
+        let script = r#"echo ready; read go; echo "{\"sent_bytes\": ${#go}}""#;
+        command.args(["-c", script]);
+        let (ready, mut waiting) = mpsc::channel(1);
+        let (restarted, done) = watch::channel(false);
+        let log = std::env::temp_dir().join(format!("conformance-{}.log", std::process::id()));
+        let handover = Handover { ready, done };
+        let suite = async {
+            assert_eq!(waiting.recv().await, None);
+            restarted.send(true).unwrap();
+        };
+        let (answer, ()) = tokio::join!(
+            run(&job, command, "nowhere", log.clone(), Some(handover)),
+            suite
+        );
+        assert_eq!(answer.unwrap().sent_bytes, 2);
+        std::fs::remove_file(log).unwrap();
+    }
+}

@@ -1,0 +1,94 @@
+//! What is brought from outside, from `conformance/versions.toml`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::folders;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Versions {
+    pub(crate) maven: Maven,
+    pub(crate) python: Python,
+    pub(crate) kafka: Vec<Release>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Maven {
+    pub(crate) dependency_plugin: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Python {
+    /// As pip wants them.
+    pub(crate) packages: Vec<String>,
+}
+
+/// One release of Kafka.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Release {
+    pub(crate) version: String,
+    /// `group:artifact:version`.
+    pub(crate) artifacts: Vec<String>,
+    /// The option that tells the JVM its log settings; `{folder}` is `conformance/kafka`.
+    pub(crate) jvm_logging: String,
+    /// Folders of `conformance/java` that compile against this release.
+    pub(crate) java_sources: Vec<String>,
+    /// Settings of the broker that only this release needs.
+    pub(crate) broker: BTreeMap<String, String>,
+}
+
+impl Release {
+    /// 4 for 4.4.0.
+    pub(crate) fn major(&self) -> u32 {
+        let first = self.version.split('.').next();
+        first.and_then(|it| it.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Versions {
+    pub(crate) fn load() -> Result<Self> {
+        let path = folders::source("versions.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The releases that `--kafka` asks for.
+    pub(crate) fn select(&self, wanted: &str) -> Result<Vec<Release>> {
+        if wanted == "all" {
+            return Ok(self.kafka.clone());
+        }
+        let found = self.kafka.iter().find(|it| it.version == wanted);
+        let Some(release) = found else {
+            let known: Vec<&str> = self.kafka.iter().map(|it| it.version.as_str()).collect();
+            bail!(
+                "--kafka {wanted}: versions.toml has {} (or all)",
+                known.join(", ")
+            );
+        };
+        Ok(vec![release.clone()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_reads_and_selects() {
+        let versions = Versions::load().unwrap();
+        assert!(versions.kafka.len() >= 2);
+        assert_eq!(versions.select("all").unwrap().len(), versions.kafka.len());
+        let first = versions.kafka[0].clone();
+        assert_eq!(
+            versions.select(&first.version).unwrap()[0].version,
+            first.version
+        );
+        assert!(versions.select("0.8").is_err());
+    }
+}

@@ -167,8 +167,9 @@ fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
     let _ = write!(
         text,
         "listeners:\n  loopback:\n    cluster: real\n    bind: {BEHIND}\n    \
-         advertised_host: {FRONT}\n    route:\n      ports:\n        bootstrap: {bootstrap}\n        \
-         brokers: {brokers}\n        broker_ids: 0-{last}\nadmin:\n  bind: \"{admin}\"\n",
+         advertised_host: {FRONT}\n    route:\n      ports:\n        \
+         bootstrap: {bootstrap}\n        brokers: {brokers}\n        \
+         broker_ids: 0-{last}\nadmin:\n  bind: \"{admin}\"\n",
         bootstrap = listeners.at(0),
         brokers = listeners.at(1),
         last = BROKER_IDS - 1,

@@ -100,9 +100,7 @@ mod tests {
             .uri(path)
             .body(())
             .unwrap();
-        answer(&request, ready, &Metrics::default())
-            .status()
-            .as_u16()
+        answer(&request, ready, &Metrics::new([])).status().as_u16()
     }
 
     #[test]

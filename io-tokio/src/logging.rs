@@ -1,7 +1,9 @@
 //! Log lines: to standard error, as text or JSON.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
@@ -36,8 +38,30 @@ pub fn start(
 }
 
 /// Writes what happens to the log.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Logging;
+#[derive(Debug, Default)]
+pub struct Logging {
+    /// The last failure of each cluster's discovery and how often it has come: the same line is
+    /// not written every second of an outage.
+    failing: Mutex<BTreeMap<String, (String, u64)>>,
+}
+
+impl Logging {
+    /// Whether this failure deserves a line: a new one does, then every power of two of it.
+    fn deserves_a_line(&self, cluster: &str, why: String) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, count) = failing.entry(cluster.to_owned()).or_default();
+        if *last != why {
+            (*last, *count) = (why, 0);
+        }
+        *count += 1;
+        count.is_power_of_two()
+    }
+
+    fn is_well(&self, cluster: &str) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.remove(cluster);
+    }
+}
 
 /// The broker that a door leads to, or nothing for the bootstrap.
 const fn broker(route: Route) -> Option<i32> {
@@ -104,13 +128,18 @@ impl Observer for Logging {
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
         match event {
             discovery::Event::Refreshed { brokers } => {
+                self.is_well(cluster);
                 debug!(cluster, brokers, "brokers listed");
             }
             discovery::Event::Failed { asked, why } => {
-                warn!(cluster, %asked, ?why, "discovery failed");
+                if self.deserves_a_line(cluster, format!("{why:?}")) {
+                    warn!(cluster, %asked, ?why, "discovery failed");
+                }
             }
             discovery::Event::Ignored { broker } => {
-                warn!(cluster, %broker, "a broker that makes no sense is ignored");
+                if self.deserves_a_line(cluster, format!("ignored {broker}")) {
+                    warn!(cluster, %broker, "a broker that makes no sense is ignored");
+                }
             }
         }
     }

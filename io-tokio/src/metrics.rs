@@ -1,96 +1,268 @@
-//! Counters for Prometheus. Labels come from the configuration and from fixed sets alone.
+//! Metrics in the OpenMetrics text format. Labels come from configuration and tables only,
+//! never from a peer.
 
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::wire::schema;
-use doorkeeper_core::{Leg, discovery};
+use doorkeeper_core::{Leg, api, discovery};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::logging::Logging;
-use crate::observer::{Door, Ended, Observer, Refusal, Traffic, Visitor};
+use crate::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
 
-type Labels = Vec<(&'static str, String)>;
-type Counters = Family<Labels, Counter>;
-
-/// Counts what happens, and passes it on to the log.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    log: Logging,
-    open: Family<Labels, Gauge>,
-    closed: Counters,
-    refused: Counters,
-    bytes: Counters,
-    requests: Counters,
-    addresses: Counters,
-    discoveries: Counters,
-    brokers: Family<Labels, Gauge>,
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    listener: String,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("doorkeeper"),
-            log: Logging,
-            open: Family::default(),
-            closed: Family::default(),
-            refused: Family::default(),
-            bytes: Family::default(),
-            requests: Family::default(),
-            addresses: Family::default(),
-            discoveries: Family::default(),
-            brokers: Family::default(),
-        };
-        let registry = &mut metrics.registry;
-        registry.register(
-            "connections_open",
-            "Open client connections",
-            metrics.open.clone(),
-        );
-        registry.register(
-            "sessions_closed",
-            "Sessions by reason",
-            metrics.closed.clone(),
-        );
-        registry.register(
-            "accept_refused",
-            "Turned away at accept",
-            metrics.refused.clone(),
-        );
-        registry.register(
-            "traffic_bytes",
-            "Bytes of closed sessions",
-            metrics.bytes.clone(),
-        );
-        registry.register("requests", "Requests by API", metrics.requests.clone());
-        registry.register(
-            "addresses",
-            "Addresses in answers",
-            metrics.addresses.clone(),
-        );
-        registry.register(
-            "discoveries",
-            "Attempts at discovery",
-            metrics.discoveries.clone(),
-        );
-        registry.register(
-            "brokers_known",
-            "Brokers ever seen",
-            metrics.brokers.clone(),
-        );
-        metrics
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    listener: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Moved {
+    listener: String,
+    leg: &'static str,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    listener: String,
+    api: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Edited {
+    listener: String,
+    how: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cluster {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+type Latency = Family<Asked, Histogram, fn() -> Histogram>;
+
+/// Counts what happens, and passes it on to the log.
+pub struct Metrics {
+    log: Logging,
+    registry: Registry,
+    listeners: Vec<Handles>,
+    closed: Family<Why, Counter>,
+    refused: Family<Why, Counter>,
+    requests: Family<Asked, Counter>,
+    latency: Latency,
+    discovered: Family<Cluster, Gauge>,
+    refreshed: Family<Cluster, Gauge>,
+    failures: Family<Cluster, Counter>,
+}
+
+/// What is counted often, looked up once.
+struct Handles {
+    name: String,
+    open: Gauge,
+    opened: Counter,
+    accept_failed: Counter,
+    /// By leg (client, upstream) and direction (in, out).
+    bytes: [[Counter; 2]; 2],
+    answered_here: Counter,
+    rewritten: Counter,
+    dropped: Counter,
+    blanked: Counter,
+    withheld: Counter,
+    upstream_connected: Counter,
+    upstream_failed: Counter,
+}
+
+/// From half a millisecond to a long poll.
+const LATENCY_SECONDS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0,
+];
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
 impl Metrics {
-    /// All of them, in the OpenMetrics text format.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line a metric, with its documentation"
+    )]
+    #[must_use]
+    pub fn new(listeners: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let mut registry = Registry::with_prefix("doorkeeper");
+        let open = Family::<Of, Gauge>::default();
+        let opened = Family::<Of, Counter>::default();
+        let accept_failed = Family::<Of, Counter>::default();
+        let bytes = Family::<Moved, Counter>::default();
+        let answered_here = Family::<Of, Counter>::default();
+        let edited = Family::<Edited, Counter>::default();
+        let withheld = Family::<Of, Counter>::default();
+        let upstream_connected = Family::<Of, Counter>::default();
+        let upstream_failed = Family::<Of, Counter>::default();
+        let closed = Family::<Why, Counter>::default();
+        let refused = Family::<Why, Counter>::default();
+        let requests = Family::<Asked, Counter>::default();
+        let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
+        let discovered = Family::<Cluster, Gauge>::default();
+        let refreshed = Family::<Cluster, Gauge>::default();
+        let failures = Family::<Cluster, Counter>::default();
+        let build = Family::<Build, Gauge>::default();
+        build
+            .get_or_create(&Build {
+                version: env!("CARGO_PKG_VERSION"),
+            })
+            .set(1);
+        let r = &mut registry;
+        r.register("build_info", "The version that runs", build);
+        r.register(
+            "connections",
+            "Client connections that are open",
+            open.clone(),
+        );
+        r.register(
+            "connections_opened",
+            "Client connections accepted",
+            opened.clone(),
+        );
+        r.register(
+            "connections_closed",
+            "Client connections closed, by reason",
+            closed.clone(),
+        );
+        r.register(
+            "connections_refused",
+            "Connections closed at accept",
+            refused.clone(),
+        );
+        r.register(
+            "accept_failures",
+            "Failures to accept",
+            accept_failed.clone(),
+        );
+        r.register("bytes", "Bytes moved, by leg and direction", bytes.clone());
+        r.register("requests", "Requests read whole, by API", requests.clone());
+        r.register(
+            "answers_local",
+            "Answers given by doorkeeper itself",
+            answered_here.clone(),
+        );
+        r.register(
+            "answer_latency_seconds",
+            "From the end of a request to the end of its answer",
+            latency.clone(),
+        );
+        r.register(
+            "addresses",
+            "Addresses in answers, by what was done",
+            edited.clone(),
+        );
+        r.register(
+            "answers_withheld",
+            "Answers that could have held an address and could not be read",
+            withheld.clone(),
+        );
+        r.register(
+            "upstream_connections",
+            "Connections opened to brokers",
+            upstream_connected.clone(),
+        );
+        r.register(
+            "upstream_connection_failures",
+            "Attempts to connect to a broker that failed",
+            upstream_failed.clone(),
+        );
+        r.register(
+            "cluster_brokers",
+            "Brokers known of a cluster",
+            discovered.clone(),
+        );
+        r.register(
+            "cluster_refreshed_timestamp_seconds",
+            "When the topology was last confirmed",
+            refreshed.clone(),
+        );
+        r.register(
+            "discovery_failures",
+            "Attempts of discovery that failed",
+            failures.clone(),
+        );
+        let listeners = listeners.into_iter().map(|listener| {
+            let name = listener.to_string();
+            let of = Of {
+                listener: name.clone(),
+            };
+            let moved = |leg: Leg, direction| {
+                let listener = name.clone();
+                bytes
+                    .get_or_create(&Moved {
+                        listener,
+                        leg: leg.name(),
+                        direction,
+                    })
+                    .clone()
+            };
+            let how = |how| {
+                edited
+                    .get_or_create(&Edited {
+                        listener: name.clone(),
+                        how,
+                    })
+                    .clone()
+            };
+            Handles {
+                open: open.get_or_create(&of).clone(),
+                opened: opened.get_or_create(&of).clone(),
+                accept_failed: accept_failed.get_or_create(&of).clone(),
+                bytes: [Leg::Client, Leg::Upstream]
+                    .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
+                answered_here: answered_here.get_or_create(&of).clone(),
+                rewritten: how("rewritten"),
+                dropped: how("dropped"),
+                blanked: how("blanked"),
+                withheld: withheld.get_or_create(&of).clone(),
+                upstream_connected: upstream_connected.get_or_create(&of).clone(),
+                upstream_failed: upstream_failed.get_or_create(&of).clone(),
+                name,
+            }
+        });
+        let listeners = listeners.collect();
+        Self {
+            log: Logging::default(),
+            registry,
+            listeners,
+            closed,
+            refused,
+            requests,
+            latency,
+            discovered,
+            refreshed,
+            failures,
+        }
+    }
+
+    /// The text that a scraper gets.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -98,15 +270,10 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
-}
 
-fn listener(door: &Door) -> Labels {
-    vec![("listener", door.name.to_string())]
-}
-
-fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
-    labels.push((name, value.to_owned()));
-    labels
+    fn of(&self, door: &Door) -> Option<&Handles> {
+        self.listeners.get(door.listener)
+    }
 }
 
 impl Observer for Metrics {
@@ -116,84 +283,133 @@ impl Observer for Metrics {
 
     fn session_opened(&self, visitor: &Visitor) {
         self.log.session_opened(visitor);
-        self.open.get_or_create(&listener(&visitor.door)).inc();
-    }
-
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
-        self.log.session_event(visitor, event);
-        let labels = listener(&visitor.door);
-        match event {
-            Event::Request { api, .. } => {
-                let name = schema::api(api.0).map_or("unknown", |api| api.name);
-                self.requests
-                    .get_or_create(&with(labels, "api", name))
-                    .inc();
-            }
-            Event::Rewrote(edits) => {
-                for (what, count) in [
-                    ("rewritten", edits.rewritten),
-                    ("dropped", edits.dropped),
-                    ("blanked", edits.blanked),
-                ] {
-                    let labels = with(labels.clone(), "edit", what);
-                    self.addresses.get_or_create(&labels).inc_by(count.into());
-                }
-            }
-            Event::UpstreamConnected { .. }
-            | Event::UpstreamAttemptFailed { .. }
-            | Event::Answered { .. } => {}
+        if let Some(of) = self.of(&visitor.door) {
+            of.open.inc();
+            of.opened.inc();
         }
     }
 
     fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
         self.log.session_closed(visitor, ended, sent, lasted);
-        let labels = listener(&visitor.door);
-        self.open.get_or_create(&labels).dec();
-        let reason = with(labels.clone(), "reason", ended.name());
-        self.closed.get_or_create(&reason).inc();
-        for (leg, direction, bytes) in [
-            (Leg::Client, "in", sent.client_in),
-            (Leg::Client, "out", sent.client_out),
-            (Leg::Upstream, "in", sent.upstream_in),
-            (Leg::Upstream, "out", sent.upstream_out),
-        ] {
-            let labels = with(labels.clone(), "leg", leg.name());
-            let labels = with(labels, "direction", direction);
-            self.bytes.get_or_create(&labels).inc_by(bytes);
+        let Some(of) = self.of(&visitor.door) else {
+            return;
+        };
+        of.open.dec();
+        let reason = ended.name();
+        if reason == "upstream_malformed" {
+            of.withheld.inc();
         }
+        self.closed
+            .get_or_create(&Why {
+                listener: of.name.clone(),
+                reason,
+            })
+            .inc();
+    }
+
+    fn session_event(&self, visitor: &Visitor, event: &Event) {
+        self.log.session_event(visitor, event);
+        let Some(of) = self.of(&visitor.door) else {
+            return;
+        };
+        let asked = |key| Asked {
+            listener: of.name.clone(),
+            api: api::name(key),
+        };
+        match event {
+            Event::UpstreamConnected { .. } => {
+                of.upstream_connected.inc();
+            }
+            Event::UpstreamAttemptFailed { .. } => {
+                of.upstream_failed.inc();
+            }
+            Event::Request { api, .. } => {
+                self.requests.get_or_create(&asked(*api)).inc();
+            }
+            Event::Answered {
+                api,
+                latency,
+                local,
+                ..
+            } => {
+                if *local {
+                    of.answered_here.inc();
+                }
+                self.latency
+                    .get_or_create(&asked(*api))
+                    .observe(latency.as_secs_f64());
+            }
+            Event::Rewrote(rewrites) => {
+                of.rewritten.inc_by(rewrites.rewritten.into());
+                of.dropped.inc_by(rewrites.dropped.into());
+                of.blanked.inc_by(rewrites.blanked.into());
+            }
+        }
+    }
+
+    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
+        let Some(of) = self.of(&visitor.door) else {
+            return;
+        };
+        let [client, upstream] = &of.bytes;
+        let [inward, outward] = match leg {
+            Leg::Client => client,
+            Leg::Upstream => upstream,
+        };
+        let counter = match direction {
+            Direction::In => inward,
+            Direction::Out => outward,
+        };
+        counter.inc_by(bytes as u64);
     }
 
     fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
         self.log.accept_refused(door, peer, why);
-        let labels = with(listener(door), "why", why.name());
-        self.refused.get_or_create(&labels).inc();
+        if let Some(of) = self.of(door) {
+            let why = Why {
+                listener: of.name.clone(),
+                reason: why.name(),
+            };
+            self.refused.get_or_create(&why).inc();
+        }
     }
 
-    fn accept_failed(&self, door: &Door, error: &std::io::Error, pause: Duration) {
+    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
         self.log.accept_failed(door, error, pause);
+        if let Some(of) = self.of(door) {
+            of.accept_failed.inc();
+        }
     }
 
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
         self.log.discovery_event(cluster, event);
-        let result = match event {
-            discovery::Event::Refreshed { .. } => "refreshed",
-            discovery::Event::Failed { .. } => "failed",
-            discovery::Event::Ignored { .. } => "ignored",
+        let of = Cluster {
+            cluster: cluster.to_owned(),
         };
-        let labels = vec![
-            ("cluster", cluster.to_owned()),
-            ("result", result.to_owned()),
-        ];
-        self.discoveries.get_or_create(&labels).inc();
+        match event {
+            discovery::Event::Refreshed { .. } => {
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                self.refreshed.get_or_create(&of).set(now);
+            }
+            discovery::Event::Failed { .. } | discovery::Event::Ignored { .. } => {
+                self.failures.get_or_create(&of).inc();
+            }
+        }
     }
 
     fn topology_published(&self, cluster: &str, topology: &Topology) {
         self.log.topology_published(cluster, topology);
-        let known = i64::try_from(topology.brokers().count()).unwrap_or(i64::MAX);
-        let labels = vec![("cluster", cluster.to_owned())];
-        self.brokers.get_or_create(&labels).set(known);
+        let brokers = topology.brokers().count();
+        let of = Cluster {
+            cluster: cluster.to_owned(),
+        };
+        self.discovered
+            .get_or_create(&of)
+            .set(i64::try_from(brokers).unwrap_or(i64::MAX));
     }
-
     fn discovery_panicked(&self, cluster: &str) {
         self.log.discovery_panicked(cluster);
     }

@@ -61,7 +61,9 @@ pub(crate) async fn served(
     // One draw shows that the system has entropy; afterwards it cannot fail.
     let draw = move || entropy().unwrap_or(seed);
     let clusters = plan.clusters.iter().map(|it| Arc::clone(&it.name));
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(
+        plan.listeners.iter().map(|it| Arc::clone(&it.name)),
+    ));
     let ready = Arc::new(Readiness::new(clusters));
     if let Some(at) = admin_at {
         let listener = TcpListener::bind(at).await;

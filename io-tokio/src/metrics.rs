@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::Logging;
 use crate::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
@@ -104,161 +104,124 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+/// What is counted for each listener.
+struct Families {
+    open: Family<Of, Gauge>,
+    opened: Family<Of, Counter>,
+    accept_failed: Family<Of, Counter>,
+    bytes: Family<Moved, Counter>,
+    answered_here: Family<Of, Counter>,
+    addresses: Family<Edited, Counter>,
+    withheld: Family<Of, Counter>,
+    upstream_connected: Family<Of, Counter>,
+    upstream_failed: Family<Of, Counter>,
+}
+
+/// A metric under its name.
+fn register<M: Metric + Clone + Default>(r: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    r.register(name, help, metric.clone());
+    metric
+}
+
+impl Families {
+    fn new(r: &mut Registry) -> Self {
+        Self {
+            open: register(r, "connections", "Client connections that are open"),
+            opened: register(r, "connections_opened", "Client connections accepted"),
+            accept_failed: register(r, "accept_failures", "Failures to accept"),
+            bytes: register(r, "bytes", "Bytes moved, by leg and direction"),
+            answered_here: register(r, "answers_local", "Answers given by doorkeeper itself"),
+            addresses: register(r, "addresses", "Addresses in answers, by what was done"),
+            withheld: register(
+                r,
+                "answers_withheld",
+                "Answers that could have held an address and could not be read",
+            ),
+            upstream_connected: register(r, "upstream_connections", "Connections to brokers"),
+            upstream_failed: register(
+                r,
+                "upstream_connection_failures",
+                "Attempts to connect to a broker that failed",
+            ),
+        }
+    }
+
+    fn handles(&self, name: String) -> Handles {
+        let of = Of {
+            listener: name.clone(),
+        };
+        let moved = |leg: Leg, direction| {
+            let moved = Moved {
+                listener: name.clone(),
+                leg: leg.name(),
+                direction,
+            };
+            self.bytes.get_or_create(&moved).clone()
+        };
+        let how = |how| {
+            self.addresses
+                .get_or_create(&Edited {
+                    listener: name.clone(),
+                    how,
+                })
+                .clone()
+        };
+        Handles {
+            open: self.open.get_or_create(&of).clone(),
+            opened: self.opened.get_or_create(&of).clone(),
+            accept_failed: self.accept_failed.get_or_create(&of).clone(),
+            bytes: [Leg::Client, Leg::Upstream]
+                .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
+            answered_here: self.answered_here.get_or_create(&of).clone(),
+            rewritten: how("rewritten"),
+            dropped: how("dropped"),
+            blanked: how("blanked"),
+            withheld: self.withheld.get_or_create(&of).clone(),
+            upstream_connected: self.upstream_connected.get_or_create(&of).clone(),
+            upstream_failed: self.upstream_failed.get_or_create(&of).clone(),
+            name,
+        }
+    }
+}
+
 impl Metrics {
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one line a metric, with its documentation"
-    )]
+    /// For the listeners of a plan, in its order.
     #[must_use]
     pub fn new(listeners: impl IntoIterator<Item = Arc<str>>) -> Self {
         let mut registry = Registry::with_prefix("doorkeeper");
-        let open = Family::<Of, Gauge>::default();
-        let opened = Family::<Of, Counter>::default();
-        let accept_failed = Family::<Of, Counter>::default();
-        let bytes = Family::<Moved, Counter>::default();
-        let answered_here = Family::<Of, Counter>::default();
-        let edited = Family::<Edited, Counter>::default();
-        let withheld = Family::<Of, Counter>::default();
-        let upstream_connected = Family::<Of, Counter>::default();
-        let upstream_failed = Family::<Of, Counter>::default();
-        let closed = Family::<Why, Counter>::default();
-        let refused = Family::<Why, Counter>::default();
-        let requests = Family::<Asked, Counter>::default();
-        let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
-        let discovered = Family::<Cluster, Gauge>::default();
-        let refreshed = Family::<Cluster, Gauge>::default();
-        let failures = Family::<Cluster, Counter>::default();
-        let build = Family::<Build, Gauge>::default();
+        let r = &mut registry;
+        let build: Family<Build, Gauge> = register(r, "build_info", "The version that runs");
         build
             .get_or_create(&Build {
                 version: env!("CARGO_PKG_VERSION"),
             })
             .set(1);
-        let r = &mut registry;
-        r.register("build_info", "The version that runs", build);
-        r.register(
-            "connections",
-            "Client connections that are open",
-            open.clone(),
-        );
-        r.register(
-            "connections_opened",
-            "Client connections accepted",
-            opened.clone(),
-        );
-        r.register(
-            "connections_closed",
-            "Client connections closed, by reason",
-            closed.clone(),
-        );
-        r.register(
-            "connections_refused",
-            "Connections closed at accept",
-            refused.clone(),
-        );
-        r.register(
-            "accept_failures",
-            "Failures to accept",
-            accept_failed.clone(),
-        );
-        r.register("bytes", "Bytes moved, by leg and direction", bytes.clone());
-        r.register("requests", "Requests read whole, by API", requests.clone());
-        r.register(
-            "answers_local",
-            "Answers given by doorkeeper itself",
-            answered_here.clone(),
-        );
+        let families = Families::new(r);
+        let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
         r.register(
             "answer_latency_seconds",
             "From the end of a request to the end of its answer",
             latency.clone(),
         );
-        r.register(
-            "addresses",
-            "Addresses in answers, by what was done",
-            edited.clone(),
-        );
-        r.register(
-            "answers_withheld",
-            "Answers that could have held an address and could not be read",
-            withheld.clone(),
-        );
-        r.register(
-            "upstream_connections",
-            "Connections opened to brokers",
-            upstream_connected.clone(),
-        );
-        r.register(
-            "upstream_connection_failures",
-            "Attempts to connect to a broker that failed",
-            upstream_failed.clone(),
-        );
-        r.register(
-            "cluster_brokers",
-            "Brokers known of a cluster",
-            discovered.clone(),
-        );
-        r.register(
-            "cluster_refreshed_timestamp_seconds",
-            "When the topology was last confirmed",
-            refreshed.clone(),
-        );
-        r.register(
-            "discovery_failures",
-            "Attempts of discovery that failed",
-            failures.clone(),
-        );
-        let listeners = listeners.into_iter().map(|listener| {
-            let name = listener.to_string();
-            let of = Of {
-                listener: name.clone(),
-            };
-            let moved = |leg: Leg, direction| {
-                let listener = name.clone();
-                bytes
-                    .get_or_create(&Moved {
-                        listener,
-                        leg: leg.name(),
-                        direction,
-                    })
-                    .clone()
-            };
-            let how = |how| {
-                edited
-                    .get_or_create(&Edited {
-                        listener: name.clone(),
-                        how,
-                    })
-                    .clone()
-            };
-            Handles {
-                open: open.get_or_create(&of).clone(),
-                opened: opened.get_or_create(&of).clone(),
-                accept_failed: accept_failed.get_or_create(&of).clone(),
-                bytes: [Leg::Client, Leg::Upstream]
-                    .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
-                answered_here: answered_here.get_or_create(&of).clone(),
-                rewritten: how("rewritten"),
-                dropped: how("dropped"),
-                blanked: how("blanked"),
-                withheld: withheld.get_or_create(&of).clone(),
-                upstream_connected: upstream_connected.get_or_create(&of).clone(),
-                upstream_failed: upstream_failed.get_or_create(&of).clone(),
-                name,
-            }
-        });
-        let listeners = listeners.collect();
         Self {
             log: Logging::default(),
-            registry,
-            listeners,
-            closed,
-            refused,
-            requests,
+            listeners: listeners
+                .into_iter()
+                .map(|it| families.handles(it.to_string()))
+                .collect(),
+            closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
+            refused: register(r, "connections_refused", "Connections closed at accept"),
+            requests: register(r, "requests", "Requests read whole, by API"),
             latency,
-            discovered,
-            refreshed,
-            failures,
+            discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
+            refreshed: register(
+                r,
+                "cluster_refreshed_timestamp_seconds",
+                "When the topology was last confirmed",
+            ),
+            failures: register(r, "discovery_failures", "Attempts of discovery that failed"),
+            registry,
         }
     }
 

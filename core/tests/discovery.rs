@@ -1,0 +1,376 @@
+//! Discovery, driven by hand: what it asks, what it learns, and what it does not believe.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test binary has no outside, and its helpers fail by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use doorkeeper_core::discovery::{Config, Discovery, Effect, Event, Failure, Input};
+use doorkeeper_core::id::{BrokerId, HostPort, Seed};
+use doorkeeper_core::topology::{DialMap, Topology};
+use doorkeeper_core::{ConnectFailure, End, Instant, Observation, Target};
+use kafka_protocol::messages::api_versions_response::ApiVersion as Range;
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse};
+use kafka_protocol::protocol::Encodable;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct World {
+    discovery: Discovery,
+    now: Instant,
+    targets: Vec<Target>,
+    published: Vec<Arc<Topology>>,
+    events: Vec<Event>,
+    connected: bool,
+    sent: Vec<u8>,
+}
+
+fn at(text: &str) -> HostPort {
+    text.parse().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config {
+            bootstrap: vec![at("first:1"), at("second:2")],
+            dial: DialMap::default(),
+            refresh_interval: 30 * SECOND,
+            refresh_interval_min: 2 * SECOND,
+            connect_timeout: 5 * SECOND,
+            answer_timeout: 5 * SECOND,
+            backoff_min: SECOND,
+            backoff_max: 8 * SECOND,
+            frame_bytes_max: 1 << 20,
+        };
+        let now = Instant::from_nanos(1);
+        let mut world = Self {
+            discovery: Discovery::new(now, config, Seed([0; 32])),
+            now,
+            targets: Vec::new(),
+            published: Vec::new(),
+            events: Vec::new(),
+            connected: false,
+            sent: Vec::new(),
+        };
+        world.settle();
+        world
+    }
+
+    fn settle(&mut self) {
+        while let Some(effect) = self.discovery.poll() {
+            match effect {
+                Effect::Connect(target) => self.targets.push(target),
+                Effect::Disconnect => self.connected = false,
+                Effect::Publish(topology) => self.published.push(topology),
+                Effect::Report(event) => self.events.push(event),
+            }
+        }
+        let due: Vec<u8> = self
+            .discovery
+            .egress()
+            .slices()
+            .flatten()
+            .copied()
+            .collect();
+        if self.connected && !due.is_empty() {
+            self.sent.extend_from_slice(&due);
+            self.input(Input::Wrote(due.len()));
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.discovery.handle(self.now, input);
+        self.settle();
+    }
+
+    /// Lets time pass until the next deadline that does something.
+    fn until_connect(&mut self) {
+        let count = self.targets.len();
+        while self.targets.len() == count {
+            self.now = self.discovery.demand().deadline.unwrap();
+            self.input(Input::Tick);
+        }
+    }
+
+    fn connect(&mut self) {
+        self.connected = true;
+        self.input(Input::Connected);
+    }
+
+    /// The correlation id of the request that was sent last.
+    fn asked(&mut self) -> i32 {
+        let sent = std::mem::take(&mut self.sent);
+        i32::from_be_bytes(sent[8..12].try_into().unwrap())
+    }
+
+    fn answer(&mut self, id: i32, version: i16, body: &impl Encodable) {
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        frame.put_i32(id);
+        body.encode(&mut frame, version).unwrap();
+        let len = i32::try_from(frame.len()).unwrap() - 4;
+        frame[..4].copy_from_slice(&len.to_be_bytes());
+        // In two pieces, as a network may bring it.
+        let tail = frame.split_off(5);
+        self.input(Input::Bytes(frame.freeze()));
+        self.input(Input::Bytes(tail.freeze()));
+    }
+
+    fn offer(&mut self, first: i16, last: i16) {
+        let id = self.asked();
+        let range = Range::default()
+            .with_api_key(3)
+            .with_min_version(first)
+            .with_max_version(last);
+        self.answer(
+            id,
+            0,
+            &ApiVersionsResponse::default().with_api_keys(vec![range]),
+        );
+    }
+
+    fn list(&mut self, cluster: &str, brokers: &[(i32, &str, i32)]) {
+        let id = self.asked();
+        let entry = |(id, host, port): &(i32, &str, i32)| {
+            MetadataResponseBroker::default()
+                .with_node_id((*id).into())
+                .with_host((*host).to_string().into())
+                .with_port(*port)
+        };
+        let body = MetadataResponse::default()
+            .with_brokers(brokers.iter().map(entry).collect())
+            .with_cluster_id(Some(cluster.to_string().into()));
+        self.answer(id, 8, &body);
+    }
+
+    fn round(&mut self, cluster: &str, brokers: &[(i32, &str, i32)]) {
+        self.connect();
+        self.offer(0, 13);
+        self.list(cluster, brokers);
+    }
+
+    fn newest(&self) -> Vec<(i32, String)> {
+        let newest = self.published.last().unwrap();
+        newest
+            .brokers()
+            .map(|(id, at)| (id.0, at.to_string()))
+            .collect()
+    }
+
+    fn failures(&self) -> Vec<Failure> {
+        let failed = |event: &Event| match event {
+            Event::Failed { why, .. } => Some(*why),
+            Event::Refreshed { .. } | Event::Ignored { .. } => None,
+        };
+        self.events.iter().filter_map(failed).collect()
+    }
+}
+
+fn pairs(brokers: &[(i32, &str)]) -> Vec<(i32, String)> {
+    brokers
+        .iter()
+        .map(|(id, at)| (*id, (*at).to_string()))
+        .collect()
+}
+
+#[test]
+fn the_topology_is_learned_at_once_and_asked_for_again() {
+    let mut world = World::new();
+    assert_eq!(world.targets[0].name, at("first:1"));
+    world.round("c", &[(0, "a", 1), (1, "b", 2)]);
+    assert_eq!(world.newest(), pairs(&[(0, "a:1"), (1, "b:2")]));
+    assert!(!world.connected, "the connection is not kept");
+    let before = world.now;
+    world.until_connect();
+    assert_eq!(world.now.since(before), 30 * SECOND);
+    assert_eq!(
+        world.targets[1].name,
+        at("first:1"),
+        "who answered is asked again"
+    );
+    world.round("c", &[(0, "a", 1), (1, "b", 2)]);
+    assert_eq!(world.published.len(), 1, "nothing has changed");
+}
+
+#[test]
+fn brokers_join_and_move_and_absence_changes_nothing() {
+    let mut world = World::new();
+    world.round("c", &[(0, "a", 1), (1, "b", 2)]);
+    world.until_connect();
+    world.round("c", &[(1, "n", 9), (5, "e", 5)]);
+    assert_eq!(world.newest(), pairs(&[(0, "a:1"), (1, "n:9"), (5, "e:5")]));
+}
+
+#[test]
+fn an_error_answer_changes_nothing() {
+    let mut world = World::new();
+    world.round("c", &[(0, "a", 1)]);
+    world.until_connect();
+    world.round("c", &[]);
+    assert_eq!(world.failures(), [Failure::ErrorAnswer]);
+    assert_eq!(world.published.len(), 1);
+}
+
+#[test]
+fn brokers_that_make_no_sense_are_ignored_and_the_others_are_not() {
+    let mut world = World::new();
+    world.round(
+        "c",
+        &[
+            (-1, "a", 1),
+            (0, "", 1),
+            (1, "b b", 1),
+            (2, "b", -1),
+            (3, "c", 70_000),
+            (4, "d", 4),
+        ],
+    );
+    assert_eq!(world.newest(), pairs(&[(4, "d:4")]));
+    let ignored = world
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Ignored { .. }))
+        .count();
+    assert_eq!(ignored, 5);
+}
+
+#[test]
+fn candidates_are_tried_in_turn_with_growing_pauses() {
+    let mut world = World::new();
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        let before = world.now;
+        world.input(Input::ConnectFailed(ConnectFailure::Refused));
+        world.until_connect();
+        pauses.push(world.now.since(before).as_secs());
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 8]);
+    let names: Vec<String> = world.targets.iter().map(|t| t.name.to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "first:1", "second:2", "first:1", "second:2", "first:1", "second:2"
+        ]
+    );
+    world.round("c", &[(0, "a", 1)]);
+    assert_eq!(
+        world.newest(),
+        pairs(&[(0, "a:1")]),
+        "it recovers by itself"
+    );
+}
+
+#[test]
+fn a_silent_broker_is_given_up() {
+    for step in 0..3 {
+        let mut world = World::new();
+        if step > 0 {
+            world.connect();
+        }
+        if step > 1 {
+            world.offer(0, 13);
+        }
+        world.until_connect();
+        assert_eq!(world.failures(), [Failure::TimedOut]);
+        assert_eq!(world.targets[1].name, at("second:2"));
+    }
+}
+
+#[test]
+fn answers_that_cannot_be_believed_are_not() {
+    let lies: [fn(&mut World); 6] = [
+        |world| world.input(Input::Bytes(Bytes::from_static(&[0xff; 4]))),
+        |world| world.input(Input::Bytes(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]))),
+        |world| {
+            let id = world.asked();
+            world.answer(id + 1, 0, &ApiVersionsResponse::default());
+        },
+        |world| world.offer(12, 13),
+        |world| {
+            world.offer(0, 13);
+            let id = world.asked();
+            let mut frame = BytesMut::new();
+            frame.put_i32(8);
+            frame.put_i32(id);
+            frame.put_i32(i32::MAX);
+            world.input(Input::Bytes(frame.freeze()));
+        },
+        |world| {
+            let id = world.asked();
+            world.answer(id, 0, &ApiVersionsResponse::default().with_error_code(35));
+        },
+    ];
+    for (index, lie) in lies.into_iter().enumerate() {
+        let mut world = World::new();
+        world.connect();
+        lie(&mut world);
+        assert_eq!(world.failures(), [Failure::BadAnswer], "lie {index}");
+        assert!(!world.connected);
+        assert!(world.published.is_empty());
+    }
+}
+
+#[test]
+fn a_lost_connection_is_a_failure_like_any_other() {
+    let mut world = World::new();
+    world.connect();
+    world.input(Input::Ended(End::Reset));
+    assert_eq!(world.failures(), [Failure::Ended(End::Reset)]);
+}
+
+#[test]
+fn a_learned_address_that_answers_for_another_cluster_is_not_believed() {
+    let mut world = World::new();
+    world.round("ours", &[(0, "a", 1)]);
+    world.until_connect();
+    for name in ["first:1", "second:2"] {
+        assert_eq!(world.targets.last().unwrap().name, at(name));
+        world.input(Input::ConnectFailed(ConnectFailure::Refused));
+        world.until_connect();
+    }
+    assert_eq!(
+        world.targets.last().unwrap().name,
+        at("a:1"),
+        "a learned one"
+    );
+    world.round("theirs", &[(0, "evil", 1)]);
+    assert_eq!(world.failures().last(), Some(&Failure::OtherCluster));
+    assert_eq!(world.newest(), pairs(&[(0, "a:1")]));
+    // What the configuration names is the cluster, whatever it was before.
+    world.until_connect();
+    assert_eq!(world.targets.last().unwrap().name, at("first:1"));
+    world.round("theirs", &[(0, "new", 1)]);
+    assert_eq!(world.newest(), pairs(&[(0, "new:1")]));
+}
+
+#[test]
+fn a_hint_brings_the_next_question_forward_but_not_too_often() {
+    let mut world = World::new();
+    world.round("c", &[(0, "a", 1)]);
+    let known = Observation::Endpoint {
+        broker: BrokerId(0),
+        address: at("a:1"),
+    };
+    world.input(Input::Observed(known));
+    let before = world.now;
+    assert_eq!(
+        world.discovery.demand().deadline,
+        Some(before.after(30 * SECOND))
+    );
+    let news = Observation::Endpoint {
+        broker: BrokerId(9),
+        address: at("z:9"),
+    };
+    for _ in 0..10 {
+        world.input(Input::Observed(news.clone()));
+    }
+    world.until_connect();
+    assert_eq!(world.now.since(before), 2 * SECOND);
+    assert_eq!(world.targets.len(), 2);
+}

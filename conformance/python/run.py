@@ -82,7 +82,20 @@ class Run:
         topic = NewTopic(self.name(what), partitions, 3, config=config or {})
         for future in self.admin.create_topics([topic]).values():
             future.result(30)
+        for address in self.nodes().values():
+            self.await_topic(address, topic.topic, partitions)
         return topic.topic
+
+    def await_topic(self, address, topic, partitions):
+        """Waits until this broker knows a new topic. A consumer that joins its group before is
+        assigned nothing, and librdkafka does not always notice when the topic appears."""
+        deadline = Deadline(30, f"{topic} at {address}")
+        while True:
+            client = AdminClient({**self.base("admin"), "bootstrap.servers": address})
+            known = client.list_topics(topic, timeout=30).topics[topic]
+            if known.error is None and len(known.partitions) == partitions:
+                return
+            deadline.check(f"{known.error}, {len(known.partitions)} of {partitions} partitions")
 
     def producer(self, role, more=None):
         config = {"linger.ms": 5, "delivery.timeout.ms": 60000}

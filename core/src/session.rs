@@ -47,6 +47,9 @@ pub struct Session {
     in_flight: InFlight,
     /// What the request that is coming in will be owed, once it is whole.
     pending: Option<Slot>,
+    /// Requests that were read with others and that there is no room for yet: the rest of one
+    /// read, from the beginning of a frame on.
+    backlog: Bytes,
     timers: Timers,
     /// How long a group's members may take to rebalance, as the last JoinGroup said: the
     /// SyncGroup behind it waits as long, and does not say so itself.
@@ -98,6 +101,7 @@ impl Session {
             upstream: LegState::default(),
             in_flight: InFlight::default(),
             pending: None,
+            backlog: Bytes::new(),
             timers: Timers::new(now),
             rebalance: timers::REBALANCE_DEFAULT,
             effects: VecDeque::new(),
@@ -154,14 +158,23 @@ impl Session {
         Demand {
             read_client: open && self.has_room_for_requests(),
             read_upstream: relays && connected && self.has_room_for_answers(),
-            shared: relays && self.connection.waits_for_topology(),
+            // What is taken from the backlog is judged by the newest snapshot as well.
+            shared: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
             deadline: self.deadline(),
         }
     }
 
+    /// A client that does not take its answers is not read either, as in Kafka: answers that are
+    /// given here would grow without a bound.
     fn has_room_for_requests(&self) -> bool {
-        self.upstream.egress.pinned() < self.shared.limits.egress_high_bytes
-            && self.in_flight.len() < self.shared.limits.in_flight_max
+        let limits = &self.shared.limits;
+        let due = [
+            self.upstream.egress.pinned(),
+            self.client.egress.pinned(),
+            self.in_flight.held_bytes(),
+        ];
+        self.in_flight.len() < limits.in_flight_max
+            && due.iter().all(|bytes| *bytes < limits.egress_high_bytes)
     }
 
     fn has_room_for_answers(&self) -> bool {
@@ -194,13 +207,25 @@ impl Session {
             return;
         }
         self.timers.active(now);
-        let chunk_len = bytes.len();
+        if leg == Leg::Client && !self.backlog.is_empty() {
+            self.backlog = [&*self.backlog, &*bytes].concat().into();
+        } else {
+            self.take(now, leg, bytes);
+        }
+    }
+
+    /// Takes frames from a chunk: all of it, but for requests that there is no room for.
+    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes) {
+        let chunk_len = chunk.len();
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
             leg.mark = leg.egress.slice_count();
         }
-        let mut chunk = bytes;
         while !chunk.is_empty() && self.is_relaying() {
+            if leg == Leg::Client && self.must_wait() {
+                self.put_off(std::mem::take(&mut chunk), chunk_len);
+                break;
+            }
             let step = match leg {
                 Leg::Client => self.client_bytes(now, &mut chunk),
                 Leg::Upstream => self.upstream_bytes(now, &mut chunk),
@@ -215,6 +240,20 @@ impl Session {
             let leg = self.leg_mut(leg);
             leg.egress.settle(leg.mark, chunk_len);
         }
+    }
+
+    /// Whether the next request must wait until there is room for it.
+    fn must_wait(&self) -> bool {
+        self.client.intake.is_between_frames() && !self.has_room_for_requests()
+    }
+
+    /// Keeps the rest of a chunk; a small one must not keep a large buffer alive.
+    fn put_off(&mut self, rest: Bytes, chunk_len: usize) {
+        self.backlog = if rest.len().saturating_mul(4) < chunk_len {
+            Bytes::copy_from_slice(&rest)
+        } else {
+            rest
+        };
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -256,6 +295,11 @@ impl Session {
     /// What follows from the state alone, after every input.
     fn advance(&mut self, now: Instant) {
         self.give_local_answers(now);
+        while !self.backlog.is_empty() && !self.must_wait() {
+            let backlog = std::mem::take(&mut self.backlog);
+            self.take(now, Leg::Client, backlog);
+            self.give_local_answers(now);
+        }
         if matches!(self.phase, Phase::Draining { .. }) && self.in_flight.is_empty() {
             self.close(now, CloseReason::Drained);
         }

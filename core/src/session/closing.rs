@@ -36,6 +36,7 @@ impl Session {
         self.client.intake.discard();
         self.upstream.intake.discard();
         self.in_flight.clear();
+        self.backlog.clear();
         if self.drops_client_bytes(reason) {
             self.client.egress.discard();
         }

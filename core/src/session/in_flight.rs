@@ -53,10 +53,22 @@ pub(super) enum Owed {
     Local(Bytes),
 }
 
+impl Owed {
+    /// The memory that is kept until the answer is given.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Relayed { refused, .. } => refused.as_ref().map_or(0, |it| it.held_bytes()),
+            Self::Local(frame) => frame.len(),
+        }
+    }
+}
+
 /// The FIFO of owed answers.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: VecDeque<Slot>,
+    /// What the slots keep in memory besides themselves.
+    held_bytes: usize,
     /// Since when the front slot has been the front: a broker answers one request after the
     /// other, so the time for an answer starts when the one before it is done.
     front_since: Instant,
@@ -71,10 +83,16 @@ impl InFlight {
         self.slots.is_empty()
     }
 
+    /// What answers that wait for their turn keep in memory.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     pub(super) fn push(&mut self, now: Instant, slot: Slot) {
         if self.slots.is_empty() {
             self.front_since = now;
         }
+        self.held_bytes += slot.answer.as_ref().map_or(0, Owed::held_bytes);
         self.slots.push_back(slot);
     }
 
@@ -88,14 +106,18 @@ impl InFlight {
 
     /// What the next answer of the broker has to tell besides; asked for once.
     pub(super) fn take_refused(&mut self) -> Option<Box<Refused>> {
-        match &mut self.slots.front_mut()?.answer {
+        let refused = match &mut self.slots.front_mut()?.answer {
             Some(Owed::Relayed { refused, .. }) => refused.take(),
             Some(Owed::Local(_)) | None => None,
-        }
+        }?;
+        self.held_bytes = self.held_bytes.saturating_sub(refused.held_bytes());
+        Some(refused)
     }
 
     pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
+        let held = slot.answer.as_ref().map_or(0, Owed::held_bytes);
+        self.held_bytes = self.held_bytes.saturating_sub(held);
         self.front_since = now;
         if self.slots.is_empty() {
             // An idle session keeps no memory for the bursts that it once had.
@@ -131,6 +153,7 @@ impl InFlight {
 
     pub(super) fn clear(&mut self) {
         self.slots = VecDeque::new();
+        self.held_bytes = 0;
     }
 }
 

@@ -43,14 +43,18 @@ impl Intake {
     /// After a chunk: what is still held must not keep a large buffer alive.
     pub(super) fn settle(&mut self, now: Instant, chunk_len: usize) {
         self.hold.settle(chunk_len);
-        let between_frames = matches!(self.stage, Stage::Head) && self.hold.is_empty();
-        if between_frames {
+        if self.is_between_frames() {
             self.since = None;
             self.carried = 0;
         } else {
             self.since = self.since.or(Some(now));
             self.carried = self.carried.saturating_add(chunk_len as u64);
         }
+    }
+
+    /// Whether nothing has come of the next frame.
+    pub(super) fn is_between_frames(&self) -> bool {
+        matches!(self.stage, Stage::Head) && self.hold.is_empty()
     }
 
     /// Nothing is read at the moment, for no fault of the peer: its time starts anew.

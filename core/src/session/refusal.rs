@@ -282,6 +282,13 @@ pub(super) struct Refused {
     filter: Option<Filter>,
 }
 
+impl Refused {
+    /// The memory that it keeps until the answer comes.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 /// Which topics of a listing are left out, by the snapshot of its request.
 #[derive(Debug)]
 struct Filter {

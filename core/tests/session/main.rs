@@ -13,6 +13,7 @@ mod addresses;
 mod closing;
 mod faults;
 mod harness;
+mod memory;
 mod refusals;
 mod relay;
 mod streaming;

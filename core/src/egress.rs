@@ -10,7 +10,17 @@ pub struct Egress {
     slices: VecDeque<Slice>,
     bytes: usize,
     pinned: usize,
+    /// How many slices at the end are small.
+    small: usize,
+    /// Bytes that came since the chunk began.
+    fresh: usize,
 }
+
+/// A slice of fewer bytes is small,
+const SMALL_BYTES: usize = 1024;
+/// and so many of them in a row become one: what comes in single bytes must not cost a slice for
+/// each.
+const SMALL_MAX: usize = 16;
 
 #[derive(Debug)]
 struct Slice {
@@ -52,27 +62,52 @@ impl Egress {
         if !bytes.is_empty() {
             let pinned = bytes.len();
             self.bytes += pinned;
+            self.fresh += pinned;
             self.pinned += pinned;
+            self.small = if pinned < SMALL_BYTES {
+                self.small + 1
+            } else {
+                0
+            };
             self.slices.push_back(Slice { bytes, pinned });
+            if self.small == SMALL_MAX {
+                self.join_small();
+            }
         }
     }
 
-    /// How many slices there are: a mark for [`Egress::settle`].
-    pub(crate) fn slice_count(&self) -> usize {
-        self.slices.len()
+    fn join_small(&mut self) {
+        let small = self.slices.split_off(self.slices.len() - self.small);
+        let (mut joined, mut pinned) = (Vec::new(), 0);
+        for slice in small {
+            joined.extend_from_slice(&slice.bytes);
+            pinned += slice.pinned;
+        }
+        self.small = usize::from(joined.len() < SMALL_BYTES);
+        let bytes = joined.into();
+        self.slices.push_back(Slice { bytes, pinned });
     }
 
-    /// Settles what the slices behind `mark` pin, which are all that is left here of a chunk of
-    /// `chunk_len` bytes: less than a quarter of it is copied, so that it does not keep a large
-    /// buffer alive; otherwise the last slice is charged with the rest of the buffer.
-    pub(crate) fn settle(&mut self, mark: usize, chunk_len: usize) {
-        let of_chunk = || self.slices.iter().skip(mark);
-        let kept: usize = of_chunk().map(|slice| slice.bytes.len()).sum();
+    /// A chunk begins, of which slices may be pushed.
+    pub(crate) const fn begin_chunk(&mut self) {
+        self.fresh = 0;
+    }
+
+    /// Settles what the slices since [`Egress::begin_chunk`] pin, which are all that is left here
+    /// of a chunk of `chunk_len` bytes: less than a quarter of it is copied, so that it does not
+    /// keep a large buffer alive; otherwise the last slice is charged with the rest of the buffer.
+    pub(crate) fn settle(&mut self, chunk_len: usize) {
+        let kept = self.fresh;
         if kept == 0 || kept >= chunk_len {
             return;
         }
         if kept.saturating_mul(4) < chunk_len {
-            for slice in self.slices.iter_mut().skip(mark) {
+            let mut left = kept;
+            for slice in self.slices.iter_mut().rev() {
+                if left == 0 {
+                    break;
+                }
+                left = left.saturating_sub(slice.bytes.len());
                 slice.bytes = Bytes::copy_from_slice(&slice.bytes);
             }
         } else if let Some(last) = self.slices.back_mut() {
@@ -92,11 +127,13 @@ impl Egress {
             count -= front.bytes.len();
             self.pinned = self.pinned.saturating_sub(front.pinned);
             self.slices.pop_front();
+            self.small = self.small.min(self.slices.len());
         }
         if self.slices.is_empty() {
             // An idle leg keeps no memory for the bursts that it once had.
             self.slices = VecDeque::new();
             self.pinned = 0;
+            self.small = 0;
         }
         Ok(())
     }
@@ -134,9 +171,10 @@ mod tests {
     fn the_last_slice_is_charged_with_the_rest_of_its_buffer() {
         let mut egress = rope(&["older"]);
         let chunk = Bytes::from(vec![0; 100]);
+        egress.begin_chunk();
         egress.push(chunk.slice(10..30));
         egress.push(chunk.slice(40..60));
-        egress.settle(1, 100);
+        egress.settle(100);
         assert_eq!(egress.pinned(), 105);
         egress.wrote(25).unwrap();
         assert_eq!(egress.pinned(), 80);
@@ -148,14 +186,33 @@ mod tests {
     fn little_of_a_large_buffer_is_copied() {
         let mut egress = Egress::default();
         let chunk = Bytes::from(vec![7; 1000]);
+        egress.begin_chunk();
         egress.push(chunk.slice(10..100));
-        egress.settle(0, 1000);
+        egress.settle(1000);
         assert!(chunk.is_unique());
         assert_eq!(egress.pinned(), 90);
         assert_eq!(
             egress.slices().flatten().copied().collect::<Vec<_>>(),
             [7; 90]
         );
+    }
+
+    #[test]
+    fn what_comes_in_single_bytes_does_not_cost_a_slice_for_each() {
+        let mut egress = Egress::default();
+        let sent: Vec<u8> = (0..50_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let mut taken: Vec<u8> = Vec::new();
+        for (n, byte) in sent.iter().enumerate() {
+            egress.push(Bytes::copy_from_slice(&[*byte]));
+            if n % 7 == 0 {
+                taken.extend(egress.slices().flatten().take(3));
+                egress.wrote(3.min(egress.len())).unwrap();
+            }
+        }
+        assert!(egress.slices().count() < 100, "{}", egress.slices().count());
+        assert!(egress.pinned() < egress.len() + 2 * SMALL_BYTES);
+        taken.extend(egress.slices().flatten());
+        assert_eq!(taken, sent);
     }
 
     #[test]

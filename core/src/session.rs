@@ -80,8 +80,6 @@ enum Phase {
 struct LegState {
     intake: Intake,
     egress: Egress,
-    /// How many slices the egress had before the current chunk.
-    mark: usize,
     /// The size that the answer which is coming in on this leg leaves with.
     answer_bytes: usize,
 }
@@ -219,7 +217,7 @@ impl Session {
         let chunk_len = chunk.len();
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
-            leg.mark = leg.egress.slice_count();
+            leg.egress.begin_chunk();
         }
         while !chunk.is_empty() && self.is_relaying() {
             if leg == Leg::Client && self.must_wait() {
@@ -238,7 +236,7 @@ impl Session {
         self.leg_mut(leg).intake.settle(now, chunk_len);
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
-            leg.egress.settle(leg.mark, chunk_len);
+            leg.egress.settle(chunk_len);
         }
     }
 

@@ -213,14 +213,14 @@ impl Endpoints {
         let (Some(id), Some(host), Some(port)) = (&current.id, &current.host, &current.port) else {
             return;
         };
-        if let Some((at, 0)) = &current.error {
-            out.edits
-                .replace(at.clone(), COORDINATOR_NOT_AVAILABLE.to_be_bytes().to_vec());
-        }
         out.edits.replace(id.0.clone(), int32(-1));
         out.edits
             .replace(host.clone(), edit::string(b"", self.compact));
         out.edits.replace(port.0.clone(), int32(-1));
+        if let Some((at, 0)) = &current.error {
+            out.edits
+                .replace(at.clone(), COORDINATOR_NOT_AVAILABLE.to_be_bytes().to_vec());
+        }
         out.rewrites.dropped += 1;
     }
 }

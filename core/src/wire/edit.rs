@@ -52,18 +52,29 @@ impl Edits {
             });
             return;
         }
-        self.changes.retain(|change| {
-            !(range.start <= change.range.start && change.range.end <= range.end)
-                || (change.range.is_empty() && change.range.start == range.end)
-        });
-        let change = Change {
-            range,
-            with: with.into(),
-        };
+        // Those that begin inside the range: nearly always the last few, so the search and the
+        // removal stay short however many there are.
+        let first = self
+            .changes
+            .partition_point(|known| known.range.start < range.start);
+        let mut at = first;
+        while let Some(known) = self.changes.get(at)
+            && known.range.start <= range.end
+        {
+            let inside = known.range.end <= range.end;
+            let behind = known.range.is_empty() && known.range.start == range.end;
+            if inside && !behind {
+                self.changes.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        // Behind what was put in at the same place.
         let at = self
             .changes
-            .partition_point(|known| known.range.start <= change.range.start);
-        self.changes.insert(at, change);
+            .partition_point(|known| known.range.start <= range.start);
+        let with = with.into();
+        self.changes.insert(at, Change { range, with });
     }
 
     /// Removes a range, and all changes inside it.

@@ -45,19 +45,18 @@ impl Rope {
     /// Copies `into.len()` bytes from `at` on; false if they are not all there.
     #[must_use]
     pub fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        let Some(mut skip) = at.checked_sub(self.origin) else {
+        let Some(at) = at.checked_sub(self.origin) else {
             return false;
         };
+        let (index, mut skip) = self.locate(at);
         let mut done = 0;
-        for slice in &self.slices {
-            let Some(rest) = slice.get(skip..) else {
-                skip -= slice.len();
-                continue;
-            };
-            skip = 0;
-            let Some(room) = into.get_mut(done..) else {
+        for slice in self.slices.range(index..) {
+            let room = into.get_mut(done..).unwrap_or_default();
+            if room.is_empty() {
                 break;
-            };
+            }
+            let rest = slice.get(skip..).unwrap_or_default();
+            skip = 0;
             let count = rest.len().min(room.len());
             if let (Some(to), Some(from)) = (room.get_mut(..count), rest.get(..count)) {
                 to.copy_from_slice(from);
@@ -65,6 +64,20 @@ impl Rope {
             done += count;
         }
         done == into.len()
+    }
+
+    /// The slice in which the byte `at`, counted from the first that is held, stands, and where
+    /// in it. Searched from the end: what is read stands where the walk is, and that is where
+    /// the newest bytes are.
+    fn locate(&self, at: usize) -> (usize, usize) {
+        let mut begins = self.len;
+        for (index, slice) in self.slices.iter().enumerate().rev() {
+            begins -= slice.len();
+            if begins <= at {
+                return (index, at - begins);
+            }
+        }
+        (0, at)
     }
 
     /// A copy of a range; shorter where less is held. Ranges come from a walker, which has

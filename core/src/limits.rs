@@ -52,7 +52,9 @@ impl Default for Limits {
             connect_backoff_min: Duration::from_millis(50),
             connect_backoff_max: Duration::from_secs(1),
             answer_timeout: Duration::from_secs(60),
-            write_stall_timeout: Duration::from_secs(120),
+            // As long as Kafka's `connections.max.idle.ms` lets such a connection be: some clients
+            // do not read while the application is busy with a batch.
+            write_stall_timeout: Duration::from_secs(600),
             flush_timeout: Duration::from_secs(5),
         }
     }

@@ -7,6 +7,7 @@ mod closing;
 mod connect;
 mod in_flight;
 mod intake;
+mod pace;
 mod refusal;
 mod request;
 mod timers;
@@ -115,7 +116,9 @@ impl Session {
             self.client.intake.excuse(now);
         }
         if !self.has_room_for_answers() {
+            // The broker's time stands still while we do not read.
             self.upstream.intake.excuse(now);
+            self.in_flight.restart(now);
         }
         match input {
             Input::Bytes { leg, bytes } => self.bytes(now, leg, bytes),
@@ -263,7 +266,7 @@ impl Session {
             return;
         }
         self.timers.active(now);
-        self.timers.wrote(now, leg);
+        self.timers.wrote(now, leg, bytes);
     }
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {

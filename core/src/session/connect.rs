@@ -170,6 +170,7 @@ impl Session {
         };
         self.connection = Connection::Open;
         self.in_flight.restart(now);
+        self.timers.upstream_opened();
         self.report(event);
     }
 

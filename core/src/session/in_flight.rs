@@ -146,7 +146,8 @@ impl InFlight {
         }
     }
 
-    /// The connection has just opened: only now can the broker know of the requests.
+    /// The time for the next answer starts now: the connection has just opened, or the broker's
+    /// bytes are not being read.
     pub(super) fn restart(&mut self, now: Instant) {
         self.front_since = now;
     }

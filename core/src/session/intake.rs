@@ -1,6 +1,7 @@
 //! The frame that is coming in on one leg, and how far it has been carried.
 
 use crate::session::answer::Answer;
+use crate::session::pace::Pace;
 use crate::session::request::Request;
 use crate::time::Instant;
 use crate::wire::rope::Rope;
@@ -11,10 +12,8 @@ pub(super) struct Intake {
     /// Bytes of the current frame that have not moved on, from its length prefix on.
     pub(super) hold: Rope,
     pub(super) stage: Stage,
-    /// When the current frame began; nothing between frames.
-    pub(super) since: Option<Instant>,
-    /// Bytes that have come since then.
-    pub(super) carried: u64,
+    /// How the current frame moves; nothing between frames.
+    pub(super) pace: Option<Pace>,
 }
 
 /// What is being read of the current frame.
@@ -44,11 +43,10 @@ impl Intake {
     pub(super) fn settle(&mut self, now: Instant, chunk_len: usize) {
         self.hold.settle(chunk_len);
         if self.is_between_frames() {
-            self.since = None;
-            self.carried = 0;
+            self.pace = None;
         } else {
-            self.since = self.since.or(Some(now));
-            self.carried = self.carried.saturating_add(chunk_len as u64);
+            let pace = self.pace.get_or_insert_with(|| Pace::new(now));
+            pace.moved(now, chunk_len);
         }
     }
 
@@ -59,9 +57,8 @@ impl Intake {
 
     /// Nothing is read at the moment, for no fault of the peer: its time starts anew.
     pub(super) fn excuse(&mut self, now: Instant) {
-        if self.since.is_some() {
-            self.since = Some(now);
-            self.carried = 0;
+        if self.pace.is_some() {
+            self.pace = Some(Pace::new(now));
         }
     }
 
@@ -69,8 +66,7 @@ impl Intake {
     pub(super) fn frame_done(&mut self) {
         self.hold.clear();
         self.stage = Stage::Head;
-        self.since = None;
-        self.carried = 0;
+        self.pace = None;
     }
 
     /// Drops what is held.

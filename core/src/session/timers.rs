@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{CloseReason, Wait};
 use crate::io::{Leg, Route};
+use crate::session::pace::Pace;
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
 
@@ -11,16 +12,13 @@ use crate::time::Instant;
 /// (`max.poll.interval.ms`, by default).
 pub(super) const REBALANCE_DEFAULT: Duration = Duration::from_secs(300);
 
-/// The slowest transfer of a frame that is not taken for a stall.
-const FRAME_BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
-
 /// When things last happened.
 #[derive(Debug)]
 pub(super) struct Timers {
     accepted: Instant,
     last_active: Instant,
-    /// Since when the egress of each leg (client, upstream) is not empty and not moving.
-    unmoved_since: [Option<Instant>; 2],
+    /// How the egress of each leg (client, upstream) moves, since it was last empty.
+    due: [Option<Pace>; 2],
 }
 
 const fn index(leg: Leg) -> usize {
@@ -35,7 +33,7 @@ impl Timers {
         Self {
             accepted: now,
             last_active: now,
-            unmoved_since: [None, None],
+            due: [None, None],
         }
     }
 
@@ -43,21 +41,28 @@ impl Timers {
         self.last_active = now;
     }
 
-    pub(super) fn wrote(&mut self, now: Instant, leg: Leg) {
-        if let Some(since) = self.unmoved_since.get_mut(index(leg)) {
-            *since = Some(now);
+    pub(super) fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
+        if let Some(Some(pace)) = self.due.get_mut(index(leg)) {
+            pace.moved(now, bytes);
+        }
+    }
+
+    /// Only now is there anybody who could take bytes.
+    pub(super) fn upstream_opened(&mut self) {
+        if let Some(due) = self.due.get_mut(index(Leg::Upstream)) {
+            *due = None;
         }
     }
 
     /// Notes which legs have bytes due (client, upstream).
     pub(super) fn observe(&mut self, now: Instant, due: [bool; 2]) {
-        for (since, due) in self.unmoved_since.iter_mut().zip(due) {
-            *since = if due { since.or(Some(now)) } else { None };
+        for (pace, due) in self.due.iter_mut().zip(due) {
+            *pace = due.then(|| pace.unwrap_or_else(|| Pace::new(now)));
         }
     }
 
-    fn unmoved(&self, leg: Leg) -> Option<Instant> {
-        self.unmoved_since.get(index(leg)).copied().flatten()
+    fn due(&self, leg: Leg) -> Option<Pace> {
+        self.due.get(index(leg)).copied().flatten()
     }
 }
 
@@ -108,9 +113,9 @@ impl Session {
             && self.upstream.egress.is_empty();
         let idle = quiet.then(|| self.timers.last_active.after(limits.idle_timeout));
         let write = |leg, exists: bool| {
-            let since = self.timers.unmoved(leg).filter(|_| exists);
+            let due = self.timers.due(leg).filter(|_| exists);
             wait(
-                since.map(|since| since.after(limits.write_stall_timeout)),
+                due.map(|pace| pace.deadline(limits.write_stall_timeout)),
                 Wait::Write(leg),
             )
         };
@@ -131,31 +136,21 @@ impl Session {
         ]
     }
 
-    /// A frame that has begun must go on, as long as we are willing to read it. It may take the
-    /// longer, the longer it is: a slow line is not a stalled one.
+    /// A frame that has begun must go on, as long as we are willing to read it.
     fn frame_deadline(&self, leg: Leg) -> Option<Instant> {
         let willing = match leg {
             Leg::Client => self.has_room_for_requests(),
             Leg::Upstream => self.has_room_for_answers(),
         };
-        let since = self.leg(leg).intake.since.filter(|_| willing)?;
-        let carried = self.leg(leg).intake.carried;
-        let earned = Duration::from_secs(carried / FRAME_BYTES_PER_SECOND_MIN);
-        Some(
-            since.after(
-                self.shared
-                    .limits
-                    .frame_stall_timeout
-                    .saturating_add(earned),
-            ),
-        )
+        let pace = self.leg(leg).intake.pace.filter(|_| willing)?;
+        Some(pace.deadline(self.shared.limits.frame_stall_timeout))
     }
 
     /// An answer that has begun is watched by [`Session::frame_deadline`] instead, and one that
     /// we do not read, because the client does not, is not late.
     fn answer_deadline(&self) -> Option<Instant> {
         let connected = matches!(self.connection, Connection::Open);
-        let begun = self.upstream.intake.since.is_some();
+        let begun = self.upstream.intake.pace.is_some();
         if !connected || begun || !self.has_room_for_answers() {
             return None;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, Leg};
+use doorkeeper_core::{CloseReason, Input, Leg, Route};
 use kafka_protocol::messages::{
     FetchRequest, GroupId, HeartbeatResponse, JoinGroupRequest, SyncGroupRequest,
 };
@@ -166,14 +166,77 @@ fn an_answer_that_we_do_not_read_is_not_late() {
     world.client_reads = false;
     let frame = answer(4, 1, &HeartbeatResponse::default());
     world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
-    world.advance(100 * SECOND);
+    world.advance(599 * SECOND);
     assert_eq!(world.closed, None);
-    world.advance(20 * SECOND);
+    world.advance(SECOND);
     assert_eq!(
         world.closed,
         timed_out(Wait::Write(Leg::Client)),
         "but the client is"
     );
+}
+
+#[test]
+fn the_time_for_an_answer_stands_still_while_we_do_not_read() {
+    let mut world = World::new();
+    world.client(&[heartbeat(1), heartbeat(2)].concat());
+    world.client_reads = false;
+    let frame = answer(4, 1, &HeartbeatResponse::default());
+    world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
+    world.advance(70 * SECOND);
+    world.client_reads = true;
+    world.settle();
+    world.advance(59 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(2 * SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Answer));
+}
+
+#[test]
+fn a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_session_up() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    let frame = answer(4, 1, &HeartbeatResponse::default());
+    world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
+    for _ in 0..11 {
+        world.advance(60 * SECOND);
+        if world.closed.is_none() {
+            world.input(Input::Wrote {
+                leg: Leg::Client,
+                bytes: 1,
+            });
+        }
+    }
+    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Client)));
+}
+
+#[test]
+fn a_frame_that_came_fast_and_stops_is_stalled() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.upstream(&heartbeat_answer(1));
+    world.client(&produce(2, 1, 3_000_000)[..2_000_000]);
+    world.advance(31 * SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
+}
+
+#[test]
+fn nobody_could_take_bytes_before_the_connection_was_open() {
+    let mut shared = shared();
+    shared.limits.write_stall_timeout = 5 * SECOND;
+    let mut world = World::with(shared, Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    world.advance(6 * SECOND);
+    world.upstream_reads = false;
+    world.connected = true;
+    world.input(Input::Connected);
+    world.input(Input::Tick);
+    world.advance(4 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
 }
 
 #[test]

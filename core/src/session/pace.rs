@@ -1,0 +1,76 @@
+//! How fast bytes move that somebody waits for.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// The slowest transfer that is not taken for a stall.
+const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
+
+/// A transfer that has begun: a frame that comes in, or bytes that a peer has yet to take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    since: Instant,
+    last: Instant,
+    carried: u64,
+}
+
+impl Pace {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            last: now,
+            carried: 0,
+        }
+    }
+
+    pub(super) const fn moved(&mut self, now: Instant, bytes: usize) {
+        self.last = now;
+        self.carried = self.carried.saturating_add(bytes as u64);
+    }
+
+    /// When it counts as stalled: when nothing has moved for `stall`, and also when so little
+    /// has that somebody only keeps it alive. It may take the longer, the more it carries: a slow
+    /// line is not a stalled one.
+    pub(super) fn deadline(&self, stall: Duration) -> Instant {
+        let earned = Duration::from_secs(self.carried / BYTES_PER_SECOND_MIN);
+        let slow = self.since.after(stall.saturating_add(earned));
+        slow.min(self.last.after(stall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_drip_is_a_stall() {
+        let mut pace = Pace::new(at(0));
+        for second in 1..29 {
+            pace.moved(at(second), 1);
+        }
+        assert_eq!(pace.deadline(STALL), at(30));
+    }
+
+    #[test]
+    fn what_was_fast_once_has_no_credit_for_a_pause() {
+        let mut pace = Pace::new(at(0));
+        pace.moved(at(1), 100 << 20);
+        assert_eq!(pace.deadline(STALL), at(31));
+    }
+
+    #[test]
+    fn a_slow_line_goes_on() {
+        let mut pace = Pace::new(at(0));
+        for second in 1..1000 {
+            pace.moved(at(second), 10_000);
+            assert!(pace.deadline(STALL) > at(second + 1));
+        }
+    }
+}

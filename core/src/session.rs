@@ -31,7 +31,7 @@ use crate::time::Instant;
 use closing::Closing;
 use connect::Connection;
 use in_flight::{InFlight, Slot};
-use intake::Intake;
+use intake::{Intake, Stage};
 use timers::Timers;
 
 /// One client connection and its upstream leg.
@@ -153,11 +153,17 @@ impl Session {
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let open = matches!(self.phase, Phase::Opening | Phase::Ready);
         let connected = matches!(self.connection, Connection::Open);
-        let relays = open || matches!(self.phase, Phase::Draining { .. });
+        let relays = self.is_relaying();
+        let read_client = match &self.phase {
+            Phase::Opening | Phase::Ready => self.has_room_for_requests(),
+            // The rest of a request of which the broker has the beginning.
+            Phase::Draining { .. } => self.is_amid_request() && self.has_room_for_requests(),
+            Phase::Closing(closing) => closing.lingers(),
+            Phase::Closed => false,
+        };
         Demand {
-            read_client: open && self.has_room_for_requests(),
+            read_client,
             read_upstream: relays && connected && self.has_room_for_answers(),
             // What is taken from the backlog is judged by the newest snapshot as well.
             shared: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
@@ -196,6 +202,11 @@ impl Session {
         }
     }
 
+    /// Whether a part of a request has gone up and the rest has not come.
+    fn is_amid_request(&self) -> bool {
+        matches!(self.client.intake.stage, Stage::Pass { .. })
+    }
+
     fn is_relaying(&self) -> bool {
         matches!(
             self.phase,
@@ -223,6 +234,9 @@ impl Session {
             leg.egress.begin_chunk();
         }
         while !chunk.is_empty() && self.is_relaying() {
+            if leg == Leg::Client && self.takes_no_more() {
+                break;
+            }
             if leg == Leg::Client && self.must_wait() {
                 self.put_off(std::mem::take(&mut chunk), chunk_len);
                 break;
@@ -241,6 +255,11 @@ impl Session {
             let leg = self.leg_mut(leg);
             leg.egress.settle(chunk_len);
         }
+    }
+
+    /// A draining session takes no request but the one that is on its way.
+    fn takes_no_more(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. }) && !self.is_amid_request()
     }
 
     /// Whether the next request must wait until there is room for it.
@@ -271,6 +290,9 @@ impl Session {
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {
         self.leg_mut(leg).egress_is_dead(how);
+        if let (Phase::Closing(closing), Leg::Client) = (&mut self.phase, leg) {
+            closing.client_ended();
+        }
         match leg {
             Leg::Client => self.close(now, CloseReason::ClientEnded(how)),
             Leg::Upstream => self.close(now, CloseReason::UpstreamEnded(how)),
@@ -288,7 +310,10 @@ impl Session {
     fn drain(&mut self, now: Instant, by: Instant) {
         match self.phase {
             Phase::Opening => self.close(now, CloseReason::Drained),
-            Phase::Ready => self.phase = Phase::Draining { by },
+            Phase::Ready => {
+                self.phase = Phase::Draining { by };
+                self.backlog.clear();
+            }
             Phase::Draining { .. } | Phase::Closing(_) | Phase::Closed => {}
         }
     }
@@ -301,7 +326,7 @@ impl Session {
             self.take(now, Leg::Client, backlog);
             self.give_local_answers(now);
         }
-        if matches!(self.phase, Phase::Draining { .. }) && self.in_flight.is_empty() {
+        if matches!(self.phase, Phase::Draining { .. }) && self.has_nothing_to_give() {
             self.close(now, CloseReason::Drained);
         }
         self.advance_closing(now);
@@ -312,6 +337,15 @@ impl Session {
                 !self.upstream.egress.is_empty(),
             ],
         );
+    }
+
+    /// No answer is owed, the broker has no part of a request, and none still waits for the
+    /// connection.
+    fn has_nothing_to_give(&self) -> bool {
+        let upstream = &self.upstream.egress;
+        self.in_flight.is_empty()
+            && !self.is_amid_request()
+            && (upstream.is_empty() || matches!(self.connection, Connection::Open))
     }
 
     fn give_local_answers(&mut self, now: Instant) {

@@ -24,6 +24,12 @@ impl Topology {
         self.brokers.is_empty()
     }
 
+    /// How many brokers have been learned.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.brokers.len()
+    }
+
     /// The cluster's own address of a broker.
     #[must_use]
     pub fn upstream(&self, broker: BrokerId) -> Option<&HostPort> {

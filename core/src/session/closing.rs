@@ -13,6 +13,20 @@ pub(super) struct Closing {
     pub(super) by: Instant,
     /// Which legs have been told to finish.
     finished: [bool; 2],
+    /// Whether the client's end is waited for. To drop a connection on which something has come
+    /// that was not read resets it (RFC 2525 section 2.17), and takes the last answers along.
+    lingers: bool,
+}
+
+impl Closing {
+    /// Whether what the client still sends is to be read, and thrown away.
+    pub(super) const fn lingers(&self) -> bool {
+        self.lingers
+    }
+
+    pub(super) const fn client_ended(&mut self) {
+        self.lingers = false;
+    }
 }
 
 impl LegState {
@@ -48,7 +62,35 @@ impl Session {
             reason,
             by,
             finished: [false, false],
+            lingers: self.answers_may_be_on_their_way(reason),
         });
+    }
+
+    /// Whether the client could lose answers by being dropped.
+    fn answers_may_be_on_their_way(&self, reason: CloseReason) -> bool {
+        let may_read = match reason {
+            CloseReason::ClientEnded(_)
+            | CloseReason::TimedOut(
+                Wait::FirstFrame | Wait::Idle | Wait::Frame(Leg::Client) | Wait::Write(Leg::Client),
+            ) => false,
+            CloseReason::Client(_)
+            | CloseReason::UpstreamEnded(_)
+            | CloseReason::Upstream(_)
+            | CloseReason::Unreachable(_)
+            | CloseReason::BrokerUnknown(_)
+            | CloseReason::HoldLimit(_)
+            | CloseReason::TimedOut(
+                Wait::Frame(Leg::Upstream)
+                | Wait::Topology
+                | Wait::Answer
+                | Wait::Write(Leg::Upstream)
+                | Wait::Question,
+            )
+            | CloseReason::Drained
+            | CloseReason::DrainExpired
+            | CloseReason::Bug(_) => true,
+        };
+        may_read && (self.timers.client_was_written_to() || !self.client.egress.is_empty())
     }
 
     /// A client's end drops the answers that are owed to it, as in Kafka.
@@ -60,9 +102,14 @@ impl Session {
     }
 
     /// Whole requests that were read still go up: an unanswered Produce (acks=0) must not be
-    /// lost because its client has left. There must be somebody to take them.
+    /// lost because its client has left. There must be somebody to take them, or soon be.
     fn drops_upstream_bytes(&self, reason: CloseReason) -> bool {
-        !matches!(self.connection, Connection::Open)
+        let somebody = match self.connection {
+            Connection::Open => true,
+            Connection::Trying { .. } => reason == CloseReason::ClientEnded(End::Fin),
+            Connection::Unneeded | Connection::Waiting { .. } => false,
+        };
+        !somebody
             || matches!(
                 reason,
                 CloseReason::UpstreamEnded(_)
@@ -78,7 +125,7 @@ impl Session {
         };
         let expired = now >= closing.by;
         let legs = [(Leg::Client, &self.client), (Leg::Upstream, &self.upstream)];
-        let mut all_out = true;
+        let mut all_out = !closing.lingers;
         for ((leg, state), finished) in legs.into_iter().zip(&mut closing.finished) {
             let exists = match leg {
                 Leg::Client => true,

@@ -4,7 +4,7 @@ use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
-use crate::session::Session;
+use crate::session::{Phase, Session};
 use crate::time::Instant;
 
 /// The state of the upstream leg's connection.
@@ -141,20 +141,24 @@ impl Session {
                 .map(|at| (at.clone(), true)),
             Route::Bootstrap => {
                 // The list in turn from a place of each session's own, so that not every client
-                // starts at the first broker.
-                let count = shared.bootstrap.len();
+                // starts at the first broker; behind it the brokers that were learned.
+                let listed = shared.bootstrap.len();
                 let first = usize::from(self.seed.0[0]);
-                let index = first.wrapping_add(attempts as usize).checked_rem(count)?;
-                shared
-                    .bootstrap
-                    .get(index)
-                    .map(|at| (at.clone(), count == 1))
+                let turn = (attempts as usize).checked_rem(listed + shared.topology.len())?;
+                let at = if turn < listed {
+                    let index = first.wrapping_add(turn).checked_rem(listed)?;
+                    shared.bootstrap.get(index)?
+                } else {
+                    shared.topology.brokers().nth(turn - listed)?.1
+                };
+                Some((at.clone(), false))
             }
         }
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
-        if !self.is_relaying() {
+        // One that is closing may still have requests for the broker.
+        if matches!(self.phase, Phase::Closed) {
             return;
         }
         let Connection::Trying { attempts, name, .. } = &self.connection else {
@@ -176,6 +180,8 @@ impl Session {
 
     pub(super) fn connect_failed(&mut self, now: Instant, why: ConnectFailure) {
         if !self.is_relaying() {
+            self.upstream.egress.discard();
+            self.connection = Connection::Unneeded;
             return;
         }
         let Connection::Trying {

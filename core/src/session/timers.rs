@@ -19,6 +19,7 @@ pub(super) struct Timers {
     last_active: Instant,
     /// How the egress of each leg (client, upstream) moves, since it was last empty.
     due: [Option<Pace>; 2],
+    client_was_written_to: bool,
 }
 
 const fn index(leg: Leg) -> usize {
@@ -34,6 +35,7 @@ impl Timers {
             accepted: now,
             last_active: now,
             due: [None, None],
+            client_was_written_to: false,
         }
     }
 
@@ -45,6 +47,11 @@ impl Timers {
         if let Some(Some(pace)) = self.due.get_mut(index(leg)) {
             pace.moved(now, bytes);
         }
+        self.client_was_written_to |= leg == Leg::Client;
+    }
+
+    pub(super) const fn client_was_written_to(&self) -> bool {
+        self.client_was_written_to
     }
 
     /// Only now is there anybody who could take bytes.

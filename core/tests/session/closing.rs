@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::{CloseReason, End, Input, Leg};
+use doorkeeper_core::{CloseReason, ConnectFailure, End, Input, Leg};
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer};
+use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
 
 #[test]
 fn a_lost_broker_ends_the_session_behind_the_answers_it_gave() {
@@ -45,6 +45,96 @@ fn a_drain_does_not_wait_for_ever() {
     assert_eq!(world.closed, None);
     world.advance(Duration::from_secs(1));
     assert_eq!(world.closed, Some(CloseReason::DrainExpired));
+}
+
+#[test]
+fn a_drain_takes_the_rest_of_a_request_that_has_begun_to_go_up() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.upstream(&heartbeat_answer(1));
+    let sent = produce(2, 1, 100_000);
+    world.client(&sent[..50_000]);
+    let by = world.now.after(Duration::from_secs(30));
+    world.input(Input::Drain { by });
+    assert!(world.session.demand().read_client);
+    // What follows it is not taken any more.
+    world.client(&[&sent[50_000..], &*heartbeat(3)].concat());
+    assert_eq!(world.to_upstream, [heartbeat(1), sent].concat());
+    assert!(!world.session.demand().read_client);
+    world.upstream(&produce_answer(2));
+    assert_eq!(ids(&world.to_client), [1, 2]);
+    assert_eq!(world.closed, Some(CloseReason::Drained));
+}
+
+#[test]
+fn a_drain_waits_for_the_connection_of_a_request_without_an_answer() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&produce(1, 0, 100));
+    let by = world.now.after(Duration::from_secs(30));
+    world.input(Input::Drain { by });
+    assert_eq!(world.closed, None);
+    world.connected = true;
+    world.input(Input::Connected);
+    assert_eq!(world.to_upstream, produce(1, 0, 100));
+    assert_eq!(world.closed, Some(CloseReason::Drained));
+}
+
+#[test]
+fn a_request_without_an_answer_goes_up_although_its_client_has_left() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&produce(1, 0, 100));
+    world.ended(Leg::Client, End::Fin);
+    assert_eq!(world.closed, None, "the connection is on its way");
+    world.connected = true;
+    world.input(Input::Connected);
+    assert_eq!(world.to_upstream, produce(1, 0, 100));
+    assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Fin)));
+    let mut failing = World::new();
+    failing.connects = false;
+    failing.client(&produce(1, 0, 100));
+    failing.ended(Leg::Client, End::Fin);
+    failing.connect_failed(ConnectFailure::Refused);
+    assert_eq!(failing.closed, Some(CloseReason::ClientEnded(End::Fin)));
+}
+
+#[test]
+fn what_a_client_still_sends_is_thrown_away_until_it_ends() {
+    let mut world = World::new();
+    world.client_leaves = false;
+    world.client(&[heartbeat(1), heartbeat(2)].concat());
+    world.upstream(&heartbeat_answer(1));
+    world.ended(Leg::Upstream, End::Fin);
+    assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
+    assert!(world.session.demand().read_client);
+    let up = world.to_upstream.clone();
+    world.client(&heartbeat(3));
+    assert_eq!(world.to_upstream, up);
+    assert_eq!(world.closed, None, "to drop it now would reset its answers");
+    world.ended(Leg::Client, End::Fin);
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+}
+
+#[test]
+fn a_client_that_never_ends_is_not_waited_for_for_ever() {
+    let mut world = World::new();
+    world.client_leaves = false;
+    world.client(&heartbeat(1));
+    world.upstream(&heartbeat_answer(1));
+    world.ended(Leg::Upstream, End::Fin);
+    world.advance(Duration::from_secs(4));
+    assert_eq!(world.closed, None);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+}
+
+#[test]
+fn a_client_that_was_told_nothing_is_dropped_at_once() {
+    let mut world = World::new();
+    world.client_leaves = false;
+    world.client(&[0xff; 4]);
+    assert!(matches!(world.closed, Some(CloseReason::Client(_))));
 }
 
 #[test]

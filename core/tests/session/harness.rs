@@ -59,6 +59,8 @@ pub struct World {
     /// Whether the peer of each leg takes what is written to it.
     pub client_reads: bool,
     pub upstream_reads: bool,
+    /// Whether the client ends its half once ours has ended.
+    pub client_leaves: bool,
     /// Whether connects succeed at once.
     pub connects: bool,
     pub connected: bool,
@@ -90,6 +92,7 @@ impl World {
             chunk: usize::MAX,
             client_reads: true,
             upstream_reads: true,
+            client_leaves: true,
             connects: true,
             connected: false,
             to_client: Vec::new(),
@@ -169,6 +172,10 @@ impl World {
                     "finished with bytes due"
                 );
                 self.finished.push(leg);
+                if leg == Leg::Client && self.client_leaves {
+                    let how = End::Fin;
+                    self.session.handle(self.now, Input::Ended { leg, how });
+                }
             }
             Effect::Close(reason) => self.closed = Some(reason),
             Effect::Ask { .. } | Effect::Forget(_) => panic!("{effect:?}"),

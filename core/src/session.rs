@@ -314,8 +314,18 @@ impl Session {
                 self.phase = Phase::Draining { by };
                 self.backlog.clear();
             }
-            Phase::Draining { .. } | Phase::Closing(_) | Phase::Closed => {}
+            // Its last bytes must be out by then as well.
+            Phase::Closing(ref mut closing) => closing.by = closing.by.min(by),
+            Phase::Draining { .. } | Phase::Closed => {}
         }
+    }
+
+    /// Whether every answer is with the client, and with the broker all that it was sent.
+    fn owes_nothing(&self) -> bool {
+        let is_sent =
+            matches!(self.connection, Connection::Unneeded) || self.upstream.egress.is_empty();
+        let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
+        is_given && is_sent && !self.is_amid_request()
     }
 
     /// What follows from the state alone, after every input.
@@ -326,7 +336,7 @@ impl Session {
             self.take(now, Leg::Client, backlog);
             self.give_local_answers(now);
         }
-        if matches!(self.phase, Phase::Draining { .. }) && self.has_nothing_to_give() {
+        if matches!(self.phase, Phase::Draining { .. }) && self.owes_nothing() {
             self.close(now, CloseReason::Drained);
         }
         self.advance_closing(now);
@@ -337,15 +347,6 @@ impl Session {
                 !self.upstream.egress.is_empty(),
             ],
         );
-    }
-
-    /// No answer is owed, the broker has no part of a request, and none still waits for the
-    /// connection.
-    fn has_nothing_to_give(&self) -> bool {
-        let upstream = &self.upstream.egress;
-        self.in_flight.is_empty()
-            && !self.is_amid_request()
-            && (upstream.is_empty() || matches!(self.connection, Connection::Open))
     }
 
     fn give_local_answers(&mut self, now: Instant) {

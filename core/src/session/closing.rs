@@ -57,7 +57,11 @@ impl Session {
         if self.drops_upstream_bytes(reason) {
             self.upstream.egress.discard();
         }
-        let by = now.after(self.shared.limits.flush_timeout);
+        let flushed = now.after(self.shared.limits.flush_timeout);
+        let by = match self.phase {
+            Phase::Draining { by } => by.min(flushed),
+            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => flushed,
+        };
         self.phase = Phase::Closing(Closing {
             reason,
             by,

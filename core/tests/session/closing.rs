@@ -165,3 +165,42 @@ fn last_bytes_that_nobody_takes_do_not_hold_a_session_up() {
         "the client was not finished in order"
     );
 }
+
+#[test]
+fn an_answer_that_the_client_has_not_taken_yet_is_still_owed() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    world.upstream(&heartbeat_answer(1));
+    let by = world.now.after(Duration::from_secs(30));
+    world.input(Input::Drain { by });
+    world.advance(Duration::from_secs(20));
+    assert_eq!(world.closed, None, "there is time left");
+    world.client_reads = true;
+    world.settle();
+    assert_eq!(ids(&world.to_client), [1]);
+    assert_eq!(world.closed, Some(CloseReason::Drained));
+}
+
+/// The driver drops everyone at the limit: no reason may come later than that.
+#[test]
+fn no_last_bytes_are_waited_for_beyond_the_limit_of_a_drain() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    world.upstream(&heartbeat_answer(1));
+    let by = world.now.after(Duration::from_secs(30));
+    world.input(Input::Drain { by });
+    world.advance(Duration::from_secs(30));
+    assert_eq!(world.closed, Some(CloseReason::DrainExpired));
+
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    world.upstream(&heartbeat_answer(1));
+    world.ended(Leg::Upstream, End::Fin);
+    let by = world.now.after(Duration::from_secs(2));
+    world.input(Input::Drain { by });
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+}

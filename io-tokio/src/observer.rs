@@ -60,7 +60,7 @@ pub struct Traffic {
 pub enum Ended {
     /// Core closed it.
     Closed(CloseReason),
-    /// The process was told to end at once, or the drain limit was over.
+    /// The process was told to end at once.
     Aborted,
     /// A bug: it panicked. Must never happen; ends this session only.
     Panicked,

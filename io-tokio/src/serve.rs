@@ -36,7 +36,7 @@ use crate::shutdown::Shutdown;
 /// How many hints of sessions may wait for a cluster's discovery; more are dropped.
 const HINTS_MAX: usize = 64;
 
-/// How long sessions that were told to be gone may take to notice.
+/// How long sessions whose time is over may take to notice, before and after they are dropped.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// What a task that never ends returns.
@@ -236,7 +236,9 @@ impl<N: Net> House<N> {
         self.context.observer.draining(self.sessions.len(), within);
         self.shutdown.drain(self.clock.now().after(within));
         {
-            let mut gone = pin!(tokio::time::timeout(within, self.sessions.wait()));
+            // Each closes by itself when its time is over, and says so.
+            let limit = within.saturating_add(ABORT_GRACE);
+            let mut gone = pin!(tokio::time::timeout(limit, self.sessions.wait()));
             let mut kill = pin!(self.context.kill.cancelled());
             poll_fn(|cx| match kill.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),

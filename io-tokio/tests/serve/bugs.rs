@@ -1,0 +1,52 @@
+//! A bug, wherever it is, ends what it is in and nothing else. Planted from outside: in a stream,
+//! in the observer.
+
+use crate::cluster::{Act, To};
+use crate::frames::*;
+use crate::recorder::Seen;
+use crate::world::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_session_ends_that_session_alone() {
+    let world = World::start().await;
+    let mut client = world.client(BROKER_1).await;
+    client.exchange(1).await;
+    client.far.panic();
+    client.send(&heartbeat(2)).await;
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(world.seen.closed(client.address).await, "panicked");
+    let sample = "doorkeeper_sessions_closed_total{listener=\"local\",reason=\"panicked\"}";
+    assert_eq!(world.seen.sample(sample), 1);
+    // Its place among the connections is free again, and its door is open.
+    assert_eq!(
+        world
+            .seen
+            .sample("doorkeeper_connections{listener=\"local\"}"),
+        1
+    );
+    world.client(BROKER_1).await.exchange(1).await;
+    world.stops_in_order_but_for("panicked").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_discovery_begins_it_afresh() {
+    let world = World::start().await;
+    let known = world.published("main").await;
+    world
+        .cluster
+        .lists(&["0@b0.test:9092", "1@moved.test:1", "2@b2.test:9092"]);
+    world.cluster.up("moved.test:1");
+    world.seen.panic_at_refresh();
+    let panicked = |all: &[Seen]| {
+        let panicked = Seen::DiscoveryPanicked("main".to_owned());
+        all.contains(&panicked).then_some(())
+    };
+    world.seen.until("a panic of discovery", panicked).await;
+    assert_eq!(world.published("main").await, known, "what was known stays");
+    world.client(BROKER_1).await.exchange(1).await;
+    world.knows(1, "moved.test:1").await;
+    // Nothing goes to the old address any more.
+    world.cluster.script(B1, To::Sessions, |_| vec![Act::Reset]);
+    world.client(BROKER_1).await.exchange(1).await;
+    world.stops_in_order().await;
+}

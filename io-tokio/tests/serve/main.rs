@@ -1,0 +1,30 @@
+//! `serve` end to end with bytes: clients on one side, scripted brokers on the other, in between a
+//! network in memory that the test owns, under a clock that jumps from deadline to deadline. What
+//! only sockets can show runs on loopback.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    reason = "a test binary has no outside, and its helpers fail by panicking"
+)]
+
+mod client;
+mod clock;
+mod cluster;
+mod frames;
+mod mesh;
+mod recorder;
+mod world;
+
+mod bugs;
+mod client_faults;
+mod doors;
+mod drain;
+mod hostile;
+mod learning;
+mod pressure;
+mod reaching;

@@ -1,0 +1,235 @@
+//! A network in memory: every address belongs to the test, which can refuse, hang, stall, reset.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_io_tokio::Net;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// How many bytes may be under way in one direction before the writer has to wait.
+pub const UNDER_WAY_MAX: usize = 64 * 1024;
+
+type Arrival = io::Result<(Line, SocketAddr)>;
+
+/// The network. What is not in it has no address.
+#[derive(Clone, Default)]
+pub struct Mesh(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    places: Mutex<BTreeMap<HostPort, Place>>,
+    doors: Mutex<BTreeMap<SocketAddr, UnboundedSender<Arrival>>>,
+    dialled: Mutex<Vec<HostPort>>,
+}
+
+/// What becomes of an attempt to connect.
+#[derive(Clone)]
+pub enum Place {
+    Refuses,
+    /// Packets vanish.
+    Hangs,
+    /// No route.
+    Unreachable,
+    /// The far end of each connection goes here.
+    Serves(UnboundedSender<Far>),
+}
+
+impl Mesh {
+    pub fn put(&self, name: &str, place: Place) {
+        let mut places = self.0.places.lock().unwrap();
+        places.insert(name.parse().unwrap(), place);
+    }
+
+    pub fn remove(&self, name: &str) {
+        let mut places = self.0.places.lock().unwrap();
+        places.remove(&name.parse().unwrap());
+    }
+
+    /// Connections to this name are played by the test, by hand.
+    pub fn by_hand(&self, name: &str) -> UnboundedReceiver<Far> {
+        let (connections, accepted) = unbounded_channel();
+        self.put(name, Place::Serves(connections));
+        accepted
+    }
+
+    /// A client comes in from an address.
+    pub fn visit(&self, at: SocketAddr, from: SocketAddr) -> Far {
+        let (line, far) = line();
+        self.arrive(at, Ok((line, from)));
+        far
+    }
+
+    /// The next accept at this address gives an error.
+    pub fn fail_accept(&self, at: SocketAddr, error: io::Error) {
+        self.arrive(at, Err(error));
+    }
+
+    fn arrive(&self, at: SocketAddr, arrival: Arrival) {
+        let doors = self.0.doors.lock().unwrap();
+        let door = doors.get(&at).expect("somebody listens there");
+        door.send(arrival).expect("somebody accepts there");
+    }
+
+    /// Whether somebody listens at an address.
+    pub fn listens(&self, at: SocketAddr) -> bool {
+        let doors = self.0.doors.lock().unwrap();
+        doors.get(&at).is_some_and(|door| !door.is_closed())
+    }
+
+    /// Whom doorkeeper has dialled so far, in order.
+    pub fn dialled(&self) -> Vec<String> {
+        let dialled = self.0.dialled.lock().unwrap();
+        dialled.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Net for Mesh {
+    type Stream = Line;
+    type Listener = UnboundedReceiver<Arrival>;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<Self::Listener> {
+        if self.listens(at) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let (door, arrivals) = unbounded_channel();
+        self.0.doors.lock().unwrap().insert(at, door);
+        Ok(arrivals)
+    }
+
+    async fn accept(&self, on: &mut Self::Listener) -> Arrival {
+        match on.recv().await {
+            Some(arrival) => arrival,
+            None => pending().await,
+        }
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<Line> {
+        self.0.dialled.lock().unwrap().push(to.clone());
+        let place = self.0.places.lock().unwrap().get(to).cloned();
+        match place {
+            None => Err(io::ErrorKind::NotFound.into()),
+            Some(Place::Refuses) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Some(Place::Unreachable) => Err(io::ErrorKind::HostUnreachable.into()),
+            Some(Place::Hangs) => pending().await,
+            Some(Place::Serves(connections)) => {
+                let (line, far) = line();
+                let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
+                connections.send(far).map_err(gone)?;
+                Ok(line)
+            }
+        }
+    }
+}
+
+fn line() -> (Line, Far) {
+    let (near, far) = duplex(UNDER_WAY_MAX);
+    let state = Arc::new(State::default());
+    let line = Line {
+        stream: near,
+        state: Arc::clone(&state),
+    };
+    (line, Far { stream: far, state })
+}
+
+#[derive(Default)]
+struct State {
+    is_reset: AtomicBool,
+    panics: AtomicBool,
+    /// Bytes that doorkeeper has read.
+    taken: AtomicU64,
+}
+
+/// doorkeeper's end of a connection.
+pub struct Line {
+    stream: DuplexStream,
+    state: Arc<State>,
+}
+
+/// The test's end.
+pub struct Far {
+    pub stream: DuplexStream,
+    state: Arc<State>,
+}
+
+impl Far {
+    /// Breaks the connection: reads and writes at the other end fail.
+    pub fn reset(self) {
+        self.state.is_reset.store(true, Ordering::Relaxed);
+    }
+
+    /// The next read at the other end panics, as a bug would.
+    pub fn panic(&self) {
+        self.state.panics.store(true, Ordering::Relaxed);
+    }
+
+    pub async fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends from the front of `rest` for as long as the other end takes it.
+    pub async fn try_say(&mut self, rest: &mut &[u8]) {
+        while !rest.is_empty() {
+            match self.stream.write(rest).await {
+                Ok(count) => *rest = &rest[count..],
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// How many bytes doorkeeper has read from here.
+    pub fn taken(&self) -> u64 {
+        self.state.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Line {
+    fn is_whole(&self) -> io::Result<()> {
+        if self.state.is_reset.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        assert!(!self.state.panics.load(Ordering::Relaxed), "as was asked");
+        self.is_whole()?;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let count = buf.filled().len() - before;
+        self.state.taken.fetch_add(count as u64, Ordering::Relaxed);
+        read
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.is_whole()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

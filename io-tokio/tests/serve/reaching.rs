@@ -1,0 +1,274 @@
+//! The way to the brokers: refused, unknown, silent, slow, and back again by itself.
+
+use std::time::Duration;
+
+use doorkeeper_core::ConnectFailure;
+use doorkeeper_core::discovery::{Event as DiscoveryEvent, Failure};
+use doorkeeper_core::event::Event;
+use doorkeeper_core::id::HostPort;
+use kafka_protocol::messages::{GroupId, JoinGroupRequest};
+
+use crate::clock::pass;
+use crate::cluster::{Act, To};
+use crate::frames::*;
+use crate::mesh::{Mesh, Place};
+use crate::recorder::Seen;
+use crate::world::*;
+
+/// A client of a broker that cannot be reached is closed in time, after how many attempts.
+async fn cannot_be_reached(place: Option<Place>, reason: &str, attempts: usize) {
+    let world = World::start().await;
+    match place {
+        Some(place) => world.cluster.down(B1, place),
+        None => world.mesh.remove(B1),
+    }
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    world.ends(&mut client, reason).await;
+    assert!(client.age() <= 10 * SECOND, "{:?}", client.age());
+    assert!(client.age() >= 8 * SECOND, "{:?}", client.age());
+    let of_b1 = |name: &HostPort| name.to_string() == B1;
+    let failed =
+        |event: &&Event| matches!(event, Event::UpstreamAttemptFailed { name, .. } if of_b1(name));
+    let events = world.seen.events(client.address);
+    assert_eq!(events.iter().filter(failed).count(), attempts, "{events:?}");
+    assert!(!format!("{events:?}").contains("Connected"));
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_refuses() {
+    // Pauses of 50, 100, 200, 400, 800 ms and then of a second each, for ten seconds.
+    cannot_be_reached(Some(Place::Refuses), "upstream_refused", 14).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_whose_name_has_no_address() {
+    cannot_be_reached(None, "upstream_unresolved", 14).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_without_a_route() {
+    cannot_be_reached(Some(Place::Unreachable), "upstream_unreachable", 14).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_in_a_black_hole() {
+    cannot_be_reached(Some(Place::Hangs), "upstream_connect_timed_out", 1).await;
+}
+
+/// Whoever waits for an attempt can still leave.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_its_broker_is_dialled() {
+    let world = World::start().await;
+    world.cluster.down(B1, Place::Hangs);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    let address = client.address;
+    world.dials(B1, 1).await;
+    drop(client);
+    assert_eq!(world.seen.closed(address).await, "client_closed");
+    assert!(world.seen.lasted(address).await < SECOND);
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_comes_back_while_a_client_waits() {
+    let world = World::start().await;
+    world.cluster.down(B1, Place::Refuses);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    pass(3 * SECOND).await;
+    world.cluster.up(B1);
+    assert_eq!(client.frame().await, heartbeat_answer(1));
+    client.exchange(2).await;
+    assert_eq!(
+        world.cluster.asked(B1).len(),
+        2,
+        "each request goes up once"
+    );
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_cluster_goes_and_comes_back() {
+    let world = World::start().await;
+    let all = [BOOT, "b0.test:9092", B1];
+    for name in all {
+        world.cluster.down(name, Place::Refuses);
+    }
+    let mut early = world.client(BOOTSTRAP).await;
+    early.send(&heartbeat(1)).await;
+    world.ends(&mut early, "upstream_refused").await;
+    for name in all {
+        world.cluster.up(name);
+    }
+    for port in [BOOTSTRAP, BROKER_1] {
+        world.client(port).await.exchange(1).await;
+    }
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bootstrap_list_is_tried_in_turn() {
+    let bootstrap = ["gone.test:1", "refuses.test:1", "hangs.test:1", BOOT];
+    let world = World::with(|plan| {
+        plan.clusters = vec![upstream("main", &bootstrap)];
+        plan.listeners = vec![listener("local", 0, &bootstrap, BOOTSTRAP)];
+    });
+    // Nobody answers for the names above until they are asked for.
+    let world = world.await;
+    let before = world.mesh.dialled().len();
+    world.mesh.put("refuses.test:1", Place::Refuses);
+    world.mesh.put("hangs.test:1", Place::Hangs);
+    let mut client = world.client(BOOTSTRAP).await;
+    client.exchange(1).await;
+    let dialled = &world.mesh.dialled()[before..];
+    assert_eq!(dialled, bootstrap);
+    // The black hole had half of the time that was left, not all of it.
+    assert!(client.age() < 6 * SECOND, "{:?}", client.age());
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_tries_its_bootstrap_list_in_turn_until_somebody_answers() {
+    let bootstrap = ["gone.test:1", "refuses.test:1", "hangs.test:1", BOOT];
+    let mesh = Mesh::default();
+    let cluster = cluster(&mesh);
+    mesh.put("refuses.test:1", Place::Refuses);
+    mesh.put("hangs.test:1", Place::Hangs);
+    let mut plan = plan();
+    plan.clusters = vec![upstream("main", &bootstrap)];
+    let mut world = World::cold(mesh, cluster, plan);
+    assert_eq!(world.published("main").await.len(), 3);
+    assert_eq!(world.mesh.dialled(), bootstrap);
+    let failures: Vec<(String, Failure)> = world
+        .discoveries()
+        .into_iter()
+        .filter_map(|event| match event {
+            DiscoveryEvent::Failed { asked, why } => Some((asked.to_string(), why)),
+            _ => None,
+        })
+        .collect();
+    let why = [
+        ConnectFailure::Unresolved,
+        ConnectFailure::Refused,
+        ConnectFailure::TimedOut,
+    ];
+    let expected: Vec<(String, Failure)> = bootstrap
+        .iter()
+        .zip(why)
+        .map(|(name, why)| ((*name).to_owned(), Failure::Connect(why)))
+        .collect();
+    assert_eq!(failures, expected);
+    world.warm_up().await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_goes_on_by_itself_after_an_outage() {
+    let world = World::start().await;
+    let all = [BOOT, "b0.test:9092", B1];
+    world
+        .cluster
+        .lists(&["0@b0.test:9092", "1@new.test:9092", "2@b2.test:9092"]);
+    for name in all {
+        world.cluster.down(name, Place::Refuses);
+    }
+    world.cluster.script(B2, To::Discovery, |_| vec![Act::End]);
+    let failed = |all: &[Seen]| {
+        let failure =
+            |seen: &&Seen| matches!(seen, Seen::Discovery(_, DiscoveryEvent::Failed { .. }));
+        (all.iter().filter(failure).count() > 100).then_some(())
+    };
+    world.seen.until("a hundred failures", failed).await;
+    assert!(world.ready.is_ready(), "what is known is still served");
+    world.cluster.up(BOOT);
+    world.cluster.up("new.test:9092");
+    world.knows(1, "new.test:9092").await;
+    world.client(BROKER_1).await.exchange(1).await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_accepts_and_says_nothing() {
+    let world = World::start().await;
+    world.cluster.script(B1, To::Sessions, |_| vec![]);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    world.ends(&mut client, "answer_timeout").await;
+    assert_eq!(client.age().as_secs(), 60);
+    world.stops_in_order().await;
+}
+
+/// A request that lets the broker wait for so long closes so much later.
+async fn may_wait(frame: &[u8], wait: Duration) {
+    let world = World::start().await;
+    world.cluster.script(B1, To::Sessions, |_| vec![]);
+    let mut client = world.client(BROKER_1).await;
+    client.send(frame).await;
+    world.ends(&mut client, "answer_timeout").await;
+    assert_eq!(client.age().as_secs(), wait.as_secs() + 60);
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_may_wait_for_as_long_as_it_says() {
+    may_wait(&fetch(1, 120_000), 120 * SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_may_wait_for_the_rebalance() {
+    let join = JoinGroupRequest::default()
+        .with_group_id(GroupId("g".into()))
+        .with_session_timeout_ms(10_000)
+        .with_rebalance_timeout_ms(400_000);
+    may_wait(&request(JOIN_GROUP, 5, 1, &join), 400 * SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_is_answered_late() {
+    let world = World::start().await;
+    let mut brokers = world.mesh.by_hand(B1);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&fetch(7, 300_000)).await;
+    let mut broker = brokers.recv().await.unwrap();
+    assert_eq!(
+        next_frame(&mut broker.stream).await,
+        Some(fetch(7, 300_000))
+    );
+    pass(299 * SECOND).await;
+    broker.say(&fetch_answer(7)).await;
+    assert_eq!(client.frame().await, fetch_answer(7));
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_broker_ends_its_sessions_and_no_others() {
+    let world = World::start().await;
+    let mut client = world.client(BROKER_1).await;
+    client.exchange(1).await;
+    world.cluster.down(B1, Place::Refuses);
+    world.ends(&mut client, "upstream_closed").await;
+    world.cluster.up(B1);
+    world.cluster.script(B1, To::Sessions, |_| vec![Act::Reset]);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    world.ends(&mut client, "upstream_reset").await;
+    world.stops_in_order().await;
+}
+
+/// An unreachable broker makes discovery ask for itself, long before its next turn.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_moved_unseen_is_found_while_a_client_waits() {
+    let world = World::start().await;
+    world.cluster.down(B1, Place::Refuses);
+    world.cluster.up("elsewhere.test:1234");
+    world
+        .cluster
+        .lists(&["0@b0.test:9092", "1@elsewhere.test:1234", "2@b2.test:9092"]);
+    let mut client = world.client(BROKER_1).await;
+    client.exchange(1).await;
+    assert!(client.age() < 5 * SECOND, "{:?}", client.age());
+    world.stops_in_order().await;
+}

@@ -1,0 +1,206 @@
+//! Remembers what the adapter tells its observer, and counts it as the product does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use doorkeeper_core::event::Event;
+use doorkeeper_core::topology::Topology;
+use doorkeeper_core::{Leg, discovery};
+use doorkeeper_io_tokio::metrics::Metrics;
+use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use tokio::sync::Notify;
+
+/// How long in the tests' time anything may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    Opened(SocketAddr),
+    Event(SocketAddr, Event),
+    Closed(SocketAddr, &'static str, Duration),
+    Refused(SocketAddr, &'static str),
+    AcceptFailed(String, Duration),
+    Discovery(String, discovery::Event),
+    Published(String, Vec<(i32, String)>),
+    DiscoveryPanicked(String),
+    Draining(usize, Duration),
+}
+
+pub struct Recorder {
+    seen: Mutex<Vec<Seen>>,
+    news: Notify,
+    metrics: Metrics,
+    panics: AtomicBool,
+}
+
+impl Recorder {
+    pub fn new(listeners: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self {
+            seen: Mutex::default(),
+            news: Notify::new(),
+            metrics: Metrics::new(listeners),
+            panics: AtomicBool::new(false),
+        }
+    }
+
+    /// The next answer to discovery meets a bug.
+    pub fn panic_at_refresh(&self) {
+        self.panics.store(true, Ordering::Relaxed);
+    }
+
+    fn push(&self, seen: Seen) {
+        self.seen.lock().unwrap().push(seen);
+        self.news.notify_waiters();
+    }
+
+    pub fn all(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The value of a sample on the metrics page, 0 if it is not there.
+    pub fn sample(&self, sample: &str) -> u64 {
+        let page = self.metrics.text();
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(sample));
+        values
+            .next()
+            .map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until what has been seen says it.
+    pub async fn until<T>(&self, what: &str, mut says: impl FnMut(&[Seen]) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                let mut news = std::pin::pin!(self.news.notified());
+                news.as_mut().enable();
+                if let Some(said) = says(&self.all()) {
+                    return said;
+                }
+                news.await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(said) => said,
+            Err(_) => panic!("{what} was never seen: {:#?}", self.all()),
+        }
+    }
+
+    /// Why the session of a client was closed, once it is.
+    pub async fn closed(&self, client: SocketAddr) -> &'static str {
+        self.end_of(client).await.0
+    }
+
+    /// How long the session of a client lasted, once it is closed.
+    pub async fn lasted(&self, client: SocketAddr) -> Duration {
+        self.end_of(client).await.1
+    }
+
+    async fn end_of(&self, client: SocketAddr) -> (&'static str, Duration) {
+        self.until("a close", |all| {
+            all.iter().find_map(|seen| match seen {
+                Seen::Closed(peer, reason, lasted) if *peer == client => Some((*reason, *lasted)),
+                _ => None,
+            })
+        })
+        .await
+    }
+
+    /// The events of a client's session, without those of other sessions.
+    pub fn events(&self, client: SocketAddr) -> Vec<Event> {
+        let of_it = |seen: &Seen| match seen {
+            Seen::Event(peer, event) if *peer == client => Some(event.clone()),
+            _ => None,
+        };
+        self.all().iter().filter_map(of_it).collect()
+    }
+
+    /// How many sessions ended for each reason.
+    pub fn reasons(&self) -> BTreeMap<&'static str, usize> {
+        let mut reasons = BTreeMap::new();
+        for seen in self.all() {
+            if let Seen::Closed(_, reason, ..) = seen {
+                *reasons.entry(reason).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
+    /// Every session is opened once and closed once, its events in between.
+    pub fn assert_in_order(&self) {
+        let mut open = Vec::new();
+        for seen in self.all() {
+            match seen {
+                Seen::Opened(peer) => {
+                    assert!(!open.contains(&peer), "{peer} is open already");
+                    open.push(peer);
+                }
+                Seen::Event(peer, event) => assert!(open.contains(&peer), "{peer}: {event:?}"),
+                Seen::Closed(peer, reason, ..) => {
+                    assert!(open.contains(&peer), "{peer}: {reason}");
+                    open.retain(|other| *other != peer);
+                }
+                _ => {}
+            }
+        }
+        assert!(open.is_empty(), "still open: {open:?}");
+    }
+}
+
+impl Observer for Recorder {
+    fn session_opened(&self, visitor: &Visitor) {
+        self.metrics.session_opened(visitor);
+        self.push(Seen::Opened(visitor.peer));
+    }
+
+    fn session_event(&self, visitor: &Visitor, event: &Event) {
+        self.metrics.session_event(visitor, event);
+        self.push(Seen::Event(visitor.peer, event.clone()));
+    }
+
+    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
+        self.metrics.bytes(visitor, leg, direction, bytes);
+    }
+
+    fn session_closed(&self, visitor: &Visitor, ended: Ended, moved: Traffic, lasted: Duration) {
+        self.metrics.session_closed(visitor, ended, moved, lasted);
+        self.push(Seen::Closed(visitor.peer, ended.name(), lasted));
+    }
+
+    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
+        self.metrics.accept_refused(door, peer, why);
+        self.push(Seen::Refused(peer, why.name()));
+    }
+
+    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
+        self.metrics.accept_failed(door, error, pause);
+        self.push(Seen::AcceptFailed(error.to_string(), pause));
+    }
+
+    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+        let is_refreshed = matches!(event, discovery::Event::Refreshed { .. });
+        if is_refreshed && self.panics.swap(false, Ordering::Relaxed) {
+            panic!("as was asked");
+        }
+        self.metrics.discovery_event(cluster, event);
+        self.push(Seen::Discovery(cluster.to_owned(), event.clone()));
+    }
+
+    fn topology_published(&self, cluster: &str, topology: &Topology) {
+        self.metrics.topology_published(cluster, topology);
+        let brokers = topology.brokers().map(|(id, at)| (id.0, at.to_string()));
+        self.push(Seen::Published(cluster.to_owned(), brokers.collect()));
+    }
+
+    fn discovery_panicked(&self, cluster: &str) {
+        self.metrics.discovery_panicked(cluster);
+        self.push(Seen::DiscoveryPanicked(cluster.to_owned()));
+    }
+
+    fn draining(&self, sessions: usize, within: Duration) {
+        self.metrics.draining(sessions, within);
+        self.push(Seen::Draining(sessions, within));
+    }
+}

@@ -7,8 +7,8 @@ use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     ApiVersionsResponse, BrokerId, FetchRequest, FetchResponse, GroupId, HeartbeatRequest,
-    HeartbeatResponse, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader,
-    ResponseHeader, TopicName,
+    HeartbeatResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -134,6 +134,10 @@ pub fn produce(id: i32, records: usize) -> Vec<u8> {
         .with_acks(1)
         .with_topic_data(vec![topic]);
     request(PRODUCE, 9, id, &body)
+}
+
+pub fn produced(id: i32) -> Vec<u8> {
+    answer(9, id, &ProduceResponse::default())
 }
 
 pub fn metadata(id: i32) -> Vec<u8> {

@@ -28,3 +28,4 @@ mod hostile;
 mod learning;
 mod pressure;
 mod reaching;
+mod sockets;

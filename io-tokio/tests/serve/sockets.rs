@@ -1,0 +1,205 @@
+//! What only real sockets show, on loopback: resets, halves, and how a close arrives.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_io_tokio::answers::Unanswered;
+use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::frames::*;
+use crate::recorder::Recorder;
+use crate::world::{listener, upstream};
+
+/// doorkeeper on loopback, in front of one broker whose sessions are played by hand.
+struct Loopback {
+    door: SocketAddr,
+    seen: Arc<Recorder>,
+    brokers: UnboundedReceiver<TcpStream>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Loopback {
+    async fn start() -> Self {
+        let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = broker.local_addr().unwrap();
+        let (sessions, brokers) = unbounded_channel();
+        tokio::spawn(accept(broker, sessions));
+        let at = at.to_string();
+        let mut listener = listener("local", 0, &[&at], 1);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let door = free.local_addr().unwrap();
+        listener.binds.truncate(1);
+        listener.binds[0].at = door;
+        let plan = Plan {
+            clusters: vec![upstream("main", &[&at])],
+            listeners: vec![listener],
+            drain_timeout: Duration::from_secs(1),
+        };
+        let seen = Arc::new(Recorder::new(["local".into()]));
+        let stop = CancellationToken::new();
+        let context = Context {
+            observer: Arc::clone(&seen) as _,
+            answers: Arc::new(Unanswered),
+            seed: Arc::new(|| Seed([0; 32])),
+            ready: Arc::new(Readiness::new(["main".into()])),
+            stop: stop.clone(),
+            kill: CancellationToken::new(),
+        };
+        drop(free);
+        tokio::spawn(serve::serve(TokioNet, plan, context));
+        Self {
+            door,
+            seen,
+            brokers,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// A client whose heartbeat has come to the broker.
+    async fn pair(&mut self) -> (TcpStream, TcpStream, SocketAddr) {
+        let mut client = loop {
+            match TcpStream::connect(self.door).await {
+                Ok(client) => break client,
+                // It has not been bound yet.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+            }
+            tokio::task::yield_now().await;
+        };
+        let address = client.local_addr().unwrap();
+        client.write_all(&heartbeat(1)).await.unwrap();
+        let mut broker = self.brokers.recv().await.unwrap();
+        assert_eq!(next_frame(&mut broker).await, Some(heartbeat(1)));
+        (client, broker, address)
+    }
+}
+
+/// Answers discovery, and hands the connections of sessions on with nothing read.
+async fn accept(broker: TcpListener, sessions: UnboundedSender<TcpStream>) {
+    let at = broker.local_addr().unwrap();
+    let listed = [(1, at.ip().to_string(), i32::from(at.port()))];
+    while let Ok((mut stream, _)) = broker.accept().await {
+        let mut head = [0; 24];
+        while stream.peek(&mut head).await.unwrap_or(24) < 24 {
+            tokio::task::yield_now().await;
+        }
+        if !Asked::read(&head).by_discovery {
+            let _ = sessions.send(stream);
+            continue;
+        }
+        while let Some(frame) = next_frame(&mut stream).await {
+            let Asked {
+                api, version, id, ..
+            } = Asked::read(&frame);
+            let answer = match api {
+                API_VERSIONS => api_versions_answer(version, id),
+                _ => metadata_answer(version, id, "main", &listed),
+            };
+            stream.write_all(&answer).await.unwrap();
+        }
+    }
+}
+
+fn reset(stream: TcpStream) {
+    let linger = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    linger.unwrap();
+}
+
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    rest
+}
+
+#[tokio::test]
+async fn a_client_that_resets() {
+    let mut world = Loopback::start().await;
+    let (client, mut broker, address) = world.pair().await;
+    reset(client);
+    assert_eq!(world.seen.closed(address).await, "client_reset");
+    assert_eq!(
+        rest(&mut broker).await,
+        b"",
+        "the broker sees an end in order"
+    );
+}
+
+#[tokio::test]
+async fn a_broker_that_resets() {
+    let mut world = Loopback::start().await;
+    let (mut client, broker, address) = world.pair().await;
+    reset(broker);
+    assert_eq!(
+        rest(&mut client).await,
+        b"",
+        "the client sees an end in order"
+    );
+    assert_eq!(world.seen.closed(address).await, "upstream_reset");
+}
+
+/// As in Kafka: a client that ends its half has left, and its answers are dropped.
+#[tokio::test]
+async fn a_client_that_ends_its_half() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    client.write_all(&heartbeat(2)).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(
+        rest(&mut broker).await,
+        heartbeat(2),
+        "whole requests go up"
+    );
+    assert_eq!(rest(&mut client).await, b"");
+    assert_eq!(world.seen.closed(address).await, "client_closed");
+}
+
+#[tokio::test]
+async fn a_broker_that_ends_its_half_behind_an_answer() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, heartbeat_answer(1));
+    assert_eq!(world.seen.closed(address).await, "upstream_closed");
+}
+
+/// The last answer arrives although more requests were sent than are read.
+#[tokio::test]
+async fn answers_in_front_of_a_fault_arrive() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    client.write_all(&[0xff; 4]).await.unwrap();
+    assert_eq!(rest(&mut client).await, b"");
+    assert_eq!(world.seen.closed(address).await, "client_frame_negative");
+    assert_eq!(rest(&mut broker).await, b"");
+}
+
+#[tokio::test]
+async fn frames_larger_than_all_buffers_pass() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    let (request, answer) = (produce(2, 3 << 20), produced(2));
+    let serve = async {
+        assert!(next_frame(&mut broker).await.unwrap() == request);
+        broker.write_all(&answer).await.unwrap();
+    };
+    let ask = async {
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+        client.write_all(&request).await.unwrap();
+        assert_eq!(next_frame(&mut client).await.unwrap(), answer);
+    };
+    tokio::join!(serve, ask);
+    drop(client);
+    assert_eq!(world.seen.closed(address).await, "client_closed");
+}

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use doorkeeper_io_tokio::config::{self, Compiled, Door, Loaded};
 
 use crate::cli::ConfigArg;
+use crate::descriptors;
 use crate::failure::Failure;
 
 /// Reads and compiles the file, saying which one it is if none was named.
@@ -15,7 +16,10 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
         writeln!(io::stderr(), "no --config given: reading {file}")?;
     }
     let loaded = config::load(file, config::environment())?;
-    let compiled = config::compile(&loaded)?;
+    let mut compiled = config::compile(&loaded)?;
+    if let Some(most) = descriptors::most() {
+        compiled.hold_against_descriptors(&loaded, most);
+    }
     Ok((loaded, compiled))
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod descriptors;
 mod failure;
 #[cfg(feature = "quickstart")]
 mod quickstart;

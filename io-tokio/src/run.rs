@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::cli::RunArgs;
+use crate::descriptors;
 use crate::failure::Failure;
 
 /// What a shell reports of a process that ended by this signal.
@@ -57,6 +58,7 @@ pub(crate) async fn served(
     admin_at: Option<SocketAddr>,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
+    descriptors::raise();
     let seed: Seed = entropy()?;
     // One draw shows that the system has entropy; afterwards it cannot fail.
     let draw = move || entropy().unwrap_or(seed);

@@ -1,6 +1,7 @@
 //! Holds a configuration against itself, and makes the plan of what to serve.
 
 mod binds;
+mod descriptors;
 mod dial;
 mod listener;
 

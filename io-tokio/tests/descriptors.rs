@@ -1,0 +1,186 @@
+//! The real binary under small limits of file descriptors.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may unwrap")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bootstrap, broker, admin.
+type Ports = [u16; 3];
+
+fn free_ports() -> Ports {
+    let held = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    held.map(|it| it.local_addr().unwrap().port())
+}
+
+fn file(name: &str, connections: usize, [bootstrap, broker, admin]: Ports) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("descriptors-{name}.yaml"));
+    let text = format!(
+        "clusters: {{ main: {{ bootstrap: [no-such-host.invalid:9092] }} }}\n\
+         listeners:\n  local:\n    cluster: main\n    \
+         limits: {{ connections: {connections}, connections_per_address: {connections} }}\n    \
+         route: {{ ports: {{ bootstrap: {bootstrap}, brokers: {broker}, broker_ids: 0 }} }}\n\
+         admin: {{ bind: \"127.0.0.1:{admin}\" }}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// doorkeeper, started by a shell that sets both limits first.
+fn limited(soft: u64, hard: u64, command: &str, file: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+    shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_doorkeeper")]);
+    shell.args([command, "--config"]).arg(file);
+    shell
+}
+
+struct Running {
+    child: Child,
+    ports: Ports,
+    /// What it had logged until it was listening.
+    log: String,
+    /// What it logs after that.
+    later: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(name: &str, soft: u64, hard: u64) -> Self {
+        let ports = free_ports();
+        let mut command = limited(soft, hard, "run", &file(name, 1000, ports));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = String::new();
+        while !log.contains("listening") {
+            log.push_str(&lines.next().expect("it listens").unwrap());
+            log.push('\n');
+        }
+        // The rest must be read by somebody, or the process would wait for it.
+        let (says, later) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|it| says.send(it)));
+        Self {
+            child,
+            ports,
+            log,
+            later,
+        }
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join(name)
+    }
+
+    fn open(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    fn accept_failures(&self) -> u64 {
+        let mut page = String::new();
+        let mut stream = self.connect(2);
+        let asked = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(asked.as_bytes()).unwrap();
+        stream.read_to_string(&mut page).unwrap();
+        let name = "doorkeeper_accept_failures_total{listener=\"local\"} ";
+        let value = page.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    fn connect(&self, port: usize) -> TcpStream {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *self.ports.get(port).unwrap()));
+        let stream = stream.unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A client that is served: ApiVersions in a version that nobody knows needs no broker.
+    fn is_served(&self) {
+        let mut client = self.connect(0);
+        client
+            .write_all(b"\0\0\0\x0a\0\x12\0\x4d\0\0\0\x07\xff\xff")
+            .unwrap();
+        let mut answer = [0; 10];
+        client.read_exact(&mut answer).unwrap();
+        assert!(answer.ends_with(&[0, 0, 0, 7, 0, 35]), "{answer:?}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn run_raises_the_soft_limit_and_says_what_it_came_to() {
+    let running = Running::start("raised", 64, 512);
+    let limits = std::fs::read_to_string(running.proc("limits")).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["512", "512"]);
+    let said = &running.log;
+    assert!(
+        said.contains("file descriptors limit=\"512\" was=\"64\""),
+        "{said}"
+    );
+    assert!(said.contains("1000 connections"), "{said}");
+    assert!(
+        said.contains("2067 file descriptors, and this process may open 512"),
+        "{said}"
+    );
+}
+
+#[test]
+fn check_warns_of_more_connections_than_there_are_descriptors() {
+    let check = |name: &str, connections| -> Output {
+        let file = file(name, connections, [1, 2, 3]);
+        limited(64, 512, "check", &file).output().unwrap()
+    };
+    let output = check("many", 1000);
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let warning = "descriptors-many.yaml:2:1: warning: listeners: 1000 connections";
+    assert!(said.contains(warning), "{said}");
+    let output = check("few", 100);
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "");
+}
+
+#[test]
+fn when_descriptors_run_out_it_waits_and_goes_on() {
+    let running = Running::start("out", 48, 48);
+    let crowd: Vec<TcpStream> = (0..100).map(|_| running.connect(0)).collect();
+    // The admin listener cannot accept either: until the crowd goes, only the log tells of it.
+    let failed = |line: &String| line.contains("cannot accept");
+    while !failed(&running.later.recv_timeout(PATIENCE).unwrap()) {}
+    drop(crowd);
+    running.is_served();
+    assert!(running.accept_failures() > 0);
+}
+
+#[test]
+fn descriptors_are_given_back() {
+    let running = Running::start("back", 1024, 1024);
+    let before = running.open();
+    for _ in 0..50 {
+        running.is_served();
+    }
+    let begun = Instant::now();
+    while running.open() > before {
+        assert!(begun.elapsed() < PATIENCE, "{} are open", running.open());
+        std::thread::yield_now();
+    }
+}

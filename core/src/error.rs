@@ -42,8 +42,6 @@ pub enum ClientFault {
     FrameLength(BadLength),
     /// The header or body does not follow its schema.
     Malformed(ApiKey, ApiVersion, Malformed),
-    /// The header cannot be read.
-    Header(Malformed),
     /// No such API, or one that is not offered here.
     ApiNotOffered(ApiKey),
     /// The API has no such version.
@@ -133,7 +131,6 @@ impl ClientFault {
             Self::FrameLength(BadLength::TooShort) => "client_frame_too_short",
             Self::FrameLength(BadLength::TooLarge) => "client_frame_too_large",
             Self::Malformed(..) => "client_malformed",
-            Self::Header(_) => "client_malformed_header",
             Self::ApiNotOffered(_) => "api_not_offered",
             Self::UnsupportedVersion(..) => "unsupported_version",
             Self::ReplicaRequest(_) => "replica_request",
@@ -180,7 +177,6 @@ impl fmt::Display for CloseReason {
             | Self::Upstream(UpstreamFault::Malformed(api, version, why)) => {
                 write!(f, " (api {} version {}: {why:?})", api.0, version.0)
             }
-            Self::Client(ClientFault::Header(why)) => write!(f, " ({why:?})"),
             Self::Client(ClientFault::ApiNotOffered(api) | ClientFault::ReplicaRequest(api)) => {
                 write!(f, " (api {})", api.0)
             }

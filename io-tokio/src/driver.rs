@@ -181,14 +181,21 @@ impl<N: Net> Driver<N> {
 
     fn read(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
         let demand = self.session.demand();
+        let wanted = match leg {
+            Leg::Client => demand.read_client,
+            Leg::Upstream => demand.read_upstream,
+        };
+        if !wanted {
+            return STILL;
+        }
+        // What is read next is judged by the newest snapshot there is: a request by the newest
+        // policy, the addresses of an answer by all hosts that are known.
+        if self.epochs.value() != self.epoch {
+            return self.hand_in_newest();
+        }
         let pipe = match leg {
-            // What is read next is judged by the newest snapshot there is.
-            Leg::Client if demand.read_client && self.epochs.value() != self.epoch => {
-                return self.hand_in_newest();
-            }
-            Leg::Client if demand.read_client => Some(&mut self.client),
-            Leg::Upstream if demand.read_upstream => self.upstream.pipe(),
-            Leg::Client | Leg::Upstream => None,
+            Leg::Client => Some(&mut self.client),
+            Leg::Upstream => self.upstream.pipe(),
         };
         match pipe.map(|pipe| pipe.poll_read(cx)) {
             None | Some(Poll::Pending) => STILL,

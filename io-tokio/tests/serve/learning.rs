@@ -4,12 +4,13 @@ use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::topology::{Advertised, DialMap, DialRule};
 use doorkeeper_core::{Route, id::BrokerId};
 use doorkeeper_io_tokio::serve::Bind;
-use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, MetadataResponse};
 
 use crate::clock::pass;
 use crate::cluster::{Act, Cluster, To};
 use crate::frames::*;
 use crate::mesh::{Mesh, Place};
+use crate::recorder::Seen;
 use crate::world::*;
 
 #[tokio::test(start_paused = true)]
@@ -272,5 +273,78 @@ async fn an_answer_of_another_cluster_teaches_nothing() {
     world.discovery_fails(Failure::OtherCluster, 3).await;
     assert_eq!(world.published("main").await, known);
     world.client(BROKER_1).await.exchange(1).await;
+    world.stops_in_order().await;
+}
+
+/// What is learned while an answer is waited for counts for that answer: also where nothing more
+/// is read of the client.
+async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
+    let world = World::with(|plan| plan.drain_timeout = 300 * SECOND).await;
+    let mut brokers = world.mesh.by_hand(B1);
+    let mut client = world.client(BROKER_1).await;
+    let body = FindCoordinatorRequest::default().with_key("g".into());
+    client.send(&request(10, 2, 1, &body)).await;
+    let mut broker = brokers.recv().await.unwrap();
+    next_frame(&mut broker.stream).await.unwrap();
+    if in_a_drain {
+        world.stop.cancel();
+    }
+    world
+        .cluster
+        .lists(&["0@b0.test:9092", "4@secret.test:9092", "2@b2.test:9092"]);
+    world.knows(4, "secret.test:9092").await;
+    let body = FindCoordinatorResponse::default()
+        .with_error_code(15)
+        .with_error_message(Some("secret.test is not there".into()))
+        .with_node_id((-1).into())
+        .with_port(-1);
+    broker.say(&answer(2, 1, &body)).await;
+    let (_, told) = decoded::<FindCoordinatorResponse>(2, &client.frame().await);
+    let text = told.error_message.unwrap();
+    assert_eq!(text.as_str(), "[upstream] is not there");
+    if in_a_drain {
+        world.ends(&mut client, "drained").await;
+        world.serving.await.unwrap().unwrap();
+    } else {
+        world.stops_in_order().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_learned_after_the_request_is_hidden_in_its_answer() {
+    is_hidden_although_it_was_learned_late(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_learned_during_a_drain_is_hidden() {
+    is_hidden_although_it_was_learned_late(true).await;
+}
+
+/// Each listener has its own names for the brokers of the cluster that they share.
+#[tokio::test(start_paused = true)]
+async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {
+    const OTHER: u16 = 7000;
+    let world = World::with(|plan| {
+        let mut second = listener("second", 0, &[BOOT], OTHER);
+        second.shared.advertised = Advertised::Ports {
+            host: "second.test".into(),
+            base: OTHER + 1,
+            ids: vec![0..=5],
+        };
+        plan.listeners.push(second);
+    })
+    .await;
+    for (port, host) in [(BOOTSTRAP, "door.test"), (OTHER, "second.test")] {
+        let mut client = world.client(port).await;
+        client.send(&metadata(1)).await;
+        let (_, body) = decoded::<MetadataResponse>(12, &client.frame().await);
+        for broker in &body.brokers {
+            let broker_port = i32::from(port) + 1 + broker.node_id.0;
+            assert_eq!((broker.host.as_str(), broker.port), (host, broker_port));
+        }
+        assert_eq!(body.brokers.len(), 3);
+    }
+    let published = |seen: &&Seen| matches!(seen, Seen::Published(..));
+    assert_eq!(world.seen.all().iter().filter(published).count(), 1);
     world.stops_in_order().await;
 }

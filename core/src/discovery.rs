@@ -23,6 +23,9 @@ use crate::wire::rope::Rope;
 
 use answer::{Brokers, MetadataVersion};
 
+/// How many brokers of one cluster are believed.
+const BROKERS_MAX: usize = 10_000;
+
 /// What discovery goes by.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -93,10 +96,13 @@ pub enum Event {
         /// Why it came to nothing.
         why: Failure,
     },
-    /// An answer listed a broker whose id or address makes no sense; that broker was ignored.
+    /// An answer listed brokers whose ids or addresses make no sense, or more of them than any
+    /// cluster has; those brokers were ignored.
     Ignored {
-        /// The id, as given.
+        /// The id of the first of them, as given.
         broker: BrokerId,
+        /// How many there were.
+        brokers: usize,
     },
 }
 
@@ -134,6 +140,8 @@ pub struct Discovery {
     state: State,
     /// Counts the attempts: whom to ask next follows from it.
     turn: usize,
+    /// Whom to ask next, before anybody else: it has just answered.
+    again: Option<Asked>,
     failures: u32,
     correlation_id: i32,
     asked_at: Option<Instant>,
@@ -176,6 +184,7 @@ impl Discovery {
             topology: Arc::default(),
             state: State::Resting { until: now },
             turn: usize::from(seed.0[0]),
+            again: None,
             failures: 0,
             correlation_id: 0,
             asked_at: None,
@@ -234,22 +243,14 @@ impl Discovery {
 
     /// Asks the next candidate: the configured names and the learned brokers in turn.
     fn connect(&mut self, now: Instant) {
-        let bootstrap = &self.config.bootstrap;
-        let learned = self.topology.brokers().map(|(_, at)| at);
-        let candidates: Vec<&HostPort> = bootstrap.iter().chain(learned).collect();
-        let index = self.turn.checked_rem(candidates.len());
-        let Some((index, name)) = index.and_then(|i| Some((i, *candidates.get(i)?))) else {
+        let again = self.again.take();
+        let Some(asked) = again.or_else(|| self.next_candidate()) else {
             // Nobody to ask: the configuration does not allow it, so there is no hurry.
             self.state = State::Resting {
                 until: now.after(self.config.backoff_max),
             };
             return;
         };
-        let asked = Asked {
-            name: name.clone(),
-            is_bootstrap: index < bootstrap.len(),
-        };
-        self.turn = self.turn.wrapping_add(1);
         self.asked_at = Some(now);
         let within = self.config.connect_timeout;
         let target = Target {
@@ -261,6 +262,27 @@ impl Discovery {
         let deadline = now.after(within.saturating_mul(2));
         self.state = State::Connecting { asked, deadline };
         self.effects.push_back(Effect::Connect(target));
+    }
+
+    /// The configured names and the learned addresses by turns, each list in its own order: what
+    /// a broker has told, right or wrong, never keeps the configured names waiting for long.
+    fn next_candidate(&mut self) -> Option<Asked> {
+        let bootstrap = &self.config.bootstrap;
+        let learned = self.topology.brokers().count();
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        let (index, is_bootstrap) = if learned == 0 {
+            (turn, true)
+        } else {
+            (turn / 2, turn.is_multiple_of(2))
+        };
+        let name = if is_bootstrap {
+            bootstrap.get(index.checked_rem(bootstrap.len())?)
+        } else {
+            let mut learned_at = self.topology.brokers().map(|(_, at)| at);
+            learned_at.nth(index.checked_rem(learned)?)
+        };
+        name.cloned().map(|name| Asked { name, is_bootstrap })
     }
 
     fn connected(&mut self, now: Instant) {
@@ -343,9 +365,13 @@ impl Discovery {
         }
     }
 
-    fn learn(&mut self, now: Instant, asked: &Asked, answer: Brokers) {
-        for broker in answer.nonsense {
-            self.report(Event::Ignored { broker });
+    fn learn(&mut self, now: Instant, asked: &Asked, mut answer: Brokers) {
+        self.forgo_excess(&mut answer);
+        if let Some(first) = answer.nonsense.first() {
+            self.report(Event::Ignored {
+                broker: *first,
+                brokers: answer.nonsense.len(),
+            });
         }
         if answer.brokers.is_empty() {
             return self.failed(now, Failure::ErrorAnswer);
@@ -369,9 +395,25 @@ impl Discovery {
                 .push_back(Effect::Publish(Arc::clone(&self.topology)));
         }
         self.failures = 0;
-        // The next refresh asks the same broker again, which is known to answer.
-        self.turn = self.turn.wrapping_sub(1);
+        self.again = Some(asked.clone());
         self.rest(now.after(self.config.refresh_interval));
+    }
+
+    /// Nothing that is known is ever forgotten, so there must be an end to it.
+    fn forgo_excess(&self, answer: &mut Brokers) {
+        let mut room = BROKERS_MAX.saturating_sub(self.topology.brokers().count());
+        let Brokers {
+            brokers, nonsense, ..
+        } = answer;
+        brokers.retain(|(id, _)| {
+            let is_taken = self.topology.upstream(*id).is_some() || room > 0;
+            if !is_taken {
+                nonsense.push(*id);
+            } else if self.topology.upstream(*id).is_none() {
+                room -= 1;
+            }
+            is_taken
+        });
     }
 
     fn failed(&mut self, now: Instant, why: Failure) {

@@ -232,12 +232,16 @@ fn brokers_that_make_no_sense_are_ignored_and_the_others_are_not() {
         ],
     );
     assert_eq!(world.newest(), pairs(&[(4, "d:4")]));
-    let ignored = world
+    let ignored: Vec<&Event> = world
         .events
         .iter()
         .filter(|e| matches!(e, Event::Ignored { .. }))
-        .count();
-    assert_eq!(ignored, 5);
+        .collect();
+    let all_of_them = Event::Ignored {
+        broker: BrokerId(-1),
+        brokers: 5,
+    };
+    assert_eq!(ignored, [&all_of_them]);
 }
 
 #[test]
@@ -329,11 +333,10 @@ fn a_learned_address_that_answers_for_another_cluster_is_not_believed() {
     let mut world = World::new();
     world.round("ours", &[(0, "a", 1)]);
     world.until_connect();
-    for name in ["first:1", "second:2"] {
-        assert_eq!(world.targets.last().unwrap().name, at(name));
-        world.input(Input::ConnectFailed(ConnectFailure::Refused));
-        world.until_connect();
-    }
+    let name = &world.targets.last().unwrap().name;
+    assert_eq!(name, &at("first:1"), "the one that has just answered");
+    world.input(Input::ConnectFailed(ConnectFailure::Refused));
+    world.until_connect();
     assert_eq!(
         world.targets.last().unwrap().name,
         at("a:1"),
@@ -344,7 +347,7 @@ fn a_learned_address_that_answers_for_another_cluster_is_not_believed() {
     assert_eq!(world.newest(), pairs(&[(0, "a:1")]));
     // What the configuration names is the cluster, whatever it was before.
     world.until_connect();
-    assert_eq!(world.targets.last().unwrap().name, at("first:1"));
+    assert_eq!(world.targets.last().unwrap().name, at("second:2"));
     world.round("theirs", &[(0, "new", 1)]);
     assert_eq!(world.newest(), pairs(&[(0, "new:1")]));
 }
@@ -373,4 +376,46 @@ fn a_hint_brings_the_next_question_forward_but_not_too_often() {
     world.until_connect();
     assert_eq!(world.now.since(before), 2 * SECOND);
     assert_eq!(world.targets.len(), 2);
+}
+
+#[test]
+fn learned_addresses_that_lead_nowhere_do_not_keep_the_bootstrap_list_waiting() {
+    let mut world = World::new();
+    let nowhere: Vec<String> = (0..500).map(|id| format!("nowhere-{id}")).collect();
+    let brokers: Vec<(i32, &str, i32)> = nowhere
+        .iter()
+        .enumerate()
+        .map(|(id, host)| (i32::try_from(id).unwrap(), host.as_str(), 1))
+        .collect();
+    world.round("c", &brokers);
+    for _ in 0..12 {
+        world.until_connect();
+        world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
+    }
+    for name in ["first:1", "second:2"] {
+        let tried = world.targets.iter().filter(|it| it.name == at(name));
+        assert!(tried.count() >= 3, "{name} has hardly been tried");
+    }
+    world.until_connect();
+    world.round("c", &[(0, "somewhere", 1)]);
+    assert_eq!(world.newest().first(), Some(&(0, "somewhere:1".to_owned())));
+}
+
+#[test]
+fn there_is_an_end_to_the_brokers_that_are_believed() {
+    let mut world = World::new();
+    for round in 0..20 {
+        let ids = round * 1000..(round + 1) * 1000;
+        let brokers: Vec<(i32, &str, i32)> = ids.map(|id| (id, "h", 1)).collect();
+        world.round("c", &brokers);
+        world.until_connect();
+    }
+    assert_eq!(world.newest().len(), 10_000);
+    assert!(world.events.contains(&Event::Ignored {
+        broker: BrokerId(19_000),
+        brokers: 1000,
+    }));
+    // Those that are known are followed all the same.
+    world.round("c", &[(7, "moved", 1)]);
+    assert!(world.newest().contains(&(7, "moved:1".to_owned())));
 }

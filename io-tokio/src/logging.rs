@@ -136,9 +136,9 @@ impl Observer for Logging {
                     warn!(cluster, %asked, ?why, "discovery failed");
                 }
             }
-            discovery::Event::Ignored { broker } => {
+            discovery::Event::Ignored { broker, brokers } => {
                 if self.deserves_a_line(cluster, format!("ignored {broker}")) {
-                    warn!(cluster, %broker, "a broker that makes no sense is ignored");
+                    warn!(cluster, first = %broker, brokers, "brokers that make no sense");
                 }
             }
         }

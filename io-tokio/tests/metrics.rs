@@ -146,6 +146,7 @@ fn page() -> String {
         discovery::Event::Refreshed { brokers: 1 },
         discovery::Event::Ignored {
             broker: BrokerId(-1),
+            brokers: 1,
         },
     ] {
         metrics.discovery_event("main", &event);

@@ -1,6 +1,7 @@
 //! A bug, wherever it is, ends what it is in and nothing else. Planted from outside: in a stream,
 //! in the observer.
 
+use crate::clock::pass;
 use crate::cluster::{Act, To};
 use crate::frames::*;
 use crate::recorder::Seen;
@@ -49,4 +50,26 @@ async fn a_panic_in_discovery_begins_it_afresh() {
     world.cluster.script(B1, To::Sessions, |_| vec![Act::Reset]);
     world.client(BROKER_1).await.exchange(1).await;
     world.stops_in_order().await;
+}
+
+/// Without its doors doorkeeper is of no use: it stops in order, and says why.
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_accepting_ends_the_process_in_order() {
+    let world = World::start().await;
+    let mut brokers = world.mesh.by_hand(B1);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    let mut broker = brokers.recv().await.unwrap();
+    world.mesh.panic_accept(door(BROKER_1));
+    pass(SECOND).await;
+    assert!(world.ready.is_draining());
+    broker.say(&heartbeat_answer(1)).await;
+    assert_eq!(client.frame().await, heartbeat_answer(1));
+    world.ends(&mut client, "drained").await;
+    let error = world.serving.await.unwrap().unwrap_err().to_string();
+    assert!(
+        error.starts_with("accepting connections failed: "),
+        "{error}"
+    );
+    world.seen.assert_in_order();
 }

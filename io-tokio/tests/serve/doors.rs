@@ -79,10 +79,14 @@ async fn connections_of_one_address_are_limited() {
     // A place is free however the session that had it ends.
     first.send(&(-1_i32).to_be_bytes()).await;
     world.ends(&mut first, "client_frame_negative").await;
-    comes_from(&world, BROKER_1, "192.0.2.1:4")
-        .exchange(1)
-        .await;
-    world.stops_in_order().await;
+    let mut fourth = comes_from(&world, BROKER_1, "192.0.2.1:4");
+    fourth.exchange(1).await;
+    fourth.far.panic();
+    fourth.send(b"x").await;
+    world.ends(&mut fourth, "panicked").await;
+    let mut fifth = comes_from(&world, BROKER_1, "192.0.2.1:5");
+    fifth.exchange(1).await;
+    world.stops_in_order_but_for("panicked").await;
 }
 
 #[tokio::test(start_paused = true)]

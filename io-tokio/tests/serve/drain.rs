@@ -223,3 +223,36 @@ async fn a_slow_client_gets_its_answer_to_the_end() {
     world.ends(&mut client, "drained").await;
     world.serving.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_of_no_time_ends_at_once() {
+    let world = World::with(|plan| plan.drain_timeout = Duration::ZERO).await;
+    world.cluster.script(B1, To::Sessions, |_| vec![]);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    pass(SECOND).await;
+    let began = tokio::time::Instant::now();
+    world.stop.cancel();
+    world.ends(&mut client, "drain_expired").await;
+    world.serving.await.unwrap().unwrap();
+    assert!(began.elapsed() < SECOND / 10, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_does_not_hold_up_the_end() {
+    for place in [crate::mesh::Place::Hangs, crate::mesh::Place::Refuses] {
+        let mesh = crate::mesh::Mesh::default();
+        let cluster = cluster(&mesh);
+        cluster.down(BOOT, place);
+        let world = World::cold(mesh, cluster, plan());
+        world.dials(BOOT, 1).await;
+        let mut waiting = world.client(BROKER_1).await;
+        waiting.send(&heartbeat(1)[..9]).await;
+        pass(SECOND).await;
+        let began = tokio::time::Instant::now();
+        world.stop.cancel();
+        world.ends(&mut waiting, "drained").await;
+        world.serving.await.unwrap().unwrap();
+        assert!(began.elapsed() < SECOND / 10, "{:?}", began.elapsed());
+    }
+}

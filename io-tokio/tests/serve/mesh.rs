@@ -17,7 +17,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// How many bytes may be under way in one direction before the writer has to wait.
 pub const UNDER_WAY_MAX: usize = 64 * 1024;
 
-type Arrival = io::Result<(Line, SocketAddr)>;
+/// What the next accept gives.
+pub enum Arrival {
+    Comes(Line, SocketAddr),
+    Fails(io::Error),
+    /// A bug below us.
+    Panics,
+}
 
 /// The network. What is not in it has no address.
 #[derive(Clone, Default)]
@@ -63,19 +69,24 @@ impl Mesh {
     /// A client comes in from an address.
     pub fn visit(&self, at: SocketAddr, from: SocketAddr) -> Far {
         let (line, far) = line();
-        self.arrive(at, Ok((line, from)));
+        self.arrive(at, Arrival::Comes(line, from));
         far
     }
 
     /// The next accept at this address gives an error.
     pub fn fail_accept(&self, at: SocketAddr, error: io::Error) {
-        self.arrive(at, Err(error));
+        self.arrive(at, Arrival::Fails(error));
+    }
+
+    /// The next accept at this address panics.
+    pub fn panic_accept(&self, at: SocketAddr) {
+        self.arrive(at, Arrival::Panics);
     }
 
     fn arrive(&self, at: SocketAddr, arrival: Arrival) {
         let doors = self.0.doors.lock().unwrap();
         let door = doors.get(&at).expect("somebody listens there");
-        door.send(arrival).expect("somebody accepts there");
+        assert!(door.send(arrival).is_ok(), "somebody accepts there");
     }
 
     /// Whether somebody listens at an address.
@@ -104,9 +115,11 @@ impl Net for Mesh {
         Ok(arrivals)
     }
 
-    async fn accept(&self, on: &mut Self::Listener) -> Arrival {
+    async fn accept(&self, on: &mut Self::Listener) -> io::Result<(Line, SocketAddr)> {
         match on.recv().await {
-            Some(arrival) => arrival,
+            Some(Arrival::Comes(line, from)) => Ok((line, from)),
+            Some(Arrival::Fails(error)) => Err(error),
+            Some(Arrival::Panics) => panic!("as was asked"),
             None => pending().await,
         }
     }

@@ -272,3 +272,21 @@ async fn a_broker_that_moved_unseen_is_found_while_a_client_waits() {
     assert!(client.age() < 5 * SECOND, "{:?}", client.age());
     world.stops_in_order().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_while_a_broker_is_dialled_are_answered_in_order() {
+    let world = World::start().await;
+    world.cluster.down(B1, Place::Refuses);
+    let mut client = world.client(BROKER_1).await;
+    for id in 1..=50 {
+        client.send(&heartbeat(id)).await;
+    }
+    pass(2 * SECOND).await;
+    world.cluster.up(B1);
+    for id in 1..=50 {
+        assert_eq!(client.frame().await, heartbeat_answer(id));
+    }
+    let asked: Vec<i32> = world.cluster.asked(B1).iter().map(|it| it.id).collect();
+    assert_eq!(asked, (1..=50).collect::<Vec<i32>>(), "each once");
+    world.stops_in_order().await;
+}

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::*;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Seen};
 use crate::world::{listener, upstream};
 
 /// doorkeeper on loopback, in front of one broker whose sessions are played by hand.
@@ -202,4 +202,54 @@ async fn frames_larger_than_all_buffers_pass() {
     tokio::join!(serve, ask);
     drop(client);
     assert_eq!(world.seen.closed(address).await, "client_closed");
+}
+
+/// Many sessions on several threads: no wake-up is lost and no byte goes astray.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_sessions_at_once_on_several_threads() {
+    const CLIENTS: i32 = 24;
+    let mut world = Loopback::start().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..CLIENTS {
+        let (client, broker, _) = world.pair().await;
+        tasks.spawn(echo(broker));
+        tasks.spawn(ask(client, number));
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let closed = |all: &[Seen]| {
+        let closed = all.iter().filter(|seen| matches!(seen, Seen::Closed(..)));
+        (closed.count() == CLIENTS as usize).then_some(())
+    };
+    world.seen.until("all closed", closed).await;
+    assert_eq!(world.seen.reasons()["client_closed"], CLIENTS as usize);
+}
+
+/// Answers heartbeats, and to a Fetch gives as many bytes as its correlation id says.
+async fn echo(mut broker: TcpStream) {
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    while let Some(frame) = next_frame(&mut broker).await {
+        let Asked { api, id, .. } = Asked::read(&frame);
+        let answer = match api {
+            FETCH => fetched(12, id, vec![7; id as usize].into()),
+            _ => heartbeat_answer(id),
+        };
+        if broker.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask(mut client: TcpStream, number: i32) {
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    for round in 1..=20 {
+        let bytes = number * 10_000 + round * 1000;
+        let both = [fetch(bytes, 0), heartbeat(round)].concat();
+        client.write_all(&both).await.unwrap();
+        let records = vec![7; bytes as usize];
+        let answer = next_frame(&mut client).await.unwrap();
+        assert!(answer == fetched(12, bytes, records.into()));
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(round)));
+    }
 }

@@ -51,6 +51,8 @@ pub struct Session {
     /// Requests that were read with others and that there is no room for yet: the rest of one
     /// read, from the beginning of a frame on.
     backlog: Bytes,
+    /// A request that is never answered waits for the connection.
+    unanswered_waits: bool,
     timers: Timers,
     /// How long a group's members may take to rebalance, as the last JoinGroup said: the
     /// SyncGroup behind it waits as long, and does not say so itself.
@@ -101,6 +103,7 @@ impl Session {
             in_flight: InFlight::default(),
             pending: None,
             backlog: Bytes::new(),
+            unanswered_waits: false,
             timers: Timers::new(now),
             rebalance: timers::REBALANCE_DEFAULT,
             effects: VecDeque::new(),

@@ -12,7 +12,7 @@ use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
 use crate::session::refusal::{self, Judgement, Refused, Topics};
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
-use crate::session::{Phase, Session};
+use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
 use crate::wire::codec::NotEncodable;
 use crate::wire::edit::{Edits, lengthened};
@@ -208,6 +208,8 @@ impl Session {
         if slot.answer.is_some() {
             slot.since = now;
             self.in_flight.push(now, slot);
+        } else {
+            self.unanswered_waits |= !matches!(self.connection, Connection::Open);
         }
         if sent {
             self.want_upstream(now);

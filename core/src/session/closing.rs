@@ -110,7 +110,9 @@ impl Session {
     fn drops_upstream_bytes(&self, reason: CloseReason) -> bool {
         let somebody = match self.connection {
             Connection::Open => true,
-            Connection::Trying { .. } => reason == CloseReason::ClientEnded(End::Fin),
+            Connection::Trying { .. } => {
+                reason == CloseReason::ClientEnded(End::Fin) && self.unanswered_waits
+            }
             Connection::Unneeded | Connection::Waiting { .. } => false,
         };
         !somebody

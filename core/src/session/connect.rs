@@ -175,6 +175,7 @@ impl Session {
         self.connection = Connection::Open;
         self.in_flight.restart(now);
         self.timers.upstream_opened();
+        self.unanswered_waits = false;
         self.report(event);
     }
 

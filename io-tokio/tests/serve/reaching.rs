@@ -92,8 +92,11 @@ async fn a_broker_that_comes_back_while_a_client_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_cluster_goes_and_comes_back() {
-    let world = World::start().await;
-    let all = [BOOT, "b0.test:9092", B1];
+    let mesh = Mesh::default();
+    let cluster = cluster(&mesh);
+    let mut world = World::cold(mesh, cluster, plan());
+    world.published("main").await;
+    let all = [BOOT, "b0.test:9092", B1, B2];
     for name in all {
         world.cluster.down(name, Place::Refuses);
     }
@@ -106,6 +109,17 @@ async fn the_whole_cluster_goes_and_comes_back() {
     for port in [BOOTSTRAP, BROKER_1] {
         world.client(port).await.exchange(1).await;
     }
+    world.warm_up().await;
+    world.stops_in_order().await;
+}
+
+/// Any broker will do for a client that does not know the brokers yet.
+#[tokio::test(start_paused = true)]
+async fn behind_the_bootstrap_list_come_the_brokers_that_were_learned() {
+    let world = World::start().await;
+    world.cluster.down(BOOT, Place::Refuses);
+    world.client(BOOTSTRAP).await.exchange(1).await;
+    assert_eq!(world.mesh.dialled().last().unwrap(), "b0.test:9092");
     world.stops_in_order().await;
 }
 

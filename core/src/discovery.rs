@@ -142,6 +142,8 @@ pub struct Discovery {
     turn: usize,
     /// Whom to ask next, before anybody else: it has just answered.
     again: Option<Asked>,
+    /// What was noticed while a question was open: its answer may be older.
+    noticed: Option<Observation>,
     failures: u32,
     correlation_id: i32,
     asked_at: Option<Instant>,
@@ -185,6 +187,7 @@ impl Discovery {
             state: State::Resting { until: now },
             turn: usize::from(seed.0[0]),
             again: None,
+            noticed: None,
             failures: 0,
             correlation_id: 0,
             asked_at: None,
@@ -389,7 +392,13 @@ impl Discovery {
         self.report(Event::Refreshed {
             brokers: answer.brokers.len(),
         });
-        if let Some(next) = self.topology.merged(&answer.brokers, cluster_id) {
+        // Of another cluster nothing that was known is true any more.
+        let known = if other {
+            &Topology::default()
+        } else {
+            &*self.topology
+        };
+        if let Some(next) = known.merged(&answer.brokers, cluster_id) {
             self.topology = Arc::new(next);
             self.effects
                 .push_back(Effect::Publish(Arc::clone(&self.topology)));
@@ -397,6 +406,9 @@ impl Discovery {
         self.failures = 0;
         self.again = Some(asked.clone());
         self.rest(now.after(self.config.refresh_interval));
+        if let Some(noticed) = self.noticed.take() {
+            self.observed(now, &noticed);
+        }
     }
 
     /// Nothing that is known is ever forgotten, so there must be an end to it.
@@ -437,7 +449,8 @@ impl Discovery {
         self.effects.push_back(Effect::Disconnect);
     }
 
-    /// A hint brings the next question forward, but never more often than is fair.
+    /// A hint brings the next question forward, but never more often than is fair. Somebody else
+    /// is asked then: who answered last does not know of it yet, or never will.
     fn observed(&mut self, now: Instant, observation: &Observation) {
         let is_news = match observation {
             Observation::Endpoint { broker, address } => {
@@ -445,14 +458,17 @@ impl Discovery {
             }
             Observation::Unreachable { .. } => true,
         };
-        if let State::Resting { until } = &mut self.state
-            && is_news
-            && self.failures == 0
-        {
+        if !is_news || self.failures > 0 {
+            return;
+        }
+        if let State::Resting { until } = &mut self.state {
             let soonest = self
                 .asked_at
                 .map_or(now, |at| at.after(self.config.refresh_interval_min));
             *until = (*until).min(soonest.max(now));
+            self.again = None;
+        } else {
+            self.noticed = Some(observation.clone());
         }
     }
 

@@ -376,6 +376,54 @@ fn a_hint_brings_the_next_question_forward_but_not_too_often() {
     world.until_connect();
     assert_eq!(world.now.since(before), 2 * SECOND);
     assert_eq!(world.targets.len(), 2);
+    assert_ne!(
+        world.targets[0].name, world.targets[1].name,
+        "who answered last may be the one that does not know"
+    );
+}
+
+#[test]
+fn a_hint_that_comes_while_a_question_is_open_is_not_lost() {
+    let mut world = World::new();
+    world.connect();
+    world.offer(0, 13);
+    let moved = Observation::Endpoint {
+        broker: BrokerId(0),
+        address: at("new:1"),
+    };
+    world.input(Input::Observed(moved.clone()));
+    let before = world.now;
+    world.list("c", &[(0, "old", 1)]);
+    world.until_connect();
+    assert_eq!(world.now.since(before), 2 * SECOND);
+    // An answer that knows it already settles the matter.
+    world.connect();
+    world.offer(0, 13);
+    world.input(Input::Observed(moved));
+    let before = world.now;
+    world.list("c", &[(0, "new", 1)]);
+    world.until_connect();
+    assert_eq!(world.now.since(before), 30 * SECOND);
+}
+
+#[test]
+fn nothing_of_another_cluster_is_kept() {
+    let mut world = World::new();
+    world.round("one", &[(0, "a", 1), (1, "b", 2)]);
+    world.until_connect();
+    world.round("two", &[(0, "n", 1)]);
+    assert_eq!(world.newest(), pairs(&[(0, "n:1")]));
+}
+
+#[test]
+fn every_version_that_can_be_chosen_can_be_asked_in() {
+    for last in 4..=13 {
+        let mut world = World::new();
+        world.connect();
+        world.offer(0, last);
+        assert_eq!(world.failures(), [], "offered up to {last}");
+        assert!(!world.sent.is_empty());
+    }
 }
 
 #[test]

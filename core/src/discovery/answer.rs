@@ -9,8 +9,9 @@ use crate::wire::walk::{Found, Step, Value, Walker};
 const API_VERSIONS: i16 = 18;
 const METADATA: i16 = 3;
 
-/// Metadata is asked in a version that names the cluster (2) and is not flexible yet (8).
-const METADATA_VERSIONS: std::ops::RangeInclusive<i64> = 2..=8;
+/// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
+/// yet (8).
+const METADATA_VERSIONS: std::ops::RangeInclusive<i64> = 4..=8;
 
 /// The version of Metadata to ask in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

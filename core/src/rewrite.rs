@@ -50,3 +50,16 @@ pub(crate) struct Outcome {
     /// Brokers whose address in the answer is not the one that the topology knows.
     pub(crate) moved: Vec<(BrokerId, HostPort)>,
 }
+
+/// So many of them in one answer are hint enough.
+const MOVED_MAX: usize = 16;
+
+impl Outcome {
+    /// Notes a broker whose address is not the one that the topology knows.
+    pub(crate) fn moved(&mut self, broker: BrokerId, address: HostPort) {
+        let moved = (broker, address);
+        if self.moved.len() < MOVED_MAX && !self.moved.contains(&moved) {
+            self.moved.push(moved);
+        }
+    }
+}

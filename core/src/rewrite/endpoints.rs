@@ -241,6 +241,6 @@ fn note_move(broker: BrokerId, host: &[u8], port: i64, with: &Addresses<'_>, out
         .zip(u16::try_from(port).ok())
         .map(|(host, port)| HostPort::new(host, port));
     if let Some(Ok(address)) = address {
-        out.moved.push((broker, address));
+        out.moved(broker, address);
     }
 }

@@ -38,21 +38,30 @@ impl KnownHosts {
     /// The first place at or after `from` where one of them stands as a whole word.
     ///
     /// Letters, digits, `-` and `_` continue a word; a dot does not, so that a known host is
-    /// also found as the head or the tail of a longer name.
+    /// also found as the head or the tail of a longer name. A host of one label (`kafka`) is
+    /// often a word of its own or a part of a path or a class name: dots and slashes continue it,
+    /// unless the slashes are those before an authority (`//kafka`).
     #[must_use]
     pub fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
         let continues = |byte: Option<&u8>| {
             byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
+        let joins = |byte: Option<&u8>| byte.is_some_and(|b| matches!(b, b'.' | b'/'));
         (from..text.len()).find_map(|at| {
-            if at > 0 && continues(text.get(at - 1)) {
+            let (before, rest) = text.split_at_checked(at)?;
+            if continues(before.last()) {
                 return None;
             }
-            let rest = text.get(at..)?;
             let host = self.hosts.iter().find(|host| {
-                rest.get(..host.len())
+                let stands = rest
+                    .get(..host.len())
                     .is_some_and(|head| head.eq_ignore_ascii_case(host.as_bytes()))
-                    && !continues(rest.get(host.len()))
+                    && !continues(rest.get(host.len()));
+                let behind = rest.get(host.len()..).unwrap_or_default();
+                let part_of_more = (joins(before.last()) && !before.ends_with(b"//"))
+                    || (joins(behind.first())
+                        && behind.get(1).is_some_and(u8::is_ascii_alphanumeric));
+                stands && (host.contains(['.', ':']) || !part_of_more)
             })?;
             Some(at..at + host.len())
         })
@@ -119,5 +128,30 @@ mod tests {
             redacted("kafka-1.internal.example").unwrap(),
             "[upstream].example"
         );
+    }
+
+    #[test]
+    fn a_host_of_one_label_is_not_every_path_and_class_of_that_name() {
+        let bootstrap = ["kafka:9092".parse().unwrap()];
+        let known = KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default());
+        for text in [
+            "/var/lib/kafka/data",
+            "/opt/kafka",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "kafka.server",
+            "Kafkaesque",
+        ] {
+            assert!(!known.occurs_in(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "kafka",
+            "kafka:9092",
+            "PLAINTEXT://kafka:9092",
+            "Connection to kafka failed.",
+            "no answer from kafka.",
+            "1@kafka:9093,2@other:9093",
+        ] {
+            assert!(known.occurs_in(text.as_bytes()), "{text}");
+        }
     }
 }

@@ -215,7 +215,12 @@ impl Answer {
             Step::Begin { field, at } if field.role == Role::ErrorMessage && !self.in_tail => {
                 self.hold_from = Some(base + at);
             }
-            Step::Value(found) if found.role == Role::ErrorMessage && !self.in_tail => {
+            Step::Value(found)
+                if found.role == Role::ErrorMessage
+                    && !self.in_tail
+                    // The length of an answer that has to tell of a refusal is not certain yet.
+                    && self.hold_from != Some(0) =>
+            {
                 self.hold_from = None;
             }
             Step::More

@@ -47,7 +47,7 @@ pub(super) const JUDGED: Roles = Roles::of(&[
 ]);
 
 /// What must be read of an answer that has to tell of a refusal.
-pub(super) const TOLD: Roles = Roles::of(&[Role::Topics, Role::TopicName]);
+pub(super) const TOLD: Roles = Roles::of(&[Role::Topics, Role::TopicName, Role::ErrorCode]);
 
 /// The topics of one request, as they are read.
 #[derive(Debug)]
@@ -305,6 +305,8 @@ pub(super) struct Teller {
     element_at: Option<usize>,
     name: Range<usize>,
     cut: usize,
+    /// The answer begins with an error that concerns all of it, and lists no topics then.
+    failed: bool,
 }
 
 impl Teller {
@@ -315,6 +317,7 @@ impl Teller {
             element_at: None,
             name: 0..0,
             cut: 0,
+            failed: false,
         }
     }
 
@@ -335,6 +338,9 @@ impl Teller {
                 count,
                 compact,
             } if field.role == Role::Topics => {
+                if self.failed {
+                    return true;
+                }
                 let count = count.map_or(0, |count| count as usize);
                 self.count = Some((base + start..base + end, count, *compact));
                 edits.replace(base + end..base + end, self.refused.entries.clone());
@@ -348,6 +354,10 @@ impl Teller {
             }
             Step::Value(found) if found.role == Role::TopicName => {
                 self.name = base + found.data..base + found.end;
+            }
+            // Before the topics stands only the error of the whole answer (Fetch).
+            Step::Value(found) if found.role == Role::ErrorCode && self.count.is_none() => {
+                self.failed |= found.value != Value::Int(0);
             }
             Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {
                 if let Some(from) = self.element_at.take()

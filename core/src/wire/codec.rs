@@ -90,7 +90,7 @@ pub(crate) fn refused_topic(
     let encoded = match api.0 {
         PRODUCE => produced(topic, v).encode(&mut out, v),
         FETCH => fetched(topic, v).encode(&mut out, v),
-        METADATA => described(topic).encode(&mut out, v),
+        METADATA => described(topic, v).encode(&mut out, v),
         CREATE_TOPICS => created(topic, v).encode(&mut out, v),
         _ => return Err(NotEncodable),
     };
@@ -178,11 +178,19 @@ fn fetched(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
     }
 }
 
-/// `KafkaApis.metadataResponseTopic`: the name, no id, no partitions.
-fn described(topic: &RefusedTopic) -> MetadataResponseTopic {
-    MetadataResponseTopic::default()
+/// `KafkaApis.handleTopicMetadataRequest`: a topic that was asked for by name has no id, one that
+/// was asked for by id has no name (an empty one where there is no null yet); no partitions.
+fn described(topic: &RefusedTopic, version: i16) -> MetadataResponseTopic {
+    let by_id = topic.id != [0; 16];
+    let name = (!by_id || version < 12).then(|| TopicName(topic.name.clone().into()));
+    let out = MetadataResponseTopic::default()
         .with_error_code(topic.error_code)
-        .with_name(Some(TopicName(topic.name.clone().into())))
+        .with_name(name);
+    if version >= 10 {
+        out.with_topic_id(Uuid::from_bytes(topic.id))
+    } else {
+        out
+    }
 }
 
 /// `ControllerApis.createTopics`.

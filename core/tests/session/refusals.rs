@@ -212,6 +212,38 @@ fn refused_topics_are_cut_from_a_fetch_and_told_in_answers_of_every_length() {
 }
 
 #[test]
+fn an_answer_that_is_an_error_as_a_whole_tells_of_no_topics() {
+    for version in 7..=12 {
+        let mut world = world(usize::MAX);
+        world.client(&request(1, version, 7, &fetch(&["secret", "open"], 0, 0)));
+        let told = answer(version, 7, &FetchResponse::default().with_error_code(71));
+        world.upstream(&told);
+        assert_eq!(world.to_client, told);
+    }
+}
+
+#[test]
+fn metadata_of_an_id_that_nobody_can_name_is_told_by_its_id() {
+    let id = Uuid::from_bytes([5; 16]);
+    for version in 10..=13 {
+        let name = (version < 12).then(|| topic(""));
+        let entry = MetadataRequestTopic::default()
+            .with_topic_id(id)
+            .with_name(name.clone());
+        let ask = MetadataRequest::default().with_topics(Some(vec![entry]));
+        let mut world = world(usize::MAX);
+        world.client(&request(3, version, 7, &ask));
+        world.upstream(&answer(version, 7, &MetadataResponse::default()));
+        let (_, seen) = decoded::<MetadataResponse>(version, &world.to_client);
+        let expected = MetadataResponseTopic::default()
+            .with_error_code(100)
+            .with_topic_id(id)
+            .with_name(name);
+        assert_eq!(seen.topics, [expected], "version {version}");
+    }
+}
+
+#[test]
 fn a_fetch_session_is_known_to_nobody_where_topics_are_judged() {
     for version in 7..=12 {
         let mut world = world(usize::MAX);

@@ -1,0 +1,292 @@
+//! Every recorded body of every API and version on its way through a session: requests pass to
+//! the byte, answers come out the same whatever the chunks, no host but ours is in them, texts
+//! that name a host of the cluster do not, and all else stays as it was.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test may panic, reads its frames from files, and shares its helpers"
+)]
+
+#[path = "session/harness.rs"]
+mod harness;
+mod walk_support;
+
+use std::collections::BTreeSet;
+
+use doorkeeper_core::api::Offered;
+use doorkeeper_core::error::ClientFault;
+use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::{DialMap, Topology};
+use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
+use doorkeeper_core::wire::walk::Value;
+use doorkeeper_core::{CloseReason, Route, Shared};
+use harness::{World, at, framed, frames, shared};
+use walk_support::{Frame, Seen, frames_of, walk};
+
+const API_VERSIONS: i16 = 18;
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+const SHARE_FETCH: i16 = 78;
+const ID: i32 = 7;
+
+/// Behind a body of this much more an answer to a Fetch is followed instead of held.
+const LONG_TAIL: usize = 70_000;
+
+fn offered() -> Offered {
+    Offered::with(APIS.iter().map(|api| ApiKey(api.key)))
+}
+
+fn world(with: Shared) -> World {
+    World::with(
+        Shared {
+            offered: offered(),
+            ..with
+        },
+        Route::Bootstrap,
+    )
+}
+
+fn request(api: &Api, frame: &Frame) -> Vec<u8> {
+    let mut out = [api.key.to_be_bytes(), frame.version.to_be_bytes()].concat();
+    out.extend(ID.to_be_bytes());
+    out.extend((-1_i16).to_be_bytes());
+    if api.request.is_flexible(frame.version).unwrap() {
+        out.push(0);
+    }
+    out.extend(&frame.body);
+    framed(&out)
+}
+
+fn header_is_flexible(api: &Api, version: i16) -> bool {
+    api.key != API_VERSIONS && api.response.is_flexible(version).unwrap()
+}
+
+fn answer(api: &Api, frame: &Frame, tail: usize) -> Vec<u8> {
+    let mut out = ID.to_be_bytes().to_vec();
+    if header_is_flexible(api, frame.version) {
+        out.push(0);
+    }
+    out.extend(&frame.body);
+    out.resize(out.len() + tail, 0);
+    framed(&out)
+}
+
+/// The body of the one answer that the client got.
+fn body(api: &Api, version: i16, world: &World) -> Vec<u8> {
+    let all = frames(&world.to_client);
+    assert_eq!(all.len(), 1);
+    all[0][4 + usize::from(header_is_flexible(api, version))..].to_vec()
+}
+
+/// A request that is answered by the broker, for the answers of this version.
+fn asking(api: &Api, version: i16) -> Vec<u8> {
+    let answered = |frame: &Frame| api.key != PRODUCE || frame.json["acks"] != 0;
+    let found = frames_of(api.request)
+        .into_iter()
+        .filter(|frame| frame.version == version && answered(frame))
+        .map(|frame| request(api, &frame))
+        .find(|bytes| {
+            let mut world = world(shared());
+            world.client(bytes);
+            world.closed.is_none()
+        });
+    found.unwrap_or_else(|| panic!("no request for {} v{version}", api.name))
+}
+
+/// Every API and version that clients may be offered.
+fn rows() -> impl Iterator<Item = (&'static Api, i16)> {
+    let offered = offered();
+    APIS.iter().flat_map(move |api| {
+        let api: &'static Api = api;
+        let row = offered.row(ApiKey(api.key));
+        let versions = row.map(|row| row.versions.iter().collect::<Vec<_>>());
+        versions
+            .into_iter()
+            .flatten()
+            .map(move |version| (api, version))
+    })
+}
+
+fn recorded(message: &'static Message, version: i16) -> Vec<Frame> {
+    let all = frames_of(message).into_iter();
+    all.filter(|frame| frame.version == version).collect()
+}
+
+/// The lengths behind an answer's body: with the longer one an answer of records is followed.
+fn tails(api: &Api) -> &'static [usize] {
+    if matches!(api.key, FETCH | SHARE_FETCH) {
+        &[0, LONG_TAIL]
+    } else {
+        &[0]
+    }
+}
+
+#[test]
+fn requests_pass_to_the_byte_whatever_the_chunks() {
+    let mut passed = 0;
+    for (api, version) in rows() {
+        for frame in recorded(api.request, version) {
+            let sent = request(api, &frame);
+            for chunk in [1, 3, 11, usize::MAX] {
+                let mut world = world(shared());
+                world.chunk = chunk;
+                world.client(&sent);
+                match world.closed {
+                    None => assert!(world.to_upstream == sent, "{} in {chunk}", frame.name()),
+                    // Only a request that speaks as a replica is refused.
+                    Some(CloseReason::Client(ClientFault::ReplicaRequest(_))) => {}
+                    Some(other) => panic!("{}: {other}", frame.name()),
+                }
+                passed += usize::from(world.closed.is_none());
+            }
+        }
+    }
+    assert!(passed > 4000, "{passed}");
+}
+
+#[test]
+fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
+    let mut edited = BTreeSet::new();
+    for (api, version) in rows() {
+        let ask = asking(api, version);
+        for frame in recorded(api.response, version) {
+            for tail in tails(api) {
+                let told = answer(api, &frame, *tail);
+                let (head, behind) = told.split_at(told.len() - tail);
+                let mut first: Option<Vec<u8>> = None;
+                for chunk in [1, 2, 3, 7, 16, usize::MAX] {
+                    let mut world = world(shared());
+                    world.client(&ask);
+                    world.chunk = chunk;
+                    world.upstream(head);
+                    world.chunk = usize::MAX;
+                    world.upstream(behind);
+                    assert_eq!(world.closed, None, "{} in {chunk}", frame.name());
+                    let before = first.get_or_insert_with(|| world.to_client.clone());
+                    assert!(*before == world.to_client, "{} in {chunk}", frame.name());
+                    if world.to_client != told {
+                        edited.insert(api.name);
+                    }
+                    let body = body(api, version, &world);
+                    let seen = walk(api.response, version, &body, Roles::ALL).unwrap();
+                    for host in hosts(&seen, &body) {
+                        assert!(host.is_empty() || host == "doorkeeper.example", "{host}");
+                    }
+                }
+            }
+        }
+    }
+    // Configurations of brokers have tests of their own: no recorded one names an address.
+    let carriers = [
+        "ApiVersions",
+        "DescribeCluster",
+        "DescribeQuorum",
+        "Fetch",
+        "FindCoordinator",
+        "Metadata",
+        "Produce",
+        "ShareAcknowledge",
+        "ShareFetch",
+    ];
+    for carrier in carriers {
+        assert!(
+            edited.contains(carrier),
+            "{carrier} was never edited: {edited:?}"
+        );
+    }
+}
+
+fn hosts(seen: &[Seen], body: &[u8]) -> Vec<String> {
+    let host = |seen: &Seen| match seen {
+        Seen::Value(_, Role::Host, [_, data, end], Value::Span) => {
+            Some(String::from_utf8_lossy(&body[*data..*end]).into_owned())
+        }
+        _ => None,
+    };
+    seen.iter().filter_map(host).collect()
+}
+
+/// All values that nobody has to edit, with their names and roles.
+fn plain(seen: &[Seen], body: &[u8]) -> Vec<(&'static str, Role, Option<Vec<u8>>)> {
+    let value = |seen: &Seen| match seen {
+        Seen::Value(
+            _,
+            Role::Host | Role::Port | Role::EndpointId | Role::ConfigValue | Role::IsSensitive,
+            ..,
+        ) => None,
+        Seen::Value(name, role, _, Value::Null) => Some((*name, *role, None)),
+        Seen::Value(name, role, [_, data, end], _) => {
+            Some((*name, *role, Some(body[*data..*end].to_vec())))
+        }
+        _ => None,
+    };
+    seen.iter().filter_map(value).collect()
+}
+
+#[test]
+fn every_text_that_names_a_host_is_redacted_and_nothing_else_is_changed() {
+    // The recorded texts are random letters: those of error messages become the known hosts.
+    let (mut texts, mut others) = (BTreeSet::new(), 0);
+    for (api, version) in rows() {
+        if matches!(api.key, API_VERSIONS) {
+            continue;
+        }
+        let ask = asking(api, version);
+        for frame in recorded(api.response, version) {
+            let before = walk(api.response, version, &frame.body, Roles::ALL).unwrap();
+            let before = plain(&before, &frame.body);
+            let secret = before
+                .iter()
+                .filter(|(_, role, _)| *role == Role::ErrorMessage);
+            let secret: Vec<String> = secret
+                .filter_map(|(.., text)| String::from_utf8(text.clone()?).ok())
+                .filter(|text| {
+                    format!("{text}:1")
+                        .parse::<doorkeeper_core::id::HostPort>()
+                        .is_ok()
+                })
+                .collect();
+            for tail in tails(api) {
+                let known: Vec<_> = secret.iter().map(|host| at(&format!("{host}:1"))).collect();
+                let mut world = world(Shared {
+                    known_hosts: KnownHosts::new(&known, &DialMap::default(), &Topology::default()),
+                    ..shared()
+                });
+                world.client(&ask);
+                world.chunk = 1000;
+                world.upstream(&answer(api, &frame, *tail));
+                assert_eq!(world.closed, None, "{}", frame.name());
+                let body = body(api, version, &world);
+                let after = walk(api.response, version, &body, Roles::ALL).unwrap();
+                let after = plain(&after, &body);
+                if after.len() != before.len() {
+                    // An endpoint without an address of ours was left out whole.
+                    continue;
+                }
+                for (now, was) in after.iter().zip(&before) {
+                    let named = was.1 == Role::ErrorMessage
+                        && was
+                            .2
+                            .as_ref()
+                            .is_some_and(|text| secret.iter().any(|host| host.as_bytes() == text));
+                    if named {
+                        assert_ne!(now.2, was.2, "{} {}", frame.name(), was.0);
+                        texts.insert(api.name);
+                    } else if was.1 != Role::ErrorMessage && was.1 != Role::ErrorCode {
+                        assert_eq!(now, was, "{}", frame.name());
+                        others += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(texts.len() >= 20, "{texts:?}");
+    assert!(others > 5000, "{others}");
+}

@@ -25,6 +25,8 @@ pub enum CloseReason {
     BrokerUnknown(BrokerId),
     /// A frame that had to be held grew over `hold_bytes_max`.
     HoldLimit(Leg),
+    /// A frame had to be held while all sessions together held as much as they may.
+    HoldRefused,
     /// Somebody was too slow.
     TimedOut(Wait),
     /// doorkeeper is stopping, and this session's owed answers have been given.
@@ -104,6 +106,7 @@ impl CloseReason {
             Self::BrokerUnknown(_) => "broker_unknown",
             Self::HoldLimit(Leg::Client) => "hold_limit_client",
             Self::HoldLimit(Leg::Upstream) => "hold_limit_upstream",
+            Self::HoldRefused => "hold_refused",
             Self::TimedOut(wait) => wait.name(),
             Self::Drained => "drained",
             Self::DrainExpired => "drain_expired",
@@ -198,6 +201,7 @@ impl fmt::Display for CloseReason {
             | Self::UpstreamEnded(_)
             | Self::Unreachable(_)
             | Self::HoldLimit(_)
+            | Self::HoldRefused
             | Self::TimedOut(_)
             | Self::Drained
             | Self::DrainExpired => Ok(()),

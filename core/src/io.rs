@@ -171,6 +171,9 @@ pub enum Input {
         /// When the session must be gone.
         by: Instant,
     },
+    /// All sessions together hold more than they may, and this one has just come to hold more
+    /// ([`crate::Session::held_bytes`]).
+    HoldRefused,
     /// The deadline of [`Demand`] has come.
     Tick,
 }

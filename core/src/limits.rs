@@ -1,4 +1,4 @@
-//! The limits of one session. Every one is finite by default.
+//! The limits of one session, and what all sessions share. Every one is finite by default.
 
 use std::time::Duration;
 
@@ -8,11 +8,16 @@ const MIB: usize = 1024 * KIB;
 /// What one session may cost, and how long each party may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest frame of either leg, without its length prefix
-    /// (`socket.request.max.bytes`; an answer larger than this closes the session as well).
+    /// The longest request, without its length prefix (`socket.request.max.bytes`).
     pub frame_bytes_max: usize,
-    /// How much of one leg may be held back until a verdict or an edit.
+    /// The longest answer, without its length prefix. Kafka has no limit for answers; what is
+    /// longer than this is taken for a length that means nothing.
+    pub answer_bytes_max: usize,
+    /// How much of one request may be held back until a verdict.
     pub hold_bytes_max: usize,
+    /// How much of one answer may be held back until it is edited. Answers of large clusters are
+    /// longer than any request that has to be held.
+    pub hold_answer_bytes_max: usize,
     /// Once an egress holds this much, the other leg is not read until it drains.
     pub egress_high_bytes: usize,
     /// How many answers may be owed before the client is not read any further.
@@ -38,11 +43,17 @@ pub struct Limits {
     pub flush_timeout: Duration,
 }
 
+/// Holding so little is never refused: requests and answers of everyday size go on while somebody
+/// else has used up the budget of all.
+pub const HOLD_ALWAYS_BYTES: usize = 64 * KIB;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             frame_bytes_max: 100 * MIB,
+            answer_bytes_max: 1024 * MIB,
             hold_bytes_max: 16 * MIB,
+            hold_answer_bytes_max: 64 * MIB,
             egress_high_bytes: 128 * KIB,
             in_flight_max: 1000,
             first_frame_timeout: Duration::from_secs(10),

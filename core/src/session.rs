@@ -133,6 +133,7 @@ impl Session {
             Input::Answered { .. } => {}
             Input::Shared(shared) => self.renew(now, shared),
             Input::Drain { by } => self.drain(now, by),
+            Input::HoldRefused => self.close(now, CloseReason::HoldRefused),
             Input::Tick => self.tick(now),
         }
         self.advance(now);
@@ -189,6 +190,17 @@ impl Session {
 
     fn has_room_for_answers(&self) -> bool {
         self.client.egress.pinned() < self.shared.limits.egress_high_bytes
+    }
+
+    /// How many bytes are held back until a verdict, an edit or their turn: what all sessions
+    /// together have a budget for. What is merely on its way to a peer is not counted, it has
+    /// water marks of its own.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.client.intake.hold.len()
+            + self.upstream.intake.hold.len()
+            + self.backlog.len()
+            + self.in_flight.held_bytes()
     }
 
     fn leg(&self, leg: Leg) -> &LegState {

@@ -6,6 +6,7 @@
 //! It decides nothing. On its way there is no channel and no lock.
 
 pub(crate) mod bell;
+pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod dial;
 mod questions;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 use crate::Net;
 use crate::answers::Answers;
 use crate::driver::bell::Ear;
+use crate::driver::budget::{Budget, Overdrawn, Share};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
@@ -43,6 +45,8 @@ pub(crate) struct Surroundings<N> {
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     pub(crate) snapshots: Snapshots,
     pub(crate) shutdown: Shutdown,
+    /// What all sessions of the process together may hold back.
+    pub(crate) budget: Arc<Budget>,
     /// To the discovery of the listener's cluster.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
@@ -89,6 +93,7 @@ struct Driver<N: Net> {
     /// How far the end has come for this session, and word of more.
     stage: Stage,
     stages: Ear,
+    held: Share,
     traffic: Traffic,
     now: Instant,
 }
@@ -119,6 +124,7 @@ impl<N: Net> Driver<N> {
             epochs: Ear::new(around.snapshots.epoch()),
             stage: Stage::Run,
             stages: around.shutdown.ear(),
+            held: Arc::clone(&around.budget).share(),
             traffic: Traffic::default(),
             now,
             around,
@@ -262,6 +268,15 @@ impl<N: Net> Driver<N> {
     /// Hands one input in and does all that the session asks for in return.
     fn hand_in(&mut self, input: Input) -> Moved {
         self.session.handle(self.now, input);
+        self.carry_out()?;
+        if let Err(Overdrawn) = self.held.set(self.session.held_bytes()) {
+            self.session.handle(self.now, Input::HoldRefused);
+            self.carry_out()?;
+        }
+        MOVED
+    }
+
+    fn carry_out(&mut self) -> ControlFlow<Ended> {
         while let Some(effect) = self.session.poll() {
             match effect {
                 Effect::Connect(target) => self.upstream = Dial::to(&self.around.net, target),
@@ -286,7 +301,7 @@ impl<N: Net> Driver<N> {
                 Effect::Close(reason) => return ControlFlow::Break(Ended::Closed(reason)),
             }
         }
-        MOVED
+        ControlFlow::Continue(())
     }
 
     fn count(&mut self, leg: Leg, direction: Direction, bytes: usize) {

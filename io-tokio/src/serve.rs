@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::Net;
 use crate::discovery::Discovering;
 use crate::driver::Surroundings;
+use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::limits::Gate;
 use crate::observer::Door;
@@ -81,6 +82,7 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
         clock: Clock::start(),
         context,
         shutdown: Shutdown::default(),
+        budget: Budget::new(plan.held_bytes_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
@@ -161,6 +163,7 @@ struct House<N> {
     clock: Clock,
     context: Context,
     shutdown: Shutdown,
+    budget: Arc<Budget>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
 }
@@ -182,6 +185,7 @@ impl<N: Net> House<N> {
             seed: Arc::clone(&self.context.seed),
             snapshots: Snapshots::new(listener.shared),
             shutdown: self.shutdown.clone(),
+            budget: Arc::clone(&self.budget),
             hints: upstream.hints.clone(),
         });
         upstream.followers.push(Arc::clone(&around));

@@ -83,6 +83,7 @@ impl Session {
             | CloseReason::Unreachable(_)
             | CloseReason::BrokerUnknown(_)
             | CloseReason::HoldLimit(_)
+            | CloseReason::HoldRefused
             | CloseReason::TimedOut(
                 Wait::Frame(Leg::Upstream)
                 | Wait::Topology

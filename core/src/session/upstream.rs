@@ -57,7 +57,7 @@ impl Session {
         let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
         let framer = Framer {
             min: RESPONSE_HEAD_BYTES,
-            max: self.shared.limits.frame_bytes_max,
+            max: self.shared.limits.answer_bytes_max,
         };
         let hold = &mut self.upstream.intake.hold;
         let frame_len = framer
@@ -86,6 +86,10 @@ impl Session {
         };
         match carry {
             Carry::Pass => self.pass_answer(frame_len),
+            // Whatever of it were taken in would be for nothing.
+            Carry::Hold(_) if frame_len > self.shared.limits.hold_answer_bytes_max => {
+                return Err(CloseReason::HoldLimit(Leg::Upstream));
+            }
             Carry::Hold(interest) => {
                 let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
                 let answer = Answer::held(api, version, frame_len, walk, compact);
@@ -161,7 +165,7 @@ impl Session {
             Progress::Release(until) => {
                 let edits = &mut answer.outcome().edits;
                 edits.apply(&mut intake.hold, until, |part| client.egress.push(part));
-                if intake.hold.len() > shared.limits.hold_bytes_max {
+                if intake.hold.len() > shared.limits.hold_answer_bytes_max {
                     return Err(CloseReason::HoldLimit(Leg::Upstream));
                 }
             }

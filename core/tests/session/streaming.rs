@@ -201,7 +201,7 @@ fn a_long_fetch_that_breaks_its_schema_ends_the_session() {
 #[test]
 fn a_tail_that_grows_without_end_hits_the_hold_limit() {
     let mut shared = shared();
-    shared.limits.hold_bytes_max = 100_000;
+    shared.limits.hold_answer_bytes_max = 100_000;
     let mut world = World::with(shared, doorkeeper_core::Route::Bootstrap);
     world.chunk = 10_000;
     world.client(&fetch(17));

@@ -128,6 +128,7 @@ impl Compiler<'_> {
             clusters,
             listeners,
             drain_timeout: config.drain_timeout.0,
+            held_bytes_max: usize::try_from(config.held_bytes_max.0).unwrap_or(usize::MAX),
         };
         (plan, reach)
     }

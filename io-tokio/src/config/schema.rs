@@ -27,6 +27,11 @@ pub struct Config {
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
+    /// How much all connections together may hold back of requests and answers until they are
+    /// judged or edited. Beyond it a connection that has to hold more than 64 KiB is closed.
+    #[serde(default = "defaults::held_bytes_max")]
+    #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
+    pub held_bytes_max: Size,
 }
 
 /// One Kafka cluster.
@@ -204,13 +209,21 @@ pub struct ListenerLimits {
     /// How many of them may come from one IP address.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: u32,
-    /// The longest request or answer, as `socket.request.max.bytes` of Kafka.
+    /// The longest request, as `socket.request.max.bytes` of Kafka.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub frame_bytes_max: Size,
-    /// How much of one request or answer may be held back until it is judged or edited. A larger
-    /// one that cannot be passed on piece by piece closes its connection.
+    /// The longest answer. Kafka has no limit for answers; a longer one is taken for a length
+    /// that means nothing, and closes its connection.
+    #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
+    pub answer_bytes_max: Size,
+    /// How much of one request may be held back until it is judged. A larger one that cannot be
+    /// passed on piece by piece closes its connection.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub hold_bytes_max: Size,
+    /// How much of one answer may be held back until it is edited: the metadata or the
+    /// configuration of a whole cluster, say.
+    #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
+    pub hold_answer_bytes_max: Size,
     /// How many answers a connection may be owed before doorkeeper stops reading from it.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight_max: u32,
@@ -240,7 +253,9 @@ impl Default for ListenerLimits {
             connections: 10_000,
             connections_per_address: 1_000,
             frame_bytes_max: size(core.frame_bytes_max),
+            answer_bytes_max: size(core.answer_bytes_max),
             hold_bytes_max: size(core.hold_bytes_max),
+            hold_answer_bytes_max: size(core.hold_answer_bytes_max),
             in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
             first_frame_within: Time(core.first_frame_timeout),
             frame_stall_within: Time(core.frame_stall_timeout),
@@ -317,10 +332,14 @@ mod defaults {
 
     use std::net::{IpAddr, Ipv4Addr};
 
-    use super::{BindHost, Duration, Time};
+    use super::{BindHost, Duration, Size, Time};
 
     pub(super) const fn drain_timeout() -> Time {
         Time(Duration::from_secs(30))
+    }
+
+    pub(super) const fn held_bytes_max() -> Size {
+        Size(512 << 20)
     }
 
     pub(super) const fn refresh_every() -> Time {

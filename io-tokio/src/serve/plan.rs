@@ -23,6 +23,8 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// How long open sessions may take to give their owed answers once doorkeeper stops.
     pub drain_timeout: Duration,
+    /// What all sessions together may hold back until a verdict or an edit.
+    pub held_bytes_max: usize,
 }
 
 /// One upstream.

@@ -75,7 +75,7 @@ async fn an_answer_that_is_held_and_never_ends() {
     let world = World::start().await;
     world.cluster.script(B1, To::Sessions, |asked| {
         let mut frame = metadata_answer(asked.version, asked.id, "main", &[]);
-        frame[..4].copy_from_slice(&90_000_000_i32.to_be_bytes());
+        frame[..4].copy_from_slice(&9_000_000_i32.to_be_bytes());
         vec![Act::Say(frame[..12].to_vec())]
     });
     let mut client = world.client(BROKER_1).await;

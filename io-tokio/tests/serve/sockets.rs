@@ -43,6 +43,7 @@ impl Loopback {
             clusters: vec![upstream("main", &[&at])],
             listeners: vec![listener],
             drain_timeout: Duration::from_secs(1),
+            held_bytes_max: 1 << 30,
         };
         let seen = Arc::new(Recorder::new(["local".into()]));
         let stop = CancellationToken::new();

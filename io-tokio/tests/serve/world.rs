@@ -115,6 +115,7 @@ pub fn plan() -> Plan {
         clusters: vec![upstream("main", &[BOOT])],
         listeners: vec![listener("local", 0, &[BOOT], BOOTSTRAP)],
         drain_timeout: 30 * SECOND,
+        held_bytes_max: 1 << 30,
     }
 }
 

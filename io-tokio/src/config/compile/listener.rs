@@ -296,7 +296,9 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     Limits {
         frame_bytes_max: bytes(ours.frame_bytes_max),
+        answer_bytes_max: bytes(ours.answer_bytes_max),
         hold_bytes_max: bytes(ours.hold_bytes_max),
+        hold_answer_bytes_max: bytes(ours.hold_answer_bytes_max),
         egress_high_bytes: Limits::default().egress_high_bytes,
         in_flight_max: index(ours.in_flight_max),
         first_frame_timeout: ours.first_frame_within.0,

@@ -116,7 +116,10 @@ impl Session {
             .get(REQUEST_HEAD_END.saturating_sub(held)..)
             .unwrap_or_default();
         let is_whole = intake.hold.len() == request.frame_len;
-        if !request.read(unread, is_whole)? {
+        let (hold, principal, shared) = (&intake.hold, &self.principal, &self.shared);
+        let allowed =
+            |topics: &Topics| topics.are_all_allowed(Operation::Write, principal, shared, hold);
+        if !request.read(unread, is_whole, &allowed)? {
             return if intake.hold.len() > self.shared.limits.hold_bytes_max {
                 Err(CloseReason::HoldLimit(Leg::Client))
             } else {

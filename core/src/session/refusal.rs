@@ -168,6 +168,29 @@ impl Topics {
         }
     }
 
+    /// Whether the value read last was what names the last topic.
+    pub(super) fn is_last_named(&self) -> bool {
+        let count = self.count.as_ref().and_then(|count| count.count);
+        let last = self.elements.last().filter(|last| {
+            self.inside && last.partitions.is_empty() && (last.id.is_some() || last.name.end > 0)
+        });
+        last.is_some() && count == Some(self.elements.len())
+    }
+
+    /// Whether nothing that was named so far is refused.
+    pub(super) fn are_all_allowed(
+        &self,
+        what: Operation,
+        principal: &Principal,
+        shared: &Shared,
+        frame: &Rope,
+    ) -> bool {
+        let refused = |element: &Element| element.judge(what, principal, shared, frame);
+        self.elements
+            .iter()
+            .all(|element| refused(element).is_none())
+    }
+
     /// Judges a request that has been read whole.
     pub(super) fn judge(
         self,

@@ -100,8 +100,15 @@ impl Request {
         }
     }
 
-    /// Reads on; true once all that decides has been read.
-    pub(super) fn read(&mut self, mut input: &[u8], is_whole: bool) -> Result<bool, ClientFault> {
+    /// Reads on; true once all that decides has been read. In a Produce that is the name of its
+    /// last topic, if all are `allowed`: nothing that follows can be refused any more, and the
+    /// records need not be held.
+    pub(super) fn read(
+        &mut self,
+        mut input: &[u8],
+        is_whole: bool,
+        allowed: &dyn Fn(&Topics) -> bool,
+    ) -> Result<bool, ClientFault> {
         loop {
             let step = self
                 .walk
@@ -109,6 +116,11 @@ impl Request {
                 .map_err(|why| self.malformed(why))?;
             if let Some(topics) = &mut self.topics {
                 topics.step(&step, self.walk.body_at());
+                let named = matches!(step, Step::Value(_)) && topics.is_last_named();
+                if self.head.api == PRODUCE && named && allowed(topics) {
+                    self.topics = None;
+                    return Ok(true);
+                }
             }
             match step {
                 Step::Value(found) => self.facts.take(self.head, &found),

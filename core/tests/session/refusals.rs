@@ -154,6 +154,36 @@ fn allowed_requests_pass_to_the_byte() {
 }
 
 #[test]
+fn a_produce_goes_up_from_the_name_of_its_last_topic_on_if_all_are_allowed() {
+    let ask = produce(&["open", "free"], 1);
+    let frame = request(0, 9, 1, &ask);
+    let last = frame.windows(4).position(|it| it == b"free").unwrap();
+    let mut world = world(usize::MAX);
+    world.client(&frame[..last + 3]);
+    assert!(
+        world.targets.is_empty(),
+        "a part of the last name is missing"
+    );
+    world.client(&frame[last + 3..last + 4]);
+    // Behind the name nothing need be held, however long the records are.
+    assert_eq!(world.session.held_bytes(), 0);
+    world.client(&frame[last + 4..]);
+    assert_eq!(world.to_upstream, frame);
+}
+
+#[test]
+fn a_produce_that_has_a_refused_topic_is_held_to_its_end() {
+    for topics in [["secret", "open"], ["open", "secret"]] {
+        let frame = request(0, 9, 1, &produce(&topics, 1));
+        let mut world = world(7);
+        world.client(&frame[..frame.len() - 1]);
+        assert!(world.targets.is_empty());
+        world.client(&frame[frame.len() - 1..]);
+        assert_eq!(sent::<ProduceRequest>(&world, 9), produce(&["open"], 1));
+    }
+}
+
+#[test]
 fn a_topic_id_that_nobody_can_name_is_refused() {
     let id = Uuid::from_bytes([5; 16]);
     let mut ask = produce(&["x"], 1);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::canary::Canary;
+use crate::canary::{Canary, Needle};
 use crate::folders::{self, RunFolder};
 use crate::kafka::Kafka;
 use crate::ports::{FRONT, Ports};
@@ -117,10 +117,10 @@ impl Cluster {
     }
 
     /// What must never be seen behind doorkeeper.
-    pub(crate) fn secrets(&self) -> Vec<String> {
-        let ports = (0..PORTS).map(|index| format!("{FRONT}:{}", self.ports.at(index)));
-        std::iter::once(self.canary.token().to_owned())
-            .chain(ports)
+    pub(crate) fn secrets(&self) -> Vec<Needle> {
+        let addresses = (0..PORTS).flat_map(|it| Needle::address(FRONT, self.ports.at(it)));
+        std::iter::once(Needle::text(self.canary.token()))
+            .chain(addresses)
             .collect()
     }
 

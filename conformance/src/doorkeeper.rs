@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use tokio::process::Command;
 use tokio::time::sleep;
 
+use crate::canary::Needle;
 use crate::cluster::Cluster;
 use crate::folders::{self, RunFolder};
 use crate::metrics::{self, Metrics};
@@ -43,10 +44,7 @@ impl Doorkeeper {
         let listeners = ports.part(1, 1 + BROKER_IDS);
         let file = run.file("doorkeeper.yaml");
         folders::write(&file, &config(cluster, listeners, &admin))?;
-        // Where doorkeeper binds is as much a secret as where the brokers are.
-        let mut needles = cluster.secrets();
-        needles.push(BEHIND.to_owned());
-        let taps = Taps::open(listeners, 1 + BROKER_IDS, needles).await?;
+        let taps = Taps::open(listeners, 1 + BROKER_IDS, secrets(cluster)).await?;
         let mut command = Command::new(binary);
         command.args(["run", "--config"]).arg(&file);
         let process = Process::spawn("doorkeeper", &mut command, &run.file("doorkeeper.log"))?;
@@ -153,6 +151,13 @@ impl Doorkeeper {
             sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// What clients must never be told: where doorkeeper binds as little as where the brokers are.
+pub(crate) fn secrets(cluster: &Cluster) -> Vec<Needle> {
+    let mut needles = cluster.secrets();
+    needles.push(Needle::text(BEHIND));
+    needles
 }
 
 fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {

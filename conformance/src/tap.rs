@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::canary::Search;
+use crate::canary::{Needle, Search};
 use crate::ports::{BEHIND, FRONT, Ports};
 
 /// Connections of a client that has not said its name.
@@ -37,7 +37,7 @@ pub(crate) struct Flow {
 
 #[derive(Debug)]
 struct Book {
-    needles: Vec<String>,
+    needles: Vec<Needle>,
     connections: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -53,7 +53,7 @@ struct Connection {
 }
 
 impl Taps {
-    pub(crate) async fn open(ports: Ports, count: u16, needles: Vec<String>) -> Result<Self> {
+    pub(crate) async fn open(ports: Ports, count: u16, needles: Vec<Needle>) -> Result<Self> {
         let book = Arc::new(Book {
             needles,
             connections: Mutex::default(),
@@ -202,7 +202,7 @@ async fn carry_down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     connection: &Connection,
-    needles: &[String],
+    needles: &[Needle],
 ) {
     let mut buffer = vec![0; 64 * 1024];
     let mut search = Search::default();
@@ -256,7 +256,7 @@ mod tests {
     async fn a_canary_that_crosses_is_found_and_bytes_are_counted() {
         let ports = Ports::find(1).unwrap();
         let server = TcpListener::bind((BEHIND, ports.at(0))).await.unwrap();
-        let taps = Taps::open(ports, 1, vec!["canary".to_owned()])
+        let taps = Taps::open(ports, 1, vec![Needle::text("canary")])
             .await
             .unwrap();
         let mut client = TcpStream::connect((FRONT, ports.at(0))).await.unwrap();

@@ -44,15 +44,18 @@ impl Kit {
         })
     }
 
+    /// One of the Java programs.
+    pub(crate) fn java(&self, main: &str) -> Command {
+        let mut command = self.kafka.java(256, "WARN");
+        let class_path = format!("{}:{}", self.jar.display(), self.kafka.class_path);
+        command.args(["-cp", &class_path, main]);
+        command
+    }
+
     /// `program SCENARIO BOOTSTRAP PREFIX`, for either client.
     pub(crate) fn command(&self, client: Client) -> Command {
         match client {
-            Client::Java => {
-                let mut command = self.kafka.java(256, "WARN");
-                let class_path = format!("{}:{}", self.jar.display(), self.kafka.class_path);
-                command.args(["-cp", &class_path, "Main"]);
-                command
-            }
+            Client::Java => self.java("Main"),
             Client::Librdkafka => {
                 let mut command = Command::new(&self.python);
                 // Its compiled files would lie among the sources.

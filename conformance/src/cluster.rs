@@ -124,6 +124,16 @@ impl Cluster {
             .collect()
     }
 
+    /// Every port that a broker listens on.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        (0..PORTS).map(|it| self.ports.at(it)).collect()
+    }
+
+    /// Where the listener that advertises a canary really is.
+    pub(crate) fn client_address(&self, id: u16) -> String {
+        self.address(id, Listener::Client)
+    }
+
     fn port(&self, id: u16, listener: Listener) -> u16 {
         self.ports.at((id - 1) * LISTENERS + listener as u16)
     }

@@ -9,6 +9,7 @@ mod canary;
 mod clients;
 mod cluster;
 mod doorkeeper;
+mod every_api;
 mod folders;
 mod kafka;
 mod metrics;
@@ -42,7 +43,8 @@ struct Args {
     /// Only through doorkeeper, not direct as well
     #[arg(long)]
     through: bool,
-    /// Only scenarios whose name or client holds this text, such as `group` or `java`
+    /// Only scenarios whose name or client holds this text, such as `group` or `java`; or
+    /// `every_api` for every API at every version, and `every_api/Fetch` for one of them
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Keep the data of the brokers

@@ -9,24 +9,26 @@ use tokio::time::timeout;
 
 /// Samples to add up: those with this name whose labels hold all of these texts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pattern {
+pub(crate) struct Pattern<'a> {
     pub(crate) name: &'static str,
-    pub(crate) labels: &'static [&'static str],
+    pub(crate) labels: &'a [&'a str],
 }
 
 /// Bytes that doorkeeper has read from clients.
-pub(crate) const FROM_CLIENTS: Pattern = Pattern {
+pub(crate) const FROM_CLIENTS: Pattern<'_> = Pattern {
     name: "doorkeeper_bytes_total",
     labels: &["leg=\"client\"", "direction=\"in\""],
 };
 /// Bytes that doorkeeper has written to clients.
-pub(crate) const TO_CLIENTS: Pattern = Pattern {
+pub(crate) const TO_CLIENTS: Pattern<'_> = Pattern {
     name: "doorkeeper_bytes_total",
     labels: &["leg=\"client\"", "direction=\"out\""],
 };
+/// Sessions that ended, with the reason as a label.
+pub(crate) const CLOSED: &str = "doorkeeper_sessions_closed_total";
 /// Sessions that ended by a bug of doorkeeper's own.
-pub(crate) const BUGS: Pattern = Pattern {
-    name: "doorkeeper_sessions_closed_total",
+pub(crate) const BUGS: Pattern<'_> = Pattern {
+    name: CLOSED,
     labels: &["reason=\"bug\""],
 };
 
@@ -46,7 +48,7 @@ impl Metrics {
     }
 
     /// The sum of the samples; `None` when there is none, which is a wrong pattern.
-    pub(crate) fn sum(&self, pattern: &Pattern) -> Option<f64> {
+    pub(crate) fn sum(&self, pattern: &Pattern<'_>) -> Option<f64> {
         let mut sum = None;
         for line in self.text.lines().filter(|it| !it.starts_with('#')) {
             let Some((series, value)) = line.rsplit_once(' ') else {

@@ -104,7 +104,7 @@ impl Report {
                 "FAILED"
             };
             say(format!(
-                "{:<8}{:<16}{:<12}{:<9}{:>6.1} s  {verdict}",
+                "{:<8}{:<46}{:<12}{:<9}{:>6.1} s  {verdict}",
                 row.version,
                 row.name,
                 row.client,

@@ -14,6 +14,7 @@ use crate::Args;
 use crate::clients::{self, Client, Kit};
 use crate::cluster::{self, Cluster};
 use crate::doorkeeper::{self, Doorkeeper};
+use crate::every_api;
 use crate::folders::RunFolder;
 use crate::kafka::Kafka;
 use crate::metrics::Metrics;
@@ -72,7 +73,8 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
 async fn play(args: &Args, kit: Kit, report: &mut Report) -> Result<()> {
     let version = kit.kafka.release.version.clone();
     let jobs = jobs(args, kit.kafka.release.major());
-    if jobs.is_empty() {
+    let every_api = every_api::wanted(args);
+    if jobs.is_empty() && every_api.is_none() {
         bail!(
             "--only {}: no such scenario",
             args.only.as_deref().unwrap_or_default()
@@ -107,6 +109,9 @@ async fn play(args: &Args, kit: Kit, report: &mut Report) -> Result<()> {
     let (restarts, others): (Vec<Job>, Vec<Job>) =
         jobs.into_iter().partition(|it| it.scenario.restarts);
     together(&stage, others, args.jobs, &version, report, &mut outcomes).await?;
+    if let (Some(only), Some(doorkeeper)) = (every_api, &stage.doorkeeper) {
+        every_api::run(&stage.kit, &cluster, doorkeeper, &run, &only, report).await?;
+    }
     cluster.check_alive()?;
     if !restarts.is_empty() {
         around_restart(

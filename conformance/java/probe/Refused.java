@@ -1,0 +1,99 @@
+package probe;
+
+import static probe.Probe.a;
+import static probe.Probe.m;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.message.ApiMessageType;
+import org.apache.kafka.common.protocol.ApiMessage;
+
+/**
+ * What doorkeeper does not let pass: the APIs that it does not offer, versions above those that it
+ * offers, and requests that speak as a broker. Sent through doorkeeper only: to do these things
+ * at the broker is not the point.
+ */
+final class Refused {
+    private Refused() {}
+
+    static void run(Probe probe) throws Exception {
+        for (ApiMessageType type : ApiMessageType.values()) {
+            short[] range = probe.offered.get(type.apiKey());
+            if (range == null) {
+                for (int it = type.lowestSupportedVersion();
+                        it <= type.highestSupportedVersion(true); it++) {
+                    short version = (short) it;
+                    if (probe.advertised.containsKey(type.apiKey())) {
+                        refused(probe, type, version, "not offered", defaults(type, version));
+                    } else {
+                        unknown(probe, type, version);
+                    }
+                }
+            } else if (type != ApiMessageType.API_VERSIONS) {
+                unsupported(probe, type, range[1]);
+            }
+        }
+        for (short version : probe.versions("Fetch")) {
+            Map<String, Object> asBroker = m("replicaId", 2,
+                    "?replicaState", m("replicaId", 2, "replicaEpoch", 1), "topics", a());
+            asReplica(probe, ApiMessageType.FETCH, version, asBroker);
+        }
+        for (short version : probe.versions("ListOffsets")) {
+            asReplica(probe, ApiMessageType.LIST_OFFSETS, version, m("replicaId", 2));
+        }
+    }
+
+    /** Versions that a broker has and doorkeeper does not offer, and one that nobody has. */
+    private static void unsupported(Probe probe, ApiMessageType type, short last)
+            throws Exception {
+        List<Short> versions = new ArrayList<>(List.of(Negotiation.UNSUPPORTED));
+        for (int it = last + 1; it <= probe.advertised.get(type.apiKey())[1]; it++) {
+            versions.add((short) it);
+        }
+        for (short version : versions) {
+            refused(probe, type, version, "unsupported version", ByteBuffer.allocate(0));
+        }
+    }
+
+    private static void asReplica(Probe probe, ApiMessageType type, short version,
+            Map<String, Object> values) throws Exception {
+        ApiMessage request = Messages.build(type.newRequest().getClass(), version, values);
+        refused(probe, type, version, "as a replica", Messages.write(request, version));
+    }
+
+    private static ByteBuffer defaults(ApiMessageType type, short version) throws Exception {
+        ApiMessage request = Messages.build(type.newRequest().getClass(), version, m());
+        return Messages.write(request, version);
+    }
+
+    /** Nobody offers it here. If doorkeeper lets it pass nevertheless, both answers must agree. */
+    private static void unknown(Probe probe, ApiMessageType type, short version)
+            throws Exception {
+        // Two ids with the same hash, of which a telemetry subscription's id is made.
+        Uuid one = Setup.NO_ID;
+        Uuid other = new Uuid(one.getLeastSignificantBits(), one.getMostSignificantBits());
+        Way.Answer through = probe.behind.call(type, version, m("?clientInstanceId", other));
+        if (through.isClosed()) {
+            probe.print(Probe.describe(type, version, "not offered").put("refused", true)
+                    .put("closed", true));
+            return;
+        }
+        ObjectNode line = Probe.describe(type, version, "not offered").put("claim", "any");
+        line.set("direct", probe.direct.call(type, version, m("?clientInstanceId", one)).line());
+        line.set("behind", through.line());
+        probe.print(line);
+    }
+
+    private static void refused(Probe probe, ApiMessageType type, short version, String label,
+            ByteBuffer body) throws Exception {
+        ObjectNode line = Probe.describe(type, version, label).put("refused", true);
+        short header = type.requestHeaderVersion(version);
+        byte[] answer = probe.behind.wire.call(type.apiKey(), version, header, body);
+        line.put("closed", answer == null);
+        probe.print(line);
+    }
+}

@@ -1,0 +1,379 @@
+//! Every API at every version: asked with Kafka's own message classes, once of a broker and once
+//! through doorkeeper, and both answers compared field by field.
+//!
+//! The requests are a Java program (`java/probe`), because Kafka's classes are Java; the verdicts
+//! are here, and what may differ is listed in `every_api.toml`.
+
+mod compare;
+mod coverage;
+mod leaks;
+mod line;
+mod log;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use crate::Args;
+use crate::clients::Kit;
+use crate::cluster::Cluster;
+use crate::doorkeeper::{self, Doorkeeper};
+use crate::folders::{self, RunFolder};
+use crate::metrics::{CLOSED, Metrics, Pattern};
+use crate::process;
+use crate::report::Report;
+use compare::World;
+use coverage::Coverage;
+use line::{Case, Line, Refused};
+use table::Table;
+
+const NAME: &str = "every_api";
+/// The broker that both ways lead to.
+const BROKER: u16 = 1;
+const CLIENT_ID: &str = "every_api.probe";
+/// Half a minute on two cores that do nothing else.
+const TIME_LIMIT: Duration = Duration::from_secs(150);
+/// Sessions are counted when they have ended, a little after the client sees it.
+const METRICS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whether `--only` asks for this: for all APIs, or for the one that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    api: Option<String>,
+}
+
+pub(crate) fn wanted(args: &Args) -> Option<Wanted> {
+    // It compares two ways, so it takes both.
+    if args.direct || args.through {
+        return None;
+    }
+    let Some(only) = &args.only else {
+        return Some(Wanted { api: None });
+    };
+    let rest = only.strip_prefix(NAME)?;
+    let api = rest.strip_prefix('/').map(str::to_owned);
+    (rest.is_empty() || api.is_some()).then_some(Wanted { api })
+}
+
+impl Wanted {
+    fn includes(&self, api: &str) -> bool {
+        self.api
+            .as_deref()
+            .is_none_or(|it| it.eq_ignore_ascii_case(api))
+    }
+}
+
+/// All that the program said.
+#[derive(Debug, Default)]
+struct Said {
+    cases: Vec<Case>,
+    refused: Vec<Refused>,
+    failures: Vec<String>,
+}
+
+pub(crate) async fn run(
+    kit: &Kit,
+    cluster: &Cluster,
+    doorkeeper: &Doorkeeper,
+    run: &RunFolder,
+    wanted: &Wanted,
+    report: &mut Report,
+) -> Result<()> {
+    let kafka = &kit.kafka.release.version;
+    let table = Table::load()?;
+    let before = doorkeeper.metrics().await?;
+    let begun = Instant::now();
+    let asked = ask(kit.java("probe.Probe"), cluster, doorkeeper, run).await;
+    let said = match asked {
+        Ok(said) => said,
+        Err(error) => {
+            report.check(kafka, NAME, begun.elapsed(), Some(format!("{error:#}")));
+            return Ok(());
+        }
+    };
+    let failure = (!said.failures.is_empty()).then(|| said.failures.join("; "));
+    report.check(kafka, NAME, begun.elapsed(), failure);
+    let world = world(kafka, cluster, doorkeeper, &said)?;
+    let judge = Judge::new(&world, &table, &said, run)?;
+    let reported = judge.report(wanted, report);
+    if reported == 0 {
+        let why = Some("neither this release nor doorkeeper has such an API".to_owned());
+        report.check(kafka, "api of that name", Duration::ZERO, why);
+    }
+    if wanted.api.is_none() {
+        let begun = Instant::now();
+        let failures = refusals(&world, &table, &said, doorkeeper, &before).await?;
+        report.check(kafka, "api refusals", begun.elapsed(), first(&failures));
+        report.check(
+            kafka,
+            "api carriers",
+            Duration::ZERO,
+            first(&judge.unseen()),
+        );
+    }
+    Ok(())
+}
+
+/// Runs the program to its end; what it says is kept in the run's folder.
+async fn ask(
+    mut command: Command,
+    cluster: &Cluster,
+    doorkeeper: &Doorkeeper,
+    run: &RunFolder,
+) -> Result<Said> {
+    let direct = cluster.client_address(BROKER);
+    let behind = doorkeeper.advertised(std::iter::once(BROKER));
+    let behind = behind.get(&BROKER.to_string()).context("no broker")?;
+    let (answers, errors) = (run.file("every_api.jsonl"), run.file("every_api.log"));
+    let mut child = process::isolate(&mut command)
+        .args([direct.as_str(), behind, CLIENT_ID])
+        .stdin(Stdio::null())
+        .stdout(process::create_log(&answers)?)
+        .stderr(process::create_log(&errors)?)
+        .spawn()
+        .context("cannot start the program")?;
+    let Ok(status) = timeout(TIME_LIMIT, child.wait()).await else {
+        let _ = child.kill().await;
+        bail!(
+            "no end within {TIME_LIMIT:?}; {}",
+            process::ending(&errors, 15)
+        );
+    };
+    if !status.context("cannot wait for the program")?.success() {
+        bail!("{}", process::ending(&errors, 15));
+    }
+    let text = std::fs::read_to_string(&answers).context("cannot read the answers")?;
+    let mut said = Said::default();
+    for line in text.lines() {
+        match serde_json::from_str(line)
+            .with_context(|| line.chars().take(200).collect::<String>())?
+        {
+            Line::Failure { failure } => said.failures.push(failure),
+            Line::Refused(refused) => said.refused.push(refused),
+            Line::Case(case) => said.cases.push(*case),
+        }
+    }
+    if said.cases.is_empty() {
+        bail!("it asked nothing; {}", process::ending(&errors, 15));
+    }
+    Ok(said)
+}
+
+fn world(kafka: &str, cluster: &Cluster, doorkeeper: &Doorkeeper, said: &Said) -> Result<World> {
+    let split = |address: &str| -> Result<(String, i64)> {
+        let (host, port) = address.rsplit_once(':').context("no port")?;
+        Ok((host.to_owned(), port.parse().context("no port")?))
+    };
+    let mut world = World {
+        kafka: kafka.to_owned(),
+        needles: doorkeeper::secrets(cluster),
+        ports: cluster.ports(),
+        ..World::default()
+    };
+    for ((id, _), (name, _)) in cluster.direct().iter().zip(cluster.advertised()) {
+        world.upstream.insert(i64::from(*id), split(&name)?);
+    }
+    let ids = cluster.direct();
+    for (id, address) in doorkeeper.advertised(ids.iter().map(|it| it.0)) {
+        world
+            .ours
+            .insert(id.parse().context("no id")?, split(&address)?);
+    }
+    let cases = said.cases.iter().map(|it| (it.api.clone(), it.key));
+    let refused = said.refused.iter().map(|it| (it.api.clone(), it.key));
+    world.keys = cases.chain(refused).collect();
+    Ok(world)
+}
+
+/// What one API came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    cases: usize,
+    ms: u64,
+    failures: Vec<String>,
+}
+
+struct Judge<'a> {
+    world: &'a World,
+    table: &'a Table,
+    coverage: Coverage,
+    outcomes: BTreeMap<i16, (String, Outcome)>,
+    used: BTreeSet<usize>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(world: &'a World, table: &'a Table, said: &Said, run: &RunFolder) -> Result<Self> {
+        let mut judge = Self {
+            world,
+            table,
+            coverage: Coverage::default(),
+            outcomes: BTreeMap::new(),
+            used: BTreeSet::new(),
+        };
+        for case in &said.cases {
+            judge.coverage.case(case);
+            judge.case(case, run)?;
+        }
+        let names: BTreeMap<i16, &String> =
+            world.keys.iter().map(|(name, it)| (*it, name)).collect();
+        for key in judge.coverage.common_keys() {
+            let name = names
+                .get(&key)
+                .map_or_else(|| key.to_string(), |it| (*it).clone());
+            let gaps = judge.coverage.gaps(table, &world.kafka, &name, key);
+            let outcome = judge
+                .outcomes
+                .entry(key)
+                .or_insert_with(|| (name, Outcome::default()));
+            outcome.1.failures.extend(gaps);
+        }
+        Ok(judge)
+    }
+
+    fn case(&mut self, case: &Case, run: &RunFolder) -> Result<()> {
+        let mut failures = Vec::new();
+        if !case.direct.meets(case.claim) {
+            failures.push(format!("the direct answer is not {:?}", case.claim));
+        }
+        let verdict = compare::compare(self.world, self.table, case);
+        self.used.extend(&verdict.used);
+        failures.extend(
+            verdict
+                .differences
+                .iter()
+                .map(|it| format!("{} {}", it.path, it.why)),
+        );
+        let frame = case.behind.frame();
+        let (needles, ports) = (&self.world.needles, &self.world.ports);
+        failures.extend(leaks::find(needles, ports, &frame, &case.behind.json));
+        let entry = self.outcomes.entry(case.key);
+        let (_, outcome) = entry.or_insert_with(|| (case.api.clone(), Outcome::default()));
+        outcome.cases += 1;
+        outcome.ms += case.direct.ms + case.behind.ms;
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let text = log::side_by_side(case, &failures, &verdict.differences);
+        folders::create(&run.file(NAME))?;
+        let file = format!("{}.txt", case.name().replace([' ', '/', '\''], "-"));
+        folders::write(&run.file(NAME).join(file), &text)?;
+        let (_, outcome) = self.outcomes.entry(case.key).or_default();
+        let name = format!("v{} {}", case.version, case.case);
+        outcome
+            .failures
+            .extend(failures.iter().map(|it| format!("{name}: {it}")));
+        Ok(())
+    }
+
+    /// One line an API; how many there are.
+    fn report(&self, wanted: &Wanted, report: &mut Report) -> usize {
+        let mut reported = 0;
+        for (key, (name, outcome)) in &self.outcomes {
+            if !wanted.includes(name) {
+                continue;
+            }
+            let versions = match self.coverage.common(*key) {
+                Some((first, last)) if first == last => first.to_string(),
+                Some((first, last)) => format!("{first}-{last}"),
+                None => "unadvertised".to_owned(),
+            };
+            let line = format!("api {name} {versions}");
+            let took = Duration::from_millis(outcome.ms);
+            report.check(&self.world.kafka, &line, took, first(&outcome.failures));
+            reported += 1;
+        }
+        reported
+    }
+
+    /// Places of addresses that no answer showed, so that nothing was proven of them.
+    fn unseen(&self) -> Vec<String> {
+        let rules = self.table.differs.iter().enumerate();
+        let kafka = &self.world.kafka;
+        rules
+            .filter(|(index, rule)| {
+                rule.is_carrier() && rule.must_be_seen(kafka) && !self.used.contains(index)
+            })
+            .map(|(_, it)| format!("{} {}: never seen", it.apis.join(", "), it.path))
+            .collect()
+    }
+}
+
+/// The first few, and how many there are.
+fn first(failures: &[String]) -> Option<String> {
+    let shown: Vec<&str> = failures.iter().take(3).map(String::as_str).collect();
+    match failures.len() {
+        0 => None,
+        count @ 1..=3 => Some(format!("{count}: {}", shown.join("; "))),
+        count => Some(format!("{count}: {}; ...", shown.join("; "))),
+    }
+}
+
+/// What must be refused is, and the metrics say why.
+async fn refusals(
+    world: &World,
+    table: &Table,
+    said: &Said,
+    doorkeeper: &Doorkeeper,
+    before: &Metrics,
+) -> Result<Vec<String>> {
+    let (reasons, mut failures) = coverage::refusals(table, &world.kafka, &said.refused);
+    let deadline = Instant::now() + METRICS_WITHIN;
+    loop {
+        let now = doorkeeper.metrics().await?;
+        let mut wrong = Vec::new();
+        for (reason, count) in &reasons {
+            let label = format!("reason=\"{reason}\"");
+            let labels = [label.as_str()];
+            let pattern = Pattern {
+                name: CLOSED,
+                labels: &labels,
+            };
+            let grown = now.sum(&pattern).unwrap_or(0.0) - before.sum(&pattern).unwrap_or(0.0);
+            if grown != f64::from(*count) {
+                wrong.push(format!("{count} closed with {reason}, counted {grown}"));
+            }
+        }
+        if wrong.is_empty() || Instant::now() > deadline {
+            failures.extend(wrong);
+            return Ok(failures);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn it_runs_with_all_and_by_its_name() {
+        let wanted = |args: &[&str]| {
+            let program = std::iter::once("conformance");
+            wanted(&Args::parse_from(program.chain(args.iter().copied())))
+        };
+        let all = Some(Wanted { api: None });
+        assert_eq!(wanted(&[]), all);
+        assert_eq!(wanted(&["--only", "every_api"]), all);
+        let one = wanted(&["--only", "every_api/fetch"]).unwrap();
+        assert!(one.includes("Fetch") && !one.includes("ShareFetch"));
+        assert_eq!(wanted(&["--only", "group"]), None);
+        assert_eq!(wanted(&["--only", "every_apis"]), None);
+        assert_eq!(wanted(&["--direct"]), None);
+        assert_eq!(wanted(&["--through", "--only", "every_api"]), None);
+    }
+
+    #[test]
+    fn only_the_first_failures_are_told() {
+        assert_eq!(first(&[]), None);
+        let all: Vec<String> = (1..=5).map(|it| it.to_string()).collect();
+        assert_eq!(first(&all).unwrap(), "5: 1; 2; 3; ...");
+        assert_eq!(first(&all[..1]).unwrap(), "1: 1");
+    }
+}

@@ -1,0 +1,208 @@
+//! `conformance/every_api.toml`: every difference that is allowed, with its reason.
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::folders;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Table {
+    /// What ApiVersions says less through doorkeeper.
+    #[serde(default)]
+    pub(crate) cut: Vec<Cut>,
+    /// What doorkeeper closes on by design.
+    #[serde(default)]
+    pub(crate) refused: Vec<Refused>,
+    /// Versions of which no success, or no error, can be shown.
+    #[serde(default)]
+    pub(crate) exempt: Vec<Exempt>,
+    /// Fields that may differ.
+    #[serde(default)]
+    pub(crate) differs: Vec<Rule>,
+}
+
+/// A range that doorkeeper narrows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cut {
+    apis: Vec<String>,
+    /// Up to which version it is offered; not at all without one.
+    pub(crate) last: Option<i16>,
+    #[serde(default)]
+    kafka: String,
+    /// For the reader: nothing is listed without a reason.
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+/// APIs that doorkeeper does not let pass.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refused {
+    pub(crate) apis: Vec<String>,
+    /// The label of the closed session in doorkeeper's metrics.
+    pub(crate) reason: String,
+    #[serde(default)]
+    kafka: String,
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+/// What a case claims of its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Claim {
+    /// No error code anywhere.
+    Ok,
+    /// An error code, or the connection closes.
+    Error,
+    Any,
+}
+
+/// A claim that these versions of an API cannot be made to meet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exempt {
+    api: String,
+    first: Option<i16>,
+    last: Option<i16>,
+    claim: Claim,
+    #[serde(default)]
+    kafka: String,
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+/// How a field may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum How {
+    /// Another value of the same kind.
+    Varies,
+    /// The same elements in another order.
+    Unordered,
+    /// Host and port: the broker's on one side, doorkeeper's for the same node id on the other.
+    Address,
+    /// Empty through doorkeeper.
+    Emptied,
+    /// The same, but only where a long answer is streamed.
+    Blanked,
+    /// An entry of a configuration whose value is null and sensitive through doorkeeper.
+    Hidden,
+    /// Ranges of versions, cut as `cut` says.
+    Ranges,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    pub(crate) apis: Vec<String>,
+    /// As in `topics[].partitions[].leaderId`; empty for the body itself.
+    pub(crate) path: String,
+    pub(crate) how: How,
+    /// `address`: the field that holds the node id.
+    #[serde(default)]
+    pub(crate) id: String,
+    /// `hidden`: these entries always, a star at the end for all that begin so.
+    #[serde(default)]
+    pub(crate) names: Vec<String>,
+    /// Only in this case.
+    case: Option<String>,
+    /// Only in releases that begin so.
+    #[serde(default)]
+    kafka: String,
+    /// No request of the program makes a broker say it; `why` tells the reason.
+    #[serde(default)]
+    unseen: bool,
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+impl Table {
+    pub(crate) fn load() -> Result<Self> {
+        let path = folders::source("every_api.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+}
+
+impl Cut {
+    pub(crate) fn is_for(&self, kafka: &str, api: &str) -> bool {
+        kafka.starts_with(&self.kafka) && self.apis.iter().any(|it| it == api)
+    }
+}
+
+impl Refused {
+    pub(crate) fn is_in(&self, kafka: &str) -> bool {
+        kafka.starts_with(&self.kafka)
+    }
+}
+
+impl Exempt {
+    pub(crate) fn is_for(&self, kafka: &str, api: &str, version: i16, claim: Claim) -> bool {
+        kafka.starts_with(&self.kafka)
+            && self.api == api
+            && self.claim == claim
+            && self.first.is_none_or(|it| version >= it)
+            && self.last.is_none_or(|it| version <= it)
+    }
+}
+
+impl Rule {
+    pub(crate) fn is_for(&self, kafka: &str, api: &str, case: &str) -> bool {
+        kafka.starts_with(&self.kafka)
+            && self.apis.iter().any(|it| it == api)
+            && self.case.as_deref().is_none_or(|it| it == case)
+    }
+
+    pub(crate) fn must_be_seen(&self, kafka: &str) -> bool {
+        kafka.starts_with(&self.kafka) && !self.unseen
+    }
+
+    /// Whether it is about an address, so that a run in which it never applies shows nothing.
+    pub(crate) fn is_carrier(&self) -> bool {
+        match self.how {
+            How::Address | How::Emptied | How::Blanked | How::Hidden => true,
+            How::Varies | How::Unordered | How::Ranges => false,
+        }
+    }
+
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|it| match it.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == it,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_reads_and_every_entry_has_a_reason() {
+        let table = Table::load().unwrap();
+        let cuts = table.cut.iter().map(|it| &it._why);
+        let refused = table.refused.iter().map(|it| &it._why);
+        let exempt = table.exempt.iter().map(|it| &it._why);
+        let differs = table.differs.iter().map(|it| &it._why);
+        for why in cuts.chain(refused).chain(exempt).chain(differs) {
+            assert!(why.ends_with('.') && why.len() > 20, "{why:?}");
+        }
+        for rule in &table.differs {
+            assert_eq!(rule.how == How::Address, !rule.id.is_empty(), "{rule:?}");
+            assert_eq!(rule.how == How::Hidden, !rule.names.is_empty(), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_names_all_that_begin_so() {
+        let rule: Rule = toml::from_str(
+            "apis = [\"A\"]\npath = \"\"\nhow = \"hidden\"\nnames = [\"a.b\", \"c.*\"]\nwhy = \"\"",
+        )
+        .unwrap();
+        assert!(rule.names("a.b") && rule.names("c.d"));
+        assert!(!rule.names("a.b.c") && !rule.names("c"));
+    }
+}

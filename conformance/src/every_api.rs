@@ -178,6 +178,9 @@ fn world(kafka: &str, cluster: &Cluster, doorkeeper: &Doorkeeper, said: &Said) -
     for ((id, _), (name, _)) in cluster.direct().iter().zip(cluster.advertised()) {
         world.upstream.insert(i64::from(*id), split(&name)?);
     }
+    world.hosts = world.upstream.values().map(|it| it.0.clone()).collect();
+    // The names that are dialled in their place.
+    world.hosts.push(split(&cluster.client_address(BROKER))?.0);
     let ids = cluster.direct();
     for (id, address) in doorkeeper.advertised(ids.iter().map(|it| it.0)) {
         world

@@ -3,6 +3,7 @@ package probe;
 import static probe.Probe.a;
 import static probe.Probe.m;
 
+import java.util.List;
 import java.util.Map;
 import probe.Probe.Claim;
 
@@ -40,9 +41,14 @@ final class ConfigCases {
                 alter(TOPIC, way.own("config"), "segment.ms", "" + (1_000_000 + version)));
         probe.each("IncrementalAlterConfigs", "unknown topic", Claim.ERROR, (way, version) ->
                 alter(TOPIC, Setup.NOTHING, "retention.ms", "1000000"));
-        probe.each("IncrementalAlterConfigs", "listeners of a broker", Claim.ERROR,
-                (way, version) -> alter(BROKER, "1", "advertised.listeners",
-                        "CLIENT://elsewhere:1"));
+        // Brokers refuse these in words, which could quote what they have.
+        for (String key : List.of("listeners", "advertised.listeners", "controller.quorum.voters",
+                "listener.security.protocol.map")) {
+            probe.each("IncrementalAlterConfigs", key + " of a broker", Claim.ERROR,
+                    (way, version) -> alter(BROKER, "1", key, "INTERNAL://elsewhere:1"));
+            probe.each("AlterConfigs", key + " of a broker", Claim.ERROR,
+                    (way, version) -> alter(BROKER, "1", key, "CLIENT:SSL,INTERNAL:SSL"));
+        }
         probe.each("ListConfigResources", "all", Claim.OK, (way, version) ->
                 m("?resourceTypes", a()));
         probe.since(1, "ListConfigResources", "unknown kind", Claim.ERROR, (way, version) ->

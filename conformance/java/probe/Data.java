@@ -17,6 +17,7 @@ final class Data {
     static void run(Probe probe) throws Exception {
         produce(probe);
         fetch(probe);
+        fetchEpochs(probe);
         fetchSession(probe);
         probe.each("ListOffsets", "first and last", Claim.OK, (way, version) -> listOffsets(
                 Setup.RECORDS, m("partitionIndex", 0, "timestamp", -1, "?maxNumOffsets", 5)));
@@ -106,6 +107,17 @@ final class Data {
                 fetch(topic(Setup.RECORDS, Setup.recordsId(), partition(0, 1000))));
         probe.each("Fetch", "unknown topic", Claim.ERROR, (way, version) ->
                 fetch(topic(Setup.NOTHING, Setup.NO_ID, partition(0, 0))));
+    }
+
+    /** What leaders and consumers tell each other about epochs: tags of each partition. */
+    private static void fetchEpochs(Probe probe) throws Exception {
+        probe.since(9, "Fetch", "a newer epoch", Claim.ERROR, (way, version) ->
+                fetch(topic(Setup.RECORDS, Setup.recordsId(), m("partition", 0,
+                        "fetchOffset", 0, "partitionMaxBytes", 1000, "currentLeaderEpoch", 7))));
+        probe.since(12, "Fetch", "another history", Claim.OK, (way, version) ->
+                fetch(topic(Setup.RECORDS, Setup.recordsId(), m("partition", 0,
+                        "fetchOffset", 1000, "partitionMaxBytes", 1000,
+                        "currentLeaderEpoch", 0, "lastFetchedEpoch", 0))));
     }
 
     private static void fetchSession(Probe probe) throws Exception {

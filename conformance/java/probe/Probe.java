@@ -80,6 +80,7 @@ public final class Probe {
             chapters.put("share groups", ShareGroups::run);
             chapters.put("streams groups", StreamsGroups::run);
             chapters.put("transactions", Transactions::run);
+            chapters.put("defaults", Defaults::run);
             chapters.put("refused", Refused::run);
             for (var chapter : chapters.entrySet()) {
                 probe.chapter(chapter.getKey(), chapter.getValue());

@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) upstream: BTreeMap<i64, (String, i64)>,
     /// Host and port that doorkeeper advertises, by node id.
     pub(crate) ours: BTreeMap<i64, (String, i64)>,
+    /// Hosts that doorkeeper knows to be the cluster's, the longest first.
+    pub(crate) hosts: Vec<String>,
     pub(crate) needles: Vec<Needle>,
     /// Ports that only the cluster has.
     pub(crate) ports: Vec<u16>,
@@ -111,6 +113,9 @@ impl<'a> Comparison<'a> {
             && let Some((index, _)) = self.rule(path, How::Blanked)
         {
             return self.emptied(path, index, direct, behind);
+        }
+        if let Some((index, _)) = self.rule(path, How::Text) {
+            return self.text(path, index, direct, behind);
         }
         if let Some((index, _)) = self.rule(path, How::Ranges) {
             return self.ranges(path, index, direct, behind);
@@ -249,6 +254,22 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    fn text(&mut self, path: &str, index: usize, direct: &Value, behind: &Value) {
+        let expected = direct.as_str().map(|text| {
+            let hosts = self.world.hosts.iter();
+            hosts.fold(text.to_owned(), |text, host| {
+                text.replace(host, "[upstream]")
+            })
+        });
+        let expected = expected.map_or(Value::Null, Value::String);
+        if expected != *direct {
+            self.verdict.used.insert(index);
+        }
+        if expected != *behind {
+            self.differ(path, direct, behind, "must name no host of the cluster");
+        }
+    }
+
     /// In the broker's order, narrowed exactly as the table says.
     fn ranges(&mut self, path: &str, index: usize, direct: &Value, behind: &Value) {
         let mut expected = Vec::new();
@@ -373,6 +394,11 @@ mod tests {
         why = ""
         [[differs]]
         apis = ["Test"]
+        path = "errorMessage"
+        how = "text"
+        why = ""
+        [[differs]]
+        apis = ["Test"]
         path = "set"
         how = "unordered"
         why = ""
@@ -393,6 +419,7 @@ mod tests {
             kafka: "4.4.0".to_owned(),
             upstream: [(1, ("kafka-1.canary".to_owned(), 9093))].into(),
             ours: [(1, ("127.0.0.1".to_owned(), 25_001))].into(),
+            hosts: vec!["kafka-1.canary".to_owned()],
             needles: vec![Needle::text("canary")],
             ports: vec![20_001],
             keys: [("Narrowed".to_owned(), 1), ("Gone".to_owned(), 2)].into(),
@@ -487,6 +514,18 @@ mod tests {
         let harmless = entry("other", "5".into(), false);
         assert_eq!(differ(harmless.clone(), harmless.clone()), NONE);
         assert_eq!(differ(harmless, hidden("other")), ["configs[]"]);
+    }
+
+    #[test]
+    fn texts_name_no_host() {
+        let text = |text: &str| json!({"errorMessage": text});
+        let direct = text("at kafka-1.canary:9093");
+        assert_eq!(differ(direct.clone(), text("at [upstream]:9093")), NONE);
+        assert_eq!(differ(direct.clone(), direct.clone()), ["errorMessage"]);
+        assert_eq!(differ(direct, json!({})), ["errorMessage"]);
+        assert_eq!(differ(text("none"), text("none")), NONE);
+        let nothing = json!({"errorMessage": null});
+        assert_eq!(differ(nothing.clone(), nothing), NONE);
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub(crate) enum How {
     Blanked,
     /// An entry of a configuration whose value is null and sensitive through doorkeeper.
     Hidden,
+    /// A text in which `[upstream]` stands for every host of the cluster.
+    Text,
     /// Ranges of versions, cut as `cut` says.
     Ranges,
 }
@@ -163,7 +165,7 @@ impl Rule {
     /// Whether it is about an address, so that a run in which it never applies shows nothing.
     pub(crate) fn is_carrier(&self) -> bool {
         match self.how {
-            How::Address | How::Emptied | How::Blanked | How::Hidden => true,
+            How::Address | How::Emptied | How::Blanked | How::Hidden | How::Text => true,
             How::Varies | How::Unordered | How::Ranges => false,
         }
     }

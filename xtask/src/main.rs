@@ -8,6 +8,7 @@
     reason = "a command line tool speaks through its standard streams"
 )]
 
+mod bench;
 mod ci;
 mod conformance;
 mod docs;
@@ -31,6 +32,8 @@ struct Cli {
 /// Kept sorted by name.
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what doorkeeper costs, beside a blind relay and beside haproxy
+    Bench(bench::Args),
     /// Check and test everything: what CI runs
     Ci(ci::Args),
     /// Run real Kafka clients against real Kafka, direct and through doorkeeper
@@ -47,6 +50,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run_all(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Docs(args) => docs::run(&args),

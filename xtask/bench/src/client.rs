@@ -1,0 +1,142 @@
+//! A blocking client: sends frames, reads answers in order, counts both.
+
+use std::collections::VecDeque;
+use std::io::{IoSlice, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use doorkeeper_bench::frames::{self, REQUEST_HEAD, Request};
+
+const READ_BYTES: usize = 256 * 1024;
+/// Longer than anything in the bench may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What clients have sent and received, of Produce and Fetch alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) requests: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) ids: u64,
+    pub(crate) answer_bytes: u64,
+}
+
+impl Counted {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            request_bytes: self.request_bytes + other.request_bytes,
+            ids: self.ids + other.ids,
+            answer_bytes: self.answer_bytes + other.answer_bytes,
+        }
+    }
+}
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    next_id: u32,
+    /// The ids of the answers that are owed, and whether they are counted.
+    owed: VecDeque<(u32, bool)>,
+    pub(crate) counted: Counted,
+}
+
+impl Client {
+    pub(crate) fn connect(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream,
+            next_id: 1,
+            owed: VecDeque::new(),
+            counted: Counted::default(),
+        })
+    }
+
+    /// Connects and asks for versions, so that both legs of a proxy are open.
+    pub(crate) fn ready(port: u16, buffer: &mut [u8]) -> Result<Self> {
+        let mut client = Self::connect(port)?;
+        client.exchange(&frames::api_versions()?, buffer)?;
+        Ok(client)
+    }
+
+    pub(crate) fn send(&mut self, request: &Request) -> Result<()> {
+        let (head, rest) = request
+            .frame
+            .split_first_chunk::<REQUEST_HEAD>()
+            .context("a short request")?;
+        let mut head = *head;
+        let id = self.next_id;
+        self.next_id += 1;
+        head.last_chunk_mut::<4>()
+            .context("no id")?
+            .copy_from_slice(&id.to_be_bytes());
+        let mut slices = [IoSlice::new(&head), IoSlice::new(rest)];
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            let count = self.stream.write_vectored(left)?;
+            IoSlice::advance_slices(&mut left, count);
+        }
+        let counts = request.key <= 1;
+        self.owed.push_back((id, counts));
+        if counts {
+            self.counted.requests += 1;
+            self.counted.request_bytes += request.frame.len() as u64;
+            self.counted.ids += u64::from(id);
+        }
+        Ok(())
+    }
+
+    /// How many answers are owed.
+    pub(crate) fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Reads the next answer to its end.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let mut left = self.receive_head()?;
+        while left > 0 {
+            left -= self.receive_some(left, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Reads length and correlation id; how many bytes of the answer follow.
+    pub(crate) fn receive_head(&mut self) -> Result<usize> {
+        let mut head = [0; 8];
+        self.stream.read_exact(&mut head)?;
+        let [l0, l1, l2, l3, i0, i1, i2, i3] = head;
+        let (expected, counts) = self.owed.pop_front().context("no answer is owed")?;
+        let id = u32::from_be_bytes([i0, i1, i2, i3]);
+        ensure!(id == expected, "answer {id} came instead of {expected}");
+        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        if counts {
+            self.counted.answer_bytes += len as u64 + 4;
+        }
+        Ok(len.saturating_sub(4))
+    }
+
+    /// Reads at most `count` bytes of an answer.
+    pub(crate) fn receive_some(&mut self, count: usize, buffer: &mut [u8]) -> Result<usize> {
+        let most = count.min(buffer.len());
+        let room = buffer.get_mut(..most).context("no buffer")?;
+        let read = self.stream.read(room)?;
+        ensure!(read > 0, "the connection ended inside an answer");
+        Ok(read)
+    }
+
+    pub(crate) fn exchange(&mut self, request: &Request, buffer: &mut [u8]) -> Result<()> {
+        self.send(request)?;
+        self.receive(buffer)
+    }
+
+    /// Sends bytes that are no frame.
+    pub(crate) fn knock(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+}
+
+pub(crate) fn buffer() -> Vec<u8> {
+    vec![0; READ_BYTES]
+}

@@ -1,0 +1,202 @@
+//! The frames that clients send and the sink answers with, encoded once.
+
+use anyhow::Result;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, MetadataRequest,
+    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+
+/// The length prefix and what a request begins with: key, version, correlation id.
+pub const REQUEST_HEAD: usize = 12;
+/// The length prefix and the correlation id.
+pub const ANSWER_HEAD: usize = 8;
+
+/// Key and version of the Produce that is sent.
+pub const PRODUCE: (i16, i16) = (0, 11);
+/// Key and version of the Fetch that is sent: its answer may carry addresses at its end.
+pub const FETCH: (i16, i16) = (1, 17);
+/// A Fetch whose answer carries no addresses.
+pub const OLD_FETCH: (i16, i16) = (1, 12);
+/// Key and version of the Metadata that is asked for.
+pub const METADATA: (i16, i16) = (3, 12);
+/// Key and version of a client's first request.
+pub const API_VERSIONS: (i16, i16) = (18, 3);
+
+/// How many brokers the sink claims to be.
+pub const BROKERS: u16 = 3;
+
+const TOPICS: i32 = 100;
+const PARTITIONS_OF_EACH: i32 = 10;
+
+/// A request frame with any correlation id.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The API.
+    pub key: i16,
+    /// The whole frame; its correlation id is overwritten as it is sent.
+    pub frame: Bytes,
+}
+
+fn request<M: Encodable + HeaderVersion>((key, version): (i16, i16), body: &M) -> Result<Request> {
+    let header = RequestHeader::default()
+        .with_request_api_key(key)
+        .with_request_api_version(version)
+        .with_client_id(Some("bench".into()));
+    let mut frame = BytesMut::new();
+    header.encode(&mut frame, M::header_version(version))?;
+    body.encode(&mut frame, version)?;
+    let frame = framed(&frame)?;
+    Ok(Request { key, frame })
+}
+
+/// An answer frame with any correlation id.
+fn answer<M: Encodable + HeaderVersion>(version: i16, body: &M) -> Result<Bytes> {
+    let mut frame = BytesMut::new();
+    ResponseHeader::default().encode(&mut frame, M::header_version(version))?;
+    body.encode(&mut frame, version)?;
+    framed(&frame)
+}
+
+fn framed(frame: &[u8]) -> Result<Bytes> {
+    let mut out = BytesMut::with_capacity(frame.len() + 4);
+    out.put_u32(u32::try_from(frame.len())?);
+    out.extend_from_slice(frame);
+    Ok(out.freeze())
+}
+
+/// The name of a topic that frames are about.
+#[must_use]
+pub fn topic(index: i32) -> TopicName {
+    TopicName(StrBytes::from_string(format!(
+        "a-topic-of-the-bench-{index}"
+    )))
+}
+
+/// A Produce of one partition, acks=1.
+pub fn produce(record_bytes: usize) -> Result<Request> {
+    let records = Bytes::from(vec![7; record_bytes]);
+    let partition = PartitionProduceData::default().with_records(Some(records));
+    let data = TopicProduceData::default()
+        .with_name(topic(0))
+        .with_partition_data(vec![partition]);
+    let body = ProduceRequest::default()
+        .with_acks(1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![data]);
+    request(PRODUCE, &body)
+}
+
+/// A Fetch of one partition.
+pub fn fetch(version: (i16, i16)) -> Result<Request> {
+    let partition = FetchPartition::default().with_partition_max_bytes(1 << 20);
+    let mut asked = FetchTopic::default().with_partitions(vec![partition]);
+    if version == OLD_FETCH {
+        asked.topic = topic(0);
+    }
+    let body = FetchRequest::default()
+        .with_max_wait_ms(500)
+        .with_min_bytes(1)
+        .with_session_epoch(-1)
+        .with_topics(vec![asked]);
+    request(version, &body)
+}
+
+/// A Metadata request for all topics.
+pub fn metadata() -> Result<Request> {
+    request(METADATA, &MetadataRequest::default().with_topics(None))
+}
+
+/// An ApiVersions request.
+pub fn api_versions() -> Result<Request> {
+    let body = ApiVersionsRequest::default()
+        .with_client_software_name("bench".into())
+        .with_client_software_version("1".into());
+    request(API_VERSIONS, &body)
+}
+
+/// An ApiVersions request with another version in its head.
+pub fn api_versions_of_version(version: i16) -> Result<Request> {
+    let Request { key, frame } = api_versions()?;
+    let mut frame = frame.to_vec();
+    if let Some(at) = frame.get_mut(6..8) {
+        at.copy_from_slice(&version.to_be_bytes());
+    }
+    Ok(Request {
+        key,
+        frame: frame.into(),
+    })
+}
+
+/// The answer to a Produce.
+pub fn produced() -> Result<Bytes> {
+    let partition = PartitionProduceResponse::default().with_base_offset(7);
+    let topic = TopicProduceResponse::default()
+        .with_name(topic(0))
+        .with_partition_responses(vec![partition]);
+    let body = ProduceResponse::default().with_responses(vec![topic]);
+    answer(PRODUCE.1, &body)
+}
+
+/// The answer to a Fetch.
+pub fn fetched(version: (i16, i16), record_bytes: usize) -> Result<Bytes> {
+    let records = Bytes::from(vec![7; record_bytes]);
+    let partition = PartitionData::default().with_records(Some(records));
+    let mut got = FetchableTopicResponse::default().with_partitions(vec![partition]);
+    if version == OLD_FETCH {
+        got.topic = topic(0);
+    }
+    let body = FetchResponse::default().with_responses(vec![got]);
+    answer(version.1, &body)
+}
+
+/// The answer to a Metadata request: brokers at consecutive ports, 1,000 partitions.
+pub fn described(version: i16, first_port: u16) -> Result<Bytes> {
+    let brokers = (0..BROKERS).map(|id| {
+        MetadataResponseBroker::default()
+            .with_node_id(i32::from(id).into())
+            .with_host("127.0.0.1".into())
+            .with_port((first_port + id).into())
+    });
+    let replicas: Vec<_> = (0..BROKERS).map(|id| i32::from(id).into()).collect();
+    let partition = |index| {
+        MetadataResponsePartition::default()
+            .with_partition_index(index)
+            .with_leader_id((index % i32::from(BROKERS)).into())
+            .with_replica_nodes(replicas.clone())
+            .with_isr_nodes(replicas.clone())
+    };
+    let topics = (0..TOPICS).map(|index| {
+        MetadataResponseTopic::default()
+            .with_name(Some(topic(index)))
+            .with_partitions((0..PARTITIONS_OF_EACH).map(partition).collect())
+    });
+    let body = MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_cluster_id(Some("bench".into()))
+        .with_topics(topics.collect());
+    answer(version, &body)
+}
+
+/// The answer to an ApiVersions request.
+pub fn ranges(version: i16) -> Result<Bytes> {
+    let range = |(key, max)| {
+        ApiVersion::default()
+            .with_api_key(key)
+            .with_max_version(max)
+    };
+    let keys = [(0, 13), (1, 17), (3, 12), (18, 4)].map(range);
+    answer(
+        version,
+        &ApiVersionsResponse::default().with_api_keys(keys.to_vec()),
+    )
+}

@@ -1,0 +1,117 @@
+//! What is measured: each scenario runs once for each proxy in every round, and gives figures.
+
+mod bulk;
+mod connections;
+mod flat;
+mod latency;
+mod memory;
+mod metadata;
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, ensure};
+
+use crate::client::Counted;
+use crate::proxy::{Kind, Programs, Proxy};
+use crate::report::{Bar, Figure};
+use crate::sink::Sink;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    /// Rounds over all proxies.
+    pub(crate) rounds: usize,
+    /// Bytes of one round of bulk.
+    pub(crate) bulk_bytes: u64,
+    /// Round trips of one round.
+    pub(crate) trips: usize,
+    /// Connections opened and closed in one round.
+    pub(crate) connects: usize,
+    /// Rounds over fresh processes, for memory.
+    pub(crate) memory_rounds: usize,
+}
+
+impl Amount {
+    pub(crate) const FULL: Self = Self {
+        rounds: 9,
+        bulk_bytes: 512 << 20,
+        trips: 5000,
+        connects: 1000,
+        memory_rounds: 3,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 3,
+        bulk_bytes: 192 << 20,
+        trips: 2000,
+        connects: 500,
+        memory_rounds: 1,
+    };
+}
+
+/// Everything that a scenario needs.
+pub(crate) struct Bench {
+    pub(crate) sink: Sink,
+    pub(crate) programs: Programs,
+    pub(crate) amount: Amount,
+}
+
+/// One figure of one round, by the name of the figure.
+pub(crate) type Values = Vec<(&'static str, f64)>;
+
+/// Measures one proxy once.
+pub(crate) type Run = Box<dyn Fn(&Bench, &Proxy) -> Result<Values>>;
+
+/// One thing to measure.
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) run: Run,
+    /// Whether every run wants a process that has done nothing yet.
+    pub(crate) fresh: bool,
+    /// Whom it makes sense for.
+    pub(crate) kinds: &'static [Kind],
+}
+
+/// All scenarios, in the order in which they run.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = bulk::scenarios();
+    all.extend(latency::scenarios());
+    all.push(metadata::scenario());
+    all.push(connections::scenario());
+    all.push(flat::scenario());
+    all.extend(memory::scenarios());
+    all
+}
+
+impl Bench {
+    /// Runs `work` and holds what its clients counted against what the sink saw meanwhile.
+    fn checked<T>(&self, work: impl FnOnce() -> Result<(Counted, T)>) -> Result<T> {
+        let seen = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
+        let of = &self.sink.seen;
+        let before = [seen(&of.requests), seen(&of.request_bytes), seen(&of.ids)];
+        let (counted, result) = work()?;
+        let begun = std::time::Instant::now();
+        let sent = [counted.requests, counted.request_bytes, counted.ids];
+        loop {
+            let after = [seen(&of.requests), seen(&of.request_bytes), seen(&of.ids)];
+            let mut received = after;
+            for (received, before) in received.iter_mut().zip(before) {
+                *received -= before;
+            }
+            // The sink counts an answer after it has been written, so it may be a step behind.
+            if received == sent {
+                return Ok(result);
+            }
+            ensure!(
+                begun.elapsed().as_secs() < 5,
+                "clients sent {sent:?} (requests, bytes, sum of ids), the sink saw {received:?}"
+            );
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// A ratio that must not be above this.
+const fn at_most(ratio: f64) -> Option<Bar> {
+    Some(Bar::RatioAtMost(ratio))
+}

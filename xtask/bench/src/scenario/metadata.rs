@@ -1,0 +1,41 @@
+//! Metadata of 1,000 partitions, whose addresses doorkeeper rewrites and nobody else does.
+
+use anyhow::Result;
+
+use super::{Bench, Scenario, Values, at_most};
+use crate::client::{self, Client, Counted};
+use crate::proxy::{Kind, Proxy};
+use crate::report::Figure;
+use doorkeeper_bench::frames;
+
+pub(super) fn scenario() -> Scenario {
+    Scenario {
+        name: "Metadata of 1,000 partitions".to_owned(),
+        figures: vec![Figure::less(
+            "CPU per answer",
+            "us",
+            Kind::Relay,
+            at_most(2.0),
+        )],
+        run: Box::new(run),
+        fresh: false,
+        kinds: &Kind::ALL,
+    }
+}
+
+fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
+    let count = bench.amount.trips;
+    let request = frames::metadata()?;
+    let mut buffer = client::buffer();
+    let mut client = Client::ready(proxy.port, &mut buffer)?;
+    for _ in 0..100 {
+        client.exchange(&request, &mut buffer)?;
+    }
+    let cpu = proxy.cpu()?;
+    for _ in 0..count {
+        client.exchange(&request, &mut buffer)?;
+    }
+    let cpu = proxy.cpu()? - cpu;
+    bench.checked(|| Ok((Counted::default(), ())))?;
+    Ok(vec![("CPU per answer", cpu / count as f64 * 1e6)])
+}

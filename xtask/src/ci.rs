@@ -9,7 +9,7 @@ use std::{env, fmt};
 use anyhow::{Context as _, Result, bail};
 
 use self::run::{closing_lines, run, run_and_keep};
-use crate::{tidy, tools, tree};
+use crate::{instructions, tidy, tools, tree};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -79,6 +79,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "documentation tests",
         body: documentation_tests,
+    },
+    Step {
+        name: "instructions",
+        body: count_instructions,
     },
 ];
 
@@ -263,6 +267,13 @@ fn documentation_tests(report: &mut Report) -> Result<Outcome> {
         .filter(|it| !it.contains(" 0 passed; 0 failed"));
     report.closing.splice(0..0, told);
     result.map(|()| Outcome::Passed)
+}
+
+fn count_instructions(_: &mut Report) -> Result<Outcome> {
+    if !instructions::is_there() {
+        return missing("valgrind is missing (Debian: apt-get install valgrind)".to_owned());
+    }
+    instructions::run(&instructions::Args { write: false }).map(|()| Outcome::Passed)
 }
 
 fn conformance(_: &mut Report) -> Result<Outcome> {

@@ -13,6 +13,7 @@ mod ci;
 mod conformance;
 mod docs;
 mod fuzz;
+mod instructions;
 mod schema;
 mod tidy;
 mod tools;
@@ -42,6 +43,8 @@ enum Command {
     Docs(docs::Args),
     /// Look for input that breaks a target
     Fuzz(fuzz::Args),
+    /// Count what one exchange costs core, and hold it against the list
+    Instructions(instructions::Args),
     /// Generate the message tables of the core from Kafka's jars
     Schema(schema::Args),
     /// Hold the house rules that no compiler checks
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };

@@ -3,6 +3,9 @@
 //!
 //! [`Host::bind`] takes the listeners, [`Host::serve`] answers until it is told to stop and joins
 //! all of its tasks. [`Handle`] changes the cluster meanwhile.
+//!
+//! Where each broker has a machine of its own, as in simulations, [`Handle::new`] makes the cluster
+//! and each machine calls [`Handle::serve_broker`].
 
 #![warn(missing_docs)]
 
@@ -82,11 +85,44 @@ pub struct Host<N: Net> {
     shared: Arc<Shared>,
 }
 
+/// Tells how long a cluster has existed.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
 /// Changes the cluster while it is served.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
 impl Handle {
+    /// A cluster that nobody serves yet. Where its brokers should listen is for
+    /// [`Handle::serve_broker`] to say.
+    #[must_use]
+    pub fn new(config: HostConfig, clock: Clock) -> Self {
+        Self(Arc::new(Shared::new(config, clock)))
+    }
+
+    /// Serves one broker until `stop` is cancelled, then closes its connections and joins all
+    /// tasks. [`Handle::keep_time`] must run somewhere meanwhile.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a task panicked.
+    pub async fn serve_broker<N: Net>(
+        &self,
+        net: N,
+        broker: BrokerId,
+        at: SocketAddr,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let listener = net.bind(at).await?;
+        let shared = Arc::clone(&self.0);
+        let served = accept(net, broker, listener, shared, stop).await;
+        served.map_err(io::Error::other)
+    }
+
+    /// Lets time pass for the cluster until `stop` is cancelled. Once for all brokers.
+    pub async fn keep_time(&self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.0.keep_time()).await;
+    }
+
     /// Lets `act` change the cluster, and does what comes of it.
     pub fn with<R>(&self, act: impl FnOnce(&mut Cluster, Instant) -> R) -> R {
         self.0.with(act)
@@ -99,6 +135,8 @@ impl<N: Net> Host<N> {
     /// # Errors
     /// The first listener that cannot be bound.
     pub async fn bind(net: N, config: HostConfig) -> io::Result<Self> {
+        let origin = tokio::time::Instant::now();
+        let clock: Clock = Arc::new(move || Instant::ZERO.after(origin.elapsed()));
         let mut listeners = Vec::new();
         for broker in &config.brokers {
             listeners.push((broker.id, net.bind(broker.bind).await?));
@@ -106,7 +144,7 @@ impl<N: Net> Host<N> {
         Ok(Self {
             net,
             listeners,
-            shared: Arc::new(Shared::new(config)),
+            shared: Arc::new(Shared::new(config, clock)),
         })
     }
 
@@ -126,10 +164,9 @@ impl<N: Net> Host<N> {
             let (net, shared) = (self.net.clone(), Arc::clone(&self.shared));
             tasks.spawn(accept(net, broker, listener, shared, stop.clone()));
         }
-        let shared = Arc::clone(&self.shared);
-        let timer = stop.clone();
+        let cluster = Handle(self.shared);
         tasks.spawn(async move {
-            timer.run_until_cancelled(shared.keep_time()).await;
+            cluster.keep_time(stop).await;
             Ok(())
         });
         join(tasks).await

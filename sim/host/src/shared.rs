@@ -1,15 +1,15 @@
 //! The one cluster that all tasks share.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::time::Instant;
 use doorkeeper_model::{Cluster, ClusterConfig, ConnectionId, Output};
 use tokio::sync::Notify;
-use tokio::time::Instant as TokioInstant;
 
-use crate::HostConfig;
 use crate::outbox::Outbox;
+use crate::{Clock, HostConfig};
 
 /// The cluster, and where its answers go.
 #[derive(Debug)]
@@ -19,17 +19,22 @@ struct Inner {
 }
 
 /// The cluster behind a lock that is never held across an await.
-#[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    origin: TokioInstant,
+    clock: Clock,
     /// The next deadline may have come nearer.
     timer: Notify,
     config: HostConfig,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 impl Shared {
-    pub(crate) fn new(config: HostConfig) -> Self {
+    pub(crate) fn new(config: HostConfig, clock: Clock) -> Self {
         let brokers = config
             .brokers
             .iter()
@@ -46,7 +51,7 @@ impl Shared {
                 cluster,
                 outboxes: BTreeMap::new(),
             }),
-            origin: TokioInstant::now(),
+            clock,
             timer: Notify::new(),
             config,
         }
@@ -65,7 +70,7 @@ impl Shared {
     }
 
     fn now(&self) -> Instant {
-        Instant::ZERO.after(self.origin.elapsed())
+        (self.clock)()
     }
 
     /// Lets `act` do something to the cluster and hands out the answers.
@@ -135,7 +140,7 @@ impl Shared {
     }
 
     /// Calls the cluster back at its deadlines, for ever.
-    pub(crate) async fn keep_time(self: Arc<Self>) {
+    pub(crate) async fn keep_time(&self) {
         loop {
             let news = self.timer.notified();
             let deadline = self.lock().cluster.deadline();
@@ -143,8 +148,9 @@ impl Shared {
                 news.await;
                 continue;
             };
-            let at = self.origin + deadline.since(Instant::ZERO);
-            if tokio::time::timeout_at(at, news).await.is_err() {
+            // Relative, because the clock need not be this runtime's.
+            let left = deadline.since(self.now());
+            if tokio::time::timeout(left, news).await.is_err() {
                 self.with(Cluster::tick);
             }
         }

@@ -1,1 +1,6 @@
 //! Deterministic simulation of doorkeeper.
+
+pub mod choppy;
+pub mod dice;
+pub mod net;
+pub mod world;

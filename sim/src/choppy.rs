@@ -1,0 +1,127 @@
+//! A network that is as bad as networks may be: [`Choppy`] makes the connections of any [`Net`]
+//! read and write in pieces, stall, break off and end early, and its dials and accepts fail.
+//!
+//! What happens follows from the seed and the number of the connection. TLS, where it is on, runs
+//! above it, so that the pieces are cut out of what is on the wire.
+
+mod habits;
+mod incident;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_net::Net;
+
+use crate::dice::Dice;
+use crate::net::Reset;
+
+pub use habits::Habits;
+pub use stream::ChoppyStream;
+
+/// What a process says that has no descriptor left.
+const EMFILE: i32 = 24;
+
+/// Streams of numbers, apart from each other.
+const CONNECTIONS: u64 = 1 << 32;
+const DIALS: u64 = 2 << 32;
+const ACCEPTS: u64 = 3 << 32;
+
+/// A network with faults.
+#[derive(Clone, Debug)]
+pub struct Choppy<N> {
+    inner: N,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    seed: u64,
+    habits: Habits,
+    healed: AtomicBool,
+    connections: AtomicU64,
+    dials: AtomicU64,
+    accepts: AtomicU64,
+}
+
+impl<N> Choppy<N> {
+    /// The network with these habits.
+    #[must_use]
+    pub fn new(inner: N, seed: u64, habits: Habits) -> Self {
+        let shared = Shared {
+            seed,
+            habits,
+            healed: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            dials: AtomicU64::new(0),
+            accepts: AtomicU64::new(0),
+        };
+        Self {
+            inner,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// From now on nothing breaks any more; connections stay choppy.
+    pub fn heal(&self) {
+        self.shared.healed.store(true, Ordering::Relaxed);
+    }
+
+    fn dice(&self, kind: u64, counter: &AtomicU64) -> Dice {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        Dice::new(self.shared.seed, kind + number)
+    }
+
+    fn habits(&self) -> Habits {
+        if self.shared.healed.load(Ordering::Relaxed) {
+            self.shared.habits.healed()
+        } else {
+            self.shared.habits
+        }
+    }
+
+    fn wrap<S: Reset>(&self, stream: S) -> ChoppyStream<S> {
+        let dice = self.dice(CONNECTIONS, &self.shared.connections);
+        ChoppyStream::new(stream, dice, self.habits())
+    }
+}
+
+impl<N: Net> Net for Choppy<N>
+where
+    N::Stream: Reset,
+{
+    type Stream = ChoppyStream<N::Stream>;
+    type Listener = N::Listener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<N::Listener> {
+        self.inner.bind(at).await
+    }
+
+    async fn accept(&self, on: &mut N::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
+        let mut dice = self.dice(ACCEPTS, &self.shared.accepts);
+        if dice.chance(self.habits().accept_fails_permille) {
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
+        let (stream, peer) = self.inner.accept(on).await?;
+        Ok((self.wrap(stream), peer))
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
+        let mut dice = self.dice(DIALS, &self.shared.dials);
+        let habits = self.habits();
+        let delay = dice.duration(habits.dial_delay_max);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if dice.chance(habits.dial_refused_permille) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        if dice.chance(habits.dial_unanswered_permille) {
+            return std::future::pending().await;
+        }
+        Ok(self.wrap(self.inner.connect(to).await?))
+    }
+}

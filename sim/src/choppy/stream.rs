@@ -1,0 +1,220 @@
+//! One connection of a choppy network.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::Habits;
+use super::incident::{self, Incident, Way};
+use crate::dice::Dice;
+use crate::net::Reset;
+
+/// After so many bytes in pieces of one, a connection goes on with larger ones: every border of
+/// the first frames was met, and a megabyte would take for ever.
+const ONE_BYTE_PIECES: u64 = 2 << 10;
+
+/// A stream that reads and writes in pieces, stalls and ends as its dice say.
+#[derive(Debug)]
+pub struct ChoppyStream<S> {
+    inner: S,
+    read: Half,
+    write: Half,
+    /// Cut by an incident: all that is left is to be dropped.
+    cut: bool,
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Half {
+    dice: Dice,
+    habits: Habits,
+    one_byte: bool,
+    passed: u64,
+    /// The nearest one last.
+    incidents: Vec<(u64, Incident)>,
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// The writing half was ended by an incident.
+    finished: bool,
+}
+
+impl Half {
+    fn new(mut dice: Dice, habits: Habits, one_byte: bool, way: Way) -> Self {
+        let incidents = incident::drawn(&mut dice, &habits, way);
+        Self {
+            dice,
+            habits,
+            one_byte,
+            passed: 0,
+            incidents,
+            stalled: None,
+            finished: false,
+        }
+    }
+
+    /// Waits out a stall, and now and then says "not yet" for no reason.
+    fn poll_going(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(stalled) = &mut self.stalled {
+            ready!(stalled.as_mut().poll(cx));
+            self.stalled = None;
+        }
+        if self.dice.chance(self.habits.not_yet_permille) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// What is due before the next byte.
+    fn due(&mut self) -> Option<Incident> {
+        let due = |(at, _): &mut (u64, Incident)| *at <= self.passed;
+        self.incidents.pop_if(due).map(|(_, incident)| incident)
+    }
+
+    /// How many bytes the next piece has at most; never over the next incident.
+    fn piece(&mut self) -> usize {
+        let most = if self.one_byte && self.passed < ONE_BYTE_PIECES {
+            1
+        } else if self.habits.piece_bytes_max == 0 {
+            u64::MAX
+        } else {
+            self.dice.size(self.habits.piece_bytes_max)
+        };
+        let left = self
+            .incidents
+            .last()
+            .map_or(u64::MAX, |(at, _)| at.saturating_sub(self.passed).max(1));
+        usize::try_from(most.min(left)).unwrap_or(usize::MAX)
+    }
+
+    const fn pass(&mut self, count: usize) {
+        self.passed += count as u64;
+    }
+}
+
+impl<S: Reset> ChoppyStream<S> {
+    pub(super) fn new(inner: S, mut dice: Dice, habits: Habits) -> Self {
+        let one_byte = dice.chance(habits.one_byte_permille);
+        let half = |stream, way| {
+            let dice = Dice::new(dice.clone().next(), stream);
+            Half::new(dice, habits, one_byte, way)
+        };
+        Self {
+            inner,
+            read: half(1, Way::Read),
+            write: half(2, Way::Write),
+            cut: false,
+        }
+    }
+
+    fn half(&mut self, way: Way) -> &mut Half {
+        match way {
+            Way::Read => &mut self.read,
+            Way::Write => &mut self.write,
+        }
+    }
+
+    /// Ready when bytes may move; an error when they never will again.
+    fn poll_incidents(&mut self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        loop {
+            if self.cut {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            if way == Way::Write && self.write.finished {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            let half = self.half(way);
+            ready!(half.poll_going(cx));
+            match half.due() {
+                None => return Poll::Ready(Ok(())),
+                Some(Incident::Stall(how_long)) => {
+                    half.stalled = Some(Box::pin(tokio::time::sleep(how_long)));
+                }
+                Some(Incident::Reset) => {
+                    self.inner.reset();
+                    self.cut = true;
+                }
+                Some(Incident::Finish) => {
+                    half.finished = true;
+                    // Whoever is gone already needs no end.
+                    let _ = Pin::new(&mut self.inner).poll_shutdown(cx);
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_incidents(cx, Way::Read))?;
+        let piece = self.read.piece();
+        if piece >= buf.remaining() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+            self.read.pass(buf.filled().len() - before);
+        } else {
+            let mut bytes = vec![0; piece];
+            let mut part = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+            buf.put_slice(part.filled());
+            self.read.pass(part.filled().len());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for ChoppyStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// Takes as many bytes as the piece has, from however many slices, and may end at any byte of
+    /// any of them.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if slices.iter().all(|slice| slice.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        ready!(self.poll_incidents(cx, Way::Write))?;
+        let piece = self.write.piece();
+        let mut bytes = Vec::new();
+        for slice in slices {
+            let room = piece - bytes.len();
+            bytes.extend_from_slice(slice.get(..room).unwrap_or(slice));
+        }
+        let count = ready!(Pin::new(&mut self.inner).poll_write(cx, &bytes))?;
+        self.write.pass(count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.cut || self.write.finished {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,267 @@
+//! The simulated network: turmoil's sockets with what they lack.
+//!
+//! turmoil counts back-pressure in writes of any size and cannot reset a connection. Both ends of
+//! a connection therefore share a [`Wire`]: how many bytes are on their way in either direction,
+//! and whether somebody has cut it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_net::Net;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use turmoil::net::{TcpListener, TcpStream};
+
+/// A stream that can be cut, so that both ends see a reset.
+pub trait Reset {
+    /// Cuts it now, whatever is on its way.
+    fn reset(&mut self);
+}
+
+/// All connections of one simulation, which its hosts share.
+#[derive(Debug)]
+pub struct Hub {
+    window_bytes: usize,
+    wires: Mutex<BTreeMap<(SocketAddr, SocketAddr), Weak<Wire>>>,
+}
+
+impl Hub {
+    /// Connections that take so many unread bytes in either direction.
+    #[must_use]
+    pub fn new(window_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            window_bytes,
+            wires: Mutex::default(),
+        })
+    }
+
+    /// The wire between two addresses; whichever end comes first makes it.
+    fn wire(&self, dialled: SocketAddr, accepted: SocketAddr) -> Arc<Wire> {
+        let mut wires = lock(&self.wires);
+        let wire = wires.get(&(dialled, accepted)).and_then(Weak::upgrade);
+        // A wire that had both of its ends is that of an earlier connection of the same ports.
+        if let Some(wire) = wire.filter(|wire| !wire.whole.swap(true, Ordering::Relaxed)) {
+            return wire;
+        }
+        wires.retain(|_, wire| wire.strong_count() > 0);
+        let wire = Arc::new(Wire::default());
+        wires.insert((dialled, accepted), Arc::downgrade(&wire));
+        wire
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic fails the run; what it left behind is looked at by nobody.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection, as both of its ends share it.
+#[derive(Debug, Default)]
+struct Wire {
+    /// Both ends have come.
+    whole: AtomicBool,
+    /// From the end that dialled, and towards it.
+    lanes: Mutex<[Lane; 2]>,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Lane {
+    unread: usize,
+    cut: bool,
+    reader_left: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Lane {
+    fn wake(&mut self) {
+        for waker in [self.reader.take(), self.writer.take()] {
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// The network as one simulated host sees it.
+#[derive(Clone, Debug)]
+pub struct TurmoilNet {
+    hub: Arc<Hub>,
+    open: Arc<AtomicUsize>,
+}
+
+impl TurmoilNet {
+    /// For one host.
+    #[must_use]
+    pub fn new(hub: &Arc<Hub>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            open: Arc::default(),
+        }
+    }
+
+    /// How many connections the host holds.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn stream(&self, inner: TcpStream, end: End) -> io::Result<TurmoilStream> {
+        let (local, peer) = (inner.local_addr()?, inner.peer_addr()?);
+        let wire = match end {
+            End::Dialled => self.hub.wire(local, peer),
+            End::Accepted => self.hub.wire(peer, local),
+        };
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok(TurmoilStream {
+            inner,
+            wire,
+            end,
+            window_bytes: self.hub.window_bytes,
+            open: Arc::clone(&self.open),
+        })
+    }
+}
+
+impl Net for TurmoilNet {
+    type Stream = TurmoilStream;
+    type Listener = TcpListener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(at).await
+    }
+
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(TurmoilStream, SocketAddr)> {
+        let (inner, peer) = on.accept().await?;
+        Ok((self.stream(inner, End::Accepted)?, peer))
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<TurmoilStream> {
+        let inner = TcpStream::connect((to.host(), to.port())).await?;
+        self.stream(inner, End::Dialled)
+    }
+}
+
+/// Which end of a wire a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Dialled,
+    Accepted,
+}
+
+/// One end of a simulated connection.
+#[derive(Debug)]
+pub struct TurmoilStream {
+    inner: TcpStream,
+    wire: Arc<Wire>,
+    end: End,
+    window_bytes: usize,
+    open: Arc<AtomicUsize>,
+}
+
+impl TurmoilStream {
+    /// What comes in, and what goes out.
+    fn with_lanes<R>(&self, act: impl FnOnce(&mut Lane, &mut Lane) -> R) -> R {
+        let [dialled, accepted] = &mut *lock(&self.wire.lanes);
+        match self.end {
+            End::Dialled => act(accepted, dialled),
+            End::Accepted => act(dialled, accepted),
+        }
+    }
+}
+
+impl Reset for TurmoilStream {
+    fn reset(&mut self) {
+        self.with_lanes(|coming, going| {
+            for lane in [coming, going] {
+                lane.cut = true;
+                lane.wake();
+            }
+        });
+    }
+}
+
+impl Drop for TurmoilStream {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.with_lanes(|coming, _| {
+            coming.reader_left = true;
+            coming.wake();
+        });
+    }
+}
+
+impl AsyncRead for TurmoilStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let cut = self.with_lanes(|coming, _| {
+            coming.reader = Some(cx.waker().clone());
+            coming.cut
+        });
+        if cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            self.with_lanes(|coming, _| {
+                coming.unread = coming.unread.saturating_sub(count);
+                coming.writer.take().into_iter().for_each(Waker::wake);
+            });
+        }
+        read
+    }
+}
+
+impl AsyncWrite for TurmoilStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let window = self.window_bytes;
+        let room = self.with_lanes(|_, going| {
+            going.writer = Some(cx.waker().clone());
+            let room = window.saturating_sub(going.unread);
+            match going {
+                Lane { cut: true, .. } => Err(io::ErrorKind::ConnectionReset),
+                // Nobody will ever make room again, and turmoil wakes no writer for a reset.
+                Lane {
+                    reader_left: true, ..
+                } if room == 0 => Err(io::ErrorKind::BrokenPipe),
+                Lane { .. } => Ok(room),
+            }
+        })?;
+        let Some(bytes) = bytes
+            .get(..room.min(bytes.len()))
+            .filter(|it| !it.is_empty())
+        else {
+            return if bytes.is_empty() {
+                Poll::Ready(Ok(0))
+            } else {
+                Poll::Pending
+            };
+        };
+        let wrote = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = wrote {
+            self.with_lanes(|_, going| going.unread += count);
+        }
+        wrote
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,425 @@
+//! The simulated world: brokers, doorkeepers and clients on hosts of their own, in virtual time.
+//!
+//! Everything follows from the seed. What hosts run is the real thing: `io_tokio::serve` for a
+//! doorkeeper, `sim/host` for a broker. Nobody's panic gets lost: tasks are joined, and the
+//! observer of a doorkeeper tells of those that it caught.
+
+pub mod door;
+pub mod faults;
+pub mod kafka;
+pub mod link;
+pub mod trace;
+pub mod watch;
+pub mod workload;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::time::Instant;
+use doorkeeper_host::{BrokerConfig, Clock, Handle, HostConfig};
+use tokio_util::sync::CancellationToken;
+use turmoil::Sim;
+
+use crate::choppy::{Choppy, Habits};
+use crate::dice::Dice;
+use crate::net::{Hub, TurmoilNet};
+use door::{DoorHost, DoorParts};
+use trace::Trace;
+
+/// What every name of a broker's host holds: no client may ever see it.
+pub const CANARY: &str = "canary";
+
+/// Where every broker listens on its host.
+const BROKER_PORT: u16 = 9092;
+
+/// How long the world is given to become quiet once it is told to end.
+const END_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Brokers 1 to this.
+    pub brokers: i32,
+    /// Doorkeepers in front of them.
+    pub doors: usize,
+    /// The network of doorkeepers, on both legs.
+    pub door_habits: Habits,
+    /// The network of clients and brokers.
+    pub other_habits: Habits,
+    /// How long a segment is on its way.
+    pub latency: RangeInclusive<Duration>,
+    /// How many unread bytes a connection takes in either direction.
+    pub window_bytes: usize,
+    /// Entries of `limits` of the cluster in doorkeeper's configuration, separated by commas.
+    pub cluster_limits: String,
+    /// Entries of `limits` of the listener.
+    pub listener_limits: String,
+}
+
+impl Config {
+    /// Three brokers and one doorkeeper on a choppy network that breaks nothing.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            brokers: 3,
+            doors: 1,
+            door_habits: Habits::choppy(),
+            other_habits: Habits::choppy(),
+            latency: Duration::from_millis(1)..=Duration::from_millis(20),
+            window_bytes: 64 << 10,
+            cluster_limits: String::new(),
+            listener_limits: String::new(),
+        }
+    }
+}
+
+/// Why a run failed, with what led to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // For people: a test that fails shows it.
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
+/// A world that runs.
+pub struct World {
+    sim: Sim<'static>,
+    config: Config,
+    hub: Arc<Hub>,
+    trace: Trace,
+    cluster: Handle,
+    doors: Vec<DoorHost>,
+    /// The host that each broker is on now.
+    machines: BTreeMap<BrokerId, String>,
+    brokers_net: Vec<(Choppy<TurmoilNet>, TurmoilNet)>,
+    clients_net: Vec<(Choppy<TurmoilNet>, TurmoilNet)>,
+    stop: CancellationToken,
+}
+
+impl World {
+    /// Brokers and doorkeepers, on their hosts and about to start.
+    ///
+    /// # Errors
+    /// doorkeeper does not take the configuration.
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        let mut builder = turmoil::Builder::new();
+        builder
+            .rng_seed(config.seed)
+            .epoch(SystemTime::UNIX_EPOCH)
+            .simulation_duration(Duration::from_secs(30 * 24 * 3600))
+            .tick_duration(Duration::from_millis(1))
+            .min_message_latency(*config.latency.start())
+            .max_message_latency(*config.latency.end())
+            .tcp_capacity(1 << 16)
+            .enable_random_order();
+        let trace = Trace::default();
+        let clock: Clock = {
+            let trace = trace.clone();
+            Arc::new(move || Instant::ZERO.after(trace.now()))
+        };
+        let brokers = (1..=config.brokers).map(BrokerId);
+        let brokers = brokers.map(|id| broker_config(id, &machine(id, 0)));
+        let brokers: Vec<BrokerConfig> = brokers.collect::<Result<_, _>>()?;
+        let cluster = Handle::new(HostConfig::new(brokers, config.seed), clock);
+        let mut world = Self {
+            sim: builder.build(),
+            hub: Hub::new(config.window_bytes),
+            trace,
+            cluster,
+            doors: Vec::new(),
+            machines: BTreeMap::new(),
+            brokers_net: Vec::new(),
+            clients_net: Vec::new(),
+            stop: CancellationToken::new(),
+            config,
+        };
+        world.start_controller();
+        for id in (1..=world.config.brokers).map(BrokerId) {
+            world.start_machine(id, &machine(id, 0));
+        }
+        for number in 1..=world.config.doors {
+            world.add_door(number)?;
+        }
+        Ok(world)
+    }
+
+    /// The host on which time passes for the cluster.
+    fn start_controller(&mut self) {
+        let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
+        self.sim.host("controller", move || {
+            let (cluster, stop) = (cluster.clone(), stop.clone());
+            async move {
+                cluster.keep_time(stop).await;
+                Ok(())
+            }
+        });
+    }
+
+    fn start_machine(&mut self, id: BrokerId, name: &str) {
+        let (net, sockets) = self.net(self.brokers_net.len() as u64 + (1 << 16));
+        self.brokers_net.push((net.clone(), sockets));
+        self.machines.insert(id, name.to_owned());
+        let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
+        self.sim.host(name, move || {
+            let (cluster, net, stop) = (cluster.clone(), net.clone(), stop.clone());
+            let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BROKER_PORT));
+            async move { Ok(cluster.serve_broker(net, id, at, stop).await?) }
+        });
+    }
+
+    fn net(&self, stream: u64) -> (Choppy<TurmoilNet>, TurmoilNet) {
+        self.net_with(stream, self.config.other_habits)
+    }
+
+    fn net_with(&self, stream: u64, habits: Habits) -> (Choppy<TurmoilNet>, TurmoilNet) {
+        let inner = TurmoilNet::new(&self.hub);
+        let seed = Dice::new(self.config.seed, stream).next();
+        (Choppy::new(inner.clone(), seed, habits), inner)
+    }
+
+    fn add_door(&mut self, number: usize) -> Result<(), Failure> {
+        let (net, sockets) = self.net_with(number as u64, self.config.door_habits);
+        let bootstrap = (1..=self.config.brokers).map(BrokerId);
+        let bootstrap = bootstrap.map(|id| host_port(&machine(id, 0)));
+        let bootstrap: Vec<HostPort> = bootstrap.collect::<Result<_, _>>()?;
+        let door = DoorHost::new(DoorParts {
+            name: &format!("door-{number}"),
+            bootstrap: &bootstrap,
+            cluster_limits: &self.config.cluster_limits,
+            listener_limits: &self.config.listener_limits,
+            net,
+            sockets,
+            trace: self.trace.clone(),
+            seed: Dice::new(self.config.seed, (2 << 16) + number as u64).next(),
+        })?;
+        let host = door.clone();
+        self.sim.host(door.name(), move || host.clone().run());
+        self.doors.push(door);
+        Ok(())
+    }
+
+    /// Lets a client run on a host of its own, with the doorkeeper of its number at its side.
+    pub fn client<F>(&mut self, name: &str, act: impl FnOnce(ClientParts) -> F)
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        let number = self.clients_net.len();
+        let (net, sockets) = self.net(number as u64 + (3 << 16));
+        self.clients_net.push((net.clone(), sockets));
+        let door = number % self.doors.len().max(1);
+        let doing = act(ClientParts {
+            name: name.to_owned(),
+            net,
+            door: self.doors.get(door).map_or("", DoorHost::name).to_owned(),
+            trace: self.trace.clone(),
+            dice: Dice::new(self.config.seed, number as u64 + (4 << 16)),
+        });
+        self.sim.client(name, async move { Ok(doing.await?) });
+    }
+
+    /// The cluster behind it all.
+    #[must_use]
+    pub const fn cluster(&self) -> &Handle {
+        &self.cluster
+    }
+
+    /// The doorkeepers.
+    #[must_use]
+    pub fn doors(&self) -> &[DoorHost] {
+        &self.doors
+    }
+
+    /// The first doorkeeper.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "tests are about a world that has one")]
+    pub fn door(&self) -> &DoorHost {
+        self.doors.first().expect("a world with a doorkeeper")
+    }
+
+    /// Who leads a partition, if anyone.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<BrokerId> {
+        self.cluster
+            .with(|cluster, _| cluster.leader(topic, partition))
+    }
+
+    /// What happened.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Goes on until all clients have come to their end.
+    ///
+    /// # Errors
+    /// One of them failed, something happened that must not, or they took too long.
+    pub fn finish(&mut self, within: Duration) -> Result<(), Failure> {
+        let end = self.sim.elapsed() + within;
+        while !self.step()? {
+            if self.sim.elapsed() > end {
+                return Err(self.failed("clients have not come to their end in time"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on for some time.
+    ///
+    /// # Errors
+    /// A client failed, or something happened that must not.
+    pub fn run_for(&mut self, how_long: Duration) -> Result<(), Failure> {
+        let end = self.sim.elapsed() + how_long;
+        while self.sim.elapsed() < end {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on until something is so.
+    ///
+    /// # Errors
+    /// A client failed, something happened that must not, or it took too long.
+    pub fn run_until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut is_so: impl FnMut(&Self) -> bool,
+    ) -> Result<(), Failure> {
+        let end = self.sim.elapsed() + within;
+        while !is_so(self) {
+            self.step()?;
+            if self.sim.elapsed() > end {
+                return Err(self.failed(&format!("waited in vain until {what}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<bool, Failure> {
+        let stepped = self.sim.step();
+        self.trace.set_now(self.sim.elapsed());
+        let done = stepped.map_err(|error| self.failed(&error.to_string()))?;
+        match self.trace.violations().first() {
+            Some(violation) => Err(self.failed(violation)),
+            None => Ok(done),
+        }
+    }
+
+    fn failed(&self, why: &str) -> Failure {
+        let (seed, at) = (self.config.seed, self.sim.elapsed());
+        let tail = self.trace.tail();
+        Failure(format!(
+            "seed {seed} at {at:?}: {why}\n{:?}\n{tail}",
+            self.config
+        ))
+    }
+
+    /// Ends everything in order and holds what is left against nothing.
+    ///
+    /// # Errors
+    /// Something did not end, or happened that must not.
+    pub fn end(mut self) -> Result<Report, Failure> {
+        for door in &self.doors {
+            door.drain();
+        }
+        self.run_until("all doorkeepers have stopped", END_WITHIN, |world| {
+            world.doors.iter().all(|door| !door.is_running())
+        })?;
+        for door in &self.doors {
+            let (open, sockets) = (door.watch().open(), door.sockets());
+            if open != 0 || sockets != 0 {
+                let left = format!("{} holds {open} sessions, {sockets} sockets", door.name());
+                return Err(self.failed(&left));
+            }
+        }
+        let elapsed = self.sim.elapsed();
+        self.stop.cancel();
+        let quiet = |world: &Self| {
+            let nets = world.brokers_net.iter().chain(&world.clients_net);
+            nets.map(|(_, sockets)| sockets.sockets()).sum::<usize>() == 0
+        };
+        self.run_until("no socket is left", END_WITHIN, quiet)?;
+        Ok(Report {
+            seed: self.config.seed,
+            elapsed,
+            events: self.trace.events(),
+            hash: self.trace.hash(),
+            hashes: self.trace.hashes(),
+        })
+    }
+}
+
+/// What a client is made of.
+#[derive(Debug)]
+pub struct ClientParts {
+    /// Its name, which is its host's as well.
+    pub name: String,
+    /// Its network.
+    pub net: Choppy<TurmoilNet>,
+    /// The name of its doorkeeper's host.
+    pub door: String,
+    /// Where it writes what happened to it.
+    pub trace: Trace,
+    /// Its own randomness.
+    pub dice: Dice,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// How much virtual time passed.
+    pub elapsed: Duration,
+    /// How much happened.
+    pub events: u64,
+    /// The hash of it.
+    pub hash: u64,
+    /// The hash after each thousand events.
+    pub hashes: Vec<u64>,
+}
+
+/// The name of a broker's host; it gets another one with each move.
+fn machine(id: BrokerId, moves: u32) -> String {
+    format!("b{id}-{moves}.{CANARY}.internal")
+}
+
+fn host_port(machine: &str) -> Result<HostPort, Failure> {
+    HostPort::new(machine, BROKER_PORT).map_err(|error| Failure(error.to_string()))
+}
+
+fn broker_config(id: BrokerId, machine: &str) -> Result<BrokerConfig, Failure> {
+    Ok(BrokerConfig {
+        id,
+        bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, BROKER_PORT)),
+        advertised: host_port(machine)?,
+    })
+}

@@ -1,0 +1,215 @@
+//! A Kafka client as far as simulations need one: it finds the cluster through a doorkeeper, knows
+//! who leads what, and asks again when that has changed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_net::Net;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    InitProducerIdRequest, MetadataRequest, MetadataResponse, TopicName,
+};
+use kafka_protocol::protocol::{Request, StrBytes};
+use uuid::Uuid;
+
+use super::link::Link;
+use super::trace::Trace;
+use super::{ClientParts, door};
+use crate::choppy::Choppy;
+use crate::net::TurmoilNet;
+
+/// Kafka's `request.timeout.ms` and `socket.connection.setup.timeout.ms`.
+const REQUEST_WITHIN: Duration = Duration::from_secs(30);
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Kafka's `retry.backoff.ms`.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+const METADATA: i16 = 12;
+const INIT_PRODUCER_ID: i16 = 4;
+
+type Connection = Link<<Choppy<TurmoilNet> as Net>::Stream>;
+
+/// What a client knows of one topic.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Its id.
+    pub id: Uuid,
+    /// Who leads each partition.
+    pub leaders: BTreeMap<i32, BrokerId>,
+}
+
+/// A client of one topic.
+#[derive(Debug)]
+pub struct Kafka {
+    name: String,
+    net: Choppy<TurmoilNet>,
+    door: String,
+    trace: Trace,
+    topic: String,
+    known: Known,
+    brokers: BTreeMap<BrokerId, HostPort>,
+    links: BTreeMap<BrokerId, Connection>,
+}
+
+impl Kafka {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(parts: &ClientParts, topic: &str) -> Self {
+        Self {
+            name: parts.name.clone(),
+            net: parts.net.clone(),
+            door: parts.door.clone(),
+            trace: parts.trace.clone(),
+            topic: topic.to_owned(),
+            known: Known::default(),
+            brokers: BTreeMap::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub const fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Kafka's pause before anything is tried again.
+    pub async fn pause(&self) {
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+
+    /// Asks the bootstrap address until the topic is there and every partition has a leader.
+    ///
+    /// # Errors
+    /// doorkeeper's address makes no sense.
+    pub async fn refresh(&mut self) -> Result<(), String> {
+        let at = door::address(&self.door, None)?;
+        loop {
+            match self.ask_metadata(&at).await {
+                Ok(answer) if self.learn(&answer) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => self.note("metadata", &error),
+            }
+            self.pause().await;
+        }
+    }
+
+    async fn ask_metadata(&self, at: &HostPort) -> io::Result<MetadataResponse> {
+        let mut link = self.connect(at).await?;
+        let name = TopicName(StrBytes::from_string(self.topic.clone()));
+        let topic = MetadataRequestTopic::default().with_name(Some(name));
+        let request = MetadataRequest::default()
+            .with_topics(Some(vec![topic]))
+            .with_allow_auto_topic_creation(true);
+        link.call(METADATA, &request, REQUEST_WITHIN).await
+    }
+
+    /// Whether the answer says all that is needed.
+    fn learn(&mut self, answer: &MetadataResponse) -> bool {
+        self.brokers.clear();
+        for broker in &answer.brokers {
+            let id = BrokerId(broker.node_id.0);
+            let told = format!("{}:{}", &*broker.host, broker.port);
+            match door::address(&self.door, Some(id)) {
+                Ok(at) if at.to_string() == told => {
+                    self.brokers.insert(id, at);
+                }
+                _ => {
+                    let name = &self.name;
+                    self.trace.violation(format_args!(
+                        "{name} was told that broker {id} is at {told}"
+                    ));
+                }
+            }
+        }
+        let Some(topic) = answer.topics.first().filter(|topic| topic.error_code == 0) else {
+            return false;
+        };
+        let leaders = topic.partitions.iter();
+        let leaders = leaders.map(|it| (it.partition_index, BrokerId(it.leader_id.0)));
+        self.known = Known {
+            id: topic.topic_id,
+            leaders: leaders.collect(),
+        };
+        let leaders = &self.known.leaders;
+        !leaders.is_empty() && leaders.values().all(|id| self.brokers.contains_key(id))
+    }
+
+    /// An id for a producer that repeats itself without repeating records.
+    ///
+    /// # Errors
+    /// doorkeeper's address makes no sense.
+    pub async fn producer_id(&mut self) -> Result<i64, String> {
+        loop {
+            let brokers: Vec<BrokerId> = self.brokers.keys().copied().collect();
+            for id in brokers {
+                let request = InitProducerIdRequest::default()
+                    .with_transactional_id(None)
+                    .with_transaction_timeout_ms(60_000);
+                let answered = self.call(id, INIT_PRODUCER_ID, &request).await;
+                if let Some(answer) = answered.filter(|it| it.error_code == 0) {
+                    return Ok(answer.producer_id.0);
+                }
+            }
+            self.pause().await;
+            self.refresh().await?;
+        }
+    }
+
+    /// Asks one broker. None if there is no answer; its connection is given up then.
+    pub async fn call<R: Request>(
+        &mut self,
+        broker: BrokerId,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response> {
+        match self.try_call(broker, version, request).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.note("call", &error);
+                self.links.remove(&broker);
+                None
+            }
+        }
+    }
+
+    async fn try_call<R: Request>(
+        &mut self,
+        broker: BrokerId,
+        version: i16,
+        request: &R,
+    ) -> io::Result<R::Response> {
+        let mut link = match self.links.remove(&broker) {
+            Some(link) => link,
+            None => {
+                let at = self.brokers.get(&broker).ok_or(io::ErrorKind::NotFound)?;
+                self.connect(at).await?
+            }
+        };
+        let answer = link.call(version, request, REQUEST_WITHIN).await?;
+        self.links.insert(broker, link);
+        Ok(answer)
+    }
+
+    async fn connect(&self, at: &HostPort) -> io::Result<Connection> {
+        let connect = tokio::time::timeout(CONNECT_WITHIN, self.net.connect(at));
+        let Ok(connected) = connect.await else {
+            return Err(io::ErrorKind::TimedOut.into());
+        };
+        Ok(Link::new(connected?, &self.name, &self.trace))
+    }
+
+    fn note(&self, what: &str, error: &io::Error) {
+        let (name, kind) = (&self.name, error.kind());
+        self.trace
+            .event(format_args!("{name} {what} failed: {kind:?}"));
+    }
+}

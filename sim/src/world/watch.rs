@@ -1,0 +1,192 @@
+//! What doorkeeper tells of itself, written to the trace and held against the rules.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use doorkeeper_core::event::Event;
+use doorkeeper_core::topology::Topology;
+use doorkeeper_core::{CloseReason, Leg, discovery};
+use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+
+use super::trace::Trace;
+
+/// A session that is over.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// When, since the simulation began.
+    pub at: Duration,
+    /// How.
+    pub ended: Ended,
+    /// What it moved.
+    pub traffic: Traffic,
+    /// How long it lasted.
+    pub lasted: Duration,
+}
+
+/// The observer of one doorkeeper.
+#[derive(Debug)]
+pub struct Watch {
+    name: String,
+    trace: Trace,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Bytes from the client of each open session.
+    open: BTreeMap<u64, u64>,
+    closed: Vec<Closed>,
+    topologies: usize,
+    accept_failures: usize,
+}
+
+impl Watch {
+    pub(super) fn new(name: &str, trace: Trace) -> Self {
+        Self {
+            name: name.to_owned(),
+            trace,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sessions that are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.seen().open.len()
+    }
+
+    /// The sessions that are over, in the order in which they ended.
+    #[must_use]
+    pub fn closed(&self) -> Vec<Closed> {
+        self.seen().closed.clone()
+    }
+
+    /// How often discovery has published something.
+    #[must_use]
+    pub fn topologies(&self) -> usize {
+        self.seen().topologies
+    }
+
+    /// How often accepting failed.
+    #[must_use]
+    pub fn accept_failures(&self) -> usize {
+        self.seen().accept_failures
+    }
+
+    /// The process is gone, and its sessions with it: none of them is told to be over.
+    pub(super) fn crashed(&self) {
+        self.seen().open.clear();
+    }
+}
+
+impl Observer for Watch {
+    fn session_opened(&self, visitor: &Visitor) {
+        let (name, session) = (&self.name, visitor.session);
+        let (peer, route) = (visitor.peer, visitor.door.route);
+        self.trace
+            .event(format_args!("{name} s{session} opened {peer} {route:?}"));
+        if self.seen().open.insert(session, 0).is_some() {
+            self.trace
+                .violation(format_args!("{name} s{session} was opened twice"));
+        }
+    }
+
+    fn session_event(&self, visitor: &Visitor, event: &Event) {
+        let (name, session) = (&self.name, visitor.session);
+        self.trace
+            .event(format_args!("{name} s{session} {event:?}"));
+    }
+
+    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
+        let (name, session, leg) = (&self.name, visitor.session, leg.name());
+        self.trace.event(format_args!(
+            "{name} s{session} {leg} {direction:?} {bytes}"
+        ));
+        let mut seen = self.seen();
+        match seen.open.get_mut(&session) {
+            Some(from_client) if leg == Leg::Client.name() && direction == Direction::In => {
+                *from_client += bytes as u64;
+            }
+            Some(_) => {}
+            None => {
+                drop(seen);
+                self.trace
+                    .violation(format_args!("{name} s{session} moved bytes while not open"));
+            }
+        }
+    }
+
+    fn session_closed(&self, visitor: &Visitor, ended: Ended, traffic: Traffic, lasted: Duration) {
+        let (name, session) = (&self.name, visitor.session);
+        self.trace.event(format_args!(
+            "{name} s{session} closed {ended:?} {traffic:?} {lasted:?}"
+        ));
+        let mut seen = self.seen();
+        let read = seen.open.remove(&session);
+        let at = self.trace.now();
+        seen.closed.push(Closed {
+            at,
+            ended,
+            traffic,
+            lasted,
+        });
+        drop(seen);
+        if read != Some(traffic.client_in) {
+            self.trace.violation(format_args!(
+                "{name} s{session} counts {} bytes of its client, was told {read:?}",
+                traffic.client_in
+            ));
+        }
+        if matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_))) {
+            self.trace
+                .violation(format_args!("{name} s{session} ended by a bug: {ended:?}"));
+        }
+    }
+
+    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
+        let (name, at) = (&self.name, door.at);
+        self.trace
+            .event(format_args!("{name} {at} turned {peer} away: {why:?}"));
+    }
+
+    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
+        let (name, at) = (&self.name, door.at);
+        self.trace.event(format_args!(
+            "{name} {at} cannot accept: {:?}, pause {pause:?}",
+            error.kind()
+        ));
+        self.seen().accept_failures += 1;
+    }
+
+    fn discovery_event(&self, _cluster: &str, event: &discovery::Event) {
+        let name = &self.name;
+        self.trace.event(format_args!("{name} discovery {event:?}"));
+    }
+
+    fn topology_published(&self, _cluster: &str, topology: &Topology) {
+        let name = &self.name;
+        self.trace
+            .event(format_args!("{name} published {topology:?}"));
+        self.seen().topologies += 1;
+    }
+
+    fn discovery_panicked(&self, _cluster: &str) {
+        let name = &self.name;
+        self.trace
+            .violation(format_args!("{name}: discovery panicked"));
+    }
+
+    fn draining(&self, sessions: usize, within: Duration) {
+        let name = &self.name;
+        self.trace.event(format_args!(
+            "{name} drains {sessions} sessions within {within:?}"
+        ));
+    }
+}

@@ -1,0 +1,375 @@
+//! `io_tokio::serve` itself on a simulated network: whatever happens between clients and brokers,
+//! records arrive as they were written, and nothing is left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::CloseReason;
+use doorkeeper_core::error::Wait;
+use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::{ConnectFailure, Leg};
+use doorkeeper_io_tokio::observer::Ended;
+use doorkeeper_net::Net;
+use doorkeeper_sim::choppy::Habits;
+use doorkeeper_sim::world::faults::Crash;
+use doorkeeper_sim::world::link::Link;
+use doorkeeper_sim::world::watch::Closed;
+use doorkeeper_sim::world::workload::{Generation, Ledger, Work, consume, produce};
+use doorkeeper_sim::world::{Config, Failure, Report, World, door};
+use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest};
+use tokio::sync::Notify;
+
+const TOPIC: &str = "orders";
+const WRITERS: usize = 2;
+const METADATA: i16 = 12;
+
+/// What two writers and a reader have to do.
+struct Job {
+    ledger: Ledger,
+    records: usize,
+}
+
+impl Job {
+    fn start(world: &mut World, records: usize, think_ms: u64) -> Self {
+        let ledger = Ledger::default();
+        let work = |number: usize, records| Work {
+            topic: TOPIC.to_owned(),
+            records,
+            generation: if number.is_multiple_of(2) {
+                Generation::Names
+            } else {
+                Generation::Ids
+            },
+            think_max: Duration::from_millis(think_ms),
+            ledger: ledger.clone(),
+        };
+        for number in 0..WRITERS {
+            let work = work(number, records);
+            world.client(&format!("writer-{number}"), |parts| produce(parts, work));
+        }
+        let records = WRITERS * records;
+        let work = work(WRITERS + 1, records);
+        world.client("reader", |parts| consume(parts, work));
+        Self { ledger, records }
+    }
+
+    /// There is work left: what happens now happens to somebody.
+    fn is_under_way(&self) -> bool {
+        (1..self.records).contains(&self.ledger.read())
+    }
+
+    fn finish(self, mut world: World) -> Result<Report, Failure> {
+        world.finish(Duration::from_secs(180))?;
+        self.ledger.compare(self.records)?;
+        world.end()
+    }
+
+    fn finish_in(self, world: &mut World, within: Duration) -> Result<(), Failure> {
+        world.run_until("all is read", within, |_| {
+            self.ledger.read() == self.records
+        })?;
+        Ok(self.ledger.compare(self.records)?)
+    }
+}
+
+fn undisturbed(seed: u64) -> Result<Report, Failure> {
+    let mut world = World::new(Config::new(seed))?;
+    Job::start(&mut world, 20, 50).finish(world)
+}
+
+#[test]
+fn every_record_arrives_unchanged_in_order_and_once() -> Result<(), Failure> {
+    for seed in 1..=5 {
+        undisturbed(seed)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() -> Result<(), Failure> {
+    let first = undisturbed(7)?;
+    assert_eq!(first, undisturbed(7)?);
+    assert_ne!(first.hash, undisturbed(8)?.hash);
+    Ok(())
+}
+
+#[test]
+fn brokers_that_crash_and_come_back_are_survived() -> Result<(), Failure> {
+    for (seed, how) in [(1, Crash::Process), (2, Crash::Power), (3, Crash::Power)] {
+        let mut world = World::new(Config::new(seed))?;
+        let job = Job::start(&mut world, 150, 300);
+        world.run_for(Duration::from_secs(2))?;
+        for id in [BrokerId(1), BrokerId(2), BrokerId(3)] {
+            assert!(job.is_under_way());
+            world.crash_broker(id, how);
+            world.run_for(Duration::from_secs(3))?;
+            world.restart_broker(id);
+            world.run_for(Duration::from_secs(1))?;
+        }
+        job.finish(world)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_broker_at_a_new_address_is_found_without_a_restart() -> Result<(), Failure> {
+    let mut world = World::new(Config::new(4))?;
+    let job = Job::start(&mut world, 60, 200);
+    for id in [BrokerId(3), BrokerId(1)] {
+        world.run_for(Duration::from_secs(2))?;
+        assert!(job.is_under_way());
+        world.crash_broker(id, Crash::Process);
+        world.run_for(Duration::from_millis(500))?;
+        world.move_broker(id)?;
+        assert!(world.move_leader(TOPIC, 0, id));
+    }
+    job.finish(world)?;
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_joins_is_served_without_a_restart() -> Result<(), Failure> {
+    let mut world = World::new(Config::new(5))?;
+    let new = BrokerId(4);
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    world.move_broker(new)?;
+    // The topic comes after it, so the new broker has replicas of it.
+    let job = Job::start(&mut world, 30, 50);
+    world.run_until("the topic is there", Duration::from_secs(5), |world| {
+        world.leader(TOPIC, 0).is_some()
+    })?;
+    assert!((0..3).any(|partition| world.move_leader(TOPIC, partition, new)));
+    job.finish(world)?;
+    Ok(())
+}
+
+#[test]
+fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
+    let mut ends = std::collections::BTreeSet::new();
+    for seed in 1..=6 {
+        let mut config = Config::new(seed);
+        config.cluster_limits = "connect_within: 3s, answer_within: 5s".to_owned();
+        config.door_habits = Habits {
+            stall_permille: 200,
+            stall_max: Duration::from_secs(8),
+            reset_permille: 200,
+            finish_permille: 100,
+            incident_bytes_max: 64 << 10,
+            dial_refused_permille: 100,
+            dial_unanswered_permille: 50,
+            accept_fails_permille: 200,
+            ..Habits::choppy()
+        };
+        config.other_habits = Habits {
+            finish_permille: 100,
+            incident_bytes_max: 64 << 10,
+            ..Habits::choppy()
+        };
+        let mut world = World::new(config)?;
+        let job = Job::start(&mut world, 30, 200);
+        world.run_for(Duration::from_secs(40))?;
+        world.heal();
+        world.run_until("all is read", Duration::from_secs(60), |_| {
+            job.ledger.read() == job.records
+        })?;
+        assert!(world.door().watch().accept_failures() > 0);
+        ends.extend(
+            world
+                .door()
+                .watch()
+                .closed()
+                .iter()
+                .map(|it| it.ended.name()),
+        );
+        job.finish(world)?;
+    }
+    for expected in [
+        "client_reset",
+        "upstream_reset",
+        "client_closed",
+        "upstream_closed",
+    ] {
+        assert!(ends.contains(expected), "{expected} is not among {ends:?}");
+    }
+    Ok(())
+}
+
+fn is_ready(world: &World) -> bool {
+    world.door().is_ready()
+}
+
+fn only_end(world: &World) -> Result<Closed, Failure> {
+    let closed = world.door().watch().closed();
+    let [only] = <[Closed; 1]>::try_from(closed)
+        .map_err(|all| Failure(format!("one session was expected, not {all:?}")))?;
+    Ok(only)
+}
+
+/// A network on which time tells: nothing is choppy, and each way takes 5 ms.
+fn exact(seed: u64) -> Config {
+    Config {
+        door_habits: Habits::default(),
+        other_habits: Habits::default(),
+        latency: Duration::from_millis(5)..=Duration::from_millis(5),
+        cluster_limits: "connect_within: 4s, answer_within: 7s".to_owned(),
+        listener_limits: "write_stall_within: 9s, idle: 1m".to_owned(),
+        ..Config::new(seed)
+    }
+}
+
+/// Milliseconds that a round trip and the steps of hosts may add.
+const SLACK_MS: u128 = 40;
+
+fn assert_lasted(closed: &Closed, ms: u128) {
+    let lasted = closed.lasted.as_millis();
+    assert!((ms..=ms + SLACK_MS).contains(&lasted), "{closed:?}");
+}
+
+#[test]
+fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
+    let mut world = World::new(exact(1))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    let silent = Arc::new(Notify::new());
+    let told = Arc::clone(&silent);
+    world.client("client", |parts| async move {
+        let at = door::address(&parts.door, Some(BrokerId(2)))?;
+        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
+        let mut link = Link::new(stream, &parts.name, &parts.trace);
+        let request = ApiVersionsRequest::default();
+        let within = Duration::from_secs(60);
+        let first = link.call(0, &request, within).await;
+        first.map_err(|error| error.to_string())?;
+        told.notified().await;
+        match link.call(0, &request, within).await {
+            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
+            other => Err(format!("an end was expected, not {other:?}")),
+        }
+    });
+    world.run_for(Duration::from_secs(2))?;
+    world.hold_broker(BrokerId(2));
+    silent.notify_one();
+    world.finish(Duration::from_secs(60))?;
+    let closed = only_end(&world)?;
+    assert_eq!(
+        closed.ended,
+        Ended::Closed(CloseReason::TimedOut(Wait::Answer))
+    );
+    assert_lasted(&closed, 2000 + 7000);
+    world.release_broker(BrokerId(2));
+    world.end()?;
+    Ok(())
+}
+
+#[test]
+fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure> {
+    let mut world = World::new(exact(2))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    world.hold_broker(BrokerId(3));
+    world.client("client", |parts| async move {
+        let at = door::address(&parts.door, Some(BrokerId(3)))?;
+        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
+        let mut link = Link::new(stream, &parts.name, &parts.trace);
+        let request = ApiVersionsRequest::default();
+        match link.call(0, &request, Duration::from_secs(60)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
+            other => Err(format!("an end was expected, not {other:?}")),
+        }
+    });
+    world.finish(Duration::from_secs(60))?;
+    let closed = only_end(&world)?;
+    let timed_out = CloseReason::Unreachable(ConnectFailure::TimedOut);
+    assert_eq!(closed.ended, Ended::Closed(timed_out));
+    assert_lasted(&closed, 4000);
+    world.release_broker(BrokerId(3));
+    world.end()?;
+    Ok(())
+}
+
+#[test]
+fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure> {
+    let mut world = World::new(exact(3))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    let job = Job::start(&mut world, 60, 100);
+    world.run_until("something was written", Duration::from_secs(20), |_| {
+        job.is_under_way()
+    })?;
+    world.client("sloth", |parts| async move {
+        let at = door::address(&parts.door, None)?;
+        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
+        let mut link = Link::new(stream, &parts.name, &parts.trace);
+        let request = MetadataRequest::default().with_topics(None);
+        // Far more answers than the windows of both legs and all water marks take.
+        for _ in 0..100_000 {
+            if link.send(METADATA, &request).await.is_err() {
+                return Ok(());
+            }
+        }
+        Err("nothing held the client up".to_owned())
+    });
+    job.finish_in(&mut world, Duration::from_secs(20))?;
+    world.finish(Duration::from_secs(60))?;
+    let stalled = CloseReason::TimedOut(Wait::Write(Leg::Client));
+    let ends = world.door().watch().closed();
+    let stalled = ends.iter().filter(|it| it.ended == Ended::Closed(stalled));
+    assert_eq!(stalled.count(), 1);
+    world.end()?;
+    Ok(())
+}
+
+#[test]
+fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Failure> {
+    let mut world = World::new(exact(4))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    world.client("poller", |parts| async move {
+        let at = door::address(&parts.door, None)?;
+        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
+        let mut link = Link::new(stream, &parts.name, &parts.trace);
+        // A long poll of nothing is answered when its time is over.
+        let fetch = FetchRequest::default()
+            .with_max_wait_ms(3000)
+            .with_min_bytes(1)
+            .with_session_epoch(-1);
+        let metadata = MetadataRequest::default().with_topics(None);
+        let failed = |error: std::io::Error| error.to_string();
+        link.send(11, &fetch).await.map_err(failed)?;
+        link.send(METADATA, &metadata).await.map_err(failed)?;
+        link.receive::<FetchRequest>(11).await.map_err(failed)?;
+        link.receive::<MetadataRequest>(METADATA)
+            .await
+            .map_err(failed)?;
+        match link.frame().await {
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+            other => Err(format!("an end was expected, not {other:?}")),
+        }
+    });
+    world.run_for(Duration::from_secs(1))?;
+    world.drain_door(0);
+    world.finish(Duration::from_secs(10))?;
+    assert_eq!(only_end(&world)?.ended, Ended::Closed(CloseReason::Drained));
+    world.start_door(0);
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    Job::start(&mut world, 5, 50).finish(world)?;
+    Ok(())
+}
+
+#[test]
+fn doorkeepers_that_restart_with_clients_at_work_are_survived() -> Result<(), Failure> {
+    let mut config = Config::new(6);
+    config.doors = 2;
+    let mut world = World::new(config)?;
+    let job = Job::start(&mut world, 120, 200);
+    for round in 0..4 {
+        world.run_for(Duration::from_secs(1))?;
+        assert!(job.is_under_way());
+        let door = round % 2;
+        if round < 2 {
+            world.drain_door(door);
+            world.run_for(Duration::from_millis(700))?;
+            world.start_door(door);
+        } else {
+            world.bounce_door(door);
+        }
+    }
+    job.finish(world)?;
+    Ok(())
+}

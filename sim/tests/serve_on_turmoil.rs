@@ -127,6 +127,27 @@ fn a_broker_at_a_new_address_is_found_without_a_restart() -> Result<(), Failure>
     Ok(())
 }
 
+/// Found by seed 4 of tier 1: sessions of the bootstrap address knew the bootstrap list alone,
+/// although discovery had followed every broker to its new place.
+#[test]
+fn new_clients_are_served_after_every_broker_has_moved() -> Result<(), Failure> {
+    let mut world = World::new(Config::new(6))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    for (moved, id) in [BrokerId(1), BrokerId(2), BrokerId(3)]
+        .into_iter()
+        .enumerate()
+    {
+        world.crash_broker(id, Crash::Process);
+        world.move_broker(id)?;
+        let published = moved + 2;
+        world.run_until("it was found", Duration::from_secs(60), |world| {
+            world.door().watch().topologies() >= published
+        })?;
+    }
+    Job::start(&mut world, 5, 50).finish(world)?;
+    Ok(())
+}
+
 #[test]
 fn a_broker_that_joins_is_served_without_a_restart() -> Result<(), Failure> {
     let mut world = World::new(Config::new(5))?;

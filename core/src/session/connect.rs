@@ -139,21 +139,27 @@ impl Session {
                 .topology
                 .upstream(broker)
                 .map(|at| (at.clone(), true)),
-            Route::Bootstrap => {
-                // The list in turn from a place of each session's own, so that not every client
-                // starts at the first broker; behind it the brokers that were learned.
-                let listed = shared.bootstrap.len();
-                let first = usize::from(self.seed.0[0]);
-                let turn = (attempts as usize).checked_rem(listed + shared.topology.len())?;
-                let at = if turn < listed {
-                    let index = first.wrapping_add(turn).checked_rem(listed)?;
-                    shared.bootstrap.get(index)?
-                } else {
-                    shared.topology.brokers().nth(turn - listed)?.1
-                };
-                Some((at.clone(), false))
-            }
+            Route::Bootstrap => self.any_broker(attempts),
         }
+    }
+
+    /// The bootstrap list in turn, from a place of each session's own, so that not every client
+    /// starts at the first broker; and every other time a broker that was found elsewhere,
+    /// because all of the list may have moved since it was written.
+    fn any_broker(&self, attempts: u32) -> Option<(HostPort, bool)> {
+        let listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
+        let known = self.shared.topology.brokers().map(|(_, at)| at);
+        let found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
+        let alone = listed.len() + found.len() == 1;
+        let (among, turn) = match (found.is_empty(), listed.is_empty()) {
+            (true, _) => (listed, attempts),
+            (false, true) => (found, attempts),
+            (false, false) if attempts.is_multiple_of(2) => (listed, attempts / 2),
+            (false, false) => (found, attempts / 2),
+        };
+        let first = usize::from(self.seed.0[0]);
+        let index = first.wrapping_add(turn as usize).checked_rem(among.len())?;
+        among.get(index).map(|at| ((*at).clone(), alone))
     }
 
     pub(super) fn connected(&mut self, now: Instant) {

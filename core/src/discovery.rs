@@ -181,9 +181,16 @@ impl Discovery {
     /// Starts at once.
     #[must_use]
     pub fn new(now: Instant, config: Config, seed: Seed) -> Self {
+        Self::knowing(now, config, seed, Arc::default())
+    }
+
+    /// Starts at once, with what another machine has published before: none of it is published
+    /// again, and none of it is forgotten.
+    #[must_use]
+    pub fn knowing(now: Instant, config: Config, seed: Seed, known: Arc<Topology>) -> Self {
         let mut discovery = Self {
             config,
-            topology: Arc::default(),
+            topology: known,
             state: State::Resting { until: now },
             turn: usize::from(seed.0[0]),
             again: None,

@@ -22,6 +22,7 @@ use kafka_protocol::protocol::Encodable;
 const SECOND: Duration = Duration::from_secs(1);
 
 struct World {
+    config: Config,
     discovery: Discovery,
     now: Instant,
     targets: Vec<Target>,
@@ -50,7 +51,8 @@ impl World {
         };
         let now = Instant::from_nanos(1);
         let mut world = Self {
-            discovery: Discovery::new(now, config, Seed([0; 32])),
+            discovery: Discovery::new(now, config.clone(), Seed([0; 32])),
+            config,
             now,
             targets: Vec::new(),
             published: Vec::new(),
@@ -466,4 +468,19 @@ fn there_is_an_end_to_the_brokers_that_are_believed() {
     // Those that are known are followed all the same.
     world.round("c", &[(7, "moved", 1)]);
     assert!(world.newest().contains(&(7, "moved:1".to_owned())));
+}
+
+#[test]
+fn a_machine_that_takes_over_forgets_nothing_that_was_published() {
+    let mut world = World::new();
+    world.round("c", &[(0, "a", 1), (1, "b", 2)]);
+    let known = Arc::clone(&world.published[0]);
+    let config = world.config.clone();
+    world.discovery = Discovery::knowing(world.now, config, Seed([0; 32]), known);
+    world.settle();
+    world.round("c", &[(0, "a", 1)]);
+    assert_eq!(world.published.len(), 1, "nothing has changed");
+    world.until_connect();
+    world.round("c", &[(0, "n", 9)]);
+    assert_eq!(world.newest(), pairs(&[(0, "n:9"), (1, "b:2")]));
 }

@@ -135,17 +135,24 @@ impl<N: Net> Host<N> {
     /// # Errors
     /// The first listener that cannot be bound.
     pub async fn bind(net: N, config: HostConfig) -> io::Result<Self> {
-        let origin = tokio::time::Instant::now();
-        let clock: Clock = Arc::new(move || Instant::ZERO.after(origin.elapsed()));
         let mut listeners = Vec::new();
         for broker in &config.brokers {
             listeners.push((broker.id, net.bind(broker.bind).await?));
         }
-        Ok(Self {
+        Ok(Self::bound(net, config, listeners))
+    }
+
+    /// Takes listeners that are bound already, one for each broker: whoever lets the system choose
+    /// the ports has to ask for them before the brokers can advertise them. Time begins here.
+    #[must_use]
+    pub fn bound(net: N, config: HostConfig, listeners: Vec<(BrokerId, N::Listener)>) -> Self {
+        let origin = tokio::time::Instant::now();
+        let clock: Clock = Arc::new(move || Instant::ZERO.after(origin.elapsed()));
+        Self {
             net,
             listeners,
             shared: Arc::new(Shared::new(config, clock)),
-        })
+        }
     }
 
     /// A handle to the cluster.

@@ -1,7 +1,9 @@
 //! The admin listener: health, readiness and metrics over HTTP.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -11,42 +13,112 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::metrics::Metrics;
 use crate::serve::Readiness;
 
-/// Connections at a time; further ones wait in the backlog.
-const CONNECTIONS_MAX: usize = 32;
-const HEADERS_WITHIN: Duration = Duration::from_secs(5);
-/// One request and its answer.
-const EXCHANGE_WITHIN: Duration = Duration::from_secs(10);
+/// What connections to the admin listener may cost.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// At a time; for one more, another one must go.
+    connections: usize,
+    /// From accept to the end of the request's headers.
+    headers_within: Duration,
+    /// One request and its answer.
+    exchange_within: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 32,
+    headers_within: Duration::from_secs(1),
+    exchange_within: Duration::from_secs(10),
+};
+
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Answers until it is dropped.
-pub async fn serve(listener: TcpListener, ready: Arc<Readiness>, metrics: Arc<Metrics>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+pub async fn serve(
+    listener: TcpListener,
+    ready: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+) -> Infallible {
+    serve_within(LIMITS, listener, ready, metrics).await
+}
+
+async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    ready: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+) -> Infallible {
+    let mut guests = Guests::default();
+    loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_BACKOFF).await;
             continue;
         };
+        guests.make_room(limits.connections);
         let (ready, metrics) = (Arc::clone(&ready), Arc::clone(&metrics));
-        tokio::spawn(async move {
-            let answer = service_fn(move |request| {
-                let response = answer(&request, &ready, &metrics);
-                std::future::ready(Ok::<_, Infallible>(response))
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_WITHIN)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), answer);
-            // A client that went away or was too slow is not our concern.
-            let _ = tokio::time::timeout(EXCHANGE_WITHIN, connection).await;
-            drop(place);
-        });
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asks = Arc::clone(&has_asked);
+        let task = tokio::spawn(exchange(limits, stream, move |request| {
+            asks.store(true, Ordering::Relaxed);
+            answer(request, &ready, &metrics)
+        }));
+        guests.open.push_back(Guest { has_asked, task });
+    }
+}
+
+/// One request and its answer.
+async fn exchange(
+    limits: Limits,
+    stream: TcpStream,
+    answer: impl Fn(&Request<hyper::body::Incoming>) -> Response<Full<Bytes>>,
+) {
+    let answer = service_fn(|request| {
+        let response = answer(&request);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.headers_within)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    // A client that went away or was too slow is not our concern.
+    let _ = tokio::time::timeout(limits.exchange_within, connection).await;
+}
+
+/// The open connections, the oldest first.
+#[derive(Debug, Default)]
+struct Guests {
+    open: VecDeque<Guest>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    /// Its request has come whole.
+    has_asked: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Guests {
+    /// Whoever only holds a place must not keep out a probe: the one that has said nothing for the
+    /// longest time goes first, then whoever takes its answer the most slowly.
+    fn make_room(&mut self, connections: usize) {
+        self.open.retain(|guest| !guest.task.is_finished());
+        if self.open.len() >= connections {
+            let silent = |guest: &Guest| !guest.has_asked.load(Ordering::Relaxed);
+            let place = self.open.iter().position(silent).unwrap_or(0);
+            drop(self.open.remove(place));
+        }
     }
 }
 
@@ -93,6 +165,7 @@ fn missing(ready: &Readiness) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     fn status(method: Method, path: &str, ready: &Readiness) -> u16 {
         let request = Request::builder()
@@ -118,5 +191,34 @@ mod tests {
         assert_eq!(status(Method::GET, "/readyz", &ready), 503);
         let expected = "not all ports are bound\ncluster orders is not discovered\n";
         assert_eq!(missing(&ready), expected);
+    }
+    #[tokio::test]
+    async fn idle_connections_do_not_keep_a_probe_waiting() {
+        let limits = Limits {
+            connections: 4,
+            headers_within: Duration::from_secs(3600),
+            exchange_within: Duration::from_secs(3600),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let ready = Arc::new(Readiness::new([]));
+        let metrics = Arc::new(Metrics::new([]));
+        let serving = tokio::spawn(serve_within(limits, listener, ready, metrics));
+        let mut idle = Vec::new();
+        for _ in 0..2 * limits.connections {
+            idle.push(TcpStream::connect(at).await.unwrap());
+        }
+        let mut probe = TcpStream::connect(at).await.unwrap();
+        let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+        probe.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        probe.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        // The first ones had to go; the last one may go on waiting.
+        let mut byte = [0];
+        assert_eq!(idle[0].read(&mut byte).await.unwrap(), 0);
+        let last = idle.last().unwrap().try_read(&mut byte);
+        assert_eq!(last.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        serving.abort();
     }
 }

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     let (file, is_named) = arg.file();
     if !is_named {
-        writeln!(io::stderr(), "no --config given: reading {file}")?;
+        let _ = writeln!(io::stderr(), "no --config given: reading {file}");
     }
     let loaded = config::load(file, config::environment())?;
     let mut compiled = config::compile(&loaded)?;

@@ -57,26 +57,29 @@ pub(crate) async fn drive<N: Net>(
     visitor: Visitor,
     client: N::Stream,
 ) {
-    around.observer.session_opened(&visitor);
-    let mut driver = Driver::new(around, visitor, client);
-    let opened = driver.now;
-    let ended = poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| driver.poll(cx))).unwrap_or(Poll::Ready(Ended::Panicked))
-    })
-    .await;
-    let Driver {
-        around,
-        visitor,
-        traffic,
-        client,
-        upstream,
-        ..
-    } = driver;
-    drop((client, upstream));
-    let lasted = around.clock.now().since(opened);
-    around
-        .observer
-        .session_closed(&visitor, ended, traffic, lasted);
+    let observer = Arc::clone(&around.observer);
+    let (clock, opened) = (around.clock, around.clock.now());
+    let driver = contained(|| {
+        observer.session_opened(&visitor);
+        Driver::new(around, visitor.clone(), client)
+    });
+    let (ended, traffic) = match driver {
+        Some(mut driver) => {
+            let ended =
+                poll_fn(|cx| contained(|| driver.poll(cx)).unwrap_or(Poll::Ready(Ended::Panicked)))
+                    .await;
+            (ended, driver.traffic)
+        }
+        None => (Ended::Panicked, Traffic::default()),
+    };
+    // Both connections are closed by now.
+    let lasted = clock.now().since(opened);
+    contained(|| observer.session_closed(&visitor, ended, traffic, lasted));
+}
+
+/// What comes of `act`, or nothing if it panicked, which must never happen.
+fn contained<T>(act: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
 struct Driver<N: Net> {

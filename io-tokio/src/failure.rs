@@ -10,21 +10,31 @@ use doorkeeper_io_tokio::config::Problems;
 pub(crate) enum Failure {
     /// The configuration is wrong: exit code 2, as for a wrong command line.
     Config(Problems),
+    /// What else was asked for is wrong: exit code 2.
+    Usage(String),
     /// Something failed while running: exit code 1.
     Runtime(anyhow::Error),
 }
 
 impl Failure {
-    /// Tells it on standard error.
+    /// Tells it in the log once there is one, and on standard error before.
     pub(crate) fn report(self) -> ExitCode {
         // There is nobody left to tell if standard error is gone.
         match self {
+            Self::Usage(what) => {
+                let _ = writeln!(io::stderr(), "doorkeeper: {what}");
+                ExitCode::from(2)
+            }
             Self::Config(problems) => {
                 let _ = writeln!(io::stderr(), "{problems}");
                 ExitCode::from(2)
             }
             Self::Runtime(error) => {
-                let _ = writeln!(io::stderr(), "doorkeeper: {error:#}");
+                if tracing::enabled!(tracing::Level::ERROR) {
+                    tracing::error!("{error:#}");
+                } else {
+                    let _ = writeln!(io::stderr(), "doorkeeper: {error:#}");
+                }
                 ExitCode::from(1)
             }
         }

@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use doorkeeper_io_tokio::config;
+use doorkeeper_io_tokio::{config, logging};
 
 use self::cli::{Cli, Command};
 use self::failure::Failure;
@@ -25,10 +25,9 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::quickstart(&args),
         Command::Schema => schema().map(|()| ExitCode::SUCCESS),
     };
-    match result {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
+    let code = result.unwrap_or_else(Failure::report);
+    logging::flush();
+    code
 }
 
 fn schema() -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::event::Event;
+use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -17,7 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::logging::Logging;
+use crate::logging::{DROPPED, Logging};
 use crate::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +75,7 @@ pub struct Metrics {
     discovered: Family<Cluster, Gauge>,
     refreshed: Family<Cluster, Gauge>,
     failures: Family<Cluster, Counter>,
+    panics: Family<Cluster, Counter>,
 }
 
 /// What is counted often, looked up once.
@@ -91,6 +93,7 @@ struct Handles {
     withheld: Counter,
     upstream_connected: Counter,
     upstream_failed: Counter,
+    unaddressed: Gauge,
 }
 
 /// From half a millisecond to a long poll.
@@ -115,6 +118,7 @@ struct Families {
     withheld: Family<Of, Counter>,
     upstream_connected: Family<Of, Counter>,
     upstream_failed: Family<Of, Counter>,
+    unaddressed: Family<Of, Gauge>,
 }
 
 /// A metric under its name.
@@ -143,6 +147,11 @@ impl Families {
                 r,
                 "upstream_connection_failures",
                 "Attempts to connect to a broker that failed",
+            ),
+            unaddressed: register(
+                r,
+                "brokers_without_address",
+                "Brokers of the cluster that the listener has no address for",
             ),
         }
     }
@@ -180,6 +189,7 @@ impl Families {
             withheld: self.withheld.get_or_create(&of).clone(),
             upstream_connected: self.upstream_connected.get_or_create(&of).clone(),
             upstream_failed: self.upstream_failed.get_or_create(&of).clone(),
+            unaddressed: self.unaddressed.get_or_create(&of).clone(),
             name,
         }
     }
@@ -197,6 +207,8 @@ impl Metrics {
                 version: env!("CARGO_PKG_VERSION"),
             })
             .set(1);
+        let dropped = "Lines of the log that nobody will read";
+        r.register("log_lines_dropped", dropped, DROPPED.clone());
         let families = Families::new(r);
         let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
         r.register(
@@ -221,6 +233,11 @@ impl Metrics {
                 "When the topology was last confirmed",
             ),
             failures: register(r, "discovery_failures", "Attempts of discovery that failed"),
+            panics: register(
+                r,
+                "discovery_panics",
+                "Bugs that ended an attempt of discovery",
+            ),
             registry,
         }
     }
@@ -245,29 +262,25 @@ impl Observer for Metrics {
     }
 
     fn session_opened(&self, visitor: &Visitor) {
-        self.log.session_opened(visitor);
         if let Some(of) = self.of(&visitor.door) {
             of.open.inc();
             of.opened.inc();
         }
+        self.log.session_opened(visitor);
     }
 
     fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
-        self.log.session_closed(visitor, ended, sent, lasted);
-        let Some(of) = self.of(&visitor.door) else {
-            return;
-        };
-        of.open.dec();
-        let reason = ended.name();
-        if reason == "upstream_malformed" {
-            of.withheld.inc();
+        if let Some(of) = self.of(&visitor.door) {
+            of.open.dec();
+            let reason = ended.name();
+            if reason == "upstream_malformed" {
+                of.withheld.inc();
+            }
+            let listener = of.name.clone();
+            let why = Why { listener, reason };
+            self.closed.get_or_create(&why).inc();
         }
-        self.closed
-            .get_or_create(&Why {
-                listener: of.name.clone(),
-                reason,
-            })
-            .inc();
+        self.log.session_closed(visitor, ended, sent, lasted);
     }
 
     fn session_event(&self, visitor: &Visitor, event: &Event) {
@@ -327,7 +340,6 @@ impl Observer for Metrics {
     }
 
     fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
-        self.log.accept_refused(door, peer, why);
         if let Some(of) = self.of(door) {
             let why = Why {
                 listener: of.name.clone(),
@@ -335,13 +347,14 @@ impl Observer for Metrics {
             };
             self.refused.get_or_create(&why).inc();
         }
+        self.log.accept_refused(door, peer, why);
     }
 
     fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        self.log.accept_failed(door, error, pause);
         if let Some(of) = self.of(door) {
             of.accept_failed.inc();
         }
+        self.log.accept_failed(door, error, pause);
     }
 
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
@@ -373,7 +386,19 @@ impl Observer for Metrics {
             .get_or_create(&of)
             .set(i64::try_from(brokers).unwrap_or(i64::MAX));
     }
+
+    fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
+        if let Some(of) = self.listeners.get(index) {
+            of.unaddressed.inc();
+        }
+        self.log.broker_unaddressed(listener, index, broker);
+    }
+
     fn discovery_panicked(&self, cluster: &str) {
+        let of = Cluster {
+            cluster: cluster.to_owned(),
+        };
+        self.panics.get_or_create(&of).inc();
         self.log.discovery_panicked(cluster);
     }
 

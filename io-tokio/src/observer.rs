@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
+use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
@@ -128,6 +129,9 @@ pub trait Observer: Send + Sync + 'static {
     fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
     /// The topology of a cluster is known, or has changed.
     fn topology_published(&self, _cluster: &str, _topology: &Topology) {}
+    /// The cluster has a broker for which this listener (by its name, and its place in the plan)
+    /// has no address: clients do not see it. Told once for each.
+    fn broker_unaddressed(&self, _listener: &Arc<str>, _index: usize, _broker: BrokerId) {}
     /// A bug: discovery panicked. Must never happen; it starts afresh after a pause.
     fn discovery_panicked(&self, _cluster: &str) {}
     /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.

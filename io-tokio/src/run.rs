@@ -10,7 +10,7 @@ use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::admin;
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::config::schema::Log;
-use doorkeeper_io_tokio::logging;
+use doorkeeper_io_tokio::logging::{self, StartError};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
@@ -41,8 +41,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failure> {
-    let started = logging::start(log, filter);
-    started.map_err(|error| Failure::from(anyhow::anyhow!("cannot start the log: {error}")))
+    logging::start(log, filter).map_err(|error| match error {
+        StartError::Filter { .. } | StartError::NotUtf8 => Failure::Usage(error.to_string()),
+        StartError::System(_) => Failure::Runtime(error.into()),
+    })
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -1,5 +1,6 @@
 //! Carries out what the discovery of one cluster says, and publishes what it learns.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use doorkeeper_core::Observation;
 use doorkeeper_core::discovery::{Discovery, Effect, Input};
-use doorkeeper_core::id::Seed;
+use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::topology::Topology;
 use tokio::sync::mpsc;
 
@@ -39,7 +40,30 @@ pub(crate) struct Discovering<N> {
     pub(crate) cluster: Cluster,
     pub(crate) hints: mpsc::Receiver<Observation>,
     /// The cluster's listeners.
-    pub(crate) followers: Vec<Arc<Surroundings<N>>>,
+    pub(crate) followers: Vec<Follower<N>>,
+    /// What was published last: it outlives a bug.
+    pub(crate) published: Arc<Topology>,
+}
+
+/// A listener that goes by what discovery learns.
+pub(crate) struct Follower<N> {
+    /// Its place in the plan.
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) around: Arc<Surroundings<N>>,
+    /// The brokers that it has no address for, as far as that has been told.
+    pub(crate) unaddressed: BTreeSet<BrokerId>,
+}
+
+impl<N> Follower<N> {
+    fn tell_unaddressed(&mut self, topology: &Topology, observer: &dyn Observer) {
+        let advertised = &self.around.snapshots.newest().advertised;
+        for (broker, _) in topology.brokers() {
+            if advertised.address(broker).is_none() && self.unaddressed.insert(broker) {
+                observer.broker_unaddressed(&self.name, self.index, broker);
+            }
+        }
+    }
 }
 
 impl<N: Net> Discovering<N> {
@@ -57,13 +81,17 @@ impl<N: Net> Discovering<N> {
         }
     }
 
-    fn publish(&self, topology: &Arc<Topology>) {
-        for around in &self.followers {
-            around.snapshots.learn(topology);
+    fn publish(&mut self, topology: &Arc<Topology>) {
+        for follower in &self.followers {
+            follower.around.snapshots.learn(topology);
         }
+        self.published = Arc::clone(topology);
         self.ready.discovered(self.index);
         self.observer
             .topology_published(&self.cluster.name, topology);
+        for follower in &mut self.followers {
+            follower.tell_unaddressed(topology, &*self.observer);
+        }
     }
 }
 
@@ -81,8 +109,10 @@ type Moved = bool;
 impl<'a, N: Net> Driver<'a, N> {
     fn new(task: &'a mut Discovering<N>) -> Self {
         let now = task.clock.now();
+        let config = task.cluster.discovery.clone();
+        let known = Arc::clone(&task.published);
         Self {
-            machine: Discovery::new(now, task.cluster.discovery.clone(), (task.seed)()),
+            machine: Discovery::knowing(now, config, (task.seed)(), known),
             connection: Dial::Absent,
             timer: Timer::new(task.clock),
             now,

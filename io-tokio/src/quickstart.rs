@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_host::{BrokerConfig, Host, HostConfig};
 use doorkeeper_io_tokio::config::{self, schema};
 use doorkeeper_io_tokio::net::TokioNet;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::QuickstartArgs;
@@ -26,45 +27,54 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Failure> {
         ..schema::Log::default()
     };
     run::start_logging(&log, args.log.as_deref())?;
-    run::runtime()?.block_on(serve(args.port))
+    run::block_on(serve(args.port))
 }
 
 async fn serve(port: u16) -> Result<ExitCode, Failure> {
-    let brokers = brokers()?;
+    let (brokers, listeners) = brokers().await?;
     let bootstrap: Vec<String> = brokers.iter().map(|it| it.advertised.to_string()).collect();
     let loaded = config::parse("quickstart", &file(&bootstrap, port), HashMap::new())?;
     let compiled = config::compile(&loaded)?;
 
     let seed = u64::from(std::process::id());
-    let host = Host::bind(TokioNet, HostConfig::new(brokers, seed)).await?;
+    let host = Host::bound(TokioNet, HostConfig::new(brokers, seed), listeners);
     let stop = CancellationToken::new();
     let hosted = tokio::spawn(host.serve(stop.child_token()));
-    write!(io::stdout(), "{}", lines_to_paste(port))?;
-    io::stdout().flush()?;
-    let served = run::served(compiled.plan, None, stop.clone()).await;
+    let announce = move || {
+        let mut out = io::stdout();
+        // Whoever closed it does not want to know.
+        let _ = out.write_all(lines_to_paste(port).as_bytes());
+        let _ = out.flush();
+    };
+    let served = run::served(compiled.plan, None, stop.clone(), announce).await;
     stop.cancel();
     let hosted = hosted.await.context("the embedded cluster failed")?;
     hosted.context("the embedded cluster failed")?;
-    served
+    served.map_err(|failure| match failure {
+        Failure::Runtime(error) => Failure::Runtime(anyhow::anyhow!(
+            "{error:#} (--port PORT takes four other ports in a row)"
+        )),
+        Failure::Config(_) | Failure::Usage(_) => failure,
+    })
 }
 
-/// Brokers on ports that are free now; whoever takes one in between makes the start fail.
-fn brokers() -> Result<Vec<BrokerConfig>, Failure> {
-    let free: io::Result<Vec<TcpListener>> = BROKER_IDS
-        .iter()
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect();
+/// Brokers at ports that the system chose, and their listeners.
+async fn brokers() -> Result<(Vec<BrokerConfig>, Vec<(BrokerId, TcpListener)>), Failure> {
     let mut brokers = Vec::new();
-    for (id, listener) in BROKER_IDS.into_iter().zip(&free?) {
-        let bind: SocketAddr = listener.local_addr()?;
+    let mut listeners = Vec::new();
+    for id in BROKER_IDS.map(BrokerId) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let bind = listener.local_addr()?;
         let advertised = HostPort::new(&bind.ip().to_string(), bind.port());
+        let advertised = advertised.context("a port that the system chose")?;
         brokers.push(BrokerConfig {
-            id: BrokerId(id),
+            id,
             bind,
-            advertised: advertised.context("a free port")?,
+            advertised,
         });
+        listeners.push((id, listener));
     }
-    Ok(brokers)
+    Ok((brokers, listeners))
 }
 
 /// The configuration of doorkeeper in front of them: broker n is at `port` plus n.

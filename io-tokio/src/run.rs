@@ -1,9 +1,10 @@
 //! `doorkeeper run`: serves until it is told to stop.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
@@ -15,7 +16,8 @@ use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
@@ -35,9 +37,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         tracing::warn!(file = %loaded.file, line = problem.at.line, path = %problem.path,
             "{}", problem.message);
     }
-    let runtime = runtime()?;
     let admin = loaded.config.admin.map(|admin| admin.bind.0);
-    runtime.block_on(served(compiled.plan, admin, CancellationToken::new()))
+    let stop = CancellationToken::new();
+    block_on(served(compiled.plan, admin, stop, || ()))
+}
+
+/// Runs to its end on a new runtime. What is still under way then is left behind: a look-up in a
+/// resolver that hangs is a thread that nobody can end.
+pub(crate) fn block_on(
+    future: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    output
 }
 
 pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failure> {
@@ -47,18 +63,13 @@ pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failu
     })
 }
 
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    Ok(runtime.context("cannot start the runtime")?)
-}
-
-/// Serves the plan until a signal, or until `stop` is cancelled.
+/// Serves the plan until a signal, or until `stop` is cancelled. Calls `ready` once all clusters
+/// have been discovered.
 pub(crate) async fn served(
     plan: Plan,
     admin_at: Option<SocketAddr>,
     stop: CancellationToken,
+    when_ready: impl FnOnce() + Send + 'static,
 ) -> Result<ExitCode, Failure> {
     descriptors::raise();
     let seed: Seed = entropy()?;
@@ -69,42 +80,129 @@ pub(crate) async fn served(
         plan.listeners.iter().map(|it| Arc::clone(&it.name)),
     ));
     let ready = Arc::new(Readiness::new(clusters));
-    if let Some(at) = admin_at {
-        let listener = TcpListener::bind(at).await;
-        let listener = listener.with_context(|| format!("admin: cannot bind {at}"))?;
-        tokio::spawn(admin::serve(
-            listener,
-            Arc::clone(&ready),
-            Arc::clone(&metrics),
-        ));
+    let (bound, admin) = bind(&plan, admin_at).await?;
+    let kill = CancellationToken::new();
+    let told = Arc::new(Told {
+        stop: stop.clone(),
+        kill: kill.clone(),
+        exit: OnceLock::new(),
+    });
+    obey(&told)?;
+    let watched = Arc::new(OnceLock::new());
+    if let Some(listener) = admin {
+        let serving = admin::serve(listener, Arc::clone(&ready), Arc::clone(&metrics));
+        tokio::spawn(watch(serving, Arc::clone(&watched), stop.clone()));
     }
+    let waited = Arc::clone(&ready);
+    tokio::spawn(async move {
+        waited.until_ready().await;
+        when_ready();
+    });
     let context = Context {
         observer: metrics,
         answers: Arc::new(Unanswered),
         seed: Arc::new(draw),
         ready,
-        stop: stop.clone(),
-        kill: CancellationToken::new(),
+        stop,
+        kill,
     };
-    let terminate = signal(SignalKind::terminate())?;
-    let interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(obey(terminate, stop.clone(), SIGTERM_EXIT));
-    tokio::spawn(obey(interrupt, stop, SIGINT_EXIT));
     // Its text holds its cause already.
-    let served = serve::serve(TokioNet, plan, context).await;
+    let served = serve::serve_bound(TokioNet, plan, bound, context).await;
     served.map_err(|error| anyhow::anyhow!("{error}"))?;
+    if let Some(error) = watched.get() {
+        return Err(anyhow::anyhow!("the admin listener failed: {error}").into());
+    }
+    if let Some(exit) = told.exit.get() {
+        return Ok(ExitCode::from(*exit));
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first signal of any kind begins the drain, the next one ends the process at once.
-async fn obey(mut signals: Signal, stop: CancellationToken, exit: u8) {
-    while signals.recv().await.is_some() {
-        if stop.is_cancelled() {
+/// Binds everything, or names all that cannot be bound.
+async fn bind(
+    plan: &Plan,
+    admin_at: Option<SocketAddr>,
+) -> Result<(serve::Bound<TokioNet>, Option<TcpListener>), Failure> {
+    let bound = serve::bind(&TokioNet, plan).await;
+    let mut failed: Vec<String> = bound
+        .as_ref()
+        .err()
+        .map(ToString::to_string)
+        .into_iter()
+        .collect();
+    let mut admin = None;
+    if let Some(at) = admin_at {
+        match TcpListener::bind(at).await {
+            Ok(listener) => admin = Some(listener),
+            Err(error) => failed.push(format!("admin: cannot bind {at}: {error}")),
+        }
+    }
+    match bound {
+        Ok(bound) if failed.is_empty() => Ok((bound, admin)),
+        Ok(_) | Err(_) => Err(Failure::Runtime(anyhow::anyhow!(failed.join("; ")))),
+    }
+}
+
+/// Runs what must not end. If it does all the same, nobody would notice: so doorkeeper stops.
+async fn watch(
+    task: impl Future<Output = Infallible> + Send + 'static,
+    ended: Arc<OnceLock<JoinError>>,
+    stop: CancellationToken,
+) {
+    match tokio::spawn(task).await {
+        Ok(never) => match never {},
+        Err(error) => {
+            let _ = ended.set(error);
+            stop.cancel();
+        }
+    }
+}
+
+/// What signals have told.
+struct Told {
+    stop: CancellationToken,
+    kill: CancellationToken,
+    /// What to end with, if it was told twice.
+    exit: OnceLock<u8>,
+}
+
+impl Told {
+    /// The first signal of any kind begins the drain, the next one drops what is left, and a third
+    /// one does not wait for anything.
+    fn again(&self, exit: u8) {
+        if !self.stop.is_cancelled() {
+            self.stop.cancel();
+        } else if self.exit.set(exit).is_ok() {
+            self.kill.cancel();
+        } else {
             std::process::exit(exit.into());
         }
-        stop.cancel();
     }
+}
+
+/// Obeys signals from now on.
+fn obey(told: &Arc<Told>) -> io::Result<()> {
+    for (kind, exit) in [
+        (SignalKind::terminate(), SIGTERM_EXIT),
+        (SignalKind::interrupt(), SIGINT_EXIT),
+    ] {
+        let (mut signals, told) = (signal(kind)?, Arc::clone(told));
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                told.again(exit);
+            }
+        });
+    }
+    // Sent by people who expect the configuration to be read again, and by terminals that close:
+    // neither is a reason to drop connections.
+    let mut signals = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            tracing::warn!("SIGHUP is ignored: no reload yet, restart to change the configuration");
+        }
+    });
+    Ok(())
 }
 
 fn entropy() -> io::Result<Seed> {

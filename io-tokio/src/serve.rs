@@ -10,13 +10,15 @@ pub use readiness::Readiness;
 
 pub(crate) use snapshots::Snapshots;
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use doorkeeper_core::Observation;
@@ -25,7 +27,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
-use crate::discovery::Discovering;
+use crate::discovery::{Discovering, Follower};
 use crate::driver::Surroundings;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
@@ -46,16 +48,9 @@ type Never = std::convert::Infallible;
 /// Why serving could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// An address cannot be bound.
-    #[error("listener {listener}: cannot bind {at}: {source}")]
-    Bind {
-        /// The listener's name.
-        listener: Arc<str>,
-        /// The address.
-        at: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// These addresses cannot be bound.
+    #[error("{}", in_words(.0))]
+    Bind(Vec<CannotBind>),
     /// A listener names a cluster that the plan does not have.
     #[error("listener {listener}: the plan has no such cluster")]
     NoCluster {
@@ -65,6 +60,26 @@ pub enum ServeError {
     /// A task that must not end has ended. A bug; the open sessions were drained.
     #[error("accepting connections failed: {0}")]
     Accepting(JoinError),
+    /// So has another one.
+    #[error("discovery failed: {0}")]
+    Discovering(JoinError),
+}
+
+/// An address that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: cannot bind {at}: {source}")]
+pub struct CannotBind {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The address.
+    pub at: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+fn in_words(all: &[CannotBind]) -> String {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 /// Binds every address of the plan and serves until [`Context::stop`] or [`Context::kill`] is
@@ -76,7 +91,32 @@ pub enum ServeError {
 /// # Errors
 /// Nothing is served unless every address can be bound.
 pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), ServeError> {
-    let rooms = bind(&net, &plan).await?;
+    let bound = bind(&net, &plan).await?;
+    serve_bound(net, plan, bound, context).await
+}
+
+/// The addresses of a plan, bound. Dropping it frees them.
+pub struct Bound<N: Net> {
+    rooms: Vec<Doors<N>>,
+}
+
+impl<N: Net> fmt::Debug for Bound<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doors = self.rooms.iter().flatten().map(|(door, _)| door.at);
+        f.debug_set().entries(doors).finish()
+    }
+}
+
+/// As [`serve`], with what [`bind`] gave for the same plan.
+///
+/// # Errors
+/// A bug ended what must not end.
+pub async fn serve_bound<N: Net>(
+    net: N,
+    plan: Plan,
+    bound: Bound<N>,
+    context: Context,
+) -> Result<(), ServeError> {
     let house = House {
         net,
         clock: Clock::start(),
@@ -88,13 +128,13 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
     };
     let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
     let mut accepting = JoinSet::new();
-    for (listener, doors) in plan.listeners.into_iter().zip(rooms) {
+    for (index, (listener, doors)) in plan.listeners.into_iter().zip(bound.rooms).enumerate() {
         let Some(upstream) = clusters.get_mut(listener.cluster) else {
             return Err(ServeError::NoCluster {
                 listener: listener.name,
             });
         };
-        house.open(listener, doors, upstream, &mut accepting);
+        house.open(index, listener, doors, upstream, &mut accepting);
     }
     house.context.ready.bound();
     let mut discovering = JoinSet::new();
@@ -102,39 +142,58 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
         discovering.spawn(house.discovering(index, upstream).run());
     }
 
-    let failed = house.until_told(&mut accepting).await;
+    let failed = house.until_told(&mut accepting, &mut discovering).await;
     house.context.ready.draining();
     accepting.shutdown().await;
     house.drain(plan.drain_timeout).await;
     discovering.shutdown().await;
-    failed.map_or(Ok(()), |error| Err(ServeError::Accepting(error)))
+    failed.map_or(Ok(()), Err)
 }
 
 /// The bound addresses of one listener.
 type Doors<N> = Vec<(Arc<Door>, <N as Net>::Listener)>;
 
-async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Vec<Doors<N>>, ServeError> {
+/// Binds every address of the plan. Nobody is let in yet.
+///
+/// # Errors
+/// [`ServeError::Bind`] with all that cannot be bound.
+pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> {
     let mut rooms = Vec::with_capacity(plan.listeners.len());
+    let mut failed = Vec::new();
     for (index, listener) in plan.listeners.iter().enumerate() {
         let mut doors = Vec::with_capacity(listener.binds.len());
         for bind in &listener.binds {
-            let bound = net.bind(bind.at).await;
-            let bound = bound.map_err(|source| ServeError::Bind {
-                listener: Arc::clone(&listener.name),
-                at: bind.at,
-                source,
-            })?;
             let door = Door {
                 listener: index,
                 name: Arc::clone(&listener.name),
                 at: bind.at,
                 route: bind.route,
             };
-            doors.push((Arc::new(door), bound));
+            match net.bind(bind.at).await {
+                Ok(bound) => doors.push((Arc::new(door), bound)),
+                Err(source) => failed.push(CannotBind {
+                    listener: door.name,
+                    at: door.at,
+                    source,
+                }),
+            }
         }
         rooms.push(doors);
     }
-    Ok(rooms)
+    if failed.is_empty() {
+        Ok(Bound { rooms })
+    } else {
+        Err(ServeError::Bind(failed))
+    }
+}
+
+/// How one of these tasks has ended, if one has.
+fn failed(tasks: &mut JoinSet<Never>, cx: &mut TaskContext<'_>) -> Option<JoinError> {
+    match tasks.poll_join_next(cx) {
+        Poll::Ready(Some(Err(error))) => Some(error),
+        Poll::Ready(Some(Ok(never))) => match never {},
+        Poll::Ready(None) | Poll::Pending => None,
+    }
 }
 
 /// One cluster while its listeners are being opened.
@@ -142,7 +201,7 @@ struct Upstream<N> {
     cluster: Cluster,
     hints: mpsc::Sender<Observation>,
     hinted: mpsc::Receiver<Observation>,
-    followers: Vec<Arc<Surroundings<N>>>,
+    followers: Vec<Follower<N>>,
 }
 
 impl<N> Upstream<N> {
@@ -172,6 +231,7 @@ impl<N: Net> House<N> {
     /// Starts to accept at all doors of a listener.
     fn open(
         &self,
+        index: usize,
         listener: Listener,
         doors: Doors<N>,
         upstream: &mut Upstream<N>,
@@ -188,7 +248,12 @@ impl<N: Net> House<N> {
             budget: Arc::clone(&self.budget),
             hints: upstream.hints.clone(),
         });
-        upstream.followers.push(Arc::clone(&around));
+        upstream.followers.push(Follower {
+            index,
+            name: listener.name,
+            around: Arc::clone(&around),
+            unaddressed: BTreeSet::new(),
+        });
         let gate = Gate::new(listener.limits);
         for (door, bound) in doors {
             self.context.observer.listening(&door);
@@ -214,22 +279,29 @@ impl<N: Net> House<N> {
             cluster: upstream.cluster,
             hints: upstream.hinted,
             followers: upstream.followers,
+            published: Arc::default(),
         }
     }
 
-    /// Waits for the word to stop, or for a task that accepts to fail, which none should.
-    async fn until_told(&self, accepting: &mut JoinSet<Never>) -> Option<JoinError> {
+    /// Waits for the word to stop, or for a task to fail that never should.
+    async fn until_told(
+        &self,
+        accepting: &mut JoinSet<Never>,
+        discovering: &mut JoinSet<Never>,
+    ) -> Option<ServeError> {
         let mut stop = pin!(self.context.stop.cancelled());
         let mut kill = pin!(self.context.kill.cancelled());
         poll_fn(|cx| {
             if stop.as_mut().poll(cx).is_ready() || kill.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            match accepting.poll_join_next(cx) {
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(error)),
-                Poll::Ready(Some(Ok(never))) => match never {},
-                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            if let Some(error) = failed(accepting, cx) {
+                return Poll::Ready(Some(ServeError::Accepting(error)));
             }
+            if let Some(error) = failed(discovering, cx) {
+                return Poll::Ready(Some(ServeError::Discovering(error)));
+            }
+            Poll::Pending
         })
         .await
     }

@@ -1,7 +1,10 @@
 //! Whether every port is bound and every cluster has been discovered.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
 
 /// What `/readyz` shows. Written by [`super::serve`] alone.
 #[derive(Debug)]
@@ -9,6 +12,7 @@ pub struct Readiness {
     bound: AtomicBool,
     draining: AtomicBool,
     clusters: Vec<(Arc<str>, AtomicBool)>,
+    changed: Notify,
 }
 
 impl Readiness {
@@ -20,6 +24,7 @@ impl Readiness {
             bound: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             clusters: clusters.into_iter().map(unknown).collect(),
+            changed: Notify::new(),
         }
     }
 
@@ -27,6 +32,19 @@ impl Readiness {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_bound() && !self.is_draining() && self.undiscovered().next().is_none()
+    }
+
+    /// Waits until clients can be served.
+    pub async fn until_ready(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What changes after this is not missed.
+            changed.as_mut().enable();
+            if self.is_ready() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Whether every port is bound.
@@ -52,6 +70,7 @@ impl Readiness {
 
     pub(crate) fn bound(&self) {
         self.bound.store(true, Ordering::Release);
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn draining(&self) {
@@ -61,6 +80,7 @@ impl Readiness {
     pub(crate) fn discovered(&self, cluster: usize) {
         if let Some((_, known)) = self.clusters.get(cluster) {
             known.store(true, Ordering::Release);
+            self.changed.notify_waiters();
         }
     }
 }

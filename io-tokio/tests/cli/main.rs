@@ -1,31 +1,32 @@
 //! The real binary: its exit codes, and what it says.
 
-#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may unwrap"
+)]
 
-use std::io::{BufRead as _, BufReader};
+mod log;
+mod process;
+#[cfg(feature = "quickstart")]
+mod quickstart;
+mod signals;
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-fn doorkeeper() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_doorkeeper"))
-}
+use crate::process::{File, doorkeeper};
+use crate::support::free_ports;
+
+/// A name that no resolver knows.
+const NO_SUCH_HOST: &str = "no-such-host.invalid:9092";
 
 fn config(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     root.join("testdata/configs").join(name)
-}
-
-/// A file that serves one broker at these ports, in the build's folder for tests.
-fn serving(name: &str, bootstrap: u16, broker: u16) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let text = format!(
-        "clusters: {{ main: {{ bootstrap: [no-such-host.invalid:9092] }} }}\n\
-         listeners:\n  local:\n    cluster: main\n    route:\n      \
-         ports: {{ bootstrap: {bootstrap}, brokers: {broker}, broker_ids: 0 }}\n"
-    );
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 #[test]
@@ -65,34 +66,20 @@ fn schema_is_json() {
 }
 
 #[test]
-fn a_port_in_use_ends_with_1_and_is_named() {
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let other = if port > 1 { port - 1 } else { 2 };
-    let file = serving("port-in-use.yaml", port, other);
-    let output = doorkeeper().arg("run").arg("--config").arg(file).output();
-    let output = output.unwrap();
+fn all_ports_in_use_are_named_at_once() {
+    let first = free_ports(3);
+    let take = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let taken = [0, 1, 2].map(|n| take(first + n));
+    let file = File::at("port-in-use", NO_SUCH_HOST, [first, first + 1, first + 2]);
+    let output = file.command().stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    let named = format!("listener local: cannot bind 127.0.0.1:{port}: ");
-    assert!(said.contains(&named), "{said}");
-}
-
-#[test]
-fn sigterm_ends_with_0() {
-    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (first, second) = (free(), free());
-    let port = |it: &TcpListener| it.local_addr().unwrap().port();
-    let file = serving("sigterm.yaml", port(&first), port(&second));
-    drop((first, second));
-    let mut command = doorkeeper();
-    command.arg("run").arg("--config").arg(file);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    // Signals are obeyed from before the first address is bound.
-    assert!(lines.any(|line| line.unwrap().contains("listening")));
-    let killed = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(killed.unwrap().success());
-    assert!(lines.any(|line| line.unwrap().contains("stopped")));
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for named in [
+        format!("listener local: cannot bind 127.0.0.1:{first}: "),
+        format!("listener local: cannot bind 127.0.0.1:{}: ", first + 1),
+        format!("admin: cannot bind 127.0.0.1:{}: ", first + 2),
+    ] {
+        assert!(said.contains(&named), "{said}");
+    }
+    drop(taken);
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use doorkeeper_io_tokio::config::{self, Compiled, Door, Loaded};
 
@@ -12,6 +13,10 @@ use crate::failure::Failure;
 /// Reads and compiles the file, saying which one it is if none was named.
 pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     let (file, is_named) = arg.file();
+    if !is_named && !Path::new(file).exists() {
+        let message = format!("there is no {file} here: create it, or give --config FILE");
+        return Err(Failure::Usage(message));
+    }
     if !is_named {
         let _ = writeln!(io::stderr(), "no --config given: reading {file}");
     }
@@ -27,17 +32,25 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
 pub(crate) fn check(arg: &ConfigArg) -> Result<(), Failure> {
     let (loaded, compiled) = compiled(arg)?;
     if !compiled.warnings.problems.is_empty() {
-        writeln!(io::stderr(), "{}", compiled.warnings)?;
+        let _ = writeln!(io::stderr(), "{}", compiled.warnings);
     }
-    write!(io::stdout(), "{}", told(&loaded, &compiled))?;
-    Ok(())
+    print(&told(&loaded, &compiled))
+}
+
+/// Prints to standard output. Whoever closed it has read enough.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The configuration with its defaults, as YAML that could be used instead; the addresses as
 /// comments.
 fn told(loaded: &Loaded, compiled: &Compiled) -> String {
     let mut out = format!("# {} is right. With all defaults it says:\n", loaded.file);
-    out.push_str(&config::to_yaml(&loaded.config).unwrap_or_default());
+    out.push_str(&config::written_out(&loaded.config));
     out.push_str("\n# Where clients reach the brokers:\n");
     for (listener, doors) in compiled.plan.listeners.iter().zip(&compiled.reach) {
         let cluster = compiled.plan.clusters.get(listener.cluster);

@@ -1,14 +1,15 @@
 //! The configuration: one strict YAML file, its types, its errors, and what it comes to.
 //!
-//! [`load`] reads the file and holds it against the types of [`schema`]; [`compile`] holds it
-//! against itself and makes the [`Plan`](crate::serve::Plan) of it. Both find all problems at
-//! once, each with its place in the file.
+//! [`load`] reads the file and holds it against the types of [`schema`]; [`compile`] holds what
+//! fits them against itself, makes the [`Plan`](crate::serve::Plan) of it, and tells all problems
+//! of both at once, each with its place in the file.
 
 mod compile;
 mod leaf;
 mod load;
 mod near_miss;
 mod problem;
+mod readable;
 mod reference;
 pub mod schema;
 mod shape;
@@ -21,4 +22,4 @@ pub use load::{Loaded, environment, load, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::{json_schema, reference};
 pub use tree::{Path, Position};
-pub use yaml::to_yaml;
+pub use yaml::{to_yaml, written_out};

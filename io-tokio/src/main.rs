@@ -8,7 +8,6 @@ mod failure;
 mod quickstart;
 mod run;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -32,6 +31,5 @@ fn main() -> ExitCode {
 
 fn schema() -> Result<(), Failure> {
     let schema = serde_json::to_string_pretty(&config::json_schema())?;
-    writeln!(io::stdout(), "{schema}")?;
-    Ok(())
+    check::print(&format!("{schema}\n"))
 }

@@ -1,8 +1,12 @@
 //! Every file in `testdata/configs`, with what doorkeeper says to it.
 
-#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests may unwrap"
+)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,18 +30,21 @@ fn files(name: &str) -> Vec<PathBuf> {
     files
 }
 
-fn compile(path: &Path) -> Result<Compiled, Problems> {
+fn variables() -> HashMap<String, String> {
     let variables = [
         ("AUDIT_HOST", "audit.internal"),
         ("BOOTSTRAP_PORT", "29092"),
         ("KAFKA", "kafka"),
     ];
-    let variables: HashMap<_, _> = variables
+    variables
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+        .into()
+}
+
+fn compile(path: &Path) -> Result<Compiled, Problems> {
     let name = path.file_name().unwrap().to_str().unwrap();
     let text = fs::read_to_string(path).unwrap();
-    config::compile(&config::parse(name, &text, variables)?)
+    config::compile(&config::parse(name, &text, variables())?)
 }
 
 fn snapshot(name: &str, path: &Path, said: &str) {
@@ -105,4 +112,38 @@ fn the_reference_in_docs_is_the_generated_one() {
         written == generated,
         "docs/configuration.md is stale: run this test with DOORKEEPER_WRITE_DOCS=1"
     );
+}
+
+#[test]
+fn what_check_prints_comes_to_the_same() {
+    for path in files("good") {
+        let text = fs::read_to_string(&path).unwrap();
+        let loaded = config::parse("given", &text, variables()).unwrap();
+        let printed = config::written_out(&loaded.config);
+        let again = config::parse("printed", &printed, HashMap::new()).unwrap();
+        assert_eq!(config::written_out(&again.config), printed);
+        let plan = |loaded| match config::compile(loaded) {
+            Ok(compiled) => format!("{:?} {:?}", compiled.plan, compiled.reach),
+            Err(problems) => panic!("{problems}\n{printed}"),
+        };
+        assert_eq!(plan(&again), plan(&loaded));
+    }
+}
+
+#[test]
+fn no_format_of_the_schema_means_something_else_in_json_schema() {
+    let mut todo = vec![config::json_schema()];
+    let mut formats = BTreeSet::new();
+    while let Some(json) = todo.pop() {
+        let is_schema = json.get("type").is_some();
+        let format = json.get("format").filter(|_| is_schema);
+        let format = format.and_then(|it| it.as_str());
+        formats.extend(format.map(str::to_owned));
+        match json {
+            serde_json::Value::Object(fields) => todo.extend(fields.into_iter().map(|it| it.1)),
+            serde_json::Value::Array(items) => todo.extend(items),
+            _ => {}
+        }
+    }
+    assert_eq!(formats, ["uint16", "uint32"].map(str::to_owned).into());
 }

@@ -15,12 +15,12 @@ use doorkeeper_core::id::HostPort;
 use doorkeeper_core::topology::DialMap;
 
 use self::binds::{Binds, Owner};
+use super::Door;
 use super::load::Loaded;
 use super::near_miss::near_miss;
 use super::problem::{Problem, Problems, Severity};
 use super::schema::{Cluster, Config};
 use super::tree::Path;
-use super::{Door, schema};
 use crate::serve;
 
 /// The longest answer that discovery reads: it asks for no topics, and ten thousand brokers fit.
@@ -55,11 +55,11 @@ pub struct Reach {
 /// Makes the plan.
 ///
 /// # Errors
-/// Everything that contradicts itself, warnings included.
+/// Everything that does not fit its shape or contradicts itself, warnings included.
 pub fn compile(loaded: &Loaded) -> Result<Compiled, Problems> {
     let mut compiler = Compiler {
         loaded,
-        problems: loaded.warnings.clone(),
+        problems: loaded.problems.clone(),
         binds: Binds::default(),
     };
     let (plan, reach) = compiler.plan(&loaded.config);
@@ -83,11 +83,18 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn plan(&mut self, config: &Config) -> (serve::Plan, Vec<Vec<Reach>>) {
         let root = Path::default();
-        for (kind, is_empty) in [
-            ("clusters", config.clusters.is_empty()),
-            ("listeners", config.listeners.is_empty()),
+        let unread = &self.loaded.unread;
+        for (kind, is_none) in [
+            (
+                "clusters",
+                config.clusters.is_empty() && !unread.some_cluster(),
+            ),
+            (
+                "listeners",
+                config.listeners.is_empty() && !unread.some_listener(),
+            ),
         ] {
-            if is_empty {
+            if is_none {
                 self.error(&root.key(kind), "there is none: at least one is needed");
             }
         }
@@ -107,7 +114,7 @@ impl Compiler<'_> {
             let path = root.keys(&["listeners", name]);
             self.name(&path, name);
             let doors = self.doors(&path, listener);
-            if let Some(cluster) = self.cluster_of(&path, config, listener) {
+            if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();
                 listeners.push(listener::planned(
@@ -115,6 +122,11 @@ impl Compiler<'_> {
                 ));
             }
             reach.push(doors);
+        }
+        for (name, cluster) in &self.loaded.unread.listeners {
+            if let Some(wanted) = cluster {
+                self.cluster_of(&root.keys(&["listeners", name]), config, wanted);
+            }
         }
         let overlaps = self.binds.overlaps();
         for (path, message) in overlaps {
@@ -142,7 +154,8 @@ impl Compiler<'_> {
     ) -> serve::Cluster {
         let path = Path::default().keys(&["clusters", name]);
         self.name(&path, name);
-        if !config.listeners.values().any(|it| it.cluster == name) {
+        let is_used = config.listeners.values().any(|it| it.cluster == name);
+        if !is_used && !self.loaded.unread.some_listener() {
             self.warning(&path, "no listener uses this cluster");
         }
         let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
@@ -182,12 +195,21 @@ impl Compiler<'_> {
         &mut self,
         path: &Path,
         config: &'c Config,
-        listener: &schema::Listener,
+        wanted: &str,
     ) -> Option<(usize, &'c Cluster)> {
-        let wanted = listener.cluster.as_str();
         let place = config.clusters.keys().position(|name| name == wanted);
+        let unread = &self.loaded.unread;
         let Some(place) = place else {
-            let names = || config.clusters.keys().map(String::as_str);
+            if unread.all_clusters || unread.clusters.contains(wanted) {
+                return None;
+            }
+            let names = || {
+                config
+                    .clusters
+                    .keys()
+                    .chain(&unread.clusters)
+                    .map(String::as_str)
+            };
             let message = match near_miss(wanted, names()) {
                 Some(meant) => format!("no cluster {wanted:?}; did you mean {meant}?"),
                 None => {

@@ -14,8 +14,11 @@ const BROKER_IDS_MAX: usize = 10_000;
 
 /// A text of the configuration with a format of its own.
 pub(super) trait Leaf: Sized + fmt::Display {
-    /// The `format` of its schema, by which the shape check finds [`Leaf::read`].
+    /// The `x-format` of its schema, by which the shape check finds [`Leaf::read`]. No `format`:
+    /// JSON Schema gives that word meanings of its own, ISO 8601 for a duration.
     const FORMAT: &'static str;
+    /// What editors can hold a text against, where a pattern can say it.
+    const PATTERN: Option<&'static str> = None;
     /// What is expected, with an example, for errors and for the reference.
     const EXPECTED: &'static str;
 
@@ -58,6 +61,7 @@ pub struct Time(pub Duration);
 
 impl Leaf for Time {
     const FORMAT: &'static str = "duration";
+    const PATTERN: Option<&'static str> = Some(r"^([0-9]+ ?[A-Za-z]+ ?)+$|\$\{");
     const EXPECTED: &'static str = "a time with a unit, like 10s, 500ms or 5m";
 
     fn read(text: &str) -> Result<Self, String> {
@@ -79,6 +83,7 @@ pub struct Size(pub u64);
 
 impl Leaf for Size {
     const FORMAT: &'static str = "size";
+    const PATTERN: Option<&'static str> = Some(r"^[0-9.]+ ?([KMGTP]i?)?B$|\$\{");
     const EXPECTED: &'static str = "a size with a unit, like 64KiB, 100MiB or 512B";
 
     fn read(text: &str) -> Result<Self, String> {
@@ -331,7 +336,14 @@ macro_rules! leaves {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": [$($json_type),+], "format": Self::FORMAT })
+                let mut schema = json_schema!({
+                    "type": [$($json_type),+],
+                    "x-format": Self::FORMAT,
+                });
+                if let Some(pattern) = Self::PATTERN {
+                    schema.insert("pattern".to_owned(), pattern.into());
+                }
+                schema
             }
         }
     )*};

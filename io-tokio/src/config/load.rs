@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 use super::problem::{Problem, Problems, Severity};
+use super::readable::{Unread, readable};
 use super::reference::json_schema;
 use super::schema::Config;
 use super::shape;
@@ -13,15 +14,22 @@ use super::tree::{Node, Path, Position, Value};
 /// A configuration of a thousand listeners is far smaller.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// A file whose shape is right.
+/// The most variables that are found unset before the file is given up.
+const UNSET_MAX: usize = 100;
+
+/// Stands for the value of a variable that is not set. Not seen: whatever has it is left out.
+const UNSET: &str = "\u{e000}";
+
+/// A file that is YAML. Only [`super::compile`] says whether it can be used.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The file, as it was named.
     pub file: String,
-    /// What it says, defaults included.
+    /// What it says, defaults included, as far as its shape is right.
     pub config: Config,
-    /// What is probably not meant.
-    pub warnings: Vec<Problem>,
+    /// What does not fit its shape, and what is probably not meant.
+    pub problems: Vec<Problem>,
+    pub(super) unread: Unread,
     pub(super) tree: Node,
 }
 
@@ -36,7 +44,7 @@ pub fn environment() -> HashMap<String, String> {
 /// Reads a file.
 ///
 /// # Errors
-/// Why it cannot be read, or everything that does not fit its shape.
+/// Why it cannot be read, or why nothing of it can be understood.
 pub fn load(file: &str, variables: HashMap<String, String>) -> Result<Loaded, Problems> {
     let unreadable = |why: String| failed(file, Position::default(), why);
     let opened =
@@ -56,31 +64,77 @@ pub fn load(file: &str, variables: HashMap<String, String>) -> Result<Loaded, Pr
 /// Reads a text that came from `file`.
 ///
 /// # Errors
-/// Everything that does not fit its shape.
+/// Why nothing of it can be understood.
 pub fn parse(
     file: &str,
     text: &str,
-    variables: HashMap<String, String>,
+    mut variables: HashMap<String, String>,
 ) -> Result<Loaded, Problems> {
+    let mut unset = Vec::new();
+    let tree = loop {
+        let error = match serde_saphyr::from_str_with_options(text, options(&variables)) {
+            Ok(tree) => break tree,
+            Err(error) => error,
+        };
+        let mut problems = syntax(file, text, &error);
+        match unset_variable(&error) {
+            Some(name) if unset.len() < UNSET_MAX && !variables.contains_key(&name) => {
+                unset.append(&mut problems.problems);
+                variables.insert(name, UNSET.to_owned());
+            }
+            Some(_) | None => {
+                problems.problems.append(&mut unset);
+                return Err(Problems::new(file, problems.problems));
+            }
+        }
+    };
+    shaped(file, text, &variables, tree, unset)
+}
+
+fn options(variables: &HashMap<String, String>) -> serde_saphyr::Options {
     let mut options = serde_saphyr::Options::default();
     // A snippet would show the neighbouring lines, and with them what is none of a log's business.
     options.with_snippet = false;
     options.strict_booleans = true;
-    let options = options.with_properties(variables);
+    options.with_properties(variables.clone())
+}
 
-    let no_yaml = |error: &serde_saphyr::Error| syntax(file, text, error);
-    let tree: Node = serde_saphyr::from_str_with_options(text, options.clone())
-        .map_err(|error| no_yaml(&error))?;
-    let problems = shape::check(&tree, &json_schema());
-    if !problems.is_empty() {
+/// Holds the tree against the types.
+fn shaped(
+    file: &str,
+    text: &str,
+    variables: &HashMap<String, String>,
+    tree: Node,
+    unset: Vec<Problem>,
+) -> Result<Loaded, Problems> {
+    let schema = json_schema();
+    let is_unset = |text: &str| text.contains(UNSET);
+    let mut problems = shape::check(&tree, &schema);
+    let mut wrong: Vec<Path> = problems.iter().map(|it| it.path.clone()).collect();
+    let texts = tree.texts().into_iter();
+    let unset_paths =
+        texts.filter(|(_, node)| matches!(&node.value, Value::Text(text) if is_unset(text)));
+    let unset_paths: Vec<Path> = unset_paths.map(|(path, _)| path).collect();
+    // That the variable is not set has been told; what its value would have to be is not known.
+    problems.retain(|it| !unset_paths.contains(&it.path) && !is_unset(&it.message));
+    wrong.extend(unset_paths);
+    problems.extend(unset);
+    let read = if wrong.is_empty() {
+        let config = serde_saphyr::from_str_with_options(text, options(variables));
+        let config = config.map_err(|error| syntax(file, text, &error))?;
+        Some((config, Unread::default()))
+    } else {
+        readable(&tree, &wrong, &schema)
+    };
+    let Some((config, unread)) = read else {
         return Err(Problems::new(file, problems));
-    }
-    let config: Config =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| no_yaml(&error))?;
+    };
+    problems.extend(quoted_variables(&tree, text));
     Ok(Loaded {
         file: file.to_owned(),
         config,
-        warnings: quoted_variables(&tree, text),
+        problems,
+        unread,
         tree,
     })
 }
@@ -105,14 +159,27 @@ fn syntax(file: &str, text: &str, error: &serde_saphyr::Error) -> Problems {
     };
     let message = message.split(", set DuplicateKeyPolicy").next();
     let mut message = message.unwrap_or(&whole).to_owned();
-    if let Some(name) = message.strip_prefix("missing property ") {
+    if let Some(name) = message.strip_prefix(UNSET_PREFIX) {
         message = format!("the variable {name} is not set (${{NAME:-default}} gives a default)");
+    } else if message.starts_with("multiple YAML documents") {
+        "a second document begins here: the configuration is one, without ---"
+            .clone_into(&mut message);
     } else if flow_with_variable(text, at) {
         message.push_str(
             " (inside [...] and {...} a brace ends the value: give a ${VAR} a line of its own)",
         );
     }
     failed(file, at, message)
+}
+
+/// How the reader of YAML says that a variable is not set; its name follows.
+const UNSET_PREFIX: &str = "missing property ";
+
+fn unset_variable(error: &serde_saphyr::Error) -> Option<String> {
+    let whole = error.to_string();
+    let (_, rest) = whole.split_once(UNSET_PREFIX)?;
+    let name = rest.trim_start_matches('`').split(['`', ' ']).next()?;
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Whether the line has a variable inside a flow collection, which YAML cannot read.

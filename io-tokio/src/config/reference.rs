@@ -121,7 +121,7 @@ impl<'a> Reference<'a> {
             let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             return names.join(", ");
         }
-        let format = schema.get("format").and_then(Json::as_str);
+        let format = schema.get("x-format").and_then(Json::as_str);
         let known = FORMATS.iter().find(|known| Some(known.name) == format);
         let text = |key| schema.get(key).or_else(|| value.get(key));
         let range = match (text("x-min"), text("x-max")) {

@@ -273,7 +273,7 @@ fn variant_key(variant: &Json) -> Option<&str> {
 }
 
 fn format(schema: &Json) -> Option<&'static Format> {
-    let name = schema.get("format").and_then(Json::as_str)?;
+    let name = schema.get("x-format").and_then(Json::as_str)?;
     FORMATS.iter().find(|format| format.name == name)
 }
 

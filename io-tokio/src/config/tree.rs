@@ -52,6 +52,14 @@ impl Path {
         keys.iter().fold(self.clone(), |path, key| path.key(key))
     }
 
+    /// The keys from the top, up to the first place in a list.
+    pub(super) fn keys_down(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map_while(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+
     fn with(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);

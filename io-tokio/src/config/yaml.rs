@@ -1,7 +1,9 @@
 //! Writes a value as YAML: what the defaults came to.
 
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
+
+use super::schema::Config;
 
 /// The value as block-style YAML, or nothing if it has no such form.
 #[must_use]
@@ -10,6 +12,21 @@ pub fn to_yaml(value: &impl Serialize) -> Option<String> {
     let mut out = String::new();
     write_block(&json, 0, &mut out);
     Some(out)
+}
+
+/// A configuration with its defaults, as a file that comes to the same.
+#[must_use]
+pub fn written_out(config: &Config) -> String {
+    let mut json = serde_json::to_value(config).unwrap_or_default();
+    let listeners = json.get_mut("listeners").and_then(Json::as_object_mut);
+    for listener in listeners.into_iter().flat_map(Map::values_mut) {
+        // It has a default for route.ports only, and no place beside addresses with their own.
+        let is_explicit = listener.pointer("/route/explicit").is_some();
+        if let (true, Json::Object(fields)) = (is_explicit, listener) {
+            fields.remove("bind");
+        }
+    }
+    to_yaml(&json).unwrap_or_default()
 }
 
 fn write_block(json: &Json, depth: usize, out: &mut String) {

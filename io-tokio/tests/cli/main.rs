@@ -83,3 +83,25 @@ fn all_ports_in_use_are_named_at_once() {
     }
     drop(taken);
 }
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let smallest = config("good/smallest.yaml");
+    let check = ["check", "--config", smallest.to_str().unwrap()];
+    for arguments in [&check[..], &["schema"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = doorkeeper().args(arguments).stdout(writer).status();
+        assert_eq!(status.unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_file_it_says_what_to_do() {
+    let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let output = doorkeeper().arg("run").current_dir(empty).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("create it, or give --config FILE"), "{said}");
+}

@@ -2,9 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -21,7 +20,20 @@ const STILL: Duration = Duration::from_millis(300);
 
 pub struct Broker {
     port: u16,
-    written: Arc<AtomicU64>,
+    written: Arc<Written>,
+}
+
+/// How many bytes of answers the sockets have taken.
+#[derive(Default)]
+struct Written {
+    bytes: Mutex<u64>,
+    grew: Condvar,
+}
+
+impl Written {
+    fn bytes(&self) -> MutexGuard<'_, u64> {
+        self.bytes.lock().unwrap()
+    }
 }
 
 impl Broker {
@@ -29,7 +41,7 @@ impl Broker {
     pub fn start(answer_bytes: usize) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let written = Arc::new(AtomicU64::new(0));
+        let written = Arc::new(Written::default());
         let counted = Arc::clone(&written);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -46,18 +58,21 @@ impl Broker {
 
     /// Waits until the answers are stuck, because nobody reads on.
     pub fn until_nothing_moves(&self) {
-        let (mut last, mut since) = (0, Instant::now());
-        while since.elapsed() < STILL {
-            let now = self.written.load(Ordering::Relaxed);
-            if now != last {
-                (last, since) = (now, Instant::now());
+        let mut bytes = self.written.bytes();
+        loop {
+            let before = *bytes;
+            let unmoved = |bytes: &mut u64| *bytes == before;
+            let waited = self.written.grew.wait_timeout_while(bytes, STILL, unmoved);
+            let (now, timeout) = waited.unwrap();
+            if timeout.timed_out() {
+                return;
             }
-            std::thread::yield_now();
+            bytes = now;
         }
     }
 }
 
-fn serve(mut stream: TcpStream, port: u16, answer_bytes: usize, written: &AtomicU64) {
+fn serve(mut stream: TcpStream, port: u16, answer_bytes: usize, written: &Written) {
     let mut length = [0; 4];
     while stream.read_exact(&mut length).is_ok() {
         let mut frame = vec![0; u32::from_be_bytes(length) as usize];
@@ -77,7 +92,8 @@ fn serve(mut stream: TcpStream, port: u16, answer_bytes: usize, written: &Atomic
             if stream.write_all(piece).is_err() {
                 return;
             }
-            written.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            *written.bytes() += piece.len() as u64;
+            written.grew.notify_all();
         }
     }
 }

@@ -13,6 +13,8 @@
 
 mod broker;
 mod process;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -81,7 +83,8 @@ fn connections_that_only_knock_cost_next_to_nothing() {
         })
         .collect();
     let bytes = (KNOCKS * 3) as u64;
-    doorkeeper.until_metric("doorkeeper_bytes_total", "client\",direction=\"in", bytes);
+    let read = "doorkeeper_bytes_total{listener=\"local\",leg=\"client\",direction=\"in\"";
+    doorkeeper.until_metric(read, bytes);
     let memory = doorkeeper.memory();
     let each = memory.anonymous_kib.saturating_sub(before.anonymous_kib) * 1024 / KNOCKS as u64;
     println!("{KNOCKS} connections of 3 bytes: {each} bytes each, {memory}");

@@ -1,13 +1,9 @@
 //! The real binary, and what the operating system says of its memory.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{free_ports, page, sample, until};
 
 /// From `/proc/PID/status`.
 pub struct Memory {
@@ -24,11 +20,8 @@ pub struct Doorkeeper {
 impl Doorkeeper {
     /// Starts it in front of one broker, and waits until it is ready.
     pub fn start(name: &str, upstream: u16) -> Self {
-        let held: Vec<TcpListener> = (0..3)
-            .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-            .collect();
-        let ports = [0, 1, 2].map(|index: usize| held[index].local_addr().unwrap().port());
-        drop(held);
+        let first = free_ports(3);
+        let ports = [first, first + 1, first + 2];
         let [bootstrap, broker, admin] = ports;
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("memory-{name}.yaml"));
         let text = format!(
@@ -42,13 +35,15 @@ impl Doorkeeper {
         let child = Command::new(env!("CARGO_BIN_EXE_doorkeeper"))
             .args(["run", "--config"])
             .arg(file)
+            // The bars must not depend on the cores of the machine: each thread has an arena.
+            .env("TOKIO_WORKER_THREADS", "2")
+            .env("MALLOC_ARENA_MAX", "4")
+            .env_remove("RUST_LOG")
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let doorkeeper = Self { child, ports };
-        until("it is ready", || {
-            doorkeeper.page("/readyz").contains("200 OK")
-        });
+        until("it is ready", || page(admin, "/readyz").contains("200 OK"));
         doorkeeper
     }
 
@@ -69,28 +64,11 @@ impl Doorkeeper {
         }
     }
 
-    /// Waits until a sample of this name with these labels has this value.
-    pub fn until_metric(&self, name: &str, labels: &str, value: u64) {
-        until(name, || {
-            let page = self.page("/metrics");
-            let sample = page
-                .lines()
-                .find(|line| line.starts_with(name) && line.contains(labels));
-            sample.is_some_and(|line| line.ends_with(&format!(" {value}")))
+    /// Waits until a sample whose name and labels begin so has this value.
+    pub fn until_metric(&self, begins: &str, value: u64) {
+        until(begins, || {
+            sample(self.ports[2], begins) == Some(value as f64)
         });
-    }
-
-    fn page(&self, path: &str) -> String {
-        let mut page = String::new();
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.ports[2])) {
-            write!(
-                stream,
-                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-            )
-            .unwrap();
-            let _ = stream.read_to_string(&mut page);
-        }
-        page
     }
 }
 
@@ -98,13 +76,5 @@ impl Drop for Doorkeeper {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "waited for long: {what}");
-        std::thread::yield_now();
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build.args([
         "build",
         "-q",
+        "--locked",
         "-p",
         "doorkeeper-io-tokio",
         "-p",
@@ -33,7 +34,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(built.success(), "the binaries cannot be built");
     let mut suite = Command::new(&cargo);
     suite
-        .args(["run", "-q", "-p", "doorkeeper-conformance", "--"])
+        .args([
+            "run",
+            "-q",
+            "--locked",
+            "-p",
+            "doorkeeper-conformance",
+            "--",
+        ])
         .args(&args.rest);
     let status = suite
         .current_dir(root)

@@ -17,6 +17,8 @@ pub(super) struct Core {
     /// The crate that only `codec_files` may name.
     codec_crate: String,
     codec_files: Vec<String>,
+    /// The modules of the standard library that core may name.
+    std: Vec<String>,
 }
 
 impl Core {
@@ -50,6 +52,12 @@ pub(super) fn check(
     {
         let message = format!("names {}: only the codec may", core.codec_crate);
         findings.push(Finding::at(path, token.line, message));
+    }
+    for (module, line) in of_std(tokens) {
+        if !core.std.contains(&module) {
+            let message = format!("core may not name `std::{module}`: see {allow_file}");
+            findings.push(Finding::at(path, line, message));
+        }
     }
     let module_path = module_path(inside);
     // The root re-exports from everywhere.
@@ -107,6 +115,18 @@ fn references(tokens: &[Token], depth: usize) -> Vec<(String, usize)> {
     found
 }
 
+/// The modules of the standard library that non-test code names.
+fn of_std(tokens: &[Token]) -> Vec<(String, usize)> {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if token.text == "std" && !token.in_test && text(at + 1) == ":" && text(at + 2) == ":" {
+            named_at(tokens, at + 3, &mut found);
+        }
+    }
+    found
+}
+
 /// The names at the head of a path, or of each path of a `{}` group.
 fn named_at(tokens: &[Token], at: usize, found: &mut Vec<(String, usize)>) {
     let Some(first) = tokens.get(at) else { return };
@@ -153,6 +173,7 @@ mod tests {
                 .to_vec(),
             codec_crate: "kafka_protocol".to_owned(),
             codec_files: vec!["core/src/wire/codec.rs".to_owned()],
+            std: vec!["fmt".to_owned(), "sync".to_owned()],
         }
     }
 
@@ -204,6 +225,19 @@ mod tests {
         let text =
             "#[cfg(test)]\nmod tests { use crate::session::Session; use kafka_protocol::x; }";
         assert_eq!(found("core/src/wire.rs", text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_listed_modules_of_std_are_named() {
+        let text = "use std::{fmt, fs::{self, File}};\nfn f() { std::io::stdout(); }\n\
+                    #[cfg(test)] mod tests { use std::env; }";
+        let refused = |line, module| {
+            format!("core/src/wire.rs:{line}: core may not name `std::{module}`: see layering.toml")
+        };
+        assert_eq!(
+            found("core/src/wire.rs", text),
+            [refused(1, "fs"), refused(2, "io")]
+        );
     }
 
     #[test]

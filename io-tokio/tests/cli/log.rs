@@ -63,8 +63,8 @@ fn a_reader_of_the_log_that_stalls_stops_nobody() {
     assert!(serving.is_healthy());
     serving.signal("TERM");
     assert_eq!(serving.status().code(), Some(0));
-    let first = BufReader::new(unread).lines().next().unwrap().unwrap();
-    assert!(first.contains(" INFO "), "{first}");
+    let mut lines = BufReader::new(unread).lines();
+    assert!(lines.any(|line| line.unwrap().contains(" INFO ")));
 }
 
 #[test]

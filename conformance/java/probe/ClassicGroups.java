@@ -25,7 +25,7 @@ final class ClassicGroups {
                 member(probe, way, group);
             }
             probe.step("SyncGroup", version, "the leader's", Claim.OK,
-                    (way, it) -> sync(probe, way, group), NOTHING);
+                    (way, it) -> sync(way, group), NOTHING);
         }
         probe.each("SyncGroup", "unknown member", Claim.ERROR, (way, version) ->
                 m("groupId", Setup.group(way, "nobody"), "generationId", 1,
@@ -43,23 +43,24 @@ final class ClassicGroups {
             String group = "join-v" + version;
             Claim first = version < 4 ? Claim.OK : Claim.ERROR;
             probe.step("JoinGroup", version, "without an id", first, (way, it) ->
-                    join(probe, way, group, ""), (way, answer) ->
+                    join(way, group, ""), (way, answer) ->
                     way.keep("joining", answer.at("/memberId").asText()));
             probe.step("JoinGroup", version, "with an id", Claim.OK, (way, it) ->
-                    join(probe, way, group, (String) way.kept("joining")), NOTHING);
+                    join(way, group, (String) way.kept("joining")), NOTHING);
             probe.step("JoinGroup", version, "unknown member", Claim.ERROR, (way, it) ->
-                    join(probe, way, group, "nobody"), NOTHING);
+                    join(way, group, "nobody"), NOTHING);
             probe.step("JoinGroup", version, "too short a session", Claim.ERROR, (way, it) -> {
-                Map<String, Object> values = join(probe, way, "hasty", "");
+                Map<String, Object> values = join(way, "hasty", "");
                 values.put("sessionTimeoutMs", 1);
                 return values;
             }, NOTHING);
         }
     }
 
-    private static Map<String, Object> join(Probe probe, Way way, String group, String member) {
+    /** With times so long that members who do nothing more are there when groups are listed. */
+    private static Map<String, Object> join(Way way, String group, String member) {
         return m("groupId", Setup.group(way, group), "sessionTimeoutMs", 300_000,
-                "rebalanceTimeoutMs", 1000, "memberId", member, "protocolType", "consumer",
+                "rebalanceTimeoutMs", 300_000, "memberId", member, "protocolType", "consumer",
                 "protocols", a(m("name", "range", "metadata", subscription())));
     }
 
@@ -73,15 +74,15 @@ final class ClassicGroups {
 
     /** Joins a group, by whichever version is newest. */
     private static void member(Probe probe, Way way, String group) throws Exception {
-        JsonNode asked = probe.prepare(way, "JoinGroup", join(probe, way, group, ""), json ->
+        JsonNode asked = probe.prepare(way, "JoinGroup", join(way, group, ""), json ->
                 json.get("errorCode").asInt() == MEMBER_ID_REQUIRED);
         JsonNode joined = probe.prepare(way, "JoinGroup",
-                join(probe, way, group, asked.get("memberId").asText()));
+                join(way, group, asked.get("memberId").asText()));
         way.keep("member " + group, joined.get("memberId").asText());
         way.keep("generation " + group, joined.get("generationId").asInt());
     }
 
-    private static Map<String, Object> sync(Probe probe, Way way, String group) {
+    private static Map<String, Object> sync(Way way, String group) {
         Object member = way.kept("member " + group);
         return m("groupId", Setup.group(way, group), "generationId",
                 way.kept("generation " + group), "memberId", member, "protocolType", "consumer",
@@ -92,7 +93,7 @@ final class ClassicGroups {
     private static void stableMember(Probe probe, String group) throws Exception {
         for (Way way : probe.ways) {
             member(probe, way, group);
-            probe.prepare(way, "SyncGroup", sync(probe, way, group));
+            probe.prepare(way, "SyncGroup", sync(way, group));
         }
     }
 
@@ -111,13 +112,13 @@ final class ClassicGroups {
             String group = "leave-v" + version;
             stableMember(probe, group);
             probe.step("LeaveGroup", version, "unknown member", Claim.ERROR, (way, it) ->
-                    leave(probe, way, group, "nobody"), NOTHING);
+                    leave(way, group, "nobody"), NOTHING);
             probe.step("LeaveGroup", version, "a member", Claim.OK, (way, it) ->
-                    leave(probe, way, group, way.kept("member " + group)), NOTHING);
+                    leave(way, group, way.kept("member " + group)), NOTHING);
         }
     }
 
-    private static Map<String, Object> leave(Probe probe, Way way, String group, Object member) {
+    private static Map<String, Object> leave(Way way, String group, Object member) {
         // One by itself below version 3, a list from there on.
         return m("groupId", Setup.group(way, group), "memberId", member,
                 "members", a(m("memberId", member)));

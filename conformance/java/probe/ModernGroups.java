@@ -14,7 +14,7 @@ final class ModernGroups {
         for (short version : probe.versions("ConsumerGroupHeartbeat")) {
             String group = "consumer-v" + version;
             probe.step("ConsumerGroupHeartbeat", version, "joins", Claim.OK, (way, it) ->
-                    beat(probe, way, group, version == 0 ? "" : way.own("member"), 0),
+                    beat(way, group, version == 0 ? "" : way.own("member"), 0),
                     (way, answer) -> {
                         way.keep("member", answer.at("/memberId").asText());
                         way.keep("epoch", answer.at("/memberEpoch").asInt());
@@ -24,7 +24,7 @@ final class ModernGroups {
                             way.kept("member"), "memberEpoch", way.kept("epoch")),
                     (way, answer) -> { });
             probe.step("ConsumerGroupHeartbeat", version, "unknown member", Claim.ERROR,
-                    (way, it) -> beat(probe, way, group, "nobody", 7), (way, answer) -> { });
+                    (way, it) -> beat(way, group, "nobody", 7), (way, answer) -> { });
             probe.step("ConsumerGroupHeartbeat", version, "malformed", Claim.ERROR,
                     (way, it) -> m("groupId", "", "memberId", "x", "memberEpoch", 0),
                     (way, answer) -> { });
@@ -50,7 +50,7 @@ final class ModernGroups {
                 m("groupIds", a(Setup.group(way, "nobody"))));
     }
 
-    private static Map<String, Object> beat(Probe probe, Way way, String group, String member,
+    private static Map<String, Object> beat(Way way, String group, String member,
             int epoch) {
         return m("groupId", Setup.group(way, group), "memberId", member,
                 "memberEpoch", epoch, "rebalanceTimeoutMs", 10_000,

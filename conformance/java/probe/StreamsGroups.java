@@ -15,10 +15,10 @@ final class StreamsGroups {
         for (short version : probe.versions("StreamsGroupHeartbeat")) {
             String group = "streams-v" + version;
             probe.step("StreamsGroupHeartbeat", version, "joins", Claim.OK, (way, it) ->
-                    beat(probe, way, group, member(way), 0), (way, answer) ->
+                    beat(way, group, member(way), 0), (way, answer) ->
                     way.keep("epoch " + group, answer.at("/memberEpoch").asInt()));
             probe.step("StreamsGroupHeartbeat", version, "unknown member", Claim.ERROR,
-                    (way, it) -> stay(probe, way, group, new Uuid(7, 7).toString(), 7),
+                    (way, it) -> stay(way, group, new Uuid(7, 7).toString(), 7),
                     (way, answer) -> { });
             for (short described : probe.versions("StreamsGroupDescribe")) {
                 probe.step("StreamsGroupDescribe", described, "one made by version " + version,
@@ -29,22 +29,22 @@ final class StreamsGroups {
         probe.each("StreamsGroupDescribe", "unknown group", Claim.ERROR, (way, version) ->
                 m("groupIds", a(Setup.group(way, "nobody"))));
         probe.each("StreamsGroupTopologyDescriptionUpdate", "of a member", Claim.ANY,
-                (way, version) -> topology(probe, way, "streams-v1", member(way)));
+                (way, version) -> topology(way, "streams-v1", member(way)));
         probe.each("StreamsGroupTopologyDescriptionUpdate", "unknown member", Claim.ERROR,
-                (way, version) -> topology(probe, way, "nobody", "nobody"));
+                (way, version) -> topology(way, "nobody", "nobody"));
     }
 
     private static String member(Way way) {
         return new Uuid(2, way.name.hashCode()).toString();
     }
 
-    private static Map<String, Object> stay(Probe probe, Way way, String group, String member,
+    private static Map<String, Object> stay(Way way, String group, String member,
             int epoch) {
         return m("groupId", Setup.group(way, group), "memberId", member,
                 "memberEpoch", epoch);
     }
 
-    private static Map<String, Object> beat(Probe probe, Way way, String group, String member,
+    private static Map<String, Object> beat(Way way, String group, String member,
             int epoch) {
         Object part = m("subtopologyId", "0", "sourceTopics", a(Setup.RECORDS));
         return m("groupId", Setup.group(way, group), "memberId", member,
@@ -55,7 +55,7 @@ final class StreamsGroups {
                 "userEndpoint", m("host", "app.example", "port", 4242));
     }
 
-    private static Map<String, Object> topology(Probe probe, Way way, String group,
+    private static Map<String, Object> topology(Way way, String group,
             String member) {
         Object source = m("name", "source", "nodeType", 0, "sourceTopics", a(Setup.RECORDS),
                 "successors", a());

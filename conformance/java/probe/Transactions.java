@@ -26,9 +26,9 @@ final class Transactions {
             String id = "add-v" + version;
             begin(probe, id);
             probe.step("AddPartitionsToTxn", version, "one", Claim.OK, (way, it) ->
-                    add(probe, way, id, producerId(way, id)), NOTHING);
+                    add(way, id, producerId(way, id)), NOTHING);
             probe.step("AddPartitionsToTxn", version, "another's id", Claim.ERROR, (way, it) ->
-                    add(probe, way, id, 1L << 40), NOTHING);
+                    add(way, id, 1L << 40), NOTHING);
             end(probe, id);
         }
         offsets(probe);
@@ -39,9 +39,9 @@ final class Transactions {
                 addOne(probe, way, id);
             }
             probe.step("EndTxn", version, "another's id", Claim.ERROR, (way, it) ->
-                    end(probe, way, id, 1L << 40), NOTHING);
+                    end(way, id, 1L << 40), NOTHING);
             probe.step("EndTxn", version, "commit", Claim.OK, (way, it) ->
-                    end(probe, way, id, producerId(way, id)), NOTHING);
+                    end(way, id, producerId(way, id)), NOTHING);
         }
         listed(probe);
     }
@@ -51,9 +51,9 @@ final class Transactions {
             String id = "offsets-v" + version;
             begin(probe, id);
             probe.step("AddOffsetsToTxn", version, "of a group", Claim.OK, (way, it) ->
-                    addOffsets(probe, way, id, producerId(way, id)), NOTHING);
+                    addOffsets(way, id, producerId(way, id)), NOTHING);
             probe.step("AddOffsetsToTxn", version, "another's id", Claim.ERROR, (way, it) ->
-                    addOffsets(probe, way, id, 1L << 40), NOTHING);
+                    addOffsets(way, id, 1L << 40), NOTHING);
             end(probe, id);
         }
         for (short version : probe.versions("TxnOffsetCommit")) {
@@ -61,12 +61,12 @@ final class Transactions {
             begin(probe, id);
             for (Way way : probe.ways) {
                 probe.prepare(way, "AddOffsetsToTxn",
-                        addOffsets(probe, way, id, producerId(way, id)));
+                        addOffsets(way, id, producerId(way, id)));
             }
             probe.step("TxnOffsetCommit", version, "one", Claim.OK, (way, it) ->
-                    commit(probe, way, id, true), NOTHING);
+                    commit(way, id, true), NOTHING);
             probe.step("TxnOffsetCommit", version, "unknown topic", Claim.ERROR, (way, it) ->
-                    commit(probe, way, id, false), NOTHING);
+                    commit(way, id, false), NOTHING);
             end(probe, id);
         }
     }
@@ -101,7 +101,7 @@ final class Transactions {
         return (long) way.kept("producer " + id);
     }
 
-    private static Map<String, Object> add(Probe probe, Way way, String id, long producerId) {
+    private static Map<String, Object> add(Way way, String id, long producerId) {
         return m("v3AndBelowTransactionalId", Setup.transaction(way, id),
                 "v3AndBelowProducerId", producerId,
                 "v3AndBelowProducerEpoch", way.kept("epoch " + id),
@@ -109,17 +109,17 @@ final class Transactions {
     }
 
     private static void addOne(Probe probe, Way way, String id) throws Exception {
-        probe.prepare(way, "AddPartitionsToTxn", add(probe, way, id, producerId(way, id)));
+        probe.prepare(way, "AddPartitionsToTxn", add(way, id, producerId(way, id)));
     }
 
-    private static Map<String, Object> addOffsets(Probe probe, Way way, String id,
+    private static Map<String, Object> addOffsets(Way way, String id,
             long producerId) {
         return m("transactionalId", Setup.transaction(way, id), "producerId", producerId,
                 "producerEpoch", way.kept("epoch " + id),
                 "groupId", Setup.group(way, "txn"));
     }
 
-    private static Map<String, Object> commit(Probe probe, Way way, String id, boolean isKnown) {
+    private static Map<String, Object> commit(Way way, String id, boolean isKnown) {
         return m("transactionalId", Setup.transaction(way, id),
                 "groupId", Setup.group(way, "txn"),
                 "producerId", producerId(way, id), "producerEpoch", way.kept("epoch " + id),
@@ -129,14 +129,14 @@ final class Transactions {
                                 "committedMetadata", "m")))));
     }
 
-    private static Map<String, Object> end(Probe probe, Way way, String id, long producerId) {
+    private static Map<String, Object> end(Way way, String id, long producerId) {
         return m("transactionalId", Setup.transaction(way, id), "producerId", producerId,
                 "producerEpoch", way.kept("epoch " + id), "committed", true);
     }
 
     private static void end(Probe probe, String id) throws Exception {
         for (Way way : probe.ways) {
-            probe.prepare(way, "EndTxn", end(probe, way, id, producerId(way, id)));
+            probe.prepare(way, "EndTxn", end(way, id, producerId(way, id)));
         }
     }
 }

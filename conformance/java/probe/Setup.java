@@ -41,6 +41,11 @@ final class Setup {
 
     static void run(Probe probe) throws Exception {
         Way way = probe.direct;
+        // A restarted broker leads nothing at first: every partition back to its first replica,
+        // so that no leader or coordinator moves between two calls.
+        probe.prepare(way, "ElectLeaders",
+                m("electionType", 0, "topicPartitions", null, "timeoutMs", 10_000),
+                json -> json.get("replicaElectionResults").isEmpty());
         List<Object> topics = new ArrayList<>();
         for (String name : List.of(RECORDS, LARGE)) {
             topics.add(topic(name, 3, 2));

@@ -1,6 +1,4 @@
-//! Names that only doorkeeper may know, and the search for them in what goes to clients.
-
-use memchr::memmem;
+//! Names that only doorkeeper may know.
 
 use crate::ports;
 
@@ -42,68 +40,9 @@ impl Canary {
     }
 }
 
-/// Searches a stream that comes in pieces, across their borders.
-#[derive(Debug, Default)]
-pub(crate) struct Search {
-    /// The end of what came before, shorter than the longest needle.
-    tail: Vec<u8>,
-    /// How many bytes came before.
-    seen: u64,
-}
-
-/// A needle and where in the stream it begins.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Hit {
-    pub(crate) needle: String,
-    pub(crate) offset: u64,
-}
-
-impl Search {
-    pub(crate) fn feed(&mut self, needles: &[String], bytes: &[u8]) -> Vec<Hit> {
-        let before = self.tail.len();
-        let mut joined = std::mem::take(&mut self.tail);
-        joined.extend_from_slice(bytes);
-        let start = self.seen - before as u64;
-        let mut hits = Vec::new();
-        for needle in needles {
-            for at in memmem::find_iter(&joined, needle.as_bytes()) {
-                // One that lies in the tail alone was found the time before.
-                if at + needle.len() > before {
-                    hits.push(Hit {
-                        needle: needle.clone(),
-                        offset: start + at as u64,
-                    });
-                }
-            }
-        }
-        self.seen += bytes.len() as u64;
-        let longest = needles.iter().map(String::len).max().unwrap_or(0);
-        let keep = joined.len().min(longest.saturating_sub(1));
-        self.tail = joined.split_off(joined.len() - keep);
-        hits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_needle_is_found_once_however_the_stream_is_cut() {
-        let needles = ["needle".to_owned(), "127.0.0.1:1".to_owned()];
-        let stream = b"..needle......127.0.0.1:1..needle";
-        for first in 0..stream.len() {
-            for second in first..stream.len() {
-                let mut search = Search::default();
-                let mut hits = search.feed(&needles, &stream[..first]);
-                hits.extend(search.feed(&needles, &stream[first..second]));
-                hits.extend(search.feed(&needles, &stream[second..]));
-                let mut offsets: Vec<u64> = hits.iter().map(|it| it.offset).collect();
-                offsets.sort_unstable();
-                assert_eq!(offsets, [2, 14, 27], "cut at {first} and {second}");
-            }
-        }
-    }
 
     #[test]
     fn every_name_of_a_cluster_holds_its_token() {

@@ -29,6 +29,16 @@ pub(crate) const BUGS: Pattern = Pattern {
     name: "doorkeeper_sessions_closed_total",
     labels: &["reason=\"bug\""],
 };
+/// Addresses of brokers that clients were told as doorkeeper's.
+pub(crate) const REWRITTEN: Pattern = Pattern {
+    name: "doorkeeper_addresses_total",
+    labels: &["how=\"rewritten\""],
+};
+/// Answers that were not forwarded because they could not be read.
+pub(crate) const WITHHELD: Pattern = Pattern {
+    name: "doorkeeper_answers_withheld_total",
+    labels: &[],
+};
 
 /// One look at `/metrics`.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
-"""A broker restarts while records flow: none that was acknowledged is lost, order is kept."""
+"""Something happens to a broker or to doorkeeper while records flow: none that was acknowledged is
+lost, order is kept."""
 
 import struct
 import threading
 
-from run import PARTITIONS, Deadline, check, check_equal, take
+from run import take
+from shared import PARTITIONS, Deadline, check, check_equal
 from transactions import committed_offsets
 
 BEFORE = 300
@@ -11,27 +13,34 @@ AFTER = 300
 
 
 def play(run):
-    return Restart(run).play()
+    return Flow(run).play()
 
 
-class Restart:
+class Flow:
     def __init__(self, run):
         self.run = run
         self.topic = run.topic("stream", config={"min.insync.replicas": "2"})
         self.group = run.name("group")
-        config = {"acks": "all", "linger.ms": 1, "enable.idempotence": True}
-        self.producer = run.producer("producer", config)
-        self.consumer = run.consumer("consumer", {"group.id": self.group})
+        # A broker that stands still is given up within this time, not within a minute.
+        patience = {"socket.timeout.ms": 10000}
+        config = {
+            "acks": "all",
+            "linger.ms": 1,
+            "enable.idempotence": True,
+            "delivery.timeout.ms": 180000,
+        }
+        self.producer = run.producer("producer", config | patience)
+        self.consumer = run.consumer("consumer", {"group.id": self.group} | patience)
         self.acknowledged = [0] * PARTITIONS
         self.consumed = [0] * PARTITIONS
         self.failed = None
-        self.restarted = threading.Event()
+        self.happened = threading.Event()
 
     def play(self):
         self.consumer.subscribe([self.topic])
         suite = threading.Thread(target=self.hand_over, daemon=True)
         sent, last = 0, None
-        deadline = Deadline(100, "the restart")
+        deadline = Deadline(240, "the event")
         while (
             last is None
             or sent < last
@@ -51,7 +60,7 @@ class Restart:
             self.take()
             if sent >= BEFORE and suite.ident is None and sum(self.consumed) > 0:
                 suite.start()
-            if self.restarted.is_set() and last is None:
+            if self.happened.is_set() and last is None:
                 last = sent + AFTER
         self.consumer.commit(asynchronous=False)
         self.consumer.close()
@@ -63,7 +72,7 @@ class Restart:
     def hand_over(self):
         try:
             self.run.hand_over()
-            self.restarted.set()
+            self.happened.set()
         except Exception as failure:
             self.failed = failure
 

@@ -14,8 +14,11 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 
-/** A broker restarts while records flow: none that was acknowledged is lost, order is kept. */
-final class Restart {
+/**
+ * Something happens to a broker or to doorkeeper while records flow: none that was acknowledged is
+ * lost, order is kept.
+ */
+final class Flow {
     private static final int BEFORE = 300;
     private static final int AFTER = 300;
 
@@ -24,20 +27,21 @@ final class Restart {
     private final String group;
     private final KafkaProducer<byte[], byte[]> producer;
     private final AtomicReference<Exception> failed = new AtomicReference<>();
-    private final AtomicBoolean restarted = new AtomicBoolean();
+    private final AtomicBoolean happened = new AtomicBoolean();
     private final int[] acknowledged = new int[Run.PARTITIONS];
     private final int[] consumed = new int[Run.PARTITIONS];
 
-    private Restart(Run run) throws Exception {
+    private Flow(Run run) throws Exception {
         this.run = run;
         this.topic = run.topic("stream", Run.PARTITIONS, Map.of("min.insync.replicas", "2"));
         this.group = run.name("group");
         this.producer = run.producer("producer", Map.of("acks", "all", "linger.ms", "1",
-                "request.timeout.ms", "10000", "enable.idempotence", "true"));
+                "request.timeout.ms", "10000", "enable.idempotence", "true",
+                "delivery.timeout.ms", "180000"));
     }
 
     static Map<String, Object> run(Run run) throws Exception {
-        return new Restart(run).play();
+        return new Flow(run).play();
     }
 
     private Map<String, Object> play() throws Exception {
@@ -50,7 +54,7 @@ final class Restart {
         suite.setDaemon(true);
         int sent = 0;
         int last = Integer.MAX_VALUE;
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(100), "the restart");
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(240), "the event");
         while (sent < last || sum(consumed) < sum(acknowledged) || sum(acknowledged) < sent) {
             deadline.check(sent + " sent, " + sum(acknowledged) + " acknowledged, "
                     + sum(consumed) + " consumed");
@@ -64,11 +68,11 @@ final class Restart {
             if (sent >= BEFORE && suite.getState() == Thread.State.NEW && sum(consumed) > 0) {
                 suite.start();
             }
-            if (restarted.get() && last == Integer.MAX_VALUE) {
+            if (happened.get() && last == Integer.MAX_VALUE) {
                 last = sent + AFTER;
             }
         }
-        consumer.commitSync(Duration.ofSeconds(30));
+        consumer.commitSync(Duration.ofSeconds(60));
         consumer.close();
         // Each offset is the count of records: the log holds none twice.
         checkCommitted();
@@ -80,7 +84,7 @@ final class Restart {
     private void handOver() {
         try {
             run.handOver();
-            restarted.set(true);
+            happened.set(true);
         } catch (Exception failure) {
             failed.set(failure);
         }
@@ -128,7 +132,7 @@ final class Restart {
 
     private void checkCommitted() throws Exception {
         Map<TopicPartition, OffsetAndMetadata> offsets = run.admin.listConsumerGroupOffsets(group)
-                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+                .partitionsToOffsetAndMetadata().get(60, TimeUnit.SECONDS);
         for (int partition = 0; partition < Run.PARTITIONS; partition++) {
             Run.checkEqual((long) consumed[partition],
                     offsets.get(new TopicPartition(topic, partition)).offset(),

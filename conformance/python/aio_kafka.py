@@ -64,7 +64,7 @@ class Aio(Play):
         return consumer
 
     async def send(self, producer, log, topic, partition, i):
-        record = records.make(i)
+        record = records.something(i)
         log.sent(partition, record)
         self.sent_bytes += records.size(record["key"], record["value"])
         return await producer.send(
@@ -138,7 +138,7 @@ async def transactions(play):
             at = transaction * 60 + i
             await play.send(producer, everything, topic, at % PARTITIONS, at)
             if transaction % 2 == 0:
-                committed.sent(at % PARTITIONS, records.make(at))
+                committed.sent(at % PARTITIONS, records.something(at))
         await producer.flush()
         if transaction % 2 == 0:
             await producer.commit_transaction()

@@ -3,6 +3,9 @@ lost, order is kept."""
 
 import struct
 import threading
+import time
+
+from confluent_kafka import KafkaException
 
 from run import take
 from shared import PARTITIONS, Deadline, check, check_equal
@@ -10,6 +13,8 @@ from transactions import committed_offsets
 
 BEFORE = 300
 AFTER = 300
+# How many records may wait for their acknowledgement: what piles up has to be read as well.
+WAITING = 300
 
 
 def play(run):
@@ -33,6 +38,7 @@ class Flow:
         self.consumer = run.consumer("consumer", {"group.id": self.group} | patience)
         self.acknowledged = [0] * PARTITIONS
         self.consumed = [0] * PARTITIONS
+        self.commit_at = time.monotonic()
         self.failed = None
         self.happened = threading.Event()
 
@@ -52,7 +58,8 @@ class Flow:
                 f"{sum(self.consumed)} consumed"
             )
             check(self.failed is None, str(self.failed))
-            if last is None or sent < last:
+            waiting = sent - sum(self.acknowledged)
+            if (last is None or sent < last) and waiting < WAITING:
                 for _ in range(PARTITIONS):
                     self.send(sent)
                     sent += 1
@@ -62,12 +69,21 @@ class Flow:
                 suite.start()
             if self.happened.is_set() and last is None:
                 last = sent + AFTER
-        self.consumer.commit(asynchronous=False)
+        self.commit(deadline)
         self.consumer.close()
         # Each offset is the count of records: the log holds none twice.
         offsets = committed_offsets(self.run, self.group, self.topic, PARTITIONS)
         check_equal(dict(enumerate(self.consumed)), offsets, "committed offsets")
         return {"lost": sum(self.acknowledged) - sum(self.consumed)}
+
+    def commit(self, deadline):
+        """The last one counts: a coordinator that has just moved may want it again."""
+        while True:
+            try:
+                self.consumer.commit(asynchronous=False)
+                return
+            except KafkaException as failure:
+                deadline.check(failure)
 
     def hand_over(self):
         try:
@@ -99,5 +115,7 @@ class Flow:
             # A smaller n is legal: the position may have gone back to the last commit.
             if n == following:
                 self.consumed[message.partition()] += 1
-        if sum(self.consumed) > 0:
+        # Not after each batch: a busy coordinator would drown in commits.
+        if sum(self.consumed) > 0 and time.monotonic() > self.commit_at:
             self.consumer.commit(asynchronous=True)
+            self.commit_at = time.monotonic() + 1

@@ -43,7 +43,7 @@ class KafkaPython(Play):
         return {str(b["broker_id"]): f"{b['host']}:{b['port']}" for b in brokers}
 
     def send(self, producer, log, topic, partition, i):
-        record = records.make(i)
+        record = records.something(i)
         log.sent(partition, record)
         self.sent_bytes += records.size(record["key"], record["value"])
         return producer.send(
@@ -127,7 +127,7 @@ def transactions(play):
             at = transaction * 60 + i
             play.send(producer, everything, topic, at % PARTITIONS, at)
             if transaction % 2 == 0:
-                committed.sent(at % PARTITIONS, records.make(at))
+                committed.sent(at % PARTITIONS, records.something(at))
         producer.flush(120)
         if transaction % 2 == 0:
             producer.commit_transaction()

@@ -1,5 +1,7 @@
 """What every scenario of librdkafka shares: names, clients and topics."""
 
+import os
+
 from confluent_kafka import (
     Consumer,
     KafkaError,
@@ -10,6 +12,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from shared import PARTITIONS, Deadline, Play, check
+
 
 def take(consumer, count, seconds):
     """Messages, without the errors that librdkafka gets over by itself."""
@@ -29,7 +32,7 @@ def error_of(futures):
     """The name of the error that the only future of an admin call ends with."""
     (future,) = futures.values()
     try:
-        future.result(30)
+        future.result(60)
     except KafkaException as failure:
         return failure.args[0].name()
     raise AssertionError("no error")
@@ -41,10 +44,12 @@ class Run(Play):
         self.admin = AdminClient(self.base("admin"))
 
     def base(self, role):
-        """The tap attributes a connection by the part of its client id before the first dot."""
+        # For whoever looks for the reason of a failure: the contexts that librdkafka logs.
+        debug = os.environ.get("CONFORMANCE_DEBUG")
         return {
             "bootstrap.servers": self.bootstrap,
-            "client.id": f"{self.prefix}.{role}",
+            "client.id": self.client_id(role),
+            **({"debug": debug} if debug else {}),
             # A new topic reaches all brokers only after a while when the machine is busy.
             "topic.metadata.refresh.interval.ms": 2000,
             "topic.metadata.propagation.max.ms": 30000,

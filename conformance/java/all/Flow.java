@@ -21,6 +21,9 @@ import org.apache.kafka.common.TopicPartition;
 final class Flow {
     private static final int BEFORE = 300;
     private static final int AFTER = 300;
+    /** How many records may wait for their acknowledgement: what piles up has to be read too. */
+    private static final int WAITING = 300;
+    private static final long COMMIT_EVERY_NANOS = 1_000_000_000L;
 
     private final Run run;
     private final String topic;
@@ -30,6 +33,7 @@ final class Flow {
     private final AtomicBoolean happened = new AtomicBoolean();
     private final int[] acknowledged = new int[Run.PARTITIONS];
     private final int[] consumed = new int[Run.PARTITIONS];
+    private long committedAt = System.nanoTime();
 
     private Flow(Run run) throws Exception {
         this.run = run;
@@ -61,7 +65,8 @@ final class Flow {
             if (failed.get() != null) {
                 throw failed.get();
             }
-            for (int i = 0; i < Run.PARTITIONS && sent < last; i++, sent++) {
+            boolean isFull = sent - sum(acknowledged) >= WAITING;
+            for (int i = 0; i < Run.PARTITIONS && sent < last && !isFull; i++, sent++) {
                 send(sent);
             }
             consume(consumer);
@@ -117,7 +122,11 @@ final class Flow {
             }
             // A smaller n is legal: the group's position may have gone back to the last commit.
         }
-        consumer.commitAsync();
+        // Not after each poll: a busy coordinator would drown in commits.
+        if (System.nanoTime() - committedAt > COMMIT_EVERY_NANOS) {
+            consumer.commitAsync();
+            committedAt = System.nanoTime();
+        }
     }
 
     private int sum(int[] counts) {

@@ -1,7 +1,9 @@
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -9,6 +11,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -52,14 +55,21 @@ public class Streams implements Main.Scenario {
             agree.put("group", describe(run));
         } finally {
             streams.close(Duration.ofSeconds(60));
-            streams.cleanUp();
-            Files.deleteIfExists(folder.toPath());
+            remove(folder);
         }
         List<String> internal = run.admin.listTopics().names().get(60, TimeUnit.SECONDS).stream()
                 .filter(it -> it.startsWith(application(run) + "-"))
                 .map(it -> it.substring(application(run).length())).sorted().toList();
         agree.put("internal_topics", internal);
         return agree;
+    }
+
+    private static void remove(File folder) throws Exception {
+        try (Stream<Path> all = Files.walk(folder.toPath())) {
+            for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
     }
 
     String protocol() {

@@ -59,7 +59,7 @@ class Aio(Play):
 
     async def consumer(self, role, *topics, **more):
         config = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-        consumer = AIOKafkaConsumer(*topics, **self.base(role), **(config | more))
+        consumer = AIOKafkaConsumer(*topics, **(self.base(role) | config | more))
         await consumer.start()
         return consumer
 
@@ -245,8 +245,12 @@ async def flow(play):
         for batch in (await consumer.getmany(timeout_ms=2)).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
-                check_equal(consumed[r.partition], n, f"the next of partition {r.partition}")
-                consumed[r.partition] += 1
+                following = consumed[r.partition]
+                check(n <= following, f"partition {r.partition}: {n} after {following}")
+                # A smaller n is legal: an old leader that came back as an empty follower knows
+                # no such offset, and a client without leader epochs then starts over.
+                if n == following:
+                    consumed[r.partition] += 1
                 play.received_bytes += len(r.value)
         if sum(consumed) > 100 and suite is None:
             suite = asyncio.create_task(asyncio.to_thread(play.hand_over))

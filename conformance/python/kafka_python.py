@@ -32,11 +32,11 @@ class KafkaPython(Play):
         return topic
 
     def producer(self, role, **more):
-        return KafkaProducer(**self.base(role), **({"linger_ms": 5} | more))
+        return KafkaProducer(**(self.base(role) | {"linger_ms": 5} | more))
 
     def consumer(self, role, **more):
         config = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-        return KafkaConsumer(**self.base(role), **(config | more))
+        return KafkaConsumer(**(self.base(role) | config | more))
 
     def nodes(self):
         brokers = self.admin.describe_cluster()["brokers"]
@@ -246,8 +246,12 @@ def flow(play):
         for batch in consumer.poll(2).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
-                check_equal(consumed[r.partition], n, f"the next of partition {r.partition}")
-                consumed[r.partition] += 1
+                following = consumed[r.partition]
+                check(n <= following, f"partition {r.partition}: {n} after {following}")
+                # A smaller n is legal: an old leader that came back as an empty follower knows
+                # no such offset, and a client without leader epochs then starts over.
+                if n == following:
+                    consumed[r.partition] += 1
                 play.received_bytes += len(r.value)
         if sum(consumed) > 100 and suite.ident is None:
             suite.start()

@@ -70,6 +70,8 @@ def compression(play):
         for partition in range(PARTITIONS):
             play.produce(topic, partition, "-z", codec)
         agree[codec] = play.read(topic)
+    # What the taps see of it is smaller.
+    play.sent_bytes = play.received_bytes = 0
     return agree
 
 

@@ -16,7 +16,12 @@ use crate::versions::Versions;
 /// Verdicts by scenario and client.
 type Verdicts<'a> = BTreeMap<(&'a str, &'a str), bool>;
 
-pub(crate) fn write(report: &Report, versions: &Versions, differences: &Differences) -> Result<()> {
+pub(crate) fn write(
+    is_full: bool,
+    report: &Report,
+    versions: &Versions,
+    differences: &Differences,
+) -> Result<()> {
     let commit = std::process::Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])
         .current_dir(folders::source("."))
@@ -27,7 +32,7 @@ pub(crate) fn write(report: &Report, versions: &Versions, differences: &Differen
     );
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let date = now.split('T').next().unwrap_or_default();
-    let text = page(report, versions, differences, date, &commit);
+    let text = page(is_full, report, versions, differences, (date, &commit));
     let path = folders::source("../docs/conformance.md");
     folders::write(&path, &text)?;
     say(format!("wrote {}", path.display()));
@@ -35,21 +40,25 @@ pub(crate) fn write(report: &Report, versions: &Versions, differences: &Differen
 }
 
 fn page(
+    is_full: bool,
     report: &Report,
     versions: &Versions,
     differences: &Differences,
-    date: &str,
-    commit: &str,
+    (date, commit): (&str, &str),
 ) -> String {
     let mut text = format!(
         "# Conformance\n\n\
-         <!-- Written by `cargo xtask conformance --full --write-docs`. -->\n\n\
+         <!-- Written by `cargo xtask conformance --write-docs`, {part}. -->\n\n\
          Real clients against real Apache Kafka clusters of three brokers, each scenario once \
          direct and once through\ndoorkeeper: both must agree, and no byte towards a client may \
          hold an address of the cluster.\n\n\
-         Run on {date}, doorkeeper {version} at commit {commit}.\n\n\
-         `yes`: direct and through doorkeeper alike. `FAILED`: not. Empty: not run, because the \
-         client or the release has no such thing.\n",
+         Run on {date}, {part}, doorkeeper {version} at commit {commit}.\n\n\
+         `yes`: direct and through doorkeeper alike. `FAILED`: not. Empty: not run.\n",
+        part = if is_full {
+            "in full"
+        } else {
+            "the part that CI runs"
+        },
         version = env!("CARGO_PKG_VERSION"),
     );
     for release in &versions.kafka {
@@ -162,11 +171,17 @@ mod tests {
         report.job(release, &job(Client::Java, Way::Through), took, why);
         report.job(release, &job(Client::Kcat, Way::Through), took, None);
         let differences = Differences::load().unwrap();
-        let page = page(&report, &versions, &differences, "2026-01-02", "abc");
+        let page = page(
+            true,
+            &report,
+            &versions,
+            &differences,
+            ("2026-01-02", "abc"),
+        );
         assert!(page.contains("| Scenario | java | kcat |"), "{page}");
         let row = format!("| `{}` | FAILED | yes |", SCENARIOS[0].name);
         assert!(page.contains(&row), "{page}");
-        assert!(page.contains("on 2026-01-02") && page.contains("commit abc"));
+        assert!(page.contains("on 2026-01-02, in full") && page.contains("commit abc"));
         for difference in &differences.all {
             assert!(page.contains(&difference.reason));
         }

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     }
     report.print();
     if args.write_docs {
-        docs::write(&report, &versions, &differences)?;
+        docs::write(args.full, &report, &versions, &differences)?;
     }
     Ok(if report.failed() == 0 {
         ExitCode::SUCCESS

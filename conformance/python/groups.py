@@ -1,7 +1,9 @@
 """A second member joins and leaves a group; every record is consumed once, offsets stay."""
 
+import moving
 import records
-from run import Deadline, check_equal, take
+from run import take
+from shared import Deadline, check_equal
 from transactions import committed_offsets
 
 PARTITIONS = 6
@@ -38,7 +40,7 @@ class Group:
         self.wave()
         self.consume([a, b], halves)
         agree["together"] = len(a.assignment()) + len(b.assignment())
-        group = self.run.admin.describe_consumer_groups([self.group])[self.group].result(30)
+        group = self.run.admin.describe_consumer_groups([self.group])[self.group].result(60)
         check_equal(2, len(group.members), f"members of {self.group}")
 
         b.close()
@@ -51,7 +53,7 @@ class Group:
         offsets = committed_offsets(self.run, self.group, self.topic, PARTITIONS)
         agree["committed"] = sum(offsets.values())
         check_equal(self.sent.count, agree["committed"], "sum of the committed offsets")
-        self.run.admin.delete_consumer_groups([self.group])[self.group].result(30)
+        self.run.admin.delete_consumer_groups([self.group])[self.group].result(60)
         return agree
 
     def join(self, member):
@@ -61,12 +63,12 @@ class Group:
 
     def wave(self):
         for i in range(self.sent.count, self.sent.count + WAVE):
-            records.produce(self.run, self.producer, self.sent, self.topic, i % PARTITIONS, i)
-        records.flush(self.producer)
+            moving.produce(self.run, self.producer, self.sent, self.topic, i % PARTITIONS, i)
+        moving.flush(self.producer)
 
     def consume(self, members, shares):
         """Polls the members in turn until all is seen and the partitions lie as they should."""
-        deadline = Deadline(40, f"consuming with {len(members)}")
+        deadline = Deadline(120, f"consuming with {len(members)}")
         while True:
             lying = [len(member.assignment()) for member in members]
             if len(self.seen) == self.sent.count and lying == shares:

@@ -1,7 +1,8 @@
 """Records go in with each kind of producer and come out the same, in order, each once."""
 
+import moving
 import records
-from run import PARTITIONS, check_equal
+from shared import PARTITIONS, check_equal
 
 RECORDS = 2000
 
@@ -12,8 +13,8 @@ def acks(run, level):
     # acks=0 into partitions whose leaders are not ready yet loses records without a word.
     first = run.producer("first", {"acks": "all"})
     for partition in range(PARTITIONS):
-        records.produce(run, first, sent, topic, partition, partition)
-    records.flush(first)
+        moving.produce(run, first, sent, topic, partition, partition)
+    moving.flush(first)
     return _produce(run, topic, sent, RECORDS, {"acks": level})
 
 
@@ -34,10 +35,10 @@ def compression(run):
 def _produce(run, topic, sent, count, config):
     producer = run.producer("producer", config)
     for i in range(count):
-        records.produce(run, producer, sent, topic, i % PARTITIONS, i)
-    records.flush(producer)
+        moving.produce(run, producer, sent, topic, i % PARTITIONS, i)
+    moving.flush(producer)
     consumer = run.consumer("consumer")
-    received = records.read_all(run, consumer, topic, sent.count)
+    received = moving.read_all(run, consumer, topic, sent.count)
     consumer.close()
     check_equal(sent.count, received.count, f"records of {topic}")
     check_equal(sent.hash(), received.hash(), f"digest of {topic}")

@@ -11,8 +11,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+import moving
 import records
-from run import Deadline, check, check_equal, error_of
+from run import error_of
+from shared import Deadline, check, check_equal
 
 # Broker settings that name addresses: what they hold differs on every way to the cluster.
 ADDRESSES = {
@@ -37,21 +39,21 @@ def play(run):
     _await(run, names[1], 5)
     agree["offsets"] = _offsets(run, names[0])
     _all(run.admin.delete_topics(names))
-    deadline = Deadline(30, "topics to go")
-    while set(names) & set(run.admin.list_topics(timeout=30).topics):
+    deadline = Deadline(60, "topics to go")
+    while set(names) & set(run.admin.list_topics(timeout=60).topics):
         deadline.check(names)
     agree["missing"] = error_of(run.admin.delete_topics(names[:1]))
     return agree
 
 
 def cluster(run):
-    found = run.admin.describe_cluster(request_timeout=30).result(30)
+    found = run.admin.describe_cluster(request_timeout=60).result(60)
     ids = sorted(node.id for node in found.nodes)
     check(found.controller.id in ids, "an unknown controller")
     names = set()
     for node in ids:
         resource = ConfigResource(ResourceType.BROKER, str(node))
-        config = run.admin.describe_configs([resource])[resource].result(30)
+        config = run.admin.describe_configs([resource])[resource].result(60)
         check_equal(str(node), config["node.id"].value, "node.id")
         names |= set(config)
     check("advertised.listeners" in names, "no advertised.listeners")
@@ -61,16 +63,16 @@ def cluster(run):
 
 def _all(futures):
     for future in futures.values():
-        future.result(30)
+        future.result(60)
 
 
 def _await(run, name, partitions):
     """Brokers learn of a change one after the other: asks until the answer is the new one."""
-    deadline = Deadline(30, f"describing {name}")
+    deadline = Deadline(60, f"describing {name}")
     while True:
         future = run.admin.describe_topics(TopicCollection([name]))[name]
         try:
-            topic = future.result(30)
+            topic = future.result(60)
             if len(topic.partitions) == partitions and all(p.leader for p in topic.partitions):
                 return topic
             deadline.check(topic)
@@ -93,10 +95,10 @@ def _configs(run, topic):
     )
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
     _all(run.admin.incremental_alter_configs([resource]))
-    deadline = Deadline(30, "the changed config")
+    deadline = Deadline(60, "the changed config")
     while True:
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        config = run.admin.describe_configs([resource])[resource].result(30)
+        config = run.admin.describe_configs([resource])[resource].result(60)
         found = config["max.message.bytes"].value
         if found == "123456":
             return f"{found} {config['segment.bytes'].value}"
@@ -107,8 +109,8 @@ def _offsets(run, topic):
     producer = run.producer("producer")
     sent = records.Log()
     for i in range(30):
-        records.produce(run, producer, sent, topic, i % 3, i)
-    records.flush(producer)
+        moving.produce(run, producer, sent, topic, i % 3, i)
+    moving.flush(producer)
     _all(run.admin.delete_records([TopicPartition(topic, 1, 4)]))
     found = {}
     specs = {
@@ -118,6 +120,6 @@ def _offsets(run, topic):
     }
     for name, spec in specs.items():
         (future,) = run.admin.list_offsets({TopicPartition(topic, 1): spec}).values()
-        found[name] = future.result(30).offset
+        found[name] = future.result(60).offset
     check_equal({"earliest": 4, "latest": 10, "max_timestamp": 9}, found, "offsets")
     return found

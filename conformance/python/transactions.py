@@ -2,8 +2,10 @@
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
+import moving
 import records
-from run import PARTITIONS, Deadline, check, check_equal, take
+from run import take
+from shared import PARTITIONS, Deadline, check, check_equal
 
 TRANSACTIONS = 6
 RECORDS = 60
@@ -12,24 +14,24 @@ RECORDS = 60
 def play(run):
     topic = run.topic("in")
     identity = run.name("tx")
-    producer = run.producer("producer", {"transactional.id": identity})
-    producer.init_transactions(30)
+    producer = transactional(run, "producer", identity)
+    producer.init_transactions(60)
     everything, committed = records.Log(), records.Log()
     following = 0
     for transaction in range(TRANSACTIONS):
         producer.begin_transaction()
         for _ in range(RECORDS):
             partition = following % PARTITIONS
-            records.produce(run, producer, everything, topic, partition, following)
+            moving.produce(run, producer, everything, topic, partition, following)
             if transaction % 2 == 0:
                 committed.sent(partition, records.make(following))
             following += 1
         # Everything is in the log before the verdict, else there is nothing to abort.
-        records.flush(producer)
+        moving.flush(producer)
         if transaction % 2 == 0:
-            producer.commit_transaction(30)
+            producer.commit_transaction(60)
         else:
-            producer.abort_transaction(30)
+            producer.abort_transaction(60)
     return {
         "read_committed": _read(run, topic, "read_committed", committed),
         "read_uncommitted": _read(run, topic, "read_uncommitted", everything),
@@ -38,9 +40,15 @@ def play(run):
     }
 
 
+def transactional(run, role, identity):
+    # librdkafka wants the transaction to live as long as what is in it.
+    config = {"transactional.id": identity, "transaction.timeout.ms": 120000}
+    return run.producer(role, config)
+
+
 def _read(run, topic, isolation, expected):
     consumer = run.consumer(isolation, {"isolation.level": isolation})
-    log = records.read_all(run, consumer, topic, expected.count)
+    log = moving.read_all(run, consumer, topic, expected.count)
     consumer.close()
     check_equal(expected.count, log.count, isolation)
     check_equal(expected.hash(), log.hash(), isolation)
@@ -55,7 +63,7 @@ def _forward(run, producer, topic, expected):
     consumer = run.consumer("forward", config)
     consumer.subscribe([topic])
     forwarded = 0
-    deadline = Deadline(40, "forwarding")
+    deadline = Deadline(120, "forwarding")
     while forwarded < expected.count:
         deadline.check(forwarded)
         messages = take(consumer, 50, 0.3)
@@ -73,8 +81,8 @@ def _forward(run, producer, topic, expected):
             )
             run.sent_bytes += records.size(message.key(), message.value())
         positions = consumer.position(consumer.assignment())
-        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 30)
-        producer.commit_transaction(30)
+        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 60)
+        producer.commit_transaction(60)
         forwarded += len(messages)
     positions = {p.partition: p.offset for p in consumer.position(consumer.assignment())}
     consumer.close()
@@ -85,11 +93,11 @@ def _forward(run, producer, topic, expected):
 def committed_offsets(run, group, topic, partitions):
     """The offsets of a group, after the transactions that change them have been settled."""
     places = [TopicPartition(topic, p) for p in range(partitions)]
-    deadline = Deadline(30, f"the offsets of {group}")
+    deadline = Deadline(60, f"the offsets of {group}")
     while True:
         request = ConsumerGroupTopicPartitions(group, places)
         futures = run.admin.list_consumer_group_offsets([request], require_stable=True)
-        found = futures[group].result(30).topic_partitions
+        found = futures[group].result(60).topic_partitions
         if all(p.error is None for p in found):
             return {p.partition: p.offset for p in found}
         deadline.check(found)
@@ -97,12 +105,12 @@ def committed_offsets(run, group, topic, partitions):
 
 def _fenced(run, old, topic, identity):
     """A second producer with the same id ends the first one's rights."""
-    heir = run.producer("heir", {"transactional.id": identity})
-    heir.init_transactions(30)
+    heir = transactional(run, "heir", identity)
+    heir.init_transactions(60)
     try:
         old.begin_transaction()
         old.produce(topic, partition=0, value=b"too late")
-        old.commit_transaction(30)
+        old.commit_transaction(60)
     except KafkaException as failure:
         check(failure.args[0].fatal(), f"another error: {failure}")
         return "fenced"

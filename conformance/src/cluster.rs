@@ -1,4 +1,5 @@
-//! A KRaft cluster of three brokers, each a controller too, whose names nobody can resolve.
+//! A KRaft cluster of three brokers, each a controller too, whose names nobody can resolve; a
+//! fourth, a broker only, may join and leave.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,22 +9,25 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::canary::{Canary, Needle};
+use crate::canary::Canary;
 use crate::folders::{self, RunFolder};
 use crate::kafka::Kafka;
+use crate::leak::Secrets;
 use crate::ports::{FRONT, Ports};
 use crate::process::{self, Process};
 
-const IDS: [u16; 3] = [1, 2, 3];
+pub(crate) const IDS: [u16; 3] = [1, 2, 3];
+/// The broker that may join.
+pub(crate) const NEWCOMER: u16 = 4;
 /// Controller, internal, client and direct listener of each broker.
 const LISTENERS: u16 = 4;
 /// How many ports a cluster takes.
-pub(crate) const PORTS: u16 = 3 * LISTENERS;
+pub(crate) const PORTS: u16 = NEWCOMER * LISTENERS;
 /// The port that the brokers advertise to clients: no one listens on it.
 const CANARY_PORT: u16 = 9093;
-const START_WITHIN: Duration = Duration::from_secs(90);
+const START_WITHIN: Duration = Duration::from_secs(180);
 /// A combined node may wait for a quorum that is gone.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// What the broker writes when it is registered, unfenced and serves.
 const STARTED: &str = "Kafka Server started";
 
@@ -33,6 +37,8 @@ pub(crate) struct Cluster {
     ports: Ports,
     folder: PathBuf,
     data: PathBuf,
+    /// Its id in Kafka's form.
+    cluster_id: String,
     nodes: Vec<Node>,
 }
 
@@ -50,17 +56,13 @@ impl Cluster {
             ports,
             folder: run.path().to_owned(),
             data: run.data(),
+            cluster_id: uuid(),
             nodes: Vec::new(),
         };
         cluster.write_settings()?;
-        cluster.format().await?;
+        cluster.format_all().await?;
         for id in IDS {
-            let process = cluster.spawn(id, 1)?;
-            cluster.nodes.push(Node {
-                id,
-                process,
-                starts: 1,
-            });
+            cluster.add(id)?;
         }
         for node in &mut cluster.nodes {
             node.started().await?;
@@ -68,22 +70,62 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Stops a broker in order, starts it again and waits until it serves.
-    pub(crate) async fn restart(&mut self, id: u16) -> Result<()> {
-        let Some(at) = self.nodes.iter().position(|it| it.id == id) else {
-            bail!("no broker {id}");
-        };
-        let mut node = self.nodes.swap_remove(at);
-        node.process.stop(STOP_WITHIN).await?;
-        let starts = node.starts + 1;
-        let mut node = Node {
+    /// The fourth broker, with nothing on it; waits until it serves.
+    pub(crate) async fn join(&mut self) -> Result<()> {
+        let _ = std::fs::remove_dir_all(self.data_folder(NEWCOMER));
+        self.format(NEWCOMER, &["--no-initial-controllers".to_owned()])
+            .await?;
+        self.add(NEWCOMER)?;
+        self.node(NEWCOMER)?.started().await
+    }
+
+    fn add(&mut self, id: u16) -> Result<()> {
+        let process = self.spawn(id, 1)?;
+        self.nodes.push(Node {
             id,
-            process: self.spawn(id, starts)?,
-            starts,
-        };
-        node.started().await?;
-        self.nodes.push(node);
+            process,
+            starts: 1,
+        });
         Ok(())
+    }
+
+    /// A broker that has been stopped is no part of the cluster any more.
+    pub(crate) fn forget(&mut self, id: u16) -> Result<()> {
+        self.node(id)?;
+        self.nodes.retain(|it| it.id != id);
+        Ok(())
+    }
+
+    /// Stops a broker in order.
+    pub(crate) async fn stop(&mut self, id: u16) -> Result<()> {
+        self.node(id)?.process.stop(STOP_WITHIN).await.map(|_| ())
+    }
+
+    pub(crate) async fn kill_one(&mut self, id: u16) -> Result<()> {
+        self.node(id)?.process.kill().await
+    }
+
+    pub(crate) fn pause(&mut self, id: u16) -> Result<()> {
+        self.node(id)?.process.pause()
+    }
+
+    pub(crate) fn resume(&mut self, id: u16) -> Result<()> {
+        self.node(id)?.process.resume()
+    }
+
+    /// Starts a broker that has ended, and waits until it serves.
+    pub(crate) async fn restart(&mut self, id: u16) -> Result<()> {
+        let starts = self.node(id)?.starts + 1;
+        let process = self.spawn(id, starts)?;
+        let node = self.node(id)?;
+        node.process = process;
+        node.starts = starts;
+        node.started().await
+    }
+
+    fn node(&mut self, id: u16) -> Result<&mut Node> {
+        let found = self.nodes.iter_mut().find(|it| it.id == id);
+        found.with_context(|| format!("no broker {id}"))
     }
 
     /// An error when a broker has ended by itself.
@@ -101,11 +143,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// What the brokers tell their clients, and where that really is, by broker id.
+    /// What the brokers tell their clients, and where that really is; the newcomer is the last.
     pub(crate) fn advertised(&self) -> Vec<(String, String)> {
         let name = |id| format!("{}:{CANARY_PORT}", self.canary.client_host(id));
-        IDS.iter()
-            .map(|&id| (name(id), self.address(id, Listener::Client)))
+        (1..=NEWCOMER)
+            .map(|id| (name(id), self.address(id, Listener::Client)))
             .collect()
     }
 
@@ -116,17 +158,19 @@ impl Cluster {
             .collect()
     }
 
-    /// What must never be seen behind doorkeeper.
-    pub(crate) fn secrets(&self) -> Vec<Needle> {
-        let addresses = (0..PORTS).flat_map(|it| Needle::address(FRONT, self.ports.at(it)));
-        std::iter::once(Needle::text(self.canary.token()))
-            .chain(addresses)
-            .collect()
+    /// `bootstrap.servers` for clients that come direct.
+    pub(crate) fn bootstrap(&self) -> String {
+        let all: Vec<String> = self.direct().into_iter().map(|(_, it)| it).collect();
+        all.join(",")
     }
 
-    /// Every port that a broker listens on.
-    pub(crate) fn ports(&self) -> Vec<u16> {
-        (0..PORTS).map(|it| self.ports.at(it)).collect()
+    /// What must never be seen behind doorkeeper.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let ports = (0..PORTS).map(|index| self.ports.at(index));
+        Secrets {
+            texts: vec![self.canary.token().to_owned()],
+            ports: ports.chain([CANARY_PORT]).collect(),
+        }
     }
 
     /// Where the listener that advertises a canary really is.
@@ -163,7 +207,7 @@ impl Cluster {
         if let Ok(own) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
             let _ = writeln!(hosts, "{FRONT} {}", own.trim());
         }
-        for id in IDS {
+        for id in 1..=NEWCOMER {
             for host in [self.canary.broker_host(id), self.canary.controller_host(id)] {
                 let _ = writeln!(hosts, "{FRONT} {host}");
             }
@@ -172,32 +216,51 @@ impl Cluster {
         folders::write(&self.hosts_file(), &hosts)
     }
 
+    fn data_folder(&self, id: u16) -> PathBuf {
+        self.data.join(id.to_string())
+    }
+
     fn settings(&self, id: u16) -> String {
         let port = |listener| self.port(id, listener);
         let controllers: Vec<String> = IDS.iter().map(|&id| self.controller(id)).collect();
+        let is_controller = IDS.contains(&id);
+        let roles = if is_controller {
+            "broker,controller"
+        } else {
+            "broker"
+        };
+        let [mut listeners, mut advertised] = [String::new(), String::new()];
+        if is_controller {
+            let _ = write!(
+                listeners,
+                "CONTROLLER://{FRONT}:{},",
+                port(Listener::Controller)
+            );
+            let _ = write!(advertised, "CONTROLLER://{},", self.controller(id));
+        }
         let mut text = format!(
-            "process.roles=broker,controller\n\
+            "process.roles={roles}\n\
              node.id={id}\n\
+             broker.rack={rack}\n\
              controller.quorum.bootstrap.servers={controllers}\n\
              controller.listener.names=CONTROLLER\n\
              inter.broker.listener.name=INTERNAL\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,\
              CLIENT:PLAINTEXT,DIRECT:PLAINTEXT\n\
-             listeners=CONTROLLER://{FRONT}:{controller},INTERNAL://{FRONT}:{internal},\
+             listeners={listeners}INTERNAL://{FRONT}:{internal},\
              CLIENT://{FRONT}:{client},DIRECT://{FRONT}:{direct}\n\
-             advertised.listeners=CONTROLLER://{named_controller},\
+             advertised.listeners={advertised}\
              INTERNAL://{internal_host}:{internal},CLIENT://{client_host}:{CANARY_PORT},\
              DIRECT://{FRONT}:{direct}\n\
              log.dirs={data}\n",
+            rack = rack(id),
             controllers = controllers.join(","),
-            controller = port(Listener::Controller),
             internal = port(Listener::Internal),
             client = port(Listener::Client),
             direct = port(Listener::Direct),
-            named_controller = self.controller(id),
             internal_host = self.canary.broker_host(id),
             client_host = self.canary.client_host(id),
-            data = self.data.join(id.to_string()).display(),
+            data = self.data_folder(id).display(),
         );
         text.push_str(COMMON_SETTINGS);
         for (key, value) in &self.kafka.release.broker {
@@ -206,30 +269,24 @@ impl Cluster {
         text
     }
 
-    async fn format(&self) -> Result<()> {
+    async fn format_all(&self) -> Result<()> {
         let voters: Vec<String> = IDS
             .iter()
             .map(|&id| format!("{id}@{}:{}", self.controller(id), uuid()))
             .collect();
-        let voters = voters.join(",");
-        let cluster_id = uuid();
-        let mut running = tokio::task::JoinSet::new();
-        for id in IDS {
-            let mut tool = self.java("WARN");
-            tool.args([
-                "kafka.tools.StorageTool",
-                "format",
-                "--cluster-id",
-                &cluster_id,
-            ])
-            .args(["--initial-controllers", &voters, "--config"])
+        let args = ["--initial-controllers".to_owned(), voters.join(",")];
+        let [one, two, three] = IDS.map(|id| self.format(id, &args));
+        tokio::try_join!(one, two, three).map(|_| ())
+    }
+
+    async fn format(&self, id: u16, args: &[String]) -> Result<()> {
+        let mut tool = self.java("WARN");
+        tool.args(["kafka.tools.StorageTool", "format"])
+            .args(["--cluster-id", &self.cluster_id])
+            .args(args)
+            .arg("--config")
             .arg(self.settings_file(id));
-            running.spawn(async move { process::run(&mut tool).await });
-        }
-        while let Some(done) = running.join_next().await {
-            done.context("formatting ended early")?
-                .context("StorageTool")?;
-        }
+        process::run(&mut tool).await.context("StorageTool")?;
         Ok(())
     }
 
@@ -243,15 +300,22 @@ impl Cluster {
 
     /// A JVM that can resolve what nobody else can: the names in its own hosts file.
     fn java(&self, level: &str) -> Command {
-        let mut command = self.kafka.java(512, level);
+        let mut words = self.kafka.class_path.jvm(512, level).into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .arg(format!(
                 "-Djdk.net.hosts.file={}",
                 self.hosts_file().display()
             ))
-            .args(["-cp", &self.kafka.class_path]);
+            .args(["-cp", &self.kafka.class_path.jars]);
         command
     }
+}
+
+/// Each broker stands alone in its rack. The programs know the names.
+fn rack(id: u16) -> String {
+    format!("rack-{id}")
 }
 
 #[derive(Clone, Copy)]
@@ -317,6 +381,7 @@ share.coordinator.state.topic.num.partitions=3
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.retention.ms=-1
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 ";
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::Args;
 use crate::clients::Kit;
 use crate::cluster::Cluster;
-use crate::doorkeeper::{self, Doorkeeper};
+use crate::doorkeeper::{self, Front};
 use crate::folders::{self, RunFolder};
 use crate::metrics::{CLOSED, Metrics, Pattern};
 use crate::process;
@@ -79,16 +79,16 @@ struct Said {
 pub(crate) async fn run(
     kit: &Kit,
     cluster: &Cluster,
-    doorkeeper: &Doorkeeper,
+    front: &Front,
     run: &RunFolder,
     wanted: &Wanted,
     report: &mut Report,
 ) -> Result<()> {
     let kafka = &kit.kafka.release.version;
     let table = Table::load()?;
-    let before = doorkeeper.metrics().await?;
+    let before = front.metrics().await?;
     let begun = Instant::now();
-    let asked = ask(kit.java("probe.Probe"), cluster, doorkeeper, run).await;
+    let asked = ask(kit.program("probe.Probe"), cluster, front, run).await;
     let said = match asked {
         Ok(said) => said,
         Err(error) => {
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     };
     let failure = (!said.failures.is_empty()).then(|| said.failures.join("; "));
     report.check(kafka, NAME, begun.elapsed(), failure);
-    let world = world(kafka, cluster, doorkeeper, &said)?;
+    let world = world(kafka, cluster, front, &said)?;
     let judge = Judge::new(&world, &table, &said, run)?;
     let reported = judge.report(wanted, report);
     if reported == 0 {
@@ -107,7 +107,7 @@ pub(crate) async fn run(
     }
     if wanted.api.is_none() {
         let begun = Instant::now();
-        let failures = refusals(&world, &table, &said, doorkeeper, &before).await?;
+        let failures = refusals(&world, &table, &said, front, &before).await?;
         report.check(kafka, "api refusals", begun.elapsed(), first(&failures));
         report.check(
             kafka,
@@ -123,11 +123,11 @@ pub(crate) async fn run(
 async fn ask(
     mut command: Command,
     cluster: &Cluster,
-    doorkeeper: &Doorkeeper,
+    front: &Front,
     run: &RunFolder,
 ) -> Result<Said> {
     let direct = cluster.client_address(BROKER);
-    let behind = doorkeeper.advertised(std::iter::once(BROKER));
+    let behind = front.advertised(std::iter::once(BROKER));
     let behind = behind.get(&BROKER.to_string()).context("no broker")?;
     let (answers, errors) = (run.file("every_api.jsonl"), run.file("every_api.log"));
     let mut child = process::isolate(&mut command)
@@ -164,15 +164,14 @@ async fn ask(
     Ok(said)
 }
 
-fn world(kafka: &str, cluster: &Cluster, doorkeeper: &Doorkeeper, said: &Said) -> Result<World> {
+fn world(kafka: &str, cluster: &Cluster, front: &Front, said: &Said) -> Result<World> {
     let split = |address: &str| -> Result<(String, i64)> {
         let (host, port) = address.rsplit_once(':').context("no port")?;
         Ok((host.to_owned(), port.parse().context("no port")?))
     };
     let mut world = World {
         kafka: kafka.to_owned(),
-        needles: doorkeeper::secrets(cluster),
-        ports: cluster.ports(),
+        secrets: doorkeeper::secrets(cluster),
         ..World::default()
     };
     for ((id, _), (name, _)) in cluster.direct().iter().zip(cluster.advertised()) {
@@ -182,7 +181,7 @@ fn world(kafka: &str, cluster: &Cluster, doorkeeper: &Doorkeeper, said: &Said) -
     // The names that are dialled in their place.
     world.hosts.push(split(&cluster.client_address(BROKER))?.0);
     let ids = cluster.direct();
-    for (id, address) in doorkeeper.advertised(ids.iter().map(|it| it.0)) {
+    for (id, address) in front.advertised(ids.iter().map(|it| it.0)) {
         world
             .ours
             .insert(id.parse().context("no id")?, split(&address)?);
@@ -252,8 +251,8 @@ impl<'a> Judge<'a> {
                 .map(|it| format!("{} {}", it.path, it.why)),
         );
         let frame = case.behind.frame();
-        let (needles, ports) = (&self.world.needles, &self.world.ports);
-        failures.extend(leaks::find(needles, ports, &frame, &case.behind.json));
+        let secrets = &self.world.secrets;
+        failures.extend(leaks::find(secrets, &frame, &case.behind.json));
         let entry = self.outcomes.entry(case.key);
         let (_, outcome) = entry.or_insert_with(|| (case.api.clone(), Outcome::default()));
         outcome.cases += 1;
@@ -321,13 +320,13 @@ async fn refusals(
     world: &World,
     table: &Table,
     said: &Said,
-    doorkeeper: &Doorkeeper,
+    front: &Front,
     before: &Metrics,
 ) -> Result<Vec<String>> {
     let (reasons, mut failures) = coverage::refusals(table, &world.kafka, &said.refused);
     let deadline = Instant::now() + METRICS_WITHIN;
     loop {
-        let now = doorkeeper.metrics().await?;
+        let now = front.metrics().await?;
         let mut wrong = Vec::new();
         for (reason, count) in &reasons {
             let label = format!("reason=\"{reason}\"");

@@ -13,55 +13,82 @@ use crate::{folders, process};
 #[derive(Debug, Clone)]
 pub(crate) struct Kafka {
     pub(crate) release: Release,
-    pub(crate) class_path: String,
-    /// What is cached for this release.
+    pub(crate) class_path: ClassPath,
+}
+
+/// Jars that belong together.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassPath {
+    pub(crate) jars: String,
+    /// What is cached for them.
     pub(crate) folder: PathBuf,
+    /// The option that tells the JVM its log settings.
+    logging: String,
 }
 
 impl Kafka {
-    /// Brings it, unless all of it is here already.
+    /// Brings the brokers, unless they are here already.
     pub(crate) async fn bring(release: &Release, maven: &Maven) -> Result<Self> {
-        let folder = folders::cache(&format!("kafka-{}", release.version))?;
-        let pom = pom(release, maven)?;
+        let name = format!("kafka-{}", release.version);
+        let class_path = ClassPath::bring(&name, release, &release.artifacts, maven).await?;
+        Ok(Self {
+            release: release.clone(),
+            class_path,
+        })
+    }
+
+    /// Brings the tools and Kafka Streams that go with a release.
+    pub(crate) async fn bring_tools(release: &Release, maven: &Maven) -> Result<ClassPath> {
+        let name = format!("tools-{}", release.tools.version);
+        ClassPath::bring(&name, release, &release.tools.artifacts, maven).await
+    }
+}
+
+impl ClassPath {
+    async fn bring(
+        name: &str,
+        release: &Release,
+        artifacts: &[String],
+        maven: &Maven,
+    ) -> Result<Self> {
+        let folder = folders::cache(name)?;
+        let pom = pom(artifacts, maven)?;
         let pom_file = folder.join("pom.xml");
         let list = folder.join("classpath.txt");
         let is_same = std::fs::read_to_string(&pom_file).is_ok_and(|it| it == pom);
         let known = std::fs::read_to_string(&list)
             .ok()
             .filter(|it| is_same && is_complete(it));
-        let class_path = match known {
-            Some(class_path) => class_path,
+        let jars = match known {
+            Some(jars) => jars,
             None => {
-                say(format!(
-                    "bringing Kafka {} from Maven Central",
-                    release.version
-                ));
+                say(format!("bringing {name} from Maven Central"));
                 folders::write(&pom_file, &pom)?;
                 resolve(&folder, &list).await?
             }
         };
+        let settings = folders::source("kafka");
+        let logging = release
+            .jvm_logging
+            .replace("{folder}", &settings.to_string_lossy());
         Ok(Self {
-            release: release.clone(),
-            class_path,
+            jars,
             folder,
+            logging,
         })
     }
 
-    /// A JVM with this release on its class path; `level` is that of its log.
-    pub(crate) fn java(&self, heap_mib: u32, level: &str) -> Command {
-        let settings = folders::source("kafka");
-        let logging = self
-            .release
-            .jvm_logging
-            .replace("{folder}", &settings.to_string_lossy());
-        let mut command = Command::new("java");
-        command
-            .arg(format!("-Xmx{heap_mib}m"))
+    /// What goes in front of `-cp`: a JVM whose log has this level.
+    pub(crate) fn jvm(&self, heap_mib: u32, level: &str) -> Vec<String> {
+        vec![
+            "java".to_owned(),
+            format!("-Xmx{heap_mib}m"),
             // Small and quick to start: three brokers and the clients share two cores.
-            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-            .arg(logging)
-            .arg(format!("-Dconformance.level={level}"));
-        command
+            "-XX:+UseSerialGC".to_owned(),
+            "-XX:TieredStopAtLevel=1".to_owned(),
+            self.logging.clone(),
+            format!("-Dconformance.level={level}"),
+        ]
     }
 }
 
@@ -88,9 +115,9 @@ fn is_complete(class_path: &str) -> bool {
     !class_path.trim().is_empty() && class_path.split(':').all(|jar| Path::new(jar).is_file())
 }
 
-fn pom(release: &Release, maven: &Maven) -> Result<String> {
+fn pom(artifacts: &[String], maven: &Maven) -> Result<String> {
     let mut dependencies = String::new();
-    for artifact in &release.artifacts {
+    for artifact in artifacts {
         let parts: Vec<&str> = artifact.split(':').collect();
         let [group, name, version] = parts.as_slice() else {
             bail!("versions.toml: {artifact} is not group:artifact:version");
@@ -105,7 +132,7 @@ fn pom(release: &Release, maven: &Maven) -> Result<String> {
   <modelVersion>4.0.0</modelVersion>
   <groupId>doorkeeper</groupId>
   <artifactId>conformance</artifactId>
-  <version>{version}</version>
+  <version>1</version>
   <packaging>pom</packaging>
   <build><pluginManagement><plugins><plugin>
     <groupId>org.apache.maven.plugins</groupId>
@@ -116,7 +143,6 @@ fn pom(release: &Release, maven: &Maven) -> Result<String> {
 {dependencies}  </dependencies>
 </project>
 "#,
-        version = release.version,
         plugin = maven.dependency_plugin,
     ))
 }

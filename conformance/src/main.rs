@@ -1,22 +1,29 @@
 //! doorkeeper against real Apache Kafka with real clients: `cargo xtask conformance`.
 //!
 //! Brings Kafka from Maven Central, starts a cluster whose brokers advertise names that nobody can
-//! resolve, puts doorkeeper in front of it, and runs scenarios with Java's clients and librdkafka,
-//! direct and through doorkeeper. Both ways must agree, and no byte towards a client may hold a
+//! resolve, puts doorkeeper in front of it, and runs scenarios with many clients, direct and
+//! through doorkeeper. Both ways must agree, and no byte towards a client may hold a
 //! name or an address of the cluster.
 
 mod canary;
+mod catalog;
 mod clients;
 mod cluster;
+mod compare;
+mod docs;
 mod doorkeeper;
+mod event;
 mod every_api;
 mod folders;
 mod kafka;
+mod kit;
+mod leak;
 mod metrics;
 mod ports;
 mod process;
 mod report;
 mod scenario;
+mod selection;
 mod suite;
 mod tap;
 mod versions;
@@ -43,13 +50,23 @@ struct Args {
     /// Only through doorkeeper, not direct as well
     #[arg(long)]
     through: bool,
-    /// Only scenarios whose name or client holds this text, such as `group` or `java`; or
-    /// `every_api` for every API at every version, and `every_api/Fetch` for one of them
-    #[arg(long, value_name = "TEXT")]
+    /// Everything: every scenario with every client on every version
+    #[arg(long, conflicts_with = "only")]
+    full: bool,
+    /// Only what matches one of these patterns (commas between, `*` for anything), held against
+    /// SCENARIO/CLIENT/KAFKA: `group`, `java/4`, `acks*kcat`; or `every_api` for every API at
+    /// every version, and `every_api/Fetch` for one of them
+    #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
-    /// Keep the data of the brokers
+    /// Run each scenario so often
+    #[arg(long, default_value_t = 1)]
+    repeat: u32,
+    /// Leave the cluster and doorkeeper running and keep their data, until interrupted
     #[arg(long)]
     keep: bool,
+    /// Write docs/conformance.md from what this run finds
+    #[arg(long, conflicts_with_all = ["only", "direct", "through"])]
+    write_docs: bool,
     /// How many scenarios run at a time
     #[arg(long, default_value_t = 3)]
     jobs: usize,

@@ -31,6 +31,16 @@ pub(crate) const BUGS: Pattern<'_> = Pattern {
     name: CLOSED,
     labels: &["reason=\"bug\""],
 };
+/// Addresses of brokers that clients were told as doorkeeper's.
+pub(crate) const REWRITTEN: Pattern<'_> = Pattern {
+    name: "doorkeeper_addresses_total",
+    labels: &["how=\"rewritten\""],
+};
+/// Answers that were not forwarded because they could not be read.
+pub(crate) const WITHHELD: Pattern<'_> = Pattern {
+    name: "doorkeeper_answers_withheld_total",
+    labels: &[],
+};
 
 /// One look at `/metrics`.
 #[derive(Debug)]

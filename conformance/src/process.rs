@@ -64,6 +64,22 @@ impl Process {
         }
     }
 
+    /// SIGSTOP: it stands still, its connections stay open.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT, after a pause.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid();
+        let pid = pid.with_context(|| format!("{} has ended", self.name))?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         self.child

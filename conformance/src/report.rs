@@ -14,28 +14,37 @@ pub(crate) fn say(line: impl Display) {
 /// One verdict.
 #[derive(Debug)]
 pub(crate) struct Row {
-    version: String,
-    name: String,
-    client: &'static str,
-    way: &'static str,
+    /// Of the brokers.
+    pub(crate) version: String,
+    pub(crate) name: String,
+    pub(crate) client: &'static str,
+    pub(crate) way: &'static str,
     took: Duration,
     /// Why it failed.
-    failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// All verdicts of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     begun: Instant,
-    rows: Vec<Row>,
+    /// How many jobs there will be, as far as is known.
+    expected: usize,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
         Self {
             begun: Instant::now(),
+            expected: 0,
             rows: Vec::new(),
         }
+    }
+
+    /// More jobs are to come.
+    pub(crate) fn expect(&mut self, jobs: usize) {
+        self.expected += jobs;
     }
 
     pub(crate) fn job(&mut self, version: &str, job: &Job, took: Duration, fail: Option<String>) {
@@ -46,6 +55,18 @@ impl Report {
             way: job.way.name(),
             took,
             failure: fail,
+        });
+    }
+
+    /// What is the same on both ways, or is not.
+    pub(crate) fn comparison(&mut self, version: &str, job: &Job, failure: String) {
+        self.add(Row {
+            version: version.to_owned(),
+            name: job.scenario.name.to_owned(),
+            client: job.client.name(),
+            way: "differs",
+            took: Duration::ZERO,
+            failure: Some(failure),
         });
     }
 
@@ -75,8 +96,11 @@ impl Report {
             Some(why) => format!("FAILED: {why}"),
         };
         let at = self.begun.elapsed().as_secs_f64();
+        let done = self.rows.iter().filter(|it| it.client != "-").count();
+        let done = done + usize::from(row.client != "-");
         say(format!(
-            "[{at:6.1} s] {} {} {} {}: {verdict} ({:.1} s)",
+            "[{at:6.1} s, {done}/{}] {} {} {} {}: {verdict} ({:.1} s)",
+            self.expected,
             row.version,
             row.name,
             row.client,
@@ -90,7 +114,7 @@ impl Report {
         self.rows.iter().filter(|it| it.failure.is_some()).count()
     }
 
-    /// The table and the closing line.
+    /// The table, what failed once more, and the closing line.
     pub(crate) fn print(&mut self) {
         self.rows.sort_by(|a, b| {
             let key = |row: &Row| (row.version.clone(), row.name.clone(), row.client, row.way);
@@ -104,13 +128,21 @@ impl Report {
                 "FAILED"
             };
             say(format!(
-                "{:<8}{:<46}{:<12}{:<9}{:>6.1} s  {verdict}",
+                "{:<8}{:<46}{:<14}{:<9}{:>6.1} s  {verdict}",
                 row.version,
                 row.name,
                 row.client,
                 row.way,
                 row.took.as_secs_f64(),
             ));
+        }
+        for row in self.rows.iter() {
+            if let Some(why) = &row.failure {
+                say(format!(
+                    "\nFAILED {} {} {} {}: {why}",
+                    row.version, row.name, row.client, row.way
+                ));
+            }
         }
         let failed = self.failed();
         let passed = self.rows.len() - failed;

@@ -1,4 +1,4 @@
-//! The scenarios, and how one of them runs: a client program, its answer, its verdict.
+//! How one scenario runs: a client program, its answer, its verdict.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,57 +12,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::catalog::Scenario;
 use crate::clients::Client;
 use crate::process;
-
-/// What clients do; the programs know it by its name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    /// Which client runs it, and from which major version of Kafka on.
-    pub(crate) clients: &'static [(Client, u32)],
-    /// Needs the suite to restart a broker in the middle: runs after the others.
-    pub(crate) restarts: bool,
-}
-
-const BOTH: &[(Client, u32)] = &[(Client::Java, 0), (Client::Librdkafka, 0)];
-
-const fn both(name: &'static str) -> Scenario {
-    Scenario {
-        name,
-        clients: BOTH,
-        restarts: false,
-    }
-}
-
-/// The longest first, so that none is left alone at the end.
-pub(crate) const SCENARIOS: &[Scenario] = &[
-    both("transactions"),
-    Scenario {
-        name: "share_group",
-        clients: &[(Client::Java, 4)],
-        restarts: false,
-    },
-    Scenario {
-        name: "group_consumer",
-        // librdkafka speaks version 1 of ConsumerGroupHeartbeat, which 3.9 does not.
-        clients: &[(Client::Java, 0), (Client::Librdkafka, 4)],
-        restarts: false,
-    },
-    both("group_classic"),
-    both("compression"),
-    both("idempotent"),
-    both("acks_0"),
-    both("acks_1"),
-    both("acks_all"),
-    both("topics"),
-    both("cluster"),
-    Scenario {
-        name: "restart",
-        clients: BOTH,
-        restarts: true,
-    },
-];
 
 /// How the clients reach the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,21 +38,23 @@ pub(crate) struct Job {
     pub(crate) scenario: Scenario,
     pub(crate) client: Client,
     pub(crate) way: Way,
+    /// Which time it is, with `--repeat`.
+    pub(crate) turn: u32,
 }
 
 impl Job {
     /// Names everything that the program makes, its client ids too.
     pub(crate) fn prefix(&self) -> String {
+        let turn = match self.turn {
+            0 => String::new(),
+            turn => format!("-{}", turn + 1),
+        };
         format!(
-            "{}-{}-{}",
+            "{}-{}-{}{turn}",
             self.scenario.name,
             self.client.name(),
-            self.way.name()
+            self.way.name(),
         )
-    }
-
-    fn time_limit(&self) -> Duration {
-        Duration::from_secs(if self.scenario.restarts { 180 } else { 120 })
     }
 }
 
@@ -123,11 +77,14 @@ pub(crate) struct Answer {
     error: Option<String>,
 }
 
-/// How programs that want a restart and the suite wait for each other.
+/// Only met by what hangs: generous, because machines can be busy.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// How programs that want an event and the suite wait for each other.
 pub(crate) struct Handover {
     /// Dropped when the program is ready, or has ended.
     pub(crate) ready: mpsc::Sender<()>,
-    /// Becomes true when the broker is back.
+    /// Becomes true when it has happened.
     pub(crate) done: watch::Receiver<bool>,
 }
 
@@ -147,12 +104,14 @@ pub(crate) async fn run(
         .stderr(errors)
         .spawn()
         .context("cannot start the client")?;
-    let limit = job.time_limit();
-    let talked = timeout(limit, talk(&mut child, handover)).await;
+    let talked = timeout(TIME_LIMIT, talk(&mut child, handover)).await;
     // A program that is still there has said all that it will.
     let _ = child.kill().await;
     let Ok(said) = talked else {
-        bail!("no answer within {limit:?}; {}", process::ending(&log, 15));
+        bail!(
+            "no answer within {TIME_LIMIT:?}; {}",
+            process::ending(&log, 15)
+        );
     };
     let answer: Answer = match said?.as_deref().map(serde_json::from_str) {
         Some(Ok(answer)) => answer,
@@ -174,7 +133,7 @@ async fn talk(child: &mut Child, mut handover: Option<Handover>) -> Result<Optio
     while let Some(line) = lines.next_line().await.context("the client's output")? {
         if line == "ready" {
             let Some(Handover { ready, mut done }) = handover.take() else {
-                bail!("the program wants a restart");
+                bail!("the program waits for an event");
             };
             drop(ready);
             done.wait_for(|done| *done)
@@ -194,17 +153,19 @@ async fn talk(child: &mut Child, mut handover: Option<Handover>) -> Result<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::SCENARIOS;
 
     #[test]
     fn prefixes_are_unique_and_have_no_dot() {
         let mut all = std::collections::BTreeSet::new();
         for scenario in SCENARIOS {
-            for &(client, _) in scenario.clients {
-                for way in [Way::Direct, Way::Through] {
+            for &(client, _) in scenario.players {
+                for (way, turn) in [(Way::Direct, 0), (Way::Through, 0), (Way::Through, 1)] {
                     let prefix = Job {
                         scenario: *scenario,
                         client,
                         way,
+                        turn,
                     }
                     .prefix();
                     assert!(!prefix.contains('.'));
@@ -215,11 +176,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_line_is_the_answer_and_a_restart_is_handed_over() {
+    async fn the_last_line_is_the_answer_and_an_event_is_handed_over() {
         let job = Job {
             scenario: SCENARIOS[0],
             client: Client::Java,
             way: Way::Direct,
+            turn: 0,
         };
         let mut command = Command::new("sh");
         let script = r#"echo ready; read go; echo "{\"sent_bytes\": ${#go}}""#;

@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::canary::{Needle, Search};
+use crate::leak::{Hit, Needles, Search, Secrets};
 use crate::ports::{BEHIND, FRONT, Ports};
 
 /// Connections of a client that has not said its name.
@@ -37,7 +37,7 @@ pub(crate) struct Flow {
 
 #[derive(Debug)]
 struct Book {
-    needles: Vec<Needle>,
+    needles: Needles,
     connections: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -53,9 +53,9 @@ struct Connection {
 }
 
 impl Taps {
-    pub(crate) async fn open(ports: Ports, count: u16, needles: Vec<Needle>) -> Result<Self> {
+    pub(crate) async fn open(ports: Ports, count: u16, secrets: &Secrets) -> Result<Self> {
         let book = Arc::new(Book {
-            needles,
+            needles: Needles::new(secrets),
             connections: Mutex::default(),
         });
         let mut listeners = JoinSet::new();
@@ -126,6 +126,20 @@ impl Book {
 impl Connection {
     fn client_id(&self) -> &str {
         self.client_id.get().map_or(UNKNOWN, String::as_str)
+    }
+
+    fn leaked(&self, hits: Vec<Hit>) {
+        for hit in hits {
+            lock(&self.leaks).push(format!(
+                "{} at byte {} towards {} (connection {} from {} on port {})",
+                hit.needle,
+                hit.offset,
+                self.client_id(),
+                self.number,
+                self.peer,
+                self.port,
+            ));
+        }
     }
 
     fn scenario(&self) -> &str {
@@ -202,7 +216,7 @@ async fn carry_down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     connection: &Connection,
-    needles: &[Needle],
+    needles: &Needles,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     let mut search = Search::default();
@@ -210,22 +224,13 @@ async fn carry_down(
         let Some(bytes) = buffer.get(..count) else {
             return;
         };
-        for hit in search.feed(needles, bytes) {
-            lock(&connection.leaks).push(format!(
-                "{} at byte {} towards {} (connection {} from {} on port {})",
-                hit.needle,
-                hit.offset,
-                connection.client_id(),
-                connection.number,
-                connection.peer,
-                connection.port,
-            ));
-        }
+        connection.leaked(search.feed(needles, bytes));
         connection.down.fetch_add(count as u64, Ordering::Relaxed);
         if to.write_all(bytes).await.is_err() {
-            return;
+            break;
         }
     }
+    connection.leaked(search.end(needles));
     let _ = to.shutdown().await;
 }
 
@@ -256,9 +261,11 @@ mod tests {
     async fn a_canary_that_crosses_is_found_and_bytes_are_counted() {
         let ports = Ports::find(1).unwrap();
         let server = TcpListener::bind((BEHIND, ports.at(0))).await.unwrap();
-        let taps = Taps::open(ports, 1, vec![Needle::text("canary")])
-            .await
-            .unwrap();
+        let secrets = Secrets {
+            texts: vec!["canary".to_owned()],
+            ports: Vec::new(),
+        };
+        let taps = Taps::open(ports, 1, &secrets).await.unwrap();
         let mut client = TcpStream::connect((FRONT, ports.at(0))).await.unwrap();
         let mut request = vec![0, 0, 0, 40, 0, 18, 0, 4, 0, 0, 0, 1, 0, 5];
         request.extend(b"one.a");

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{Leg, api, discovery};
+use doorkeeper_core::{CloseReason, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -256,6 +257,18 @@ impl Metrics {
     }
 }
 
+/// Whether a session ended because an answer could not be read, so that nobody knows what is in it.
+fn is_withheld(ended: Ended) -> bool {
+    matches!(
+        ended,
+        Ended::Closed(
+            CloseReason::Upstream(UpstreamFault::Malformed(..))
+                // Too large to be held until it has been read.
+                | CloseReason::HoldLimit(Leg::Upstream)
+        )
+    )
+}
+
 impl Observer for Metrics {
     fn listening(&self, door: &Door) {
         self.log.listening(door);
@@ -272,11 +285,11 @@ impl Observer for Metrics {
     fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
         if let Some(of) = self.of(&visitor.door) {
             of.open.dec();
-            let reason = ended.name();
-            if reason == "upstream_malformed" {
+            if is_withheld(ended) {
                 of.withheld.inc();
             }
             let listener = of.name.clone();
+            let reason = ended.name();
             let why = Why { listener, reason };
             self.closed.get_or_create(&why).inc();
         }
@@ -404,5 +417,74 @@ impl Observer for Metrics {
 
     fn draining(&self, sessions: usize, within: Duration) {
         self.log.draining(sessions, within);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorkeeper_core::Route;
+    use doorkeeper_core::error::ClientFault;
+    use doorkeeper_core::id::{ApiKey, ApiVersion};
+    use doorkeeper_core::rewrite::Rewrites;
+    use doorkeeper_core::wire::malformed::Malformed;
+
+    use super::*;
+
+    fn visitor() -> Visitor {
+        let at = SocketAddr::from(([127, 0, 0, 1], 9092));
+        Visitor {
+            session: 1,
+            door: Arc::new(Door {
+                listener: 0,
+                name: "front".into(),
+                at,
+                route: Route::Bootstrap,
+            }),
+            peer: at,
+        }
+    }
+
+    #[track_caller]
+    fn shows(metrics: &Metrics, line: &str) {
+        let text = metrics.text();
+        assert!(
+            text.lines().any(|it| it == line),
+            "{line} is not in\n{text}"
+        );
+    }
+
+    #[test]
+    fn addresses_are_counted_by_what_was_done_to_them() {
+        let metrics = Metrics::new(["front".into()]);
+        let rewrites = Rewrites {
+            rewritten: 3,
+            dropped: 1,
+            blanked: 2,
+        };
+        for _ in 0..2 {
+            metrics.session_event(&visitor(), &Event::Rewrote(rewrites));
+        }
+        for (how, count) in [("rewritten", 6), ("dropped", 2), ("blanked", 4)] {
+            let series = format!("doorkeeper_addresses_total{{listener=\"front\",how=\"{how}\"}}");
+            shows(&metrics, &format!("{series} {count}"));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_or_held_is_counted_as_withheld() {
+        let metrics = Metrics::new(["front".into()]);
+        let withheld = "doorkeeper_answers_withheld_total{listener=\"front\"}";
+        let close = |reason| {
+            let (visitor, traffic) = (visitor(), Traffic::default());
+            metrics.session_opened(&visitor);
+            metrics.session_closed(&visitor, Ended::Closed(reason), traffic, Duration::ZERO);
+        };
+        let (api, version) = (ApiKey(3), ApiVersion(12));
+        close(CloseReason::HoldLimit(Leg::Client));
+        close(ClientFault::Malformed(api, version, Malformed::Truncated).into());
+        shows(&metrics, &format!("{withheld} 0"));
+        close(UpstreamFault::Malformed(api, version, Malformed::Truncated).into());
+        close(CloseReason::HoldLimit(Leg::Upstream));
+        shows(&metrics, &format!("{withheld} 2"));
     }
 }

@@ -18,7 +18,7 @@ import org.apache.kafka.common.TopicPartition;
 final class Groups {
     private static final int PARTITIONS = 6;
     private static final int WAVE = 300;
-    private static final Duration STEP = Duration.ofSeconds(40);
+    private static final Duration STEP = Duration.ofSeconds(120);
 
     private final Run run;
     private final String topic;
@@ -60,7 +60,7 @@ final class Groups {
         consume(List.of(a, b), List.of(PARTITIONS / 2, PARTITIONS / 2));
         agree.put("together", a.assignment().size() + b.assignment().size());
         ConsumerGroupDescription description = run.admin.describeConsumerGroups(List.of(group))
-                .describedGroups().get(group).get(30, TimeUnit.SECONDS);
+                .describedGroups().get(group).get(60, TimeUnit.SECONDS);
         Run.checkEqual(2, description.members().size(), "members of " + group);
 
         b.close();
@@ -71,7 +71,7 @@ final class Groups {
         agree.put("records", seen.size());
         agree.put("duplicates", duplicates);
         agree.put("committed", committed());
-        run.admin.deleteConsumerGroups(List.of(group)).all().get(30, TimeUnit.SECONDS);
+        run.admin.deleteConsumerGroups(List.of(group)).all().get(60, TimeUnit.SECONDS);
         return agree;
     }
 
@@ -104,7 +104,7 @@ final class Groups {
                 }
                 if (seen.size() > before) {
                     // Committed at once, so that no rebalance makes anybody read twice.
-                    member.commitSync(Duration.ofSeconds(30));
+                    member.commitSync(Duration.ofSeconds(60));
                 }
             }
         }
@@ -118,7 +118,7 @@ final class Groups {
 
     private long committed() throws Exception {
         Map<TopicPartition, OffsetAndMetadata> offsets = run.admin.listConsumerGroupOffsets(group)
-                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+                .partitionsToOffsetAndMetadata().get(60, TimeUnit.SECONDS);
         long sum = offsets.values().stream().mapToLong(OffsetAndMetadata::offset).sum();
         Run.checkEqual((long) sentCount, sum, "sum of the committed offsets");
         return sum;

@@ -32,19 +32,66 @@ public final class Main {
             case "cluster":
                 return ClusterView::run;
             case "restart":
-                return Restart::run;
+            case "broker_killed":
+            case "broker_stopped":
+            case "broker_paused":
+            case "leaders_move":
+            case "broker_joins":
+            case "doorkeeper_killed":
+            case "doorkeeper_drained":
+                return Flow::run;
+            case "group_static":
+                return StaticMembers::run;
+            case "groups_admin":
+                return GroupsAdmin::run;
+            case "reassignments":
+                return Reassignments::run;
+            case "refused":
+                return Refused::run;
+            case "follower_fetch":
+                return FollowerFetch::run;
+            case "large_records":
+                return Sizes::largeRecords;
+            case "many_partitions":
+                return Sizes::manyPartitions;
+            case "many_topics":
+                return Sizes::manyTopics;
+            // Only compiled where the clients have such groups.
             case "share_group":
-                // Only compiled where the clients have share consumers.
-                return (Scenario) Class.forName("Shares").getDeclaredConstructor().newInstance();
+                return named("Shares");
+            case "streams_classic":
+                return named("Streams");
+            case "streams_group":
+                return named("StreamsGroup");
             default:
                 throw new IllegalArgumentException("no scenario " + name);
+        }
+    }
+
+    private static Scenario named(String name) throws Exception {
+        return (Scenario) Class.forName(name).getDeclaredConstructor().newInstance();
+    }
+
+    /** What the suite itself changes at the cluster. */
+    private static boolean change(String[] args, Run run) throws Exception {
+        switch (args[0]) {
+            case "place":
+                Place.run(run, args[2], args[3], Integer.parseInt(args[4]));
+                return true;
+            case "unregister":
+                Topics.get(run.admin.unregisterBroker(Integer.parseInt(args[2])).all());
+                return true;
+            default:
+                return false;
         }
     }
 
     public static void main(String[] args) {
         int exit = 1;
         try (Run run = new Run(args[1], args[2])) {
-            run.report(scenario(args[0]).run(run));
+            if (!change(args, run)) {
+                run.report(scenario(args[0]).run(run));
+            }
             exit = 0;
         } catch (Throwable failure) {
             failure.printStackTrace();

@@ -25,7 +25,7 @@ final class Produce {
         KafkaProducer<byte[], byte[]> first = run.producer("first", Map.of("acks", "all"));
         for (int partition = 0; partition < Run.PARTITIONS; partition++) {
             send(run, first, sent, Records.make(topic, partition, partition))
-                    .get(30, TimeUnit.SECONDS);
+                    .get(60, TimeUnit.SECONDS);
         }
         Map<String, String> config = new HashMap<>(Map.of("acks", acks));
         config.put("enable.idempotence", "false");
@@ -37,7 +37,7 @@ final class Produce {
         }
         producer.flush();
         for (Future<RecordMetadata> future : acknowledged) {
-            boolean offset = future.get(30, TimeUnit.SECONDS).hasOffset();
+            boolean offset = future.get(60, TimeUnit.SECONDS).hasOffset();
             Run.check(offset != acks.equals("0"), "an offset for acks=" + acks + ": " + offset);
         }
         producer.close();
@@ -60,7 +60,7 @@ final class Produce {
         producer.flush();
         TopicPartition partition = new TopicPartition(topic, 0);
         List<ProducerState> states = run.admin.describeProducers(List.of(partition))
-                .partitionResult(partition).get(30, TimeUnit.SECONDS).activeProducers();
+                .partitionResult(partition).get(60, TimeUnit.SECONDS).activeProducers();
         Run.checkEqual(1, states.size(), "active producers");
         Map<String, Object> agree = verify(run, topic, sent);
         agree.put("last_sequence", states.get(0).lastSequence());

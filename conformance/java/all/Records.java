@@ -105,17 +105,22 @@ final class Records {
     /** Reads partitions from their beginning: as many records as it must, then to their end. */
     static Log readAll(Run run, KafkaConsumer<byte[], byte[]> consumer, String topic,
             int expected) {
-        List<TopicPartition> all = partitions(topic, Run.PARTITIONS);
+        return readAll(run, consumer, topic, Run.PARTITIONS, expected);
+    }
+
+    static Log readAll(Run run, KafkaConsumer<byte[], byte[]> consumer, String topic,
+            int partitions, int expected) {
+        List<TopicPartition> all = partitions(topic, partitions);
         consumer.assign(all);
         consumer.seekToBeginning(all);
         Log log = new Log();
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(40), "reading " + topic);
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(120), "reading " + topic);
         // With acks=0 the last ones may still be on their way when this begins.
         while (log.count < expected) {
             deadline.check(log.count + " of " + expected + " records");
             poll(run, consumer, log);
         }
-        Map<TopicPartition, Long> ends = consumer.endOffsets(all, Duration.ofSeconds(30));
+        Map<TopicPartition, Long> ends = consumer.endOffsets(all, Duration.ofSeconds(60));
         while (all.stream().anyMatch(tp -> consumer.position(tp) < ends.get(tp))) {
             deadline.check(log.count + " records so far, ends " + ends);
             poll(run, consumer, log);

@@ -8,12 +8,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.Node;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -60,14 +63,32 @@ final class Run implements AutoCloseable {
 
     String topic(String what, int partitions, Map<String, String> configs) throws Exception {
         NewTopic topic = new NewTopic(name(what), partitions, (short) 3).configs(configs);
-        admin.createTopics(List.of(topic)).all().get(30, TimeUnit.SECONDS);
+        admin.createTopics(List.of(topic)).all().get(60, TimeUnit.SECONDS);
+        awaitLeaders(Records.partitions(topic.name(), partitions));
         return topic.name();
+    }
+
+    /**
+     * Until the leader of each partition serves it. An idempotent producer whose first batch comes
+     * before that, and its second one after it, never gets its first batch in: direct as well.
+     */
+    int awaitLeaders(List<TopicPartition> partitions) throws Exception {
+        Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+        partitions.forEach(it -> latest.put(it, OffsetSpec.latest()));
+        Deadline deadline = new Deadline(Duration.ofSeconds(120), "leaders of new topics");
+        while (true) {
+            try {
+                return admin.listOffsets(latest).all().get(120, TimeUnit.SECONDS).size();
+            } catch (ExecutionException failure) {
+                deadline.check(failure);
+            }
+        }
     }
 
     KafkaProducer<byte[], byte[]> producer(String role, Map<String, String> more) {
         Map<String, Object> config = base(role);
         config.put("linger.ms", "5");
-        config.put("delivery.timeout.ms", "60000");
+        config.put("delivery.timeout.ms", "120000");
         config.putAll(more);
         KafkaProducer<byte[], byte[]> producer =
                 new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer());
@@ -89,7 +110,7 @@ final class Run implements AutoCloseable {
     /** The addresses that this client was told, by node id. */
     Map<String, String> nodes() throws Exception {
         Map<String, String> nodes = new TreeMap<>();
-        for (Node node : admin.describeCluster().nodes().get(30, TimeUnit.SECONDS)) {
+        for (Node node : admin.describeCluster().nodes().get(60, TimeUnit.SECONDS)) {
             nodes.put(node.idString(), node.host() + ":" + node.port());
         }
         return nodes;

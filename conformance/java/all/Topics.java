@@ -67,8 +67,8 @@ final class Topics {
     }
 
     /** Brokers learn of a change one after the other: asks until the answer is the new one. */
-    private static TopicDescription await(Run run, String name, int partitions) throws Exception {
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(30), "describing " + name);
+    static TopicDescription await(Run run, String name, int partitions) throws Exception {
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "describing " + name);
         while (true) {
             try {
                 TopicDescription description =
@@ -101,7 +101,7 @@ final class Topics {
         ConfigEntry change = new ConfigEntry("max.message.bytes", "123456");
         get(run.admin.incrementalAlterConfigs(Map.of(resource,
                 List.of(new AlterConfigOp(change, AlterConfigOp.OpType.SET)))).all());
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(30), "the changed config");
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "the changed config");
         while (true) {
             Config config = get(run.admin.describeConfigs(List.of(resource)).all()).get(resource);
             String max = config.get("max.message.bytes").value();
@@ -137,8 +137,8 @@ final class Topics {
         return found.get(partition).offset();
     }
 
-    private static void gone(Run run, List<String> names) throws Exception {
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(30), "topics to go");
+    static void gone(Run run, List<String> names) throws Exception {
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "topics to go");
         while (true) {
             Set<String> left = get(run.admin.listTopics().names());
             if (names.stream().noneMatch(left::contains)) {
@@ -149,7 +149,7 @@ final class Topics {
     }
 
     static <T> T get(KafkaFuture<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(60, TimeUnit.SECONDS);
     }
 
     /** The error must be this one; answers the name that goes into the report. */

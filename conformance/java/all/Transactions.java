@@ -54,7 +54,7 @@ final class Transactions {
         agree.put("read_uncommitted", read(run, topic, "read_uncommitted", all));
         agree.put("forwarded", forward(run, producer, topic, committed));
         TransactionDescription description = run.admin.describeTransactions(List.of(id))
-                .description(id).get(30, TimeUnit.SECONDS);
+                .description(id).get(60, TimeUnit.SECONDS);
         agree.put("state", description.state().toString());
         agree.put("fenced", fenced(run, producer, topic, id));
         return agree;
@@ -87,7 +87,7 @@ final class Transactions {
         try (KafkaConsumer<byte[], byte[]> consumer = run.consumer("forward", config)) {
             consumer.subscribe(List.of(topic));
             int forwarded = 0;
-            Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(40), "forwarding");
+            Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(120), "forwarding");
             while (forwarded < expected.count) {
                 deadline.check(forwarded);
                 ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(200));
@@ -110,7 +110,7 @@ final class Transactions {
         // A commit is settled when its markers are written, a little after it is acknowledged.
         Map<TopicPartition, OffsetAndMetadata> stored = run.admin.listConsumerGroupOffsets(group,
                 new ListConsumerGroupOffsetsOptions().requireStable(true))
-                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+                .partitionsToOffsetAndMetadata().get(60, TimeUnit.SECONDS);
         for (Map.Entry<TopicPartition, OffsetAndMetadata> entry : offsets.entrySet()) {
             Run.checkEqual(entry.getValue().offset(), stored.get(entry.getKey()).offset(),
                     "offset of " + entry.getKey());

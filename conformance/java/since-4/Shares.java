@@ -33,7 +33,7 @@ public final class Shares implements Main.Scenario {
         Set<String> seen = new HashSet<>();
         try (KafkaShareConsumer<byte[], byte[]> a = member(run, "a", group, topic);
                 KafkaShareConsumer<byte[], byte[]> b = member(run, "b", group, topic)) {
-            Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "the share group");
+            Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(120), "the share group");
             while (seen.size() < RECORDS) {
                 deadline.check(seen.size());
                 take(run, a, seen);

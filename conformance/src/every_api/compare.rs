@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::line::Case;
 use super::table::{Cut, How, Rule, Table};
-use crate::canary::Needle;
+use crate::leak::{Needles, Secrets};
 
 /// Answers longer than this are streamed, and addresses behind their records blanked.
 const STREAMED_BYTES_MIN: usize = 64 * 1024;
@@ -24,9 +24,8 @@ pub(crate) struct World {
     pub(crate) ours: BTreeMap<i64, (String, i64)>,
     /// Hosts that doorkeeper knows to be the cluster's, the longest first.
     pub(crate) hosts: Vec<String>,
-    pub(crate) needles: Vec<Needle>,
-    /// Ports that only the cluster has.
-    pub(crate) ports: Vec<u16>,
+    /// What belongs to the cluster alone.
+    pub(crate) secrets: Secrets,
     /// The keys of APIs by name.
     pub(crate) keys: BTreeMap<String, i16>,
 }
@@ -235,9 +234,9 @@ impl<'a> Comparison<'a> {
         let Some(value) = text("value").map(str::as_bytes) else {
             return false;
         };
-        let mut secrets = self.world.needles.iter();
-        let is_secret = text("name").is_some_and(|it| rule.names(it))
-            || secrets.any(|it| memchr::memmem::find(value, &it.bytes).is_some());
+        let needles = Needles::new(&self.world.secrets);
+        let is_secret =
+            text("name").is_some_and(|it| rule.names(it)) || !needles.hits(value).is_empty();
         if is_secret {
             set(entry, "value", Value::Null);
         }
@@ -420,8 +419,10 @@ mod tests {
             upstream: [(1, ("kafka-1.canary".to_owned(), 9093))].into(),
             ours: [(1, ("127.0.0.1".to_owned(), 25_001))].into(),
             hosts: vec!["kafka-1.canary".to_owned()],
-            needles: vec![Needle::text("canary")],
-            ports: vec![20_001],
+            secrets: Secrets {
+                texts: vec!["canary".to_owned()],
+                ports: vec![20_001],
+            },
             keys: [("Narrowed".to_owned(), 1), ("Gone".to_owned(), 2)].into(),
         }
     }

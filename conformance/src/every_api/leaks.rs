@@ -2,21 +2,22 @@
 
 use serde_json::Value;
 
-use crate::canary::{Needle, Search};
+use crate::leak::{Needles, Secrets};
 
 /// Secrets found in an answer: in its bytes, and in its fields as Kafka's classes read them.
-pub(crate) fn find(needles: &[Needle], ports: &[u16], frame: &[u8], json: &Value) -> Vec<String> {
-    let hits = Search::default().feed(needles, frame);
+pub(crate) fn find(secrets: &Secrets, frame: &[u8], json: &Value) -> Vec<String> {
+    let needles = Needles::new(secrets);
+    let hits = needles.hits(frame);
     let mut found: Vec<String> = hits
         .iter()
         .map(|it| format!("{} at byte {}", it.needle, it.offset))
         .collect();
-    pairs(needles, ports, "", json, &mut found);
+    pairs(&needles, &secrets.ports, "", json, &mut found);
     found
 }
 
 /// Fields side by side whose names end in `host` and `port`, wherever their bytes stand.
-fn pairs(needles: &[Needle], ports: &[u16], path: &str, json: &Value, found: &mut Vec<String>) {
+fn pairs(needles: &Needles, ports: &[u16], path: &str, json: &Value, found: &mut Vec<String>) {
     match json {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -35,10 +36,8 @@ fn pairs(needles: &[Needle], ports: &[u16], path: &str, json: &Value, found: &mu
         }
         // What is compressed or escaped on the wire is plain here.
         Value::String(text) => {
-            for needle in needles {
-                if memchr::memmem::find(text.as_bytes(), &needle.bytes).is_some() {
-                    found.push(format!("{} at {path}", needle.label));
-                }
+            for hit in needles.hits(text.as_bytes()) {
+                found.push(format!("{} at {path}", hit.needle));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -54,10 +53,11 @@ mod tests {
     const UPSTREAM: u16 = 20_001;
     const OURS: u16 = 25_001;
 
-    fn needles() -> Vec<Needle> {
-        let mut needles = vec![Needle::text("canary-1")];
-        needles.extend(Needle::address("127.0.0.1", UPSTREAM));
-        needles
+    fn secrets() -> Secrets {
+        Secrets {
+            texts: vec!["canary-1".to_owned()],
+            ports: vec![UPSTREAM],
+        }
     }
 
     /// The body of a Metadata answer of version 0 with two brokers and no topics.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn search((frame, json): &(Vec<u8>, Value)) -> Vec<String> {
-        find(&needles(), &[UPSTREAM], frame, json)
+        find(&secrets(), frame, json)
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(
             search(&addressed),
             [
-                "127.0.0.1:20001 (int32) at byte 33",
+                "a host and port 20001 at byte 42",
                 "the port 20001 of the cluster at .brokers[].port",
             ]
         );
@@ -104,6 +104,6 @@ mod tests {
         let text = "no controller at 127.0.0.1:20001";
         let frame = [b"\0\0\0\x09".as_slice(), text.as_bytes()].concat();
         let json = json!({"errorMessage": text});
-        assert_eq!(find(&needles(), &[UPSTREAM], &frame, &json).len(), 2);
+        assert_eq!(find(&secrets(), &frame, &json).len(), 2);
     }
 }

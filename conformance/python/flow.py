@@ -1,37 +1,52 @@
-"""A broker restarts while records flow: none that was acknowledged is lost, order is kept."""
+"""Something happens to a broker or to doorkeeper while records flow: none that was acknowledged is
+lost, order is kept."""
 
 import struct
 import threading
+import time
 
-from run import PARTITIONS, Deadline, check, check_equal, take
+from confluent_kafka import KafkaException
+
+from run import take
+from shared import PARTITIONS, Deadline, check, check_equal
 from transactions import committed_offsets
 
 BEFORE = 300
 AFTER = 300
+# How many records may wait for their acknowledgement: what piles up has to be read as well.
+WAITING = 300
 
 
 def play(run):
-    return Restart(run).play()
+    return Flow(run).play()
 
 
-class Restart:
+class Flow:
     def __init__(self, run):
         self.run = run
         self.topic = run.topic("stream", config={"min.insync.replicas": "2"})
         self.group = run.name("group")
-        config = {"acks": "all", "linger.ms": 1, "enable.idempotence": True}
-        self.producer = run.producer("producer", config)
-        self.consumer = run.consumer("consumer", {"group.id": self.group})
+        # A broker that stands still is given up within this time, not within a minute.
+        patience = {"socket.timeout.ms": 10000}
+        config = {
+            "acks": "all",
+            "linger.ms": 1,
+            "enable.idempotence": True,
+            "delivery.timeout.ms": 180000,
+        }
+        self.producer = run.producer("producer", config | patience)
+        self.consumer = run.consumer("consumer", {"group.id": self.group} | patience)
         self.acknowledged = [0] * PARTITIONS
         self.consumed = [0] * PARTITIONS
+        self.commit_at = time.monotonic()
         self.failed = None
-        self.restarted = threading.Event()
+        self.happened = threading.Event()
 
     def play(self):
         self.consumer.subscribe([self.topic])
         suite = threading.Thread(target=self.hand_over, daemon=True)
         sent, last = 0, None
-        deadline = Deadline(100, "the restart")
+        deadline = Deadline(240, "the event")
         while (
             last is None
             or sent < last
@@ -43,7 +58,8 @@ class Restart:
                 f"{sum(self.consumed)} consumed"
             )
             check(self.failed is None, str(self.failed))
-            if last is None or sent < last:
+            waiting = sent - sum(self.acknowledged)
+            if (last is None or sent < last) and waiting < WAITING:
                 for _ in range(PARTITIONS):
                     self.send(sent)
                     sent += 1
@@ -51,19 +67,28 @@ class Restart:
             self.take()
             if sent >= BEFORE and suite.ident is None and sum(self.consumed) > 0:
                 suite.start()
-            if self.restarted.is_set() and last is None:
+            if self.happened.is_set() and last is None:
                 last = sent + AFTER
-        self.consumer.commit(asynchronous=False)
+        self.commit(deadline)
         self.consumer.close()
         # Each offset is the count of records: the log holds none twice.
         offsets = committed_offsets(self.run, self.group, self.topic, PARTITIONS)
         check_equal(dict(enumerate(self.consumed)), offsets, "committed offsets")
         return {"lost": sum(self.acknowledged) - sum(self.consumed)}
 
+    def commit(self, deadline):
+        """The last one counts: a coordinator that has just moved may want it again."""
+        while True:
+            try:
+                self.consumer.commit(asynchronous=False)
+                return
+            except KafkaException as failure:
+                deadline.check(failure)
+
     def hand_over(self):
         try:
             self.run.hand_over()
-            self.restarted.set()
+            self.happened.set()
         except Exception as failure:
             self.failed = failure
 
@@ -90,5 +115,7 @@ class Restart:
             # A smaller n is legal: the position may have gone back to the last commit.
             if n == following:
                 self.consumed[message.partition()] += 1
-        if sum(self.consumed) > 0:
+        # Not after each batch: a busy coordinator would drown in commits.
+        if sum(self.consumed) > 0 and time.monotonic() > self.commit_at:
             self.consumer.commit(asynchronous=True)
+            self.commit_at = time.monotonic() + 1

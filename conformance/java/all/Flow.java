@@ -14,30 +14,38 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 
-/** A broker restarts while records flow: none that was acknowledged is lost, order is kept. */
-final class Restart {
+/**
+ * Something happens to a broker or to doorkeeper while records flow: none that was acknowledged is
+ * lost, order is kept.
+ */
+final class Flow {
     private static final int BEFORE = 300;
     private static final int AFTER = 300;
+    /** How many records may wait for their acknowledgement: what piles up has to be read too. */
+    private static final int WAITING = 300;
+    private static final long COMMIT_EVERY_NANOS = 1_000_000_000L;
 
     private final Run run;
     private final String topic;
     private final String group;
     private final KafkaProducer<byte[], byte[]> producer;
     private final AtomicReference<Exception> failed = new AtomicReference<>();
-    private final AtomicBoolean restarted = new AtomicBoolean();
+    private final AtomicBoolean happened = new AtomicBoolean();
     private final int[] acknowledged = new int[Run.PARTITIONS];
     private final int[] consumed = new int[Run.PARTITIONS];
+    private long committedAt = System.nanoTime();
 
-    private Restart(Run run) throws Exception {
+    private Flow(Run run) throws Exception {
         this.run = run;
         this.topic = run.topic("stream", Run.PARTITIONS, Map.of("min.insync.replicas", "2"));
         this.group = run.name("group");
         this.producer = run.producer("producer", Map.of("acks", "all", "linger.ms", "1",
-                "request.timeout.ms", "10000", "enable.idempotence", "true"));
+                "request.timeout.ms", "10000", "enable.idempotence", "true",
+                "delivery.timeout.ms", "180000"));
     }
 
     static Map<String, Object> run(Run run) throws Exception {
-        return new Restart(run).play();
+        return new Flow(run).play();
     }
 
     private Map<String, Object> play() throws Exception {
@@ -50,25 +58,26 @@ final class Restart {
         suite.setDaemon(true);
         int sent = 0;
         int last = Integer.MAX_VALUE;
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(100), "the restart");
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(240), "the event");
         while (sent < last || sum(consumed) < sum(acknowledged) || sum(acknowledged) < sent) {
             deadline.check(sent + " sent, " + sum(acknowledged) + " acknowledged, "
                     + sum(consumed) + " consumed");
             if (failed.get() != null) {
                 throw failed.get();
             }
-            for (int i = 0; i < Run.PARTITIONS && sent < last; i++, sent++) {
+            boolean isFull = sent - sum(acknowledged) >= WAITING;
+            for (int i = 0; i < Run.PARTITIONS && sent < last && !isFull; i++, sent++) {
                 send(sent);
             }
             consume(consumer);
             if (sent >= BEFORE && suite.getState() == Thread.State.NEW && sum(consumed) > 0) {
                 suite.start();
             }
-            if (restarted.get() && last == Integer.MAX_VALUE) {
+            if (happened.get() && last == Integer.MAX_VALUE) {
                 last = sent + AFTER;
             }
         }
-        consumer.commitSync(Duration.ofSeconds(30));
+        consumer.commitSync(Duration.ofSeconds(60));
         consumer.close();
         // Each offset is the count of records: the log holds none twice.
         checkCommitted();
@@ -80,7 +89,7 @@ final class Restart {
     private void handOver() {
         try {
             run.handOver();
-            restarted.set(true);
+            happened.set(true);
         } catch (Exception failure) {
             failed.set(failure);
         }
@@ -113,7 +122,11 @@ final class Restart {
             }
             // A smaller n is legal: the group's position may have gone back to the last commit.
         }
-        consumer.commitAsync();
+        // Not after each poll: a busy coordinator would drown in commits.
+        if (System.nanoTime() - committedAt > COMMIT_EVERY_NANOS) {
+            consumer.commitAsync();
+            committedAt = System.nanoTime();
+        }
     }
 
     private int sum(int[] counts) {
@@ -128,7 +141,7 @@ final class Restart {
 
     private void checkCommitted() throws Exception {
         Map<TopicPartition, OffsetAndMetadata> offsets = run.admin.listConsumerGroupOffsets(group)
-                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+                .partitionsToOffsetAndMetadata().get(60, TimeUnit.SECONDS);
         for (int partition = 0; partition < Run.PARTITIONS; partition++) {
             Run.checkEqual((long) consumed[partition],
                     offsets.get(new TopicPartition(topic, partition)).offset(),

@@ -1,0 +1,94 @@
+"""What the programs of every client in Python share."""
+
+import json
+import os
+import sys
+import time
+import traceback
+
+PARTITIONS = 3
+
+# The scenarios in whose middle the suite does something.
+EVENTS = [
+    "restart",
+    "broker_killed",
+    "broker_stopped",
+    "broker_paused",
+    "leaders_move",
+    "broker_joins",
+    "doorkeeper_killed",
+    "doorkeeper_drained",
+]
+
+
+class Deadline:
+    """A moment by which something must have happened; scenarios poll, never sleep blindly."""
+
+    def __init__(self, seconds, what):
+        self.at = time.monotonic() + seconds
+        self.what = what
+
+    def check(self, state):
+        if time.monotonic() > self.at:
+            raise TimeoutError(f"timed out: {self.what}; {state}")
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+def check_equal(expected, actual, what):
+    check(expected == actual, f"{what}: expected {expected}, got {actual}")
+
+
+class Play:
+    """One scenario by one client: names, counters and the one line of JSON at the end."""
+
+    def __init__(self, bootstrap, prefix):
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self.sent_bytes = 0
+        self.received_bytes = 0
+
+    def name(self, what):
+        return f"{self.prefix}-{what}"
+
+    def client_id(self, role):
+        """The tap attributes a connection by the part of its client id before the first dot."""
+        return f"{self.prefix}.{role}"
+
+    def nodes(self):
+        """The addresses that this client was told, by node id."""
+        raise NotImplementedError
+
+    def hand_over(self):
+        """Tells the suite that its part may begin, and waits until it says that it is done."""
+        print("ready", flush=True)
+        check(sys.stdin.readline(), "the suite went away")
+
+    def report(self, agree):
+        line = {
+            "agree": agree,
+            "nodes": self.nodes(),
+            "sent_bytes": self.sent_bytes,
+            "received_bytes": self.received_bytes,
+        }
+        print(json.dumps(line, sort_keys=True), flush=True)
+
+
+def main(make, scenarios):
+    """Runs one scenario: PROGRAM SCENARIO BOOTSTRAP PREFIX."""
+    scenario, bootstrap, prefix = sys.argv[1:]
+    code = 0
+    try:
+        play = make(bootstrap, prefix)
+        play.report(scenarios[scenario](play))
+    except BaseException as failure:
+        traceback.print_exc()
+        print(json.dumps({"error": f"{type(failure).__name__}: {failure}"}), flush=True)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Clients that are still open must not keep the process alive.
+    os._exit(code)

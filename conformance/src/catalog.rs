@@ -1,0 +1,138 @@
+//! Every scenario: who plays it, what the suite does in its middle, and when it runs.
+
+use crate::clients::Client;
+use crate::event::Event;
+
+/// What clients do; the programs know it by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// Which client plays it, and from which major version of Kafka on.
+    pub(crate) players: &'static [(Client, u32)],
+    /// Stands for its kind where not everything runs: on older brokers and with other clients.
+    pub(crate) is_representative: bool,
+    /// What the suite does to the cluster or to doorkeeper while records flow.
+    pub(crate) event: Option<Event>,
+    /// Takes so much that nothing else should run beside it.
+    pub(crate) is_large: bool,
+}
+
+impl Scenario {
+    /// Whether it belongs to the part that runs by default.
+    pub(crate) fn is_default(&self, client: Client, on_newest: bool) -> bool {
+        self.is_representative || (on_newest && client.is_main())
+    }
+}
+
+use Client::{Aiokafka, Java, KafkaPython, Kafkajs, Kcat, Librdkafka, OldJava, Streams, Tools};
+
+const MAIN: &[(Client, u32)] = &[(Java, 0), (OldJava, 4), (Librdkafka, 0)];
+const JAVA: &[(Client, u32)] = &[(Java, 0), (OldJava, 4)];
+/// All that produce and consume with idempotence or without.
+const MANY: &[(Client, u32)] = &[
+    (Java, 0),
+    (OldJava, 4),
+    (Librdkafka, 0),
+    (KafkaPython, 0),
+    (Aiokafka, 0),
+    (Kafkajs, 0),
+];
+const ALL: &[(Client, u32)] = &[
+    (Java, 0),
+    (OldJava, 4),
+    (Librdkafka, 0),
+    (KafkaPython, 0),
+    (Aiokafka, 0),
+    (Kafkajs, 0),
+    (Kcat, 0),
+];
+
+const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scenario {
+    Scenario {
+        name,
+        players,
+        is_representative: false,
+        event: None,
+        is_large: false,
+    }
+}
+
+impl Scenario {
+    const fn representative(mut self) -> Self {
+        self.is_representative = true;
+        self
+    }
+
+    const fn during(mut self, event: Event) -> Self {
+        self.event = Some(event);
+        self
+    }
+
+    const fn large(mut self) -> Self {
+        self.is_large = true;
+        self
+    }
+}
+
+/// The longest first, so that none is left alone at the end.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    scenario("streams_classic", &[(Streams, 0)]).representative(),
+    scenario("streams_group", &[(Streams, 4)]).representative(),
+    scenario("tools", &[(Tools, 0)]).representative(),
+    scenario("verifiable", &[(Tools, 0)]).representative(),
+    scenario("transactions", MANY).representative(),
+    // Share consumers are of 4.x.
+    scenario("share_group", &[(Java, 4)]).representative(),
+    // librdkafka speaks version 1 of ConsumerGroupHeartbeat, which 3.9 does not.
+    scenario(
+        "group_consumer",
+        &[(Java, 0), (OldJava, 4), (Librdkafka, 4)],
+    ),
+    scenario("group_classic", MANY).representative(),
+    scenario("group_static", MAIN),
+    scenario("compression", ALL),
+    scenario("idempotent", MANY),
+    scenario("acks_0", ALL),
+    scenario("acks_1", ALL),
+    scenario("acks_all", ALL).representative(),
+    scenario("topics", ALL).representative(),
+    scenario("cluster", MAIN).representative(),
+    scenario("groups_admin", MAIN),
+    scenario("reassignments", JAVA),
+    scenario("refused", JAVA).representative(),
+    scenario("follower_fetch", MAIN),
+    scenario("large_records", MAIN),
+    scenario("many_partitions", MAIN),
+    scenario("many_topics", MAIN).large(),
+    scenario("restart", MANY)
+        .during(Event::BrokerRestarts)
+        .representative(),
+    scenario("broker_killed", MANY).during(Event::BrokerIsKilled),
+    scenario("broker_stopped", MANY).during(Event::BrokerStops),
+    scenario("broker_paused", MANY).during(Event::BrokerPauses),
+    scenario("leaders_move", MANY).during(Event::LeadersMove),
+    scenario("broker_joins", MANY).during(Event::BrokerJoinsAndLeaves),
+    scenario("doorkeeper_killed", MANY).during(Event::DoorkeeperIsKilled),
+    scenario("doorkeeper_drained", MANY).during(Event::DoorkeeperDrains),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_plays_by_default_and_no_name_is_used_twice() {
+        let mut names = std::collections::BTreeSet::new();
+        for scenario in SCENARIOS {
+            assert!(names.insert(scenario.name));
+            assert!(!scenario.name.contains(['.', '-', '/']));
+        }
+        for &client in crate::clients::CLIENTS {
+            let plays = |scenario: &&Scenario| {
+                let is_player = scenario.players.iter().any(|&(it, _)| it == client);
+                is_player && scenario.is_default(client, false)
+            };
+            assert!(SCENARIOS.iter().any(|it| plays(&it)), "{client:?}");
+        }
+    }
+}

@@ -143,6 +143,8 @@ fn page() -> String {
     }
     metrics.accept_failed(&door, &io::ErrorKind::Other.into(), Duration::ZERO);
     metrics.topology_published("main", &Topology::default());
+    metrics.broker_unaddressed(&door.name, door.listener, BrokerId(3));
+    metrics.discovery_panicked("main");
     for event in [
         discovery::Event::Refreshed { brokers: 1 },
         discovery::Event::Ignored {

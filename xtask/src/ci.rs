@@ -215,7 +215,7 @@ fn core_alone(_: &mut Report) -> Result<Outcome> {
     let folder = String::from_utf8_lossy(&output.stdout);
     if !std::path::Path::new(folder.trim()).is_dir() {
         return Ok(Outcome::Skipped(format!(
-            "rustup target add {TARGET} is needed to check core's dependencies; its code was checked"
+            "core's dependencies want `rustup target add {TARGET}`; its code was checked"
         )));
     }
     let args = format!("check --locked --quiet --package doorkeeper-core --target {TARGET}");

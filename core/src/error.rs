@@ -42,6 +42,8 @@ pub enum CloseReason {
 pub enum ClientFault {
     /// The length prefix is no legal length.
     FrameLength(BadLength),
+    /// What should be a length is how another protocol begins.
+    Speaks(OtherProtocol),
     /// The header or body does not follow its schema.
     Malformed(ApiKey, ApiVersion, Malformed),
     /// No such API, or one that is not offered here.
@@ -54,6 +56,29 @@ pub enum ClientFault {
     RefusedAcksZero,
     /// A refused request of a version in which the refusal cannot be told.
     RefusedUntold(ApiKey, ApiVersion),
+}
+
+/// A protocol that clients of Kafka proxies happen to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// A record of a TLS handshake, RFC 8446 section 5.1.
+    Tls,
+    /// A method of HTTP/1.1, or the preface of HTTP/2.
+    Http,
+}
+
+impl OtherProtocol {
+    /// What the first four bytes of a connection look like. As lengths, all of these are above
+    /// 300 MB.
+    #[must_use]
+    pub const fn of(first: [u8; 4]) -> Option<Self> {
+        match &first {
+            [0x16, 0x03, 0..=4, _] => Some(Self::Tls),
+            b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" | b"CONN" | b"DELE" | b"PATC"
+            | b"PRI " => Some(Self::Http),
+            _ => None,
+        }
+    }
 }
 
 /// A rule that a broker broke.
@@ -133,6 +158,8 @@ impl ClientFault {
             Self::FrameLength(BadLength::Negative) => "client_frame_negative",
             Self::FrameLength(BadLength::TooShort) => "client_frame_too_short",
             Self::FrameLength(BadLength::TooLarge) => "client_frame_too_large",
+            Self::Speaks(OtherProtocol::Tls) => "client_speaks_tls",
+            Self::Speaks(OtherProtocol::Http) => "client_speaks_http",
             Self::Malformed(..) => "client_malformed",
             Self::ApiNotOffered(_) => "api_not_offered",
             Self::UnsupportedVersion(..) => "unsupported_version",
@@ -188,6 +215,12 @@ impl fmt::Display for CloseReason {
                 | ClientFault::RefusedUntold(api, version),
             ) => {
                 write!(f, " (api {} version {})", api.0, version.0)
+            }
+            Self::Client(ClientFault::Speaks(OtherProtocol::Tls)) => {
+                f.write_str(" (looks like TLS: this listener is plaintext)")
+            }
+            Self::Client(ClientFault::Speaks(OtherProtocol::Http)) => {
+                f.write_str(" (looks like HTTP: this listener speaks Kafka)")
             }
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
             Self::Bug(what) => write!(f, " ({what})"),

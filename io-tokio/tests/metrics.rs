@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::discovery;
-use doorkeeper_core::error::{BadLength, ClientFault, UpstreamFault, Wait};
+use doorkeeper_core::error::{BadLength, ClientFault, OtherProtocol, UpstreamFault, Wait};
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::topology::Topology;
@@ -61,7 +61,9 @@ fn after_client(fault: ClientFault) -> CloseReason {
     let next = match fault {
         F::FrameLength(BadLength::Negative) => F::FrameLength(BadLength::TooShort),
         F::FrameLength(BadLength::TooShort) => F::FrameLength(BadLength::TooLarge),
-        F::FrameLength(BadLength::TooLarge) => F::Malformed(API, VERSION, Malformed::Truncated),
+        F::FrameLength(BadLength::TooLarge) => F::Speaks(OtherProtocol::Tls),
+        F::Speaks(OtherProtocol::Tls) => F::Speaks(OtherProtocol::Http),
+        F::Speaks(OtherProtocol::Http) => F::Malformed(API, VERSION, Malformed::Truncated),
         F::Malformed(..) => F::ApiNotOffered(API),
         F::ApiNotOffered(_) => F::UnsupportedVersion(API, VERSION),
         F::UnsupportedVersion(..) => F::ReplicaRequest(API),

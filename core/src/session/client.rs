@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::api::versions::unsupported;
 use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
-use crate::error::{ClientFault, CloseReason};
+use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
 use crate::policy::Operation;
@@ -52,9 +52,14 @@ impl Session {
             max: self.shared.limits.frame_bytes_max,
         };
         let hold = &mut self.client.intake.hold;
-        let frame_len = framer
-            .frame_len(hold, chunk)
-            .map_err(ClientFault::FrameLength)?;
+        let frame_len = framer.frame_len(hold, chunk).map_err(|why| {
+            let first = framer::peek::<PREFIX_BYTES>(hold, chunk, 0);
+            let other = first.and_then(OtherProtocol::of);
+            match (why, other) {
+                (BadLength::TooLarge, Some(other)) => ClientFault::Speaks(other),
+                (_, Some(_) | None) => ClientFault::FrameLength(why),
+            }
+        })?;
         let head = framer::peek::<REQUEST_HEAD_BYTES>(hold, chunk, PREFIX_BYTES);
         let (Some(frame_len), Some(head)) = (frame_len, head) else {
             hold.push(std::mem::take(chunk));

@@ -27,6 +27,26 @@ fn lengths_that_no_request_has() {
 }
 
 #[test]
+fn a_client_that_speaks_another_protocol_is_told_apart() {
+    for (first, name) in [
+        (
+            &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01][..],
+            "client_speaks_tls",
+        ),
+        (b"GET / HTTP/1.1\r\n", "client_speaks_http"),
+        (b"PRI * HTTP/2.0\r\n", "client_speaks_http"),
+        (b"SSH-2.0-x\r\n", "client_frame_too_large"),
+    ] {
+        // However the bytes come.
+        let mut world = World::new();
+        world.client(&first[..3]);
+        assert_eq!(world.closed, None);
+        world.client(&first[3..]);
+        assert_eq!(world.closed.unwrap().name(), name);
+    }
+}
+
+#[test]
 fn lengths_that_no_answer_has() {
     for (length, why) in [
         (-1i32, BadLength::Negative),

@@ -41,7 +41,8 @@ async fn a_length_above_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn another_protocol() {
-    closes_at_once(b"GET / HTTP/1.1\r\n", "client_frame_too_large").await;
+    closes_at_once(b"GET / HTTP/1.1\r\n", "client_speaks_http").await;
+    closes_at_once(b"\x16\x03\x01\x02\x00\x01", "client_speaks_tls").await;
 }
 
 #[tokio::test(start_paused = true)]

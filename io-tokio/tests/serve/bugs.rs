@@ -52,6 +52,21 @@ async fn a_panic_in_discovery_begins_it_afresh() {
     world.stops_in_order().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_known_before_a_panic_in_discovery_is_known_after_it() {
+    let world = World::start().await;
+    world.cluster.lists(&["0@b0.test:9092", "1@moved.test:1"]);
+    world.cluster.up("moved.test:1");
+    world.seen.panic_at_refresh();
+    world.knows(1, "moved.test:1").await;
+    let sample = "doorkeeper_discovery_panics_total{cluster=\"main\"}";
+    assert_eq!(world.seen.sample(sample), 1);
+    // The new machine was never told of this one.
+    world.knows(2, B2).await;
+    world.client(BROKER_2).await.exchange(1).await;
+    world.stops_in_order().await;
+}
+
 /// Without its doors doorkeeper is of no use: it stops in order, and says why.
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_accepting_ends_the_process_in_order() {

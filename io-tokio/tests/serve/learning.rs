@@ -320,6 +320,23 @@ async fn a_host_that_was_learned_during_a_drain_is_hidden() {
     is_hidden_although_it_was_learned_late(true).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_broker_without_an_address_is_told_once_for_each_listener() {
+    let world = World::start().await;
+    let listed = ["0@b0.test:9092", "1@b1.test:9092", "77@b77.test:9092"];
+    world.cluster.lists(&listed);
+    world.knows(77, "b77.test:9092").await;
+    // It moves: that is no news for a listener that has no address for it.
+    world.cluster.lists(&["77@moved.test:9092"]);
+    world.knows(77, "moved.test:9092").await;
+    let told = |seen: &&Seen| matches!(seen, Seen::Unaddressed(..));
+    let told: Vec<Seen> = world.seen.all().iter().filter(told).cloned().collect();
+    assert_eq!(told, [Seen::Unaddressed("local".to_owned(), 77)]);
+    let sample = "doorkeeper_brokers_without_address{listener=\"local\"}";
+    assert_eq!(world.seen.sample(sample), 1);
+    world.stops_in_order().await;
+}
+
 /// Each listener has its own names for the brokers of the cluster that they share.
 #[tokio::test(start_paused = true)]
 async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {

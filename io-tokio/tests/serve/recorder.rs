@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
+use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
@@ -26,6 +27,7 @@ pub enum Seen {
     AcceptFailed(String, Duration),
     Discovery(String, discovery::Event),
     Published(String, Vec<(i32, String)>),
+    Unaddressed(String, i32),
     DiscoveryPanicked(String),
     Draining(usize, Duration),
 }
@@ -192,6 +194,11 @@ impl Observer for Recorder {
         self.metrics.topology_published(cluster, topology);
         let brokers = topology.brokers().map(|(id, at)| (id.0, at.to_string()));
         self.push(Seen::Published(cluster.to_owned(), brokers.collect()));
+    }
+
+    fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
+        self.metrics.broker_unaddressed(listener, index, broker);
+        self.push(Seen::Unaddressed(listener.to_string(), broker.0));
     }
 
     fn discovery_panicked(&self, cluster: &str) {

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::id::{ApiKey, BrokerId};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -79,6 +79,12 @@ pub struct Metrics {
     panics: Family<Cluster, Counter>,
 }
 
+/// What is counted of the requests of one API.
+struct OfApi {
+    requests: Counter,
+    latency: Histogram,
+}
+
 /// What is counted often, looked up once.
 struct Handles {
     name: String,
@@ -95,7 +101,12 @@ struct Handles {
     upstream_connected: Counter,
     upstream_failed: Counter,
     unaddressed: Gauge,
+    /// By the key of the API; made when a client first uses it, so that the page shows no others.
+    apis: [OnceLock<OfApi>; API_KEYS],
 }
+
+/// More than Kafka has; of those above nothing is offered.
+const API_KEYS: usize = 128;
 
 /// From half a millisecond to a long poll.
 const LATENCY_SECONDS: [f64; 10] = [
@@ -191,6 +202,7 @@ impl Families {
             upstream_connected: self.upstream_connected.get_or_create(&of).clone(),
             upstream_failed: self.upstream_failed.get_or_create(&of).clone(),
             unaddressed: self.unaddressed.get_or_create(&of).clone(),
+            apis: [const { OnceLock::new() }; API_KEYS],
             name,
         }
     }
@@ -252,6 +264,20 @@ impl Metrics {
         text
     }
 
+    fn of_api<'a>(&self, of: &'a Handles, key: ApiKey) -> Option<&'a OfApi> {
+        let place = of.apis.get(usize::try_from(key.0).ok()?)?;
+        Some(place.get_or_init(|| {
+            let asked = Asked {
+                listener: of.name.clone(),
+                api: api::name(key),
+            };
+            OfApi {
+                requests: self.requests.get_or_create(&asked).clone(),
+                latency: self.latency.get_or_create(&asked).clone(),
+            }
+        }))
+    }
+
     fn of(&self, door: &Door) -> Option<&Handles> {
         self.listeners.get(door.listener)
     }
@@ -301,10 +327,6 @@ impl Observer for Metrics {
         let Some(of) = self.of(&visitor.door) else {
             return;
         };
-        let asked = |key| Asked {
-            listener: of.name.clone(),
-            api: api::name(key),
-        };
         match event {
             Event::UpstreamConnected { .. } => {
                 of.upstream_connected.inc();
@@ -313,7 +335,9 @@ impl Observer for Metrics {
                 of.upstream_failed.inc();
             }
             Event::Request { api, .. } => {
-                self.requests.get_or_create(&asked(*api)).inc();
+                if let Some(of) = self.of_api(of, *api) {
+                    of.requests.inc();
+                }
             }
             Event::Answered {
                 api,
@@ -324,9 +348,9 @@ impl Observer for Metrics {
                 if *local {
                     of.answered_here.inc();
                 }
-                self.latency
-                    .get_or_create(&asked(*api))
-                    .observe(latency.as_secs_f64());
+                if let Some(of) = self.of_api(of, *api) {
+                    of.latency.observe(latency.as_secs_f64());
+                }
             }
             Event::Rewrote(rewrites) => {
                 of.rewritten.inc_by(rewrites.rewritten.into());

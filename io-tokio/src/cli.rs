@@ -18,7 +18,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve until SIGTERM or SIGINT; a second one ends the process at once
+    /// Serve until SIGTERM or SIGINT; a second one does not wait for owed answers. SIGHUP is
+    /// ignored
     Run(RunArgs),
     /// Check a configuration: all errors, what the defaults came to, and where each broker will
     /// be reachable

@@ -23,7 +23,8 @@ pub struct Config {
     #[serde(default)]
     pub log: Log,
     /// On SIGTERM or SIGINT: how long the answers that are still owed may take. Connections that
-    /// are open after that are cut. A second signal ends the process at once.
+    /// are open after that are cut. A second signal cuts them at once. SIGHUP is ignored: a change
+    /// of this file needs a restart.
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
@@ -58,8 +59,8 @@ pub struct Cluster {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterLimits {
-    /// Until a connection to a broker is open, all attempts included. Keep it below the clients'
-    /// `socket.connection.setup.timeout.ms` (10 s in Kafka's own).
+    /// Until a connection to a broker is open, all attempts included. The client waits for its
+    /// first answer meanwhile: keep this below its `request.timeout.ms` (30 s in Kafka's own).
     #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
     pub connect_within: Time,
     /// The pause after the first failed attempt; it doubles with each further one.
@@ -281,7 +282,7 @@ pub struct Log {
     /// How a line looks.
     pub format: LogFormat,
     /// The least severe that is logged. `--log` and the variable RUST_LOG come before it and can
-    /// say more, as `info,doorkeeper_core=debug`.
+    /// say more, as `info,doorkeeper_io_tokio=debug`.
     pub level: LogLevel,
 }
 
@@ -307,9 +308,9 @@ pub enum LogLevel {
     /// Sessions open and close, brokers move.
     #[default]
     Info,
-    /// Every odd path.
+    /// Every odd path: connections to brokers, and each connection that is refused.
     Debug,
-    /// Every frame.
+    /// Every request and answer: its API, version and size.
     Trace,
 }
 

@@ -1,13 +1,13 @@
 //! What one leg has yet to write: a rope of slices for one vectored write.
 
-use std::collections::VecDeque;
-
 use bytes::{Buf, Bytes};
+
+use crate::queue::Queue;
 
 /// The bytes due to one peer, in order. Only [`crate::Input::Wrote`] makes it shorter.
 #[derive(Debug, Default)]
 pub struct Egress {
-    slices: VecDeque<Slice>,
+    slices: Queue<Slice>,
     bytes: usize,
     pinned: usize,
     /// How many slices at the end are small.
@@ -77,7 +77,7 @@ impl Egress {
     }
 
     fn join_small(&mut self) {
-        let small = self.slices.split_off(self.slices.len() - self.small);
+        let small = self.slices.take_last(self.small);
         let (mut joined, mut pinned) = (Vec::new(), 0);
         for slice in small {
             joined.extend_from_slice(&slice.bytes);
@@ -130,8 +130,6 @@ impl Egress {
             self.small = self.small.min(self.slices.len());
         }
         if self.slices.is_empty() {
-            // An idle leg keeps no memory for the bursts that it once had.
-            self.slices = VecDeque::new();
             self.pinned = 0;
             self.small = 0;
         }

@@ -17,6 +17,7 @@ pub mod id;
 mod io;
 pub mod limits;
 pub mod policy;
+mod queue;
 pub mod rewrite;
 mod session;
 pub mod shared;

@@ -13,7 +13,6 @@ mod request;
 mod timers;
 mod upstream;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use crate::event::Event;
 use crate::id::Seed;
 use crate::io::{Accept, Demand, Effect, End, Input, Leg};
 use crate::policy::Principal;
+use crate::queue::Queue;
 use crate::shared::Shared;
 use crate::time::Instant;
 
@@ -57,7 +57,7 @@ pub struct Session {
     /// How long a group's members may take to rebalance, as the last JoinGroup said: the
     /// SyncGroup behind it waits as long, and does not say so itself.
     rebalance: Duration,
-    effects: VecDeque<Effect>,
+    effects: Queue<Effect>,
 }
 
 /// What a session is about.
@@ -106,7 +106,7 @@ impl Session {
             unanswered_waits: false,
             timers: Timers::new(now),
             rebalance: timers::REBALANCE_DEFAULT,
-            effects: VecDeque::new(),
+            effects: Queue::default(),
         }
     }
 
@@ -141,11 +141,7 @@ impl Session {
 
     /// The next effect; drain to `None` after every [`Session::handle`].
     pub fn poll(&mut self) -> Option<Effect> {
-        let effect = self.effects.pop_front();
-        if self.effects.is_empty() && self.effects.capacity() > 0 {
-            self.effects = VecDeque::new();
-        }
-        effect
+        self.effects.pop_front()
     }
 
     /// What is due to one peer.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
 /// A point in time that the driver hands in; core never asks a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
@@ -26,7 +28,9 @@ impl Instant {
     /// This much later; the end of time (584 years) absorbs.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        // Not `as_nanos`: sums of 128 bits are felt where every deadline is one.
+        let whole = by.as_secs().saturating_mul(NANOS_PER_SECOND);
+        let nanos = whole.saturating_add(u64::from(by.subsec_nanos()));
         Self(self.0.saturating_add(nanos))
     }
 

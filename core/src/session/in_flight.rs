@@ -1,12 +1,12 @@
 //! The answers that are owed to the client, in the order of its requests: the only place that
 //! orders answers.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::queue::Queue;
 use crate::session::refusal::Refused;
 use crate::time::Instant;
 use crate::wire::header::RequestHead;
@@ -66,7 +66,7 @@ impl Owed {
 /// The FIFO of owed answers.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    slots: VecDeque<Slot>,
+    slots: Queue<Slot>,
     /// What the slots keep in memory besides themselves.
     held_bytes: usize,
     /// Since when the front slot has been the front: a broker answers one request after the
@@ -119,10 +119,6 @@ impl InFlight {
         let held = slot.answer.as_ref().map_or(0, Owed::held_bytes);
         self.held_bytes = self.held_bytes.saturating_sub(held);
         self.front_since = now;
-        if self.slots.is_empty() {
-            // An idle session keeps no memory for the bursts that it once had.
-            self.slots = VecDeque::new();
-        }
         Some(slot)
     }
 
@@ -153,7 +149,7 @@ impl InFlight {
     }
 
     pub(super) fn clear(&mut self) {
-        self.slots = VecDeque::new();
+        self.slots.clear();
         self.held_bytes = 0;
     }
 }

@@ -1,15 +1,16 @@
 //! Bytes that are held back: slices in the order they came, readable by offset.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+
+use crate::queue::Queue;
 
 /// The held part of one frame. Offsets are those of the frame, from its length prefix on, also
 /// when the front of the frame has already moved on.
 #[derive(Debug, Default)]
 pub struct Rope {
-    slices: VecDeque<Bytes>,
+    slices: Queue<Bytes>,
     len: usize,
     /// The offset in the frame of the first byte that is held.
     origin: usize,
@@ -50,7 +51,7 @@ impl Rope {
         };
         let (index, mut skip) = self.locate(at);
         let mut done = 0;
-        for slice in self.slices.range(index..) {
+        for slice in self.slices.iter().skip(index) {
             let room = into.get_mut(done..).unwrap_or_default();
             if room.is_empty() {
                 break;
@@ -70,9 +71,10 @@ impl Rope {
     /// in it. Searched from the end: what is read stands where the walk is, and that is where
     /// the newest bytes are.
     fn locate(&self, at: usize) -> (usize, usize) {
-        let mut begins = self.len;
-        for (index, slice) in self.slices.iter().enumerate().rev() {
+        let (mut begins, mut index) = (self.len, self.slices.len());
+        for slice in self.slices.iter().rev() {
             begins -= slice.len();
+            index -= 1;
             if begins <= at {
                 return (index, at - begins);
             }
@@ -108,9 +110,6 @@ impl Rope {
             self.len -= part.len();
             self.origin += part.len();
             to(part);
-        }
-        if self.slices.is_empty() {
-            self.slices = VecDeque::new();
         }
     }
 
@@ -158,12 +157,10 @@ impl Rope {
         if tail < 16 {
             return;
         }
-        let at = self.slices.len() - tail;
-        let small = self.slices.split_off(at);
+        let small = self.slices.take_last(tail);
         let mut joined = Vec::with_capacity(small.iter().map(Bytes::len).sum());
-        for mut slice in small {
-            joined.extend_from_slice(&slice);
-            slice.advance(slice.len());
+        for slice in &small {
+            joined.extend_from_slice(slice);
         }
         self.slices.push_back(joined.into());
     }

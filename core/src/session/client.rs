@@ -74,7 +74,7 @@ impl Session {
         let carry = api::request_carry(&row, head.version, frame_len);
         let judged = self.shared.policy.judges_topics(&self.principal)
             && refusal::operation(head.api).is_some();
-        let request = match (carry, judged) {
+        let mut request = match (carry, judged) {
             (Carry::Pass | Carry::Follow(_), false) => {
                 self.pass_request(head, frame_len, Facts::default(), None);
                 return Ok(());
@@ -85,7 +85,10 @@ impl Session {
                 Request::judged(head, &row, frame_len, Roles::NONE)
             }
         };
-        self.client.intake.stage = Stage::Request(Box::new(request));
+        // Most requests are there with their first bytes, and need no place to wait in.
+        if !self.read_request(&mut request, chunk)? {
+            self.client.intake.stage = Stage::Request(Box::new(request));
+        }
         Ok(())
     }
 
@@ -107,12 +110,26 @@ impl Session {
         Ok(())
     }
 
-    /// Reads on in a held request, and lets it go once it has said what decides.
+    /// Reads on in a held request.
     fn request_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let intake = &mut self.client.intake;
-        let Stage::Request(request) = &mut intake.stage else {
+        let stage = std::mem::take(&mut self.client.intake.stage);
+        let Stage::Request(mut request) = stage else {
             return Err(CloseReason::Bug("no request is being read"));
         };
+        if !self.read_request(&mut request, chunk)? {
+            self.client.intake.stage = Stage::Request(request);
+        }
+        Ok(())
+    }
+
+    /// Reads from the front of a chunk, and lets the request go once it has said what decides;
+    /// false while it has not.
+    fn read_request(
+        &mut self,
+        request: &mut Request,
+        chunk: &mut Bytes,
+    ) -> Result<bool, CloseReason> {
+        let intake = &mut self.client.intake;
         let held = intake.hold.len();
         let part = framer::take(chunk, request.frame_len.saturating_sub(held));
         intake.hold.push(part.clone());
@@ -128,7 +145,7 @@ impl Session {
             return if intake.hold.len() > self.shared.limits.hold_bytes_max {
                 Err(CloseReason::HoldLimit(Leg::Client))
             } else {
-                Ok(())
+                Ok(false)
             };
         }
         let (head, frame_len, facts) = (request.head, request.frame_len, request.facts);
@@ -137,12 +154,10 @@ impl Session {
         }
         let topics = request.topics.take();
         match (topics, refusal::operation(head.api)) {
-            (Some(topics), Some(what)) => self.judge(head, frame_len, facts, topics, what),
-            (Some(_) | None, _) => {
-                self.pass_request(head, frame_len, facts, None);
-                Ok(())
-            }
+            (Some(topics), Some(what)) => self.judge(head, frame_len, facts, topics, what)?,
+            (Some(_) | None, _) => self.pass_request(head, frame_len, facts, None),
         }
+        Ok(true)
     }
 
     /// Lets go what a request may do, and answers for the rest.

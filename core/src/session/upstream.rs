@@ -93,12 +93,12 @@ impl Session {
             Carry::Hold(interest) => {
                 let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
                 let answer = Answer::held(api, version, frame_len, walk, compact);
-                self.read_answer(answer.telling(refused))?;
+                self.read_answer(answer.telling(refused), chunk)?;
             }
             Carry::Follow(interest) => {
                 let (walk, _) = answer_walk(api, version, frame_len, interest)?;
                 let answer = Answer::followed(api, version, frame_len, walk);
-                self.read_answer(answer.telling(refused))?;
+                self.read_answer(answer.telling(refused), chunk)?;
             }
         }
         Ok(())
@@ -125,7 +125,7 @@ impl Session {
 
     /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,
     /// because its error code was waited for.
-    fn read_answer(&mut self, mut answer: Answer) -> Result<(), CloseReason> {
+    fn read_answer(&mut self, mut answer: Answer, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let hold = &self.upstream.intake.hold;
         let early = hold.copy(ANSWER_HEAD_END.min(hold.end())..hold.end());
         if !early.is_empty() {
@@ -134,12 +134,32 @@ impl Session {
                 .read(&early, hold, &self.shared)
                 .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         }
-        self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+        // Most answers are there with their first bytes, and need no place to wait in.
+        if self.read_on(&mut answer, chunk)? {
+            self.release_answer(answer);
+        } else {
+            self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+        }
         Ok(())
     }
 
-    /// Reads on in an answer, and lets go what has been decided on.
+    /// Reads on in an answer that has begun in an earlier chunk.
     fn answer_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let stage = std::mem::take(&mut self.upstream.intake.stage);
+        let Stage::Answer(mut answer) = stage else {
+            return Err(CloseReason::Bug("no answer is being read"));
+        };
+        if self.read_on(&mut answer, chunk)? {
+            self.release_answer(*answer);
+        } else {
+            self.upstream.intake.stage = Stage::Answer(answer);
+        }
+        Ok(())
+    }
+
+    /// Reads from the front of a chunk, and lets go what has been decided on; true once that is
+    /// all of the answer.
+    fn read_on(&mut self, answer: &mut Answer, chunk: &mut Bytes) -> Result<bool, CloseReason> {
         let Self {
             upstream,
             client,
@@ -147,9 +167,6 @@ impl Session {
             ..
         } = self;
         let intake = &mut upstream.intake;
-        let Stage::Answer(answer) = &mut intake.stage else {
-            return Err(CloseReason::Bug("no answer is being read"));
-        };
         let had = intake.hold.end();
         let part = framer::take(chunk, answer.frame_len.saturating_sub(had));
         intake.hold.push(part.clone());
@@ -168,16 +185,14 @@ impl Session {
                 if intake.hold.len() > shared.limits.hold_answer_bytes_max {
                     return Err(CloseReason::HoldLimit(Leg::Upstream));
                 }
+                Ok(false)
             }
-            Progress::Done => self.release_answer(),
+            Progress::Done => Ok(true),
         }
-        Ok(())
     }
 
     /// Everything has been read that could have to be edited.
-    fn release_answer(&mut self) {
-        let stage = std::mem::replace(&mut self.upstream.intake.stage, Stage::Pass { left: 0 });
-        let Stage::Answer(answer) = stage else { return };
+    fn release_answer(&mut self, answer: Answer) {
         let frame_len = answer.frame_len;
         let told = answer.growth();
         let mut outcome = answer.into_outcome();

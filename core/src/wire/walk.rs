@@ -15,7 +15,7 @@ use super::malformed::Malformed;
 use super::schema::{Field, Kind, Message, Role, Roles, Struct};
 #[cfg(test)]
 pub(crate) use frame::DEPTH_MAX;
-use frame::{Frame, Stack};
+use frame::{Frame, Horizon, Stack};
 use read::Reader;
 
 /// What the walker has to tell. All places are offsets in the body.
@@ -219,7 +219,7 @@ impl Walker {
         let len = i32::try_from(body_len).ok()?.unsigned_abs();
         Some(Self {
             reader: Reader::new(len),
-            stack: Stack::new(edition.body),
+            stack: Stack::new(edition.body, Horizon::new(edition.body, version, interest)),
             state: State::Field,
             leaf: None,
             interest,
@@ -407,11 +407,12 @@ impl Walker {
         let top = self.stack.top;
         // Behind a tagged field comes its end, which is told whenever it was entered.
         let after = top.in_tags || self.follows(top.next.saturating_add(1));
+        let horizon = Horizon::new(inner, self.version, self.interest);
         self.stack.push(Frame {
             is_array,
             wanted,
             after,
-            ..Frame::new(inner, count)
+            ..Frame::new(inner, count, horizon)
         })?;
         self.state = State::Open;
         Ok(())
@@ -430,16 +431,8 @@ impl Walker {
             // The count was read, so this is exact; index < count.
             top.count - top.index > 1 && top.inner.roles.intersects(self.interest)
         };
-        top.after || top.wanted || more_elements() || self.later_fields(next)
-    }
-
-    fn later_fields(&self, next: u8) -> bool {
-        let fields = self.stack.top.inner.fields.iter().enumerate();
-        let mut present = fields.filter(|(_, field)| field.versions.contains(self.version));
-        present.any(|(number, field)| {
-            let ahead = number >= usize::from(next) || field.tag_in(self.version).is_some();
-            ahead && field.roles().intersects(self.interest)
-        })
+        let Horizon { in_line, tagged } = top.horizon;
+        tagged || next < in_line || top.after || top.wanted || more_elements()
     }
 
     fn mark(&mut self, input: &mut &[u8]) -> Result<Option<Step>, Malformed> {

@@ -1,7 +1,7 @@
 //! Where a walk stands: one frame for each structure that it is inside of.
 
 use crate::wire::malformed::Malformed;
-use crate::wire::schema::{Field, Struct};
+use crate::wire::schema::{Field, Roles, Struct};
 
 /// How deep structures may be nested; a test of the tables holds that this is enough.
 pub(crate) const DEPTH_MAX: usize = 8;
@@ -31,10 +31,42 @@ pub(super) struct Frame {
     pub(super) wanted: bool,
     /// Whether something of interest can follow behind the last element.
     pub(super) after: bool,
+    /// Where in each element what is of interest ends.
+    pub(super) horizon: Horizon,
+}
+
+/// Which fields of a structure are or hold something of interest, as far as it takes to know
+/// whether any is still ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Horizon {
+    /// The number behind the last one that stands in line.
+    pub(super) in_line: u8,
+    /// Whether a tagged one is.
+    pub(super) tagged: bool,
+}
+
+impl Horizon {
+    pub(super) fn new(inner: &Struct, version: i16, interest: Roles) -> Self {
+        let mut horizon = Self {
+            in_line: 0,
+            tagged: false,
+        };
+        for (behind, field) in (1..).zip(inner.fields) {
+            if !field.versions.contains(version) || !field.roles().intersects(interest) {
+                continue;
+            }
+            if field.tag_in(version).is_some() {
+                horizon.tagged = true;
+            } else {
+                horizon.in_line = behind;
+            }
+        }
+        horizon
+    }
 }
 
 impl Frame {
-    pub(super) const fn new(inner: &'static Struct, count: u32) -> Self {
+    pub(super) const fn new(inner: &'static Struct, count: u32, horizon: Horizon) -> Self {
         Self {
             inner,
             index: 0,
@@ -47,6 +79,7 @@ impl Frame {
             is_array: false,
             wanted: false,
             after: false,
+            horizon,
         }
     }
 }
@@ -61,8 +94,8 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    pub(super) const fn new(body: &'static Struct) -> Self {
-        let root = Frame::new(body, 1);
+    pub(super) const fn new(body: &'static Struct, horizon: Horizon) -> Self {
+        let root = Frame::new(body, 1, horizon);
         Self {
             top: root,
             below: [root; DEPTH_MAX - 1],

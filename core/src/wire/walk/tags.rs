@@ -25,7 +25,11 @@ impl Walker {
         self.state = State::TagCount {
             at: self.reader.pos(),
         };
-        let first = self.tags_of_interest().next();
+        let first = if self.stack.top.horizon.tagged {
+            self.tags_of_interest().next()
+        } else {
+            None
+        };
         self.stack.top.tags_wanted = first.is_some();
         first.map(|(_, _, field)| Step::Begin {
             field,

@@ -265,3 +265,101 @@ impl AsyncWrite for TurmoilStream {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const WINDOW: usize = 1000;
+
+    /// Lets virtual time pass.
+    async fn virtually(how_long: Duration) {
+        let _ = tokio::time::timeout(how_long, std::future::pending::<()>()).await;
+    }
+
+    /// Runs a server and a client that is handed its stream.
+    fn between<S, C>(serve: fn(TurmoilStream) -> S, client: fn(TurmoilStream) -> C)
+    where
+        S: Future<Output = turmoil::Result> + 'static,
+        C: Future<Output = turmoil::Result> + 'static,
+    {
+        let mut sim = turmoil::Builder::new().rng_seed(1).build();
+        let hub = Hub::new(WINDOW);
+        let (server, dialler) = (TurmoilNet::new(&hub), TurmoilNet::new(&hub));
+        let nets = [server.clone(), dialler.clone()];
+        sim.host("server", move || {
+            let net = server.clone();
+            async move {
+                let mut listener = net.bind(([0, 0, 0, 0], 1).into()).await?;
+                let (stream, _) = net.accept(&mut listener).await?;
+                serve(stream).await
+            }
+        });
+        sim.client("client", async move {
+            let to = HostPort::new("server", 1)?;
+            client(dialler.connect(&to).await?).await
+        });
+        sim.run().unwrap();
+        assert_eq!(nets.map(|net| net.sockets()), [0, 0]);
+    }
+
+    #[test]
+    fn a_writer_waits_for_its_reader_by_bytes() {
+        async fn serve(mut stream: TurmoilStream) -> turmoil::Result {
+            virtually(Duration::from_secs(3)).await;
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await?;
+            assert_eq!(all.len(), 3 * WINDOW);
+            Ok(())
+        }
+        async fn client(mut stream: TurmoilStream) -> turmoil::Result {
+            let before = tokio::time::Instant::now();
+            stream.write_all(&[1; WINDOW]).await?;
+            assert!(before.elapsed() < Duration::from_secs(1));
+            stream.write_all(&[2; 2 * WINDOW]).await?;
+            assert!(before.elapsed() > Duration::from_secs(2));
+            stream.shutdown().await?;
+            // Until the other end has read all and is gone.
+            assert_eq!(stream.read(&mut [0]).await?, 0);
+            Ok(())
+        }
+        between(serve, client);
+    }
+
+    #[test]
+    fn both_ends_see_a_reset_whatever_they_wait_for() {
+        async fn serve(mut stream: TurmoilStream) -> turmoil::Result {
+            let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            Ok(())
+        }
+        async fn client(mut stream: TurmoilStream) -> turmoil::Result {
+            stream.write_all(b"before").await?;
+            virtually(Duration::from_secs(1)).await;
+            stream.reset();
+            let error = stream.write_all(b"after").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            // The server's end must come to its end as well.
+            virtually(Duration::from_millis(10)).await;
+            Ok(())
+        }
+        between(serve, client);
+    }
+
+    #[test]
+    fn a_writer_whose_reader_has_left_does_not_wait_for_ever() {
+        async fn serve(stream: TurmoilStream) -> turmoil::Result {
+            virtually(Duration::from_secs(1)).await;
+            drop(stream);
+            Ok(())
+        }
+        async fn client(mut stream: TurmoilStream) -> turmoil::Result {
+            let error = stream.write_all(&[1; 10 * WINDOW]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            Ok(())
+        }
+        between(serve, client);
+    }
+}

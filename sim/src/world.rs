@@ -264,6 +264,18 @@ impl World {
         self.doors.first().expect("a world with a doorkeeper")
     }
 
+    /// The brokers that there are.
+    #[must_use]
+    pub fn brokers(&self) -> Vec<BrokerId> {
+        self.machines.keys().copied().collect()
+    }
+
+    /// How long the world has existed.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.sim.elapsed()
+    }
+
     /// Who leads a partition, if anyone.
     #[must_use]
     pub fn leader(&self, topic: &str, partition: i32) -> Option<BrokerId> {
@@ -333,7 +345,9 @@ impl World {
         }
     }
 
-    fn failed(&self, why: &str) -> Failure {
+    /// A failure, with what led to it.
+    #[must_use]
+    pub fn failed(&self, why: &str) -> Failure {
         let (seed, at) = (self.config.seed, self.sim.elapsed());
         let tail = self.trace.tail();
         Failure(format!(

@@ -12,9 +12,12 @@ use super::incident::{self, Incident, Way};
 use crate::dice::Dice;
 use crate::net::Reset;
 
-/// After so many bytes in pieces of one, a connection goes on with larger ones: every border of
-/// the first frames was met, and a megabyte would take for ever.
-const ONE_BYTE_PIECES: u64 = 2 << 10;
+/// So many bytes of a connection may come one by one.
+const ONE_BYTE_PIECES: u64 = 1 << 10;
+
+/// The largest piece is at least one part in so many of what has passed: a megabyte in pieces of a
+/// few bytes would take for ever. Small pieces keep coming, among larger ones.
+const PASSED_PER_PIECE: u64 = 4;
 
 /// A stream that reads and writes in pieces, stalls and ends as its dice say.
 #[derive(Debug)]
@@ -80,7 +83,8 @@ impl Half {
         } else if self.habits.piece_bytes_max == 0 {
             u64::MAX
         } else {
-            self.dice.size(self.habits.piece_bytes_max)
+            let grown = self.passed / PASSED_PER_PIECE;
+            self.dice.size(self.habits.piece_bytes_max.max(grown))
         };
         let left = self
             .incidents
@@ -216,5 +220,93 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for ChoppyStream<S> {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    impl Reset for DuplexStream {
+        fn reset(&mut self) {
+            *self = duplex(1).0;
+        }
+    }
+
+    const EVERYTHING: Habits = Habits {
+        stall_permille: 1000,
+        stall_max: Duration::from_secs(5),
+        incident_bytes_max: 4000,
+        ..Habits::choppy()
+    };
+
+    /// Sends bytes through a pair of choppy streams; what arrived, and how it ended.
+    async fn sent(seed: u64, habits: Habits, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
+        let (ours, theirs) = duplex(3000);
+        let mut writer = ChoppyStream::new(ours, Dice::new(seed, 1), habits);
+        let mut reader = ChoppyStream::new(theirs, Dice::new(seed, 2), Habits::choppy());
+        assert!(writer.is_write_vectored());
+        let write = async {
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let (one, other) = rest.split_at(rest.len() / 3);
+                let slices = [IoSlice::new(one), IoSlice::new(other)];
+                let count = writer.write_vectored(&slices).await?;
+                rest = &rest[count..];
+            }
+            writer.shutdown().await
+        };
+        let mut seen = Vec::new();
+        let (wrote, read) = tokio::join!(biased; write, reader.read_to_end(&mut seen));
+        read.unwrap();
+        (seen, wrote)
+    }
+
+    fn numbered(count: usize) -> Vec<u8> {
+        (0..count)
+            .map(|at| u8::try_from(at % 251).unwrap())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_the_pieces_all_bytes_arrive_in_order() {
+        let bytes = numbered(20_000);
+        for seed in 0..40 {
+            let (seen, wrote) = sent(seed, EVERYTHING, &bytes).await;
+            wrote.unwrap();
+            assert!(seen == bytes, "seed {seed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_early_end_comes_at_any_byte_and_nothing_follows_it() {
+        let bytes = numbered(4000);
+        let mut ends = std::collections::BTreeSet::new();
+        let finish = Habits {
+            finish_permille: 1000,
+            ..EVERYTHING
+        };
+        for seed in 0..40 {
+            let (seen, wrote) = sent(seed, finish, &bytes).await;
+            assert_eq!(wrote.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            assert!(bytes.starts_with(&seen));
+            ends.insert(seen.len());
+        }
+        assert!(ends.len() > 20, "{ends:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_is_seen_by_its_own_side_too() {
+        let reset = Habits {
+            reset_permille: 1000,
+            ..EVERYTHING
+        };
+        for seed in 0..10 {
+            let (seen, wrote) = sent(seed, reset, &numbered(4000)).await;
+            assert_eq!(wrote.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            assert!(seen.len() < 4000);
+        }
     }
 }

@@ -155,6 +155,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
+    /// The last request has no answer.
+    pub fn forget_last(&mut self) {
+        self.owed.pop_back();
+    }
+
     /// The stream, for those who do not play by the rules.
     pub const fn stream(&mut self) -> &mut S {
         &mut self.stream

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// So many events have one hash, so that the first difference of two runs can be found.
 const EVENTS_PER_HASH: u64 = 1000;
-/// So many lines are kept for people.
+/// So many lines are kept for people, unless they want all.
 const LINES_KEPT: usize = 50;
 
 /// FNV-1a, 64 bits.
@@ -26,6 +26,7 @@ struct Lines {
     /// The hash after each thousand events.
     hashes: Vec<u64>,
     last: VecDeque<String>,
+    kept: usize,
     violations: Vec<String>,
 }
 
@@ -36,7 +37,8 @@ impl Default for Lines {
             events: 0,
             hash: FNV_OFFSET,
             hashes: Vec::new(),
-            last: VecDeque::with_capacity(LINES_KEPT),
+            last: VecDeque::new(),
+            kept: LINES_KEPT,
             violations: Vec::new(),
         }
     }
@@ -53,6 +55,11 @@ pub fn hash(bytes: &[u8]) -> u64 {
 impl Trace {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps every line from now on.
+    pub fn keep_all(&self) {
+        self.lines().kept = usize::MAX;
     }
 
     /// The time outside of all hosts, between two steps of the simulation.
@@ -78,7 +85,7 @@ impl Trace {
             let hash = lines.hash;
             lines.hashes.push(hash);
         }
-        if lines.last.len() == LINES_KEPT {
+        if lines.last.len() >= lines.kept {
             lines.last.pop_front();
         }
         lines.last.push_back(line);

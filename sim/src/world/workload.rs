@@ -174,7 +174,8 @@ pub async fn produce(mut parts: ClientParts, work: Work) -> Result<(), String> {
     Ok(())
 }
 
-fn batch(
+/// A batch of records; a producer id of -1 is that of nobody in particular.
+pub(crate) fn batch(
     producer_id: i64,
     sequence: i32,
     values: impl Iterator<Item = Bytes>,

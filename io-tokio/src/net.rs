@@ -1,5 +1,7 @@
 //! The operating system's network.
 
+mod lookups;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -10,8 +12,10 @@ use std::time::Duration;
 use doorkeeper_core::id::HostPort;
 use doorkeeper_net::Net;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
+
+use self::lookups::Lookups;
 
 /// How long one address may be silent before the next one is tried beside it (RFC 8305 section 5
 /// recommends 250 ms).
@@ -25,8 +29,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 6;
 
 /// TCP sockets of the operating system, with `TCP_NODELAY` and keepalive.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TokioNet;
+#[derive(Clone, Debug, Default)]
+pub struct TokioNet {
+    lookups: Lookups,
+}
 
 impl Net for TokioNet {
     type Stream = TcpStream;
@@ -43,13 +49,7 @@ impl Net for TokioNet {
     }
 
     async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
-        let resolved = lookup_host((to.host(), to.port())).await;
-        // The kinds of a resolver's errors are the platform's own; what matters is that there
-        // is no address.
-        let addresses = resolved
-            .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?
-            .collect();
-        first_open(addresses).await
+        first_open(self.lookups.addresses(to).await?).await
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_address_is_tried_until_one_opens() {
-        let net = TokioNet;
+        let net = TokioNet::default();
         let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let open = listener.local_addr().unwrap();
         // Bound and dropped: nobody listens there.
@@ -131,7 +131,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_failure_is_told() {
-        let gone = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let gone = TokioNet::default()
+            .bind("127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
         let shut = gone.local_addr().unwrap();
         drop(gone);
         let error = first_open(vec![shut, shut]).await.unwrap_err();
@@ -142,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_without_an_address_is_not_found() {
-        let error = TokioNet
+        let error = TokioNet::default()
             .connect(&"no-such-host.invalid:9092".parse().unwrap())
             .await;
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -37,7 +37,11 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
     let compiled = config::compile(&loaded)?;
 
     let seed = u64::from(std::process::id());
-    let host = Host::bound(TokioNet, HostConfig::new(brokers, seed), listeners);
+    let host = Host::bound(
+        TokioNet::default(),
+        HostConfig::new(brokers, seed),
+        listeners,
+    );
     let stop = CancellationToken::new();
     let hosted = tokio::spawn(host.serve(stop.child_token()));
     let announce = move || {

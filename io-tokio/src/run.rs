@@ -80,7 +80,8 @@ pub(crate) async fn served(
         plan.listeners.iter().map(|it| Arc::clone(&it.name)),
     ));
     let ready = Arc::new(Readiness::new(clusters));
-    let (bound, admin) = bind(&plan, admin_at).await?;
+    let net = TokioNet::default();
+    let (bound, admin) = bind(&net, &plan, admin_at).await?;
     let kill = CancellationToken::new();
     let told = Arc::new(Told {
         stop: stop.clone(),
@@ -107,7 +108,7 @@ pub(crate) async fn served(
         kill,
     };
     // Its text holds its cause already.
-    let served = serve::serve_bound(TokioNet, plan, bound, context).await;
+    let served = serve::serve_bound(net, plan, bound, context).await;
     served.map_err(|error| anyhow::anyhow!("{error}"))?;
     if let Some(error) = watched.get() {
         return Err(anyhow::anyhow!("the admin listener failed: {error}").into());
@@ -121,10 +122,11 @@ pub(crate) async fn served(
 
 /// Binds everything, or names all that cannot be bound.
 async fn bind(
+    net: &TokioNet,
     plan: &Plan,
     admin_at: Option<SocketAddr>,
 ) -> Result<(serve::Bound<TokioNet>, Option<TcpListener>), Failure> {
-    let bound = serve::bind(&TokioNet, plan).await;
+    let bound = serve::bind(net, plan).await;
     let mut failed: Vec<String> = bound
         .as_ref()
         .err()

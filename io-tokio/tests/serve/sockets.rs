@@ -56,7 +56,7 @@ impl Loopback {
             kill: CancellationToken::new(),
         };
         drop(free);
-        tokio::spawn(serve::serve(TokioNet, plan, context));
+        tokio::spawn(serve::serve(TokioNet::default(), plan, context));
         Self {
             door,
             seen,

@@ -1,0 +1,95 @@
+//! Look-ups of names, one at a time for each: a resolver that hangs keeps a thread for each call as
+//! long as it likes, and whoever asks for the same name once more gets no answer sooner.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use doorkeeper_core::id::HostPort;
+use tokio::net::lookup_host;
+use tokio::sync::watch;
+
+/// What the resolver said, once it has said something.
+type Answer = Option<Result<Vec<SocketAddr>, Arc<str>>>;
+
+/// The look-ups that are under way. Answers are not kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lookups {
+    under_way: Arc<Mutex<BTreeMap<HostPort, watch::Receiver<Answer>>>>,
+}
+
+impl Lookups {
+    /// The addresses of a name, in the resolver's order.
+    pub(super) async fn addresses(&self, name: &HostPort) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = name.host().parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, name.port())]);
+        }
+        let mut answer = self.ask(name);
+        let answer = answer.wait_for(Option::is_some).await;
+        // The kinds of a resolver's errors are the platform's own; what matters is that there
+        // is no address.
+        let none = |why: &str| io::Error::new(io::ErrorKind::NotFound, why.to_owned());
+        match answer.as_deref() {
+            Ok(Some(Ok(addresses))) => Ok(addresses.clone()),
+            Ok(Some(Err(why))) => Err(none(why)),
+            Ok(None) | Err(_) => Err(none("the look-up was given up")),
+        }
+    }
+
+    fn ask(&self, name: &HostPort) -> watch::Receiver<Answer> {
+        let mut under_way = self.under_way();
+        if let Some(answer) = under_way.get(name) {
+            return answer.clone();
+        }
+        let (told, answer) = watch::channel(None);
+        under_way.insert(name.clone(), answer.clone());
+        drop(under_way);
+        let (lookups, name) = (self.clone(), name.clone());
+        tokio::spawn(async move {
+            let found = lookup_host((name.host(), name.port())).await;
+            let found = found.map(Iterator::collect);
+            // Whoever asks from now on asks anew.
+            lookups.under_way().remove(&name);
+            told.send_replace(Some(found.map_err(|error| error.to_string().into())));
+        });
+        answer
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<HostPort, watch::Receiver<Answer>>> {
+        // The map is whole between any two statements.
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_shared_and_not_kept() {
+        let lookups = Lookups::default();
+        let name: HostPort = "localhost:1".parse().unwrap();
+        let (one, other) = (lookups.ask(&name), lookups.ask(&name));
+        assert!(one.same_channel(&other));
+        let addresses = lookups.addresses(&name).await.unwrap();
+        assert!(
+            addresses
+                .iter()
+                .all(|at| at.ip().is_loopback() && at.port() == 1)
+        );
+        assert!(!addresses.is_empty());
+        assert!(lookups.under_way().is_empty());
+        assert!(!lookups.ask(&name).same_channel(&one));
+    }
+
+    #[tokio::test]
+    async fn an_address_is_not_looked_up() {
+        let lookups = Lookups::default();
+        let at: HostPort = "[::1]:9092".parse().unwrap();
+        let found = lookups.addresses(&at).await.unwrap();
+        assert_eq!(found, ["[::1]:9092".parse().unwrap()]);
+    }
+}

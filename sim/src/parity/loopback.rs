@@ -45,7 +45,7 @@ async fn run() -> Result<String, String> {
     let binds: Vec<_> = doors()
         .zip(doors_at.iter().map(|(_, at)| at.clone()))
         .collect();
-    let host = Host::bind(TokioNet, HostConfig::new(brokers, SEED));
+    let host = Host::bind(TokioNet::default(), HostConfig::new(brokers, SEED));
     let host = host.await.map_err(failed)?;
     let (stop, recorder, tape) = (
         CancellationToken::new(),
@@ -56,12 +56,12 @@ async fn run() -> Result<String, String> {
     let plan = plan(&binds, &dial)?;
     let context = context(&plan, &recorder, &stop);
     let served = tokio::spawn(serve::serve(
-        Tap::new(TokioNet, tape.clone()),
+        Tap::new(TokioNet::default(), tape.clone()),
         plan,
         context,
     ));
     let talker = Talker {
-        net: TokioNet,
+        net: TokioNet::default(),
         doors: binds,
     };
     recorder.ready().await;

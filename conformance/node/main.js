@@ -97,7 +97,7 @@ class Run {
         each(partition, message);
       },
     });
-    await until(done, 200, `consuming ${topic}`);
+    await until(done, 500, `consuming ${topic}`);
     await consumer.disconnect();
   }
 
@@ -276,8 +276,16 @@ async function topics(run) {
     60,
     'the changed config',
   );
-  const metadata = await run.admin.fetchTopicMetadata({ topics: [topic] });
-  agree.partitions = metadata.topics[0].partitions.length;
+  await until(
+    async () => {
+      // A broker that has not heard of it yet says that it has none.
+      const metadata = await run.admin.fetchTopicMetadata({ topics: [topic] });
+      agree.partitions = metadata.topics[0].partitions.length;
+      return agree.partitions === PARTITIONS;
+    },
+    60,
+    'the partitions',
+  );
   agree.offsets = (await run.admin.fetchTopicOffsets(topic)).map((it) => it.offset);
   await run.admin.deleteTopics({ topics: [topic] });
   await until(async () => !(await run.admin.listTopics()).includes(topic), 60, 'the topic to go');

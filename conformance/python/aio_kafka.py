@@ -40,12 +40,17 @@ class Aio(Play):
         topic = self.name(what)
         code = await self.create(topic, partitions)
         check_equal(0, code, f"creating {topic}")
-        deadline = Deadline(60, f"leaders of {topic}")
+        await self.described(topic, partitions)
+        return topic
+
+    async def described(self, topic, partitions):
+        """How many partitions it has, once the broker that is asked knows of all."""
+        deadline = Deadline(120, f"leaders of {topic}")
         while True:
             (found,) = await self.admin.describe_topics([topic])
             leaders = [p["leader"] for p in found["partitions"]]
             if len(leaders) == partitions and min(leaders) >= 0:
-                return topic
+                return len(leaders)
             deadline.check(found)
 
     async def create(self, topic, partitions):
@@ -202,8 +207,7 @@ async def topics(play):
     topic = await play.topic("topic")
     agree = {"exists": await play.create(topic, 1)}
     check_equal(TopicAlreadyExistsError.errno, agree["exists"], "creating it again")
-    (described,) = await play.admin.describe_topics([topic])
-    agree["partitions"] = len(described["partitions"])
+    agree["partitions"] = await play.described(topic, PARTITIONS)
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "123456"})
     await play.admin.alter_configs([resource])
     deadline = Deadline(60, "the changed config")
@@ -234,7 +238,7 @@ async def flow(play):
     futures, consumed = [], [0] * PARTITIONS
     suite = None
     last = None
-    deadline = Deadline(240, "the event")
+    deadline = Deadline(500, "the event")
     while last is None or len(futures) < last or sum(consumed) < last:
         deadline.check(f"{len(futures)} sent, {consumed} consumed")
         if last is None or len(futures) < last:

@@ -46,7 +46,7 @@ class Flow:
         self.consumer.subscribe([self.topic])
         suite = threading.Thread(target=self.hand_over, daemon=True)
         sent, last = 0, None
-        deadline = Deadline(240, "the event")
+        deadline = Deadline(500, "the event")
         while (
             last is None
             or sent < last

@@ -191,8 +191,14 @@ def group(play):
 def topics(play):
     topic = play.topic("topic")
     agree = {"exists": error(TopicAlreadyExistsError, lambda: play.admin.create_topics([topic]))}
-    (described,) = play.admin.describe_topics([topic])
-    agree["partitions"] = len(described["partitions"])
+    deadline = Deadline(120, f"partitions of {topic}")
+    while True:
+        # A broker that has not heard of it yet says that it has none.
+        (described,) = play.admin.describe_topics([topic])
+        agree["partitions"] = len(described["partitions"])
+        if agree["partitions"] == PARTITIONS:
+            break
+        deadline.check(described)
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "123456"})
     play.admin.alter_configs([resource])
     deadline = Deadline(60, "the changed config")
@@ -235,7 +241,7 @@ def flow(play):
     happened = threading.Event()
     suite = threading.Thread(target=lambda: (play.hand_over(), happened.set()), daemon=True)
     last = None
-    deadline = Deadline(240, "the event")
+    deadline = Deadline(500, "the event")
     while last is None or len(futures) < last or sum(consumed) < last:
         deadline.check(f"{len(futures)} sent, {consumed} consumed")
         if last is None or len(futures) < last:

@@ -61,8 +61,10 @@ def many_topics(run):
     for batch in batches:
         wait(run.admin.create_topics([NewTopic(name, 1, 1) for name in batch], request_timeout=120))
     agree = {"described": described(run, names)}
-    found = run.admin.list_topics(timeout=60).topics
-    agree["listed"] = len(set(names) & set(found))
+    deadline = Deadline(120, "a thousand topics")
+    while not set(names) <= set(run.admin.list_topics(timeout=60).topics):
+        deadline.check("not all are listed")
+    agree["listed"] = len(names)
     agree["offsets"] = run.await_leaders([TopicPartition(name, 0) for name in names])
     for batch in batches:
         wait(run.admin.delete_topics(batch, request_timeout=120))

@@ -50,7 +50,7 @@ fn page(
         "# Conformance\n\n\
          <!-- Written by `cargo xtask conformance --write-docs`, {part}. -->\n\n\
          Real clients against real Apache Kafka clusters of three brokers, each scenario once \
-         direct and once through\ndoorkeeper: both must agree, and no byte towards a client may \
+         direct and once\nthrough doorkeeper: both must agree, and no byte towards a client may \
          hold an address of the cluster.\n\n\
          Run on {date}, {part}, doorkeeper {version} at commit {commit}.\n\n\
          `yes`: direct and through doorkeeper alike. `FAILED`: not. Empty: not run.\n",

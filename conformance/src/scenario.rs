@@ -78,7 +78,7 @@ pub(crate) struct Answer {
 }
 
 /// Only met by what hangs: generous, because machines can be busy.
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// How programs that want an event and the suite wait for each other.
 pub(crate) struct Handover {

@@ -58,7 +58,7 @@ final class Flow {
         suite.setDaemon(true);
         int sent = 0;
         int last = Integer.MAX_VALUE;
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(240), "the event");
+        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(500), "the event");
         while (sent < last || sum(consumed) < sum(acknowledged) || sum(acknowledged) < sent) {
             deadline.check(sent + " sent, " + sum(acknowledged) + " acknowledged, "
                     + sum(consumed) + " consumed");

@@ -200,7 +200,14 @@ def topics(play):
             break
         deadline.check(described)
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "123456"})
-    play.admin.alter_configs([resource])
+    deadline = Deadline(60, "a broker that knows the configs of the topic")
+    while True:
+        # It asks first which configs there are, of a broker that may not know the topic yet.
+        try:
+            play.admin.alter_configs([resource])
+            break
+        except ValueError as unknown:
+            deadline.check(unknown)
     deadline = Deadline(60, "the changed config")
     while True:
         # Without names, all that differ from the defaults.

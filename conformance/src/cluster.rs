@@ -24,7 +24,8 @@ const LISTENERS: u16 = 4;
 /// How many ports a cluster takes.
 pub(crate) const PORTS: u16 = NEWCOMER * LISTENERS;
 /// The port that the brokers advertise to clients: no one listens on it.
-const CANARY_PORT: u16 = 9093;
+// None that stands in an example of Kafka's own documentation, which brokers show on request.
+const CANARY_PORT: u16 = 39_393;
 const START_WITHIN: Duration = Duration::from_secs(180);
 /// A combined node may wait for a quorum that is gone.
 const STOP_WITHIN: Duration = Duration::from_secs(30);

@@ -166,10 +166,15 @@ mod tests {
             turn: 0,
         };
         let took = std::time::Duration::ZERO;
-        report.job(release, &job(Client::Java, Way::Direct), took, None);
+        report.job(release, &job(Client::Java, Way::Direct), took, [None, None]);
         let why = Some("why".to_owned());
-        report.job(release, &job(Client::Java, Way::Through), took, why);
-        report.job(release, &job(Client::Kcat, Way::Through), took, None);
+        report.job(release, &job(Client::Java, Way::Through), took, [None, why]);
+        report.job(
+            release,
+            &job(Client::Kcat, Way::Through),
+            took,
+            [None, None],
+        );
         let differences = Differences::load().unwrap();
         let page = page(
             true,

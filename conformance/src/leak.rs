@@ -15,6 +15,9 @@ pub(crate) struct Secrets {
     pub(crate) ports: Vec<u16>,
 }
 
+/// What doorkeeper puts in the place of a host in a text: the port behind it leads nowhere.
+const REDACTED: &[u8] = b"[upstream]";
+
 /// RFC 1035: no name is longer.
 const HOST_MAX: usize = 255;
 /// How many bytes a pair may take in front of its port: the length and the host.
@@ -153,7 +156,7 @@ fn is_address(kind: Kind, stream: &[u8], at: usize, end: usize) -> bool {
             let host_ends = before
                 .last()
                 .is_some_and(|&it| is_host_byte(it) || it == b']');
-            host_ends && !goes_on
+            host_ends && !goes_on && !before.ends_with(REDACTED)
         }
         Kind::PortBytes => ends_with_host(before),
     }
@@ -233,6 +236,15 @@ mod tests {
     fn a_host_and_a_secret_port_in_a_text_are_found_at_the_end_too() {
         found(b"..localhost:21003, [::1]:21003", &[11, 24]);
         found(b"127.0.0.1:9093", &[9]);
+    }
+
+    #[test]
+    fn a_port_behind_a_host_that_was_made_unreadable_is_no_address() {
+        found(b"INTERNAL://[upstream]:21003,CLIENT://[upstream]:9093", &[]);
+        found(
+            b"INTERNAL://[upstream]:21003,CLIENT://localhost:21003",
+            &[46],
+        );
     }
 
     #[test]

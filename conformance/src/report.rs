@@ -20,8 +20,21 @@ pub(crate) struct Row {
     pub(crate) client: &'static str,
     pub(crate) way: &'static str,
     took: Duration,
+    /// Why its first try failed, if there was a second one.
+    pub(crate) first_failure: Option<String>,
     /// Why it failed.
     pub(crate) failure: Option<String>,
+}
+
+impl Row {
+    fn verdict(&self) -> String {
+        match (&self.failure, &self.first_failure) {
+            (Some(why), None) => format!("FAILED: {why}"),
+            (Some(why), Some(first)) => format!("FAILED twice: {why}; before that: {first}"),
+            (None, None) => "ok".to_owned(),
+            (None, Some(first)) => format!("ok at the second try; the first: {first}"),
+        }
+    }
 }
 
 /// All verdicts of a run.
@@ -47,14 +60,21 @@ impl Report {
         self.expected += jobs;
     }
 
-    pub(crate) fn job(&mut self, version: &str, job: &Job, took: Duration, fail: Option<String>) {
+    pub(crate) fn job(
+        &mut self,
+        version: &str,
+        job: &Job,
+        took: Duration,
+        [first_failure, failure]: [Option<String>; 2],
+    ) {
         self.add(Row {
             version: version.to_owned(),
             name: job.scenario.name.to_owned(),
             client: job.client.name(),
             way: job.way.name(),
             took,
-            failure: fail,
+            first_failure,
+            failure,
         });
     }
 
@@ -66,6 +86,7 @@ impl Report {
             client: job.client.name(),
             way: "differs",
             took: Duration::ZERO,
+            first_failure: None,
             failure: Some(failure),
         });
     }
@@ -86,15 +107,13 @@ impl Report {
             client: "-",
             way: "-",
             took,
+            first_failure: None,
             failure: fail,
         });
     }
 
     fn add(&mut self, row: Row) {
-        let verdict = match &row.failure {
-            None => "ok".to_owned(),
-            Some(why) => format!("FAILED: {why}"),
-        };
+        let verdict = row.verdict();
         let at = self.begun.elapsed().as_secs_f64();
         let done = self.rows.iter().filter(|it| it.client != "-").count();
         let done = done + usize::from(row.client != "-");
@@ -122,10 +141,10 @@ impl Report {
         });
         say("");
         for row in &self.rows {
-            let verdict = if row.failure.is_none() {
-                "ok"
-            } else {
-                "FAILED"
+            let verdict = match (&row.failure, &row.first_failure) {
+                (Some(_), _) => "FAILED",
+                (None, Some(_)) => "ok at the second try",
+                (None, None) => "ok",
             };
             say(format!(
                 "{:<8}{:<46}{:<14}{:<9}{:>6.1} s  {verdict}",

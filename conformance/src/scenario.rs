@@ -56,7 +56,18 @@ impl Job {
             self.way.name(),
         )
     }
+
+    /// The same with other names, because those of a first try are taken.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            turn: self.turn + AGAIN,
+            ..*self
+        }
+    }
 }
+
+/// Far from every turn that somebody asks for.
+const AGAIN: u32 = 1000;
 
 /// What a program prints at its end.
 #[derive(Debug, Deserialize)]
@@ -161,15 +172,16 @@ mod tests {
         for scenario in SCENARIOS {
             for &(client, _) in scenario.players {
                 for (way, turn) in [(Way::Direct, 0), (Way::Through, 0), (Way::Through, 1)] {
-                    let prefix = Job {
+                    let job = Job {
                         scenario: *scenario,
                         client,
                         way,
                         turn,
+                    };
+                    for prefix in [job.prefix(), job.again().prefix()] {
+                        assert!(!prefix.contains('.'));
+                        assert!(all.insert(prefix));
                     }
-                    .prefix();
-                    assert!(!prefix.contains('.'));
-                    assert!(all.insert(prefix));
                 }
             }
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Observation, Session};
+use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
 use tokio::sync::mpsc;
 
 use crate::Net;
@@ -99,6 +99,8 @@ struct Driver<N: Net> {
     held: Share,
     traffic: Traffic,
     now: Instant,
+    /// What the session wants since its last input.
+    demand: Demand,
 }
 
 /// Whether anything moved, or how the session ended.
@@ -116,8 +118,10 @@ impl<N: Net> Driver<N> {
             peer: visitor.peer,
             route: visitor.door.route,
         };
+        let session = Session::new(now, accept, shared, (around.seed)());
         Self {
-            session: Session::new(now, accept, shared, (around.seed)()),
+            demand: session.demand(),
+            session,
             visitor,
             client: Pipe::new(client),
             upstream: Dial::Absent,
@@ -189,7 +193,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
-        let demand = self.session.demand();
+        let demand = self.demand;
         let wanted = match leg {
             Leg::Client => demand.read_client,
             Leg::Upstream => demand.read_upstream,
@@ -232,7 +236,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
-        if self.session.demand().shared && self.epochs.listen(cx) != self.epoch {
+        if self.demand.shared && self.epochs.listen(cx) != self.epoch {
             return self.hand_in_newest();
         }
         STILL
@@ -252,7 +256,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
-        let deadline = self.session.demand().deadline;
+        let deadline = self.demand.deadline;
         match self.timer.poll(cx, self.now, deadline) {
             Poll::Pending => STILL,
             Poll::Ready(()) => {
@@ -304,6 +308,7 @@ impl<N: Net> Driver<N> {
                 Effect::Close(reason) => return ControlFlow::Break(Ended::Closed(reason)),
             }
         }
+        self.demand = self.session.demand();
         ControlFlow::Continue(())
     }
 

@@ -82,6 +82,22 @@ pub struct Accept {
     pub peer: std::net::SocketAddr,
     /// The door it came through.
     pub route: Route,
+    /// The planted bug that is active.
+    #[cfg(doorkeeper_canary)]
+    pub canary: Option<crate::canary::Canary>,
+}
+
+impl Accept {
+    /// A client from there, through that door.
+    #[must_use]
+    pub const fn new(peer: std::net::SocketAddr, route: Route) -> Self {
+        Self {
+            peer,
+            route,
+            #[cfg(doorkeeper_canary)]
+            canary: None,
+        }
+    }
 }
 
 /// Whom to dial: the name that the cluster uses, and the address to really connect to.

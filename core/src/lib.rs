@@ -9,6 +9,10 @@
 #![warn(missing_docs)]
 
 pub mod api;
+#[cfg(doorkeeper_canary)]
+pub mod canary;
+#[cfg(not(doorkeeper_canary))]
+mod canary;
 pub mod discovery;
 mod egress;
 pub mod error;
@@ -16,6 +20,7 @@ pub mod event;
 pub mod id;
 mod io;
 pub mod limits;
+pub mod mark;
 pub mod policy;
 mod queue;
 pub mod rewrite;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod check;
 mod client;
 mod closing;
 mod connect;
@@ -18,11 +19,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::api::PRODUCE;
+use crate::canary::canary;
 use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
-use crate::io::{Accept, Demand, Effect, End, Input, Leg};
+use crate::io::{Accept, Demand, Effect, End, Input, Leg, Route};
+use crate::mark::{Marks, sometimes};
 use crate::policy::Principal;
 use crate::queue::Queue;
 use crate::shared::Shared;
@@ -58,6 +62,9 @@ pub struct Session {
     /// SyncGroup behind it waits as long, and does not say so itself.
     rebalance: Duration,
     effects: Queue<Effect>,
+    marks: Marks,
+    /// Whether the snapshot is not the one of the accept any more.
+    renewed: bool,
 }
 
 /// What a session is about.
@@ -107,6 +114,8 @@ impl Session {
             timers: Timers::new(now),
             rebalance: timers::REBALANCE_DEFAULT,
             effects: Queue::default(),
+            marks: Marks::default(),
+            renewed: false,
         }
     }
 
@@ -130,13 +139,25 @@ impl Session {
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
             // No rule asks yet: an answer can only be one to a question that was forgotten.
-            Input::Answered { .. } => {}
+            Input::Answered { .. } => {
+                sometimes!(self.marks, AnswerForDeadTicket);
+                if canary!(self, DeadTicketCloses) {
+                    self.close(now, CloseReason::TimedOut(crate::error::Wait::Question));
+                }
+            }
             Input::Shared(shared) => self.renew(now, shared),
             Input::Drain { by } => self.drain(now, by),
             Input::HoldRefused => self.close(now, CloseReason::HoldRefused),
             Input::Tick => self.tick(now),
         }
         self.advance(now);
+        self.check(now);
+    }
+
+    /// The states that this session has reached: what a test run may claim to have tested.
+    #[must_use]
+    pub const fn marks(&self) -> Marks {
+        self.marks
     }
 
     /// The next effect; drain to `None` after every [`Session::handle`].
@@ -163,7 +184,8 @@ impl Session {
             Phase::Closed => false,
         };
         Demand {
-            read_client,
+            read_client: read_client
+                || (canary!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
             read_upstream: relays && connected && self.has_room_for_answers(),
             // What is taken from the backlog is judged by the newest snapshot as well.
             shared: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
@@ -180,12 +202,13 @@ impl Session {
             self.client.egress.pinned(),
             self.in_flight.held_bytes(),
         ];
-        self.in_flight.len() < limits.in_flight_max
+        (self.in_flight.len() < limits.in_flight_max || canary!(self, IgnoreAnswersOwed))
             && due.iter().all(|bytes| *bytes < limits.egress_high_bytes)
     }
 
     fn has_room_for_answers(&self) -> bool {
         self.client.egress.pinned() < self.shared.limits.egress_high_bytes
+            || canary!(self, IgnoreClientEgress)
     }
 
     /// How many bytes are held back until a verdict, an edit or their turn: what all sessions
@@ -300,6 +323,15 @@ impl Session {
     }
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {
+        let in_produce = self
+            .pending
+            .as_ref()
+            .is_some_and(|slot| slot.api == PRODUCE);
+        sometimes!(
+            self.marks,
+            ResetInsideProduce,
+            (leg, how) == (Leg::Client, End::Reset) && in_produce
+        );
         self.leg_mut(leg).egress_is_dead(how);
         if let (Phase::Closing(closing), Leg::Client) = (&mut self.phase, leg) {
             closing.client_ended();
@@ -312,7 +344,12 @@ impl Session {
 
     /// Takes a newer snapshot; an older one is not an answer to anything.
     fn renew(&mut self, now: Instant, shared: Arc<Shared>) {
+        if canary!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
+            return;
+        }
         if shared.epoch > self.shared.epoch {
+            self.mark_renewal(&shared);
+            self.renewed = true;
             self.shared = shared;
             self.topology_changed(now);
         }
@@ -322,6 +359,7 @@ impl Session {
         match self.phase {
             Phase::Opening => self.close(now, CloseReason::Drained),
             Phase::Ready => {
+                sometimes!(self.marks, DrainWithAnswersOwed, !self.in_flight.is_empty());
                 self.phase = Phase::Draining { by };
                 self.backlog.clear();
             }
@@ -347,10 +385,12 @@ impl Session {
             self.take(now, Leg::Client, backlog);
             self.give_local_answers(now);
         }
-        if matches!(self.phase, Phase::Draining { .. }) && self.owes_nothing() {
+        let all_given = self.owes_nothing() || canary!(self, DrainDropsAnswers);
+        if matches!(self.phase, Phase::Draining { .. }) && all_given {
             self.close(now, CloseReason::Drained);
         }
         self.advance_closing(now);
+        self.mark_pauses();
         self.timers.observe(
             now,
             [
@@ -374,6 +414,26 @@ impl Session {
                 local: true,
             });
         }
+    }
+
+    fn mark_renewal(&mut self, next: &Shared) {
+        let owed = !self.in_flight.is_empty();
+        sometimes!(self.marks, ReloadWithAnswersOwed, owed);
+        sometimes!(self.marks, ReloadInsideRequest, self.pending.is_some());
+        if let (Route::Broker(broker), Connection::Open) = (self.accept.route, &self.connection) {
+            let moved = self.shared.topology.upstream(broker) != next.topology.upstream(broker);
+            sometimes!(self.marks, BrokerMovedWhileConnected, moved);
+        }
+    }
+
+    fn mark_pauses(&mut self) {
+        let limits = &self.shared.limits;
+        let full = |leg: &LegState| leg.egress.pinned() >= limits.egress_high_bytes;
+        let (up, down) = (full(&self.upstream), full(&self.client));
+        let owed = self.in_flight.len() >= limits.in_flight_max;
+        sometimes!(self.marks, ClientPausedByUpstream, up);
+        sometimes!(self.marks, UpstreamPausedByClient, down);
+        sometimes!(self.marks, ClientPausedByAnswersOwed, owed);
     }
 
     fn report(&mut self, event: Event) {

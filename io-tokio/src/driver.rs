@@ -114,10 +114,7 @@ impl<N: Net> Driver<N> {
         let now = around.clock.now();
         let shared = around.snapshots.newest();
         let epoch = shared.epoch;
-        let accept = Accept {
-            peer: visitor.peer,
-            route: visitor.door.route,
-        };
+        let accept = Accept::new(visitor.peer, visitor.door.route);
         let session = Session::new(now, accept, shared, (around.seed)());
         Self {
             demand: session.demand(),

@@ -171,6 +171,11 @@ impl Answer {
         self.outcome
     }
 
+    /// Whether its length was told before its end was read.
+    pub(super) const fn is_followed(&self) -> bool {
+        matches!(self.editor, Editor::Tail(_))
+    }
+
     /// The changes so far, in a followed answer.
     pub(super) fn outcome(&mut self) -> &mut Outcome {
         &mut self.outcome

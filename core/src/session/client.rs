@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use crate::api::versions::unsupported;
-use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
+use crate::api::{self, API_VERSIONS, Carry, FETCH, FOLLOW_BYTES_MIN, PRODUCE};
+use crate::canary::canary;
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
+use crate::mark::sometimes;
 use crate::policy::Operation;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
@@ -102,6 +104,7 @@ impl Session {
         if head.api != API_VERSIONS {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
+        sometimes!(self.marks, VersionsAnsweredHere);
         let answer = Owed::Local(unsupported(head.correlation_id, &self.shared.offered));
         self.pending = Some(Slot::new(head, frame_len, Some(answer)));
         let left = frame_len.saturating_sub(self.client.intake.hold.len());
@@ -142,7 +145,9 @@ impl Session {
         let allowed =
             |topics: &Topics| topics.are_all_allowed(Operation::Write, principal, shared, hold);
         if !request.read(unread, is_whole, &allowed)? {
-            return if intake.hold.len() > self.shared.limits.hold_bytes_max {
+            let too_much = intake.hold.len() > self.shared.limits.hold_bytes_max;
+            sometimes!(self.marks, HoldLimitHit, too_much);
+            return if too_much && !canary!(self, IgnoreHoldLimit) {
                 Err(CloseReason::HoldLimit(Leg::Client))
             } else {
                 Ok(false)
@@ -152,7 +157,8 @@ impl Session {
         if facts.replica {
             return Err(ClientFault::ReplicaRequest(head.api).into());
         }
-        let topics = request.topics.take();
+        let kept = canary!(self, KeepFetchSession) && head.api == FETCH;
+        let topics = request.topics.take().filter(|_| !kept);
         match (topics, refusal::operation(head.api)) {
             (Some(topics), Some(what)) => self.judge(head, frame_len, facts, topics, what)?,
             (Some(_) | None, _) => self.pass_request(head, frame_len, facts, None),
@@ -169,8 +175,19 @@ impl Session {
         topics: Topics,
         what: Operation,
     ) -> Result<(), CloseReason> {
+        let by_id = topics.names_ids();
+        sometimes!(self.marks, UnknownTopicIdRefused, by_id);
+        let in_session = head.api == FETCH && topics.continues_session();
+        sometimes!(self.marks, FetchSessionRefused, in_session);
+        sometimes!(
+            self.marks,
+            FetchSessionRefusedAfterReload,
+            in_session && self.renewed
+        );
         let hold = &self.client.intake.hold;
         let judgement = topics.judge(head, what, &self.principal, &self.shared, hold);
+        self.mark_judgement(head, facts, &judgement);
+        let hold = &self.client.intake.hold;
         let untold = |NotEncodable| ClientFault::RefusedUntold(head.api, head.version);
         match judgement.map_err(untold)? {
             // Kafka closes on a refused acks=0 produce: no response could carry the error.
@@ -184,12 +201,46 @@ impl Session {
                 self.client.intake.stage = Stage::Drop { left };
                 Ok(())
             }
+            Judgement::Pass(_, Some(_)) if canary!(self, SkipRefusal) => {
+                self.pass_request(head, frame_len, facts, None);
+                Ok(())
+            }
             Judgement::Pass(edits, refused) => {
+                let refused = refused.filter(|_| !canary!(self, ForgetRefused));
                 let edits = lengthened(edits, frame_len);
                 self.pass_request(head, frame_len, facts, Some((edits, refused)));
                 Ok(())
             }
         }
+    }
+
+    fn mark_judgement(
+        &mut self,
+        head: RequestHead,
+        facts: Facts,
+        judgement: &Result<Judgement, NotEncodable>,
+    ) {
+        let (mixed, all) = match judgement {
+            Ok(Judgement::Pass(_, refused)) => (refused.is_some(), false),
+            Ok(Judgement::Answer(_)) => (false, true),
+            Err(NotEncodable) => (false, false),
+        };
+        let produce = head.api == PRODUCE;
+        sometimes!(
+            self.marks,
+            ProduceHeldThenPassed,
+            produce && mixed && !facts.unanswered
+        );
+        sometimes!(
+            self.marks,
+            ProduceHeldThenRefused,
+            produce && all && !facts.unanswered
+        );
+        sometimes!(
+            self.marks,
+            RefusedAcksZero,
+            facts.unanswered && (mixed || all)
+        );
     }
 
     /// Lets a request go up: what is held now, the rest as it comes.
@@ -202,14 +253,19 @@ impl Session {
     ) {
         let allowance = facts.allowance(head, &mut self.rebalance);
         let (mut edits, refused) = judged.unwrap_or_default();
-        let answer = (!facts.unanswered).then_some(Owed::Relayed { allowance, refused });
+        let unanswered = facts.unanswered && !canary!(self, SlotForAcksZero);
+        let answer = (!unanswered).then_some(Owed::Relayed { allowance, refused });
+        let twice = canary!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
         self.pending = Some(Slot::new(head, frame_len, answer));
         let Self {
             client, upstream, ..
         } = self;
         let end = client.intake.hold.end();
         edits.apply(&mut client.intake.hold, end, |part| {
-            upstream.egress.push(part)
+            if twice && end == frame_len {
+                upstream.egress.push(part.clone());
+            }
+            upstream.egress.push(part);
         });
         client.intake.stage = Stage::Pass {
             left: frame_len.saturating_sub(end),
@@ -229,6 +285,18 @@ impl Session {
             bytes: slot.bytes,
         });
         if slot.answer.is_some() {
+            let ours = matches!(slot.answer, Some(Owed::Local(_)));
+            sometimes!(
+                self.marks,
+                DenialBehindAnswer,
+                ours && !self.in_flight.is_empty()
+            );
+            if canary!(self, AnswerJumpsQueue)
+                && let Some(Owed::Local(frame)) = slot.answer
+            {
+                self.client.egress.push(frame);
+                return;
+            }
             slot.since = now;
             self.in_flight.push(now, slot);
         } else {

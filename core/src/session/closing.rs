@@ -1,7 +1,9 @@
 //! The end of a session: the last bytes, then one reason, last of all.
 
+use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
+use crate::mark::sometimes;
 use crate::session::{Connection, LegState, Phase, Session};
 use crate::time::Instant;
 
@@ -47,6 +49,9 @@ impl Session {
         if !self.is_relaying() {
             return;
         }
+        let left = matches!(reason, CloseReason::ClientEnded(_));
+        let dialling = matches!(self.connection, Connection::Trying { .. });
+        sometimes!(self.marks, ConnectCancelled, left && dialling);
         self.client.intake.discard();
         self.upstream.intake.discard();
         self.in_flight.clear();
@@ -54,9 +59,14 @@ impl Session {
         if self.drops_client_bytes(reason) {
             self.client.egress.discard();
         }
-        if self.drops_upstream_bytes(reason) {
+        if self.drops_upstream_bytes(reason) || canary!(self, DropLastRequests) {
             self.upstream.egress.discard();
         }
+        sometimes!(
+            self.marks,
+            FlushedAfterClientLeft,
+            left && !self.upstream.egress.is_empty()
+        );
         let flushed = now.after(self.shared.limits.flush_timeout);
         let by = match self.phase {
             Phase::Draining { by } => by.min(flushed),
@@ -140,7 +150,7 @@ impl Session {
             };
             if !state.egress.is_empty() {
                 all_out = false;
-            } else if exists && !*finished {
+            } else if exists && !*finished && !canary!(self, ForgetFinish) {
                 *finished = true;
                 self.effects.push_back(Effect::Finish(leg));
             }
@@ -150,6 +160,9 @@ impl Session {
             self.client.egress.discard();
             self.upstream.egress.discard();
             self.effects.push_back(Effect::Close(reason));
+            if canary!(self, CloseTwice) {
+                self.effects.push_back(Effect::Close(reason));
+            }
             self.phase = Phase::Closed;
         }
     }

@@ -1,9 +1,11 @@
 //! The way up: whom to dial, how often, and until when.
 
+use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
+use crate::mark::sometimes;
 use crate::session::{Phase, Session};
 use crate::time::Instant;
 
@@ -105,6 +107,7 @@ impl Session {
                 self.effects
                     .push_back(Effect::Learn(Observation::Unreachable { broker }));
             }
+            sometimes!(self.marks, WaitedForTopology);
             let retry_at = None;
             self.connection = Connection::Waiting {
                 deadline,
@@ -114,6 +117,7 @@ impl Session {
             };
             return;
         };
+        sometimes!(self.marks, ConnectRetried, attempts > 0);
         let left = deadline.since(now);
         // One black hole must not use up the time of all candidates.
         let within = if alone { left } else { left / 2 };
@@ -135,6 +139,11 @@ impl Session {
             return None;
         }
         match self.accept.route {
+            Route::Broker(broker) if canary!(self, DialWrongBroker) => shared
+                .topology
+                .brokers()
+                .find(|(id, _)| *id > broker)
+                .map(|(_, at)| (at.clone(), true)),
             Route::Broker(broker) => shared
                 .topology
                 .upstream(broker)

@@ -95,6 +95,18 @@ impl Topics {
         }
     }
 
+    /// Whether topics are named by their ids.
+    pub(super) fn names_ids(&self) -> bool {
+        self.elements.iter().any(|element| element.id.is_some())
+    }
+
+    /// Whether a Fetch goes on in a session that it has.
+    pub(super) fn continues_session(&self) -> bool {
+        self.session_epoch
+            .as_ref()
+            .is_some_and(|(_, epoch)| *epoch > 0)
+    }
+
     /// Takes in one step of the walk; `base` is where the body begins in the frame.
     pub(super) fn step(&mut self, step: &Step, base: usize) {
         match step {

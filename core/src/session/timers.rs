@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Leg, Route};
 use crate::session::pace::Pace;
@@ -114,6 +115,7 @@ impl Session {
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
         };
         let wait = |at: Option<Instant>, wait| at.map(|at| (at, Expiry::Wait(wait)));
+        let opening = opening && !canary!(self, NeverFirstFrame);
         let first = opening.then(|| self.timers.accepted.after(limits.first_frame_timeout));
         let quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
@@ -138,7 +140,10 @@ impl Session {
             write(Leg::Client, true),
             write(Leg::Upstream, connected),
             wait(idle, Wait::Idle),
-            self.connection.deadline().map(|at| (at, Expiry::Connect)),
+            self.connection
+                .deadline()
+                .filter(|_| !canary!(self, StuckConnecting))
+                .map(|at| (at, Expiry::Connect)),
             drain.map(|at| (at, Expiry::Drain)),
         ]
     }
@@ -158,7 +163,8 @@ impl Session {
     fn answer_deadline(&self) -> Option<Instant> {
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
-        if !connected || begun || !self.has_room_for_answers() {
+        let forever = canary!(self, WaitForever);
+        if !connected || begun || forever || !self.has_room_for_answers() {
             return None;
         }
         self.in_flight.deadline(self.shared.limits.answer_timeout)

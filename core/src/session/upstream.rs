@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
 use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
+use crate::canary::canary;
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
+use crate::mark::sometimes;
 use crate::rewrite::Outcome;
 use crate::session::Session;
 use crate::session::answer::{Answer, Progress};
@@ -68,7 +70,8 @@ impl Session {
             hold.push(std::mem::take(chunk));
             return Ok(());
         };
-        if CorrelationId(correlation_id) != expected {
+        if CorrelationId(correlation_id) != expected && !canary!(self, AnyCorrelationId) {
+            sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
         self.upstream.answer_bytes = frame_len;
@@ -78,6 +81,13 @@ impl Session {
         };
         let refused = self.in_flight.take_refused();
         let carry = match (api::answer_carry(api, version, frame_len), &refused) {
+            (Carry::Follow(_), None) if canary!(self, LeakTail) => Carry::Pass,
+            (_, None)
+                if canary!(self, LeakDescribeCluster)
+                    && (api, version) == (ApiKey(60), ApiVersion(1)) =>
+            {
+                Carry::Pass
+            }
             (carry, None) => carry,
             (Carry::Hold(interest), Some(_)) => Carry::Hold(interest.union(TOLD)),
             (Carry::Follow(interest), Some(_)) => Carry::Follow(interest.union(TOLD)),
@@ -195,13 +205,30 @@ impl Session {
     fn release_answer(&mut self, answer: Answer) {
         let frame_len = answer.frame_len;
         let told = answer.growth();
+        let answer_follows = answer.is_followed();
         let mut outcome = answer.into_outcome();
         let growth = if told == 0 {
             outcome.edits.growth()
         } else {
             told
         };
-        if told == 0 {
+        sometimes!(
+            self.marks,
+            TailBlanked,
+            told == 0 && answer_follows && outcome.rewrites.dropped > 0
+        );
+        let in_pieces = self.upstream.intake.hold.slice_count() > 1;
+        sometimes!(
+            self.marks,
+            EditedAcrossChunks,
+            in_pieces && outcome.rewrites.rewritten > 0
+        );
+        sometimes!(
+            self.marks,
+            EndpointDropped,
+            !answer_follows && outcome.rewrites.dropped > 0
+        );
+        if told == 0 && !canary!(self, ForgetLength) {
             outcome.edits = lengthened(outcome.edits, frame_len);
         }
         self.upstream.answer_bytes = frame_len.saturating_add_signed(growth);
@@ -230,11 +257,17 @@ impl Session {
 
     /// Lets an answer come down: what is held now, the rest as it comes.
     fn pass_answer(&mut self, frame_len: usize) {
+        let upstream = &self.upstream;
+        let left = frame_len.saturating_sub(upstream.intake.hold.end());
+        let held = upstream.intake.hold.len();
+        let left = if canary!(self, FrameEndsEarly) && left > 1 {
+            left - 1
+        } else {
+            left
+        };
         let Self {
             upstream, client, ..
         } = self;
-        let left = frame_len.saturating_sub(upstream.intake.hold.end());
-        let held = upstream.intake.hold.len();
         upstream
             .intake
             .hold

@@ -23,6 +23,11 @@ impl Rope {
         self.len
     }
 
+    /// In how many pieces they came.
+    pub(crate) fn slice_count(&self) -> usize {
+        self.slices.len()
+    }
+
     /// The offset in the frame behind the last byte that is held.
     #[must_use]
     pub const fn end(&self) -> usize {

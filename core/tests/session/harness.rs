@@ -80,10 +80,7 @@ impl World {
 
     pub fn with(shared: Shared, route: Route) -> Self {
         let shared = Arc::new(shared);
-        let accept = Accept {
-            peer: "192.0.2.1:5000".parse().unwrap(),
-            route,
-        };
+        let accept = Accept::new("192.0.2.1:5000".parse().unwrap(), route);
         let now = Instant::from_nanos(1_000_000_000);
         Self {
             session: Session::new(now, accept, Arc::clone(&shared), Seed([0; 32])),

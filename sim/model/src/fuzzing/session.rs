@@ -58,10 +58,7 @@ impl Run {
         } else {
             Route::Bootstrap
         };
-        let accept = Accept {
-            peer: ([192, 0, 2, 1], 5000).into(),
-            route,
-        };
+        let accept = Accept::new(([192, 0, 2, 1], 5000).into(), route);
         let now = Instant::from_nanos(1_000_000_000);
         let session = Session::new(now, accept, Arc::clone(&shared), Seed([7; 32]));
         Self {

@@ -1,0 +1,96 @@
+//! Bugs that are planted on purpose, to show that the simulator would find them.
+//!
+//! Nothing of it is in a product build: `canary!(..)` is `false` unless everything was built with
+//! `--cfg doorkeeper_canary`, and then [`crate::Accept`] names the one that is active.
+
+#[cfg(doorkeeper_canary)]
+macro_rules! canaries {
+    ($($(#[$doc:meta])+ $canary:ident,)+) => {
+        /// One planted bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Canary { $($(#[$doc])+ $canary,)+ }
+
+        impl Canary {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$canary),+];
+
+            /// The name that reports use.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$canary => stringify!($canary)),+ }
+            }
+        }
+    };
+}
+
+#[cfg(doorkeeper_canary)]
+canaries! {
+    /// Framing: an answer that passes is taken to be one byte shorter when it came in pieces.
+    FrameEndsEarly,
+    /// Order: an answer of ours does not wait for those before it.
+    AnswerJumpsQueue,
+    /// Order: acks=0 takes a slot.
+    SlotForAcksZero,
+    /// Order: any correlation id will do.
+    AnyCorrelationId,
+    /// Back-pressure: upstream is read however much the client is due.
+    IgnoreClientEgress,
+    /// Back-pressure: the client is read however many answers it is owed.
+    IgnoreAnswersOwed,
+    /// Limits: a held frame may grow without end.
+    IgnoreHoldLimit,
+    /// Editing: the length prefix stays what it was.
+    ForgetLength,
+    /// Rewriting: DescribeCluster version 1 passes as it came.
+    LeakDescribeCluster,
+    /// Editing in place: the addresses behind the records of a long answer pass.
+    LeakTail,
+    /// Topology: the session for one broker dials the next.
+    DialWrongBroker,
+    /// Reload: a snapshot is ignored while answers are owed.
+    IgnoreSnapshot,
+    /// Policy: the first refused topic of a mixed request is let through.
+    SkipRefusal,
+    /// Policy: a fetch session goes on under a policy.
+    KeepFetchSession,
+    /// Policy: the answer does not tell of what was refused.
+    ForgetRefused,
+    /// Drain: owed answers are dropped.
+    DrainDropsAnswers,
+    /// Drain: requests are still taken.
+    DrainTakesRequests,
+    /// Tickets: an answer that nobody waits for ends the session.
+    DeadTicketCloses,
+    /// Close: the reason is given twice.
+    CloseTwice,
+    /// Close: no leg is told to finish.
+    ForgetFinish,
+    /// Close: requests that were read whole are dropped when the client leaves.
+    DropLastRequests,
+    /// Relay: a request is sent twice.
+    SendTwice,
+    /// Time: nothing limits the wait for an answer.
+    WaitForever,
+    /// Time: a session that waits for its connection has no deadline.
+    StuckConnecting,
+    /// Time: a client that never sends a frame may stay.
+    NeverFirstFrame,
+}
+
+/// Whether this planted bug is active in a session that was accepted so.
+#[cfg(doorkeeper_canary)]
+macro_rules! canary {
+    ($session:expr, $canary:ident) => {
+        $session.accept.canary == Some(crate::canary::Canary::$canary)
+    };
+}
+
+/// Whether a planted bug is active: never.
+#[cfg(not(doorkeeper_canary))]
+macro_rules! canary {
+    ($session:expr, $canary:ident) => {
+        false
+    };
+}
+
+pub(crate) use canary;

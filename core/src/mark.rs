@@ -1,0 +1,134 @@
+//! States that a test run claims to reach: a bit each, set inside the session that reached it.
+//!
+//! A simulation that never holds a request back says nothing about holding, however long it runs.
+//! It therefore counts which marks fired, and one that never does fails the run. A mark decides
+//! nothing: setting one is a single `or`.
+
+macro_rules! marks {
+    ($($(#[$doc:meta])+ $mark:ident = $name:literal,)+) => {
+        /// A state worth reaching.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark { $($(#[$doc])+ $mark,)+ }
+
+        impl Mark {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$mark),+];
+
+            /// The name that reports use.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$mark => $name),+ }
+            }
+        }
+    };
+}
+
+marks! {
+    /// An answer of ours waits for one of the broker.
+    DenialBehindAnswer = "denial held behind an answer",
+    /// Of a Produce to several topics a part was refused, and the rest went up.
+    ProduceHeldThenPassed = "mixed produce held then passed",
+    /// All of a Produce that was held is refused.
+    ProduceHeldThenRefused = "produce held then refused",
+    /// A frame that had to be held grew too large.
+    HoldLimitHit = "hold limit hit",
+    /// A refused Produce with acks=0 closed the session.
+    RefusedAcksZero = "acks=0 refused",
+    /// The client is not read because the broker takes no bytes.
+    ClientPausedByUpstream = "client paused by upstream",
+    /// The broker is not read because the client takes no bytes.
+    UpstreamPausedByClient = "upstream paused by client",
+    /// The client is not read because it is owed too many answers.
+    ClientPausedByAnswersOwed = "client paused by answers owed",
+    /// A newer snapshot came while answers were owed.
+    ReloadWithAnswersOwed = "reload between two pipelined requests",
+    /// A newer snapshot came in the middle of a request.
+    ReloadInsideRequest = "reload inside a request",
+    /// An answer came for a ticket that nobody holds.
+    AnswerForDeadTicket = "answer for a dead ticket",
+    /// The client reset the connection in the middle of a Produce.
+    ResetInsideProduce = "reset inside a produce",
+    /// An answer was edited that had come in several pieces.
+    EditedAcrossChunks = "endpoints edited across a chunk border",
+    /// The addresses behind the records of a long answer were made unreadable.
+    TailBlanked = "addresses behind records blanked",
+    /// An endpoint without an address of ours was left out.
+    EndpointDropped = "endpoint without an address dropped",
+    /// A Fetch that goes on in a session was refused.
+    FetchSessionRefused = "fetch session refused",
+    /// The same, on a connection that had lived through a reload.
+    FetchSessionRefusedAfterReload = "fetch session refused after reload",
+    /// A topic id whose name nobody knows was refused.
+    UnknownTopicIdRefused = "unknown topic id refused",
+    /// A drain began while answers were owed.
+    DrainWithAnswersOwed = "drain with answers owed",
+    /// The broker that the session is connected to has moved.
+    BrokerMovedWhileConnected = "broker moved while connected",
+    /// The client left while its broker was being dialled.
+    ConnectCancelled = "connect cancelled by the client leaving",
+    /// A second attempt to connect was made.
+    ConnectRetried = "connect retried",
+    /// A session waited for the topology to say where its broker is.
+    WaitedForTopology = "waited for the topology",
+    /// An answer carried another correlation id than the one that was due.
+    CorrelationMismatch = "correlation mismatch closed",
+    /// Requests that were read whole went up after their client had left.
+    FlushedAfterClientLeft = "last requests flushed after the client left",
+    /// An ApiVersions request of an unknown version was answered here.
+    VersionsAnsweredHere = "unknown ApiVersions version answered",
+}
+
+/// The marks that one session has reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u64);
+
+impl Marks {
+    /// Notes that a state was reached.
+    pub(crate) const fn set(&mut self, mark: Mark) {
+        self.0 |= 1 << mark as u64;
+    }
+
+    /// Whether it was reached.
+    #[must_use]
+    pub const fn has(self, mark: Mark) -> bool {
+        self.0 & (1 << mark as u64) != 0
+    }
+
+    /// All that were reached, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Mark> {
+        Mark::ALL
+            .iter()
+            .copied()
+            .filter(move |mark| self.has(*mark))
+    }
+}
+
+/// Notes that a state is reached, if it is.
+macro_rules! sometimes {
+    ($marks:expr, $mark:ident) => {
+        $marks.set(crate::mark::Mark::$mark)
+    };
+    ($marks:expr, $mark:ident, $reached:expr) => {
+        if $reached {
+            $marks.set(crate::mark::Mark::$mark);
+        }
+    };
+}
+pub(crate) use sometimes;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_has_a_bit_and_a_name_of_its_own() {
+        let mut marks = Marks::default();
+        let mut names = std::collections::BTreeSet::new();
+        for mark in Mark::ALL {
+            assert!(!marks.has(*mark));
+            marks.set(*mark);
+            assert!(marks.has(*mark) && names.insert(mark.name()));
+        }
+        assert!(marks.iter().eq(Mark::ALL.iter().copied()));
+    }
+}

@@ -22,6 +22,7 @@ mod groups;
 mod log;
 mod producer_state;
 mod rng;
+pub mod script;
 mod topics;
 
 pub use close::CloseReason;

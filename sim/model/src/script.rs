@@ -1,0 +1,45 @@
+//! One language for tests, fuzzing, simulation, regressions and replay.
+//!
+//! A script is a setting and an explicit list of steps: nothing in it is drawn while it runs, so
+//! that it can be recorded, shrunk and run on any backend. As text it has one thing a line:
+//!
+//! ```text
+//! # What it taught.
+//! seed 7
+//! brokers 3
+//! limits hold=512 egress=64
+//! refuse secret
+//! ---
+//! c1 connect broker 1
+//! c1 send produce v9 acks=-1 orders/0:100 secret/0:20
+//! c1 wait
+//! b1 next wrong-id
+//! net c1 upstream up cut 12 reset
+//! reload refuse=orders
+//! wait 500
+//! ```
+
+mod lines;
+mod request;
+mod setting;
+mod step;
+mod words;
+
+pub use request::{Acks, FetchSession, Part, Place, Request, Topic, What};
+pub use setting::{Chunk, Policy, Setting, Small};
+pub use step::{
+    BrokerFault, Client, Direction, Door, Ending, NetFault, NetLeg, Numbered, ProcessFault, Step,
+    Tamper, Wait,
+};
+pub use words::BadScript;
+
+use arbitrary::Arbitrary;
+
+/// What is done to doorkeeper, and in which surroundings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Arbitrary)]
+pub struct Script {
+    /// The surroundings.
+    pub setting: Setting,
+    /// What happens, one after the other.
+    pub steps: Vec<Step>,
+}

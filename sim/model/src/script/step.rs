@@ -1,0 +1,204 @@
+//! What can happen, one step each.
+
+use arbitrary::Arbitrary;
+use doorkeeper_core::{End, Leg};
+
+use super::request::{Place, Request};
+use super::setting::{Policy, Small};
+use super::words::names;
+
+/// One step. It happens at once; only [`Step::Wait`] and [`Client::Wait`] let time pass.
+#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Step {
+    /// The client with this number does something.
+    Client(Numbered, Client),
+    /// Something happens to the broker with this number.
+    Broker(Numbered, BrokerFault),
+    /// A partition gets another leader.
+    Leader(Place, Numbered),
+    /// Something happens to a leg of the client's session.
+    Net(Numbered, NetLeg, Direction, NetFault),
+    /// Something happens to doorkeeper.
+    Process(ProcessFault),
+    /// All faults end: brokers come back, and bytes flow.
+    Heal,
+    /// Time passes.
+    Wait(Wait),
+}
+
+/// A number that counts clients or brokers. Small, so that steps meet each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Numbered(pub u8);
+
+impl Numbered {
+    /// How many there are at most.
+    pub const MAX: u8 = 8;
+}
+
+impl<'a> Arbitrary<'a> for Numbered {
+    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+        u.int_in_range(0..=Self::MAX - 1).map(Self)
+    }
+}
+
+/// A leg of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum NetLeg {
+    /// Towards the client.
+    Client,
+    /// Towards the broker.
+    Upstream,
+}
+
+names!(NetLeg { NetLeg::Client = "client", NetLeg::Upstream = "upstream" });
+
+impl From<NetLeg> for Leg {
+    fn from(leg: NetLeg) -> Self {
+        match leg {
+            NetLeg::Client => Self::Client,
+            NetLeg::Upstream => Self::Upstream,
+        }
+    }
+}
+
+/// Which way bytes go on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Direction {
+    /// From the client towards the broker.
+    Up,
+    /// From the broker towards the client.
+    Down,
+}
+
+names!(Direction { Direction::Up = "up", Direction::Down = "down" });
+
+/// What a client does.
+#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Client {
+    /// Opens a connection, and leaves the one it had.
+    Connect(Door),
+    /// Sends a request.
+    Send(Request),
+    /// Sends the beginning of a request: so many 255ths of its bytes.
+    SendPart(u8, Request),
+    /// Sends bytes that are no request.
+    Raw(Vec<u8>),
+    /// Ends its half of the connection.
+    Fin,
+    /// Resets the connection.
+    Reset,
+    /// Reads nothing any more.
+    Stall,
+    /// Reads again.
+    Resume,
+    /// From now on sends one byte in so many milliseconds; 0 for all at once.
+    Drip(u8),
+    /// Waits until every answer has come, or its connection has ended.
+    Wait,
+}
+
+/// The address of doorkeeper that a client connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Door {
+    /// The bootstrap address.
+    Bootstrap,
+    /// The address of a broker.
+    Broker(Numbered),
+}
+
+/// What goes wrong with a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+pub enum BrokerFault {
+    /// It stops; its connections are reset.
+    Crash,
+    /// It starts again.
+    Restart,
+    /// It moves to another address.
+    Move,
+    /// It reads, and answers nothing.
+    Silence,
+    /// It answers what it had not, late.
+    Speak,
+    /// It refuses connections.
+    Refuse,
+    /// Connections to it are not answered.
+    BlackHole,
+    /// It takes connections again.
+    Accept,
+    /// It serves versions up to this one of the API with that key.
+    Versions(u8, u8),
+    /// Something happens to the next answer that it gives to a session.
+    Next(Tamper),
+}
+
+/// What happens to one answer of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Tamper {
+    /// It carries another correlation id.
+    WrongId,
+    /// It comes twice.
+    Extra,
+    /// It does not come.
+    Missing,
+    /// Its length is negative.
+    Negative,
+    /// Its length is larger than any limit.
+    Huge,
+    /// It stops after so many bytes, and the connection ends.
+    Cut(u8, Ending),
+    /// It comes so many tenths of a second late, and all behind it.
+    Late(u8),
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Ending {
+    /// In order.
+    Fin,
+    /// By a reset.
+    Reset,
+}
+
+names!(Ending { Ending::Fin = "fin", Ending::Reset = "reset" });
+
+impl From<Ending> for End {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Fin => Self::Fin,
+            Ending::Reset => Self::Reset,
+        }
+    }
+}
+
+/// What happens to one direction of one leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum NetFault {
+    /// Nothing arrives any more.
+    Hold,
+    /// What was held arrives.
+    Release,
+    /// So few bytes are on the way at most.
+    Window(u8),
+    /// After so many bytes more the connection ends.
+    Cut(u16, Ending),
+}
+
+/// What happens to doorkeeper.
+#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+pub enum ProcessFault {
+    /// The configuration is read again: this is refused now, these are the limits.
+    Reload(Policy, Small),
+    /// It stops, and sessions have so many tenths of a second.
+    Drain(u8),
+    /// The session of a client gets an answer to a question that it has forgotten.
+    LateAnswer(Numbered),
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Wait {
+    /// So many milliseconds.
+    Millis(u16),
+    /// Every answer of every client, or the end of its connection.
+    All,
+}

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod mark;
 pub mod policy;
 mod queue;
+pub mod record;
 pub mod rewrite;
 mod session;
 pub mod shared;

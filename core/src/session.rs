@@ -171,6 +171,12 @@ impl Session {
         &self.leg(leg).egress
     }
 
+    /// How many bytes of one peer's frames are held back until they have been decided on.
+    #[must_use]
+    pub fn held(&self, leg: Leg) -> usize {
+        self.leg(leg).intake.hold.len()
+    }
+
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {

@@ -1,5 +1,7 @@
 //! One broker: its address, whether it is up, and its fetch sessions.
 
+use std::collections::BTreeMap;
+
 use doorkeeper_core::id::HostPort;
 
 use crate::fetch_session::FetchSessions;
@@ -10,6 +12,8 @@ pub(crate) struct Broker {
     pub(crate) advertised: HostPort,
     pub(crate) up: bool,
     pub(crate) fetch_sessions: FetchSessions,
+    /// The last versions of APIs that it serves, where they are not those of the newest release.
+    pub(crate) versions: BTreeMap<i16, i16>,
 }
 
 impl Broker {
@@ -18,6 +22,7 @@ impl Broker {
             advertised,
             up: true,
             fetch_sessions: FetchSessions::new(),
+            versions: BTreeMap::new(),
         }
     }
 }

@@ -224,6 +224,20 @@ impl Cluster {
         }
     }
 
+    /// A broker serves an API up to this version, and says so: an older release.
+    pub(crate) fn serve_up_to(&mut self, broker: BrokerId, api_key: i16, version: i16) {
+        if let Some(known) = self.brokers.get_mut(&broker) {
+            known.versions.insert(api_key, version);
+        }
+    }
+
+    /// The last version of an API that a broker serves, if it is an older release.
+    pub(crate) fn last_version(&self, broker: BrokerId, api_key: i16) -> i16 {
+        let known = self.brokers.get(&broker);
+        let last = known.and_then(|broker| broker.versions.get(&api_key));
+        last.copied().unwrap_or(i16::MAX)
+    }
+
     /// The id that the cluster calls itself.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -282,7 +296,9 @@ impl Cluster {
         let Some(frame) = connection.next() else {
             return;
         };
-        let (broker, read) = (connection.broker, codec::read_header(frame));
+        let broker = connection.broker;
+        let last = |api_key| self.brokers.get(&broker)?.versions.get(&api_key).copied();
+        let read = codec::read_header(frame, &last);
         let (head, client_id, body) = match read {
             Ok(read) => read,
             Err(reason) => return self.close(id, reason),
@@ -453,6 +469,13 @@ impl Cluster {
         };
         self.topics.create(new, &alive, &self.limits);
         true
+    }
+}
+
+impl crate::client::TopicIds for Cluster {
+    fn topic_id(&self, topic: crate::script::Topic) -> uuid::Uuid {
+        let known = self.topics.get(topic.name()).map(|topic| topic.id);
+        known.unwrap_or(uuid::Uuid::from_u128(0xdead))
     }
 }
 

@@ -32,8 +32,12 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// Reads the header of a frame: head, client id, body.
-pub(crate) fn read_header(frame: Bytes) -> Result<(Head, String, Bytes), CloseReason> {
+/// Reads the header of a frame: head, client id, body. `last` says where a broker serves less than
+/// the newest release.
+pub(crate) fn read_header(
+    frame: Bytes,
+    last: &dyn Fn(i16) -> Option<i16>,
+) -> Result<(Head, String, Bytes), CloseReason> {
     let mut start = frame.as_ref();
     let mut int16 = || {
         start
@@ -44,7 +48,8 @@ pub(crate) fn read_header(frame: Bytes) -> Result<(Head, String, Bytes), CloseRe
     let api = ApiKey::try_from(api_key).map_err(|()| CloseReason::UnknownApi { api_key })?;
     let row = api::row(api).ok_or(CloseReason::UnknownApi { api_key })?;
     let mut body = frame;
-    let header_version = if row.serves(version) {
+    let served = row.serves(version) && last(api_key).is_none_or(|last| version <= last);
+    let header_version = if served {
         api.request_header_version(version)
     } else if api == ApiKey::ApiVersions {
         // `RequestContext.parseRequest`: answered as version 0, whatever the rest looks like.

@@ -1,17 +1,41 @@
-//! The cluster's only source of ids: a seeded splitmix64 stream.
+//! The only source of ids and choices: a seeded splitmix64 stream.
 
 use uuid::Uuid;
 
-/// A deterministic stream of ids. Not for secrets.
-#[derive(Debug)]
-pub(crate) struct Rng(u64);
+/// A deterministic stream of ids and choices. Not for secrets.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The stream of a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next_u64(&mut self) -> u64 {
+    /// Another stream of the same seed: drawing from one does not move the other.
+    #[must_use]
+    pub const fn stream(seed: u64, number: u64) -> Self {
+        let mut rng = Self(seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let first = rng.next_u64();
+        Self(first)
+    }
+
+    /// A number below `bound`; 0 if there is none.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        match self.next_u64().checked_rem(bound) {
+            Some(number) => number,
+            None => 0,
+        }
+    }
+
+    /// True in one of `of` cases.
+    pub const fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+
+    /// The next 64 bits.
+    pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

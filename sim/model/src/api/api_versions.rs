@@ -22,21 +22,22 @@ const FEATURES: [(&str, i16, i16, Option<i16>); 3] = [
     ("transaction.version", 0, 2, None),
 ];
 
-fn advertised(row: &Row) -> ApiVersion {
+fn advertised(cluster: &Cluster, call: &Call, row: &Row) -> ApiVersion {
+    let last = cluster.last_version(call.broker, row.key as i16);
     ApiVersion::default()
         .with_api_key(row.key as i16)
         .with_min_version(row.advertised_min())
-        .with_max_version(row.max)
+        .with_max_version(row.max.min(last.max(row.min)))
 }
 
-pub(super) fn handle(_: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let version = call.head.version;
     if version == UNSUPPORTED {
         // A version 0 answer that says which versions there are (KIP-511).
         let own = ROWS
             .iter()
             .filter(|row| row.key == ApiKey::ApiVersions)
-            .map(advertised);
+            .map(|row| advertised(cluster, call, row));
         let answer = ApiVersionsResponse::default()
             .with_error_code(ResponseError::UnsupportedVersion.code())
             .with_api_keys(own.collect());
@@ -70,8 +71,8 @@ pub(super) fn handle(_: &mut Cluster, call: &Call) -> Result<Reply, CloseReason>
                 .with_max_version_level(level),
         )
     });
-    let mut answer =
-        ApiVersionsResponse::default().with_api_keys(ROWS.iter().map(advertised).collect());
+    let rows = ROWS.iter().map(|row| advertised(cluster, call, row));
+    let mut answer = ApiVersionsResponse::default().with_api_keys(rows.collect());
     if version >= 3 {
         answer = answer
             .with_supported_features(supported.collect())

@@ -1,0 +1,284 @@
+//! Requests as frames.
+
+mod group;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, CreateTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, ProduceRequest, RequestHeader, TopicName,
+};
+use kafka_protocol::protocol::{Encodable, Message, StrBytes};
+use uuid::Uuid;
+
+use super::batch::batch;
+use super::memory::Memory;
+use crate::payload::{Tag, payload};
+use crate::script::{Acks, FetchSession, Part, Place, Request, Topic, What};
+
+/// What a request's bytes depend on besides the script.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The number of the client, which is also its `client_id`.
+    pub client: u8,
+    /// The correlation id.
+    pub id: i32,
+    /// The ids of topics.
+    pub topic_id: &'a dyn TopicIds,
+    /// What earlier answers said.
+    pub memory: &'a Memory,
+    /// A fetch session of another client.
+    pub foreign_session: Option<(i32, i32)>,
+    /// Counts payloads.
+    pub payloads: &'a mut u32,
+}
+
+/// Knows the ids of topics.
+pub trait TopicIds: std::fmt::Debug {
+    /// The id; one that nobody has if there is no such topic.
+    fn topic_id(&self, topic: Topic) -> Uuid;
+}
+
+/// The frame, with its length. A version that nobody can write has an empty body.
+#[must_use]
+pub fn encode(request: &Request, context: &mut Context<'_>) -> Bytes {
+    let v = i16::from(request.version);
+    match &request.what {
+        What::ApiVersions => frame(ApiKey::ApiVersions, v, context, |v| {
+            let body = ApiVersionsRequest::default();
+            if v < 3 {
+                return body;
+            }
+            body.with_client_software_name(text("script"))
+                .with_client_software_version(text("1"))
+        }),
+        What::Metadata(topics) => {
+            let ids = context.topic_id;
+            frame(ApiKey::Metadata, v, context, |v| {
+                metadata(v, topics.as_deref(), ids)
+            })
+        }
+        What::Produce(acks, parts) => produce(v, *acks, parts, context),
+        What::Fetch(session, wait_ms, places) => {
+            let session = match session {
+                FetchSession::None => (0, -1),
+                FetchSession::New => (0, 0),
+                FetchSession::Known => context.memory.fetch_session.unwrap_or((0, 0)),
+                FetchSession::Foreign => context.foreign_session.unwrap_or((77, 5)),
+            };
+            let ids = context.topic_id;
+            frame(ApiKey::Fetch, v, context, |v| {
+                fetch(v, session, *wait_ms, places, ids)
+            })
+        }
+        What::ListOffsets(places) => list_offsets(v, places, context),
+        What::FindCoordinator(groups) => find_coordinator(v, groups, context),
+        What::InitProducerId => frame(ApiKey::InitProducerId, v, context, |_| {
+            InitProducerIdRequest::default().with_transaction_timeout_ms(1000)
+        }),
+        What::CreateTopics(topics) => create_topics(v, topics, context),
+        What::DescribeCluster => frame(ApiKey::DescribeCluster, v, context, |_| {
+            DescribeClusterRequest::default()
+        }),
+        What::DescribeConfigs(broker) => describe_configs(v, *broker, context),
+        What::Other(key, body) => other(i16::from(*key), v, context, body),
+        What::JoinGroup(group) => group::join(v, *group, context),
+        What::SyncGroup(group) => group::sync(v, *group, context),
+        What::Heartbeat(group) => group::heartbeat(v, *group, context),
+        What::LeaveGroup(group) => group::leave(v, *group, context),
+        What::OffsetCommit(group, place) => group::commit(v, *group, *place, context),
+        What::OffsetFetch(group) => group::fetch(v, *group, context),
+    }
+}
+
+fn metadata(v: i16, topics: Option<&[Topic]>, ids: &dyn TopicIds) -> MetadataRequest {
+    let by_id = v >= 12;
+    let asked = topics.map(|topics| {
+        let topic = |topic: &Topic| match by_id && *topic == Topic::Audit {
+            true => MetadataRequestTopic::default()
+                .with_name(None)
+                .with_topic_id(ids.topic_id(*topic)),
+            false => MetadataRequestTopic::default().with_name(Some(topic_name(*topic))),
+        };
+        topics.iter().map(topic).collect()
+    });
+    let all = if v == 0 { Some(Vec::new()) } else { None };
+    MetadataRequest::default().with_topics(asked.or(all))
+}
+
+fn produce(v: i16, acks: Acks, parts: &[Part], context: &mut Context<'_>) -> Bytes {
+    let mut topics = Vec::<TopicProduceData>::new();
+    for part in parts {
+        let tag = Tag {
+            client: context.client,
+            topic: part.place.topic,
+            number: *context.payloads,
+        };
+        *context.payloads += 1;
+        let value = payload(tag, part.bytes as usize);
+        let data = PartitionProduceData::default()
+            .with_index(i32::from(part.place.partition))
+            .with_records(Some(batch(&value)));
+        let topic = TopicProduceData::default();
+        let topic = match v {
+            13.. => topic.with_topic_id(context.topic_id.topic_id(part.place.topic)),
+            _ => topic.with_name(topic_name(part.place.topic)),
+        };
+        topics.push(topic.with_partition_data(vec![data]));
+    }
+    let acks = match acks {
+        Acks::All => -1,
+        Acks::None => 0,
+        Acks::Leader => 1,
+    };
+    frame(ApiKey::Produce, v, context, |_| {
+        ProduceRequest::default()
+            .with_acks(acks)
+            .with_timeout_ms(1000)
+            .with_topic_data(topics)
+    })
+}
+
+fn fetch(
+    v: i16,
+    (id, epoch): (i32, i32),
+    wait_ms: u16,
+    places: &[Place],
+    ids: &dyn TopicIds,
+) -> FetchRequest {
+    let topics = places.iter().map(|place| {
+        let partition = FetchPartition::default()
+            .with_partition(i32::from(place.partition))
+            .with_partition_max_bytes(1 << 20);
+        let topic = FetchTopic::default().with_partitions(vec![partition]);
+        match v {
+            13.. => topic.with_topic_id(ids.topic_id(place.topic)),
+            _ => topic.with_topic(topic_name(place.topic)),
+        }
+    });
+    let body = FetchRequest::default()
+        .with_max_wait_ms(i32::from(wait_ms))
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 22)
+        .with_topics(topics.collect());
+    if v < 7 {
+        return body;
+    }
+    body.with_session_id(id).with_session_epoch(epoch)
+}
+
+fn list_offsets(v: i16, places: &[Place], context: &Context<'_>) -> Bytes {
+    frame(ApiKey::ListOffsets, v, context, |_| {
+        let topics = places.iter().map(|place| {
+            let partition = ListOffsetsPartition::default()
+                .with_partition_index(i32::from(place.partition))
+                .with_timestamp(-1);
+            ListOffsetsTopic::default()
+                .with_name(topic_name(place.topic))
+                .with_partitions(vec![partition])
+        });
+        ListOffsetsRequest::default()
+            .with_replica_id((-1).into())
+            .with_topics(topics.collect())
+    })
+}
+
+fn find_coordinator(v: i16, groups: &[u8], context: &Context<'_>) -> Bytes {
+    frame(ApiKey::FindCoordinator, v, context, |v| {
+        let body = FindCoordinatorRequest::default();
+        let keys: Vec<StrBytes> = groups.iter().map(|group| group_name(*group)).collect();
+        match (v, keys.first()) {
+            (4.., _) => body.with_coordinator_keys(keys),
+            (_, Some(key)) => body.with_key(key.clone()),
+            (_, None) => body,
+        }
+    })
+}
+
+fn create_topics(v: i16, topics: &[Topic], context: &Context<'_>) -> Bytes {
+    frame(ApiKey::CreateTopics, v, context, |_| {
+        let topics = topics.iter().map(|topic| {
+            CreatableTopic::default()
+                .with_name(topic_name(*topic))
+                .with_num_partitions(1)
+                .with_replication_factor(1)
+        });
+        CreateTopicsRequest::default()
+            .with_topics(topics.collect())
+            .with_timeout_ms(1000)
+    })
+}
+
+fn describe_configs(v: i16, broker: u8, context: &Context<'_>) -> Bytes {
+    frame(ApiKey::DescribeConfigs, v, context, |_| {
+        const BROKER: i8 = 4;
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(BROKER)
+            .with_resource_name(StrBytes::from_string(broker.to_string()))
+            .with_configuration_keys(None);
+        DescribeConfigsRequest::default()
+            .with_resources(vec![resource])
+            .with_include_synonyms(true)
+    })
+}
+
+/// A frame whose header says `v`; its body is of the nearest version that can be written.
+fn frame<T: Encodable + Message>(
+    key: ApiKey,
+    v: i16,
+    context: &Context<'_>,
+    body: impl FnOnce(i16) -> T,
+) -> Bytes {
+    let versions = T::VERSIONS;
+    let nearest = v.clamp(versions.min, versions.max);
+    let mut out = BytesMut::new();
+    // A message that its version cannot carry leaves half a body, which is what some clients send.
+    let _ = body(nearest).encode(&mut out, nearest);
+    headed(
+        key as i16,
+        v,
+        key.request_header_version(nearest),
+        context,
+        &out,
+    )
+}
+
+fn other(key: i16, v: i16, context: &Context<'_>, body: &[u8]) -> Bytes {
+    let header = ApiKey::try_from(key).map_or(1, |known| known.request_header_version(v));
+    headed(key, v, header, context, body)
+}
+
+fn headed(key: i16, v: i16, header: i16, context: &Context<'_>, body: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u32(0);
+    let head = RequestHeader::default()
+        .with_request_api_key(key)
+        .with_request_api_version(v)
+        .with_correlation_id(context.id)
+        .with_client_id(Some(StrBytes::from_string(format!("c{}", context.client))));
+    let _ = head.encode(&mut out, header);
+    out.put_slice(body);
+    let length = u32::try_from(out.len() - 4).unwrap_or(u32::MAX);
+    if let Some((prefix, _)) = out.split_first_chunk_mut() {
+        *prefix = length.to_be_bytes();
+    }
+    out.freeze()
+}
+
+fn text(text: &'static str) -> StrBytes {
+    StrBytes::from_static_str(text)
+}
+
+fn topic_name(topic: Topic) -> TopicName {
+    TopicName(text(topic.name()))
+}
+
+fn group_name(group: u8) -> StrBytes {
+    StrBytes::from_string(format!("g{group}"))
+}

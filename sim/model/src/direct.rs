@@ -1,0 +1,132 @@
+//! The first backend: sessions and discovery of core in a discrete-event loop.
+//!
+//! Everything is a value in one [`World`]: clients, the door with its sessions, brokers, and the
+//! bytes between them. The clock stands still while anything can move and then jumps to whatever
+//! comes next. The door is no copy of the adapter's loop: of all that a driver may do at a moment
+//! it does one thing, drawn from the network's own stream of choices, so that every order which
+//! the contract allows comes up.
+
+mod brokers;
+mod clients;
+mod director;
+mod discovery;
+mod door;
+mod net;
+mod pipe;
+mod setup;
+
+use std::sync::Arc;
+
+use doorkeeper_core::mark::{Mark, Marks};
+use doorkeeper_core::{Instant, Shared};
+
+use crate::rng::Rng;
+use crate::script::Script;
+use crate::trace::Trace;
+use crate::watch::{Violation, Watch};
+
+use brokers::Brokers;
+use clients::Client;
+use discovery::Asking;
+use door::Guest;
+use net::Net;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What did not hold, and when.
+    pub failure: Option<Failure>,
+    /// Which states were reached, each with the number of sessions that reached it.
+    pub marks: Vec<(Mark, u64)>,
+    /// How many sessions there were.
+    pub sessions: u64,
+    /// What happened: its number, its hash, and the last lines.
+    pub trace: Trace,
+    /// What each connection carried, without times.
+    pub transcript: String,
+    /// How much virtual time passed.
+    pub lasted: Instant,
+}
+
+/// What did not hold.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In virtual time.
+    pub at: Instant,
+    /// The step of the script that was under way, from 0.
+    pub step: usize,
+    /// What it is about.
+    pub violation: Violation,
+}
+
+/// How a script is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep a transcript.
+    pub transcript: bool,
+    /// Keep every line of the trace, not just the last ones.
+    pub whole_trace: bool,
+    /// The planted bug of every session.
+    #[cfg(doorkeeper_canary)]
+    pub canary: Option<doorkeeper_core::canary::Canary>,
+}
+
+/// Runs a script to its end, and everything after it until all is quiet again.
+#[must_use]
+pub fn run(script: &Script, options: Options) -> Outcome {
+    let mut world = World::new(script, options);
+    let result = world.play(&script.steps);
+    world.count_marks();
+    let failure = result.err().map(|violation| Failure {
+        at: world.now,
+        step: world.step,
+        violation,
+    });
+    let marks = Mark::ALL.iter().copied().zip(world.marks);
+    Outcome {
+        failure,
+        marks: marks.collect(),
+        sessions: world.guests.len() as u64,
+        transcript: world.watch.transcript(),
+        trace: world.watch.into_trace(),
+        lasted: world.now,
+    }
+}
+
+/// Whether anything moved, or what did not hold.
+type Moved = Result<bool, Violation>;
+
+/// Everything there is.
+#[derive(Debug)]
+struct World {
+    now: Instant,
+    #[cfg(doorkeeper_canary)]
+    options: Options,
+    step: usize,
+    net: Net,
+    /// The network's and the drivers' choices.
+    rng: Rng,
+    clients: Vec<Client>,
+    guests: Vec<Guest>,
+    /// Those that are open.
+    open: Vec<usize>,
+    asking: Asking,
+    brokers: Brokers,
+    /// The newest snapshot.
+    shared: Arc<Shared>,
+    /// All sessions must be gone by then.
+    drain: Option<Instant>,
+    watch: Watch,
+    marks: Vec<u64>,
+}
+
+impl World {
+    fn count_marks(&mut self) {
+        for guest in &self.guests {
+            let marks: Marks = guest.marks();
+            for (mark, count) in Mark::ALL.iter().zip(&mut self.marks) {
+                *count += u64::from(marks.has(*mark));
+            }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! The brokers: one cluster that answers what Kafka answers, the hosts that it stands on, and what
+//! goes wrong between its answers and the network.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::{ConnectFailure, Instant};
+
+use super::net::LinkId;
+use super::pipe::Got;
+use super::{Moved, World};
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Output};
+use crate::connection::ConnectionId;
+use crate::frames::{Cutter, with_length, without_length};
+use crate::script::{BrokerFault, Direction, Numbered, Tamper};
+use crate::watch::{SessionId, Violation};
+
+/// A name that leads to any broker, as a configuration has it.
+pub(super) const BOOTSTRAP: [&str; 2] = ["bootstrap.canary", "spare.canary"];
+
+/// All brokers.
+#[derive(Debug)]
+pub(super) struct Brokers {
+    pub(super) cluster: Cluster,
+    hosts: Vec<Host>,
+    wires: Vec<Wire>,
+    /// Those that are not over.
+    live: Vec<usize>,
+}
+
+/// What one broker runs on.
+#[derive(Debug)]
+struct Host {
+    id: BrokerId,
+    at: HostPort,
+    moves: u32,
+    up: bool,
+    silent: bool,
+    door: DoorState,
+    /// What happens to the next answers that go to sessions.
+    tampers: VecDeque<Tamper>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DoorState {
+    Open,
+    Refusing,
+    Swallowing,
+}
+
+/// One connection to a broker.
+#[derive(Debug)]
+struct Wire {
+    link: LinkId,
+    connection: ConnectionId,
+    host: usize,
+    /// The session at the other end; discovery has none.
+    session: Option<SessionId>,
+    cutter: Cutter,
+    outbox: VecDeque<(Instant, Bytes)>,
+    /// Nothing more is answered, and this is how it ends once the outbox is empty.
+    ending: Option<bool>,
+    over: bool,
+}
+
+/// The address of a broker after so many moves.
+pub(super) fn address(id: u8, moves: u32) -> Option<HostPort> {
+    HostPort::new(&format!("broker-{id}-{moves}.canary"), 9092).ok()
+}
+
+impl Brokers {
+    pub(super) fn new(cluster: Cluster, brokers: u8) -> Self {
+        let host = |id: u8| {
+            Some(Host {
+                id: BrokerId(id.into()),
+                at: address(id, 0)?,
+                moves: 0,
+                up: true,
+                silent: false,
+                door: DoorState::Open,
+                tampers: VecDeque::new(),
+            })
+        };
+        Self {
+            cluster,
+            hosts: (0..brokers).filter_map(host).collect(),
+            wires: Vec::new(),
+            live: Vec::new(),
+        }
+    }
+
+    fn host_at(&self, dial: &HostPort) -> Option<usize> {
+        let ready = |host: &Host| host.up && host.door != DoorState::Refusing;
+        match BOOTSTRAP.iter().position(|name| *name == dial.host()) {
+            Some(0) => self.hosts.iter().position(ready),
+            Some(_) => self.hosts.iter().rposition(ready),
+            None => self.hosts.iter().position(|host| host.at == *dial),
+        }
+    }
+
+    /// Whether an attempt to connect there is never answered.
+    pub(super) fn swallows(&self, dial: &HostPort) -> bool {
+        let host = self.host_at(dial).and_then(|at| self.hosts.get(at));
+        host.is_some_and(|host| host.up && host.door == DoorState::Swallowing)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let live = self.live.iter().filter_map(|at| self.wires.get(*at));
+        let out = live.filter(|wire| !self.is_silent(wire));
+        let out = out.filter_map(|wire| wire.outbox.front().map(|(at, _)| *at));
+        out.chain(self.cluster.deadline()).min()
+    }
+
+    fn is_silent(&self, wire: &Wire) -> bool {
+        wire.over || self.hosts.get(wire.host).is_some_and(|host| host.silent)
+    }
+
+    /// How many brokers there are.
+    pub(super) fn count(&self) -> u8 {
+        u8::try_from(self.hosts.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Whether no session has a connection to a broker.
+    pub(super) fn serve_nobody(&self) -> bool {
+        self.wires
+            .iter()
+            .all(|wire| wire.over || wire.session.is_none())
+    }
+}
+
+impl World {
+    /// Connects to whatever is at an address.
+    pub(super) fn reach(
+        &mut self,
+        dial: &HostPort,
+        session: Option<SessionId>,
+    ) -> Result<(LinkId, BrokerId), ConnectFailure> {
+        let at = self.brokers.host_at(dial);
+        let Some((at, host)) = at.and_then(|at| Some((at, self.brokers.hosts.get(at)?))) else {
+            // Nobody is at an address that a broker has left.
+            return Err(ConnectFailure::Refused);
+        };
+        if !host.up || host.door == DoorState::Refusing {
+            return Err(ConnectFailure::Refused);
+        }
+        let id = host.id;
+        let link = self.net.open();
+        let connection = self.brokers.cluster.connected(self.now, id);
+        self.brokers.live.push(self.brokers.wires.len());
+        self.brokers.wires.push(Wire {
+            link,
+            connection,
+            host: at,
+            session,
+            cutter: Cutter::default(),
+            outbox: VecDeque::new(),
+            ending: None,
+            over: false,
+        });
+        Ok((link, id))
+    }
+
+    /// Lets brokers read, answer and write what they can now.
+    pub(super) fn brokers_step(&mut self) -> Moved {
+        let mut moved = false;
+        let due = self.brokers.cluster.deadline();
+        if due.is_some_and(|due| due <= self.now) {
+            self.brokers.cluster.tick(self.now);
+            moved = true;
+        }
+        let live = self.brokers.live.clone();
+        for at in &live {
+            moved |= self.wire_reads(*at)?;
+        }
+        while let Some(output) = self.brokers.cluster.poll() {
+            moved = true;
+            self.output(output)?;
+        }
+        for at in live {
+            moved |= self.wire_writes(at);
+        }
+        let wires = &self.brokers.wires;
+        self.brokers
+            .live
+            .retain(|at| wires.get(*at).is_some_and(|wire| !wire.over));
+        Ok(moved)
+    }
+
+    fn wire_reads(&mut self, at: usize) -> Moved {
+        let Some(wire) = self.brokers.wires.get_mut(at).filter(|wire| !wire.over) else {
+            return Ok(false);
+        };
+        // What has begun to wait is read on when it has been answered.
+        if !self.brokers.cluster.accepts(wire.connection) && wire.ending.is_none() {
+            return Ok(false);
+        }
+        if !self.net.link(wire.link).up.is_readable(self.now) {
+            return Ok(false);
+        }
+        let most = self.net.piece(usize::MAX, &mut self.rng);
+        match self.net.link(wire.link).up.read(self.now, most) {
+            Got::Nothing => Ok(false),
+            Got::End(_) => {
+                wire.over = true;
+                let (link, connection) = (wire.link, wire.connection);
+                self.brokers.cluster.disconnected(self.now, connection);
+                self.net
+                    .close(link, Direction::Down, self.now, &mut self.rng);
+                Ok(true)
+            }
+            Got::Bytes(bytes) => {
+                wire.cutter.push(&bytes);
+                while let Some(frame) = wire.cutter.next_frame() {
+                    if let Some(session) = wire.session {
+                        self.watch.broker_got(self.now, session, &frame)?;
+                    }
+                    let frame = without_length(frame);
+                    self.brokers
+                        .cluster
+                        .request(self.now, wire.connection, frame);
+                }
+                if wire.cutter.is_broken() {
+                    // `NetworkReceive`: a size that no request has closes the connection.
+                    wire.ending = Some(true);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn output(&mut self, output: Output) -> Result<(), Violation> {
+        let (connection, bytes) = match output {
+            Output::Frame { connection, bytes } => (connection, Some(bytes)),
+            Output::Close { connection, reason } => {
+                if let CloseReason::AnswerNotEncodable { .. } = reason {
+                    return Err(Violation::of_the_model(&reason.to_string()));
+                }
+                (connection, None)
+            }
+        };
+        let wires = &mut self.brokers.wires;
+        let Some(wire) = wires.iter_mut().find(|wire| wire.connection == connection) else {
+            return Ok(());
+        };
+        let Some(body) = bytes else {
+            wire.ending.get_or_insert(false);
+            return Ok(());
+        };
+        if wire.ending.is_some() {
+            return Ok(());
+        }
+        let frame = with_length(&body);
+        let host = self.brokers.hosts.get_mut(wire.host);
+        let tamper = host.and_then(|host| match wire.session {
+            Some(_) => host.tampers.pop_front(),
+            None => None,
+        });
+        if let (Some(session), Some(tamper)) = (wire.session, tamper) {
+            self.watch.tampered(self.now, session, tamper);
+        }
+        wire.answer(self.now, frame, tamper);
+        Ok(())
+    }
+
+    fn wire_writes(&mut self, at: usize) -> bool {
+        let Some(wire) = self.brokers.wires.get(at).filter(|wire| !wire.over) else {
+            return false;
+        };
+        let idle = wire.outbox.front().is_none_or(|(due, _)| *due > self.now);
+        let ends = wire.outbox.is_empty() && wire.ending.is_some();
+        if self.brokers.is_silent(wire) || (idle && !ends) {
+            return false;
+        }
+        let (now, arrival) = (self.now, self.net.arrival(self.now, &mut self.rng));
+        let Some(wire) = self.brokers.wires.get_mut(at) else {
+            return false;
+        };
+        let pipe = &mut self.net.link(wire.link).down;
+        let mut moved = false;
+        while let Some((due, bytes)) = wire.outbox.front_mut()
+            && *due <= now
+        {
+            match pipe.write(arrival, bytes) {
+                Ok(0) => break,
+                Ok(count) => {
+                    moved = true;
+                    let _ = bytes.split_to(count);
+                    if bytes.is_empty() {
+                        wire.outbox.pop_front();
+                    }
+                }
+                Err(_) => {
+                    wire.outbox.clear();
+                    moved = true;
+                }
+            }
+        }
+        if let (true, Some(reset)) = (wire.outbox.is_empty(), wire.ending) {
+            wire.over = true;
+            let (link, connection) = (wire.link, wire.connection);
+            self.brokers.cluster.disconnected(now, connection);
+            if reset {
+                self.net.link(link).reset(arrival);
+            } else {
+                self.net.close(link, Direction::Down, now, &mut self.rng);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Something happens to a broker.
+    pub(super) fn broker_fault(&mut self, broker: Numbered, fault: &BrokerFault) {
+        let (now, count) = (self.now, self.brokers.count());
+        let at = usize::from(broker.0.checked_rem(count).unwrap_or(0));
+        let Some(host) = self.brokers.hosts.get_mut(at) else {
+            return;
+        };
+        match fault {
+            BrokerFault::Crash => self.crash(at),
+            BrokerFault::Restart => {
+                host.up = true;
+                self.brokers.cluster.start_broker(now, host.id);
+            }
+            BrokerFault::Move => {
+                self.crash(at);
+                self.move_host(at);
+            }
+            BrokerFault::Silence => host.silent = true,
+            BrokerFault::Speak => host.silent = false,
+            BrokerFault::Refuse => host.door = DoorState::Refusing,
+            BrokerFault::BlackHole => host.door = DoorState::Swallowing,
+            BrokerFault::Accept => host.door = DoorState::Open,
+            BrokerFault::Versions(key, last) => {
+                let (key, last) = (i16::from(*key), i16::from(*last));
+                self.brokers.cluster.serve_up_to(host.id, key, last);
+            }
+            BrokerFault::Next(tamper) => host.tampers.push_back(*tamper),
+        }
+    }
+
+    fn crash(&mut self, at: usize) {
+        let Some(host) = self.brokers.hosts.get_mut(at) else {
+            return;
+        };
+        host.up = false;
+        self.brokers.cluster.stop_broker(self.now, host.id);
+        let arrival = self.net.arrival(self.now, &mut self.rng);
+        for wire in &mut self.brokers.wires {
+            if wire.host == at && !wire.over {
+                wire.over = true;
+                self.net.link(wire.link).reset(arrival);
+            }
+        }
+    }
+
+    fn move_host(&mut self, at: usize) {
+        let Some(host) = self.brokers.hosts.get_mut(at) else {
+            return;
+        };
+        host.moves += 1;
+        host.up = true;
+        let moved = u8::try_from(host.id.0)
+            .ok()
+            .and_then(|id| address(id, host.moves));
+        if let Some(address) = moved {
+            host.at = address.clone();
+            self.brokers.cluster.advertise(self.now, host.id, address);
+        }
+        self.brokers.cluster.start_broker(self.now, host.id);
+    }
+
+    /// All brokers are well again.
+    pub(super) fn heal_brokers(&mut self) {
+        for host in &mut self.brokers.hosts {
+            host.silent = false;
+            host.door = DoorState::Open;
+            host.tampers.clear();
+            if !host.up {
+                host.up = true;
+                self.brokers.cluster.start_broker(self.now, host.id);
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Sends an answer, or what becomes of it.
+    fn answer(&mut self, now: Instant, frame: Bytes, tamper: Option<Tamper>) {
+        let behind = self.outbox.back().map_or(now, |(at, _)| (*at).max(now));
+        let mut changed = BytesMut::from(&*frame);
+        match tamper {
+            None => self.outbox.push_back((behind, frame)),
+            Some(Tamper::WrongId) => {
+                if let Some(byte) = changed.get_mut(4) {
+                    *byte ^= 0x40;
+                }
+                self.outbox.push_back((behind, changed.freeze()));
+            }
+            Some(Tamper::Extra) => {
+                self.outbox.push_back((behind, frame.clone()));
+                self.outbox.push_back((behind, frame));
+            }
+            Some(Tamper::Missing) => {}
+            Some(Tamper::Negative) => {
+                if let Some(byte) = changed.first_mut() {
+                    *byte = 0xff;
+                }
+                self.outbox.push_back((behind, changed.freeze()));
+            }
+            Some(Tamper::Huge) => {
+                if let Some(byte) = changed.first_mut() {
+                    *byte = 0x7f;
+                }
+                self.outbox.push_back((behind, changed.freeze()));
+            }
+            Some(Tamper::Cut(at, how)) => {
+                let at = usize::from(at).min(frame.len());
+                self.outbox.push_back((behind, frame.slice(..at)));
+                self.ending = Some(how == crate::script::Ending::Reset);
+            }
+            Some(Tamper::Late(tenths)) => {
+                let late = now.after(Duration::from_millis(u64::from(tenths) * 100));
+                self.outbox.push_back((behind.max(late), frame));
+            }
+        }
+        self.outbox.retain(|(_, bytes)| !bytes.is_empty());
+    }
+}

@@ -1,0 +1,223 @@
+//! Plays the steps of a script, lets time pass, and sees to it that all comes to rest.
+
+use std::time::Duration;
+
+use doorkeeper_core::{End, Instant, Shared};
+
+use super::{World, setup};
+use crate::script::{Client, Numbered, ProcessFault, Step, Wait};
+use crate::watch::Violation;
+
+/// How long a step waits for what it needs. Some answers may never come.
+const STEP_WAIT: Duration = Duration::from_secs(120);
+
+/// After all faults have ended everything that is pending is done within this time: no deadline
+/// of a session is longer, and no request lets a broker wait longer.
+const HEALED_WITHIN: Duration = Duration::from_secs(420);
+
+/// Without a client, nothing of a session is left after this time.
+const GONE_WITHIN: Duration = Duration::from_secs(150);
+
+/// How often things may move while the clock stands still.
+const ROUNDS_MAX: usize = 400_000;
+
+impl World {
+    /// Plays all steps, heals, and waits until nothing is left.
+    pub(super) fn play(&mut self, steps: &[Step]) -> Result<(), Violation> {
+        for (at, step) in steps.iter().enumerate() {
+            self.step = at;
+            self.settle()?;
+            self.act(step)?;
+        }
+        self.step = steps.len();
+        self.heal();
+        self.wait(HEALED_WITHIN, |world| !world.anybody_waits())?;
+        if let Some(client) = self.clients.iter().find(|client| client.waits()) {
+            let who = client.session();
+            return Err(Violation::unfinished(client.number, who));
+        }
+        for at in 0..self.clients.len() {
+            self.client_leaves(at, End::Fin);
+        }
+        self.wait(GONE_WITHIN, Self::is_empty)?;
+        let open = self.guests.iter().find(|guest| !guest.closed);
+        if let Some(guest) = open {
+            return Err(Violation::left_over(guest.id));
+        }
+        if !self.brokers.serve_nobody() {
+            return Err(Violation::of(
+                12,
+                "a broker has a connection that no session has",
+            ));
+        }
+        Ok(())
+    }
+
+    fn anybody_waits(&self) -> bool {
+        self.clients.iter().any(super::clients::Client::waits)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.brokers.serve_nobody() && self.guests.iter().all(|guest| guest.closed)
+    }
+
+    fn act(&mut self, step: &Step) -> Result<(), Violation> {
+        self.watch.step(self.now, step);
+        match step {
+            Step::Client(who, Client::Wait) => {
+                let at = usize::from(who.0);
+                return self.wait(STEP_WAIT, |world| {
+                    !world
+                        .clients
+                        .get(at)
+                        .is_some_and(super::clients::Client::waits)
+                });
+            }
+            Step::Client(who, what) => return self.client_acts(*who, what),
+            Step::Broker(who, fault) => self.broker_fault(*who, fault),
+            Step::Leader(place, broker) => {
+                let to = i32::from(broker.0.checked_rem(self.brokers.count()).unwrap_or(0));
+                let (topic, partition) = (place.topic.name(), i32::from(place.partition));
+                let to = doorkeeper_core::id::BrokerId(to);
+                self.brokers
+                    .cluster
+                    .move_leader(self.now, topic, partition, to);
+            }
+            Step::Net(who, leg, way, fault) => self.net_fault(*who, (*leg).into(), *way, *fault),
+            Step::Process(fault) => self.process_fault(fault),
+            Step::Heal => self.heal(),
+            Step::Wait(Wait::All) => return self.wait(STEP_WAIT, |world| !world.anybody_waits()),
+            Step::Wait(Wait::Millis(ms)) => {
+                return self.wait(Duration::from_millis(u64::from(*ms)), |_| false);
+            }
+        }
+        Ok(())
+    }
+
+    fn net_fault(
+        &mut self,
+        who: Numbered,
+        leg: doorkeeper_core::Leg,
+        way: crate::script::Direction,
+        fault: crate::script::NetFault,
+    ) {
+        use crate::script::NetFault;
+        let client = self.clients.get(usize::from(who.0));
+        let link = match leg {
+            doorkeeper_core::Leg::Client => client.and_then(super::clients::Client::link),
+            doorkeeper_core::Leg::Upstream => client
+                .and_then(super::clients::Client::session)
+                .and_then(|id| self.guests.get(id.0)?.link(leg)),
+        };
+        let Some(link) = link else {
+            return;
+        };
+        match fault {
+            NetFault::Hold => self.net.link(link).way(way).held = true,
+            NetFault::Release => self.net.link(link).way(way).held = false,
+            NetFault::Window(bytes) => {
+                self.net.link(link).way(way).window = usize::from(bytes).max(1);
+            }
+            NetFault::Cut(bytes, how) => self.net.cut(link, way, bytes.into(), how.into()),
+        }
+    }
+
+    fn process_fault(&mut self, fault: &ProcessFault) {
+        match fault {
+            ProcessFault::Reload(policy, small) => {
+                let next = Shared {
+                    epoch: self.shared.epoch + 1,
+                    limits: setup::limits(*small),
+                    policy: setup::policy(policy),
+                    ..Shared::clone(&self.shared)
+                };
+                self.publish(next);
+            }
+            ProcessFault::Drain(tenths) => {
+                let by = self
+                    .now
+                    .after(Duration::from_millis(u64::from(*tenths) * 100));
+                self.drain.get_or_insert(by);
+            }
+            ProcessFault::LateAnswer(who) => {
+                let client = self.clients.get(usize::from(who.0));
+                let id = client.and_then(super::clients::Client::session);
+                if let Some(guest) = id.and_then(|id| self.guests.get_mut(id.0)) {
+                    guest.answer_late();
+                }
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.net.heal();
+        self.heal_brokers();
+        for client in &mut self.clients {
+            client.heal();
+        }
+    }
+
+    /// Lets time pass until something is so, at most so long.
+    fn wait(&mut self, at_most: Duration, done: impl Fn(&Self) -> bool) -> Result<(), Violation> {
+        let until = self.now.after(at_most);
+        loop {
+            self.settle()?;
+            self.watch.passed(self.now)?;
+            if done(self) || self.now >= until {
+                return Ok(());
+            }
+            self.now = self.next_at().filter(|at| *at < until).unwrap_or(until);
+        }
+    }
+
+    /// When anything can move again.
+    fn next_at(&self) -> Option<Instant> {
+        let now = self.now;
+        let open = self.open.iter().filter_map(|at| self.guests.get(*at));
+        let guests = open.filter_map(super::door::Guest::deadline);
+        let clients = self
+            .clients
+            .iter()
+            .filter_map(super::clients::Client::deadline);
+        let rest = [self.asking.deadline(), self.brokers.deadline()];
+        let all = guests.chain(clients).chain(rest.into_iter().flatten());
+        // Whatever is due by now waits for somebody, not for the time.
+        let later = all.filter(|at| *at > now).min();
+        later.into_iter().chain(self.net.next_at(now)).min()
+    }
+
+    /// Lets everything move that can, while the clock stands still.
+    fn settle(&mut self) -> Result<(), Violation> {
+        for _ in 0..ROUNDS_MAX {
+            self.net.arrive(self.now);
+            if !self.round()? {
+                return Ok(());
+            }
+        }
+        Err(Violation::never_rests())
+    }
+
+    /// Everybody once, from a place that is drawn.
+    fn round(&mut self) -> super::Moved {
+        let (clients, open) = (self.clients.len(), self.open.clone());
+        let all = clients + open.len() + 2;
+        let first = usize::try_from(self.rng.below(all as u64)).unwrap_or(0);
+        let mut moved = false;
+        for turn in 0..all {
+            let at = (first + turn) % all;
+            moved |= match (
+                at.checked_sub(clients),
+                at.checked_sub(clients + open.len()),
+            ) {
+                (None, _) => self.client_step(at)?,
+                (Some(guest), None) => match open.get(guest) {
+                    Some(guest) => self.guest_step(*guest)?,
+                    None => false,
+                },
+                (Some(_), Some(0)) => self.discovery_step()?,
+                (Some(_), Some(_)) => self.brokers_step()?,
+            };
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,395 @@
+//! The door: sessions of core, and the one thing that each of their drivers does next.
+
+use std::sync::Arc;
+
+use doorkeeper_core::id::{BrokerId, Seed, Ticket};
+use doorkeeper_core::mark::Marks;
+use doorkeeper_core::{
+    Accept, Answer, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
+    Target,
+};
+
+use super::net::LinkId;
+use super::pipe::Got;
+use super::{Moved, World};
+use crate::script::{Direction, Numbered};
+use crate::watch::{SessionId, Violation};
+
+/// One session and what its driver knows.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) id: SessionId,
+    session: Session,
+    pub(super) client: LinkId,
+    pub(super) upstream: Upstream,
+    /// The epoch of the snapshot that it has.
+    epoch: u64,
+    /// It has been told to drain.
+    draining: bool,
+    /// An answer to a question that it has forgotten.
+    late_answer: bool,
+    finished: [bool; 2],
+    pub(super) closed: bool,
+}
+
+/// The leg towards a broker.
+#[derive(Debug)]
+pub(super) enum Upstream {
+    Absent,
+    Dialling {
+        target: Target,
+        ready: Instant,
+        lost: bool,
+    },
+    Open {
+        link: LinkId,
+    },
+}
+
+/// What a driver can do now.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Write(Leg),
+    Read(Leg),
+    Connect,
+    Refresh,
+    Drain,
+    LateAnswer,
+    Tick,
+}
+
+impl Guest {
+    pub(super) fn marks(&self) -> Marks {
+        self.session.marks()
+    }
+
+    pub(super) fn link(&self, leg: Leg) -> Option<LinkId> {
+        match (leg, &self.upstream) {
+            (Leg::Client, _) => Some(self.client),
+            (Leg::Upstream, Upstream::Open { link }) => Some(*link),
+            (Leg::Upstream, Upstream::Absent | Upstream::Dialling { .. }) => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let dialled = match &self.upstream {
+            Upstream::Dialling { ready, .. } => Some(*ready),
+            Upstream::Absent | Upstream::Open { .. } => None,
+        };
+        let due = self.session.demand().deadline;
+        due.into_iter()
+            .chain(dialled)
+            .min()
+            .filter(|_| !self.closed)
+    }
+
+    pub(super) fn answer_late(&mut self) {
+        self.late_answer = !self.closed;
+    }
+}
+
+const fn index(leg: Leg) -> usize {
+    match leg {
+        Leg::Client => 0,
+        Leg::Upstream => 1,
+    }
+}
+
+/// Which way bytes leave the door on a leg.
+const fn outwards(leg: Leg) -> Direction {
+    match leg {
+        Leg::Client => Direction::Down,
+        Leg::Upstream => Direction::Up,
+    }
+}
+
+const fn inwards(leg: Leg) -> Direction {
+    match leg {
+        Leg::Client => Direction::Up,
+        Leg::Upstream => Direction::Down,
+    }
+}
+
+impl World {
+    /// A client has come through a door.
+    pub(super) fn accept(&mut self, client: Numbered, route: Route) -> (SessionId, LinkId) {
+        let id = SessionId(self.guests.len());
+        let link = self.net.open();
+        let seed = Seed([self.rng.next_u64().to_le_bytes()[0]; 32]);
+        #[cfg_attr(
+            not(doorkeeper_canary),
+            expect(unused_mut, reason = "for a planted bug")
+        )]
+        let mut accept = Accept::new(([192, 0, 2, client.0], 5000).into(), route);
+        #[cfg(doorkeeper_canary)]
+        {
+            accept.canary = self.options.canary;
+        }
+        let session = Session::new(self.now, accept, Arc::clone(&self.shared), seed);
+        self.watch.opened(self.now, id, client, route, &self.shared);
+        self.open.push(id.0);
+        self.guests.push(Guest {
+            id,
+            session,
+            client: link,
+            upstream: Upstream::Absent,
+            epoch: self.shared.epoch,
+            draining: false,
+            late_answer: false,
+            finished: [false; 2],
+            closed: false,
+        });
+        (id, link)
+    }
+
+    /// Does one of the things that the driver of a session may do now.
+    pub(super) fn guest_step(&mut self, at: usize) -> Moved {
+        let acts = self.acts(at);
+        let choice = usize::try_from(self.rng.below(acts.len() as u64)).unwrap_or(0);
+        let Some(act) = acts.get(choice) else {
+            return Ok(false);
+        };
+        match *act {
+            Act::Write(leg) => self.write(at, leg)?,
+            Act::Read(leg) => self.read(at, leg)?,
+            Act::Connect => self.connect(at)?,
+            Act::Refresh => self.refresh(at)?,
+            Act::Drain => {
+                let by = self.drain.unwrap_or(self.now);
+                if let Some(guest) = self.guests.get_mut(at) {
+                    guest.draining = true;
+                }
+                self.hand_in(at, Input::Drain { by })?;
+            }
+            Act::LateAnswer => {
+                if let Some(guest) = self.guests.get_mut(at) {
+                    guest.late_answer = false;
+                }
+                let (ticket, answer) = (Ticket(99), Answer::Unavailable);
+                self.hand_in(at, Input::Answered { ticket, answer })?;
+            }
+            Act::Tick => self.hand_in(at, Input::Tick)?,
+        }
+        Ok(true)
+    }
+
+    fn acts(&mut self, at: usize) -> Vec<Act> {
+        let mut acts = Vec::new();
+        let Some(guest) = self.guests.get(at).filter(|guest| !guest.closed) else {
+            return acts;
+        };
+        let (now, demand) = (self.now, guest.session.demand());
+        for leg in [Leg::Client, Leg::Upstream] {
+            let Some(link) = guest.link(leg) else {
+                continue;
+            };
+            let link = self.net.link(link);
+            let out = link.way(outwards(leg));
+            let due = !guest.session.egress(leg).is_empty();
+            if due && (out.room() > 0 || out.is_broken()) {
+                acts.push(Act::Write(leg));
+            }
+            let reads = match leg {
+                Leg::Client => demand.read_client,
+                Leg::Upstream => demand.read_upstream,
+            };
+            if reads && link.way(inwards(leg)).is_readable(now) {
+                acts.push(Act::Read(leg));
+            }
+        }
+        match guest.upstream {
+            Upstream::Dialling { ready, .. } if ready <= now => acts.push(Act::Connect),
+            Upstream::Dialling { .. } | Upstream::Absent | Upstream::Open { .. } => {}
+        }
+        if demand.shared && guest.epoch != self.shared.epoch {
+            acts.push(Act::Refresh);
+        }
+        if self.drain.is_some() && !guest.draining {
+            acts.push(Act::Drain);
+        }
+        if guest.late_answer {
+            acts.push(Act::LateAnswer);
+        }
+        if demand.deadline.is_some_and(|deadline| deadline <= now) {
+            acts.push(Act::Tick);
+        }
+        acts
+    }
+
+    fn write(&mut self, at: usize, leg: Leg) -> Result<(), Violation> {
+        let Some(guest) = self.guests.get(at) else {
+            return Ok(());
+        };
+        let Some(link) = guest.link(leg) else {
+            return Ok(());
+        };
+        let egress = guest.session.egress(leg);
+        let arrival = self.net.arrival(self.now, &mut self.rng);
+        let count = self.net.piece(egress.len(), &mut self.rng);
+        let mut bytes = Vec::with_capacity(count);
+        for slice in egress.slices() {
+            let left = count - bytes.len();
+            bytes.extend_from_slice(slice.get(..left.min(slice.len())).unwrap_or_default());
+            if bytes.len() == count {
+                break;
+            }
+        }
+        match self
+            .net
+            .link(link)
+            .way(outwards(leg))
+            .write(arrival, &bytes)
+        {
+            Ok(count) => {
+                bytes.truncate(count);
+                let id = guest.id;
+                self.watch.gave(self.now, id, leg, &bytes)?;
+                self.hand_in(at, Input::Wrote { leg, bytes: count })
+            }
+            Err(_) => self.hand_in(
+                at,
+                Input::Ended {
+                    leg,
+                    how: End::Reset,
+                },
+            ),
+        }
+    }
+
+    fn read(&mut self, at: usize, leg: Leg) -> Result<(), Violation> {
+        // What is read next is judged by the newest snapshot there is.
+        let stale = self
+            .guests
+            .get(at)
+            .is_some_and(|guest| guest.epoch != self.shared.epoch);
+        if leg == Leg::Client && stale {
+            self.refresh(at)?;
+        }
+        let Some(link) = self.guests.get(at).and_then(|guest| guest.link(leg)) else {
+            return Ok(());
+        };
+        let most = self.net.piece(usize::MAX, &mut self.rng);
+        match self.net.link(link).way(inwards(leg)).read(self.now, most) {
+            Got::Bytes(bytes) => self.hand_in(at, Input::Bytes { leg, bytes }),
+            Got::End(how) => self.hand_in(at, Input::Ended { leg, how }),
+            Got::Nothing => Ok(()),
+        }
+    }
+
+    fn refresh(&mut self, at: usize) -> Result<(), Violation> {
+        let newest = Arc::clone(&self.shared);
+        if let Some(guest) = self.guests.get_mut(at) {
+            guest.epoch = newest.epoch;
+        }
+        self.hand_in(at, Input::Shared(newest))
+    }
+
+    fn connect(&mut self, at: usize) -> Result<(), Violation> {
+        let Some(guest) = self.guests.get_mut(at) else {
+            return Ok(());
+        };
+        let upstream = std::mem::replace(&mut guest.upstream, Upstream::Absent);
+        let Upstream::Dialling { target, lost, .. } = upstream else {
+            return Ok(());
+        };
+        let id = guest.id;
+        let reached = if lost {
+            Err(ConnectFailure::TimedOut)
+        } else {
+            self.reach(&target.dial, Some(id))
+        };
+        match reached {
+            Ok((link, broker)) => {
+                if let Some(guest) = self.guests.get_mut(at) {
+                    guest.upstream = Upstream::Open { link };
+                }
+                self.watch.reached(self.now, id, broker)?;
+                self.hand_in(at, Input::Connected)
+            }
+            Err(why) => self.hand_in(at, Input::ConnectFailed(why)),
+        }
+    }
+
+    /// Hands one input in, and does all that the session asks for in return.
+    fn hand_in(&mut self, at: usize, input: Input) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(guest) = self.guests.get_mut(at) else {
+            return Ok(());
+        };
+        let id = guest.id;
+        self.watch.input(now, id, &input)?;
+        guest.session.handle(now, input);
+        while let Some(effect) = self
+            .guests
+            .get_mut(at)
+            .and_then(|guest| guest.session.poll())
+        {
+            self.watch.effect(now, id, &effect)?;
+            self.carry_out(at, effect);
+        }
+        match self.guests.get(at) {
+            Some(guest) => self.watch.state(now, id, &guest.session),
+            None => Ok(()),
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Connect(target) => {
+                let arrival = self.net.arrival(self.now, &mut self.rng);
+                let lost = self.brokers.swallows(&target.dial);
+                let ready = if lost {
+                    self.now.after(target.within)
+                } else {
+                    arrival
+                };
+                if let Some(guest) = self.guests.get_mut(at) {
+                    guest.upstream = Upstream::Dialling {
+                        target,
+                        ready,
+                        lost,
+                    };
+                }
+            }
+            Effect::Learn(observation) => self.asking.hint(observation),
+            Effect::Finish(leg) => {
+                let arrival = self.net.arrival(self.now, &mut self.rng);
+                let Some(guest) = self.guests.get_mut(at) else {
+                    return;
+                };
+                if let Some(finished) = guest.finished.get_mut(index(leg)) {
+                    *finished = true;
+                }
+                if let Some(link) = guest.link(leg) {
+                    self.net.link(link).way(outwards(leg)).finish(arrival);
+                }
+            }
+            Effect::Close(_) => {
+                let Some(guest) = self.guests.get_mut(at) else {
+                    return;
+                };
+                guest.closed = true;
+                self.open.retain(|open| *open != at);
+                let legs = [guest.link(Leg::Client), guest.link(Leg::Upstream)];
+                guest.upstream = Upstream::Absent;
+                for (leg, link) in [Leg::Client, Leg::Upstream].into_iter().zip(legs) {
+                    if let Some(link) = link {
+                        self.net.close(link, outwards(leg), self.now, &mut self.rng);
+                    }
+                }
+            }
+            Effect::Ask { .. } | Effect::Forget(_) | Effect::Report(_) => {}
+        }
+    }
+
+    /// The next snapshot is there for all sessions.
+    pub(super) fn publish(&mut self, next: Shared) {
+        self.shared = Arc::new(next);
+        self.watch.published(self.now, &self.shared);
+    }
+}
+
+/// Where bytes of a door go first.
+pub(super) fn route(broker: Option<u8>) -> Route {
+    broker.map_or(Route::Bootstrap, |id| Route::Broker(BrokerId(id.into())))
+}

@@ -1,0 +1,189 @@
+//! What must happen, computed from the configuration and the bytes of both peers.
+//!
+//! Nothing here is shared with core but its tables: messages are decoded whole by kafka-protocol,
+//! changed as values, and compared as values. Only what has been walked by its schema is decoded,
+//! because that decoder reserves memory by counts that it has not checked.
+
+mod answers;
+mod create_topics;
+mod fetch;
+mod judged;
+mod metadata;
+mod produce;
+mod typed;
+mod versions;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorkeeper_core::Shared;
+use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::policy::{Principal, Verdict};
+
+pub(crate) use answers::{is_denial, is_right};
+pub(crate) use judged::Refused;
+pub(crate) use typed::answer;
+
+use judged::Cut;
+
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+const METADATA: i16 = 3;
+const API_VERSIONS: i16 = 18;
+const CREATE_TOPICS: i16 = 19;
+
+/// The fixed head of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) key: i16,
+    pub(crate) version: i16,
+    pub(crate) id: i32,
+}
+
+impl Head {
+    /// Of a frame with its length, whole or not.
+    pub(crate) fn of_request(frame: &[u8]) -> Option<Self> {
+        let head: &[u8; 12] = frame.first_chunk()?;
+        let [_, _, _, _, k0, k1, v0, v1, i0, i1, i2, i3] = *head;
+        Some(Self {
+            key: i16::from_be_bytes([k0, k1]),
+            version: i16::from_be_bytes([v0, v1]),
+            id: i32::from_be_bytes([i0, i1, i2, i3]),
+        })
+    }
+}
+
+/// The correlation id of an answer with its length.
+pub(crate) fn id_of_answer(frame: &[u8]) -> Option<i32> {
+    let head: &[u8; 8] = frame.first_chunk()?;
+    let [_, _, _, _, i0, i1, i2, i3] = *head;
+    Some(i32::from_be_bytes([i0, i1, i2, i3]))
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fate {
+    /// The session closes.
+    Closes,
+    /// It is answered by doorkeeper, and no broker sees it.
+    Local(Denial),
+    /// It goes up as it came.
+    Passes {
+        /// Whether an answer is owed.
+        unanswered: bool,
+        /// The session may close instead: the body does not follow its schema, or speaks as a
+        /// replica, and whether that is noticed depends on whether it is looked at.
+        may_close: bool,
+    },
+    /// It is written as no client writes it: anything may become of it but a leak.
+    Unclear {
+        /// Whether an answer is owed.
+        unanswered: bool,
+    },
+    /// A part of it goes up, and the answer tells of the rest.
+    Cut {
+        /// What goes up, encoded anew.
+        left: Bytes,
+        /// What the answer has to tell.
+        refused: Arc<Refused>,
+    },
+}
+
+/// An answer of doorkeeper's own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Denial {
+    /// There is no such version of ApiVersions.
+    UnknownVersion,
+    /// `FETCH_SESSION_ID_NOT_FOUND`.
+    NoFetchSession,
+    /// Everything that it names is refused.
+    All(Arc<Refused>),
+}
+
+impl Fate {
+    /// Whether the client is owed an answer.
+    pub(crate) const fn is_owed(&self) -> bool {
+        match self {
+            Self::Closes => false,
+            Self::Local(_) | Self::Cut { .. } => true,
+            Self::Passes { unanswered, .. } | Self::Unclear { unanswered } => !*unanswered,
+        }
+    }
+
+    /// Whether the session may close for it.
+    pub(crate) const fn may_close(&self) -> bool {
+        match self {
+            Self::Closes | Self::Unclear { .. } => true,
+            Self::Local(_) | Self::Cut { .. } => false,
+            Self::Passes { may_close, .. } => *may_close,
+        }
+    }
+}
+
+/// What may become of a whole request: by one of the snapshots, or, where one decides that it has
+/// to be judged and the next one judges, by both.
+pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Shared>]) -> Vec<Fate> {
+    let mut all = Vec::new();
+    for (at, first) in snapshots.iter().enumerate() {
+        for judge in snapshots.iter().skip(at) {
+            let fate = fate(head, frame, first, judge);
+            if !all.contains(&fate) {
+                all.push(fate);
+            }
+        }
+    }
+    all
+}
+
+/// Whether a snapshot offers the API in that version.
+pub(crate) fn offers(shared: &Shared, head: Head) -> Option<bool> {
+    let api = ApiKey(head.key);
+    if shared.policy.api(api) == Verdict::Refuse {
+        return None;
+    }
+    let row = shared.offered.row(api)?;
+    Some(row.versions.contains(head.version))
+}
+
+fn fate(head: Head, frame: &Bytes, first: &Shared, judge: &Shared) -> Fate {
+    match offers(first, head) {
+        None => return Fate::Closes,
+        Some(false) if head.key == API_VERSIONS => return Fate::Local(Denial::UnknownVersion),
+        Some(false) => return Fate::Closes,
+        Some(true) => {}
+    }
+    let look = typed::look(head, frame);
+    let passes = Fate::Passes {
+        unanswered: head.key == PRODUCE && look.acks == Some(0),
+        may_close: !look.is_sound || look.is_replica,
+    };
+    let judged = first.policy.judges_topics(&Principal::anonymous());
+    if !judged {
+        return passes;
+    }
+    if passes.may_close() && matches!(head.key, PRODUCE | FETCH | METADATA | CREATE_TOPICS) {
+        return Fate::Unclear {
+            unanswered: look.acks == Some(0),
+        };
+    }
+    let cut = match head.key {
+        PRODUCE => produce::cut(head, frame, &judge.policy),
+        FETCH => fetch::cut(head, frame, &judge.policy),
+        METADATA => metadata::cut(head, frame, &judge.policy),
+        CREATE_TOPICS => create_topics::cut(head, frame, &judge.policy),
+        _ => return passes,
+    };
+    match cut {
+        Cut::Nothing => passes,
+        Cut::Unclear => Fate::Unclear {
+            unanswered: look.acks == Some(0),
+        },
+        Cut::Some { .. } | Cut::All(_) if look.acks == Some(0) => Fate::Closes,
+        Cut::Some { left, refused } => Fate::Cut {
+            left,
+            refused: Arc::new(refused),
+        },
+        Cut::All(refused) => Fate::Local(Denial::All(Arc::new(refused))),
+        Cut::NoSession => Fate::Local(Denial::NoFetchSession),
+    }
+}

@@ -1,0 +1,245 @@
+//! What a client must be answered, given what the broker has answered.
+
+use bytes::Bytes;
+use doorkeeper_core::Shared;
+use doorkeeper_core::id::BrokerId;
+use kafka_protocol::messages::{
+    ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse,
+    FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::judged::Refused;
+use super::{
+    API_VERSIONS, CREATE_TOPICS, Denial, FETCH, Head, METADATA, PRODUCE, create_topics, fetch,
+    metadata, produce, typed, versions,
+};
+
+const FIND_COORDINATOR: i16 = 10;
+const DESCRIBE_CONFIGS: i16 = 32;
+const DESCRIBE_CLUSTER: i16 = 60;
+
+/// `Errors.COORDINATOR_NOT_AVAILABLE`.
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+
+/// `Errors.FETCH_SESSION_ID_NOT_FOUND`.
+const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+
+/// Of a longer Fetch answer the endpoints behind the records are made unreadable.
+const FOLLOWED_BYTES: usize = 64 * 1024;
+
+/// Whether a client was given what it must be given. Frames have their lengths.
+pub(crate) fn is_right(
+    head: Head,
+    from_broker: &Bytes,
+    given: &Bytes,
+    refused: Option<&Refused>,
+    shared: &Shared,
+) -> bool {
+    let nothing = Refused::default();
+    let told = refused.unwrap_or(&nothing);
+    match head.key {
+        API_VERSIONS => api_versions(head, from_broker, given, shared),
+        PRODUCE if refused.is_none() && head.version < 10 => from_broker == given,
+        PRODUCE => same::<ProduceResponse>(head, from_broker, given, |answer, expected| {
+            if expected {
+                answer.node_endpoints.retain_mut(|endpoint| {
+                    address(
+                        shared,
+                        endpoint.node_id.0,
+                        &mut endpoint.host,
+                        &mut endpoint.port,
+                    )
+                });
+                produce::tell(answer, told);
+            }
+            produce::sort(answer);
+        }),
+        FETCH if refused.is_none() && head.version < 16 => from_broker == given,
+        FETCH => fetched(head, from_broker, given, told, shared),
+        METADATA => same::<MetadataResponse>(head, from_broker, given, |answer, expected| {
+            if expected {
+                answer.brokers.retain_mut(|broker| {
+                    address(shared, broker.node_id.0, &mut broker.host, &mut broker.port)
+                });
+                metadata::tell(answer, told);
+            }
+            metadata::sort(answer);
+        }),
+        FIND_COORDINATOR => find_coordinator(head, from_broker, given, shared),
+        DESCRIBE_CLUSTER => describe_cluster(head, from_broker, given, shared),
+        DESCRIBE_CONFIGS => describe_configs(head, from_broker, given),
+        CREATE_TOPICS if refused.is_some() => {
+            same::<CreateTopicsResponse>(head, from_broker, given, |answer, expected| {
+                if expected {
+                    create_topics::tell(answer, head.version, told);
+                }
+                create_topics::sort(answer);
+            })
+        }
+        _ => from_broker == given,
+    }
+}
+
+fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, shared: &Shared) -> bool {
+    let followed = from.len() > FOLLOWED_BYTES;
+    same::<FetchResponse>(head, from, given, |answer, expected| {
+        if expected {
+            answer.node_endpoints.retain_mut(|endpoint| {
+                let (host, port) = (&mut endpoint.host, &mut endpoint.port);
+                !followed && address(shared, endpoint.node_id.0, host, port)
+            });
+            fetch::tell(answer, head.version, told);
+        } else if followed {
+            // The blanked endpoints.
+            answer.unknown_tagged_fields.remove(&127);
+        }
+        fetch::sort(answer);
+    })
+}
+
+fn describe_cluster(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+    same::<DescribeClusterResponse>(head, from, given, |answer, expected| {
+        if expected {
+            answer.brokers.retain_mut(|broker| {
+                let (host, port) = (&mut broker.host, &mut broker.port);
+                address(shared, broker.broker_id.0, host, port)
+            });
+        }
+    })
+}
+
+/// Compares two answers as values; `change` makes of the first what is expected (`true`), and
+/// brings both to the same order.
+fn same<T>(head: Head, from: &Bytes, given: &Bytes, change: impl Fn(&mut T, bool)) -> bool
+where
+    T: kafka_protocol::protocol::Decodable + kafka_protocol::protocol::HeaderVersion + PartialEq,
+{
+    let (Some(mut from), Some(mut given)) = (typed::answer(head, from), typed::answer(head, given))
+    else {
+        return false;
+    };
+    change(&mut from, true);
+    change(&mut given, false);
+    from == given
+}
+
+/// Puts our own address in the place of a broker's; false if it has none.
+fn address(shared: &Shared, id: i32, host: &mut StrBytes, port: &mut i32) -> bool {
+    if host.is_empty() {
+        return true;
+    }
+    let Some(ours) = shared.advertised.address(BrokerId(id)) else {
+        return false;
+    };
+    *host = StrBytes::from_string(ours.host().to_owned());
+    *port = i32::from(ours.port());
+    true
+}
+
+fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+    same::<FindCoordinatorResponse>(head, from, given, |answer, expected| {
+        if !expected {
+            return;
+        }
+        let (host, port) = (&mut answer.host, &mut answer.port);
+        if head.version < 4 && !address(shared, answer.node_id.0, host, port) {
+            answer.error_code = COORDINATOR_NOT_AVAILABLE;
+            answer.node_id = (-1).into();
+            answer.host = StrBytes::default();
+            answer.port = -1;
+        }
+        for one in &mut answer.coordinators {
+            if !address(shared, one.node_id.0, &mut one.host, &mut one.port) {
+                one.error_code = COORDINATOR_NOT_AVAILABLE;
+                one.node_id = (-1).into();
+                one.host = StrBytes::default();
+                one.port = -1;
+            }
+        }
+    })
+}
+
+/// Values that hold addresses are shown as Kafka shows sensitive ones; nothing else changes.
+fn describe_configs(head: Head, from: &Bytes, given: &Bytes) -> bool {
+    let holds_addresses = |name: &str, value: Option<&StrBytes>| {
+        matches!(name, "listeners" | "advertised.listeners")
+            || value.is_some_and(|value| value.contains(".canary"))
+    };
+    same::<DescribeConfigsResponse>(head, from, given, |answer, expected| {
+        let configs = answer
+            .results
+            .iter_mut()
+            .flat_map(|result| &mut result.configs);
+        for config in configs.filter(|_| expected) {
+            if config.value.is_some() && holds_addresses(&config.name, config.value.as_ref()) {
+                config.value = None;
+                config.is_sensitive = true;
+            }
+            for synonym in &mut config.synonyms {
+                if holds_addresses(&synonym.name, synonym.value.as_ref()) {
+                    synonym.value = None;
+                }
+            }
+        }
+    })
+}
+
+fn api_versions(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+    // A broker that does not know the version answers in version 0 (KIP-511).
+    let error = from.get(8..10).and_then(|two| two.try_into().ok());
+    let refused = error.map(i16::from_be_bytes) == Some(versions::UNSUPPORTED_VERSION);
+    let head = if refused {
+        Head { version: 0, ..head }
+    } else {
+        head
+    };
+    same::<ApiVersionsResponse>(head, from, given, |answer, expected| {
+        if expected {
+            versions::cut(answer, shared);
+        }
+    })
+}
+
+/// Whether an answer is the one that doorkeeper must give itself.
+pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, shared: &Shared) -> bool {
+    match denial {
+        Denial::UnknownVersion => {
+            let head = Head { version: 0, ..head };
+            let answer = typed::answer::<ApiVersionsResponse>(head, given);
+            answer.is_some_and(|answer| versions::unknown_version(&answer, shared))
+        }
+        Denial::NoFetchSession => {
+            let answer = typed::answer::<FetchResponse>(head, given);
+            let expected = FetchResponse::default().with_error_code(FETCH_SESSION_ID_NOT_FOUND);
+            answer == Some(expected)
+        }
+        Denial::All(refused) => match head.key {
+            PRODUCE => typed::answer::<ProduceResponse>(head, given).is_some_and(|mut answer| {
+                let mut expected = ProduceResponse::default();
+                produce::tell(&mut expected, refused);
+                produce::sort(&mut expected);
+                produce::sort(&mut answer);
+                answer == expected
+            }),
+            FETCH => typed::answer::<FetchResponse>(head, given).is_some_and(|mut answer| {
+                let mut expected = FetchResponse::default();
+                fetch::tell(&mut expected, head.version, refused);
+                fetch::sort(&mut expected);
+                fetch::sort(&mut answer);
+                answer == expected
+            }),
+            CREATE_TOPICS => {
+                let answer = typed::answer::<CreateTopicsResponse>(head, given);
+                answer.is_some_and(|mut answer| {
+                    let mut expected = CreateTopicsResponse::default();
+                    create_topics::tell(&mut expected, head.version, refused);
+                    create_topics::sort(&mut expected);
+                    create_topics::sort(&mut answer);
+                    answer == expected
+                })
+            }
+            _ => false,
+        },
+    }
+}

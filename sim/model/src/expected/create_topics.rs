@@ -1,0 +1,60 @@
+//! CreateTopics: refused topics are cut, and the answer says that they are refused.
+
+use bytes::Bytes;
+use doorkeeper_core::policy::{Operation, Policy};
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::Head;
+use super::judged::{Cut, Refused, judge};
+use super::typed;
+
+pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
+    let Some((header, mut request)) = typed::request::<CreateTopicsRequest>(head, frame) else {
+        return Cut::Unclear;
+    };
+    let mut refused = Refused::default();
+    request.topics.retain(|topic| {
+        let judged = judge(
+            policy,
+            Operation::Create,
+            &topic.name,
+            Uuid::nil(),
+            Vec::new(),
+        );
+        let stays = judged.is_none();
+        refused.topics.extend(judged);
+        stays
+    });
+    if refused.topics.is_empty() {
+        return Cut::Nothing;
+    }
+    if request.topics.is_empty() {
+        return Cut::All(refused);
+    }
+    typed::request_frame(head, &header, &request)
+        .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
+}
+
+/// `ControllerApis.createTopics`.
+pub(super) fn tell(answer: &mut CreateTopicsResponse, version: i16, refused: &Refused) {
+    let entries = refused.topics.iter().map(|topic| {
+        let entry = CreatableTopicResult::default()
+            .with_name(TopicName(StrBytes::from_string(topic.name.clone())))
+            .with_error_code(topic.code);
+        if version >= 1 {
+            let message = StrBytes::from_static_str("Authorization failed.");
+            entry.with_error_message(Some(message))
+        } else {
+            entry
+        }
+    });
+    answer.topics.extend(entries);
+}
+
+/// The order of topics says nothing.
+pub(super) fn sort(answer: &mut CreateTopicsResponse) {
+    answer.topics.sort_by_key(|topic| topic.name.to_string());
+}

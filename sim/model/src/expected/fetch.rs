@@ -1,0 +1,83 @@
+//! Fetch: refused topics are cut, no session is granted, and the answer has an error for each of
+//! their partitions.
+
+use bytes::Bytes;
+use doorkeeper_core::policy::{Operation, Policy};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::Head;
+use super::judged::{Cut, Refused, RefusedTopic, judge};
+use super::typed;
+
+/// The first version with fetch sessions (KIP-227).
+const SESSIONS: i16 = 7;
+
+pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
+    let Some((header, mut request)) = typed::request::<FetchRequest>(head, frame) else {
+        return Cut::Unclear;
+    };
+    if head.version >= SESSIONS {
+        if request.session_epoch > 0 {
+            return Cut::NoSession;
+        }
+        request.session_id = 0;
+        request.session_epoch = -1;
+    }
+    let mut refused = Refused::default();
+    request.topics.retain(|topic| {
+        let partitions = topic.partitions.iter().map(|p| p.partition).collect();
+        let judged = judge(
+            policy,
+            Operation::Read,
+            &topic.topic,
+            topic.topic_id,
+            partitions,
+        );
+        let stays = judged.is_none();
+        refused.topics.extend(judged);
+        stays
+    });
+    if request.topics.is_empty() && !refused.topics.is_empty() {
+        return Cut::All(refused);
+    }
+    typed::request_frame(head, &header, &request)
+        .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
+}
+
+pub(super) fn tell(answer: &mut FetchResponse, version: i16, refused: &Refused) {
+    let entries = refused.topics.iter().map(|topic| entry(topic, version));
+    answer.responses.extend(entries);
+}
+
+/// `FetchResponse.partitionResponse`: no watermark, no records.
+fn entry(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
+    let partition = |index: &i32| {
+        PartitionData::default()
+            .with_partition_index(*index)
+            .with_error_code(topic.code)
+            .with_high_watermark(-1)
+            .with_records(Some(Bytes::new()))
+    };
+    let entry = FetchableTopicResponse::default()
+        .with_partitions(topic.partitions.iter().map(partition).collect());
+    if version >= 13 {
+        entry.with_topic_id(topic.id)
+    } else {
+        entry.with_topic(TopicName(StrBytes::from_string(topic.name.clone())))
+    }
+}
+
+/// The order of topics says nothing, and there is no difference between no records and none.
+pub(super) fn sort(answer: &mut FetchResponse) {
+    for topic in &mut answer.responses {
+        for partition in &mut topic.partitions {
+            partition.records.get_or_insert_default();
+        }
+    }
+    answer.responses.sort_by_key(|topic| {
+        let partitions: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
+        (topic.topic.to_string(), topic.topic_id, partitions)
+    });
+}

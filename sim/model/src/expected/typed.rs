@@ -1,0 +1,132 @@
+//! Bodies as values, once the walker has found nothing wrong with them.
+
+use bytes::{Buf, Bytes, BytesMut};
+use doorkeeper_core::wire::schema::{self, Direction, Message, Role, Roles};
+use doorkeeper_core::wire::walk::{Step, Value, Walker};
+use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use super::Head;
+
+/// What one look at a request tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    /// Header and body follow their schemas.
+    pub(super) is_sound: bool,
+    /// It speaks as a replica.
+    pub(super) is_replica: bool,
+    pub(super) acks: Option<i64>,
+}
+
+/// Looks at a request with its length.
+pub(super) fn look(head: Head, frame: &Bytes) -> Look {
+    let mut look = Look::default();
+    let Some((_, body)) = request_header(head, frame) else {
+        return look;
+    };
+    let Some(message) = schema::message(head.key, Direction::Request) else {
+        return look;
+    };
+    let walked = walk(message, head.version, &body, Roles::ALL, |role, value| {
+        if role == Role::Acks {
+            look.acks = Some(value);
+        } else if role == Role::ReplicaId {
+            look.is_replica |= value >= 0;
+        }
+    });
+    look.is_sound = walked;
+    look
+}
+
+fn walk(
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+    roles: Roles,
+    mut found: impl FnMut(Role, i64),
+) -> bool {
+    let Some(mut walker) = Walker::new(message, version, body.len(), roles) else {
+        return false;
+    };
+    let mut rest = body;
+    loop {
+        match walker.step(&mut rest) {
+            Ok(Step::Done { .. }) => return true,
+            Ok(Step::More) | Err(_) => return false,
+            Ok(Step::Value(value)) => {
+                if let Value::Int(int) = value.value {
+                    found(value.role, int);
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Header and body of a request with its length.
+fn request_header(head: Head, frame: &Bytes) -> Option<(RequestHeader, Bytes)> {
+    let api = ApiKey::try_from(head.key).ok()?;
+    let version = api.request_header_version(head.version);
+    let mut rest = frame.slice(4.min(frame.len())..);
+    // A header has one string and at most tagged fields: nothing is reserved by a count of theirs
+    // that is larger than the frame.
+    if version >= 2 && !tags_are_few(&rest) {
+        return None;
+    }
+    let header = RequestHeader::decode(&mut rest, version).ok()?;
+    Some((header, rest))
+}
+
+/// Whether the tagged fields behind the client id are none.
+fn tags_are_few(header: &[u8]) -> bool {
+    let length = header.get(8..10).and_then(|two| two.try_into().ok());
+    let length = length.map_or(-1, i16::from_be_bytes);
+    let tags = 10 + usize::try_from(length).unwrap_or(0);
+    header.get(tags) == Some(&0)
+}
+
+/// The body of a request with its length, if encoding it gives the same bytes again.
+pub(super) fn request<T: Decodable + Encodable>(
+    head: Head,
+    frame: &Bytes,
+) -> Option<(RequestHeader, T)> {
+    let (header, mut body) = request_header(head, frame)?;
+    let message = schema::message(head.key, Direction::Request)?;
+    if !walk(message, head.version, &body, Roles::ALL, |_, _| {}) {
+        return None;
+    }
+    let value = T::decode(&mut body, head.version).ok()?;
+    let again = request_frame(head, &header, &value)?;
+    (again == frame).then_some((header, value))
+}
+
+/// A request as its header and body encode it.
+pub(super) fn request_frame<T: Encodable>(
+    head: Head,
+    header: &RequestHeader,
+    body: &T,
+) -> Option<Bytes> {
+    let api = ApiKey::try_from(head.key).ok()?;
+    let mut out = BytesMut::new();
+    header
+        .encode(&mut out, api.request_header_version(head.version))
+        .ok()?;
+    body.encode(&mut out, head.version).ok()?;
+    Some(crate::frames::with_length(&out))
+}
+
+/// The body of an answer with its length, if it is one and there is nothing behind it.
+pub(crate) fn answer<T: Decodable + HeaderVersion>(head: Head, frame: &Bytes) -> Option<T> {
+    let mut rest = frame.slice(4.min(frame.len())..);
+    let header = T::header_version(head.version);
+    if header >= 1 && rest.get(4) != Some(&0) {
+        return None;
+    }
+    ResponseHeader::decode(&mut rest, header).ok()?;
+    let message = schema::message(head.key, Direction::Response)?;
+    if !walk(message, head.version, &rest, Roles::ALL, |_, _| {}) {
+        return None;
+    }
+    let value = T::decode(&mut rest, head.version).ok()?;
+    (!rest.has_remaining()).then_some(value)
+}

@@ -1,0 +1,38 @@
+//! ApiVersions: what the broker and our table have in common, and everything else untouched.
+
+use doorkeeper_core::Shared;
+use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::policy::Verdict;
+use kafka_protocol::messages::ApiVersionsResponse;
+
+/// `Errors.UNSUPPORTED_VERSION`.
+pub(super) const UNSUPPORTED_VERSION: i16 = 35;
+
+/// The answer of the broker, cut to what is offered.
+pub(super) fn cut(answer: &mut ApiVersionsResponse, shared: &Shared) {
+    answer.api_keys.retain_mut(|entry| {
+        let api = ApiKey(entry.api_key);
+        let row = shared.offered.row(api);
+        let Some(row) = row.filter(|_| shared.policy.api(api) == Verdict::Allow) else {
+            return false;
+        };
+        entry.min_version = entry.min_version.max(row.versions.first);
+        entry.max_version = entry.max_version.min(row.versions.last);
+        entry.min_version <= entry.max_version
+    });
+}
+
+/// The answer to a version that nobody here knows.
+pub(super) fn unknown_version(answer: &ApiVersionsResponse, shared: &Shared) -> bool {
+    let row = shared.offered.row(ApiKey(super::API_VERSIONS));
+    let told = answer.api_keys.first();
+    let same = match (row, told) {
+        (Some(row), Some(told)) => {
+            (told.api_key, told.min_version, told.max_version)
+                == (super::API_VERSIONS, row.versions.first, row.versions.last)
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    same && answer.error_code == UNSUPPORTED_VERSION && answer.api_keys.len() <= 1
+}

@@ -1,0 +1,131 @@
+//! 4 and 16: what goes up is what the client has sent, once, whole, and in its order.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use bytes::Bytes;
+use doorkeeper_core::CloseReason;
+
+use super::policy;
+use crate::expected::{Fate, Head};
+use crate::payload::{Tag, payloads};
+use crate::watch::{Ledger, SessionId, Violation};
+
+/// The session has sent a whole request to its broker.
+pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
+    let id = ledger.id;
+    let head = Head::of_request(&frame);
+    for at in 0..ledger.asked.len() {
+        let Some(asked) = ledger.asked.get_mut(at).filter(|asked| !asked.sent) else {
+            continue;
+        };
+        if asked
+            .fates
+            .iter()
+            .any(|fate| goes_up_as(fate, asked.head, &asked.frame, &frame))
+        {
+            asked.sent = true;
+            let head = asked.head;
+            asked
+                .fates
+                .retain(|fate| goes_up_as(fate, head, &asked.frame, &frame));
+            // The bytes are not needed any more.
+            asked.frame.truncate(0);
+            ledger.transcript.request(head, &frame, "up ->");
+            return Ok(());
+        }
+        if asked
+            .fates
+            .iter()
+            .any(|fate| matches!(fate, Fate::Local(_)))
+        {
+            asked.fates.retain(|fate| matches!(fate, Fate::Local(_)));
+            continue;
+        }
+        policy::judged_by_older(ledger, at, &frame)?;
+        let what = match ledger.asked.get(at) {
+            Some(asked) => format!("{:?} was due, {head:?} went up changed in {id}", asked.head),
+            None => String::new(),
+        };
+        return Err(Violation::of(4, what));
+    }
+    Err(Violation::of(
+        16,
+        format!("{head:?} went up once too often in {id}"),
+    ))
+}
+
+fn goes_up_as(fate: &Fate, head: Head, frame: &Bytes, sent: &Bytes) -> bool {
+    match fate {
+        Fate::Closes | Fate::Local(_) => false,
+        Fate::Passes { .. } => frame == sent,
+        Fate::Cut { left, .. } => left == sent,
+        Fate::Unclear { .. } => Head::of_request(sent) == Some(head),
+    }
+}
+
+/// 4: whole requests that were read before their client left have gone up all the same, if there
+/// was a broker to take them.
+pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
+    let (CloseReason::ClientEnded(_), Some((left, _))) = (reason, ledger.facts.client_ended) else {
+        return Ok(());
+    };
+    let flush = ledger
+        .newest()
+        .map(|shared| shared.limits.flush_timeout)
+        .unwrap_or_default();
+    let expired = ledger.now >= left.after(flush);
+    if ledger.facts.reached.is_none() || ledger.facts.upstream_ended.is_some() || expired {
+        return Ok(());
+    }
+    let must_go = |fate: &Fate| match fate {
+        Fate::Passes { may_close, .. } => !*may_close,
+        Fate::Cut { .. } => true,
+        Fate::Closes | Fate::Local(_) | Fate::Unclear { .. } => false,
+    };
+    let lost = ledger
+        .asked
+        .iter()
+        .find(|asked| !asked.sent && asked.fates.iter().all(must_go));
+    match lost {
+        Some(asked) => {
+            let what = format!(
+                "{:?} was lost when its client left {}",
+                asked.head, ledger.id
+            );
+            Err(Violation::of(4, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// 16: no payload comes to any broker twice.
+pub(crate) fn produced_once(
+    produced: &mut BTreeMap<Tag, SessionId>,
+    id: SessionId,
+    frame: &Bytes,
+) -> Result<(), Violation> {
+    // What a client has mangled itself is compared with its own bytes elsewhere.
+    for tag in payloads(frame).unwrap_or_default() {
+        match produced.entry(tag) {
+            Entry::Vacant(place) => {
+                place.insert(id);
+            }
+            Entry::Occupied(_) => {
+                return Err(Violation::of(16, format!("{tag:?} came to a broker twice")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 4: payloads come whole to the client.
+pub(crate) fn intact(frame: &Bytes) -> Result<(), Violation> {
+    match payloads(frame) {
+        Ok(_) => Ok(()),
+        Err(tag) => Err(Violation::of(
+            4,
+            format!("{tag:?} came to a client changed"),
+        )),
+    }
+}

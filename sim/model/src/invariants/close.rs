@@ -1,0 +1,190 @@
+//! 13: a session has one reason to close, given last, and true to what happened.
+
+use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
+use doorkeeper_core::id::{ApiKey, ApiVersion};
+use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Leg, Route, Shared};
+
+use crate::expected::{self, Fate, Head};
+use crate::script::Tamper;
+use crate::watch::{Asked, Ledger, Violation};
+
+/// Nothing comes after the close.
+pub(crate) fn is_last(ledger: &Ledger, effect: &Effect) -> Result<(), Violation> {
+    match ledger.closed {
+        Some(reason) => {
+            let what = format!(
+                "{} closed ({}), and then {effect:?}",
+                ledger.id,
+                reason.name()
+            );
+            Err(Violation::of(13, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whoever was not cut off was told that nothing more comes.
+pub(crate) fn legs_are_finished(ledger: &Ledger) -> Result<(), Violation> {
+    for leg in [Leg::Client, Leg::Upstream] {
+        let exists = leg == Leg::Client || ledger.facts.reached.is_some();
+        let finished = ledger.facts.finished.contains(&leg);
+        if exists && !finished && !ledger.facts.had_bytes_due(leg) {
+            let what = format!(
+                "{} closed without finishing its {} leg",
+                ledger.id,
+                leg.name()
+            );
+            return Err(Violation::of(13, what));
+        }
+    }
+    Ok(())
+}
+
+/// The reason is one that the facts bear out.
+pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
+    let Some(shared) = ledger.newest() else {
+        return Ok(());
+    };
+    let facts = &ledger.facts;
+    let holds = match reason {
+        CloseReason::ClientEnded(how) => facts.client_ended.map(|(_, how)| how) == Some(how),
+        CloseReason::UpstreamEnded(how) => facts.upstream_ended.map(|(_, how)| how) == Some(how),
+        CloseReason::Client(fault) => client_broke(ledger, fault),
+        CloseReason::Upstream(fault) => broker_broke(ledger, fault),
+        CloseReason::Unreachable(ConnectFailure::TimedOut) => facts.reached.is_none(),
+        CloseReason::Unreachable(why) => facts.failed.last() == Some(&why),
+        CloseReason::BrokerUnknown(broker) => {
+            let known = shared.topology.upstream(broker).is_some();
+            ledger.route == Route::Broker(broker) && !known
+        }
+        CloseReason::HoldLimit(leg) => {
+            let limits = ledger.snapshots.iter().map(|shared| match leg {
+                Leg::Client => shared.limits.hold_bytes_max,
+                Leg::Upstream => shared.limits.hold_answer_bytes_max,
+            });
+            let least = limits.min().unwrap_or(0);
+            let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
+            ledger.rest_of(leg).len().max(whole) > least
+        }
+        CloseReason::TimedOut(wait) => waited(ledger, shared, wait),
+        // Whoever has not asked for anything is owed nothing.
+        CloseReason::Drained => facts.drain.is_some() && ledger.owed == 0,
+        CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
+        // Nobody counts what all sessions hold here.
+        CloseReason::HoldRefused | CloseReason::Bug(_) => false,
+    };
+    if holds {
+        return Ok(());
+    }
+    let what = format!(
+        "{} closed for {}, which is not so",
+        ledger.id,
+        reason.name()
+    );
+    Err(Violation::of(13, what))
+}
+
+fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
+    // Whatever has not come whole could be anything.
+    let rest = ledger.rest_of(Leg::Client);
+    let begun = Head::of_request(rest).map(|head| (head, true));
+    let whole = |asked: &Asked| (asked.head, asked.fates.iter().any(Fate::may_close));
+    let all: Vec<(Head, bool)> = ledger.asked.iter().map(whole).chain(begun).collect();
+    let broken = |api: ApiKey, version: Option<ApiVersion>| {
+        all.iter().any(|(head, may_close)| {
+            let same = version.is_none_or(|version| version.0 == head.version);
+            *may_close && head.key == api.0 && same
+        })
+    };
+    let offered = |api: ApiKey, wanted: Option<bool>| {
+        let mut heads = all.iter().filter(|(head, _)| head.key == api.0);
+        heads.any(|(head, _)| {
+            let mut snapshots = ledger.snapshots.iter();
+            snapshots.any(|shared| expected::offers(shared, *head) == wanted)
+        })
+    };
+    match fault {
+        ClientFault::FrameLength(_) | ClientFault::Speaks(_) => {
+            ledger.is_broken(Leg::Client) || length_is_wrong(ledger)
+        }
+        ClientFault::Malformed(api, version, _) => broken(api, Some(version)),
+        ClientFault::ApiNotOffered(api) => offered(api, None),
+        ClientFault::UnsupportedVersion(api, _) => offered(api, Some(false)),
+        ClientFault::ReplicaRequest(api) => broken(api, None),
+        ClientFault::RefusedAcksZero => broken(ApiKey(0), None),
+        ClientFault::RefusedUntold(api, version) => broken(api, Some(version)),
+    }
+}
+
+/// A length that is too small for a request, or larger than the limit.
+fn length_is_wrong(ledger: &Ledger) -> bool {
+    const REQUEST_BYTES_MIN: usize = 8;
+    let limits = ledger
+        .snapshots
+        .iter()
+        .map(|shared| shared.limits.frame_bytes_max);
+    let most = limits.min().unwrap_or(0);
+    let rest = ledger.rest_of(Leg::Client).first_chunk::<4>();
+    let claimed = rest.map(|prefix| u32::from_be_bytes(*prefix) as usize);
+    let whole = ledger
+        .asked
+        .back()
+        .map(|asked| asked.frame.len().saturating_sub(4));
+    // A frame that is too short to have a head is in no list.
+    let tiny = ledger.requests > ledger.asked.len();
+    let is_wrong = |length: usize| length < REQUEST_BYTES_MIN || length > most;
+    claimed.into_iter().chain(whole).any(is_wrong) || tiny
+}
+
+fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
+    let tampers = &ledger.facts.tampers;
+    let limits = ledger
+        .snapshots
+        .iter()
+        .map(|shared| shared.limits.frame_bytes_max);
+    let claimed = ledger.rest_of(Leg::Upstream).first_chunk::<4>();
+    let claimed = claimed.map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
+    let answers = ledger
+        .asked
+        .iter()
+        .filter_map(|asked| asked.answer.as_ref());
+    let largest = answers
+        .map(bytes::Bytes::len)
+        .chain([claimed])
+        .max()
+        .unwrap_or(0);
+    match fault {
+        UpstreamFault::FrameLength(_) => {
+            ledger.is_broken(Leg::Upstream) || largest > limits.min().unwrap_or(0)
+        }
+        UpstreamFault::Unsolicited | UpstreamFault::CorrelationMismatch => {
+            let disorder = [Tamper::WrongId, Tamper::Extra, Tamper::Missing];
+            tampers.iter().any(|tamper| disorder.contains(tamper))
+        }
+        UpstreamFault::Malformed(..) => ledger.facts.broker_lied,
+    }
+}
+
+fn waited(ledger: &Ledger, shared: &Shared, wait: Wait) -> bool {
+    let (limits, now, facts) = (&shared.limits, ledger.now, &ledger.facts);
+    let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
+    match wait {
+        Wait::FirstFrame => now.since(ledger.opened) >= limits.first_frame_timeout,
+        Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
+        Wait::Idle => since_bytes >= limits.idle_timeout,
+        Wait::Topology => shared.topology.is_empty(),
+        Wait::Answer => {
+            let waiting = ledger
+                .asked
+                .iter()
+                .any(|asked| asked.sent && asked.answer.is_none());
+            waiting && now.since(ledger.opened) >= limits.answer_timeout
+        }
+        Wait::Write(leg) => {
+            let last = facts.last_given(leg).unwrap_or(ledger.opened);
+            now.since(last) >= limits.write_stall_timeout
+        }
+        // Nothing asks yet.
+        Wait::Question => false,
+    }
+}

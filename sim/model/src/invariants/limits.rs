@@ -1,0 +1,48 @@
+//! 9: what is held, due and owed stays inside the limits.
+
+use doorkeeper_core::{Leg, Session};
+
+use crate::watch::{Ledger, Violation};
+
+/// A session reads on only where there is room for what it reads.
+pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
+    let Some(shared) = ledger.newest() else {
+        return Ok(());
+    };
+    let (limits, demand, id) = (&shared.limits, session.demand(), ledger.id);
+    let full = |leg| session.egress(leg).pinned() >= limits.egress_high_bytes;
+    if demand.read_upstream && full(Leg::Client) {
+        let what = format!("{id} reads its broker, though its client takes nothing");
+        return Err(Violation::of(9, what));
+    }
+    if demand.read_client && full(Leg::Upstream) {
+        let what = format!("{id} reads its client, though its broker takes nothing");
+        return Err(Violation::of(9, what));
+    }
+    if demand.read_client && ledger.owed >= limits.in_flight_max {
+        let what = format!("{id} reads on with {} answers owed", ledger.owed);
+        return Err(Violation::of(9, what));
+    }
+    Ok(())
+}
+
+/// No more is held back than the limit allows, and what came in the last piece.
+pub(crate) fn holds_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
+    // A reload may have made the limit smaller than what is held already.
+    let limits = ledger
+        .snapshots
+        .iter()
+        .map(|shared| shared.limits.hold_bytes_max);
+    let limit = limits
+        .max()
+        .unwrap_or(0)
+        .saturating_add(ledger.facts.chunk_max);
+    for leg in [Leg::Client, Leg::Upstream] {
+        let held = session.held(leg);
+        if held > limit {
+            let what = format!("{} holds {held} bytes, {limit} are allowed", ledger.id);
+            return Err(Violation::of(9, what));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! Watches a run from outside: keeps a ledger of every session, and holds every invariant against
+//! everything that happens.
+//!
+//! A backend tells what it sees, in the order in which it happens. All that is compared comes from
+//! the configuration, the script and the bytes of both peers; nothing is asked of the session but
+//! what its driver may ask.
+
+mod ledger;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::record::{EffectLine, InputLine};
+use doorkeeper_core::{
+    CloseReason, Effect, Input, Instant, Leg, Route, Session, Shared, discovery,
+};
+
+use crate::invariants;
+use crate::payload::Tag;
+use crate::script::{Numbered, Step, Tamper};
+use crate::trace::Trace;
+
+pub(crate) use ledger::{Asked, Ledger};
+
+/// Names one session for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub(crate) usize);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+/// What a client can expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// The answer with this id, or none.
+    Answer(Option<i32>),
+    /// It has sent what is no request, and cannot know.
+    Anything,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its number in `docs/simulation.md`.
+    pub invariant: u8,
+    /// Something waits that can never come.
+    pub stuck: bool,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = invariants::name(self.invariant);
+        write!(f, "invariant {} ({name}): {}", self.invariant, self.what)
+    }
+}
+
+impl Violation {
+    /// An invariant did not hold.
+    pub(crate) fn of(invariant: u8, what: impl Into<String>) -> Self {
+        Self {
+            invariant,
+            stuck: false,
+            what: what.into(),
+        }
+    }
+
+    fn stuck(invariant: u8, what: String) -> Self {
+        Self {
+            invariant,
+            stuck: true,
+            what,
+        }
+    }
+
+    /// The model itself is wrong.
+    pub(crate) fn of_the_model(what: &str) -> Self {
+        Self::of(0, format!("the model is wrong: {what}"))
+    }
+
+    /// Something moves for ever while the clock stands still.
+    pub(crate) fn never_rests() -> Self {
+        Self::stuck(10, "something moves for ever".to_owned())
+    }
+
+    /// A client still waits after all faults have ended.
+    pub(crate) fn unfinished(client: Numbered, session: Option<SessionId>) -> Self {
+        let session = session.map_or_else(String::new, |id| format!(" in {id}"));
+        Self::stuck(11, format!("client c{} still waits{session}", client.0))
+    }
+
+    /// A session is open though its client has left.
+    pub(crate) fn left_over(session: SessionId) -> Self {
+        Self::stuck(12, format!("{session} is still open without a client"))
+    }
+}
+
+/// Everything that is known of a run.
+#[derive(Debug)]
+pub struct Watch {
+    ledgers: Vec<Ledger>,
+    /// Produced payloads that a broker has got, and over which session.
+    produced: BTreeMap<Tag, SessionId>,
+    newest: Arc<Shared>,
+    trace: Trace,
+    keep_transcript: bool,
+}
+
+impl Watch {
+    /// Nothing has happened.
+    #[must_use]
+    pub fn new(shared: &Arc<Shared>, keep_transcript: bool, whole_trace: bool) -> Self {
+        Self {
+            ledgers: Vec::new(),
+            produced: BTreeMap::new(),
+            newest: Arc::clone(shared),
+            trace: Trace::new(whole_trace),
+            keep_transcript,
+        }
+    }
+
+    fn ledger(&mut self, id: SessionId) -> Result<&mut Ledger, Violation> {
+        let known = self.ledgers.get_mut(id.0);
+        known.ok_or_else(|| Violation::of_the_model("a session that nobody has opened"))
+    }
+
+    /// A step of the script begins.
+    pub fn step(&mut self, now: Instant, step: &Step) {
+        self.trace.note(now, &"script", format_args!("{step}"));
+    }
+
+    /// A client was accepted. Ids count from 0.
+    pub fn opened(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        client: Numbered,
+        route: Route,
+        shared: &Arc<Shared>,
+    ) {
+        let what = format_args!("opened for c{} {route:?}", client.0);
+        self.trace.note(now, &id, what);
+        let ledger = Ledger::new(now, id, client, route, shared, self.keep_transcript);
+        self.ledgers.push(ledger);
+    }
+
+    /// A newer snapshot is there for all sessions.
+    pub fn published(&mut self, now: Instant, shared: &Arc<Shared>) {
+        self.trace
+            .note(now, &"door", format_args!("snapshot {}", shared.epoch));
+        self.newest = Arc::clone(shared);
+    }
+
+    /// Discovery is told something.
+    pub fn discovery(&mut self, now: Instant, input: &discovery::Input) {
+        if let discovery::Input::Bytes(bytes) = input {
+            let what = format_args!("bytes {}", bytes.len());
+            self.trace.note(now, &"discovery", what);
+        } else {
+            self.trace
+                .note(now, &"discovery", format_args!("{input:?}"));
+        }
+    }
+
+    /// A session is about to be told something.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn input(&mut self, now: Instant, id: SessionId, input: &Input) -> Result<(), Violation> {
+        self.trace
+            .note(now, &id, format_args!("<- {}", InputLine(input)));
+        let ledger = self.ledger(id)?;
+        ledger.now = now;
+        match input {
+            Input::Bytes {
+                leg: Leg::Client,
+                bytes,
+            } => ledger.client_sent(bytes),
+            Input::Bytes {
+                leg: Leg::Upstream,
+                bytes,
+            } => ledger.broker_sent(bytes),
+            Input::Ended { leg, how } => ledger.facts.ended(now, *leg, *how),
+            Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
+            Input::Shared(shared) => ledger.renewed(shared),
+            Input::Drain { by } => ledger.facts.drain = Some(*by),
+            Input::Connected
+            | Input::Wrote { .. }
+            | Input::Answered { .. }
+            | Input::HoldRefused
+            | Input::Tick => {}
+        }
+        Ok(())
+    }
+
+    /// A session asks for something.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn effect(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        effect: &Effect,
+    ) -> Result<(), Violation> {
+        self.trace
+            .note(now, &id, format_args!("-> {}", EffectLine(effect)));
+        let ledger = self.ledger(id)?;
+        invariants::close::is_last(ledger, effect)?;
+        match effect {
+            Effect::Connect(_) => invariants::ready::asked_first(ledger),
+            Effect::Report(event) => {
+                ledger.event(event);
+                Ok(())
+            }
+            Effect::Finish(leg) => {
+                ledger.facts.finished.push(*leg);
+                Ok(())
+            }
+            Effect::Close(reason) => self.closed(id, *reason),
+            Effect::Ask { .. } | Effect::Forget(_) | Effect::Learn(_) => Ok(()),
+        }
+    }
+
+    fn closed(&mut self, id: SessionId, reason: CloseReason) -> Result<(), Violation> {
+        let ledger = self.ledger(id)?;
+        invariants::stuck::no_bug(reason)?;
+        invariants::leaks::no_upstream_host(ledger.to_client.rest())?;
+        invariants::close::is_true(ledger, reason)?;
+        invariants::close::legs_are_finished(ledger)?;
+        invariants::bytes::last_requests_went_up(ledger, reason)?;
+        ledger.closed = Some(reason);
+        Ok(())
+    }
+
+    /// A peer has taken bytes from a session.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn gave(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        leg: Leg,
+        bytes: &[u8],
+    ) -> Result<(), Violation> {
+        let ledger = self.ledger(id)?;
+        ledger.now = now;
+        match leg {
+            Leg::Client => {
+                ledger.to_client.push(bytes);
+                while let Some(frame) = ledger.to_client.next_frame() {
+                    invariants::answers::given(ledger, frame)?;
+                }
+            }
+            Leg::Upstream => {
+                ledger.to_broker.push(bytes);
+                while let Some(frame) = ledger.to_broker.next_frame() {
+                    invariants::bytes::sent(ledger, frame)?;
+                }
+            }
+        }
+        ledger.facts.gave(now, leg);
+        Ok(())
+    }
+
+    /// A session has dealt with an input.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn state(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        session: &Session,
+    ) -> Result<(), Violation> {
+        let ledger = self.ledger(id)?;
+        ledger.facts.saw(session);
+        if ledger.closed.is_some() {
+            return Ok(());
+        }
+        invariants::stuck::waits_for_something(session)?;
+        invariants::limits::reads_within_marks(ledger, session)?;
+        invariants::limits::holds_within_limit(ledger, session)?;
+        invariants::drain::takes_no_request(ledger, session)?;
+        invariants::deadlines::first_frame(ledger, now)
+    }
+
+    /// Time has passed: nothing may be overdue.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn passed(&self, now: Instant) -> Result<(), Violation> {
+        let open = self.ledgers.iter().filter(|ledger| ledger.closed.is_none());
+        for ledger in open {
+            invariants::deadlines::first_frame(ledger, now)?;
+        }
+        Ok(())
+    }
+
+    /// A session's connection has reached a broker.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn reached(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        broker: BrokerId,
+    ) -> Result<(), Violation> {
+        self.trace
+            .note(now, &id, format_args!("reached broker {broker}"));
+        let ledger = self.ledger(id)?;
+        ledger.facts.reached = Some(broker);
+        invariants::places::meant_for(ledger, broker)
+    }
+
+    /// Something was done to an answer on its way from the broker.
+    pub fn tampered(&mut self, now: Instant, id: SessionId, tamper: Tamper) {
+        self.trace.note(now, &id, format_args!("tampered {tamper}"));
+        if let Ok(ledger) = self.ledger(id) {
+            ledger.facts.tampers.push(tamper);
+        }
+    }
+
+    /// A broker has got a whole frame over a session.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn broker_got(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        frame: &Bytes,
+    ) -> Result<(), Violation> {
+        self.trace
+            .note(now, &id, format_args!("broker got {} bytes", frame.len()));
+        invariants::bytes::produced_once(&mut self.produced, id, frame)
+    }
+
+    /// A client has got a whole frame.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn client_got(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        owed: Expects,
+        frame: &Bytes,
+    ) -> Result<(), Violation> {
+        self.trace
+            .note(now, &id, format_args!("client got {} bytes", frame.len()));
+        invariants::answers::is_owed(owed, frame)?;
+        invariants::bytes::intact(frame)
+    }
+
+    /// What each connection carried.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        let all = self
+            .ledgers
+            .iter()
+            .map(|ledger| ledger.transcript.text(ledger.closed));
+        all.collect()
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+}

@@ -1,0 +1,228 @@
+//! What is known of one session: who sent what, what is to become of it, and what went wrong.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorkeeper_core::event::Event;
+use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Session, Shared};
+
+use super::SessionId;
+use crate::expected::{self, Fate, Head};
+use crate::frames::Cutter;
+use crate::script::{Numbered, Tamper};
+use crate::transcript::Transcript;
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) id: SessionId,
+    pub(crate) route: Route,
+    pub(crate) opened: Instant,
+    pub(crate) now: Instant,
+    /// All snapshots that it was given, the newest last.
+    pub(crate) snapshots: Vec<Arc<Shared>>,
+    from_client: Cutter,
+    from_broker: Cutter,
+    pub(crate) to_client: Cutter,
+    pub(crate) to_broker: Cutter,
+    /// The snapshot at the first byte of the frame that is coming in.
+    frame_from: usize,
+    /// Requests in their order; those that are done with are gone.
+    pub(crate) asked: VecDeque<Asked>,
+    /// How many whole requests there were.
+    pub(crate) requests: usize,
+    /// How many of them are owed an answer that the session has not given itself.
+    pub(crate) owed: usize,
+    pub(crate) facts: Facts,
+    pub(crate) closed: Option<CloseReason>,
+    pub(crate) transcript: Transcript,
+}
+
+/// One whole request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) head: Head,
+    pub(crate) frame: Bytes,
+    /// What may become of it, by the snapshots from its first byte to its last.
+    pub(crate) fates: Vec<Fate>,
+    /// It has gone up.
+    pub(crate) sent: bool,
+    /// What the broker has answered.
+    pub(crate) answer: Option<Bytes>,
+    /// By which snapshots.
+    pub(crate) by: std::ops::RangeInclusive<usize>,
+}
+
+/// What has happened to a session, as far as its close must be true to it.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) client_ended: Option<(Instant, End)>,
+    pub(crate) upstream_ended: Option<(Instant, End)>,
+    pub(crate) failed: Vec<ConnectFailure>,
+    pub(crate) tampers: Vec<Tamper>,
+    pub(crate) drain: Option<Instant>,
+    pub(crate) reached: Option<BrokerId>,
+    pub(crate) finished: Vec<Leg>,
+    /// The broker has answered what it was not asked.
+    pub(crate) broker_lied: bool,
+    /// The largest piece that was read.
+    pub(crate) chunk_max: usize,
+    last_given: [Option<Instant>; 2],
+    /// Whether each leg had bytes due when the session was last looked at.
+    due: [bool; 2],
+    pub(crate) last_bytes: Option<Instant>,
+}
+
+const fn index(leg: Leg) -> usize {
+    match leg {
+        Leg::Client => 0,
+        Leg::Upstream => 1,
+    }
+}
+
+impl Facts {
+    pub(super) fn ended(&mut self, now: Instant, leg: Leg, how: End) {
+        let ended = match leg {
+            Leg::Client => &mut self.client_ended,
+            Leg::Upstream => &mut self.upstream_ended,
+        };
+        ended.get_or_insert((now, how));
+    }
+
+    pub(super) fn gave(&mut self, now: Instant, leg: Leg) {
+        self.last_bytes = Some(now);
+        if let Some(last) = self.last_given.get_mut(index(leg)) {
+            *last = Some(now);
+        }
+    }
+
+    pub(super) fn saw(&mut self, session: &Session) {
+        for leg in [Leg::Client, Leg::Upstream] {
+            if let Some(due) = self.due.get_mut(index(leg)) {
+                *due = !session.egress(leg).is_empty();
+            }
+        }
+    }
+
+    pub(crate) fn had_bytes_due(&self, leg: Leg) -> bool {
+        self.due.get(index(leg)).copied().unwrap_or(false)
+    }
+
+    pub(crate) fn last_given(&self, leg: Leg) -> Option<Instant> {
+        self.last_given.get(index(leg)).copied().flatten()
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(
+        now: Instant,
+        id: SessionId,
+        client: Numbered,
+        route: Route,
+        shared: &Arc<Shared>,
+        keep_transcript: bool,
+    ) -> Self {
+        Self {
+            id,
+            route,
+            opened: now,
+            now,
+            snapshots: vec![Arc::clone(shared)],
+            from_client: Cutter::default(),
+            from_broker: Cutter::default(),
+            to_client: Cutter::default(),
+            to_broker: Cutter::default(),
+            frame_from: 0,
+            asked: VecDeque::new(),
+            requests: 0,
+            owed: 0,
+            facts: Facts::default(),
+            closed: None,
+            transcript: Transcript::new(keep_transcript, client, id),
+        }
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Arc<Shared>> {
+        self.snapshots.last()
+    }
+
+    pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
+        self.snapshots.push(Arc::clone(shared));
+        if self.from_client.rest().is_empty() {
+            self.frame_from = self.snapshots.len() - 1;
+        }
+    }
+
+    pub(super) fn client_sent(&mut self, bytes: &[u8]) {
+        self.saw_chunk(bytes);
+        self.from_client.push(bytes);
+        let last = self.snapshots.len() - 1;
+        while let Some(frame) = self.from_client.next_frame() {
+            let by = self.frame_from..=last;
+            self.frame_from = last;
+            self.requests += 1;
+            let Some(head) = Head::of_request(&frame) else {
+                continue;
+            };
+            self.transcript.request(head, &frame, "->");
+            let snapshots = self.snapshots.get(by.clone()).unwrap_or_default();
+            let fates = expected::fates(head, &frame, snapshots);
+            self.owed += usize::from(fates.iter().any(Fate::is_owed));
+            self.asked.push_back(Asked {
+                head,
+                frame,
+                fates,
+                sent: false,
+                answer: None,
+                by,
+            });
+        }
+    }
+
+    fn saw_chunk(&mut self, bytes: &[u8]) {
+        self.facts.last_bytes = Some(self.now);
+        self.facts.chunk_max = self.facts.chunk_max.max(bytes.len());
+    }
+
+    pub(super) fn broker_sent(&mut self, bytes: &[u8]) {
+        self.saw_chunk(bytes);
+        self.from_broker.push(bytes);
+        while let Some(frame) = self.from_broker.next_frame() {
+            let waits = |asked: &&mut Asked| {
+                asked.sent && asked.answer.is_none() && asked.fates.iter().any(Fate::is_owed)
+            };
+            match self.asked.iter_mut().find(waits) {
+                Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
+                    self.transcript.answer(asked.head, &frame, "up <-");
+                    asked.answer = Some(frame);
+                }
+                Some(_) | None => self.facts.broker_lied = true,
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Answered { .. }) {
+            self.owed = self.owed.saturating_sub(1);
+        }
+        self.transcript.event(event);
+    }
+
+    /// The beginning of a frame of which the rest has not come.
+    pub(crate) fn rest_of(&self, leg: Leg) -> &[u8] {
+        match leg {
+            Leg::Client => self.from_client.rest(),
+            Leg::Upstream => self.from_broker.rest(),
+        }
+    }
+
+    /// Whether a length came that no frame has.
+    pub(crate) fn is_broken(&self, leg: Leg) -> bool {
+        match leg {
+            Leg::Client => self.from_client.is_broken(),
+            Leg::Upstream => self.from_broker.is_broken(),
+        }
+    }
+}

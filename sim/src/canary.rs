@@ -1,0 +1,54 @@
+//! Every planted bug must be found: else the simulator is weak, not the code strong.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use doorkeeper_core::canary::Canary;
+use doorkeeper_model::direct::Options;
+use doorkeeper_sim::seeds::{self, Budget, Kind, try_script};
+use doorkeeper_sim::swarm::Swarm;
+
+use crate::commands::exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many seeds may be needed
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// Only this one
+    #[arg(long)]
+    only: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, commit: &str) -> Result<ExitCode> {
+    println!("{} planted bugs, commit {commit}", Canary::ALL.len());
+    let mut missed = 0;
+    for canary in Canary::ALL {
+        if args.only.as_ref().is_some_and(|only| only != canary.name()) {
+            continue;
+        }
+        let options = Options {
+            canary: Some(*canary),
+            ..Options::default()
+        };
+        let budget = Budget {
+            from: 1,
+            seeds: args.seeds,
+            within: Duration::from_secs(600),
+        };
+        let report = seeds::run(budget, options, |_, _| {});
+        let Some(seed) = report.failed else {
+            missed += 1;
+            println!("{:>6}  {}: NOT FOUND", args.seeds, canary.name());
+            continue;
+        };
+        let (verdict, _) = try_script(&Swarm::draw(seed).script(), options);
+        println!("{seed:>6}  {}: {verdict}", canary.name());
+    }
+    if missed > 0 {
+        println!("{missed} planted bugs were not found");
+        return Ok(exit(Kind::Wrong));
+    }
+    Ok(ExitCode::SUCCESS)
+}

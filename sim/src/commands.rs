@@ -1,0 +1,170 @@
+//! Run, replay, show and shrink.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use doorkeeper_model::direct::{Options, Outcome};
+use doorkeeper_model::script::Script;
+use doorkeeper_sim::seeds::{self, Budget, Kind, Verdict, try_script};
+use doorkeeper_sim::swarm::Swarm;
+use doorkeeper_sim::tally::Tally;
+
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// How many seeds
+    #[arg(long, default_value_t = 2000)]
+    seeds: u64,
+    /// How many minutes at most
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// Marks may be missing: the budget is too small to reach all
+    #[arg(long)]
+    marks_may_miss: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Replay {
+    /// A seed, or the path of a script
+    what: String,
+    /// Print only the last lines of what happened
+    #[arg(long)]
+    brief: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Show {
+    /// The seed
+    seed: u64,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Shrink {
+    /// A seed, or the path of a script
+    what: String,
+}
+
+pub(crate) fn exit(kind: Kind) -> ExitCode {
+    ExitCode::from(kind as u8)
+}
+
+pub(crate) fn run(args: &Run, commit: &str) -> Result<ExitCode> {
+    println!(
+        "seeds {} to {}, commit {commit}",
+        args.from,
+        args.from + args.seeds - 1
+    );
+    let budget = Budget {
+        from: args.from,
+        seeds: args.seeds,
+        within: Duration::from_secs_f64(args.minutes * 60.0),
+    };
+    let report = seeds::run(budget, Options::default(), |tally, took| {
+        let missing = tally.missing().len();
+        println!("{}, marks still missing: {missing}", speed(tally, took));
+    });
+    println!("{}", report.tally);
+    println!("{}", speed(&report.tally, report.took));
+    if let Some(seed) = report.failed {
+        return Ok(tell_failure(&Swarm::draw(seed), commit));
+    }
+    let missing = report.tally.missing();
+    if missing.is_empty() || args.marks_may_miss {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for mark in missing {
+        println!("never reached: {}", mark.name());
+    }
+    Ok(exit(Kind::Wrong))
+}
+
+fn speed(tally: &Tally, took: Duration) -> String {
+    let seconds = took.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let rate = |count: u64| count as f64 / seconds;
+    format!(
+        "{} seeds in {seconds:.1} s, {:.0} seeds/s, {:.0} sessions/s",
+        tally.scripts,
+        rate(tally.scripts),
+        rate(tally.sessions)
+    )
+}
+
+/// Runs a failing seed once more and says everything about it.
+fn tell_failure(swarm: &Swarm, commit: &str) -> ExitCode {
+    println!("\ncommit {commit}\n{swarm}");
+    let (verdict, outcome) = try_script(&swarm.script(), Options::default());
+    tell(&verdict, outcome.as_ref());
+    println!("replay: cargo xtask sim replay {}", swarm.seed);
+    println!("make small: cargo xtask sim shrink {}", swarm.seed);
+    verdict.kind().map_or(exit(Kind::Differs), exit)
+}
+
+fn tell(verdict: &Verdict, outcome: Option<&Outcome>) {
+    for line in outcome.iter().flat_map(|outcome| outcome.trace.lines()) {
+        println!("{line}");
+    }
+    match verdict {
+        Verdict::Held => println!("everything held"),
+        Verdict::Crashed(text) => println!("panicked: {text}"),
+        Verdict::Failed(failure) => {
+            println!(
+                "at {} in step {}: {}",
+                failure.at, failure.step, failure.violation
+            );
+        }
+    }
+}
+
+fn script_of(what: &str) -> Result<Script> {
+    if let Ok(seed) = what.parse() {
+        return Ok(Swarm::draw(seed).script());
+    }
+    let text = std::fs::read_to_string(Path::new(what)).with_context(|| what.to_owned())?;
+    text.parse().with_context(|| what.to_owned())
+}
+
+pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
+    println!("commit {commit}");
+    if let Ok(seed) = args.what.parse() {
+        println!("{}", Swarm::draw(seed));
+    }
+    let script = script_of(&args.what)?;
+    println!("{script}");
+    let options = Options {
+        whole_trace: !args.brief,
+        transcript: false,
+        ..Options::default()
+    };
+    let (verdict, outcome) = try_script(&script, options);
+    tell(&verdict, outcome.as_ref());
+    if let Some(outcome) = outcome {
+        println!(
+            "hash {:016x}, {} virtual",
+            outcome.trace.hash(),
+            outcome.lasted
+        );
+    }
+    Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
+}
+
+pub(crate) fn show(args: &Show) -> Result<ExitCode> {
+    print!("{}", Swarm::draw(args.seed).script());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn shrink(args: &Shrink, commit: &str) -> Result<ExitCode> {
+    let script = script_of(&args.what)?;
+    let (small, tries) = doorkeeper_sim::shrink::shrink(&script, Options::default());
+    let (verdict, _) = try_script(&small, Options::default());
+    println!("# commit {commit}, {}, {tries} tries", args.what);
+    if let Verdict::Failed(failure) = &verdict {
+        println!("# {}", failure.violation);
+    }
+    print!("{small}");
+    Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
+}

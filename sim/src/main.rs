@@ -1,0 +1,68 @@
+//! The simulator's commands: run, twice, replay, shrink, show, and canary where bugs are planted.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks through its standard streams"
+)]
+
+#[cfg(doorkeeper_canary)]
+mod canary;
+mod commands;
+mod twice;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Deterministic simulation of doorkeeper
+#[derive(Parser)]
+#[command(name = "doorkeeper-sim")]
+struct Cli {
+    /// What is simulated, for the first line of the output
+    #[arg(long, default_value = "unknown", global = true)]
+    commit: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the scripts of many seeds
+    Run(commands::Run),
+    /// Run seeds in two processes and compare what happened
+    Twice(twice::Args),
+    /// Print the hashes of seeds, a line each
+    #[command(hide = true)]
+    Hashes(twice::Hashes),
+    /// Run one seed or one script, and tell everything
+    Replay(commands::Replay),
+    /// Print the script of a seed
+    Show(commands::Show),
+    /// Make the script of a failing seed, or a failing script, small
+    Shrink(commands::Shrink),
+    /// Find every planted bug
+    #[cfg(doorkeeper_canary)]
+    Canary(canary::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let commit = &cli.commit;
+    let result = match cli.command {
+        Command::Run(args) => commands::run(&args, commit),
+        Command::Twice(args) => twice::run(&args, commit),
+        Command::Hashes(args) => twice::hashes(&args),
+        Command::Replay(args) => commands::replay(&args, commit),
+        Command::Show(args) => commands::show(&args),
+        Command::Shrink(args) => commands::shrink(&args, commit),
+        #[cfg(doorkeeper_canary)]
+        Command::Canary(args) => canary::run(&args, commit),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

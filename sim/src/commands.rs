@@ -101,7 +101,7 @@ fn tell_failure(swarm: &Swarm, commit: &str) -> ExitCode {
     tell(&verdict, outcome.as_ref());
     println!("replay: cargo xtask sim replay {}", swarm.seed);
     println!("make small: cargo xtask sim shrink {}", swarm.seed);
-    verdict.kind().map_or(exit(Kind::Differs), exit)
+    exit(verdict.kind().unwrap_or(Kind::Differs))
 }
 
 fn tell(verdict: &Verdict, outcome: Option<&Outcome>) {
@@ -135,11 +135,7 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     }
     let script = script_of(&args.what)?;
     println!("{script}");
-    let options = Options {
-        whole_trace: !args.brief,
-        transcript: false,
-        ..Options::default()
-    };
+    let options = Options::default().keeping_trace(!args.brief);
     let (verdict, outcome) = try_script(&script, options);
     tell(&verdict, outcome.as_ref());
     if let Some(outcome) = outcome {

@@ -9,7 +9,7 @@ use std::{env, fmt};
 use anyhow::{Context as _, Result, bail};
 
 use self::run::{closing_lines, run, run_and_keep};
-use crate::{instructions, tidy, tools, tree};
+use crate::{instructions, sim, tidy, tools, tree};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -83,6 +83,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "instructions",
         body: count_instructions,
+    },
+    Step {
+        name: "simulation",
+        body: simulation,
     },
 ];
 
@@ -278,6 +282,21 @@ fn count_instructions(_: &mut Report) -> Result<Outcome> {
         return missing("valgrind is missing (Debian: apt-get install valgrind)".to_owned());
     }
     instructions::run(&instructions::Args { write: false }).map(|()| Outcome::Passed)
+}
+
+/// Seeds, the same seeds in two processes, and planted bugs that must be found. The scripts of
+/// `testdata/scripts` are among the tests.
+fn simulation(_: &mut Report) -> Result<Outcome> {
+    let parts: [&[&str]; 3] = [
+        &["run", "--seeds", "20000", "--minutes", "1"],
+        &["twice", "--seeds", "100"],
+        &["canary"],
+    ];
+    for part in parts {
+        let args: Vec<String> = part.iter().map(ToString::to_string).collect();
+        run(&mut sim::command(&args)?)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn conformance(_: &mut Report) -> Result<Outcome> {

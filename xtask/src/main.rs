@@ -15,6 +15,7 @@ mod docs;
 mod fuzz;
 mod instructions;
 mod schema;
+mod sim;
 mod tidy;
 mod tools;
 mod tree;
@@ -47,6 +48,8 @@ enum Command {
     Instructions(instructions::Args),
     /// Generate the message tables of the core from Kafka's jars
     Schema(schema::Args),
+    /// Simulate: run, twice, replay, shrink, show or canary
+    Sim(sim::Args),
     /// Hold the house rules that no compiler checks
     Tidy(tidy::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };
     match result {

@@ -71,6 +71,15 @@ pub struct Options {
     pub canary: Option<doorkeeper_core::canary::Canary>,
 }
 
+impl Options {
+    /// The same, with every line of the trace or just the last ones.
+    #[must_use]
+    pub const fn keeping_trace(mut self, whole: bool) -> Self {
+        self.whole_trace = whole;
+        self
+    }
+}
+
 /// Runs a script to its end, and everything after it until all is quiet again.
 #[must_use]
 pub fn run(script: &Script, options: Options) -> Outcome {

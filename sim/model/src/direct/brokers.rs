@@ -325,10 +325,7 @@ impl World {
                 host.up = true;
                 self.brokers.cluster.start_broker(now, host.id);
             }
-            BrokerFault::Move => {
-                self.crash(at);
-                self.move_host(at);
-            }
+            BrokerFault::Move => self.move_host(at),
             BrokerFault::Silence => host.silent = true,
             BrokerFault::Speak => host.silent = false,
             BrokerFault::Refuse => host.door = DoorState::Refusing,

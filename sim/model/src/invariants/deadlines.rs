@@ -1,8 +1,8 @@
 //! 14: a client that never asks for anything is gone by its deadline.
 
-use doorkeeper_core::{Instant, Leg};
+use doorkeeper_core::Instant;
 
-use super::ready::LARGE_BYTES;
+use super::ready::is_large;
 use crate::watch::{Ledger, Violation};
 
 /// Without a whole first frame a session is closed in time.
@@ -11,8 +11,7 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
         return Ok(());
     };
     let by = ledger.opened.after(shared.limits.first_frame_timeout);
-    let large =
-        ledger.rest_of(Leg::Client).len() >= LARGE_BYTES.min(shared.limits.egress_high_bytes);
+    let large = is_large(ledger);
     // A session that is closing still has the time for its last bytes.
     let by = by.after(shared.limits.flush_timeout);
     if now > by && ledger.requests == 0 && !large {

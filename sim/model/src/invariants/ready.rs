@@ -5,16 +5,22 @@ use doorkeeper_core::Leg;
 use crate::watch::{Ledger, Violation};
 
 /// More than somebody who only knocks would send: from here on a large request counts as one.
-pub(super) const LARGE_BYTES: usize = 64 * 1024;
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// Upstream is dialled at the first whole frame, or in the middle of a large one.
 pub(crate) fn asked_first(ledger: &Ledger) -> Result<(), Violation> {
-    let high = ledger
-        .newest()
-        .map_or(0, |shared| shared.limits.egress_high_bytes);
-    let large = ledger.rest_of(Leg::Client).len() >= LARGE_BYTES.min(high);
-    if ledger.requests > 0 || large {
+    if ledger.requests > 0 || is_large(ledger) {
         return Ok(());
     }
     Err(Violation::of(1, format!("{} dials for nothing", ledger.id)))
+}
+
+/// Whether so much of a first request has come that it counts as one.
+pub(super) fn is_large(ledger: &Ledger) -> bool {
+    let marks = ledger
+        .snapshots
+        .iter()
+        .map(|shared| shared.limits.egress_high_bytes);
+    let least = marks.chain([LARGE_BYTES]).min().unwrap_or(0);
+    ledger.rest_of(Leg::Client).len() >= least
 }

@@ -113,7 +113,8 @@ pub enum BrokerFault {
     Crash,
     /// It starts again.
     Restart,
-    /// It moves to another address.
+    /// It moves to another address. Connections that it has stay, as after a change of its
+    /// `advertised.listeners`.
     Move,
     /// It reads, and answers nothing.
     Silence,

@@ -43,7 +43,15 @@ pub(crate) fn run(args: &Args, commit: &str) -> Result<ExitCode> {
             println!("{:>6}  {}: NOT FOUND", args.seeds, canary.name());
             continue;
         };
-        let (verdict, _) = try_script(&Swarm::draw(seed).script(), options);
+        let script = Swarm::draw(seed).script();
+        let (verdict, _) = try_script(&script, options);
+        // What fails without the bug has not found the bug.
+        let (without, _) = try_script(&script, Options::default());
+        if without.kind().is_some() {
+            missed += 1;
+            println!("{seed:>6}  {}: fails without it: {without}", canary.name());
+            continue;
+        }
         println!("{seed:>6}  {}: {verdict}", canary.name());
     }
     if missed > 0 {

@@ -49,7 +49,7 @@ impl Swarm {
         let clients = 1 + small(&mut rng, 4);
         let actions = 4 + number(&mut rng, 24) as usize;
         let calm = 1 + rng.below(8);
-        let value_bytes_max = match rng.below(8) {
+        let value_bytes_max = match rng.below(6) {
             0 => 70_000,
             1 => 5_000,
             _ => 300,

@@ -17,16 +17,52 @@ struct Lesson {
 
 const LESSONS: &[Lesson] = &[
     Lesson {
+        script: "drain.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "A drain gives owed answers and takes no request.",
+    },
+    Lesson {
         script: "groups.txt",
         seed: None,
         commit: "6f08db5",
         taught: "A member joins, syncs, commits and leaves through the door.",
     },
     Lesson {
+        script: "refused.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "What is refused is cut out, told in its turn, or closes.",
+    },
+    Lesson {
         script: "relay.txt",
         seed: None,
         commit: "6f08db5",
         taught: "Requests of every kind go up as they came, and answers carry our addresses.",
+    },
+    Lesson {
+        script: "slow-broker.txt",
+        seed: Some(20),
+        commit: "6f08db5",
+        taught: "A request still waiting to be written can time out as well.",
+    },
+    Lesson {
+        script: "unadvertised.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "A broker without an address of ours is told to nobody.",
+    },
+    Lesson {
+        script: "unknown-versions.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "Only ApiVersions is answered in a version that is not there.",
+    },
+    Lesson {
+        script: "wrong-id.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "An answer out of order closes, and no client sees it.",
     },
 ];
 

@@ -4,6 +4,7 @@
 //! bytes. Clients and sessions are named by the script, brokers by the names that the model gives
 //! them, so that nothing depends on ports of one machine.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use doorkeeper_core::CloseReason;
@@ -21,8 +22,13 @@ use crate::watch::SessionId;
 pub(crate) struct Transcript {
     keep: bool,
     name: String,
-    client: String,
-    upstream: String,
+    /// Requests that the session has not dealt with: one that closes it is never among those that
+    /// count, because how much of it is read depends on how it is cut.
+    arrived: VecDeque<String>,
+    requests: String,
+    answers: String,
+    requests_up: String,
+    answers_up: String,
     events: String,
 }
 
@@ -31,44 +37,50 @@ impl Transcript {
         Self {
             keep,
             name: format!("{id} of c{}", client.0),
-            client: String::new(),
-            upstream: String::new(),
+            arrived: VecDeque::new(),
+            requests: String::new(),
+            answers: String::new(),
+            requests_up: String::new(),
+            answers_up: String::new(),
             events: String::new(),
         }
     }
 
-    /// A request on the leg that the way names: `->` from the client, `up ->` to the broker.
-    pub(crate) fn request(&mut self, head: Head, frame: &[u8], way: &str) {
-        self.line(head, frame, way);
-    }
-
-    /// An answer: `<-` to the client, `up <-` from the broker.
-    pub(crate) fn answer(&mut self, head: Head, frame: &[u8], way: &str) {
-        self.line(head, frame, way);
-    }
-
-    fn line(&mut self, head: Head, frame: &[u8], way: &str) {
-        if !self.keep {
-            return;
+    /// A request has come from the client.
+    pub(crate) fn request(&mut self, head: Head, frame: &[u8]) {
+        if self.keep {
+            self.arrived.push_back(line(head, frame, "->"));
         }
-        let leg = if way.starts_with("up") {
-            &mut self.upstream
-        } else {
-            &mut self.client
-        };
-        let _ = writeln!(
-            leg,
-            "  {way} {} v{} id {}, {}",
-            api::name(ApiKey(head.key)),
-            head.version,
-            head.id,
-            Fingerprint(frame)
-        );
+    }
+
+    /// A request has gone up.
+    pub(crate) fn request_up(&mut self, head: Head, frame: &[u8]) {
+        if self.keep {
+            self.requests_up.push_str(&line(head, frame, "up ->"));
+        }
+    }
+
+    /// An answer has come from the broker.
+    pub(crate) fn answer_up(&mut self, head: Head, frame: &[u8]) {
+        if self.keep {
+            self.answers_up.push_str(&line(head, frame, "up <-"));
+        }
+    }
+
+    /// An answer has gone to the client.
+    pub(crate) fn answer(&mut self, head: Head, frame: &[u8]) {
+        if self.keep {
+            self.answers.push_str(&line(head, frame, "<-"));
+        }
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
         if !self.keep {
             return;
+        }
+        if let (Event::Request { .. }, Some(line)) = (event, self.arrived.front()) {
+            self.requests.push_str(line);
+            self.arrived.pop_front();
         }
         let _ = match event {
             Event::Answered {
@@ -97,9 +109,25 @@ impl Transcript {
             return String::new();
         }
         let end = closed.map_or("open", CloseReason::name);
+        let legs = [
+            (" client leg", &self.requests, &self.answers),
+            (" upstream leg", &self.requests_up, &self.answers_up),
+        ];
+        // The two directions of a leg have no order between them.
+        let legs = legs.map(|(name, requests, answers)| format!("{name}\n{requests}{answers}"));
+        let (name, events) = (&self.name, &self.events);
         format!(
-            "{}\n client leg\n{} upstream leg\n{} events\n{}  closed: {end}\n",
-            self.name, self.client, self.upstream, self.events
+            "{name}\n{} events\n{events}  closed: {end}\n",
+            legs.concat()
         )
     }
+}
+
+fn line(head: Head, frame: &[u8], way: &str) -> String {
+    let name = api::name(ApiKey(head.key));
+    let Head { version, id, .. } = head;
+    format!(
+        "  {way} {name} v{version} id {id}, {}\n",
+        Fingerprint(frame)
+    )
 }

@@ -55,6 +55,20 @@ fn every_script_holds() {
     }
 }
 
+/// What each connection carries, on every backend: one snapshot a script.
+#[test]
+fn transcripts_stay_what_they_are() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../testdata/transcripts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (path, script) in scripts() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let transcript = held(&path, &script).transcript;
+        settings.bind(|| insta::assert_snapshot!(name, transcript));
+    }
+}
+
 #[test]
 fn chunks_do_not_matter() {
     for (path, script) in scripts() {

@@ -167,6 +167,11 @@ fn large(who: Numbered, swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
         steps.push(Step::Client(who, Client::Send(produce)));
     }
     steps.push(Step::Client(who, Client::Wait));
+    let other = Place {
+        topic: Topic::Orders,
+        partition: 1,
+    };
+    steps.push(Step::Leader(other, Numbered(small(rng, 4))));
     let places = [0, 1].map(|partition| Place {
         topic: Topic::Orders,
         partition,

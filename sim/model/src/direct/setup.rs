@@ -63,6 +63,7 @@ fn cluster(seed: u64, brokers: u8) -> Cluster {
         seed,
         limits: config::Limits {
             default_partitions: 2,
+            default_replication_factor: 2,
             ..config::Limits::default()
         },
     });

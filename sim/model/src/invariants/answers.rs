@@ -45,7 +45,7 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         );
         return Err(Violation::of(3, what));
     }
-    ledger.transcript.answer(asked.head, &frame, "<-");
+    ledger.transcript.answer(asked.head, &frame);
     policy::fetched(ledger, &asked, &frame)?;
     let Some(newest) = ledger.newest() else {
         return Ok(());
@@ -73,7 +73,12 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         "{:?} was answered otherwise than it must be, in {}",
         asked.head, ledger.id
     );
-    Err(Violation::of(number_of(asked.head.key), what))
+    let is_cut = asked
+        .fates
+        .iter()
+        .any(|fate| matches!(fate, Fate::Cut { .. } | Fate::Local(_)));
+    let number = if is_cut { 5 } else { number_of(asked.head.key) };
+    Err(Violation::of(number, what))
 }
 
 fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, shared: &Shared) -> bool {

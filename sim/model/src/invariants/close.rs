@@ -173,11 +173,9 @@ fn waited(ledger: &Ledger, shared: &Shared, wait: Wait) -> bool {
         Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
         Wait::Idle => since_bytes >= limits.idle_timeout,
         Wait::Topology => shared.topology.is_empty(),
+        // A request that the broker does not take is not answered either.
         Wait::Answer => {
-            let waiting = ledger
-                .asked
-                .iter()
-                .any(|asked| asked.sent && asked.answer.is_none());
+            let waiting = ledger.asked.iter().any(|asked| asked.answer.is_none());
             waiting && now.since(ledger.opened) >= limits.answer_timeout
         }
         Wait::Write(leg) => {

@@ -166,7 +166,7 @@ impl Ledger {
             let Some(head) = Head::of_request(&frame) else {
                 continue;
             };
-            self.transcript.request(head, &frame, "->");
+            self.transcript.request(head, &frame);
             let snapshots = self.snapshots.get(by.clone()).unwrap_or_default();
             let fates = expected::fates(head, &frame, snapshots);
             self.owed += usize::from(fates.iter().any(Fate::is_owed));
@@ -195,7 +195,7 @@ impl Ledger {
             };
             match self.asked.iter_mut().find(waits) {
                 Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
-                    self.transcript.answer(asked.head, &frame, "up <-");
+                    self.transcript.answer_up(asked.head, &frame);
                     asked.answer = Some(frame);
                 }
                 Some(_) | None => self.facts.broker_lied = true,

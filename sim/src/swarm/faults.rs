@@ -141,13 +141,22 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
             let client = Numbered(small(rng, swarm.clients));
             vec![Step::Process(ProcessFault::LateAnswer(client))]
         }
-        // Nothing comes after it, so it must be rare.
-        Fault::Drain if rng.one_in(3) => {
-            let tenths = small(rng, 80);
-            vec![Step::Process(ProcessFault::Drain(tenths)), pause(rng)]
-        }
+        Fault::Drain if rng.one_in(2) => drain(broker, rng),
         Fault::Drain => Vec::new(),
     }
+}
+
+/// doorkeeper stops, and whoever is owed an answer of this broker then has it to come. Nothing
+/// comes after it, so it must be rare.
+fn drain(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
+    let tenths = small(rng, 80);
+    let late = BrokerFault::Next(Tamper::Late(small(rng, 30)));
+    vec![
+        Step::Broker(broker, late),
+        pause(rng),
+        Step::Process(ProcessFault::Drain(tenths)),
+        pause(rng),
+    ]
 }
 
 fn ending(rng: &mut Rng) -> Ending {

@@ -151,37 +151,36 @@ fn group(who: Numbered, rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// A log grows long, and is fetched with something besides that the broker does not lead.
+/// A log grows long, and is fetched together with a partition that another broker leads by now: a
+/// long answer with a hint behind its records (KIP-951).
 fn large(who: Numbered, swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for partition in 0..2 {
-        let place = Place {
-            topic: Topic::Orders,
-            partition,
-        };
-        let bytes = swarm.value_bytes_max;
-        let produce = Request {
-            version: 9,
-            what: What::Produce(Acks::Leader, vec![Part { place, bytes }]),
-        };
-        steps.push(Step::Client(who, Client::Send(produce)));
-    }
-    steps.push(Step::Client(who, Client::Wait));
-    let other = Place {
-        topic: Topic::Orders,
-        partition: 1,
-    };
-    steps.push(Step::Leader(other, Numbered(small(rng, 4))));
-    let places = [0, 1].map(|partition| Place {
+    let place = |partition| Place {
         topic: Topic::Orders,
         partition,
-    });
+    };
+    // This broker has a replica of both, however many brokers there are.
+    let (here, there) = (Numbered(1), Numbered(2));
+    let bytes = swarm.value_bytes_max;
+    let part = Part {
+        place: place(0),
+        bytes,
+    };
+    let produce = Request {
+        version: 9,
+        what: What::Produce(Acks::Leader, vec![part]),
+    };
     let fetch = Request {
         version: 16 + small(rng, 3),
-        what: What::Fetch(FetchSession::None, 10, places.to_vec()),
+        what: What::Fetch(FetchSession::None, 10, vec![place(0), place(1)]),
     };
-    steps.push(Step::Client(who, Client::Send(fetch)));
-    steps
+    vec![
+        Step::Leader(place(0), here),
+        Step::Leader(place(1), there),
+        Step::Client(who, Client::Connect(Door::Broker(here))),
+        Step::Client(who, Client::Send(produce)),
+        Step::Client(who, Client::Send(fetch)),
+        Step::Client(who, Client::Wait),
+    ]
 }
 
 fn topic(rng: &mut Rng) -> Topic {

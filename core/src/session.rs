@@ -228,6 +228,12 @@ impl Session {
             + self.in_flight.held_bytes()
     }
 
+    /// Whether the session has come to its end, and only writes what is left.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_) | Phase::Closed)
+    }
+
     fn leg(&self, leg: Leg) -> &LegState {
         match leg {
             Leg::Client => &self.client,

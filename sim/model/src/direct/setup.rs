@@ -114,6 +114,7 @@ pub(super) fn limits(small: Small) -> Limits {
     let or = |value: Option<u32>, plain: usize| value.map_or(plain, |value| value as usize);
     Limits {
         hold_bytes_max: or(small.hold, plain.hold_bytes_max),
+        hold_answer_bytes_max: or(small.hold, plain.hold_answer_bytes_max),
         egress_high_bytes: or(small.egress, plain.egress_high_bytes).max(1),
         in_flight_max: small
             .in_flight

@@ -62,7 +62,7 @@ pub(crate) fn is_right(
                 answer.brokers.retain_mut(|broker| {
                     address(shared, broker.node_id.0, &mut broker.host, &mut broker.port)
                 });
-                metadata::tell(answer, told);
+                metadata::tell(answer, head.version, told);
             }
             metadata::sort(answer);
         }),

@@ -47,6 +47,10 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
 }
 
 pub(super) fn tell(answer: &mut FetchResponse, version: i16, refused: &Refused) {
+    if answer.error_code != 0 {
+        // An answer that is an error as a whole lists no topics.
+        return;
+    }
     let entries = refused.topics.iter().map(|topic| entry(topic, version));
     answer.responses.extend(entries);
 }

@@ -41,18 +41,22 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
         .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
 }
 
-pub(super) fn tell(answer: &mut MetadataResponse, refused: &Refused) {
+pub(super) fn tell(answer: &mut MetadataResponse, version: i16, refused: &Refused) {
     if let Some(policy) = &refused.filter {
         answer.topics.retain(|topic| {
             let name = topic.name.as_ref().map_or("", |name| name.as_str());
             !refused.filter_all && !refuses(policy, Operation::Describe, name)
         });
     }
-    // `KafkaApis.metadataResponseTopic`: the name, no id, no partitions.
+    // `KafkaApis.handleTopicMetadataRequest`: what was asked for by name has no id, what was
+    // asked for by id has no name; no partitions.
     let entries = refused.topics.iter().map(|topic| {
+        let named = topic.id.is_nil() || version < 12;
+        let name = TopicName(StrBytes::from_string(topic.name.clone()));
         MetadataResponseTopic::default()
             .with_error_code(topic.code)
-            .with_name(Some(TopicName(StrBytes::from_string(topic.name.clone()))))
+            .with_topic_id(topic.id)
+            .with_name(named.then_some(name))
     });
     answer.topics.extend(entries);
 }

@@ -64,11 +64,21 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             });
             let least = limits.min().unwrap_or(0);
             let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
-            ledger.rest_of(leg).len().max(whole) > least
+            let rest = ledger.rest_of(leg);
+            // An answer says how long it will be; a request may be judged before its end.
+            let claimed = match leg {
+                Leg::Client => 0,
+                Leg::Upstream => {
+                    let whole = ledger.asked.iter().filter_map(|it| it.answer.as_ref());
+                    let longest = whole.map(|answer| answer.len() + 4).max();
+                    claimed(rest).max(longest.unwrap_or(0))
+                }
+            };
+            rest.len().max(whole).max(claimed) > least
         }
         CloseReason::TimedOut(wait) => waited(ledger, shared, wait),
-        // Whoever has not asked for anything is owed nothing.
-        CloseReason::Drained => facts.drain.is_some() && ledger.owed == 0,
+        // Whoever has not asked for anything is owed nothing, nor is a request that still waited.
+        CloseReason::Drained => facts.drain.is_some() && ledger.owed_to_taken() == 0,
         CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
         // Nobody counts what all sessions hold here.
         CloseReason::HoldRefused | CloseReason::Bug(_) => false,
@@ -82,6 +92,12 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         reason.name()
     );
     Err(Violation::of(13, what))
+}
+
+/// The length of a frame that has begun, its prefix included.
+fn claimed(rest: &[u8]) -> usize {
+    let prefix = rest.first_chunk::<4>().map(|it| u32::from_be_bytes(*it));
+    prefix.map_or(0, |length| length as usize + 4)
 }
 
 fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {

@@ -15,6 +15,10 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
         let what = format!("{id} reads its broker, though its client takes nothing");
         return Err(Violation::of(9, what));
     }
+    // What is read of a client at the end is thrown away.
+    if session.is_closing() {
+        return Ok(());
+    }
     if demand.read_client && full(Leg::Upstream) {
         let what = format!("{id} reads its client, though its broker takes nothing");
         return Err(Violation::of(9, what));
@@ -29,15 +33,16 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
 /// No more is held back than the limit allows, and what came in the last piece.
 pub(crate) fn holds_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
     // A reload may have made the limit smaller than what is held already.
-    let limits = ledger
-        .snapshots
-        .iter()
-        .map(|shared| shared.limits.hold_bytes_max);
-    let limit = limits
-        .max()
-        .unwrap_or(0)
-        .saturating_add(ledger.facts.chunk_max);
-    for leg in [Leg::Client, Leg::Upstream] {
+    let limits = ledger.snapshots.iter().map(|shared| {
+        [
+            shared.limits.hold_bytes_max,
+            shared.limits.hold_answer_bytes_max,
+        ]
+    });
+    let limit = limits.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]);
+    let [requests, answers] = limit.unwrap_or_default();
+    for (leg, limit) in [(Leg::Client, requests), (Leg::Upstream, answers)] {
+        let limit = limit.saturating_add(ledger.facts.chunk_max);
         let held = session.held(leg);
         if held > limit {
             let what = format!("{} holds {held} bytes, {limit} are allowed", ledger.id);

@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     pub(crate) asked: VecDeque<Asked>,
     /// How many whole requests there were.
     pub(crate) requests: usize,
+    /// How many of them the session has read to their end; others still wait in it.
+    taken: usize,
     /// How many of them are owed an answer that the session has not given itself.
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
@@ -65,6 +67,8 @@ pub(crate) struct Facts {
     pub(crate) drain: Option<Instant>,
     pub(crate) reached: Option<BrokerId>,
     pub(crate) finished: Vec<Leg>,
+    /// The session only writes what is left.
+    pub(crate) closing: bool,
     /// The broker has answered what it was not asked.
     pub(crate) broker_lied: bool,
     /// The largest piece that was read.
@@ -99,6 +103,7 @@ impl Facts {
     }
 
     pub(super) fn saw(&mut self, session: &Session) {
+        self.closing = session.is_closing();
         for leg in [Leg::Client, Leg::Upstream] {
             if let Some(due) = self.due.get_mut(index(leg)) {
                 *due = !session.egress(leg).is_empty();
@@ -137,6 +142,7 @@ impl Ledger {
             frame_from: 0,
             asked: VecDeque::new(),
             requests: 0,
+            taken: 0,
             owed: 0,
             facts: Facts::default(),
             closed: None,
@@ -156,6 +162,10 @@ impl Ledger {
     }
 
     pub(super) fn client_sent(&mut self, bytes: &[u8]) {
+        if self.facts.closing {
+            // It is thrown away, so that the connection is not reset.
+            return;
+        }
         self.saw_chunk(bytes);
         self.from_client.push(bytes);
         let last = self.snapshots.len() - 1;
@@ -204,10 +214,42 @@ impl Ledger {
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        if matches!(event, Event::Answered { .. }) {
-            self.owed = self.owed.saturating_sub(1);
+        match event {
+            Event::Answered { .. } => self.owed = self.owed.saturating_sub(1),
+            Event::Request { .. } => self.took(),
+            Event::UpstreamConnected { .. }
+            | Event::UpstreamAttemptFailed { .. }
+            | Event::Rewrote(_) => {}
         }
         self.transcript.event(event);
+    }
+
+    /// The session has read the next request to its end: one that has waited in it for its turn
+    /// is judged by the snapshots that came meanwhile as well.
+    fn took(&mut self) {
+        let gone = self.requests - self.asked.len();
+        let place = self.taken.checked_sub(gone);
+        self.taken += 1;
+        let last = self.snapshots.len() - 1;
+        let Some(asked) = place.and_then(|place| self.asked.get_mut(place)) else {
+            return;
+        };
+        if *asked.by.end() < last {
+            let was_owed = asked.fates.iter().any(Fate::is_owed);
+            asked.by = *asked.by.start()..=last;
+            let snapshots = self.snapshots.get(asked.by.clone()).unwrap_or_default();
+            asked.fates = expected::fates(asked.head, &asked.frame, snapshots);
+            let is_owed = asked.fates.iter().any(Fate::is_owed);
+            self.owed = (self.owed + usize::from(is_owed)).saturating_sub(usize::from(was_owed));
+        }
+    }
+
+    /// How many answers are owed to requests that the session has read.
+    pub(crate) fn owed_to_taken(&self) -> usize {
+        let untaken = self.requests - self.taken;
+        let waiting = self.asked.iter().rev().take(untaken);
+        let owed = waiting.filter(|asked| asked.fates.iter().any(Fate::is_owed));
+        self.owed.saturating_sub(owed.count())
     }
 
     /// The beginning of a frame of which the rest has not come.

@@ -21,6 +21,7 @@ mod leak;
 mod metrics;
 mod ports;
 mod process;
+mod quickstart;
 mod report;
 mod scenario;
 mod selection;
@@ -55,7 +56,7 @@ struct Args {
     full: bool,
     /// Only what matches one of these patterns (commas between, `*` for anything), held against
     /// SCENARIO/CLIENT/KAFKA: `group`, `java/4`, `acks*kcat`; or `every_api` for every API at
-    /// every version, and `every_api/Fetch` for one of them
+    /// every version, and `every_api/Fetch` for one of them; or `quickstart`
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
     /// Run each scenario so often

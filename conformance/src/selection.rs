@@ -6,6 +6,7 @@ use crate::Args;
 use crate::catalog::{SCENARIOS, Scenario};
 use crate::clients::{Client, Kit};
 use crate::every_api;
+use crate::quickstart;
 use crate::scenario::{Job, Way};
 use crate::versions::Versions;
 
@@ -29,7 +30,8 @@ pub(crate) fn choose(
                 }
             }
         }
-        if !jobs.is_empty() || every_api::wanted(args).is_some() {
+        let is_asked = every_api::wanted(args).is_some() || quickstart::wanted(args);
+        if !jobs.is_empty() || is_asked {
             chosen.push((kit.clone(), jobs));
         }
     }

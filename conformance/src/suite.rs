@@ -22,7 +22,7 @@ use crate::ports::Ports;
 use crate::report::{Report, say};
 use crate::scenario::{self, Answer, Handover, Job, Way};
 use crate::versions::Versions;
-use crate::{Args, docs, every_api, kit, selection};
+use crate::{Args, docs, every_api, kit, quickstart, selection};
 
 /// What is the same for all scenarios of a release.
 struct Stage {
@@ -134,6 +134,9 @@ async fn play(
     play.compare(differences);
     // Last: it leaves many topics behind, which would be a burden when a broker restarts.
     play.every_api(&run).await?;
+    if quickstart::wanted(args) {
+        quickstart::run(&play.stage.kit, &binary(args)?, &run, play.report).await?;
+    }
     if args.keep {
         play.hold().await;
     }

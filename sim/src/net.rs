@@ -1,7 +1,7 @@
 //! The simulated network: turmoil's sockets with what they lack.
 //!
 //! turmoil counts back-pressure in writes of any size and cannot reset a connection. Both ends of
-//! a connection therefore share a [`Wire`]: how many bytes are on their way in either direction,
+//! a connection therefore share a `Wire`: how many bytes are on their way in either direction,
 //! and whether somebody has cut it.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The first backend: sessions and discovery of core in a discrete-event loop.
 //!
-//! Everything is a value in one [`World`]: clients, the door with its sessions, brokers, and the
+//! Everything is a value in one `World`: clients, the door with its sessions, brokers, and the
 //! bytes between them. The clock stands still while anything can move and then jumps to whatever
 //! comes next. The door is no copy of the adapter's loop: of all that a driver may do at a moment
 //! it does one thing, drawn from the network's own stream of choices, so that every order which

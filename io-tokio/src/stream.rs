@@ -124,19 +124,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         if !self.writable {
             return Poll::Pending;
         }
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-        let mut count = 0;
-        for (slot, bytes) in slices.iter_mut().zip(rope) {
-            *slot = IoSlice::new(bytes);
-            count += 1;
-        }
-        let slices = slices.get(..count).unwrap_or_default();
-        let wrote = self.poll_write_slices(cx, slices);
+        let wrote = self.poll_write_rope(cx, rope);
+        let Some(wrote) = wrote else {
+            self.poll_settle(cx);
+            return Poll::Pending;
+        };
         if let Poll::Ready(Err(_)) = &wrote {
             self.fail();
             return Poll::Ready(Err(End::Reset));
         }
         self.unflushed |= wrote.is_ready();
+        self.poll_flush(cx);
+        wrote.map(|wrote| wrote.map_err(|_| End::Reset))
+    }
+
+    /// Hands the stream the front of the rope; nothing if the rope is empty, which it is at most
+    /// looks. A rope of one slice, as most are, needs no list of slices.
+    fn poll_write_rope<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut rope: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let first = rope.next()?;
+        let stream = Pin::new(&mut self.stream);
+        let wrote = match rope.next() {
+            None => stream.poll_write(cx, first),
+            Some(second) => {
+                let mut slices = [IoSlice::new(first); WRITE_SLICES_MAX];
+                let mut count = 1;
+                let rest = std::iter::once(second).chain(rope);
+                for (slot, bytes) in slices.iter_mut().skip(1).zip(rest) {
+                    *slot = IoSlice::new(bytes);
+                    count += 1;
+                }
+                stream.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+            }
+        };
+        Some(wrote.map(|wrote| match wrote {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            wrote => wrote,
+        }))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
         if self.unflushed {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
@@ -144,26 +174,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
                 Poll::Ready(Err(_)) | Poll::Pending => {}
             }
         }
-        if self.finishing && slices.is_empty() && !self.unflushed {
+    }
+
+    /// What is left to do once the rope is written: flush, and end the half if that is due.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) {
+        self.poll_flush(cx);
+        if self.finishing && !self.unflushed {
             // A peer that is gone already needs no end.
             if Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
                 self.writable = false;
             }
-        }
-        wrote.map(|wrote| wrote.map_err(|_| End::Reset))
-    }
-
-    fn poll_write_slices(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if slices.is_empty() {
-            return Poll::Pending;
-        }
-        match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices)) {
-            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            wrote => Poll::Ready(wrote),
         }
     }
 

@@ -16,6 +16,10 @@ const BYTES_MAX: usize = 1 << 20;
 /// A buffer that grew larger than this in a burst is given back.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
+/// How long the writer rests after what it has written. Lines that come meanwhile are written
+/// together: whoever logs often wakes nobody for it.
+const REST: Duration = Duration::from_millis(5);
+
 /// Why lines were dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Why {
@@ -43,14 +47,32 @@ pub(super) static STDERR: Queue = Queue::new();
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Rings when there is something to write, and when all of it has been written.
+    /// Rings when there is something to write for an idle writer, when somebody begins to wait for
+    /// all of it to be written, and for them when something has been.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     waiting: Vec<u8>,
-    is_writing: bool,
+    writer: Writer,
+    /// How many wait for all lines to be written.
+    flushing: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    /// Wants to be woken for the next line.
+    Idle,
+    /// Comes by itself.
+    Rests,
+    Writes,
+}
+
+impl State {
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.writer != Writer::Writes
+    }
 }
 
 impl Queue {
@@ -58,7 +80,8 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 waiting: Vec::new(),
-                is_writing: false,
+                writer: Writer::Idle,
+                flushing: 0,
             }),
             changed: Condvar::new(),
         }
@@ -82,15 +105,28 @@ impl Queue {
         lines.clear();
         lines.shrink_to(KEPT_BYTES_MAX);
         let mut state = self.state();
-        state.is_writing = false;
-        self.changed.notify_all();
+        if state.writer == Writer::Writes {
+            state = self.rest(state);
+        }
         while state.waiting.is_empty() {
+            state.writer = Writer::Idle;
             state = self.wait(state);
         }
         std::mem::swap(&mut state.waiting, lines);
-        state.is_writing = true;
+        state.writer = Writer::Writes;
         drop(state);
         write_lines(lines, sink);
+    }
+
+    /// Lets lines gather, unless somebody waits for them.
+    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.writer = Writer::Rests;
+        if state.flushing > 0 {
+            self.changed.notify_all();
+        }
+        let nobody_waits = |state: &mut State| state.flushing == 0;
+        let rested = self.changed.wait_timeout_while(state, REST, nobody_waits);
+        rested.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Takes one or more whole lines, or drops them.
@@ -102,16 +138,25 @@ impl Queue {
             return;
         }
         state.waiting.extend_from_slice(lines);
+        let is_idle = state.writer == Writer::Idle;
+        if is_idle {
+            state.writer = Writer::Rests;
+        }
         drop(state);
-        self.changed.notify_all();
+        if is_idle {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until all lines are written, but not for longer than this.
     pub(super) fn flush(&self, within: Duration) {
-        let state = self.state();
-        let busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        let mut state = self.state();
+        state.flushing += 1;
+        self.changed.notify_all();
+        let busy = |state: &mut State| !state.is_done();
         let flushed = self.changed.wait_timeout_while(state, within, busy);
-        drop(flushed);
+        let (mut state, _) = flushed.unwrap_or_else(PoisonError::into_inner);
+        state.flushing -= 1;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -75,6 +75,11 @@ impl Offered {
         }
     }
 
+    /// What is offered besides.
+    pub fn besides(&self) -> impl Iterator<Item = ApiKey> {
+        self.allowed.iter().copied()
+    }
+
     /// The API and the versions that clients may use, if it is offered.
     #[must_use]
     pub fn row(&self, api: ApiKey) -> Option<Row> {

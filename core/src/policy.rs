@@ -83,6 +83,16 @@ impl Policy {
         self
     }
 
+    /// The topics that are refused, and to whom.
+    pub fn refused_topics(&self) -> impl Iterator<Item = (&Principal, &str)> {
+        self.refused_topics.iter().map(|(who, name)| (who, &**name))
+    }
+
+    /// The APIs that nobody may use.
+    pub fn refused_apis(&self) -> impl Iterator<Item = ApiKey> {
+        self.refused_apis.iter().copied()
+    }
+
     /// Whether any topic could be refused to this principal. Where not, no request need be held.
     #[must_use]
     pub fn judges_topics(&self, principal: &Principal) -> bool {

@@ -148,6 +148,12 @@ impl DialMap {
         Self { rules }
     }
 
+    /// The rules, the most specific first.
+    #[must_use]
+    pub fn rules(&self) -> &[DialRule] {
+        &self.rules
+    }
+
     /// The hosts that rules lead to.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| &*rule.to_host)

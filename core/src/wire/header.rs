@@ -120,6 +120,24 @@ impl HeaderEnd {
         }
     }
 
+    /// How many of the next bytes are content of a tagged field. Kafka has defined none for
+    /// headers, so nobody knows what is in it.
+    #[must_use]
+    pub const fn tag_content(&self) -> usize {
+        match self.state {
+            State::Skip {
+                count,
+                then: Then::Tags(_),
+            } if self.flexible => count,
+            State::Skip { .. }
+            | State::ClientIdLength { .. }
+            | State::TagCount { .. }
+            | State::TagNumber { .. }
+            | State::TagSize { .. }
+            | State::Done => 0,
+        }
+    }
+
     /// Consumes header bytes from the front of `input`; true once the body is next.
     ///
     /// # Errors

@@ -233,6 +233,12 @@ impl Walker {
         self.reader.pos() as usize
     }
 
+    /// How many of the next bytes are passed over unread: the rest of the content of a string,
+    /// bytes, records or an unknown tagged field.
+    pub fn passes_over(&self) -> usize {
+        self.reader.to_skip() as usize
+    }
+
     /// Consumes from the front of `input`, until there is something to tell.
     ///
     /// The same error is returned again when a failed walk is continued.

@@ -82,6 +82,11 @@ impl Reader {
         }
     }
 
+    /// What [`Reader::pass`] has yet to pass over.
+    pub(super) const fn to_skip(&self) -> u32 {
+        self.skip
+    }
+
     /// Passes over what is to be skipped; false when the input ends before.
     pub(super) fn pass(&mut self, input: &mut &[u8]) -> bool {
         if self.skip > 0 {

@@ -13,6 +13,7 @@ pub mod logging;
 pub mod metrics;
 pub mod net;
 pub mod observer;
+mod queue;
 pub mod serve;
 mod shutdown;
 mod stream;

@@ -56,9 +56,7 @@ pub enum StartError {
 /// The filter cannot be read, or logging has been started before.
 pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
     let filter = chosen(log, filter)?;
-    STDERR
-        .start(io::stderr())
-        .map_err(|error| StartError::System(error.into()))?;
+    queue::start(&STDERR, io::stderr()).map_err(|error| StartError::System(error.into()))?;
     // What cannot be formatted is not told on standard error: that would block, or panic.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

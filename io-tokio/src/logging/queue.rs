@@ -2,23 +2,20 @@
 //! whoever reads the log, and never hears of its failures.
 
 use std::io::{self, Write};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::thread;
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+
+use crate::queue::{Full, Queue};
 
 /// How many bytes of lines may wait; a line for which there is no room is dropped.
 const BYTES_MAX: usize = 1 << 20;
 
 /// A buffer that grew larger than this in a burst is given back.
 const KEPT_BYTES_MAX: usize = 64 << 10;
-
-/// How long the writer rests after what it has written. Lines that come meanwhile are written
-/// together: whoever logs often wakes nobody for it.
-const REST: Duration = Duration::from_millis(5);
 
 /// Why lines were dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,132 +38,32 @@ pub(crate) static DROPPED: LazyLock<Dropped> = LazyLock::new(|| {
 });
 
 /// The lines of this process that wait for standard error.
-pub(super) static STDERR: Queue = Queue::new();
+pub(super) static STDERR: Queue<u8> = Queue::new(BYTES_MAX);
 
-/// Lines that wait to be written.
-#[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-    /// Rings when there is something to write for an idle writer, when somebody begins to wait for
-    /// all of it to be written, and for them when something has been.
-    changed: Condvar,
+/// Starts the thread that writes the lines of a queue, for as long as the process lives.
+pub(super) fn start(
+    queue: &'static Queue<u8>,
+    mut sink: impl Write + Send + 'static,
+) -> io::Result<()> {
+    let builder = thread::Builder::new().name("log".to_owned());
+    builder
+        .spawn(move || {
+            let mut lines = Vec::new();
+            loop {
+                queue.next(&mut lines);
+                write_lines(&lines, &mut sink);
+                lines.clear();
+                lines.shrink_to(KEPT_BYTES_MAX);
+            }
+        })
+        .map(drop)
 }
 
-#[derive(Debug)]
-struct State {
-    waiting: Vec<u8>,
-    writer: Writer,
-    /// How many wait for all lines to be written.
-    flushing: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writer {
-    /// Wants to be woken for the next line.
-    Idle,
-    /// Comes by itself.
-    Rests,
-    Writes,
-}
-
-impl State {
-    fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.writer != Writer::Writes
-    }
-}
-
-impl Queue {
-    const fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                waiting: Vec::new(),
-                writer: Writer::Idle,
-                flushing: 0,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Starts the thread that writes, for as long as the process lives.
-    pub(super) fn start(&'static self, mut sink: impl Write + Send + 'static) -> io::Result<()> {
-        let builder = thread::Builder::new().name("log".to_owned());
-        builder
-            .spawn(move || {
-                let mut lines = Vec::new();
-                loop {
-                    self.write_next(&mut lines, &mut sink);
-                }
-            })
-            .map(drop)
-    }
-
-    /// Waits for lines and writes them all.
-    fn write_next(&self, lines: &mut Vec<u8>, sink: &mut impl Write) {
-        lines.clear();
-        lines.shrink_to(KEPT_BYTES_MAX);
-        let mut state = self.state();
-        if state.writer == Writer::Writes {
-            state = self.rest(state);
-        }
-        while state.waiting.is_empty() {
-            state.writer = Writer::Idle;
-            state = self.wait(state);
-        }
-        std::mem::swap(&mut state.waiting, lines);
-        state.writer = Writer::Writes;
-        drop(state);
-        write_lines(lines, sink);
-    }
-
-    /// Lets lines gather, unless somebody waits for them.
-    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.writer = Writer::Rests;
-        if state.flushing > 0 {
-            self.changed.notify_all();
-        }
-        let nobody_waits = |state: &mut State| state.flushing == 0;
-        let rested = self.changed.wait_timeout_while(state, REST, nobody_waits);
-        rested.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Takes one or more whole lines, or drops them.
-    pub(super) fn push(&self, lines: &[u8]) {
-        let mut state = self.state();
-        if state.waiting.len() + lines.len() > BYTES_MAX {
-            drop(state);
-            count_dropped(&FULL, lines);
-            return;
-        }
-        state.waiting.extend_from_slice(lines);
-        let is_idle = state.writer == Writer::Idle;
-        if is_idle {
-            state.writer = Writer::Rests;
-        }
-        drop(state);
-        if is_idle {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Waits until all lines are written, but not for longer than this.
-    pub(super) fn flush(&self, within: Duration) {
-        let mut state = self.state();
-        state.flushing += 1;
-        self.changed.notify_all();
-        let busy = |state: &mut State| !state.is_done();
-        let flushed = self.changed.wait_timeout_while(state, within, busy);
-        let (mut state, _) = flushed.unwrap_or_else(PoisonError::into_inner);
-        state.flushing -= 1;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let woken = self.changed.wait(state);
-        woken.unwrap_or_else(PoisonError::into_inner)
+/// Takes one or more whole lines, or drops them.
+fn push(queue: &Queue<u8>, lines: &[u8]) {
+    let pushed = queue.push(lines.len(), |waiting| waiting.extend_from_slice(lines));
+    if let Err(Full) = pushed {
+        count_dropped(&FULL, lines);
     }
 }
 
@@ -190,11 +87,11 @@ fn count_dropped(why: &Why, lines: &[u8]) {
 
 /// Hands whole lines to a queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lines(pub(super) &'static Queue);
+pub(super) struct Lines(pub(super) &'static Queue<u8>);
 
 impl Write for Lines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        self.0.push(lines);
+        push(self.0, lines);
         Ok(lines.len())
     }
 
@@ -206,15 +103,15 @@ impl Write for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::time::Duration;
 
     fn dropped(why: &Why) -> u64 {
         DROPPED.get_or_create(why).get()
     }
 
-    fn queue() -> &'static Queue {
-        Box::leak(Box::new(Queue::new()))
+    fn queue() -> &'static Queue<u8> {
+        Box::leak(Box::new(Queue::new(BYTES_MAX)))
     }
 
     /// Takes nothing until the test says so.
@@ -243,12 +140,12 @@ mod tests {
             go_on,
             written: Arc::clone(&written),
         };
-        queue.start(sink).unwrap();
+        start(queue, sink).unwrap();
         let before = dropped(&FULL);
         let line = [[b'x'; 1023].as_slice(), b"\n"].concat();
         // One batch may be on its way already, another one waits; the rest has no room.
         for _ in 0..3 * (BYTES_MAX / line.len()) {
-            queue.push(&line);
+            push(queue, &line);
         }
         let lost = dropped(&FULL) - before;
         assert!(lost >= (BYTES_MAX / line.len()) as u64, "{lost}");

@@ -1,0 +1,149 @@
+//! Takes things from everywhere for one thread: whoever brings them never waits for the thread,
+//! and what there is no room for is not taken.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long the thread rests after what it has done. What comes meanwhile is done together, and
+/// whoever brings it wakes nobody.
+const REST: Duration = Duration::from_millis(5);
+
+/// Things that wait for one thread.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Rings for the thread when it should come, and for those who wait for all to be done.
+    changed: Condvar,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: Vec<T>,
+    bytes: usize,
+    thread: Thread,
+    /// How many wait for all to be done.
+    flushing: usize,
+}
+
+/// What the thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    /// It wants to be woken for the next thing.
+    Idle,
+    /// It comes by itself.
+    Rests,
+    /// It does what it took.
+    Works,
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl<T> Queue<T> {
+    /// So many bytes may wait.
+    pub(crate) const fn new(bytes_max: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: Vec::new(),
+                bytes: 0,
+                thread: Thread::Idle,
+                flushing: 0,
+            }),
+            changed: Condvar::new(),
+            bytes_max,
+        }
+    }
+
+    /// Takes what `add` adds, which has so many bytes. What has none is always taken.
+    pub(crate) fn push(&self, bytes: usize, add: impl FnOnce(&mut Vec<T>)) -> Result<(), Full> {
+        let mut state = self.state();
+        if bytes > self.bytes_max - state.bytes {
+            return Err(Full);
+        }
+        let was_hurried = self.hurries(&state);
+        state.bytes += bytes;
+        add(&mut state.waiting);
+        let wakes = match state.thread {
+            Thread::Idle => true,
+            Thread::Rests => !was_hurried && self.hurries(&state),
+            Thread::Works => false,
+        };
+        if state.thread == Thread::Idle {
+            state.thread = Thread::Rests;
+        }
+        drop(state);
+        if wakes {
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// For the thread: what it took last has been done; waits for more, and gives it all for an
+    /// empty `taken`.
+    pub(crate) fn next(&self, taken: &mut Vec<T>) {
+        let mut state = self.state();
+        if state.thread == Thread::Works {
+            state = self.rest(state);
+        }
+        while state.waiting.is_empty() {
+            state.thread = Thread::Idle;
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut state.waiting, taken);
+        state.bytes = 0;
+        state.thread = Thread::Works;
+    }
+
+    /// Lets things gather.
+    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        state.thread = Thread::Rests;
+        if state.flushing > 0 {
+            self.changed.notify_all();
+        }
+        let calm = |state: &mut State<T>| !self.hurries(state);
+        let rested = self.changed.wait_timeout_while(state, REST, calm);
+        rested.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Whether this is no time to rest: somebody waits, or there is soon no more room.
+    const fn hurries(&self, state: &State<T>) -> bool {
+        state.flushing > 0 || state.bytes > self.bytes_max / 2
+    }
+
+    /// Waits until everything has been done, but not for longer than this.
+    pub(crate) fn flush(&self, within: Duration) {
+        let mut state = self.state();
+        state.flushing += 1;
+        self.changed.notify_all();
+        let busy =
+            |state: &mut State<T>| state.thread == Thread::Works || !state.waiting.is_empty();
+        let flushed = self.changed.wait_timeout_while(state, within, busy);
+        let (mut state, _) = flushed.unwrap_or_else(PoisonError::into_inner);
+        state.flushing -= 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        // The state is whole between any two statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_bytes_is_taken_even_where_there_is_no_room() {
+        let queue = Queue::new(3);
+        assert_eq!(queue.push(3, |all| all.push("abc")), Ok(()));
+        assert_eq!(queue.push(1, |all| all.push("d")), Err(Full));
+        assert_eq!(queue.push(0, |all| all.push("")), Ok(()));
+        let mut taken = Vec::new();
+        queue.next(&mut taken);
+        assert_eq!(taken, ["abc", ""]);
+        assert_eq!(queue.push(3, |all| all.push("efg")), Ok(()));
+    }
+}

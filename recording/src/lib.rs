@@ -1,0 +1,24 @@
+//! What one session saw, as a file that anybody can replay.
+//!
+//! A driver hands every input of a session and what came of it to a [`Scribe`], which makes lines
+//! of them: payloads, logins and whatever cannot be read by Kafka's schemas are replaced by their
+//! length (`mask.rs`), everything else stays. [`Recording`] reads such a file, also one that a
+//! crash has cut, and [`replay()`] hands the same inputs to core's `Session` at the same times and
+//! says where it did something else. `docs/recording.md` is for those who use it.
+//!
+//! Nothing here touches a file, a clock or a thread.
+
+pub mod line;
+mod mask;
+mod outcome;
+mod pieces;
+mod read;
+mod replay;
+mod scribe;
+mod snapshot;
+
+pub use mask::Key;
+pub use outcome::{Dues, Grown, Outcome, Taken};
+pub use read::{Recording, Unreadable};
+pub use replay::{Came, Difference, Moment, Replay, replay};
+pub use scribe::{Opened, Scribe};

@@ -1,0 +1,69 @@
+//! What of a connection's bytes may be written down.
+//!
+//! Bytes are taken as they come, in chunks of any size, and come back as [`Pieces`] of the same
+//! length. What core looks at is kept as it is: lengths, heads, numbers, names. What belongs to
+//! applications is not told, nor is what cannot be read by Kafka's schemas, because nobody knows
+//! what is in it (`fields.rs` has the rule): the rest of a frame that breaks its schema, bytes
+//! behind a body, unknown tagged fields, and everything behind the point from which on a connection
+//! is not made of frames any more.
+
+mod fields;
+mod frame;
+mod stream;
+
+use std::collections::VecDeque;
+
+use doorkeeper_core::limits::Limits;
+use doorkeeper_core::wire::header::RequestHead;
+
+use crate::pieces::Pieces;
+use stream::{Answers, Requests};
+
+/// Makes the fingerprints of one process comparable with each other and with nothing else: without
+/// the key, which nobody keeps, no guess at a short value can be tried.
+#[derive(Clone, Copy)]
+pub struct Key(pub [u8; 32]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// The requests and the answers of one connection: an answer is read by the request that it
+/// belongs to.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    requests: Requests,
+    answers: Answers,
+    owed: VecDeque<RequestHead>,
+}
+
+impl Connection {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            requests: Requests::new(key),
+            answers: Answers::new(key),
+            owed: VecDeque::new(),
+        }
+    }
+
+    /// Longer frames are no frames.
+    pub(crate) const fn limit(&mut self, limits: &Limits) {
+        self.requests.limit(limits.frame_bytes_max);
+        self.answers.limit(limits.answer_bytes_max);
+    }
+
+    /// The next bytes from whoever asks.
+    pub(crate) fn requests(&mut self, bytes: &[u8]) -> Pieces {
+        self.requests.take(bytes, &mut self.owed)
+    }
+
+    /// The next bytes from whoever answers.
+    pub(crate) fn answers(&mut self, bytes: &[u8]) -> Pieces {
+        self.answers.take(bytes, &mut self.owed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

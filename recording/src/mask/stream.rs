@@ -1,0 +1,198 @@
+//! Frames one after the other, as they come.
+
+use std::collections::VecDeque;
+
+use doorkeeper_core::id::{ApiKey, ApiVersion, CorrelationId};
+use doorkeeper_core::wire::header::{
+    PREFIX_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES, RequestHead,
+};
+use doorkeeper_core::wire::schema::Direction;
+
+use super::Key;
+use super::frame::Frame;
+use crate::pieces::Pieces;
+
+/// Behind a handshake of version 0 come tokens that are not inside of requests
+/// (`SaslServerAuthenticator`, KIP-43).
+const BARE_TOKENS_FOLLOW: (ApiKey, ApiVersion) = (ApiKey(17), ApiVersion(0));
+
+/// Of a token that is taken for a request this much is told: the number of an API, which is in the
+/// log as well when the session closes because of it.
+const BARE_TOKEN_TOLD: usize = 2;
+
+/// Frames with a length and a fixed head of `HEAD_BYTES` in front.
+#[derive(Debug)]
+struct Frames<const HEAD_BYTES: usize> {
+    stage: Stage,
+    len_max: usize,
+    /// How much of each head is told.
+    told: usize,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// What has come of length and head.
+    Head(Vec<u8>),
+    Rest(Box<Frame>),
+    /// These are no frames, or not any more.
+    Lost,
+}
+
+/// What is next in the bytes.
+enum Next<const HEAD_BYTES: usize> {
+    /// They are used up.
+    More,
+    /// A frame with this head has begun, and so many bytes of it follow.
+    Head([u8; HEAD_BYTES], usize),
+    /// The frame that had begun is whole.
+    Whole(Box<Frame>),
+}
+
+impl<const HEAD_BYTES: usize> Frames<HEAD_BYTES> {
+    const fn new() -> Self {
+        Self {
+            stage: Stage::Head(Vec::new()),
+            len_max: i32::MAX as usize,
+            told: HEAD_BYTES,
+        }
+    }
+
+    fn next(&mut self, input: &mut &[u8], out: &mut Pieces) -> Next<HEAD_BYTES> {
+        if let Stage::Rest(frame) = &mut self.stage {
+            frame.take(input, out);
+            if !frame.is_whole() {
+                return Next::More;
+            }
+            let whole = std::mem::replace(&mut self.stage, Stage::Head(Vec::new()));
+            if let Stage::Rest(frame) = whole {
+                return Next::Whole(frame);
+            }
+        }
+        if let Stage::Head(came) = &mut self.stage {
+            while let Some((first, rest)) = input.split_first() {
+                came.push(*first);
+                if came.len() <= PREFIX_BYTES + self.told {
+                    out.keep(&[*first]);
+                } else {
+                    out.mask(1);
+                }
+                *input = rest;
+                let Some(prefix) = came.first_chunk::<PREFIX_BYTES>() else {
+                    continue;
+                };
+                let len = usize::try_from(i32::from_be_bytes(*prefix));
+                let legal = len
+                    .ok()
+                    .filter(|it| (HEAD_BYTES..=self.len_max).contains(it));
+                let Some(len) = legal else {
+                    self.stage = Stage::Lost;
+                    break;
+                };
+                let head = came.get(PREFIX_BYTES..).unwrap_or_default();
+                if let Some(head) = head.first_chunk::<HEAD_BYTES>() {
+                    return Next::Head(*head, len - HEAD_BYTES);
+                }
+            }
+        }
+        if let Stage::Lost = self.stage {
+            out.mask(input.len());
+            *input = &[];
+        }
+        Next::More
+    }
+}
+
+/// What goes up.
+#[derive(Debug)]
+pub(super) struct Requests {
+    key: Key,
+    frames: Frames<REQUEST_HEAD_BYTES>,
+    /// The head of the request that has begun.
+    head: Option<RequestHead>,
+}
+
+impl Requests {
+    pub(super) const fn new(key: Key) -> Self {
+        Self {
+            key,
+            frames: Frames::new(),
+            head: None,
+        }
+    }
+
+    pub(super) const fn limit(&mut self, len_max: usize) {
+        self.frames.len_max = len_max;
+    }
+
+    pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
+        let mut out = Pieces::default();
+        loop {
+            match self.frames.next(&mut input, &mut out) {
+                Next::More => return out,
+                Next::Head(head, left) => {
+                    let head = RequestHead::read(head);
+                    let (api, version) = (head.api, head.version);
+                    let frame = if self.frames.told == BARE_TOKEN_TOLD {
+                        Frame::unknown(self.key, left)
+                    } else {
+                        self.head = Some(head);
+                        Frame::new(self.key, Direction::Request, api, version, left)
+                    };
+                    self.frames.stage = Stage::Rest(Box::new(frame));
+                }
+                Next::Whole(frame) => {
+                    let Some(head) = self.head.take() else {
+                        continue;
+                    };
+                    if !frame.is_unanswered() {
+                        owed.push_back(head);
+                    }
+                    if (head.api, head.version) == BARE_TOKENS_FOLLOW {
+                        self.frames.told = BARE_TOKEN_TOLD;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What comes down.
+#[derive(Debug)]
+pub(super) struct Answers {
+    key: Key,
+    frames: Frames<RESPONSE_HEAD_BYTES>,
+}
+
+impl Answers {
+    pub(super) const fn new(key: Key) -> Self {
+        Self {
+            key,
+            frames: Frames::new(),
+        }
+    }
+
+    pub(super) const fn limit(&mut self, len_max: usize) {
+        self.frames.len_max = len_max;
+    }
+
+    pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
+        let mut out = Pieces::default();
+        loop {
+            match self.frames.next(&mut input, &mut out) {
+                Next::More => return out,
+                Next::Head(head, left) => {
+                    let id = CorrelationId(i32::from_be_bytes(head));
+                    // An answer to something else would be read by the wrong schema.
+                    let Some(asked) = owed.front().filter(|it| it.correlation_id == id) else {
+                        self.frames.stage = Stage::Lost;
+                        continue;
+                    };
+                    let (api, version) = (asked.api, asked.version);
+                    let frame = Frame::new(self.key, Direction::Response, api, version, left);
+                    self.frames.stage = Stage::Rest(Box::new(frame));
+                }
+                Next::Whole(_) => drop(owed.pop_front()),
+            }
+        }
+    }
+}

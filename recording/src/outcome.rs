@@ -1,0 +1,76 @@
+//! What a session was handed, and what came of it.
+
+use doorkeeper_core::{Effect, Input, Instant, Leg, Session};
+
+/// One input and what came of it.
+#[derive(Debug)]
+pub struct Taken {
+    /// When it was handed in.
+    pub at: Instant,
+    /// What was handed in.
+    pub input: Input,
+    /// Nothing if the session did not come back from it.
+    pub outcome: Option<Outcome>,
+}
+
+/// What came of an input.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the session asked for, in order.
+    pub effects: Vec<Effect>,
+    /// What it has to write to the client.
+    pub client: Grown,
+    /// What it has to write to the broker.
+    pub upstream: Grown,
+}
+
+/// What has become of an egress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grown {
+    /// How many bytes are due now.
+    pub due: usize,
+    /// Those that have come to it.
+    pub bytes: Vec<u8>,
+}
+
+/// How many bytes of a session were due to each leg when it was last looked at.
+#[derive(Debug, Default)]
+pub struct Dues {
+    client: usize,
+    upstream: usize,
+}
+
+impl Dues {
+    /// What came of an input, with the effects that it had.
+    pub fn after(&mut self, input: &Input, effects: Vec<Effect>, session: &Session) -> Outcome {
+        if let Input::Wrote { leg, bytes } = input {
+            let due = match leg {
+                Leg::Client => &mut self.client,
+                Leg::Upstream => &mut self.upstream,
+            };
+            *due = due.saturating_sub(*bytes);
+        }
+        Outcome {
+            effects,
+            client: grown(&mut self.client, session, Leg::Client),
+            upstream: grown(&mut self.upstream, session, Leg::Upstream),
+        }
+    }
+}
+
+/// Bytes come to the end of an egress; when it is shorter than before, it was thrown away.
+fn grown(due: &mut usize, session: &Session, leg: Leg) -> Grown {
+    let egress = session.egress(leg);
+    let mut old = std::mem::replace(due, egress.len());
+    let mut bytes = Vec::with_capacity(egress.len().saturating_sub(old));
+    if old < egress.len() {
+        for slice in egress.slices() {
+            bytes.extend_from_slice(slice.get(old..).unwrap_or_default());
+            old = old.saturating_sub(slice.len());
+        }
+    }
+    Grown {
+        due: egress.len(),
+        bytes,
+    }
+}

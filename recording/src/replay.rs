@@ -1,0 +1,287 @@
+//! Hands a session what another one was handed, and holds against each other what came of it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorkeeper_core::id::Ticket;
+use doorkeeper_core::record::InputLine;
+use doorkeeper_core::{Accept, Answer, Input, Instant, Leg, Session};
+
+use crate::line::{self, Opening};
+use crate::mask::Key;
+use crate::outcome::{Dues, Taken};
+use crate::read::{Recording, Unreadable};
+use crate::scribe::Scribe;
+
+/// No driver reads more at once; a file that claims it must not cost memory.
+const READ_BYTES_MAX: usize = 16 << 20;
+
+/// What came of a replay.
+#[derive(Debug)]
+pub struct Replay {
+    /// How many steps were taken.
+    pub steps: usize,
+    /// How that ended.
+    pub came: Came,
+}
+
+/// How a replay ended.
+#[derive(Debug)]
+pub enum Came {
+    /// The session did the same, to the last step.
+    Same,
+    /// It panicked where the recorded one did.
+    SamePanic(String),
+    /// It did something else.
+    Differs(Difference),
+}
+
+/// One step of a replay.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    /// When.
+    pub at: Instant,
+    /// What was handed in.
+    pub input: &'a Input,
+    /// The effects that it had.
+    pub effects: &'a [String],
+}
+
+/// Where a session did something else than the recorded one.
+#[derive(Debug)]
+pub struct Difference {
+    /// The number of the step, from 1; its line in the file is the next one.
+    pub step: usize,
+    /// When.
+    pub at: Instant,
+    /// What was handed in.
+    pub input: String,
+    /// What differs.
+    pub what: What,
+}
+
+/// The first thing that differs.
+#[derive(Debug, PartialEq, Eq)]
+pub enum What {
+    /// An effect, by its number from 1.
+    Effect {
+        /// Which.
+        number: usize,
+        /// The recorded one, if there was one.
+        recorded: Option<String>,
+        /// The other, if there is one.
+        replayed: Option<String>,
+    },
+    /// How many bytes have come to an egress.
+    Grew(Leg, usize, usize),
+    /// The bytes that have come to an egress, outside of payloads.
+    Bytes(Leg),
+    /// How many bytes are due.
+    Due(Leg, usize, usize),
+    /// It panicked, and the recorded session did not.
+    Panicked(String),
+    /// The recorded session panicked.
+    DidNotPanic,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            step,
+            at,
+            input,
+            what,
+        } = self;
+        let line = step + 1;
+        write!(f, "step {step} (line {line}) at {at}, {input}: {what}")
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Effect {
+                number,
+                recorded,
+                replayed,
+            } => {
+                let recorded = recorded.as_deref().unwrap_or("nothing");
+                let replayed = replayed.as_deref().unwrap_or("nothing");
+                write!(f, "effect {number} was {recorded}, and is {replayed}")
+            }
+            Self::Grew(leg, was, is) => {
+                let leg = leg.name();
+                write!(f, "{was} bytes were added for the {leg}, and {is} are")
+            }
+            Self::Bytes(leg) => {
+                let leg = leg.name();
+                write!(f, "the bytes that were added for the {leg} are others")
+            }
+            Self::Due(leg, was, is) => {
+                let leg = leg.name();
+                write!(f, "{was} bytes were due to the {leg}, and {is} are")
+            }
+            Self::Panicked(text) => write!(f, "the session panicked: {text}"),
+            Self::DidNotPanic => f.write_str("the recorded session panicked, and this one did not"),
+        }
+    }
+}
+
+/// Replays a recording, and shows each step.
+///
+/// # Errors
+/// There is something in it that no session can be handed.
+pub fn replay(
+    recording: &Recording,
+    mut show: impl FnMut(&Moment<'_>),
+) -> Result<Replay, Unreadable> {
+    let mut player = Player::new(&recording.opening)?;
+    let panicked = recording.end.as_deref() == Some("panicked");
+    for (number, step) in (1..).zip(&recording.steps) {
+        let at = Instant::from_nanos(step.at);
+        let input = restored(number, &step.input)?;
+        let played = player.play(at, input.clone());
+        let what = match (&step.outcome, played) {
+            (Some(recorded), Ok(replayed)) => {
+                show(&Moment {
+                    at,
+                    input: &input,
+                    effects: &replayed.effects,
+                });
+                first_difference(recorded, &replayed)
+            }
+            (Some(_), Err(panic)) => Some(What::Panicked(panic)),
+            (None, Err(panic)) => {
+                let came = Came::SamePanic(panic);
+                let steps = number;
+                return Ok(Replay { steps, came });
+            }
+            // Whoever was ended by force did not come back from its last step either.
+            (None, Ok(_)) => panicked.then_some(What::DidNotPanic),
+        };
+        if let Some(what) = what {
+            let came = Came::Differs(Difference {
+                step: number,
+                at,
+                input: InputLine(&input).to_string(),
+                what,
+            });
+            let steps = number;
+            return Ok(Replay { steps, came });
+        }
+    }
+    let steps = recording.steps.len();
+    Ok(Replay {
+        steps,
+        came: Came::Same,
+    })
+}
+
+/// A session that is handed what another one was handed.
+struct Player {
+    session: Session,
+    scribe: Scribe,
+    dues: Dues,
+}
+
+impl Player {
+    fn new(opening: &Opening) -> Result<Self, Unreadable> {
+        let shared = Arc::new(opening.shared.shared()?);
+        let accept = Accept::new(opening.peer, opening.route);
+        let at = Instant::from_nanos(opening.at);
+        Ok(Self {
+            // Fingerprints of payloads are not compared, and so the key does not matter.
+            scribe: Scribe::new(Key([0; 32]), &shared),
+            session: Session::new(at, accept, shared, opening.seed),
+            dues: Dues::default(),
+        })
+    }
+
+    /// What comes of an input, or what the panic says that comes of it.
+    fn play(&mut self, at: Instant, input: Input) -> Result<line::Outcome, String> {
+        let (session, given) = (&mut self.session, input.clone());
+        let effects = catch_unwind(AssertUnwindSafe(|| {
+            session.handle(at, given);
+            std::iter::from_fn(|| session.poll()).collect()
+        }));
+        let effects = effects.map_err(|panic| text_of(&*panic))?;
+        let outcome = Some(self.dues.after(&input, effects, &self.session));
+        let step = self.scribe.step(&Taken { at, input, outcome });
+        Ok(step.outcome.unwrap_or_default())
+    }
+}
+
+fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
+    Ok(match input {
+        line::Input::Bytes { leg, bytes } => {
+            let claim = bytes.byte_count();
+            if claim > READ_BYTES_MAX {
+                return Err(Unreadable::Claim(step, claim));
+            }
+            Input::Bytes {
+                leg: *leg,
+                bytes: Bytes::from(bytes.filled()),
+            }
+        }
+        line::Input::Wrote { leg, bytes } => Input::Wrote {
+            leg: *leg,
+            bytes: *bytes,
+        },
+        line::Input::Ended { leg, how } => Input::Ended {
+            leg: *leg,
+            how: *how,
+        },
+        line::Input::Connected => Input::Connected,
+        line::Input::ConnectFailed(why) => Input::ConnectFailed(*why),
+        line::Input::Answered { ticket, answer } => Input::Answered {
+            ticket: Ticket(*ticket),
+            answer: match answer {
+                line::Answer::TopicName(name) => Answer::TopicName(name.as_str().into()),
+                line::Answer::Unavailable => Answer::Unavailable,
+            },
+        },
+        line::Input::Shared(snapshot) => Input::Shared(Arc::new(snapshot.shared()?)),
+        line::Input::Drain { by } => Input::Drain {
+            by: Instant::from_nanos(*by),
+        },
+        line::Input::HoldRefused => Input::HoldRefused,
+        line::Input::Tick => Input::Tick,
+    })
+}
+
+fn first_difference(recorded: &line::Outcome, replayed: &line::Outcome) -> Option<What> {
+    let count = recorded.effects.len().max(replayed.effects.len());
+    let differing = (0..count).find(|at| recorded.effects.get(*at) != replayed.effects.get(*at));
+    if let Some(at) = differing {
+        return Some(What::Effect {
+            number: at + 1,
+            recorded: recorded.effects.get(at).cloned(),
+            replayed: replayed.effects.get(at).cloned(),
+        });
+    }
+    let legs = [
+        (Leg::Client, recorded.client, replayed.client),
+        (Leg::Upstream, recorded.upstream, replayed.upstream),
+    ];
+    legs.into_iter().find_map(|(leg, was, is)| {
+        let grew = |egress: line::Egress| egress.grew.map_or(0, |it| it.bytes);
+        if grew(was) != grew(is) {
+            Some(What::Grew(leg, grew(was), grew(is)))
+        } else if was.grew != is.grew {
+            Some(What::Bytes(leg))
+        } else if was.due != is.due {
+            Some(What::Due(leg, was.due, is.due))
+        } else {
+            None
+        }
+    })
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no text").to_owned()
+}

@@ -1,0 +1,158 @@
+//! Makes lines of what happens to a session.
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::record::EffectLine;
+use doorkeeper_core::{Accept, Answer, Effect, Input, Instant, Leg, Shared};
+
+use crate::line::{self, Line, Opening};
+use crate::mask::{Connection, Key};
+use crate::outcome::{Grown, Outcome, Taken};
+use crate::pieces::Pieces;
+use crate::snapshot::Snapshot;
+
+/// How a session begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened<'a> {
+    /// The version of doorkeeper.
+    pub doorkeeper: &'a str,
+    /// The number of the session, as in the log.
+    pub session: u64,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// When, by the clock on the wall.
+    pub opened: &'a str,
+    /// When, by the clock of the session.
+    pub at: Instant,
+    /// What is known of the client.
+    pub accept: Accept,
+    /// The entropy of the session.
+    pub seed: Seed,
+    /// What it goes by.
+    pub shared: &'a Shared,
+}
+
+impl Opened<'_> {
+    /// The first line of the file.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        Line::Recording(Box::new(Opening {
+            version: line::VERSION,
+            doorkeeper: self.doorkeeper.to_owned(),
+            session: self.session,
+            listener: self.listener.to_owned(),
+            opened: self.opened.to_owned(),
+            at: self.at.as_nanos(),
+            peer: self.accept.peer,
+            route: self.accept.route,
+            seed: self.seed,
+            shared: Snapshot::from(self.shared),
+        }))
+    }
+}
+
+/// Takes what happens to one session, in order.
+#[derive(Debug)]
+pub struct Scribe {
+    client: Connection,
+    upstream: Connection,
+}
+
+impl Scribe {
+    /// For a session that begins with these limits.
+    #[must_use]
+    pub fn new(key: Key, shared: &Shared) -> Self {
+        let mut scribe = Self {
+            client: Connection::new(key),
+            upstream: Connection::new(key),
+        };
+        scribe.limit(shared);
+        scribe
+    }
+
+    const fn limit(&mut self, shared: &Shared) {
+        self.client.limit(&shared.limits);
+        self.upstream.limit(&shared.limits);
+    }
+
+    /// What may be told of a step.
+    pub fn step(&mut self, taken: &Taken) -> line::Step {
+        let input = self.input(&taken.input);
+        let outcome = taken.outcome.as_ref().map(|it| self.outcome(it));
+        line::Step {
+            at: taken.at.as_nanos(),
+            input,
+            outcome,
+        }
+    }
+
+    fn input(&mut self, input: &Input) -> line::Input {
+        match input {
+            Input::Bytes { leg, bytes } => line::Input::Bytes {
+                leg: *leg,
+                bytes: match leg {
+                    Leg::Client => self.client.requests(bytes),
+                    Leg::Upstream => self.upstream.answers(bytes),
+                },
+            },
+            Input::Wrote { leg, bytes } => line::Input::Wrote {
+                leg: *leg,
+                bytes: *bytes,
+            },
+            Input::Ended { leg, how } => line::Input::Ended {
+                leg: *leg,
+                how: *how,
+            },
+            Input::Connected => line::Input::Connected,
+            Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
+            Input::Answered { ticket, answer } => line::Input::Answered {
+                ticket: ticket.0,
+                answer: match answer {
+                    Answer::TopicName(name) => line::Answer::TopicName(name.to_string()),
+                    Answer::Unavailable => line::Answer::Unavailable,
+                },
+            },
+            Input::Shared(shared) => {
+                self.limit(shared);
+                line::Input::Shared(Box::new(Snapshot::from(&**shared)))
+            }
+            Input::Drain { by } => line::Input::Drain { by: by.as_nanos() },
+            Input::HoldRefused => line::Input::HoldRefused,
+            Input::Tick => line::Input::Tick,
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> line::Outcome {
+        // A request goes up before its answer can be read.
+        let upstream = egress(&outcome.upstream, |bytes| self.upstream.requests(bytes));
+        let client = egress(&outcome.client, |bytes| self.client.answers(bytes));
+        line::Outcome {
+            effects: outcome.effects.iter().map(effect).collect(),
+            client,
+            upstream,
+        }
+    }
+}
+
+fn egress(grown: &Grown, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
+    let grew = (!grown.bytes.is_empty()).then(|| line::Growth {
+        bytes: grown.bytes.len(),
+        hash: told(&grown.bytes).fingerprint(),
+    });
+    line::Egress {
+        due: grown.due,
+        grew,
+    }
+}
+
+/// An effect with all that it says. None holds a payload: a question asks for a name by an id, an
+/// event counts.
+fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Connect(target) => format!("{} within {:?}", EffectLine(effect), target.within),
+        Effect::Ask { question, .. } => format!("{} {question:?}", EffectLine(effect)),
+        Effect::Close(reason) => format!("{} {reason:?}", EffectLine(effect)),
+        Effect::Forget(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
+            EffectLine(effect).to_string()
+        }
+    }
+}

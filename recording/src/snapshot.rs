@@ -1,0 +1,301 @@
+//! What a session goes by, as text: all of core's `Shared`, in which there are no secrets.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::Shared;
+use doorkeeper_core::api::Offered;
+use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
+use doorkeeper_core::limits::Limits;
+use doorkeeper_core::policy::{Policy, Principal};
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
+use serde::{Deserialize, Serialize};
+
+/// As [`Shared`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    epoch: u64,
+    #[serde(with = "LimitsText")]
+    limits: Limits,
+    #[serde(default, skip_serializing_if = "Refused::is_empty")]
+    refused: Refused,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    offered_besides: Vec<i16>,
+    bootstrap: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dial: Vec<Rule>,
+    advertised: Advertising,
+    topology: Known,
+}
+
+/// A snapshot that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no address: {1}")]
+pub struct Senseless(String, String);
+
+impl From<&Shared> for Snapshot {
+    fn from(shared: &Shared) -> Self {
+        // Named one by one, so that nothing comes to a snapshot without a word here.
+        let Shared {
+            epoch,
+            limits,
+            policy,
+            offered,
+            bootstrap,
+            dial,
+            advertised,
+            topology,
+            // Follows from the others.
+            known_hosts: _,
+        } = shared;
+        Self {
+            epoch: *epoch,
+            limits: limits.clone(),
+            refused: Refused::of(policy),
+            offered_besides: offered.besides().map(|api| api.0).collect(),
+            bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
+            dial: dial.rules().iter().cloned().map(Rule).collect(),
+            advertised: Advertising::of(advertised),
+            topology: Known {
+                cluster_id: topology.cluster_id().map(str::to_owned),
+                brokers: texts(topology.brokers()),
+            },
+        }
+    }
+}
+
+impl Snapshot {
+    /// The number of the snapshot.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What a session can go by.
+    ///
+    /// # Errors
+    /// Something in it is no address.
+    pub fn shared(&self) -> Result<Shared, Senseless> {
+        let bootstrap: Vec<HostPort> = self
+            .bootstrap
+            .iter()
+            .map(|it| address(it))
+            .collect::<Result<_, _>>()?;
+        let dial = DialMap::new(self.dial.iter().map(|Rule(rule)| rule.clone()).collect());
+        let brokers: Vec<(BrokerId, HostPort)> =
+            addresses(&self.topology.brokers)?.into_iter().collect();
+        let topology = Topology::default();
+        let topology = topology
+            .merged(&brokers, self.topology.cluster_id.as_deref())
+            .unwrap_or(topology);
+        Ok(Shared {
+            epoch: self.epoch,
+            limits: self.limits.clone(),
+            policy: self.refused.policy(),
+            offered: Offered::with(self.offered_besides.iter().copied().map(ApiKey)),
+            known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
+            bootstrap,
+            dial,
+            advertised: self.advertised.advertised()?,
+            topology: Arc::new(topology),
+        })
+    }
+}
+
+fn address(text: &str) -> Result<HostPort, Senseless> {
+    text.parse()
+        .map_err(|why| Senseless(text.to_owned(), format!("{why}")))
+}
+
+fn addresses(texts: &BTreeMap<i32, String>) -> Result<BTreeMap<BrokerId, HostPort>, Senseless> {
+    let entries = texts.iter();
+    entries
+        .map(|(id, at)| Ok((BrokerId(*id), address(at)?)))
+        .collect()
+}
+
+fn texts<'a>(of: impl Iterator<Item = (BrokerId, &'a HostPort)>) -> BTreeMap<i32, String> {
+    of.map(|(id, at)| (id.0, at.to_string())).collect()
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refused {
+    /// Principal and topic.
+    topics: Vec<(String, String)>,
+    apis: Vec<i16>,
+}
+
+impl Refused {
+    fn of(policy: &Policy) -> Self {
+        let topics = policy.refused_topics();
+        Self {
+            topics: topics
+                .map(|(who, name)| (who.as_str().to_owned(), name.to_owned()))
+                .collect(),
+            apis: policy.refused_apis().map(|api| api.0).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn policy(&self) -> Policy {
+        let topics = self.topics.iter();
+        let policy = topics.fold(Policy::allow_all(), |policy, (who, name)| {
+            policy.refuse_topic(&Principal::new(who), name)
+        });
+        let apis = self.apis.iter().copied().map(ApiKey);
+        apis.fold(policy, Policy::refuse_api)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Advertising {
+    Ports {
+        host: String,
+        base: u16,
+        ids: Vec<(i32, i32)>,
+    },
+    Explicit(BTreeMap<i32, String>),
+}
+
+impl Advertising {
+    fn of(advertised: &Advertised) -> Self {
+        match advertised {
+            Advertised::Ports { host, base, ids } => Self::Ports {
+                host: host.to_string(),
+                base: *base,
+                ids: ids.iter().map(|it| (*it.start(), *it.end())).collect(),
+            },
+            Advertised::Explicit(at) => Self::Explicit(texts(at.iter().map(|(id, at)| (*id, at)))),
+        }
+    }
+
+    fn advertised(&self) -> Result<Advertised, Senseless> {
+        Ok(match self {
+            Self::Ports { host, base, ids } => Advertised::Ports {
+                host: host.as_str().into(),
+                base: *base,
+                ids: ids
+                    .iter()
+                    .map(|(first, last)| RangeInclusive::new(*first, *last))
+                    .collect(),
+            },
+            Self::Explicit(at) => Advertised::Explicit(addresses(at)?),
+        })
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    cluster_id: Option<String>,
+    brokers: BTreeMap<i32, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Rule(#[serde(with = "RuleText")] DialRule);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DialRule", deny_unknown_fields)]
+struct RuleText {
+    host: Box<str>,
+    port: Option<u16>,
+    to_host: Box<str>,
+    to_port: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Limits", deny_unknown_fields)]
+struct LimitsText {
+    frame_bytes_max: usize,
+    answer_bytes_max: usize,
+    hold_bytes_max: usize,
+    hold_answer_bytes_max: usize,
+    egress_high_bytes: usize,
+    in_flight_max: usize,
+    first_frame_timeout: Duration,
+    frame_stall_timeout: Duration,
+    idle_timeout: Duration,
+    connect_timeout: Duration,
+    connect_backoff_min: Duration,
+    connect_backoff_max: Duration,
+    answer_timeout: Duration,
+    write_stall_timeout: Duration,
+    flush_timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(advertised: Advertised) -> Shared {
+        let bootstrap = vec![
+            "boot.test:9092".parse().unwrap(),
+            "[::1]:1".parse().unwrap(),
+        ];
+        let rule = |host: &str, port, to_host: &str, to_port| DialRule {
+            host: host.into(),
+            port,
+            to_host: to_host.into(),
+            to_port,
+        };
+        let dial = DialMap::new(vec![
+            rule("*.test", None, "10.0.0.1", None),
+            rule("b1.test", Some(1), "10.0.0.2", Some(2)),
+        ]);
+        let seen = [(BrokerId(3), "b3.test:9092".parse().unwrap())];
+        let topology = Topology::default().merged(&seen, Some("main")).unwrap();
+        Shared {
+            epoch: 7,
+            limits: Limits {
+                in_flight_max: 11,
+                idle_timeout: Duration::from_nanos(12_345_678_901),
+                ..Limits::default()
+            },
+            policy: Policy::allow_all()
+                .refuse_topic(&Principal::new("User:a"), "t")
+                .refuse_api(ApiKey(20)),
+            offered: Offered::with([ApiKey(29), ApiKey(48)]),
+            known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
+            bootstrap,
+            dial,
+            advertised,
+            topology: Arc::new(topology),
+        }
+    }
+
+    #[test]
+    fn all_of_it_comes_back() {
+        let explicit = [(BrokerId(3), "door.test:3".parse().unwrap())];
+        for advertised in [
+            Advertised::Ports {
+                host: "door.test".into(),
+                base: 19092,
+                ids: vec![0..=5, 9..=9],
+            },
+            Advertised::Explicit(explicit.into_iter().collect()),
+        ] {
+            let shared = shared(advertised);
+            let text = serde_json::to_string(&Snapshot::from(&shared)).unwrap();
+            let read: Snapshot = serde_json::from_str(&text).unwrap();
+            let back = read.shared().unwrap();
+            assert_eq!(format!("{back:?}"), format!("{shared:?}"));
+        }
+    }
+
+    #[test]
+    fn an_address_that_makes_no_sense_is_told() {
+        let mut snapshot = Snapshot::from(&shared(Advertised::Explicit(BTreeMap::new())));
+        snapshot.bootstrap = vec!["nowhere".to_owned()];
+        let told = snapshot.shared().unwrap_err().to_string();
+        assert_eq!(told, "\"nowhere\" is no address: expected host:port");
+    }
+}

@@ -1,6 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use doorkeeper_io_tokio::recorder;
 
 /// The file that is read when none is named.
 pub(crate) const DEFAULT_CONFIG: &str = "doorkeeper.yaml";
@@ -61,6 +65,43 @@ pub(crate) struct RunArgs {
     /// What is logged, like info,doorkeeper_io_tokio=debug; before RUST_LOG and the file
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Record what every session sees, without payloads, in files of this folder that can be
+    /// replayed
+    #[arg(long = "record", value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How long all recordings together may become: the oldest of sessions that are over go first
+    #[arg(
+        long = "record-bytes-max",
+        value_name = "SIZE",
+        default_value = "1GiB",
+        requires = "dir"
+    )]
+    bytes_max: ByteSize,
+    /// How long one recording may become: then it ends, and the session goes on
+    #[arg(
+        long = "record-file-bytes-max",
+        value_name = "SIZE",
+        default_value = "16MiB",
+        requires = "dir"
+    )]
+    file_bytes_max: ByteSize,
+}
+
+impl RecordArgs {
+    /// Where to record, if at all.
+    pub(crate) fn settings(&self) -> Option<recorder::Settings> {
+        Some(recorder::Settings {
+            dir: self.dir.clone()?,
+            bytes_max: self.bytes_max.as_u64(),
+            file_bytes_max: self.file_bytes_max.as_u64(),
+        })
+    }
 }
 
 #[cfg(feature = "quickstart")]

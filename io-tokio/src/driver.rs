@@ -29,6 +29,7 @@ use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
 use crate::observer::{Direction, Ended, Observer, Traffic, Visitor};
+use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
 use crate::stream::{Arrived, Pipe};
@@ -43,6 +44,7 @@ pub(crate) struct Surroundings<N> {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) snapshots: Snapshots,
     pub(crate) shutdown: Shutdown,
     /// What all sessions of the process together may hold back.
@@ -68,6 +70,9 @@ pub(crate) async fn drive<N: Net>(
             let ended =
                 poll_fn(|cx| contained(|| driver.poll(cx)).unwrap_or(Poll::Ready(Ended::Panicked)))
                     .await;
+            if let Some(tape) = driver.tape.take() {
+                tape.end(ended);
+            }
             (ended, driver.traffic)
         }
         None => (Ended::Panicked, Traffic::default()),
@@ -98,6 +103,8 @@ struct Driver<N: Net> {
     stages: Ear,
     held: Share,
     traffic: Traffic,
+    /// What is recorded of the session, if it is.
+    tape: Option<Tape>,
     now: Instant,
     /// What the session wants since its last input.
     demand: Demand,
@@ -115,7 +122,10 @@ impl<N: Net> Driver<N> {
         let shared = around.snapshots.newest();
         let epoch = shared.epoch;
         let accept = Accept::new(visitor.peer, visitor.door.route);
-        let session = Session::new(now, accept, shared, (around.seed)());
+        let seed = (around.seed)();
+        let recorder = around.recorder.as_ref();
+        let tape = recorder.and_then(|it| it.tape(&visitor, now, accept, &shared, seed));
+        let session = Session::new(now, accept, shared, seed);
         Self {
             demand: session.demand(),
             session,
@@ -130,6 +140,7 @@ impl<N: Net> Driver<N> {
             stages: around.shutdown.ear(),
             held: Arc::clone(&around.budget).share(),
             traffic: Traffic::default(),
+            tape,
             now,
             around,
         }
@@ -271,17 +282,30 @@ impl<N: Net> Driver<N> {
 
     /// Hands one input in and does all that the session asks for in return.
     fn hand_in(&mut self, input: Input) -> Moved {
-        self.session.handle(self.now, input);
-        self.carry_out()?;
+        self.tell(input)?;
         if let Err(Overdrawn) = self.held.set(self.session.held_bytes()) {
-            self.session.handle(self.now, Input::HoldRefused);
-            self.carry_out()?;
+            self.tell(Input::HoldRefused)?;
         }
         MOVED
     }
 
+    fn tell(&mut self, input: Input) -> ControlFlow<Ended> {
+        if let Some(tape) = &mut self.tape {
+            tape.input(self.now, &input);
+        }
+        self.session.handle(self.now, input);
+        let went_on = self.carry_out();
+        if let Some(tape) = &mut self.tape {
+            tape.settled(&self.session);
+        }
+        went_on
+    }
+
     fn carry_out(&mut self) -> ControlFlow<Ended> {
         while let Some(effect) = self.session.poll() {
+            if let Some(tape) = &mut self.tape {
+                tape.effect(&effect);
+            }
             match effect {
                 Effect::Connect(target) => self.upstream = Dial::to(&self.around.net, target),
                 Effect::Ask { ticket, question } => {

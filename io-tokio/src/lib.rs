@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod net;
 pub mod observer;
 mod queue;
+pub mod recorder;
 pub mod serve;
 mod shutdown;
 mod stream;

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::{DROPPED, Logging};
 use crate::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use crate::recorder::Counts;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
@@ -77,6 +78,7 @@ pub struct Metrics {
     refreshed: Family<Cluster, Gauge>,
     failures: Family<Cluster, Counter>,
     panics: Family<Cluster, Counter>,
+    recordings: Counts,
 }
 
 /// What is counted of the requests of one API.
@@ -222,6 +224,9 @@ impl Metrics {
             .set(1);
         let dropped = "Lines of the log that nobody will read";
         r.register("log_lines_dropped", dropped, DROPPED.clone());
+        let recordings = Counts::default();
+        let help = "Recordings of sessions, by what became of them";
+        r.register("recordings", help, recordings.family());
         let families = Families::new(r);
         let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
         r.register(
@@ -251,8 +256,15 @@ impl Metrics {
                 "discovery_panics",
                 "Bugs that ended an attempt of discovery",
             ),
+            recordings,
             registry,
         }
+    }
+
+    /// Where what becomes of recordings is counted.
+    #[must_use]
+    pub fn recordings(&self) -> Counts {
+        self.recordings.clone()
     }
 
     /// The text that a scraper gets.

@@ -50,7 +50,7 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
         let _ = out.write_all(lines_to_paste(port).as_bytes());
         let _ = out.flush();
     };
-    let served = run::served(compiled.plan, None, stop.clone(), announce).await;
+    let served = run::served(compiled.plan, None, None, stop.clone(), announce).await;
     stop.cancel();
     let hosted = hosted.await.context("the embedded cluster failed")?;
     hosted.context("the embedded cluster failed")?;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
@@ -14,7 +15,9 @@ use doorkeeper_io_tokio::config::schema::Log;
 use doorkeeper_io_tokio::logging::{self, StartError};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::recorder::{self, Recorder};
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use doorkeeper_recording::Key;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinError;
@@ -29,6 +32,9 @@ use crate::failure::Failure;
 const SIGINT_EXIT: u8 = 128 + 2;
 const SIGTERM_EXIT: u8 = 128 + 15;
 
+/// How long the last lines of recordings may take when the process ends.
+const RECORDER_FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
 /// Serves what the file says.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (loaded, compiled) = check::compiled(&args.config)?;
@@ -39,7 +45,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let admin = loaded.config.admin.map(|admin| admin.bind.0);
     let stop = CancellationToken::new();
-    block_on(served(compiled.plan, admin, stop, || ()))
+    let record = args.record.settings();
+    block_on(served(compiled.plan, admin, record, stop, || ()))
 }
 
 /// Runs to its end on a new runtime. What is still under way then is left behind: a look-up in a
@@ -68,6 +75,7 @@ pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failu
 pub(crate) async fn served(
     plan: Plan,
     admin_at: Option<SocketAddr>,
+    record: Option<recorder::Settings>,
     stop: CancellationToken,
     when_ready: impl FnOnce() + Send + 'static,
 ) -> Result<ExitCode, Failure> {
@@ -79,6 +87,7 @@ pub(crate) async fn served(
     let metrics = Arc::new(Metrics::new(
         plan.listeners.iter().map(|it| Arc::clone(&it.name)),
     ));
+    let recorder = record.map(|it| start_recorder(&it, &metrics)).transpose()?;
     let ready = Arc::new(Readiness::new(clusters));
     let net = TokioNet::default();
     let (bound, admin) = bind(&net, &plan, admin_at).await?;
@@ -103,12 +112,16 @@ pub(crate) async fn served(
         observer: metrics,
         answers: Arc::new(Unanswered),
         seed: Arc::new(draw),
+        recorder: recorder.clone(),
         ready,
         stop,
         kill,
     };
     // Its text holds its cause already.
     let served = serve::serve_bound(net, plan, bound, context).await;
+    if let Some(recorder) = recorder {
+        recorder.flush(RECORDER_FLUSH_WITHIN);
+    }
     served.map_err(|error| anyhow::anyhow!("{error}"))?;
     if let Some(error) = watched.get() {
         return Err(anyhow::anyhow!("the admin listener failed: {error}").into());
@@ -118,6 +131,15 @@ pub(crate) async fn served(
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn start_recorder(settings: &recorder::Settings, metrics: &Metrics) -> Result<Recorder, Failure> {
+    let key = Key(entropy()?.0);
+    let started = Recorder::start(settings, key, metrics.recordings());
+    let dir = settings.dir.display();
+    let recorder = started.with_context(|| format!("cannot record in {dir}"))?;
+    tracing::warn!(%dir, "sessions are recorded, without payloads");
+    Ok(recorder)
 }
 
 /// Binds everything, or names all that cannot be bound.

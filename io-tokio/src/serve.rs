@@ -243,6 +243,7 @@ impl<N: Net> House<N> {
             observer: Arc::clone(&self.context.observer),
             answers: Arc::clone(&self.context.answers),
             seed: Arc::clone(&self.context.seed),
+            recorder: self.context.recorder.clone(),
             snapshots: Snapshots::new(listener.shared),
             shutdown: self.shutdown.clone(),
             budget: Arc::clone(&self.budget),

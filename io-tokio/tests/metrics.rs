@@ -238,7 +238,7 @@ fn the_page_names_every_label() {
 #[test]
 fn the_page_names_every_value_of_labels_with_few() {
     let page = page();
-    for label in ["leg", "direction", "how", "why"] {
+    for label in ["leg", "direction", "how", "why", "event"] {
         let begins = format!("{label}=\"");
         let values = page
             .split(&begins)

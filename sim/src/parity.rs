@@ -142,6 +142,7 @@ fn context(plan: &Plan, recorder: &Arc<Recorder>, stop: &CancellationToken) -> C
         observer: Arc::clone(recorder) as Arc<_>,
         answers: Arc::new(Unanswered),
         seed: Arc::new(|| Seed([0; 32])),
+        recorder: None,
         ready: Arc::new(Readiness::new(
             plan.clusters.iter().map(|it| Arc::clone(&it.name)),
         )),

@@ -13,6 +13,7 @@ use super::Readiness;
 use crate::answers::Answers;
 use crate::limits::ListenerLimits;
 use crate::observer::Observer;
+use crate::recorder::Recorder;
 
 /// Everything that one process serves.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub struct Context {
     pub answers: Arc<dyn Answers>,
     /// Entropy for each session and each discovery.
     pub seed: Arc<dyn Fn() -> Seed + Send + Sync>,
+    /// Records what sessions see, if anybody wants that.
+    pub recorder: Option<Recorder>,
     /// What `/readyz` shows.
     pub ready: Arc<Readiness>,
     /// Stop in order (the first SIGTERM).

@@ -10,6 +10,7 @@ mod log;
 mod process;
 #[cfg(feature = "quickstart")]
 mod quickstart;
+mod record;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;

@@ -28,4 +28,5 @@ mod hostile;
 mod learning;
 mod pressure;
 mod reaching;
+mod recording;
 mod sockets;

@@ -13,6 +13,7 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use doorkeeper_io_tokio::recorder::Counts;
 use tokio::sync::Notify;
 
 /// How long in the tests' time anything may take to be seen.
@@ -52,6 +53,11 @@ impl Recorder {
     /// The next answer to discovery meets a bug.
     pub fn panic_at_refresh(&self) {
         self.panics.store(true, Ordering::Relaxed);
+    }
+
+    /// Where what becomes of recordings is counted.
+    pub fn recordings(&self) -> Counts {
+        self.metrics.recordings()
     }
 
     fn push(&self, seen: Seen) {

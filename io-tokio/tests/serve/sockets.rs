@@ -51,6 +51,7 @@ impl Loopback {
             observer: Arc::clone(&seen) as _,
             answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
+            recorder: None,
             ready: Arc::new(Readiness::new(["main".into()])),
             stop: stop.clone(),
             kill: CancellationToken::new(),

@@ -15,6 +15,7 @@ use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{Route, Shared, discovery};
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::limits::ListenerLimits;
+use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
 use doorkeeper_io_tokio::serve::{
     self, Bind, Cluster as Upstream, Context, Listener, Plan, Readiness, ServeError,
 };
@@ -147,6 +148,16 @@ impl World {
 
     /// Nothing is known yet, and there is no bystander.
     pub fn cold(mesh: Mesh, cluster: Cluster, plan: Plan) -> Self {
+        Self::recorded(mesh, cluster, plan, |_| None)
+    }
+
+    /// The same, with a recorder of its sessions.
+    pub fn recorded(
+        mesh: Mesh,
+        cluster: Cluster,
+        plan: Plan,
+        recorder: impl FnOnce(Counts) -> Option<SessionRecorder>,
+    ) -> Self {
         let names = plan.listeners.iter().map(|it| Arc::clone(&it.name));
         let seen = Arc::new(Recorder::new(names));
         let clusters = plan.clusters.iter().map(|it| Arc::clone(&it.name));
@@ -156,6 +167,7 @@ impl World {
             observer: Arc::clone(&seen) as _,
             answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
+            recorder: recorder(seen.recordings()),
             ready: Arc::clone(&ready),
             stop: stop.clone(),
             kill: kill.clone(),

@@ -102,6 +102,7 @@ impl DoorHost {
             observer: Arc::clone(&self.0.watch) as Arc<_>,
             answers: Arc::new(Unanswered),
             seed: Arc::new(move || inside.next_seed()),
+            recorder: None,
             ready: Arc::clone(&ready),
             stop,
             kill: CancellationToken::new(),

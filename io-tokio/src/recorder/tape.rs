@@ -1,0 +1,220 @@
+//! What one session hands over: each input, and what came of it. This costs it copies of memory,
+//! and a lock for as long as it takes to put something into a list.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::{Accept, Effect, Input, Instant, Session, Shared};
+use doorkeeper_recording::{Dues, Taken};
+
+use super::writer::{Beginning, Item};
+use super::{Cut, Recorder};
+use crate::observer::{Ended, Visitor};
+use crate::queue::{Full, Queue};
+
+/// The recording of one session while the session lasts.
+#[derive(Debug)]
+pub(crate) struct Tape {
+    waiting: Arc<Queue<Item>>,
+    session: u64,
+    dues: Dues,
+    /// The input that the session is dealing with, and what it has asked for so far.
+    input: Option<(Instant, Input)>,
+    effects: Vec<Effect>,
+    /// Nothing more is wanted.
+    is_cut: Arc<AtomicBool>,
+    /// How the session ended; one that has only been dropped was left behind by the runtime.
+    ended: &'static str,
+}
+
+impl Recorder {
+    /// The recording of a session that begins, if there is room for its beginning.
+    pub(crate) fn tape(
+        &self,
+        visitor: &Visitor,
+        at: Instant,
+        accept: Accept,
+        shared: &Arc<Shared>,
+        seed: Seed,
+    ) -> Option<Tape> {
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let beginning = Box::new(Beginning {
+            visitor: visitor.clone(),
+            opened: SystemTime::now(),
+            at,
+            accept,
+            shared: Arc::clone(shared),
+            seed,
+            is_cut: Arc::clone(&is_cut),
+        });
+        let waiting = Arc::clone(&self.0.waiting);
+        let item = Item::Opened(beginning);
+        if let Err(Full) = waiting.push(item.bytes(), |items| items.push(item)) {
+            self.0.counts.cut(Cut::Queue);
+            return None;
+        }
+        Some(Tape {
+            waiting,
+            session: visitor.session,
+            dues: Dues::default(),
+            input: None,
+            effects: Vec::new(),
+            is_cut,
+            ended: "dropped",
+        })
+    }
+}
+
+impl Tape {
+    /// The session is about to be handed this.
+    pub(crate) fn input(&mut self, at: Instant, input: &Input) {
+        if !self.is_cut.load(Ordering::Relaxed) {
+            self.input = Some((at, input.clone()));
+        }
+    }
+
+    /// It asks for something because of it.
+    pub(crate) fn effect(&mut self, effect: &Effect) {
+        if self.input.is_some() {
+            self.effects.push(effect.clone());
+        }
+    }
+
+    /// That was all.
+    pub(crate) fn settled(&mut self, session: &Session) {
+        if let Some((at, input)) = self.input.take() {
+            let effects = std::mem::take(&mut self.effects);
+            let outcome = Some(self.dues.after(&input, effects, session));
+            self.hand_over(Taken { at, input, outcome });
+        }
+    }
+
+    /// The session is over.
+    pub(crate) fn end(mut self, ended: Ended) {
+        self.ended = ended.name();
+    }
+
+    fn hand_over(&self, taken: Taken) {
+        let item = Item::Step(self.session, taken);
+        if let Err(Full) = self.waiting.push(item.bytes(), |items| items.push(item)) {
+            self.is_cut.store(true, Ordering::Relaxed);
+            self.always(Item::Cut(self.session));
+        }
+    }
+
+    /// At most one of each kind comes of a session.
+    fn always(&self, item: Item) {
+        let _ = self.waiting.push(0, |items| items.push(item));
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        if let Some((at, input)) = self.input.take() {
+            let outcome = None;
+            self.hand_over(Taken { at, input, outcome });
+        }
+        self.always(Item::Ended(self.session, self.ended));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Door;
+    use crate::recorder::{Counts, Shelf};
+    use doorkeeper_core::api::Offered;
+    use doorkeeper_core::limits::Limits;
+    use doorkeeper_core::policy::Policy;
+    use doorkeeper_core::rewrite::KnownHosts;
+    use doorkeeper_core::topology::{Advertised, DialMap};
+    use doorkeeper_core::{CloseReason, Leg, Route};
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            epoch: 0,
+            limits: Limits::default(),
+            policy: Policy::allow_all(),
+            offered: Offered::default(),
+            bootstrap: Vec::new(),
+            dial: DialMap::default(),
+            advertised: Advertised::Explicit(std::collections::BTreeMap::new()),
+            topology: Arc::default(),
+            known_hosts: KnownHosts::default(),
+        })
+    }
+
+    fn visitor() -> Visitor {
+        let at = "127.0.0.1:9092".parse().unwrap();
+        let (name, route) = ("local".into(), Route::Bootstrap);
+        Visitor {
+            session: 7,
+            door: Arc::new(Door {
+                listener: 0,
+                name,
+                at,
+                route,
+            }),
+            peer: at,
+        }
+    }
+
+    /// Nobody writes: what there is no room for is seen at once.
+    #[test]
+    fn a_writer_that_stalls_costs_the_rest_of_a_recording_and_no_time() {
+        let waiting = Arc::new(Queue::new(64 << 10));
+        let counts = Counts::default();
+        let recorder = Recorder(Arc::new(Shelf {
+            waiting: Arc::clone(&waiting),
+            counts: counts.clone(),
+        }));
+        let (visitor, shared, seed) = (visitor(), shared(), Seed([0; 32]));
+        let (at, accept) = (Instant::ZERO, Accept::new(visitor.peer, Route::Bootstrap));
+        let tape = recorder.tape(&visitor, at, accept, &shared, seed);
+        let mut tape = tape.unwrap();
+        let session = Session::new(at, accept, Arc::clone(&shared), seed);
+        for _ in 0..100 {
+            let bytes = vec![0; 1000].into();
+            let leg = Leg::Client;
+            tape.input(at, &Input::Bytes { leg, bytes });
+            tape.settled(&session);
+        }
+        assert!(recorder.tape(&visitor, at, accept, &shared, seed).is_none());
+        tape.end(Ended::Closed(CloseReason::Drained));
+        let mut items = Vec::new();
+        waiting.next(&mut items);
+        let count = |is_it: fn(&Item) -> bool| items.iter().filter(|it| is_it(it)).count();
+        let steps = count(|it| matches!(it, Item::Step(..)));
+        assert!((10..64).contains(&steps), "{steps}");
+        assert_eq!(count(|it| matches!(it, Item::Cut(7))), 1);
+        assert!(matches!(items.last(), Some(Item::Ended(7, "drained"))));
+        assert_eq!(counts.of("cut_queue").get(), 1);
+    }
+
+    #[test]
+    fn an_input_that_a_session_did_not_come_back_from_is_the_last_one() {
+        let waiting = Arc::new(Queue::new(64 << 10));
+        let recorder = Recorder(Arc::new(Shelf {
+            waiting: Arc::clone(&waiting),
+            counts: Counts::default(),
+        }));
+        let (visitor, shared, seed) = (visitor(), shared(), Seed([0; 32]));
+        let (at, accept) = (Instant::ZERO, Accept::new(visitor.peer, Route::Bootstrap));
+        let tape = recorder.tape(&visitor, at, accept, &shared, seed);
+        let mut tape = tape.unwrap();
+        tape.input(at, &Input::Tick);
+        tape.end(Ended::Panicked);
+        let mut items = Vec::new();
+        waiting.next(&mut items);
+        assert!(matches!(
+            &items[..],
+            [
+                Item::Opened(_),
+                Item::Step(7, Taken { outcome: None, .. }),
+                Item::Ended(7, "panicked"),
+            ]
+        ));
+    }
+}

@@ -1,0 +1,248 @@
+//! The thread that makes lines of what sessions hand over, and has them written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::{Accept, Input, Instant, Shared};
+use doorkeeper_recording::line::{Cut, Line};
+use doorkeeper_recording::{Key, Opened, Scribe, Taken};
+
+use super::Counts;
+use super::folder::{File, Folder};
+use crate::observer::Visitor;
+use crate::queue::Queue;
+
+/// What there is to write of one session is written once it is so long, and at the latest when
+/// there is nothing else to do.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Something that a session hands over.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A session has begun.
+    Opened(Box<Beginning>),
+    /// Something happened to it.
+    Step(u64, Taken),
+    /// There was no room for what happened next.
+    Cut(u64),
+    /// It is over, for this reason.
+    Ended(u64, &'static str),
+    /// Nobody hands anything over any more.
+    Stop,
+}
+
+/// How a session began.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) visitor: Visitor,
+    pub(super) opened: SystemTime,
+    pub(super) at: Instant,
+    pub(super) accept: Accept,
+    pub(super) shared: Arc<Shared>,
+    pub(super) seed: Seed,
+    pub(super) is_cut: Arc<AtomicBool>,
+}
+
+impl Item {
+    /// The memory that it takes while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Opened(_) => size_of::<Beginning>(),
+            Self::Step(_, Taken { input, outcome, .. }) => {
+                let read = match input {
+                    Input::Bytes { bytes, .. } => bytes.len(),
+                    Input::Wrote { .. }
+                    | Input::Ended { .. }
+                    | Input::Connected
+                    | Input::ConnectFailed(_)
+                    | Input::Answered { .. }
+                    | Input::Shared(_)
+                    | Input::Drain { .. }
+                    | Input::HoldRefused
+                    | Input::Tick => 0,
+                };
+                let came = outcome.as_ref().map_or(0, |it| {
+                    let effects = size_of_val(&*it.effects);
+                    effects + it.client.bytes.len() + it.upstream.bytes.len()
+                });
+                read + came
+            }
+            Self::Cut(_) | Self::Ended(..) | Self::Stop => 0,
+        };
+        size_of::<Self>() + more
+    }
+}
+
+pub(super) struct Writer {
+    folder: Folder,
+    key: Key,
+    counts: Counts,
+    /// The sessions that are being recorded.
+    open: BTreeMap<u64, Open>,
+}
+
+/// One of them.
+struct Open {
+    scribe: Scribe,
+    file: File,
+    /// What is still to be written.
+    text: String,
+    /// Whether no more of it is recorded, and how the session is told.
+    is_over: bool,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Writer {
+    pub(super) const fn new(folder: Folder, key: Key, counts: Counts) -> Self {
+        Self {
+            folder,
+            key,
+            counts,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Until nobody hands anything over any more.
+    pub(super) fn run(&mut self, waiting: &Queue<Item>) {
+        let mut items = Vec::new();
+        let mut stops = false;
+        while !stops {
+            waiting.next(&mut items);
+            for item in items.drain(..) {
+                stops |= matches!(item, Item::Stop);
+                self.take(item);
+            }
+            let all: Vec<u64> = self.open.keys().copied().collect();
+            for session in all {
+                self.write(session);
+            }
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Opened(beginning) => self.begin(*beginning),
+            Item::Step(session, taken) => self.step(session, &taken),
+            Item::Cut(session) => self.cut(session, Cut::Queue),
+            Item::Ended(session, reason) => self.end(session, reason),
+            Item::Stop => {}
+        }
+    }
+
+    fn begin(&mut self, beginning: Beginning) {
+        let Beginning {
+            visitor,
+            opened,
+            at,
+            accept,
+            shared,
+            seed,
+            is_cut,
+        } = beginning;
+        let session = visitor.session;
+        let file = match self.folder.begin(session) {
+            Ok(file) => file,
+            Err(why) => {
+                is_cut.store(true, Ordering::Relaxed);
+                return self.counts.cut(why);
+            }
+        };
+        self.counts.begun();
+        let first = Opened {
+            doorkeeper: env!("CARGO_PKG_VERSION"),
+            session,
+            listener: &visitor.door.name,
+            opened: &humantime::format_rfc3339_millis(opened).to_string(),
+            at,
+            accept,
+            seed,
+            shared: &shared,
+        };
+        let scribe = Scribe::new(self.key, &shared);
+        let open = Open {
+            scribe,
+            file,
+            text: String::new(),
+            is_over: false,
+            is_cut,
+        };
+        self.open.insert(session, open);
+        self.add(session, &first.line());
+    }
+
+    fn step(&mut self, session: u64, taken: &Taken) {
+        if let Some(open) = self.open.get_mut(&session)
+            && !open.is_over
+        {
+            let step = open.scribe.step(taken);
+            self.add(session, &Line::Step(step));
+        }
+    }
+
+    /// Adds a line, unless the file becomes too long by it.
+    fn add(&mut self, session: u64, line: &Line) {
+        let Some(open) = self.open.get_mut(&session) else {
+            return;
+        };
+        let line = line.text();
+        if self
+            .folder
+            .is_too_long(&open.file, open.text.len() + line.len())
+        {
+            return self.cut(session, Cut::File);
+        }
+        open.text.push_str(&line);
+        if open.text.len() >= WRITE_BYTES {
+            self.write(session);
+        }
+    }
+
+    /// No more of it is recorded.
+    fn cut(&mut self, session: u64, why: Cut) {
+        self.write(session);
+        self.is_cut(session, why);
+    }
+
+    fn is_cut(&mut self, session: u64, why: Cut) {
+        if let Some(open) = self.open.get_mut(&session)
+            && !open.is_over
+        {
+            open.is_over = true;
+            open.is_cut.store(true, Ordering::Relaxed);
+            self.counts.cut(why);
+            self.last(session, &Line::Cut(why));
+        }
+    }
+
+    fn end(&mut self, session: u64, reason: &'static str) {
+        self.write(session);
+        self.last(session, &Line::End(reason.to_owned()));
+        if let Some(open) = self.open.remove(&session) {
+            self.folder.finish(open.file);
+        }
+    }
+
+    /// Writes what there is of a session.
+    fn write(&mut self, session: u64) {
+        let Some(open) = self.open.get_mut(&session) else {
+            return;
+        };
+        let written = self.folder.append(&mut open.file, open.text.as_bytes());
+        open.text.clear();
+        open.text.shrink_to(WRITE_BYTES / 16);
+        if let Err(why) = written {
+            self.is_cut(session, why);
+        }
+    }
+
+    /// Writes one of the last lines of a recording, for which there is always room.
+    fn last(&mut self, session: u64, line: &Line) {
+        if let Some(open) = self.open.get_mut(&session) {
+            self.folder
+                .append_last(&mut open.file, line.text().as_bytes());
+        }
+    }
+}

@@ -144,7 +144,8 @@ fn lesser(step: &Step) -> Vec<Step> {
         | Client::Stall
         | Client::Resume
         | Client::Drip(_)
-        | Client::Wait => {}
+        | Client::Wait
+        | Client::WaitEnd => {}
     }
     all
 }

@@ -2,8 +2,10 @@
 //! answers what later requests need.
 
 mod batch;
+mod dialogue;
 mod encode;
 mod memory;
 
+pub use dialogue::{Client, Dialogue, Heard};
 pub use encode::{Context, TopicIds, encode};
 pub use memory::Memory;

@@ -225,7 +225,7 @@ impl Cluster {
     }
 
     /// A broker serves an API up to this version, and says so: an older release.
-    pub(crate) fn serve_up_to(&mut self, broker: BrokerId, api_key: i16, version: i16) {
+    pub fn serve_up_to(&mut self, broker: BrokerId, api_key: i16, version: i16) {
         if let Some(known) = self.brokers.get_mut(&broker) {
             known.versions.insert(api_key, version);
         }

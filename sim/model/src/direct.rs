@@ -115,6 +115,8 @@ struct World {
     net: Net,
     /// The network's and the drivers' choices.
     rng: Rng,
+    /// What the sessions' seeds grow from.
+    seed: u64,
     clients: Vec<Client>,
     guests: Vec<Guest>,
     /// Those that are open.

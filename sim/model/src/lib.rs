@@ -29,6 +29,7 @@ pub mod payload;
 mod producer_state;
 mod rng;
 pub mod script;
+pub mod surroundings;
 mod topics;
 pub mod trace;
 pub mod transcript;

@@ -14,17 +14,24 @@
 //! c1 send produce v9 acks=-1 orders/0:100 secret/0:20
 //! c1 wait
 //! b1 next wrong-id
+//! c1 send metadata v9 *
+//! c1 wait end
 //! net c1 upstream up cut 12 reset
 //! reload refuse=orders
 //! wait 500
 //! ```
+//!
+//! Every step can be played by the direct backend. A network cannot do all of them, and the tables
+//! in `docs/simulation.md` say which: a script that needs one says `direct`.
 
 mod lines;
+mod networks;
 mod request;
 mod setting;
 mod step;
 mod words;
 
+pub use networks::Unplayable;
 pub use request::{Acks, FetchSession, Part, Place, Request, Topic, What};
 pub use setting::{Chunk, Policy, Setting, Small};
 pub use step::{

@@ -1,133 +1,246 @@
-//! What one connection carried, without times: the same on every backend.
+//! What one session carried, without times: the same on every backend.
 //!
-//! A line a frame: which way it went on which leg, what it is, how long, and a fingerprint of its
-//! bytes. Clients and sessions are named by the script, brokers by the names that the model gives
-//! them, so that nothing depends on ports of one machine.
+//! A backend tells the bytes that doorkeeper read and wrote on each leg, and the events. They
+//! become lanes, one for each direction of each leg, because nothing orders two directions on a
+//! network: a line a frame, which says what it is, how long, and a fingerprint of its bytes. The
+//! addresses of doorkeeper and the names of brokers follow from broker ids on every backend, so
+//! that no frame depends on the ports of one machine.
+//!
+//! What depends on how bytes are cut is left out: a request that ends its session is not among
+//! those that doorkeeper reports, and of an answer that ends one, or that nobody asked for, any
+//! part may have been read.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use doorkeeper_core::CloseReason;
-use doorkeeper_core::api;
+use bytes::Bytes;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::record::Fingerprint;
+use doorkeeper_core::{Leg, Route, api};
 
-use crate::expected::Head;
+use crate::expected::{Head, id_of_answer};
+use crate::frames::Cutter;
 use crate::script::Numbered;
-use crate::watch::SessionId;
 
 /// The transcript of one session.
 #[derive(Debug)]
-pub(crate) struct Transcript {
-    keep: bool,
+pub struct Transcript {
     name: String,
-    /// Requests that the session has not dealt with: one that closes it is never among those that
-    /// count, because how much of it is read depends on how it is cut.
-    arrived: VecDeque<String>,
-    requests: String,
-    answers: String,
-    requests_up: String,
-    answers_up: String,
-    events: String,
+    /// By legs.
+    came: [Vec<u8>; 2],
+    went: [Vec<u8>; 2],
+    events: Vec<Event>,
+}
+
+const fn index(leg: Leg) -> usize {
+    match leg {
+        Leg::Client => 0,
+        Leg::Upstream => 1,
+    }
 }
 
 impl Transcript {
-    pub(crate) fn new(keep: bool, client: Numbered, id: SessionId) -> Self {
-        Self {
-            keep,
-            name: format!("{id} of c{}", client.0),
-            arrived: VecDeque::new(),
-            requests: String::new(),
-            answers: String::new(),
-            requests_up: String::new(),
-            answers_up: String::new(),
-            events: String::new(),
-        }
-    }
-
-    /// A request has come from the client.
-    pub(crate) fn request(&mut self, head: Head, frame: &[u8]) {
-        if self.keep {
-            self.arrived.push_back(line(head, frame, "->"));
-        }
-    }
-
-    /// A request has gone up.
-    pub(crate) fn request_up(&mut self, head: Head, frame: &[u8]) {
-        if self.keep {
-            self.requests_up.push_str(&line(head, frame, "up ->"));
-        }
-    }
-
-    /// An answer has come from the broker.
-    pub(crate) fn answer_up(&mut self, head: Head, frame: &[u8]) {
-        if self.keep {
-            self.answers_up.push_str(&line(head, frame, "up <-"));
-        }
-    }
-
-    /// An answer has gone to the client.
-    pub(crate) fn answer(&mut self, head: Head, frame: &[u8]) {
-        if self.keep {
-            self.answers.push_str(&line(head, frame, "<-"));
-        }
-    }
-
-    pub(crate) fn event(&mut self, event: &Event) {
-        if !self.keep {
-            return;
-        }
-        if let (Event::Request { .. }, Some(line)) = (event, self.arrived.front()) {
-            self.requests.push_str(line);
-            self.arrived.pop_front();
-        }
-        let _ = match event {
-            Event::Answered {
-                api: key,
-                version,
-                bytes,
-                latency: _,
-                local,
-            } => {
-                let by = if *local { "here" } else { "by the broker" };
-                let (name, version) = (api::name(*key), version.0);
-                writeln!(
-                    self.events,
-                    "  answered {name} v{version} {by}, {bytes} bytes"
-                )
-            }
-            Event::Request { .. }
-            | Event::UpstreamConnected { .. }
-            | Event::UpstreamAttemptFailed { .. }
-            | Event::Rewrote(_) => writeln!(self.events, "  {event:?}"),
+    /// Of the session with this number, counted from 0.
+    #[must_use]
+    pub fn new(session: usize, client: Numbered, route: Route) -> Self {
+        let door = match route {
+            Route::Bootstrap => "bootstrap".to_owned(),
+            Route::Broker(id) => format!("b{id}"),
         };
+        Self {
+            name: format!("s{session} of c{} through {door}", client.0),
+            came: [Vec::new(), Vec::new()],
+            went: [Vec::new(), Vec::new()],
+            events: Vec::new(),
+        }
     }
 
-    pub(crate) fn text(&self, closed: Option<CloseReason>) -> String {
-        if !self.keep {
-            return String::new();
+    /// doorkeeper has read bytes.
+    pub fn came(&mut self, leg: Leg, bytes: &[u8]) {
+        if let Some(lane) = self.came.get_mut(index(leg)) {
+            lane.extend_from_slice(bytes);
         }
-        let end = closed.map_or("open", CloseReason::name);
-        let legs = [
-            (" client leg", &self.requests, &self.answers),
-            (" upstream leg", &self.requests_up, &self.answers_up),
-        ];
-        // The two directions of a leg have no order between them.
-        let legs = legs.map(|(name, requests, answers)| format!("{name}\n{requests}{answers}"));
-        let (name, events) = (&self.name, &self.events);
-        format!(
-            "{name}\n{} events\n{events}  closed: {end}\n",
-            legs.concat()
-        )
+    }
+
+    /// doorkeeper has written bytes.
+    pub fn went(&mut self, leg: Leg, bytes: &[u8]) {
+        if let Some(lane) = self.went.get_mut(index(leg)) {
+            lane.extend_from_slice(bytes);
+        }
+    }
+
+    /// doorkeeper has told something of the session.
+    pub fn event(&mut self, event: &Event) {
+        self.events.push(event.clone());
+    }
+
+    /// All of it, and how the session ended.
+    #[must_use]
+    pub fn text(&self, ended: &str) -> String {
+        let [from_client, from_broker] = &self.came;
+        let [to_client, to_broker] = &self.went;
+        let read = |event: &&Event| matches!(event, Event::Request { .. });
+        let read = self.events.iter().filter(read).count();
+        let asked = requests(from_client).into_iter().take(read).collect();
+        let sent = requests(to_broker);
+        let mut text = format!("{}\n", self.name);
+        leg(&mut text, "client", asked, to_client);
+        leg(&mut text, "upstream", sent, from_broker);
+        text.push_str(" answered\n");
+        self.tell(&mut text, answered);
+        text.push_str(" connected\n");
+        self.tell(&mut text, connected);
+        let _ = writeln!(text, " closed: {ended}");
+        text
+    }
+
+    fn tell(&self, text: &mut String, line: fn(&Event) -> Option<String>) {
+        for line in self.events.iter().filter_map(line) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 }
 
-fn line(head: Head, frame: &[u8], way: &str) -> String {
+fn frames(bytes: &[u8]) -> impl Iterator<Item = Bytes> {
+    let mut cutter = Cutter::default();
+    cutter.push(bytes);
+    std::iter::from_fn(move || cutter.next_frame())
+}
+
+fn requests(bytes: &[u8]) -> Vec<(Head, Bytes)> {
+    let headed = |frame: Bytes| Some((Head::of_request(&frame)?, frame));
+    frames(bytes).map_while(headed).collect()
+}
+
+/// Both directions of a leg.
+fn leg(text: &mut String, name: &str, up: Vec<(Head, Bytes)>, down: &[u8]) {
+    let _ = writeln!(text, " {name} up");
+    let mut owed = VecDeque::new();
+    for (head, frame) in up {
+        line(text, head, &frame);
+        owed.push_back(head);
+    }
+    let _ = writeln!(text, " {name} down");
+    for frame in frames(down) {
+        // A Produce with acks=0 has no answer, and is passed over.
+        let id = id_of_answer(&frame);
+        let Some(at) = owed.iter().position(|head| Some(head.id) == id) else {
+            break;
+        };
+        if let Some(head) = owed.drain(..=at).next_back() {
+            line(text, head, &frame);
+        }
+    }
+}
+
+fn line(text: &mut String, head: Head, frame: &[u8]) {
     let name = api::name(ApiKey(head.key));
     let Head { version, id, .. } = head;
-    format!(
-        "  {way} {name} v{version} id {id}, {}\n",
-        Fingerprint(frame)
-    )
+    let _ = writeln!(text, "  {name} v{version} id {id}, {}", Fingerprint(frame));
+}
+
+/// What became of answers, in their order.
+fn answered(event: &Event) -> Option<String> {
+    match event {
+        Event::Answered {
+            api: key,
+            version: ApiVersion(version),
+            bytes,
+            latency: _,
+            local,
+        } => {
+            let by = if *local { "here" } else { "by the broker" };
+            let name = api::name(*key);
+            Some(format!("{name} v{version} {by}, {bytes} bytes"))
+        }
+        Event::Rewrote(rewrites) => Some(format!("{rewrites:?}")),
+        Event::Request { .. }
+        | Event::UpstreamConnected { .. }
+        | Event::UpstreamAttemptFailed { .. } => None,
+    }
+}
+
+/// How the upstream leg was opened.
+fn connected(event: &Event) -> Option<String> {
+    match event {
+        Event::UpstreamConnected { name, attempts } => {
+            Some(format!("to {name}, attempt {attempts}"))
+        }
+        Event::UpstreamAttemptFailed { name, why } => {
+            Some(format!("not to {name}: {}", why.name()))
+        }
+        Event::Request { .. } | Event::Answered { .. } | Event::Rewrote(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::with_length;
+
+    fn read_whole() -> Event {
+        Event::Request {
+            api: ApiKey(3),
+            version: ApiVersion(9),
+            bytes: 12,
+        }
+    }
+
+    fn head(id: u8) -> Bytes {
+        with_length(&[0, 3, 0, 9, 0, 0, 0, id])
+    }
+
+    fn answer(id: u8) -> Bytes {
+        with_length(&[0, 0, 0, id])
+    }
+
+    #[test]
+    fn only_what_was_read_to_its_end_and_answered_in_turn_is_told() {
+        let mut transcript = Transcript::new(0, Numbered(1), Route::Bootstrap);
+        for id in [1, 2, 3] {
+            transcript.came(Leg::Client, &head(id));
+        }
+        // The third request has closed the session, the first one had no answer.
+        transcript.event(&read_whole());
+        transcript.event(&read_whole());
+        transcript.went(Leg::Client, &answer(2));
+        transcript.went(Leg::Upstream, &head(2));
+        transcript.came(Leg::Upstream, &answer(2));
+        transcript.came(Leg::Upstream, &answer(2));
+        let text = transcript.text("client_closed");
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.split(',').next().unwrap())
+            .collect();
+        let expected = [
+            "s0 of c1 through bootstrap",
+            " client up",
+            "  Metadata v9 id 1",
+            "  Metadata v9 id 2",
+            " client down",
+            "  Metadata v9 id 2",
+            " upstream up",
+            "  Metadata v9 id 2",
+            " upstream down",
+            "  Metadata v9 id 2",
+            " answered",
+            " connected",
+            " closed: client_closed",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn how_bytes_come_does_not_matter() {
+        let told = |piece: usize| {
+            let mut transcript = Transcript::new(0, Numbered(1), Route::Bootstrap);
+            for part in [head(1), head(2)].concat().chunks(piece) {
+                transcript.came(Leg::Client, part);
+            }
+            transcript.event(&read_whole());
+            transcript.text("client_closed")
+        };
+        assert_eq!(told(1), told(100));
+    }
 }

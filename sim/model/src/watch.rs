@@ -178,6 +178,9 @@ impl Watch {
             .note(now, &id, format_args!("<- {}", InputLine(input)));
         let ledger = self.ledger(id)?;
         ledger.now = now;
+        if let (Some(transcript), Input::Bytes { leg, bytes }) = (&mut ledger.transcript, input) {
+            transcript.came(*leg, bytes);
+        }
         match input {
             Input::Bytes {
                 leg: Leg::Client,
@@ -253,6 +256,9 @@ impl Watch {
     ) -> Result<(), Violation> {
         let ledger = self.ledger(id)?;
         ledger.now = now;
+        if let Some(transcript) = &mut ledger.transcript {
+            transcript.went(leg, bytes);
+        }
         match leg {
             Leg::Client => {
                 ledger.to_client.push(bytes);
@@ -365,11 +371,11 @@ impl Watch {
     /// What each connection carried.
     #[must_use]
     pub fn transcript(&self) -> String {
-        let all = self
-            .ledgers
-            .iter()
-            .map(|ledger| ledger.transcript.text(ledger.closed));
-        all.collect()
+        let text = |ledger: &Ledger| {
+            let ended = ledger.closed.map_or("open", CloseReason::name);
+            Some(ledger.transcript.as_ref()?.text(ended))
+        };
+        self.ledgers.iter().filter_map(text).collect()
     }
 
     /// What happened.

@@ -34,6 +34,7 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
         small: limits(rng),
         policy: policy(rng),
         timed: true,
+        direct: true,
     }
 }
 

@@ -16,10 +16,8 @@ use crate::cluster::{Cluster, Output};
 use crate::connection::ConnectionId;
 use crate::frames::{Cutter, with_length, without_length};
 use crate::script::{BrokerFault, Direction, Numbered, Tamper};
+use crate::surroundings::{BOOTSTRAP, address};
 use crate::watch::{SessionId, Violation};
-
-/// A name that leads to any broker, as a configuration has it.
-pub(super) const BOOTSTRAP: [&str; 2] = ["bootstrap.canary", "spare.canary"];
 
 /// All brokers.
 #[derive(Debug)]
@@ -64,11 +62,6 @@ struct Wire {
     /// Nothing more is answered, and this is how it ends once the outbox is empty.
     ending: Option<bool>,
     over: bool,
-}
-
-/// The address of a broker after so many moves.
-pub(super) fn address(id: u8, moves: u32) -> Option<HostPort> {
-    HostPort::new(&format!("broker-{id}-{moves}.canary"), 9092).ok()
 }
 
 impl Brokers {

@@ -1,28 +1,21 @@
 //! The clients: they send what the script says, and check what they are answered.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use doorkeeper_core::{End, Instant};
 
 use super::net::LinkId;
 use super::pipe::Got;
 use super::{Moved, World};
-use crate::client::{self, Context, Memory};
-use crate::frames::Cutter;
-use crate::script::{self, Direction, Door, Numbered, Request, What};
-use crate::watch::{Expects, SessionId, Violation};
+use crate::client::{self, Dialogue};
+use crate::script::{self, Direction, Door, Numbered, Request};
+use crate::watch::SessionId;
 
 /// One client.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) number: Numbered,
+    says: client::Client,
     connection: Option<Connection>,
-    memory: Memory,
-    /// Counts its requests over all connections.
-    next_id: i32,
-    payloads: u32,
 }
 
 /// The connection that it has.
@@ -30,44 +23,37 @@ pub(super) struct Client {
 struct Connection {
     session: SessionId,
     link: LinkId,
-    outbox: VecDeque<Bytes>,
+    dialogue: Dialogue,
     /// Ends its half once the outbox is empty.
     fin: bool,
     has_finished: bool,
     stalled: bool,
     drip: Option<Duration>,
     next_drip: Instant,
-    cutter: Cutter,
-    owed: VecDeque<Owed>,
-    /// It has sent what is no request, so that it cannot know what it is owed.
-    untidy: bool,
     over: bool,
-}
-
-/// An answer that it waits for.
-#[derive(Debug)]
-struct Owed {
-    id: i32,
-    key: i16,
-    version: i16,
-    group: u8,
 }
 
 impl Client {
     pub(super) fn new(number: Numbered) -> Self {
         Self {
-            number,
+            says: client::Client::new(number),
             connection: None,
-            memory: Memory::default(),
-            next_id: 0,
-            payloads: 0,
         }
+    }
+
+    pub(super) fn number(&self) -> Numbered {
+        self.says.number()
     }
 
     /// Whether it waits for answers on a connection that is there.
     pub(super) fn waits(&self) -> bool {
         let open = self.connection.as_ref().filter(|c| !c.over);
-        open.is_some_and(|c| !c.outbox.is_empty() || (!c.owed.is_empty() && !c.untidy))
+        open.is_some_and(|c| c.dialogue.waits())
+    }
+
+    /// Whether it has a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| !c.over)
     }
 
     pub(super) fn link(&self) -> Option<LinkId> {
@@ -81,7 +67,7 @@ impl Client {
     /// When it sends the next byte, if it drips.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let c = self.connection.as_ref().filter(|c| !c.over)?;
-        let drips = c.drip.is_some() && !c.outbox.is_empty();
+        let drips = c.drip.is_some() && !c.dialogue.due().is_empty();
         drips.then_some(c.next_drip)
     }
 
@@ -94,24 +80,18 @@ impl Client {
 }
 
 impl World {
-    pub(super) fn client_acts(
-        &mut self,
-        who: Numbered,
-        what: &script::Client,
-    ) -> Result<(), Violation> {
+    pub(super) fn client_acts(&mut self, who: Numbered, what: &script::Client) {
         let (now, at) = (self.now, usize::from(who.0));
         match what {
             script::Client::Connect(door) => {
                 self.client_leaves(at, End::Fin);
                 self.client_connects(at, *door);
             }
-            script::Client::Send(request) => self.client_sends(at, request, u8::MAX)?,
-            script::Client::SendPart(part, request) => self.client_sends(at, request, *part)?,
+            script::Client::Send(request) => self.client_sends(at, request, u8::MAX),
+            script::Client::SendPart(part, request) => self.client_sends(at, request, *part),
             script::Client::Raw(bytes) => {
                 if let Some(c) = self.connection_mut(at) {
-                    c.untidy = true;
-                    c.outbox.push_back(Bytes::copy_from_slice(bytes));
-                    c.outbox.retain(|bytes| !bytes.is_empty());
+                    c.dialogue.says_raw(bytes);
                 }
             }
             script::Client::Fin => {
@@ -136,9 +116,8 @@ impl World {
                     c.next_drip = now;
                 }
             }
-            script::Client::Wait => {}
+            script::Client::Wait | script::Client::WaitEnd => {}
         }
-        Ok(())
     }
 
     fn connection_mut(&mut self, at: usize) -> Option<&mut Connection> {
@@ -151,7 +130,7 @@ impl World {
         if self.drain.is_some() {
             return;
         }
-        let Some(number) = self.clients.get(at).map(|client| client.number) else {
+        let Some(number) = self.clients.get(at).map(Client::number) else {
             return;
         };
         let broker = match door {
@@ -160,19 +139,15 @@ impl World {
         };
         let (session, link) = self.accept(number, super::door::route(broker));
         if let Some(client) = self.clients.get_mut(at) {
-            client.memory.fetch_session = None;
             client.connection = Some(Connection {
                 session,
                 link,
-                outbox: VecDeque::new(),
+                dialogue: client.says.connects(),
                 fin: false,
                 has_finished: false,
                 stalled: false,
                 drip: None,
                 next_drip: self.now,
-                cutter: Cutter::default(),
-                owed: VecDeque::new(),
-                untidy: false,
                 over: false,
             });
         }
@@ -196,46 +171,17 @@ impl World {
     }
 
     /// Puts so many 255ths of a request on their way.
-    fn client_sends(&mut self, at: usize, request: &Request, part: u8) -> Result<(), Violation> {
+    fn client_sends(&mut self, at: usize, request: &Request, part: u8) {
         let foreign = self.foreign_session(at);
         let Some(client) = self.clients.get_mut(at) else {
-            return Ok(());
+            return;
         };
-        let Some(c) = client.connection.as_mut().filter(|c| !c.over && !c.fin) else {
-            return Ok(());
-        };
-        client.next_id += 1;
-        let frame = client::encode(
-            request,
-            &mut Context {
-                client: client.number.0,
-                id: client.next_id,
-                topic_id: &self.brokers.cluster,
-                memory: &client.memory,
-                foreign_session: foreign,
-                payloads: &mut client.payloads,
-            },
-        );
-        let count = frame.len() * usize::from(part) / 255;
-        if count < frame.len() {
-            // Whatever is sent behind it belongs to it.
-            c.untidy = true;
-            c.outbox.push_back(frame.slice(..count.max(1)));
-            return Ok(());
+        if let Some(c) = client.connection.as_mut().filter(|c| !c.over && !c.fin) {
+            let cluster = &self.brokers.cluster;
+            client
+                .says
+                .says(&mut c.dialogue, request, part, cluster, foreign);
         }
-        let (key, version) = head(&frame);
-        c.untidy |= matches!(request.what, What::Other(..));
-        let unanswered = matches!(request.what, What::Produce(script::Acks::None, _));
-        if !unanswered {
-            c.owed.push_back(Owed {
-                id: client.next_id,
-                key,
-                version,
-                group: group(&request.what),
-            });
-        }
-        c.outbox.push_back(frame);
-        Ok(())
     }
 
     fn foreign_session(&self, at: usize) -> Option<(i32, i32)> {
@@ -245,7 +191,7 @@ impl World {
             .enumerate()
             .filter(|(other, _)| *other != at);
         others
-            .filter_map(|(_, client)| client.memory.fetch_session)
+            .filter_map(|(_, client)| client.says.fetch_session())
             .next()
     }
 
@@ -263,37 +209,33 @@ impl World {
         let Some(c) = client.connection.as_mut().filter(|c| !c.over) else {
             return false;
         };
-        if c.outbox.is_empty() && (!c.fin || c.has_finished) {
+        let nothing = c.dialogue.due().is_empty();
+        if nothing && (!c.fin || c.has_finished) {
             return false;
         }
         let arrival = self.net.arrival(now, &mut self.rng);
         let pipe = &mut self.net.link(c.link).up;
-        let Some(bytes) = c.outbox.front_mut() else {
-            if c.fin && !c.has_finished {
-                c.has_finished = true;
-                pipe.finish(arrival);
-                return true;
-            }
-            return false;
-        };
+        if nothing {
+            c.has_finished = true;
+            pipe.finish(arrival);
+            return true;
+        }
         if c.drip.is_some() && c.next_drip > now {
             return false;
         }
-        let most = if c.drip.is_some() { 1 } else { bytes.len() };
-        match pipe.write(arrival, bytes.get(..most).unwrap_or_default()) {
+        let most = if c.drip.is_some() { 1 } else { usize::MAX };
+        let due = c.dialogue.due();
+        match pipe.write(arrival, due.get(..most).unwrap_or(due)) {
             Ok(0) => false,
             Ok(count) => {
-                let _ = bytes.split_to(count);
-                if bytes.is_empty() {
-                    c.outbox.pop_front();
-                }
+                c.dialogue.sent(count);
                 if let Some(drip) = c.drip {
                     c.next_drip = now.after(drip);
                 }
                 true
             }
             Err(_) => {
-                c.outbox.clear();
+                c.dialogue.gives_up();
                 true
             }
         }
@@ -316,54 +258,12 @@ impl World {
                 self.client_leaves(at, End::Fin);
                 return Ok(true);
             }
-            Got::Bytes(bytes) => c.cutter.push(&bytes),
+            Got::Bytes(bytes) => c.dialogue.came(&bytes),
         }
-        while let Some(frame) = c.cutter.next_frame() {
-            let owed = c.owed.pop_front();
-            let id = owed.as_ref().map(|owed| owed.id);
-            let owes = if c.untidy {
-                Expects::Anything
-            } else {
-                Expects::Answer(id)
-            };
-            self.watch.client_got(now, c.session, owes, &frame)?;
-            if let Some(owed) = owed {
-                client
-                    .memory
-                    .learn(owed.key, owed.version, owed.group, &frame);
-            }
+        while let Some(heard) = client.says.hears(&mut c.dialogue) {
+            self.watch
+                .client_got(now, c.session, heard.expects, &heard.frame)?;
         }
         Ok(true)
-    }
-}
-
-fn head(frame: &[u8]) -> (i16, i16) {
-    let int = |at: usize| {
-        let bytes = frame.get(at..at + 2).and_then(|two| two.try_into().ok());
-        bytes.map_or(-1, i16::from_be_bytes)
-    };
-    (int(4), int(6))
-}
-
-/// The group that a request is about.
-const fn group(what: &What) -> u8 {
-    match what {
-        What::JoinGroup(group)
-        | What::SyncGroup(group)
-        | What::Heartbeat(group)
-        | What::LeaveGroup(group)
-        | What::OffsetCommit(group, _)
-        | What::OffsetFetch(group) => *group,
-        What::ApiVersions
-        | What::Metadata(_)
-        | What::Produce(..)
-        | What::Fetch(..)
-        | What::ListOffsets(_)
-        | What::FindCoordinator(_)
-        | What::InitProducerId
-        | What::CreateTopics(_)
-        | What::DescribeCluster
-        | What::DescribeConfigs(_)
-        | What::Other(..) => 0,
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use doorkeeper_core::{End, Instant, Shared};
 
-use super::{World, setup};
+use super::World;
 use crate::script::{Client, Numbered, ProcessFault, Step, Wait};
+use crate::surroundings;
 use crate::watch::Violation;
 
 /// How long a step waits for what it needs. Some answers may never come.
@@ -34,7 +35,7 @@ impl World {
         self.wait(HEALED_WITHIN, |world| !world.anybody_waits())?;
         if let Some(client) = self.clients.iter().find(|client| client.waits()) {
             let who = client.session();
-            return Err(Violation::unfinished(client.number, who));
+            return Err(Violation::unfinished(client.number(), who));
         }
         for at in 0..self.clients.len() {
             self.client_leaves(at, End::Fin);
@@ -73,7 +74,16 @@ impl World {
                         .is_some_and(super::clients::Client::waits)
                 });
             }
-            Step::Client(who, what) => return self.client_acts(*who, what),
+            Step::Client(who, Client::WaitEnd) => {
+                let at = usize::from(who.0);
+                return self.wait(STEP_WAIT, |world| {
+                    !world
+                        .clients
+                        .get(at)
+                        .is_some_and(super::clients::Client::is_connected)
+                });
+            }
+            Step::Client(who, what) => self.client_acts(*who, what),
             Step::Broker(who, fault) => self.broker_fault(*who, fault),
             Step::Leader(place, broker) => {
                 let to = i32::from(broker.0.checked_rem(self.brokers.count()).unwrap_or(0));
@@ -127,8 +137,8 @@ impl World {
             ProcessFault::Reload(policy, small) => {
                 let next = Shared {
                     epoch: self.shared.epoch + 1,
-                    limits: setup::limits(*small),
-                    policy: setup::policy(policy),
+                    limits: surroundings::limits(*small),
+                    policy: surroundings::policy(policy),
                     ..Shared::clone(&self.shared)
                 };
                 self.publish(next);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorkeeper_core::id::{BrokerId, Seed, Ticket};
+use doorkeeper_core::id::{BrokerId, Ticket};
 use doorkeeper_core::mark::Marks;
 use doorkeeper_core::{
     Accept, Answer, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
@@ -13,6 +13,7 @@ use super::net::LinkId;
 use super::pipe::Got;
 use super::{Moved, World};
 use crate::script::{Direction, Numbered};
+use crate::surroundings::session_seed;
 use crate::watch::{SessionId, Violation};
 
 /// One session and what its driver knows.
@@ -115,7 +116,7 @@ impl World {
     pub(super) fn accept(&mut self, client: Numbered, route: Route) -> (SessionId, LinkId) {
         let id = SessionId(self.guests.len());
         let link = self.net.open();
-        let seed = Seed([self.rng.next_u64().to_le_bytes()[0]; 32]);
+        let seed = session_seed(self.seed, id.0);
         #[cfg_attr(
             not(doorkeeper_canary),
             expect(unused_mut, reason = "for a planted bug")

@@ -45,7 +45,6 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         );
         return Err(Violation::of(3, what));
     }
-    ledger.transcript.answer(asked.head, &frame);
     policy::fetched(ledger, &asked, &frame)?;
     let Some(newest) = ledger.newest() else {
         return Ok(());

@@ -31,7 +31,6 @@ pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
                 .retain(|fate| goes_up_as(fate, head, &asked.frame, &frame));
             // The bytes are not needed any more.
             asked.frame.truncate(0);
-            ledger.transcript.request_up(head, &frame);
             return Ok(());
         }
         if asked

@@ -77,6 +77,7 @@ impl fmt::Display for Client {
             Self::Resume => f.write_str("resume"),
             Self::Drip(ms) => write!(f, "drip {ms}"),
             Self::Wait => f.write_str("wait"),
+            Self::WaitEnd => f.write_str("wait end"),
         }
     }
 }
@@ -196,7 +197,11 @@ fn client(words: &mut Words<'_>) -> Result<Client, Bad> {
         "stall" => Client::Stall,
         "resume" => Client::Resume,
         "drip" => Client::Drip(words.read()?),
-        "wait" => Client::Wait,
+        "wait" => match words.rest().next() {
+            None => Client::Wait,
+            Some("end") => Client::WaitEnd,
+            Some(other) => return Err(format!("clients do not wait for {other:?}")),
+        },
         other => return Err(format!("clients do not {other:?}")),
     })
 }

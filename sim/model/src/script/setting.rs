@@ -30,6 +30,8 @@ pub struct Setting {
     pub policy: Policy,
     /// The outcome depends on time, so that it differs where time is real.
     pub timed: bool,
+    /// It does what only the direct backend can do.
+    pub direct: bool,
 }
 
 impl Default for Setting {
@@ -45,6 +47,7 @@ impl Default for Setting {
             small: Small::default(),
             policy: Policy::default(),
             timed: false,
+            direct: false,
         }
     }
 }
@@ -171,6 +174,7 @@ impl Setting {
                 .split(',')
                 .try_for_each(|word| self.policy.take(word))?,
             "timed" => self.timed = true,
+            "direct" => self.direct = true,
             other => return Err(format!("{other:?} is no setting")),
         }
         words.end()
@@ -202,6 +206,9 @@ impl fmt::Display for Setting {
         }
         if self.timed {
             writeln!(f, "timed")?;
+        }
+        if self.direct {
+            writeln!(f, "direct")?;
         }
         Ok(())
     }

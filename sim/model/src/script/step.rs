@@ -7,7 +7,8 @@ use super::request::{Place, Request};
 use super::setting::{Policy, Small};
 use super::words::names;
 
-/// One step. It happens at once; only [`Step::Wait`] and [`Client::Wait`] let time pass.
+/// One step. It happens at once; only [`Step::Wait`], [`Client::Wait`] and
+/// [`Client::WaitEnd`] let time pass.
 #[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Step {
     /// The client with this number does something.
@@ -95,6 +96,8 @@ pub enum Client {
     Drip(u8),
     /// Waits until every answer has come, or its connection has ended.
     Wait,
+    /// Waits until doorkeeper has ended its connection.
+    WaitEnd,
 }
 
 /// The address of doorkeeper that a client connects to.

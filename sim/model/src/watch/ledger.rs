@@ -39,7 +39,8 @@ pub(crate) struct Ledger {
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
     pub(crate) closed: Option<CloseReason>,
-    pub(crate) transcript: Transcript,
+    /// What it carried, if anybody wants to know.
+    pub(super) transcript: Option<Transcript>,
 }
 
 /// One whole request.
@@ -146,7 +147,7 @@ impl Ledger {
             owed: 0,
             facts: Facts::default(),
             closed: None,
-            transcript: Transcript::new(keep_transcript, client, id),
+            transcript: keep_transcript.then(|| Transcript::new(id.0, client, route)),
         }
     }
 
@@ -176,7 +177,6 @@ impl Ledger {
             let Some(head) = Head::of_request(&frame) else {
                 continue;
             };
-            self.transcript.request(head, &frame);
             let snapshots = self.snapshots.get(by.clone()).unwrap_or_default();
             let fates = expected::fates(head, &frame, snapshots);
             self.owed += usize::from(fates.iter().any(Fate::is_owed));
@@ -205,7 +205,6 @@ impl Ledger {
             };
             match self.asked.iter_mut().find(waits) {
                 Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
-                    self.transcript.answer_up(asked.head, &frame);
                     asked.answer = Some(frame);
                 }
                 Some(_) | None => self.facts.broker_lied = true,
@@ -221,7 +220,9 @@ impl Ledger {
             | Event::UpstreamAttemptFailed { .. }
             | Event::Rewrote(_) => {}
         }
-        self.transcript.event(event);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.event(event);
+        }
     }
 
     /// The session has read the next request to its end: one that has waited in it for its turn

@@ -1,0 +1,220 @@
+//! What a client of a script says and hears, whatever carries its bytes.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+use super::encode::{Context, TopicIds, encode};
+use super::memory::Memory;
+use crate::expected::Head;
+use crate::frames::Cutter;
+use crate::invariants;
+use crate::script::{Acks, Numbered, Request, What};
+use crate::watch::{Expects, Violation};
+
+/// A client, over all of its connections.
+#[derive(Debug)]
+pub struct Client {
+    number: Numbered,
+    memory: Memory,
+    /// Counts its requests over all connections.
+    next_id: i32,
+    payloads: u32,
+}
+
+/// What is said and heard on one of them.
+#[derive(Debug, Default)]
+pub struct Dialogue {
+    outbox: VecDeque<Bytes>,
+    cutter: Cutter,
+    owed: VecDeque<Owed>,
+    /// It has sent what is no request, so that it cannot know what it is owed.
+    untidy: bool,
+}
+
+/// An answer that it waits for.
+#[derive(Debug)]
+struct Owed {
+    id: i32,
+    key: i16,
+    version: i16,
+    group: u8,
+}
+
+/// An answer, with its length, and what it had to be.
+#[derive(Debug)]
+pub struct Heard {
+    /// What the client could expect.
+    pub expects: Expects,
+    /// What came.
+    pub frame: Bytes,
+}
+
+impl Heard {
+    /// Holds the answer against what the client asked for and had produced.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check(&self) -> Result<(), Violation> {
+        invariants::answers::is_owed(self.expects, &self.frame)?;
+        invariants::bytes::intact(&self.frame)
+    }
+}
+
+impl Client {
+    /// Has said nothing yet.
+    #[must_use]
+    pub fn new(number: Numbered) -> Self {
+        Self {
+            number,
+            memory: Memory::default(),
+            next_id: 0,
+            payloads: 0,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(&self) -> Numbered {
+        self.number
+    }
+
+    /// The fetch session that it has, and the epoch that comes next.
+    #[must_use]
+    pub const fn fetch_session(&self) -> Option<(i32, i32)> {
+        self.memory.fetch_session
+    }
+
+    /// A new connection: fetch sessions end with the one that they were given on.
+    pub fn connects(&mut self) -> Dialogue {
+        self.memory.fetch_session = None;
+        Dialogue::default()
+    }
+
+    /// Says so many 255ths of a request. `foreign_session` is the fetch session of another client.
+    pub fn says(
+        &mut self,
+        dialogue: &mut Dialogue,
+        request: &Request,
+        part: u8,
+        topic_id: &dyn TopicIds,
+        foreign_session: Option<(i32, i32)>,
+    ) {
+        self.next_id += 1;
+        let frame = encode(
+            request,
+            &mut Context {
+                client: self.number.0,
+                id: self.next_id,
+                topic_id,
+                memory: &self.memory,
+                foreign_session,
+                payloads: &mut self.payloads,
+            },
+        );
+        let count = frame.len() * usize::from(part) / 255;
+        if count < frame.len() {
+            // Whatever is sent behind it belongs to it.
+            dialogue.untidy = true;
+            dialogue.outbox.push_back(frame.slice(..count.max(1)));
+            return;
+        }
+        dialogue.untidy |= matches!(request.what, What::Other(..));
+        let unanswered = matches!(request.what, What::Produce(Acks::None, _));
+        if !unanswered && let Some(Head { key, version, id }) = Head::of_request(&frame) {
+            dialogue.owed.push_back(Owed {
+                id,
+                key,
+                version,
+                group: group(&request.what),
+            });
+        }
+        dialogue.outbox.push_back(frame);
+    }
+
+    /// The next whole answer of what was heard.
+    pub fn hears(&mut self, dialogue: &mut Dialogue) -> Option<Heard> {
+        let frame = dialogue.cutter.next_frame()?;
+        let owed = dialogue.owed.pop_front();
+        let expects = if dialogue.untidy {
+            Expects::Anything
+        } else {
+            Expects::Answer(owed.as_ref().map(|owed| owed.id))
+        };
+        if let Some(owed) = owed {
+            let Owed {
+                key,
+                version,
+                group,
+                ..
+            } = owed;
+            self.memory.learn(key, version, group, &frame);
+        }
+        Some(Heard { expects, frame })
+    }
+}
+
+impl Dialogue {
+    /// Says bytes that are no request.
+    pub fn says_raw(&mut self, bytes: &[u8]) {
+        self.untidy = true;
+        if !bytes.is_empty() {
+            self.outbox.push_back(Bytes::copy_from_slice(bytes));
+        }
+    }
+
+    /// Whether something is left to be sent, or an answer is waited for.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.outbox.is_empty() || (!self.owed.is_empty() && !self.untidy)
+    }
+
+    /// What is to be sent next; empty if nothing is.
+    #[must_use]
+    pub fn due(&self) -> &[u8] {
+        self.outbox.front().map_or(&[], |bytes| bytes)
+    }
+
+    /// So many bytes of it were sent.
+    pub fn sent(&mut self, count: usize) {
+        if let Some(front) = self.outbox.front_mut() {
+            front.advance(count.min(front.len()));
+            if front.is_empty() {
+                self.outbox.pop_front();
+            }
+        }
+    }
+
+    /// Nothing can be sent any more.
+    pub fn gives_up(&mut self) {
+        self.outbox.clear();
+    }
+
+    /// Bytes have come.
+    pub fn came(&mut self, bytes: &[u8]) {
+        self.cutter.push(bytes);
+    }
+}
+
+/// The group that a request is about.
+const fn group(what: &What) -> u8 {
+    match what {
+        What::JoinGroup(group)
+        | What::SyncGroup(group)
+        | What::Heartbeat(group)
+        | What::LeaveGroup(group)
+        | What::OffsetCommit(group, _)
+        | What::OffsetFetch(group) => *group,
+        What::ApiVersions
+        | What::Metadata(_)
+        | What::Produce(..)
+        | What::Fetch(..)
+        | What::ListOffsets(_)
+        | What::FindCoordinator(_)
+        | What::InitProducerId
+        | What::CreateTopics(_)
+        | What::DescribeCluster
+        | What::DescribeConfigs(_)
+        | What::Other(..) => 0,
+    }
+}

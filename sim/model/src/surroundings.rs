@@ -1,0 +1,154 @@
+//! What the setting of a script means on every backend: the cluster and its names, and how
+//! doorkeeper is configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::Shared;
+use doorkeeper_core::api::Offered;
+use doorkeeper_core::discovery::Config;
+use doorkeeper_core::id::{ApiKey, BrokerId, HostPort, Seed};
+use doorkeeper_core::limits::Limits;
+use doorkeeper_core::policy::{Policy, Principal};
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+
+use crate::cluster::Cluster;
+use crate::config::{self, ClusterConfig};
+use crate::rng::Rng;
+use crate::script::{self, Setting, Small, Topic};
+
+/// Names that lead to any broker, as a configuration has them: the first to the first broker that
+/// can be reached, the second to the last.
+pub const BOOTSTRAP: [&str; 2] = ["bootstrap.canary", "spare.canary"];
+
+/// The port of every upstream name.
+pub const UPSTREAM_PORT: u16 = 9092;
+
+/// Where clients find brokers: broker 0 at this port of this host, the next one at the next.
+pub const DOOR: (&str, u16) = ("door.example", 19093);
+
+/// Sessions' seeds are apart from all other streams.
+const SESSIONS: u64 = 1 << 32;
+
+/// How many brokers a script has.
+#[must_use]
+pub fn brokers(setting: &Setting) -> u8 {
+    setting.brokers.clamp(1, 5)
+}
+
+/// The address of a broker after so many moves.
+#[must_use]
+pub fn address(id: u8, moves: u32) -> Option<HostPort> {
+    HostPort::new(&format!("broker-{id}-{moves}.canary"), UPSTREAM_PORT).ok()
+}
+
+/// The cluster before anybody has asked it anything: [`Topic::Missing`] alone is not there.
+#[must_use]
+pub fn cluster(setting: &Setting) -> Cluster {
+    let mut cluster = Cluster::new(cluster_config(setting));
+    create_topics(&mut cluster);
+    cluster
+}
+
+/// What the cluster is made of.
+#[must_use]
+pub fn cluster_config(setting: &Setting) -> ClusterConfig {
+    let all = 0..brokers(setting);
+    let all = all.filter_map(|id| Some((BrokerId(id.into()), address(id, 0)?)));
+    ClusterConfig {
+        brokers: all.collect(),
+        seed: setting.seed,
+        limits: config::Limits {
+            default_partitions: 2,
+            default_replication_factor: 2,
+            ..config::Limits::default()
+        },
+    }
+}
+
+/// The topics that are there from the beginning.
+pub fn create_topics(cluster: &mut Cluster) {
+    for topic in [Topic::Orders, Topic::Audit, Topic::Secret] {
+        cluster.auto_create(topic.name());
+    }
+}
+
+/// What sessions go by at first.
+#[must_use]
+pub fn shared(setting: &Setting) -> Shared {
+    let named = |name: &&str| HostPort::new(name, UPSTREAM_PORT).ok();
+    let bootstrap: Vec<HostPort> = BOOTSTRAP.iter().filter_map(named).collect();
+    let (host, base) = DOOR;
+    Shared {
+        epoch: 1,
+        limits: limits(setting.small),
+        policy: policy(&setting.policy),
+        offered: Offered::default(),
+        known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
+        bootstrap,
+        dial: DialMap::default(),
+        advertised: Advertised::Ports {
+            host: host.into(),
+            base,
+            ids: vec![0..=i32::from(setting.advertised) - 1],
+        },
+        topology: Arc::default(),
+    }
+}
+
+/// What discovery goes by.
+#[must_use]
+pub fn discovery(shared: &Shared) -> Config {
+    Config {
+        bootstrap: shared.bootstrap.clone(),
+        dial: shared.dial.clone(),
+        refresh_interval: Duration::from_secs(60),
+        refresh_interval_min: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(3),
+        answer_timeout: Duration::from_secs(5),
+        backoff_min: Duration::from_millis(100),
+        backoff_max: Duration::from_secs(2),
+        frame_bytes_max: 1 << 20,
+    }
+}
+
+/// The seed of a session, by its number: which of the bootstrap names it begins with must not
+/// depend on what else was drawn before.
+#[must_use]
+pub fn session_seed(seed: u64, session: usize) -> Seed {
+    let mut rng = Rng::stream(seed, SESSIONS + session as u64);
+    Seed([rng.next_u64().to_le_bytes()[0]; 32])
+}
+
+/// What sessions may cost.
+#[must_use]
+pub fn limits(small: Small) -> Limits {
+    let plain = Limits::default();
+    let or = |value: Option<u32>, plain: usize| value.map_or(plain, |value| value as usize);
+    Limits {
+        hold_bytes_max: or(small.hold, plain.hold_bytes_max),
+        hold_answer_bytes_max: or(small.hold, plain.hold_answer_bytes_max),
+        egress_high_bytes: or(small.egress, plain.egress_high_bytes).max(1),
+        in_flight_max: small
+            .in_flight
+            .map_or(plain.in_flight_max, usize::from)
+            .max(1),
+        frame_bytes_max: or(small.frame, 1 << 24),
+        ..plain
+    }
+}
+
+/// What is refused to everybody.
+#[must_use]
+pub fn policy(refused: &script::Policy) -> Policy {
+    let anonymous = Principal::anonymous();
+    let topics = refused.topics.iter();
+    let policy = topics.fold(Policy::allow_all(), |policy, topic| {
+        policy.refuse_topic(&anonymous, topic.name())
+    });
+    let apis = refused.apis.iter();
+    apis.fold(policy, |policy, key| {
+        policy.refuse_api(ApiKey(i16::from(*key)))
+    })
+}

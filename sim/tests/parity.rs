@@ -1,42 +1,127 @@
-//! The same conversation on a simulated network and on this machine's: the same transcript.
+//! Every script of `testdata/scripts` carries the same on the direct backend, on a simulated
+//! network and on this machine's: one transcript, which `doorkeeper-model` keeps a snapshot of.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, also where no function says so"
+)]
 
+use std::fs;
+use std::path::Path;
+
+use doorkeeper_model::direct::{self, Options};
+use doorkeeper_model::script::Script;
 use doorkeeper_sim::choppy::Habits;
 use doorkeeper_sim::parity::{on_loopback, on_turmoil};
 
-#[test]
-fn sessions_carry_the_same_on_every_network() -> Result<(), String> {
-    let simulated = on_turmoil(1, Habits::default())?;
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../../testdata/transcripts");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.bind(|| insta::assert_snapshot!("conversation", &simulated));
-    let loopback = on_loopback()?;
-    same(&simulated, &loopback)
+/// All scripts that networks can play, by name.
+fn scripts() -> Vec<(String, Script)> {
+    let all = every_script();
+    let playable = all.into_iter().filter(|(_, script)| !script.setting.direct);
+    playable.collect()
+}
+
+fn every_script() -> Vec<(String, Script)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/scripts");
+    let paths = fs::read_dir(folder).unwrap();
+    let mut paths: Vec<_> = paths.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let script = fs::read_to_string(path).unwrap().parse().unwrap();
+        (name, script)
+    };
+    paths.iter().map(read).collect()
+}
+
+fn directly(script: &Script) -> String {
+    let options = Options {
+        transcript: true,
+        ..Options::default()
+    };
+    direct::run(script, options).transcript
+}
+
+/// Plays scripts and holds each against the direct backend; tells of all that differ.
+fn held(
+    which: &str,
+    scripts: Vec<(String, Script)>,
+    play: impl Fn(&Script) -> Result<String, String>,
+) {
+    assert!(!scripts.is_empty());
+    let differ = |(name, script): &(String, Script)| {
+        let direct = directly(script);
+        let differs = match play(script) {
+            Ok(other) if other == direct => None,
+            Ok(other) => Some(difference(&direct, &other)),
+            Err(error) => Some(error),
+        };
+        Some(format!("{name} {which}: {}\n", differs?))
+    };
+    let differences: String = scripts.iter().filter_map(differ).collect();
+    assert!(differences.is_empty(), "\n{differences}");
+}
+
+/// The first line in which two transcripts differ.
+fn difference(direct: &str, other: &str) -> String {
+    let pairs = direct.lines().zip(other.lines()).zip(1..);
+    let mut different = pairs.filter(|((direct, other), _)| direct != other);
+    match different.next() {
+        Some(((direct, other), line)) => format!("line {line}\n  {direct}\n  {other}"),
+        None => format!("one is longer\n{direct}\n{other}"),
+    }
 }
 
 #[test]
-fn pieces_of_any_size_change_nothing() -> Result<(), String> {
-    let whole = on_turmoil(1, Habits::default())?;
+fn a_simulated_network_carries_the_same() {
+    held("on turmoil", scripts(), |script| {
+        on_turmoil(script, 1, Habits::default())
+    });
+}
+
+#[test]
+fn pieces_of_one_byte_change_nothing() {
     let one_byte = Habits {
         one_byte_permille: 1000,
         ..Habits::choppy()
     };
-    for seed in 2..=4 {
-        for habits in [one_byte, Habits::choppy()] {
-            same(&whole, &on_turmoil(seed, habits)?)?;
-        }
-    }
-    Ok(())
+    held("byte by byte", scripts(), |script| {
+        on_turmoil(script, 2, one_byte)
+    });
 }
 
-/// The first line in which two transcripts differ.
-fn same(one: &str, other: &str) -> Result<(), String> {
-    let pairs = one.lines().zip(other.lines()).enumerate();
-    for (number, (one, other)) in pairs {
-        if one != other {
-            return Err(format!("line {number}:\n{one}\n{other}"));
-        }
+#[test]
+fn pieces_of_any_size_change_nothing() {
+    held("in pieces", scripts(), |script| {
+        on_turmoil(script, 3, Habits::choppy())
+    });
+}
+
+#[test]
+fn real_sockets_carry_the_same() {
+    // Where time is real, what depends on it is not the same each time.
+    let mut scripts = scripts();
+    scripts.retain(|(_, script)| !script.setting.timed);
+    held("on loopback", scripts, on_loopback);
+}
+
+#[test]
+fn a_script_says_direct_if_no_network_can_play_it_and_only_then() {
+    for (name, script) in every_script() {
+        let playable = script.playable();
+        assert_eq!(
+            script.setting.direct,
+            playable.is_err(),
+            "{name} {playable:?}"
+        );
     }
-    assert_eq!(one, other);
-    Ok(())
+}
+
+#[test]
+fn what_no_network_can_do_is_an_error_that_names_it() {
+    let script: Script = "---\nwait 1\nreload refuse=orders\n".parse().unwrap();
+    let error = on_loopback(&script).unwrap_err();
+    assert_eq!(
+        error,
+        "step 2 `reload refuse=orders`: a server is not reloaded"
+    );
 }

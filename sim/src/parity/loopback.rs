@@ -1,91 +1,118 @@
-//! The conversation on this machine's loopback interface.
+//! A script on this machine's loopback interface.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_host::{BrokerConfig, Host, HostConfig};
+use doorkeeper_core::time::Instant;
+use doorkeeper_host::Clock;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve;
+use doorkeeper_model::script::Script;
+use doorkeeper_net::Net;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::conversation::Talker;
-use super::{BROKER_IDS, Recorder, SEED, broker_name, context, doors, plan};
+use super::clients::Clients;
+use super::names::Named;
+use super::patience::Patience;
+use super::player::Player;
+use super::recorder::Recorder;
+use super::rig::Rig;
+use super::{brokers, door, hearing};
+use crate::net::Reset;
 use crate::tap::{Tap, Tape};
 
-/// Runs it on ports that are free now.
+/// Plays a script there and gives its transcript.
 ///
 /// # Errors
-/// It could not be said, or somebody took a port in between.
-pub fn on_loopback() -> Result<String, String> {
+/// It could not be played.
+pub fn on_loopback(script: &Script) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(run())
+    runtime.block_on(run(script))
 }
 
-async fn run() -> Result<String, String> {
-    let failed = |error: io::Error| error.to_string();
-    let ports = free_ports(2 * BROKER_IDS.len() + 1).map_err(failed)?;
-    let (brokers_at, doors_at) = ports.split_at(BROKER_IDS.len());
-    let mut brokers = Vec::new();
-    let mut dial = Vec::new();
-    for (id, (bind, at)) in BROKER_IDS.into_iter().zip(brokers_at) {
-        let name = broker_name(id);
-        let advertised = HostPort::new(&name, 9092).map_err(|error| error.to_string())?;
-        dial.push((name, at.clone()));
-        brokers.push(BrokerConfig {
-            id,
-            bind: *bind,
-            advertised,
-        });
-    }
-    let binds: Vec<_> = doors()
-        .zip(doors_at.iter().map(|(_, at)| at.clone()))
-        .collect();
-    let host = Host::bind(TokioNet::default(), HostConfig::new(brokers, SEED));
-    let host = host.await.map_err(failed)?;
+async fn run(script: &Script) -> Result<String, String> {
+    let net = Loopback::default();
+    let origin = tokio::time::Instant::now();
+    let clock: Clock = Arc::new(move || Instant::ZERO.after(origin.elapsed()));
+    let cluster = brokers::cluster(&script.setting, clock)?;
+    let rig = Rig::new(doorkeeper_model::surroundings::brokers(&script.setting));
+    let end = CancellationToken::new();
+    let hosted = brokers::run(net.clone(), cluster.clone(), rig.clone(), end.clone());
+    let hosted = tokio::spawn(hosted);
     let (stop, recorder, tape) = (
         CancellationToken::new(),
         Arc::new(Recorder::default()),
         Tape::default(),
     );
-    let hosted = tokio::spawn(host.serve(stop.clone()));
-    let plan = plan(&binds, &dial)?;
-    let context = context(&plan, &recorder, &stop);
-    let served = tokio::spawn(serve::serve(
-        Tap::new(TokioNet::default(), tape.clone()),
-        plan,
-        context,
-    ));
-    let talker = Talker {
-        net: TokioNet::default(),
-        doors: binds,
+    let plan = door::plan(script)?;
+    let context = door::context(script, &plan, &recorder, &stop);
+    let named = Named::new(net.clone(), rig.clone());
+    let served = tokio::spawn(serve::serve(Tap::new(named, tape.clone()), plan, context));
+    let player = Player {
+        clients: Clients::new(net),
+        rig,
+        cluster,
+        recorder: Arc::clone(&recorder),
+        stop,
+        patience: Patience::REAL,
     };
-    recorder.ready().await;
-    talker.talk().await?;
-    recorder.quiet().await;
-    stop.cancel();
+    let clients = player.play(script).await?;
     let served = served.await.map_err(|error| error.to_string())?;
     served.map_err(|error| error.to_string())?;
+    end.cancel();
     let hosted = hosted.await.map_err(|error| error.to_string())?;
     hosted.map_err(|error| error.to_string())?;
-    Ok(super::transcript::transcript(&tape, &recorder))
+    hearing::transcript(&tape, &recorder, &clients)
 }
 
-fn free_ports(count: usize) -> io::Result<Vec<(SocketAddr, HostPort)>> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // All held at once, so that no port comes twice.
-    let held: Vec<TcpListener> = (0..count).map(|_| bind()).collect::<io::Result<_>>()?;
-    let address = |listener: &TcpListener| {
-        let at = listener.local_addr()?;
-        let named = HostPort::new(&at.ip().to_string(), at.port());
-        Ok((
-            at,
-            named.map_err(|error| io::Error::other(error.to_string()))?,
-        ))
-    };
-    held.iter().map(address).collect()
+/// Sockets of the operating system at ports that are free: whoever binds a port gets another one,
+/// and whoever dials it is led there.
+#[derive(Clone, Debug, Default)]
+struct Loopback {
+    inner: TokioNet,
+    ports: Arc<Mutex<BTreeMap<u16, SocketAddr>>>,
+}
+
+impl Loopback {
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<u16, SocketAddr>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Net for Loopback {
+    type Stream = <TokioNet as Net>::Stream;
+    type Listener = <TokioNet as Net>::Listener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<Self::Listener> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = self.inner.bind(free).await?;
+        self.ports().insert(at.port(), listener.local_addr()?);
+        Ok(listener)
+    }
+
+    async fn accept(&self, on: &mut Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
+        self.inner.accept(on).await
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
+        let real = self.ports().get(&to.port()).copied();
+        let real = real.ok_or(io::ErrorKind::ConnectionRefused)?;
+        let real = HostPort::new(&real.ip().to_string(), real.port());
+        let real = real.map_err(|error| io::Error::other(error.to_string()))?;
+        self.inner.connect(&real).await
+    }
+}
+
+impl Reset for TcpStream {
+    fn reset(&mut self) {
+        // The socket is closed with a reset instead of an end. One that is gone needs none.
+        let _ = self.set_zero_linger();
+    }
 }

@@ -154,16 +154,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 .violation(format_args!("{name} was shown the name of a broker's host"));
         }
     }
-
-    /// The last request has no answer.
-    pub fn forget_last(&mut self) {
-        self.owed.pop_back();
-    }
-
-    /// The stream, for those who do not play by the rules.
-    pub const fn stream(&mut self) -> &mut S {
-        &mut self.stream
-    }
 }
 
 fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

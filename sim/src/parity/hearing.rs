@@ -1,0 +1,49 @@
+//! From what was taped and told to the transcript that all backends share.
+
+use doorkeeper_core::Leg;
+use doorkeeper_io_tokio::observer::Ended;
+use doorkeeper_model::script::Numbered;
+use doorkeeper_model::transcript::Transcript;
+
+use super::recorder::Recorder;
+use crate::tap::{Peer, Tape, Track};
+
+/// The transcript of all sessions, in the order in which they began; `clients` are theirs.
+///
+/// # Errors
+/// The tape does not know a session.
+pub(super) fn transcript(
+    tape: &Tape,
+    recorder: &Recorder,
+    clients: &[Numbered],
+) -> Result<String, String> {
+    let tracks = tape.all();
+    let mut text = String::new();
+    let sessions = recorder.sessions();
+    for (number, (session, client)) in sessions.iter().zip(clients).enumerate() {
+        let peer = Peer::Accepted(session.visitor.peer);
+        let from_client = tracks.iter().find(|track| track.peer == peer);
+        let from_client = from_client.ok_or("a session whose connection nobody has heard")?;
+        let route = session.visitor.door.route;
+        let mut transcript = Transcript::new(number, *client, route);
+        play(&mut transcript, Leg::Client, from_client);
+        for track in tracks.iter().filter(|it| is_upstream(it, from_client)) {
+            play(&mut transcript, Leg::Upstream, track);
+        }
+        for event in &session.events {
+            transcript.event(event);
+        }
+        text.push_str(&transcript.text(session.ended.map_or("open", Ended::name)));
+    }
+    Ok(text)
+}
+
+fn play(transcript: &mut Transcript, leg: Leg, track: &Track) {
+    transcript.came(leg, &track.came);
+    transcript.went(leg, &track.went);
+}
+
+/// Both connections of a session are one task's.
+fn is_upstream(track: &Track, of: &Track) -> bool {
+    matches!(track.peer, Peer::Dialled(_)) && track.task.is_some() && track.task == of.task
+}

@@ -1,0 +1,44 @@
+//! doorkeeper's network, where the names of brokers lead to where they are now.
+
+use std::io;
+use std::net::SocketAddr;
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_net::Net;
+
+use super::brokers::place;
+use super::rig::{Reached, Rig};
+
+/// A network with names of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Named<N> {
+    inner: N,
+    rig: Rig,
+}
+
+impl<N> Named<N> {
+    pub(super) const fn new(inner: N, rig: Rig) -> Self {
+        Self { inner, rig }
+    }
+}
+
+impl<N: Net> Net for Named<N> {
+    type Stream = N::Stream;
+    type Listener = N::Listener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<N::Listener> {
+        self.inner.bind(at).await
+    }
+
+    async fn accept(&self, on: &mut N::Listener) -> io::Result<(N::Stream, SocketAddr)> {
+        self.inner.accept(on).await
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<N::Stream> {
+        match self.rig.reach(to) {
+            Reached::Broker(broker) => self.inner.connect(&place(broker)?).await,
+            Reached::Nobody => Err(io::ErrorKind::ConnectionRefused.into()),
+            Reached::Silence => std::future::pending().await,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The body is `doorkeeper_model::fuzzing::framer`, with a bound on what it may allocate.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| doorkeeper_fuzz::bounded(
-    data,
-    doorkeeper_model::fuzzing::framer
+libfuzzer_sys::fuzz_target!(|data: &[u8]| doorkeeper_fuzz::run(
+    &doorkeeper_model::fuzzing::FRAMER,
+    data
 ));

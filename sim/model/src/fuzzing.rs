@@ -4,24 +4,128 @@
 //! `corpus/` through them on every `cargo test`. A body panics when a rule is broken and returns
 //! otherwise, whether the bytes made sense or not.
 
+mod canonical;
 mod chunks;
+mod driven;
 mod edit;
 mod framer;
+mod message;
 mod session;
+mod session_bytes;
+mod told;
+mod upstream;
 mod walk;
+mod walk_vs_codec;
 
 pub use edit::edit;
 pub use framer::framer;
 pub use session::session;
+pub use session_bytes::session_bytes;
+pub use upstream::upstream;
 pub use walk::walk;
+pub use walk_vs_codec::walk_vs_codec;
 
-/// What a target does with an input.
-pub type Body = fn(&[u8]);
+/// One fuzz target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, which is also that of its folder in `corpus/`.
+    pub name: &'static str,
+    /// What it does with an input.
+    pub body: fn(&[u8]),
+    /// How much memory it may have at once.
+    pub bound: Bound,
+}
 
-/// Every body by the name of its target, which is also its folder in `corpus/`.
-pub const TARGETS: &[(&str, Body)] = &[
-    ("edit", edit),
-    ("framer", framer),
-    ("session", session),
-    ("walk", walk),
+/// How many bytes may be allocated at once: what is allocated may grow with the bytes that came,
+/// never with a length that they claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// For each byte of the input.
+    pub per_byte: usize,
+    /// Whatever the input is.
+    pub floor: usize,
+}
+
+const KIB: usize = 1024;
+
+/// Nothing is allocated but the edits, and the frame twice: as it was and as it comes out.
+pub const EDIT: Target = Target {
+    name: "edit",
+    body: edit,
+    bound: Bound {
+        per_byte: 64,
+        floor: 64 * KIB,
+    },
+};
+
+/// Frames are kept to be compared, once as they were and once as they were assembled.
+pub const FRAMER: Target = Target {
+    name: "framer",
+    body: framer,
+    bound: Bound {
+        per_byte: 64,
+        floor: 16 * KIB,
+    },
+};
+
+/// A script says in a few bytes what takes kilobytes: values, answers to fetches, and all that the
+/// watch remembers of them.
+pub const SESSION: Target = Target {
+    name: "session",
+    body: session,
+    bound: Bound {
+        per_byte: 32 * KIB,
+        floor: 4096 * KIB,
+    },
+};
+
+/// A session, its snapshot and what it holds.
+pub const SESSION_BYTES: Target = Target {
+    name: "session_bytes",
+    body: session_bytes,
+    bound: Bound {
+        per_byte: 64,
+        floor: 256 * KIB,
+    },
+};
+
+/// A session, and answers that are written from a few bytes each.
+pub const UPSTREAM: Target = Target {
+    name: "upstream",
+    body: upstream,
+    bound: Bound {
+        per_byte: 512,
+        floor: 256 * KIB,
+    },
+};
+
+/// The walker allocates nothing.
+pub const WALK: Target = Target {
+    name: "walk",
+    body: walk,
+    bound: Bound {
+        per_byte: 0,
+        floor: 0,
+    },
+};
+
+/// The values of both readers, and the text in which the decoder tells its own.
+pub const WALK_VS_CODEC: Target = Target {
+    name: "walk_vs_codec",
+    body: walk_vs_codec,
+    bound: Bound {
+        per_byte: 4 * KIB,
+        floor: 64 * KIB,
+    },
+};
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    EDIT,
+    FRAMER,
+    SESSION,
+    SESSION_BYTES,
+    UPSTREAM,
+    WALK,
+    WALK_VS_CODEC,
 ];

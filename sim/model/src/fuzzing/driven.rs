@@ -1,0 +1,278 @@
+//! One session and its driver, which does whatever the bytes of an input say and a driver may do.
+//! After each input it holds what must hold whatever the peers do: no panic, no bug, never stuck,
+//! bounded, and one reason to close.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorkeeper_core::api::Offered;
+use doorkeeper_core::id::{BrokerId, HostPort, Seed};
+use doorkeeper_core::limits::Limits;
+use doorkeeper_core::policy::{Policy, Principal};
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::{
+    Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
+};
+
+/// How many effects one input may have: each of its bytes can end a frame, and little more.
+const EFFECTS_MAX: usize = 4096;
+
+/// How many deadlines may come before a session that is left alone has closed.
+const TICKS_MAX: usize = 4096;
+
+/// Our own host: the only one that clients may be told.
+pub(super) const DOOR: &str = "door.example";
+
+/// Hosts of the cluster, as far as the session knows them.
+pub(super) const HOSTS: [&str; 3] = ["bootstrap.canary", "b0.canary", "b1.canary"];
+
+/// One session and what its driver knows.
+pub(super) struct Driven {
+    session: Session,
+    shared: Arc<Shared>,
+    now: Instant,
+    /// An attempt to connect is under way.
+    connecting: bool,
+    ended: [bool; 2],
+    closed: bool,
+    /// The largest piece that was read.
+    chunk_max: usize,
+}
+
+impl Driven {
+    /// Flags: 1 comes through the bootstrap address, 2 has small limits, 4 knows no topology yet,
+    /// 8 is refused the topic `t`.
+    pub(super) fn new(flags: u8) -> Option<Self> {
+        let shared = Arc::new(shared(flags)?);
+        let route = if flags & 1 == 0 {
+            Route::Broker(BrokerId(1))
+        } else {
+            Route::Bootstrap
+        };
+        let accept = Accept::new(([192, 0, 2, 1], 5000).into(), route);
+        let now = Instant::from_nanos(1_000_000_000);
+        let session = Session::new(now, accept, Arc::clone(&shared), Seed([7; 32]));
+        Some(Self {
+            session,
+            shared,
+            now,
+            connecting: false,
+            ended: [false; 2],
+            closed: false,
+            chunk_max: 0,
+        })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn known_hosts(&self) -> &KnownHosts {
+        &self.shared.known_hosts
+    }
+
+    /// Hands bytes of a peer in. A driver reads only what is wanted, and never after the end.
+    pub(super) fn bytes(&mut self, leg: Leg, bytes: &[u8]) {
+        if bytes.is_empty() || !self.reads(leg) {
+            return;
+        }
+        self.chunk_max = self.chunk_max.max(bytes.len());
+        self.input(Input::Bytes {
+            leg,
+            bytes: Bytes::copy_from_slice(bytes),
+        });
+    }
+
+    pub(super) fn reads(&self, leg: Leg) -> bool {
+        let demand = self.session.demand();
+        match leg {
+            Leg::Client => demand.read_client && !self.ended[0],
+            Leg::Upstream => demand.read_upstream && !self.ended[1],
+        }
+    }
+
+    pub(super) fn ended(&mut self, leg: Leg, how: End) {
+        if !self.reads(leg) {
+            return;
+        }
+        match leg {
+            Leg::Client => self.ended[0] = true,
+            Leg::Upstream => self.ended[1] = true,
+        }
+        self.input(Input::Ended { leg, how });
+    }
+
+    /// A peer takes part of what is due, in 255ths.
+    pub(super) fn wrote(&mut self, leg: Leg, part: u8) -> Vec<u8> {
+        let egress = self.session.egress(leg);
+        let count = egress.len() * usize::from(part) / 255;
+        let mut bytes: Vec<u8> = Vec::with_capacity(count);
+        for slice in egress.slices() {
+            let left = (count - bytes.len()).min(slice.len());
+            bytes.extend_from_slice(slice.get(..left).unwrap_or_default());
+        }
+        assert_eq!(bytes.len(), count, "an egress has less than it says");
+        if count > 0 {
+            self.input(Input::Wrote { leg, bytes: count });
+        }
+        bytes
+    }
+
+    pub(super) fn connected(&mut self) {
+        if self.connecting {
+            self.connecting = false;
+            self.input(Input::Connected);
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, how: ConnectFailure) {
+        if self.connecting {
+            self.connecting = false;
+            self.input(Input::ConnectFailed(how));
+        }
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    pub(super) fn tick(&mut self) {
+        if let Some(deadline) = self.session.demand().deadline {
+            self.now = self.now.max(deadline);
+            self.input(Input::Tick);
+        }
+    }
+
+    pub(super) fn renew(&mut self) {
+        let mut next = Shared::clone(&self.shared);
+        next.epoch += 1;
+        self.shared = Arc::new(next);
+        self.input(Input::Shared(Arc::clone(&self.shared)));
+    }
+
+    pub(super) fn drain(&mut self, within: Duration) {
+        let by = self.now.after(within);
+        self.input(Input::Drain { by });
+    }
+
+    fn input(&mut self, input: Input) {
+        self.session.handle(self.now, input);
+        let mut effects = 0;
+        while let Some(effect) = self.session.poll() {
+            assert!(!self.closed, "an effect after the close: {effect:?}");
+            effects += 1;
+            assert!(effects < EFFECTS_MAX, "effects without end");
+            match effect {
+                Effect::Connect(_) => {
+                    assert!(!self.connecting, "two attempts at once");
+                    self.connecting = true;
+                }
+                Effect::Finish(leg) => {
+                    assert!(
+                        self.session.egress(leg).is_empty(),
+                        "finished with bytes due"
+                    );
+                }
+                Effect::Close(reason) => {
+                    assert!(!matches!(reason, CloseReason::Bug(_)), "{reason}");
+                    self.closed = true;
+                }
+                Effect::Ask { .. } | Effect::Forget(_) | Effect::Learn(_) | Effect::Report(_) => {}
+            }
+        }
+        self.is_not_stuck();
+        self.is_bounded();
+    }
+
+    /// An open session waits for something that can come.
+    fn is_not_stuck(&self) {
+        let demand = self.session.demand();
+        let due = !self.session.egress(Leg::Client).is_empty()
+            || !self.session.egress(Leg::Upstream).is_empty();
+        let waits = demand.read_client
+            || demand.read_upstream
+            || demand.deadline.is_some()
+            || self.connecting
+            || due;
+        assert!(self.closed || waits, "an open session waits for nothing");
+    }
+
+    /// No more is held back than the limits allow, and what came in one piece.
+    fn is_bounded(&self) {
+        let limits = &self.shared.limits;
+        for (leg, limit) in [
+            (Leg::Client, limits.hold_bytes_max),
+            (Leg::Upstream, limits.hold_answer_bytes_max),
+        ] {
+            let held = self.session.held(leg);
+            assert!(
+                held <= limit.saturating_add(self.chunk_max),
+                "{held} bytes held of the {} leg, {limit} are allowed",
+                leg.name()
+            );
+        }
+    }
+
+    /// Peers that say nothing and take nothing more cannot keep a session open.
+    pub(super) fn leave_alone(mut self) {
+        // The driver answers an attempt within the time that the target allows.
+        for _ in 0..TICKS_MAX {
+            if self.closed {
+                return;
+            }
+            if self.connecting {
+                self.connect_failed(ConnectFailure::TimedOut);
+            } else {
+                assert!(
+                    self.session.demand().deadline.is_some(),
+                    "open without a deadline"
+                );
+                self.tick();
+            }
+        }
+        assert!(self.closed, "left alone and still open");
+    }
+}
+
+/// Small limits where the flags say so, so that short inputs reach them.
+fn shared(flags: u8) -> Option<Shared> {
+    let at = |host: &str, port| HostPort::new(host, port).ok();
+    let [bootstrap, b0, b1] = HOSTS;
+    let bootstrap = vec![at(bootstrap, 9092)?];
+    let seen = [(BrokerId(0), at(b0, 9092)?), (BrokerId(1), at(b1, 9093)?)];
+    let topology = Topology::default().merged(&seen, Some("cluster"))?;
+    let mut limits = Limits {
+        frame_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    if flags & 2 != 0 {
+        limits.hold_bytes_max = 32;
+        limits.egress_high_bytes = 16;
+        limits.in_flight_max = 2;
+    }
+    let policy = match flags & 8 {
+        0 => Policy::allow_all(),
+        _ => Policy::allow_all().refuse_topic(&Principal::anonymous(), "t"),
+    };
+    Some(Shared {
+        epoch: 1,
+        limits,
+        policy,
+        offered: Offered::default(),
+        known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
+        bootstrap,
+        dial: DialMap::default(),
+        advertised: Advertised::Ports {
+            host: DOOR.into(),
+            base: 19093,
+            ids: vec![0..=2],
+        },
+        topology: Arc::new(if flags & 4 == 0 {
+            topology
+        } else {
+            Topology::default()
+        }),
+    })
+}

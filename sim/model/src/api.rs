@@ -3,6 +3,7 @@
 mod api_versions;
 mod cluster_info;
 mod configs;
+mod consumer_group;
 mod create_topics;
 mod delete_topics;
 pub(crate) mod fetch;
@@ -17,6 +18,8 @@ mod list_offsets;
 mod metadata;
 mod partitions;
 mod produce;
+mod transactions;
+mod txn_offset_commit;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
@@ -63,7 +66,7 @@ const fn api(key: ApiKey, min: i16, max: i16, handle: Handler) -> Row {
 }
 
 /// All APIs by their keys.
-static ROWS: [Row; 25] = [
+static ROWS: [Row; 31] = [
     api(ApiKey::Produce, 3, 13, produce::handle),
     api(ApiKey::Fetch, 4, 18, fetch::handle),
     api(ApiKey::ListOffsets, 1, 10, list_offsets::handle),
@@ -82,6 +85,15 @@ static ROWS: [Row; 25] = [
     api(ApiKey::DeleteTopics, 1, 6, delete_topics::handle),
     api(ApiKey::DeleteRecords, 0, 2, partitions::delete_records),
     api(ApiKey::InitProducerId, 0, 5, init_producer_id::handle),
+    api(
+        ApiKey::AddPartitionsToTxn,
+        0,
+        5,
+        transactions::add_partitions,
+    ),
+    api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
+    api(ApiKey::EndTxn, 0, 5, transactions::end),
+    api(ApiKey::TxnOffsetCommit, 0, 5, txn_offset_commit::handle),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, leader_epoch::handle),
     api(ApiKey::DescribeConfigs, 1, 4, configs::handle),
     api(ApiKey::CreatePartitions, 0, 3, partitions::create),
@@ -93,6 +105,18 @@ static ROWS: [Row; 25] = [
         partitions::list_reassignments,
     ),
     api(ApiKey::DescribeCluster, 0, 2, cluster_info::handle),
+    api(
+        ApiKey::ConsumerGroupHeartbeat,
+        0,
+        1,
+        consumer_group::heartbeat,
+    ),
+    api(
+        ApiKey::ConsumerGroupDescribe,
+        0,
+        1,
+        consumer_group::describe,
+    ),
     api(
         ApiKey::DescribeTopicPartitions,
         0,

@@ -3,8 +3,11 @@
 //! Rules: `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`,
 //! `LogValidator.validateBatch`.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
+
+use crate::transaction::Outcome;
+use crate::transactions::Marker;
 
 /// Offset and length: what the length does not count.
 const OVERHEAD_BYTES: usize = 12;
@@ -55,6 +58,85 @@ impl Header {
         } else {
             sum
         }
+    }
+}
+
+/// Whether records say that they belong to a transaction, whatever else they are.
+pub(crate) fn is_transactional(records: &[u8]) -> bool {
+    let is_current = records.get(16).map(|magic| magic.cast_signed()) == Some(MAGIC);
+    is_current && read_header(records).is_some_and(|header| header.is_transactional())
+}
+
+/// The control batch that says how a transaction has ended (`EndTransactionMarker`).
+pub(crate) fn end_of_transaction(marker: &Marker) -> (Header, Bytes) {
+    const TRANSACTIONAL_CONTROL: i16 = 0x30;
+    let mut key = BytesMut::new();
+    key.put_i16(0);
+    key.put_i16(match marker.outcome {
+        Outcome::Abort => 0,
+        Outcome::Commit => 1,
+    });
+    let mut value = BytesMut::new();
+    value.put_i16(0);
+    value.put_i32(marker.coordinator_epoch);
+    let mut record = BytesMut::new();
+    // Attributes, and deltas of timestamp and offset.
+    record.put_slice(&[0, 0, 0]);
+    for part in [&key, &value] {
+        put_varint(&mut record, i64::try_from(part.len()).unwrap_or(i64::MAX));
+        record.put_slice(part);
+    }
+    put_varint(&mut record, 0);
+    let header = Header {
+        base_offset: 0,
+        attributes: TRANSACTIONAL_CONTROL,
+        last_offset_delta: 0,
+        base_timestamp: marker.timestamp,
+        max_timestamp: marker.timestamp,
+        producer_id: marker.producer.id,
+        producer_epoch: marker.producer.epoch,
+        base_sequence: -1,
+        records: 1,
+    };
+    (header, sealed(&header, &record))
+}
+
+/// A batch of one record.
+pub(crate) fn sealed(header: &Header, record: &[u8]) -> Bytes {
+    let mut sealed = BytesMut::new();
+    sealed.put_i16(header.attributes);
+    sealed.put_i32(header.last_offset_delta);
+    sealed.put_i64(header.base_timestamp);
+    sealed.put_i64(header.max_timestamp);
+    sealed.put_i64(header.producer_id);
+    sealed.put_i16(header.producer_epoch);
+    sealed.put_i32(header.base_sequence);
+    sealed.put_i32(header.records);
+    put_varint(&mut sealed, i64::try_from(record.len()).unwrap_or(i64::MAX));
+    sealed.put_slice(record);
+
+    let mut out = BytesMut::new();
+    out.put_i64(header.base_offset);
+    // Leader epoch, magic and checksum stand before what is sealed.
+    out.put_u32(u32::try_from(sealed.len() + 9).unwrap_or(u32::MAX));
+    out.put_i32(-1);
+    out.put_i8(MAGIC);
+    out.put_u32(crc32c::crc32c(&sealed));
+    out.put_slice(&sealed);
+    out.freeze()
+}
+
+/// A zigzag varint.
+pub(crate) fn put_varint(out: &mut BytesMut, value: i64) {
+    let mut left = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
+    loop {
+        let [low, ..] = left.to_le_bytes();
+        left >>= 7;
+        if left == 0 {
+            out.put_u8(low & 0x7f);
+            return;
+        }
+        out.put_u8(low | 0x80);
     }
 }
 
@@ -240,7 +322,6 @@ fn varlong(from: &mut &[u8]) -> Option<i64> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use bytes::BytesMut;
     use kafka_protocol::records::{
         Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
     };

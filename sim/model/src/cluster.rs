@@ -16,7 +16,11 @@ use crate::connection::{Connection, ConnectionId, RequestId};
 use crate::group::{Answer, Group, Step};
 use crate::groups::Groups;
 use crate::rng::Rng;
-use crate::topics::{Layout, NewTopic, OFFSETS_PARTITIONS, OFFSETS_TOPIC, Topics};
+use crate::topics::{
+    Layout, NewTopic, OFFSETS_PARTITIONS, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topics,
+    internal_partitions,
+};
+use crate::transactions::Transactions;
 
 /// What a cluster wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,7 @@ pub struct Cluster {
     pub(crate) brokers: BTreeMap<BrokerId, Broker>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) next_producer_id: i64,
     pub(crate) parked: BTreeMap<RequestId, Parked>,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -94,6 +99,7 @@ impl Cluster {
             brokers,
             topics: Topics::default(),
             groups: Groups::default(),
+            transactions: Transactions::default(),
             next_producer_id: 0,
             parked: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -144,7 +150,11 @@ impl Cluster {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let fetches = self.parked.values().map(|parked| parked.deadline);
-        fetches.chain(self.groups.deadline()).min()
+        let others = self.groups.deadline().into_iter();
+        fetches
+            .chain(others)
+            .chain(self.transactions.deadline())
+            .min()
     }
 
     /// Time has passed.
@@ -279,10 +289,13 @@ impl Cluster {
             if let Some(connection) = self.runnable.pop_front() {
                 self.answer_next(connection);
             } else if std::mem::take(&mut self.logs_changed) {
+                self.finish_transactions();
                 api::fetch::recheck(self);
             } else if self.deadline().is_some_and(|at| at <= self.now) {
                 api::fetch::expire(self);
                 self.step_groups(|groups, step| groups.tick(step));
+                self.groups.tick_consumers(self.now, &self.topics);
+                self.expire_transactions();
             } else {
                 return;
             }
@@ -436,18 +449,18 @@ impl Cluster {
             self.groups.forget_all(&mut answers);
             self.send(answers);
         } else {
+            if name == TRANSACTIONS_TOPIC {
+                self.transactions = Transactions::default();
+            }
             self.groups.forget_topic(name);
         }
         self.logs_changed = true;
     }
 
-    /// Creates a topic as auto-creation does, the offsets topic with its own settings. False if
+    /// Creates a topic as auto-creation does, internal topics with their own settings. False if
     /// there is no room.
     pub(crate) fn auto_create(&mut self, name: &str) -> bool {
-        let partitions = match name {
-            OFFSETS_TOPIC => OFFSETS_PARTITIONS,
-            _ => self.limits.default_partitions,
-        };
+        let partitions = internal_partitions(name).unwrap_or(self.limits.default_partitions);
         if !self
             .topics
             .has_room_for(usize::from(partitions), &self.limits)

@@ -48,8 +48,16 @@ pub struct Limits {
     pub group_session_timeout_min: Duration,
     /// `group.max.session.timeout.ms`.
     pub group_session_timeout_max: Duration,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_group_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_group_heartbeat_interval: Duration,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
+    /// `transaction.max.timeout.ms`.
+    pub transaction_timeout_max: Duration,
+    /// Transactional ids of the whole cluster.
+    pub transactional_ids_max: usize,
     /// Requests that may wait on one connection before [`crate::Cluster::accepts`] says no.
     pub queued_requests_max: usize,
 }
@@ -72,7 +80,11 @@ impl Default for Limits {
             group_initial_rebalance_delay: Duration::ZERO,
             group_session_timeout_min: Duration::from_secs(6),
             group_session_timeout_max: Duration::from_secs(30 * 60),
+            consumer_group_session_timeout: Duration::from_secs(45),
+            consumer_group_heartbeat_interval: Duration::from_secs(5),
             offset_metadata_bytes_max: 4096,
+            transaction_timeout_max: Duration::from_secs(15 * 60),
+            transactional_ids_max: 10_000,
             queued_requests_max: 16,
         }
     }

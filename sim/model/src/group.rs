@@ -131,6 +131,14 @@ impl Group {
         }
     }
 
+    /// A group that takes over the offsets of a consumer group without members.
+    pub(crate) fn with_offsets(offsets: Offsets) -> Self {
+        Self {
+            offsets,
+            ..Self::new()
+        }
+    }
+
     pub(crate) const fn state(&self) -> State {
         self.state
     }
@@ -251,6 +259,25 @@ impl Group {
             member.renew_session(now);
         }
         Ok(())
+    }
+
+    /// `ClassicGroup.validateOffsetCommit` for a commit that is part of a transaction.
+    pub(crate) fn check_offset_commit_in_transaction(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+    ) -> Result<(), ResponseError> {
+        let is_outsider = generation < 0 && member_id.is_empty() && instance_id.is_none();
+        if is_outsider || (generation < 0 && self.state == State::Empty) {
+            return Ok(());
+        }
+        self.check_member(member_id, instance_id)?;
+        if generation == self.generation {
+            Ok(())
+        } else {
+            Err(ResponseError::IllegalGeneration)
+        }
     }
 
     /// `ClassicGroup.validateMember`.

@@ -4,53 +4,201 @@ use std::collections::BTreeMap;
 
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::time::Instant;
+use kafka_protocol::ResponseError;
 
-use crate::group::{Answer, Group, Step};
-use crate::topics::{OFFSETS_TOPIC, Topics};
+use crate::consumer_group::{self, ConsumerGroup};
+use crate::group::{self, Answer, Group, Offsets, Step};
+use crate::topics::{OFFSETS_TOPIC, Partition, Topics};
+use crate::transactions::Marker;
+
+/// A group of either kind: they share one space of ids.
+#[derive(Debug)]
+enum Known {
+    Classic(Group),
+    Consumer(ConsumerGroup),
+}
+
+impl Known {
+    fn is_forgettable(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_forgettable(),
+            Self::Consumer(group) => group.is_forgettable(),
+        }
+    }
+
+    const fn offsets(&self) -> &Offsets {
+        match self {
+            Self::Classic(group) => &group.offsets,
+            Self::Consumer(group) => &group.offsets,
+        }
+    }
+
+    const fn offsets_mut(&mut self) -> &mut Offsets {
+        match self {
+            Self::Classic(group) => &mut group.offsets,
+            Self::Consumer(group) => &mut group.offsets,
+        }
+    }
+}
 
 /// All groups by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(BTreeMap<String, Group>);
+pub(crate) struct Groups(BTreeMap<String, Known>);
 
 impl Groups {
+    /// The classic group of that id.
     pub(crate) fn get(&self, id: &str) -> Option<&Group> {
-        self.0.get(id)
+        match self.0.get(id)? {
+            Known::Classic(group) => Some(group),
+            Known::Consumer(_) => None,
+        }
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
-        self.0.get_mut(id)
+        match self.0.get_mut(id)? {
+            Known::Classic(group) => Some(group),
+            Known::Consumer(_) => None,
+        }
     }
 
-    /// The group, made if it is not there. None if there are too many.
-    pub(crate) fn get_or_create(&mut self, id: &str, groups_max: usize) -> Option<&mut Group> {
-        if !self.0.contains_key(id) {
-            if self.0.len() >= groups_max {
-                self.0.retain(|_, group| !group.is_forgettable());
-            }
-            if self.0.len() >= groups_max {
-                return None;
-            }
-            self.0.insert(id.to_owned(), Group::new());
+    /// The consumer group of that id.
+    pub(crate) fn consumer(&self, id: &str) -> Option<&ConsumerGroup> {
+        match self.0.get(id)? {
+            Known::Consumer(group) => Some(group),
+            Known::Classic(_) => None,
         }
-        self.0.get_mut(id)
+    }
+
+    pub(crate) fn consumer_mut(&mut self, id: &str) -> Option<&mut ConsumerGroup> {
+        match self.0.get_mut(id)? {
+            Known::Consumer(group) => Some(group),
+            Known::Classic(_) => None,
+        }
+    }
+
+    /// What a group of any kind has committed.
+    pub(crate) fn offsets(&self, id: &str) -> Option<&Offsets> {
+        self.0.get(id).map(Known::offsets)
+    }
+
+    pub(crate) fn offsets_mut(&mut self, id: &str) -> Option<&mut Offsets> {
+        self.0.get_mut(id).map(Known::offsets_mut)
+    }
+
+    /// The classic group, made if it is not there, or in the place of a consumer group without
+    /// members.
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE` if there are too many groups, `INCONSISTENT_GROUP_PROTOCOL` if
+    /// members use the other protocol.
+    pub(crate) fn get_or_create(
+        &mut self,
+        id: &str,
+        groups_max: usize,
+    ) -> Result<&mut Group, ResponseError> {
+        self.make_room(id, groups_max)?;
+        let known = self
+            .0
+            .entry(id.to_owned())
+            .or_insert_with(|| Known::Classic(Group::new()));
+        if let Known::Consumer(group) = known
+            && group.state() == consumer_group::State::Empty
+        {
+            let offsets = std::mem::take(&mut group.offsets);
+            *known = Known::Classic(Group::with_offsets(offsets));
+        }
+        match known {
+            Known::Classic(group) => Ok(group),
+            Known::Consumer(_) => Err(ResponseError::InconsistentGroupProtocol),
+        }
+    }
+
+    /// The consumer group, made if it is not there, or in the place of a classic group without
+    /// members (`GroupMetadataManager.getOrMaybeCreateConsumerGroup`).
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE` if there are too many groups, `GROUP_ID_NOT_FOUND` if members
+    /// use the classic protocol.
+    pub(crate) fn consumer_or_create(
+        &mut self,
+        id: &str,
+        groups_max: usize,
+    ) -> Result<&mut ConsumerGroup, ResponseError> {
+        self.make_room(id, groups_max)?;
+        let known = self
+            .0
+            .entry(id.to_owned())
+            .or_insert_with(|| Known::Consumer(ConsumerGroup::default()));
+        if let Known::Classic(group) = known
+            && group.state() == group::State::Empty
+        {
+            let offsets = std::mem::take(&mut group.offsets);
+            *known = Known::Consumer(ConsumerGroup::with_offsets(offsets));
+        }
+        match known {
+            Known::Consumer(group) => Ok(group),
+            Known::Classic(_) => Err(ResponseError::GroupIdNotFound),
+        }
+    }
+
+    /// Forgets what nobody needs if there are too many.
+    fn make_room(&mut self, id: &str, groups_max: usize) -> Result<(), ResponseError> {
+        if self.0.contains_key(id) {
+            return Ok(());
+        }
+        if self.0.len() >= groups_max {
+            self.0.retain(|_, group| !group.is_forgettable());
+        }
+        if self.0.len() >= groups_max {
+            return Err(ResponseError::CoordinatorNotAvailable);
+        }
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, id: &str) {
         self.0.remove(id);
     }
 
+    /// The classic groups.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
-        self.0.iter().map(|(id, group)| (id.as_str(), group))
+        self.0.iter().filter_map(|(id, known)| match known {
+            Known::Classic(group) => Some((id.as_str(), group)),
+            Known::Consumer(_) => None,
+        })
+    }
+
+    /// The consumer groups.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = (&str, &ConsumerGroup)> {
+        self.0.iter().filter_map(|(id, known)| match known {
+            Known::Consumer(group) => Some((id.as_str(), group)),
+            Known::Classic(_) => None,
+        })
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.0.values().filter_map(Group::deadline).min()
+        let deadlines = self.0.values().filter_map(|known| match known {
+            Known::Classic(group) => group.deadline(),
+            Known::Consumer(group) => group.deadline(),
+        });
+        deadlines.min()
     }
 
+    /// Ends what has lasted too long in classic groups.
     pub(crate) fn tick(&mut self, step: &mut Step<'_>) {
-        for group in self.0.values_mut() {
-            if group.deadline().is_some_and(|at| at <= step.now) {
+        for known in self.0.values_mut() {
+            if let Known::Classic(group) = known
+                && group.deadline().is_some_and(|at| at <= step.now)
+            {
                 group.tick(step);
+            }
+        }
+    }
+
+    /// The same in consumer groups.
+    pub(crate) fn tick_consumers(&mut self, now: Instant, topics: &Topics) {
+        for known in self.0.values_mut() {
+            if let Known::Consumer(group) = known {
+                group.tick(now, topics);
             }
         }
     }
@@ -62,23 +210,37 @@ impl Groups {
         partitions: usize,
         answers: &mut Vec<Answer>,
     ) {
-        for (id, group) in &mut self.0 {
-            if partition_of(id, partitions) == partition {
+        for (id, known) in &mut self.0 {
+            if let Known::Classic(group) = known
+                && partition_of(id, partitions) == partition
+            {
                 group.coordinator_moved(answers);
             }
         }
     }
 
+    /// A transaction has ended, with offsets of the groups in one partition of the offsets topic.
+    pub(crate) fn end_transaction(&mut self, number: i32, partitions: usize, marker: &Marker) {
+        for (id, known) in &mut self.0 {
+            if i32::try_from(partition_of(id, partitions)) == Ok(number) {
+                let (producer, outcome) = (marker.producer, marker.outcome);
+                known.offsets_mut().end_transaction(producer.id, outcome);
+            }
+        }
+    }
+
     pub(crate) fn forget_topic(&mut self, topic: &str) {
-        for group in self.0.values_mut() {
-            group.offsets.forget_topic(topic);
+        for known in self.0.values_mut() {
+            known.offsets_mut().forget_topic(topic);
         }
     }
 
     /// The offsets topic is gone, and all groups with it.
     pub(crate) fn forget_all(&mut self, answers: &mut Vec<Answer>) {
-        for group in self.0.values_mut() {
-            group.coordinator_moved(answers);
+        for known in self.0.values_mut() {
+            if let Known::Classic(group) = known {
+                group.coordinator_moved(answers);
+            }
         }
         self.0.clear();
     }
@@ -86,10 +248,29 @@ impl Groups {
 
 /// The broker that coordinates a group: the leader of its partition of the offsets topic.
 pub(crate) fn coordinator(topics: &Topics, group: &str) -> Option<BrokerId> {
-    let partitions = &topics.get(OFFSETS_TOPIC)?.partitions;
-    partitions
-        .get(partition_of(group, partitions.len()))?
-        .leader
+    leader_for(topics, OFFSETS_TOPIC, group)
+}
+
+/// The partition of the offsets topic that keeps a group.
+pub(crate) fn partition_for(topics: &Topics, group: &str) -> Option<i32> {
+    let partitions = topics.get(OFFSETS_TOPIC)?.partitions.len();
+    i32::try_from(partition_of(group, partitions)).ok()
+}
+
+/// The leader of the partition of an internal topic that keeps an id.
+pub(crate) fn leader_for(topics: &Topics, topic: &str, id: &str) -> Option<BrokerId> {
+    partition(topics, topic, id)?.leader
+}
+
+/// The epoch of that leader, if there is one.
+pub(crate) fn epoch_for(topics: &Topics, topic: &str, id: &str) -> Option<i32> {
+    let partition = partition(topics, topic, id)?;
+    partition.leader.map(|_| partition.leader_epoch)
+}
+
+fn partition<'a>(topics: &'a Topics, topic: &str, id: &str) -> Option<&'a Partition> {
+    let partitions = &topics.get(topic)?.partitions;
+    partitions.get(partition_of(id, partitions.len()))
 }
 
 /// `Utils.abs(group.hashCode()) % partitions`, over UTF-16 as Java hashes strings.
@@ -120,8 +301,25 @@ mod tests {
     #[test]
     fn a_full_house_forgets_what_nobody_needs() {
         let mut groups = Groups::default();
-        assert!(groups.get_or_create("a", 1).is_some());
-        assert!(groups.get_or_create("b", 1).is_some());
+        assert!(groups.get_or_create("a", 1).is_ok());
+        assert!(groups.get_or_create("b", 1).is_ok());
         assert!(groups.get("a").is_none());
+    }
+
+    #[test]
+    fn a_group_without_members_changes_its_protocol_and_keeps_its_offsets() {
+        let mut groups = Groups::default();
+        let committed = group::Committed {
+            offset: 7,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let classic = groups.get_or_create("g", 1).unwrap();
+        classic.offsets.commit("t", 0, committed.clone());
+        let consumer = groups.consumer_or_create("g", 1).unwrap();
+        assert_eq!(consumer.offsets.get("t", 0), Some(&committed));
+        assert!(groups.get("g").is_none() && groups.consumer("g").is_some());
+        let classic = groups.get_or_create("g", 1).unwrap();
+        assert_eq!(classic.offsets.get("t", 0), Some(&committed));
     }
 }

@@ -16,6 +16,7 @@ mod cluster;
 mod codec;
 mod config;
 mod connection;
+mod consumer_group;
 pub mod direct;
 mod expected;
 mod fetch_session;
@@ -32,6 +33,8 @@ pub mod script;
 pub mod surroundings;
 mod topics;
 pub mod trace;
+mod transaction;
+mod transactions;
 pub mod transcript;
 pub mod watch;
 

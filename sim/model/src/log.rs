@@ -1,12 +1,14 @@
 //! The log of one partition: batches in memory, offsets, leader epochs, retention.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 
-use crate::batch::{Header, Records};
+use crate::batch::{self, Header, Records};
 use crate::producer_state::{ProducerState, Verdict};
+use crate::transaction::Outcome;
+use crate::transactions::Marker;
 
 /// What a kept batch costs besides its bytes: a million one-record batches are not free.
 const BATCH_COST_BYTES: usize = 128;
@@ -61,6 +63,23 @@ impl Batch {
     }
 }
 
+/// A transaction that was aborted: its producer's records from one offset to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aborted {
+    pub(crate) producer_id: i64,
+    pub(crate) first_offset: i64,
+    /// Of the marker.
+    last_offset: i64,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batches {
+    pub(crate) bytes: Vec<Bytes>,
+    /// The offset after the last of them.
+    pub(crate) end_offset: i64,
+}
+
 /// The log of one partition. All replicas of the model share it, so the high watermark is its end.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -71,6 +90,10 @@ pub(crate) struct Log {
     /// Leader epochs that wrote, each with its first offset.
     epochs: Vec<(i32, i64)>,
     producers: ProducerState,
+    /// The first offsets of transactions that have not ended.
+    ongoing: BTreeMap<i64, i64>,
+    /// In the order of their markers.
+    aborted: VecDeque<Aborted>,
     retention_bytes: usize,
 }
 
@@ -83,6 +106,8 @@ impl Log {
             end_offset: 0,
             epochs: Vec::new(),
             producers: ProducerState::new(producers_max),
+            ongoing: BTreeMap::new(),
+            aborted: VecDeque::new(),
             retention_bytes,
         }
     }
@@ -94,6 +119,25 @@ impl Log {
     /// The offset after the last record; also the high watermark.
     pub(crate) const fn end_offset(&self) -> i64 {
         self.end_offset
+    }
+
+    /// The offset below which every transaction has ended.
+    pub(crate) fn last_stable_offset(&self) -> i64 {
+        let first = self.ongoing.keys().next();
+        first.map_or(self.end_offset, |first| (*first).max(self.start_offset))
+    }
+
+    /// Whether the producer has a transaction here that has not ended.
+    pub(crate) fn has_transaction(&self, header: &Header) -> bool {
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        self.producers.has_transaction(id, epoch)
+    }
+
+    /// The aborted transactions that a reader of these offsets has to skip
+    /// (`UnifiedLog.collectAbortedTransactions`).
+    pub(crate) fn aborted_between(&self, from: i64, to: i64) -> impl Iterator<Item = &Aborted> {
+        let overlaps = move |txn: &&Aborted| txn.last_offset >= from && txn.first_offset < to;
+        self.aborted.iter().filter(overlaps)
     }
 
     /// A leader begins to write. Epochs that wrote nothing are forgotten, as in
@@ -123,8 +167,37 @@ impl Log {
             });
         }
         let base_offset = self.end_offset;
+        if self.producers.appended(header, base_offset) {
+            self.ongoing.insert(base_offset, header.producer_id);
+        }
+        self.store(leader_epoch, header, batch);
+        Ok(Appended {
+            base_offset,
+            log_start_offset: self.start_offset,
+        })
+    }
+
+    /// Appends the marker of a transaction that has ended.
+    pub(crate) fn end_transaction(&mut self, leader_epoch: i32, marker: &Marker) {
+        let offset = self.end_offset;
+        let (id, epoch) = (marker.producer.id, marker.producer.epoch);
+        if let Some(first_offset) = self.producers.ended(id, epoch, offset) {
+            self.ongoing.remove(&first_offset);
+            if marker.outcome == Outcome::Abort {
+                self.aborted.push_back(Aborted {
+                    producer_id: id,
+                    first_offset,
+                    last_offset: offset,
+                });
+            }
+        }
+        let (header, batch) = batch::end_of_transaction(marker);
+        self.store(leader_epoch, &header, &batch);
+    }
+
+    fn store(&mut self, leader_epoch: i32, header: &Header, batch: &[u8]) {
+        let base_offset = self.end_offset;
         let last_offset = base_offset + i64::from(header.last_offset_delta);
-        self.producers.appended(header, base_offset);
         let stored = Batch {
             base_offset,
             last_offset,
@@ -136,10 +209,6 @@ impl Log {
         self.batches.push_back(stored);
         self.end_offset = last_offset + 1;
         self.retain();
-        Ok(Appended {
-            base_offset,
-            log_start_offset: self.start_offset,
-        })
     }
 
     /// Drops the oldest batches over the retention, never the newest batch.
@@ -158,6 +227,7 @@ impl Log {
             self.start_offset = self.start_offset.max(batch.last_offset + 1);
         }
         let start = self.start_offset;
+        self.aborted.retain(|txn| txn.last_offset >= start);
         // The newest epoch that begins at or before the start still describes the start.
         while self.epochs.get(1).is_some_and(|(_, first)| *first <= start) {
             self.epochs.remove(0);
@@ -185,13 +255,15 @@ impl Log {
         Ok(self.start_offset)
     }
 
-    /// The batches from `offset` on that fit; with `at_least_one`, the first even if it does not.
+    /// The batches from `offset` up to `end` that fit; with `at_least_one`, the first even if it
+    /// does not.
     pub(crate) fn read(
         &self,
         offset: i64,
+        end: i64,
         bytes_max: usize,
         at_least_one: bool,
-    ) -> Result<Vec<Bytes>, ResponseError> {
+    ) -> Result<Batches, ResponseError> {
         if offset < self.start_offset || offset > self.end_offset {
             return Err(ResponseError::OffsetOutOfRange);
         }
@@ -199,14 +271,18 @@ impl Log {
             .batches
             .partition_point(|batch| batch.last_offset < offset);
         let mut left = bytes_max;
-        let mut read = Vec::new();
+        let mut read = Batches {
+            bytes: Vec::new(),
+            end_offset: offset,
+        };
         for batch in self.batches.range(from..) {
-            let forced = at_least_one && read.is_empty();
-            if batch.bytes.len() > left && !forced {
+            let forced = at_least_one && read.bytes.is_empty();
+            if batch.base_offset >= end || (batch.bytes.len() > left && !forced) {
                 break;
             }
             left = left.saturating_sub(batch.bytes.len());
-            read.push(batch.bytes.clone());
+            read.bytes.push(batch.bytes.clone());
+            read.end_offset = batch.last_offset + 1;
         }
         Ok(read)
     }
@@ -221,10 +297,11 @@ impl Log {
         }
     }
 
-    /// `ListOffsets` with -1: where the log ends, under the leader of `leader_epoch`.
-    pub(crate) const fn latest(&self, leader_epoch: i32) -> OffsetAt {
+    /// `ListOffsets` with -1: where the log ends for its reader, under the leader of
+    /// `leader_epoch`.
+    pub(crate) const fn latest(end: i64, leader_epoch: i32) -> OffsetAt {
         OffsetAt {
-            offset: self.end_offset,
+            offset: end,
             timestamp: -1,
             leader_epoch,
         }
@@ -281,7 +358,10 @@ fn with_offset(batch: &[u8], base_offset: i64, leader_epoch: i32) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kafka_protocol::records::RecordBatchDecoder;
+
     use crate::batch::{tests::batch_of, validate};
+    use crate::transaction::Producer;
 
     fn append(log: &mut Log, epoch: i32, values: &[&str]) -> Appended {
         let (header, batch) = validate(&batch_of(values, None), 9, 1 << 20).unwrap();
@@ -299,19 +379,29 @@ mod tests {
         log
     }
 
+    fn read_all(
+        log: &Log,
+        offset: i64,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> Result<Vec<Bytes>, ResponseError> {
+        let read = log.read(offset, log.end_offset(), bytes_max, at_least_one);
+        read.map(|read| read.bytes)
+    }
+
     #[test]
     fn offsets_follow_and_are_written_into_the_batch() {
         let log = log_of(&[(0, &["a", "b"]), (3, &["c"])]);
         assert_eq!((log.start_offset(), log.end_offset()), (0, 3));
-        let read = log.read(2, 1000, true).unwrap();
+        let read = read_all(&log, 2, 1000, true).unwrap();
         assert_eq!(read.len(), 1);
         assert_eq!(&read[0][..8], 2_i64.to_be_bytes());
         assert_eq!(&read[0][12..16], 3_i32.to_be_bytes());
         // Offset 1 lies inside the first batch, which comes whole.
-        assert_eq!(log.read(1, 1000, true).unwrap().len(), 2);
-        assert!(log.read(3, 1000, true).unwrap().is_empty());
+        assert_eq!(read_all(&log, 1, 1000, true).unwrap().len(), 2);
+        assert!(read_all(&log, 3, 1000, true).unwrap().is_empty());
         assert_eq!(
-            log.read(4, 1000, true),
+            read_all(&log, 4, 1000, true),
             Err(ResponseError::OffsetOutOfRange)
         );
     }
@@ -319,8 +409,8 @@ mod tests {
     #[test]
     fn limits_cut_between_batches() {
         let log = log_of(&[(0, &["a"]), (0, &["b"])]);
-        assert_eq!(log.read(0, 1, true).unwrap().len(), 1);
-        assert!(log.read(0, 1, false).unwrap().is_empty());
+        assert_eq!(read_all(&log, 0, 1, true).unwrap().len(), 1);
+        assert!(read_all(&log, 0, 1, false).unwrap().is_empty());
     }
 
     #[test]
@@ -331,7 +421,7 @@ mod tests {
         }
         assert!(log.start_offset() > 0 && log.kept_bytes <= 500);
         assert_eq!(
-            log.read(0, 1000, true),
+            read_all(&log, 0, 1000, true),
             Err(ResponseError::OffsetOutOfRange)
         );
         assert_eq!(log.end_offset(), 10);
@@ -343,7 +433,7 @@ mod tests {
         assert_eq!(log.delete_before(1), Ok(1));
         assert_eq!(log.delete_before(4), Err(ResponseError::OffsetOutOfRange));
         assert_eq!(log.delete_before(-1), Ok(3));
-        assert_eq!(log.read(3, 1000, true), Ok(Vec::new()));
+        assert_eq!(read_all(&log, 3, 1000, true), Ok(Vec::new()));
         assert_eq!(
             log.earliest(),
             OffsetAt {
@@ -380,5 +470,65 @@ mod tests {
         assert_eq!(log.end_of_epoch(2), Some((2, 3)));
         log.begin_epoch(6);
         assert_eq!(log.epochs, [(0, 0), (2, 1), (6, 3)]);
+    }
+    #[test]
+    fn readers_of_what_is_committed_wait_for_the_end_of_transactions() {
+        let mut log = log_of(&[(0, &["a"])]);
+        let mut begin = |id| {
+            let bytes = batch_of(&["b", "c"], Some((id, 0, 0)));
+            let (mut header, batch) = validate(&bytes, 9, 1 << 20).unwrap();
+            header.attributes |= 0x10;
+            log.append(0, &header, &batch).unwrap();
+        };
+        begin(7);
+        begin(8);
+        assert_eq!((log.last_stable_offset(), log.end_offset()), (1, 5));
+        let stable = |log: &Log| {
+            let read = log.read(0, log.last_stable_offset(), 1 << 20, true);
+            read.unwrap().end_offset
+        };
+        assert_eq!(stable(&log), 1);
+        let mut end = |id, outcome| {
+            let producer = Producer { id, epoch: 1 };
+            let marker = Marker {
+                producer,
+                outcome,
+                coordinator_epoch: 3,
+                timestamp: 9,
+            };
+            log.end_transaction(0, &marker);
+            log.last_stable_offset()
+        };
+        assert_eq!(end(8, Outcome::Abort), 1, "7 has begun before");
+        assert_eq!(end(7, Outcome::Commit), 7);
+        assert_eq!(stable(&log), 7);
+        let aborted = |from, to| {
+            let found = log.aborted_between(from, to);
+            found
+                .map(|a| (a.producer_id, a.first_offset))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(aborted(0, 7), [(8, 3)]);
+        assert!(aborted(0, 3).is_empty() && aborted(6, 7).is_empty());
+    }
+
+    #[test]
+    fn markers_are_batches_that_a_client_can_read() {
+        let mut log = log_of(&[(0, &["a"])]);
+        let marker = Marker {
+            producer: Producer { id: 7, epoch: 1 },
+            outcome: Outcome::Commit,
+            coordinator_epoch: 3,
+            timestamp: 9,
+        };
+        log.end_transaction(0, &marker);
+        let mut bytes = read_all(&log, 1, 1000, true).unwrap().remove(0);
+        let set = RecordBatchDecoder::decode(&mut bytes).unwrap();
+        let record = &set.records[0];
+        assert!(record.control && record.transactional);
+        assert_eq!((record.offset, record.timestamp), (1, 9));
+        assert_eq!((record.producer_id, record.producer_epoch), (7, 1));
+        assert_eq!(record.key.as_deref(), Some(&[0, 0, 0, 1][..]));
+        assert_eq!(record.value.as_deref(), Some(&[0, 0, 0, 0, 0, 3][..]));
     }
 }

@@ -23,6 +23,17 @@ struct Producer {
     epoch: i16,
     batches: VecDeque<Batch>,
     last_offset: i64,
+    /// Where its ongoing transaction begins in this partition.
+    transaction_from: Option<i64>,
+}
+
+impl Producer {
+    fn set_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
+    }
 }
 
 /// What a batch with a producer id is to its partition.
@@ -75,21 +86,33 @@ impl ProducerState {
         let follows = if header.producer_epoch > known.epoch {
             header.base_sequence == 0
         } else {
-            known.batches.back().is_none_or(|last| {
-                last.last_sequence.checked_add(1).unwrap_or(0) == header.base_sequence
-            })
+            // Of an epoch that only a marker has brought there is no batch yet.
+            let next = known
+                .batches
+                .back()
+                .map_or(0, |last| last.last_sequence.checked_add(1).unwrap_or(0));
+            next == header.base_sequence
         };
-        if follows {
-            Ok(Verdict::New)
-        } else {
+        if !follows {
             Err(ResponseError::OutOfOrderSequenceNumber)
+        } else if known.transaction_from.is_some() && !header.is_transactional() {
+            Err(ResponseError::InvalidTxnState)
+        } else {
+            Ok(Verdict::New)
         }
     }
 
-    /// Remembers a batch that was appended at `base_offset`.
-    pub(crate) fn appended(&mut self, header: &Header, base_offset: i64) {
+    /// Whether the producer has an ongoing transaction in this partition
+    /// (`UnifiedLog.hasOngoingTransaction`).
+    pub(crate) fn has_transaction(&self, producer_id: i64, epoch: i16) -> bool {
+        let known = self.producers.get(&producer_id);
+        known.is_some_and(|known| known.transaction_from.is_some() && known.epoch == epoch)
+    }
+
+    /// Remembers a batch that was appended at `base_offset`. True if it begins a transaction.
+    pub(crate) fn appended(&mut self, header: &Header, base_offset: i64) -> bool {
         if header.producer_id < 0 {
-            return;
+            return false;
         }
         let known = self
             .producers
@@ -98,11 +121,9 @@ impl ProducerState {
                 epoch: header.producer_epoch,
                 batches: VecDeque::new(),
                 last_offset: base_offset,
+                transaction_from: None,
             });
-        if known.epoch != header.producer_epoch {
-            known.epoch = header.producer_epoch;
-            known.batches.clear();
-        }
+        known.set_epoch(header.producer_epoch);
         if known.batches.len() == BATCHES_KEPT {
             known.batches.pop_front();
         }
@@ -112,15 +133,38 @@ impl ProducerState {
             base_offset,
         });
         known.last_offset = base_offset + i64::from(header.last_offset_delta);
+        let begins = header.is_transactional() && known.transaction_from.is_none();
+        if begins {
+            known.transaction_from = Some(base_offset);
+        }
         if self.producers.len() > self.producers_max {
             self.forget_longest_silent();
         }
+        begins
+    }
+
+    /// Remembers a marker that was appended at `offset`. Where the transaction that it ends began;
+    /// None if nothing was written in it (`ProducerAppendInfo.appendEndTxnMarker`).
+    pub(crate) fn ended(&mut self, producer_id: i64, epoch: i16, offset: i64) -> Option<i64> {
+        let known = self
+            .producers
+            .entry(producer_id)
+            .or_insert_with(|| Producer {
+                epoch,
+                batches: VecDeque::new(),
+                last_offset: offset,
+                transaction_from: None,
+            });
+        known.set_epoch(epoch);
+        known.last_offset = offset;
+        known.transaction_from.take()
     }
 
     fn forget_longest_silent(&mut self) {
         let oldest = self
             .producers
             .iter()
+            .filter(|(_, p)| p.transaction_from.is_none())
             .min_by_key(|(_, p)| p.last_offset)
             .map(|(id, _)| *id);
         if let Some(id) = oldest {
@@ -212,5 +256,23 @@ mod tests {
         assert_eq!(state.check(&batch(1, 0, 9, 1)), Ok(Verdict::New));
         let gap = Err(ResponseError::OutOfOrderSequenceNumber);
         assert_eq!(state.check(&batch(2, 0, 9, 1)), gap);
+    }
+    #[test]
+    fn a_transaction_takes_only_its_own_until_it_ends() {
+        let mut state = ProducerState::new(2);
+        let mut first = batch(1, 0, 0, 2);
+        first.attributes = 0x10;
+        assert!(state.appended(&first, 5));
+        assert!(state.has_transaction(1, 0) && !state.has_transaction(1, 1));
+        let outside = Err(ResponseError::InvalidTxnState);
+        assert_eq!(state.check(&batch(1, 0, 2, 1)), outside);
+        // The second version of transactions brings a new epoch with the marker.
+        assert_eq!(state.ended(1, 1, 7), Some(5));
+        assert_eq!(state.ended(1, 1, 8), None);
+        assert_eq!(state.check(&batch(1, 1, 0, 1)), Ok(Verdict::New));
+        let gap = Err(ResponseError::OutOfOrderSequenceNumber);
+        assert_eq!(state.check(&batch(1, 1, 1, 1)), gap);
+        let fenced = Err(ResponseError::InvalidProducerEpoch);
+        assert_eq!(state.check(&batch(1, 0, 2, 1)), fenced);
     }
 }

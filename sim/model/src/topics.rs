@@ -13,6 +13,11 @@ use crate::log::Log;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// `offsets.topic.num.partitions`.
 pub(crate) const OFFSETS_PARTITIONS: u16 = 50;
+/// `Topic.TRANSACTION_STATE_TOPIC_NAME`: its partitions say which broker coordinates which
+/// transactional id.
+pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// `transaction.state.log.num.partitions`.
+const TRANSACTIONS_PARTITIONS: u16 = 50;
 /// `Topic.MAX_NAME_LENGTH`.
 const NAME_LENGTH_MAX: usize = 249;
 
@@ -163,6 +168,10 @@ impl Topics {
         self.get(name)?.partition(index)
     }
 
+    pub(crate) fn partition_mut(&mut self, name: &str, index: i32) -> Option<&mut Partition> {
+        self.get_mut(name)?.partition_mut(index)
+    }
+
     /// Puts `count` partitions in turn on the brokers, or where `assignments` say.
     pub(crate) fn create(&mut self, new: NewTopic<'_>, alive: &[BrokerId], limits: &Limits) {
         let first = self.next_broker;
@@ -183,7 +192,7 @@ impl Topics {
         self.names.insert(new.id, new.name.to_owned());
         let topic = Topic {
             id: new.id,
-            internal: new.name == OFFSETS_TOPIC,
+            internal: internal_partitions(new.name).is_some(),
             partitions,
             configs: new.configs,
         };
@@ -299,6 +308,16 @@ fn spread(
             .filter_map(|i| at(from.wrapping_add(i)))
             .collect()
     })
+}
+
+/// How many partitions an internal topic is created with; None for all others
+/// (`Topic.isInternal`).
+pub(crate) fn internal_partitions(name: &str) -> Option<u16> {
+    match name {
+        OFFSETS_TOPIC => Some(OFFSETS_PARTITIONS),
+        TRANSACTIONS_TOPIC => Some(TRANSACTIONS_PARTITIONS),
+        _ => None,
+    }
 }
 
 /// `Topic.validate`.

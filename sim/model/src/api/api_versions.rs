@@ -15,11 +15,10 @@ use crate::codec::Call;
 pub(crate) const UNSUPPORTED: i16 = -1;
 
 /// Features as Kafka 4 has them: name, lowest and highest supported level, finalized level.
-/// `transaction.version` is not finalized: clients must not think that transactions V2 are there.
 const FEATURES: [(&str, i16, i16, Option<i16>); 3] = [
-    ("group.version", 0, 1, None),
+    ("group.version", 0, 1, Some(1)),
     ("metadata.version", 7, 25, Some(25)),
-    ("transaction.version", 0, 2, None),
+    ("transaction.version", 0, 2, Some(2)),
 ];
 
 fn advertised(cluster: &Cluster, call: &Call, row: &Row) -> ApiVersion {

@@ -8,9 +8,9 @@ use doorkeeper_core::id::BrokerId as CoreBrokerId;
 use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_response::{
-    FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId, TopicName};
 
 use super::wire;
 use crate::close::CloseReason;
@@ -18,6 +18,7 @@ use crate::cluster::{Cluster, Reply};
 use crate::codec::{Call, Head};
 use crate::connection::RequestId;
 use crate::fetch_session::{Outcome, PartitionKey, Told, TopicKey, Wanted};
+use crate::log::Aborted;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
@@ -25,6 +26,8 @@ const BY_ID: i16 = 13;
 const LEADER_HINTS: i16 = 16;
 /// From this version on consumers may fetch from followers (KIP-392).
 const FROM_FOLLOWERS: i16 = 11;
+/// `IsolationLevel.READ_COMMITTED`.
+pub(super) const READ_COMMITTED: i8 = 1;
 /// `FetchMetadata.INITIAL_EPOCH` and `FINAL_EPOCH`.
 const INITIAL_EPOCH: i32 = 0;
 const FINAL_EPOCH: i32 = -1;
@@ -48,6 +51,8 @@ pub(crate) struct Parked {
     head: Head,
     context: Context,
     leader_only: bool,
+    /// Reads only what is below the last stable offset, and wants to know what was aborted.
+    read_committed: bool,
     bytes_min: usize,
     bytes_max: usize,
     /// With the name, if it is known; else the answer is an error.
@@ -61,6 +66,15 @@ struct Part {
     records: Vec<Bytes>,
     /// The name, where the error is one that comes with a hint who leads instead.
     misled: Option<String>,
+}
+
+/// What was found in a log.
+struct Found {
+    told: Told,
+    last_stable_offset: i64,
+    /// Only for those who read what is committed.
+    aborted: Option<Vec<Aborted>>,
+    records: Vec<Bytes>,
 }
 
 /// All partitions of a fetch.
@@ -100,6 +114,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         head: call.head,
         context,
         leader_only: !(consumer_anywhere || replica.0 == -2),
+        read_committed: request.isolation_level == READ_COMMITTED,
         bytes_min: usize::try_from(request.min_bytes)
             .unwrap_or(0)
             .min(bytes_max),
@@ -330,17 +345,32 @@ impl Parked {
         wanted: &Wanted,
         left: usize,
         at_least_one: bool,
-    ) -> Result<(Told, Vec<Bytes>), ResponseError> {
+    ) -> Result<Found, ResponseError> {
         let partition = cluster.topics.partition(name, key.partition);
         let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
         partition.check(self.broker, wanted.known_epoch, self.leader_only)?;
         let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
-        let records = partition.log.read(wanted.offset, bytes_max, at_least_one)?;
-        let told = Told {
-            high_watermark: partition.log.end_offset(),
-            log_start_offset: partition.log.start_offset(),
+        let log = &partition.log;
+        let last_stable_offset = log.last_stable_offset();
+        let end = if self.read_committed {
+            last_stable_offset
+        } else {
+            log.end_offset()
         };
-        Ok((told, records))
+        let read = log.read(wanted.offset, end, bytes_max, at_least_one)?;
+        let aborted = self.read_committed.then(|| {
+            let aborted = log.aborted_between(wanted.offset, read.end_offset);
+            aborted.copied().collect()
+        });
+        Ok(Found {
+            told: Told {
+                high_watermark: log.end_offset(),
+                log_start_offset: log.start_offset(),
+            },
+            last_stable_offset,
+            aborted,
+            records: read.bytes,
+        })
     }
 
     /// Makes the answer, and the session remember it.
@@ -444,23 +474,22 @@ impl Part {
     }
 }
 
-fn part(
-    key: &PartitionKey,
-    name: Option<&str>,
-    result: Result<(Told, Vec<Bytes>), ResponseError>,
-) -> Part {
+fn part(key: &PartitionKey, name: Option<&str>, result: Result<Found, ResponseError>) -> Part {
     let data = PartitionData::default()
         .with_partition_index(key.partition)
         .with_preferred_read_replica(BrokerId(-1))
         .with_aborted_transactions(None);
     let (data, records, misled) = match result {
-        Ok((told, records)) => {
-            // Without transactions everything below the high watermark is stable.
+        Ok(found) => {
+            let aborted = found
+                .aborted
+                .map(|all| all.iter().map(told_aborted).collect());
             let data = data
-                .with_high_watermark(told.high_watermark)
-                .with_last_stable_offset(told.high_watermark)
-                .with_log_start_offset(told.log_start_offset);
-            (data, records, None)
+                .with_high_watermark(found.told.high_watermark)
+                .with_last_stable_offset(found.last_stable_offset)
+                .with_log_start_offset(found.told.log_start_offset)
+                .with_aborted_transactions(aborted);
+            (data, found.records, None)
         }
         Err(error) => {
             let misled = matches!(
@@ -481,6 +510,12 @@ fn part(
         records,
         misled,
     }
+}
+
+fn told_aborted(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction::default()
+        .with_producer_id(ProducerId(aborted.producer_id))
+        .with_first_offset(aborted.first_offset)
 }
 
 /// Groups partitions that follow each other under their topic, as `FetchResponse.of` does.

@@ -1,4 +1,4 @@
-//! `FindCoordinator`: which broker coordinates a group.
+//! `FindCoordinator`: which broker coordinates a group or a transactional id.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -8,11 +8,13 @@ use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::groups::coordinator;
-use crate::topics::OFFSETS_TOPIC;
+use crate::groups::leader_for;
+use crate::topics::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 
 /// Keys are group ids.
 const GROUP: i8 = 0;
+/// Keys are transactional ids.
+const TRANSACTION: i8 = 1;
 /// From this version on several coordinators are asked for at once (KIP-699).
 const MANY: i16 = 4;
 
@@ -56,18 +58,18 @@ fn broker_of(
     key_type: i8,
     key: &str,
 ) -> Result<(i32, String, i32), ResponseError> {
-    if key_type != GROUP {
-        // The model has no transactions and no share groups.
-        return Err(ResponseError::InvalidRequest);
-    }
-    if key.is_empty() {
-        return Err(ResponseError::InvalidGroupId);
-    }
-    if cluster.topics.get(OFFSETS_TOPIC).is_none() {
-        cluster.auto_create(OFFSETS_TOPIC);
+    let topic = match key_type {
+        GROUP if key.is_empty() => return Err(ResponseError::InvalidGroupId),
+        GROUP => OFFSETS_TOPIC,
+        TRANSACTION => TRANSACTIONS_TOPIC,
+        // Share-partitions are for brokers to ask for.
+        _ => return Err(ResponseError::InvalidRequest),
+    };
+    if cluster.topics.get(topic).is_none() {
+        cluster.auto_create(topic);
     }
     let unavailable = ResponseError::CoordinatorNotAvailable;
-    let id = coordinator(&cluster.topics, key).ok_or(unavailable)?;
+    let id = leader_for(&cluster.topics, topic, key).ok_or(unavailable)?;
     let broker = cluster
         .brokers
         .get(&id)

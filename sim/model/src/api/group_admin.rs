@@ -14,11 +14,12 @@ use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
+use crate::consumer_group;
 use crate::group::{Group, Member, State};
 use crate::groups::coordinator;
 
 /// The address that every client of the model has.
-const CLIENT_HOST: &str = "/127.0.0.1";
+pub(super) const CLIENT_HOST: &str = "/127.0.0.1";
 /// From this version on a group that is not there is an error (KIP-1043).
 const GROUP_NOT_FOUND: i16 = 6;
 
@@ -30,17 +31,24 @@ pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
                 .iter()
                 .any(|wanted| wanted.eq_ignore_ascii_case(text))
     };
-    let groups = cluster.groups.iter().filter(|(id, group)| {
-        coordinator(&cluster.topics, id) == Some(call.broker)
-            && fits(&request.states_filter, group.state().name())
-            && fits(&request.types_filter, "classic")
+    let classic = cluster.groups.iter().map(|(id, group)| {
+        let answer = ListedGroup::default().with_protocol_type(wire(group.protocol_type()));
+        (id, answer, group.state().name(), "classic")
     });
-    let groups = groups.map(|(id, group)| {
-        ListedGroup::default()
+    let consumers = cluster.groups.consumers().map(|(id, group)| {
+        let answer = ListedGroup::default().with_protocol_type(wire("consumer"));
+        (id, answer, group.state().name(), "consumer")
+    });
+    let groups = classic.chain(consumers).filter(|(id, _, state, kind)| {
+        coordinator(&cluster.topics, id) == Some(call.broker)
+            && fits(&request.states_filter, state)
+            && fits(&request.types_filter, kind)
+    });
+    let groups = groups.map(|(id, answer, state, kind)| {
+        answer
             .with_group_id(GroupId(wire(id)))
-            .with_protocol_type(wire(group.protocol_type()))
-            .with_group_state(wire(group.state().name()))
-            .with_group_type(wire("classic"))
+            .with_group_state(wire(state))
+            .with_group_type(wire(kind))
     });
     call.reply(&ListGroupsResponse::default().with_groups(groups.collect()))
 }
@@ -113,12 +121,10 @@ pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let mut results = Vec::new();
     for id in request.groups_names {
         let result = check_coordinator(cluster, call, &id).and_then(|()| {
-            match cluster.groups.get(&id).map(Group::state) {
-                None => Err(ResponseError::GroupIdNotFound),
-                Some(State::Empty) => Ok(()),
-                Some(State::PreparingRebalance | State::CompletingRebalance | State::Stable) => {
-                    Err(ResponseError::NonEmptyGroup)
-                }
+            if is_empty(cluster, &id)? {
+                Ok(())
+            } else {
+                Err(ResponseError::NonEmptyGroup)
             }
         });
         if result.is_ok() {
@@ -128,4 +134,12 @@ pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         results.push(answer.with_group_id(id));
     }
     call.reply(&DeleteGroupsResponse::default().with_results(results))
+}
+
+fn is_empty(cluster: &Cluster, id: &str) -> Result<bool, ResponseError> {
+    let classic = cluster.groups.get(id);
+    let classic = classic.map(|group| group.state() == State::Empty);
+    let consumer = cluster.groups.consumer(id);
+    let consumer = consumer.map(|group| group.state() == consumer_group::State::Empty);
+    classic.or(consumer).ok_or(ResponseError::GroupIdNotFound)
 }

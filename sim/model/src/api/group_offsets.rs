@@ -53,6 +53,10 @@ fn check_commit(
     let group_id = request.group_id.to_string();
     check_coordinator(cluster, call, &group_id)?;
     let generation = request.generation_id_or_member_epoch;
+    if let Some(group) = cluster.groups.consumer(&group_id) {
+        let version = Some(call.head.version);
+        return group.check_offset_commit(&request.member_id, generation, version);
+    }
     if cluster.groups.get(&group_id).is_none() {
         if generation >= 0 {
             return Err(if call.head.version >= GROUP_NOT_FOUND {
@@ -65,7 +69,7 @@ fn check_commit(
         let made = cluster
             .groups
             .get_or_create(&group_id, cluster.limits.groups_max);
-        made.ok_or(ResponseError::CoordinatorNotAvailable)?;
+        made?;
     }
     let instance = request.group_instance_id.as_ref().map(ToString::to_string);
     let checked = cluster.step_group(&group_id, |group, step| {
@@ -86,24 +90,34 @@ fn commit_one(
     partition: &OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
     let index = partition.partition_index;
-    if cluster.topics.partition(topic, index).is_none() {
-        return Err(ResponseError::UnknownTopicOrPartition);
-    }
-    let metadata = partition
-        .committed_metadata
-        .as_ref()
-        .map(ToString::to_string);
-    let metadata = metadata.unwrap_or_default();
-    if metadata.len() > cluster.limits.offset_metadata_bytes_max {
-        return Err(ResponseError::OffsetMetadataTooLarge);
-    }
     let committed = Committed {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
-        metadata,
+        metadata: metadata(partition.committed_metadata.as_deref()),
     };
-    if let Some(group) = cluster.groups.get_mut(group) {
-        group.offsets.commit(topic, index, committed);
+    check_committed(cluster, topic, index, &committed)?;
+    if let Some(offsets) = cluster.groups.offsets_mut(group) {
+        offsets.commit(topic, index, committed);
+    }
+    Ok(())
+}
+
+pub(super) fn metadata(metadata: Option<&str>) -> String {
+    metadata.unwrap_or_default().to_owned()
+}
+
+/// Whether an offset may be kept.
+pub(super) fn check_committed(
+    cluster: &Cluster,
+    topic: &str,
+    index: i32,
+    committed: &Committed,
+) -> Result<(), ResponseError> {
+    if cluster.topics.partition(topic, index).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
+    }
+    if committed.metadata.len() > cluster.limits.offset_metadata_bytes_max {
+        return Err(ResponseError::OffsetMetadataTooLarge);
     }
     Ok(())
 }
@@ -123,8 +137,19 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
                     .map(|t| (t.name.to_string(), t.partition_indexes))
                     .collect()
             });
-            fetch_group(cluster, call, &group.group_id, topics)
-                .with_group_id(group.group_id.clone())
+            let member = group.member_id.as_deref();
+            let allowed = check_fetch(cluster, &group.group_id, member, group.member_epoch);
+            let answer = match allowed {
+                Ok(()) => fetch_group(
+                    cluster,
+                    call,
+                    &group.group_id,
+                    topics,
+                    request.require_stable,
+                ),
+                Err(error) => OffsetFetchResponseGroup::default().with_error_code(error.code()),
+            };
+            answer.with_group_id(group.group_id.clone())
         });
         return call.reply(&OffsetFetchResponse::default().with_groups(groups.collect()));
     }
@@ -135,7 +160,8 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
             .map(|t| (t.name.to_string(), t.partition_indexes))
             .collect()
     });
-    let group = fetch_group(cluster, call, &request.group_id, topics.clone());
+    let stable = request.require_stable;
+    let group = fetch_group(cluster, call, &request.group_id, topics.clone(), stable);
     let error = group.error_code;
     let mut answer = OffsetFetchResponse::default().with_topics(single(group));
     if call.head.version >= 2 {
@@ -147,20 +173,44 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
     call.reply(&answer)
 }
 
-fn fetch_group(cluster: &Cluster, call: &Call, id: &str, asked: Asked) -> OffsetFetchResponseGroup {
+/// `OffsetMetadataManager.validateOffsetFetch`: only consumer groups ask who fetches.
+fn check_fetch(
+    cluster: &Cluster,
+    id: &str,
+    member_id: Option<&str>,
+    member_epoch: i32,
+) -> Result<(), ResponseError> {
+    let group = cluster.groups.consumer(id);
+    group.map_or(Ok(()), |group| {
+        group.check_offset_fetch(member_id, member_epoch)
+    })
+}
+
+fn fetch_group(
+    cluster: &Cluster,
+    call: &Call,
+    id: &str,
+    asked: Asked,
+    require_stable: bool,
+) -> OffsetFetchResponseGroup {
     let answer = OffsetFetchResponseGroup::default();
     if let Err(error) = check_coordinator(cluster, call, id) {
         return answer.with_error_code(error.code());
     }
     // A group that is not there has committed nothing.
-    let found = cluster.groups.get(id).map_or_else(
-        || find(&Offsets::new(), asked.clone()),
-        |group| find(&group.offsets, asked.clone()),
-    );
+    let nothing = Offsets::new();
+    let offsets = cluster.groups.offsets(id).unwrap_or(&nothing);
+    let found = find(offsets, asked);
     let topics = found.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, committed)| {
             let answer = OffsetFetchResponsePartitions::default().with_partition_index(index);
+            let unstable = require_stable && offsets.is_unstable(&name, index);
             match committed {
+                _ if unstable => answer
+                    .with_error_code(ResponseError::UnstableOffsetCommit.code())
+                    .with_committed_offset(-1)
+                    .with_committed_leader_epoch(-1)
+                    .with_metadata(Some(wire(""))),
                 Some(at) => answer
                     .with_committed_offset(at.offset)
                     .with_committed_leader_epoch(at.leader_epoch)

@@ -1,30 +1,85 @@
-//! `InitProducerId`: ids for idempotent producers.
+//! `InitProducerId`: ids for idempotent producers, and epochs for transactional ones.
+
+use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
+use super::transactions::check_coordinator;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
+use crate::transaction::Producer;
+
+/// From this version on clients know `PRODUCER_FENCED`.
+const KNOWS_FENCED: i16 = 4;
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: InitProducerIdRequest = call.decode()?;
     let answer = InitProducerIdResponse::default();
-    if request.transactional_id.is_some() {
-        // Nobody coordinates transactions here.
-        let code = ResponseError::NotCoordinator.code();
-        let answer = answer
-            .with_error_code(code)
-            .with_producer_id(ProducerId(-1));
-        return call.reply(&answer.with_producer_epoch(-1));
+    let given = expected(&request).and_then(|expected| match &request.transactional_id {
+        // Without a transactional id every request gets a new producer id, whatever it brings.
+        None => Ok(Producer {
+            id: next_id(&mut cluster.next_producer_id),
+            epoch: 0,
+        }),
+        Some(id) => init(cluster, call, id, request.transaction_timeout_ms, expected),
+    });
+    cluster.finish_transactions();
+    match given {
+        Ok(producer) => call.reply(
+            &answer
+                .with_producer_id(ProducerId(producer.id))
+                .with_producer_epoch(producer.epoch),
+        ),
+        Err(error) => {
+            let error = super::transactions::readable(error, call.head.version, KNOWS_FENCED);
+            let answer = answer
+                .with_error_code(error.code())
+                .with_producer_id(ProducerId(-1));
+            call.reply(&answer.with_producer_epoch(-1))
+        }
     }
-    // Without a transactional id every request gets a new producer id, whatever it brings
-    // (`TransactionCoordinator.handleInitProducerId`).
-    let id = cluster.next_producer_id;
-    cluster.next_producer_id = id.saturating_add(1);
-    call.reply(
-        &answer
-            .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0),
-    )
+}
+
+/// The producer that a client was until now, if it says so.
+fn expected(request: &InitProducerIdRequest) -> Result<Option<Producer>, ResponseError> {
+    match (request.producer_id.0, request.producer_epoch) {
+        (-1, -1) => Ok(None),
+        (-1, _) | (_, -1) => Err(ResponseError::InvalidRequest),
+        (id, epoch) => Ok(Some(Producer { id, epoch })),
+    }
+}
+
+/// `TransactionCoordinator.handleInitProducerId`.
+fn init(
+    cluster: &mut Cluster,
+    call: &Call,
+    id: &str,
+    timeout_ms: i32,
+    expected: Option<Producer>,
+) -> Result<Producer, ResponseError> {
+    if id.is_empty() {
+        return Err(ResponseError::InvalidRequest);
+    }
+    let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+    let allowed = |timeout: &Duration| {
+        !timeout.is_zero() && *timeout <= cluster.limits.transaction_timeout_max
+    };
+    let timeout = timeout
+        .filter(allowed)
+        .ok_or(ResponseError::InvalidTransactionTimeout)?;
+    check_coordinator(cluster, call, id)?;
+    let ids_max = cluster.limits.transactional_ids_max;
+    let next = &mut cluster.next_producer_id;
+    let known = cluster
+        .transactions
+        .get_or_create(id, ids_max, || next_id(next))?;
+    known.init(expected, timeout, || next_id(next))
+}
+
+pub(super) const fn next_id(next: &mut i64) -> i64 {
+    let id = *next;
+    *next = id.saturating_add(1);
+    id
 }

@@ -32,8 +32,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     }
     let groups_max = cluster.limits.groups_max;
     let refused = cluster.step_groups(|groups, step| {
-        if join.member_id.is_empty() && groups.get_or_create(&group_id, groups_max).is_none() {
-            return Some(ResponseError::CoordinatorNotAvailable);
+        if join.member_id.is_empty()
+            && let Err(error) = groups.get_or_create(&group_id, groups_max)
+        {
+            return Some(error);
         }
         match groups.get_mut(&group_id) {
             Some(group) => {

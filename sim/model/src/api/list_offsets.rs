@@ -9,10 +9,11 @@ use kafka_protocol::messages::list_offsets_response::{
 };
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
+use super::fetch::READ_COMMITTED;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::log::OffsetAt;
+use crate::log::{Log, OffsetAt};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -42,7 +43,11 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             let found = if repeated.contains(&key) {
                 Err(ResponseError::InvalidRequest)
             } else {
-                find(cluster, call, &topic.name, partition, leader_only)
+                let reader = Reader {
+                    leader_only,
+                    read_committed: request.isolation_level == READ_COMMITTED,
+                };
+                find(cluster, call, &topic.name, partition, reader)
             };
             answer(call.head.version, partition.partition_index, found)
         });
@@ -52,13 +57,20 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     call.reply(&ListOffsetsResponse::default().with_topics(topics))
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Reader {
+    leader_only: bool,
+    read_committed: bool,
+}
+
 /// `ReplicaManager.fetchOffset`. None where no record fits.
 fn find(
     cluster: &Cluster,
     call: &Call,
     topic: &str,
     wanted: &ListOffsetsPartition,
-    leader_only: bool,
+    reader: Reader,
 ) -> Result<Option<OffsetAt>, ResponseError> {
     let version = call.head.version;
     let needs = match wanted.timestamp {
@@ -73,15 +85,22 @@ fn find(
     let partition = cluster.topics.partition(topic, wanted.partition_index);
     let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let known_epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
-    partition.check(call.broker, known_epoch, leader_only)?;
-    Ok(match wanted.timestamp {
-        LATEST => Some(partition.log.latest(partition.leader_epoch)),
-        EARLIEST | EARLIEST_LOCAL => Some(partition.log.earliest()),
-        MAX_TIMESTAMP => partition.log.max_timestamp(),
+    partition.check(call.broker, known_epoch, reader.leader_only)?;
+    let log = &partition.log;
+    let end = if reader.read_committed {
+        log.last_stable_offset()
+    } else {
+        log.end_offset()
+    };
+    let found = match wanted.timestamp {
+        LATEST => return Ok(Some(Log::latest(end, partition.leader_epoch))),
+        EARLIEST | EARLIEST_LOCAL => return Ok(Some(log.earliest())),
+        MAX_TIMESTAMP => log.max_timestamp(),
         // Nothing is tiered.
         LATEST_TIERED => None,
-        timestamp => partition.log.at_timestamp(timestamp),
-    })
+        timestamp => log.at_timestamp(timestamp),
+    };
+    Ok(found.filter(|at| at.offset < end))
 }
 
 fn answer(

@@ -17,7 +17,7 @@ use super::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS, wire};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::topics::{OFFSETS_TOPIC, Partition, Topic, name_is_legal};
+use crate::topics::{Partition, Topic, internal_partitions, name_is_legal};
 
 /// `max.request.partition.size.limit`.
 const PARTITIONS_DESCRIBED_MAX: usize = 2000;
@@ -141,7 +141,7 @@ fn named(cluster: &Cluster, name: &str) -> MetadataResponseTopic {
                 ResponseError::InvalidTopicException
             };
             topic_error(Some(TopicName(wire(name))), Uuid::nil(), error.code())
-                .with_is_internal(name == OFFSETS_TOPIC)
+                .with_is_internal(internal_partitions(name).is_some())
         }
     }
 }

@@ -12,15 +12,19 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 
 use super::wire;
-use crate::batch;
+use crate::batch::{self, Header};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::log::Appended;
-use crate::topics::OFFSETS_TOPIC;
+use crate::transaction::Producer;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
+/// From this version on a batch adds its partition to the transaction (KIP-890).
+const ADDS_PARTITIONS: i16 = 12;
+/// From this version on clients know `TRANSACTION_ABORTABLE`.
+const ABORTABLE: i16 = 11;
 /// From this version on a wrong leader is answered with the right one (KIP-951).
 const LEADER_HINTS: i16 = 10;
 
@@ -29,10 +33,15 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let mut endpoints = BTreeMap::new();
     let mut failed = false;
     let mut responses = Vec::new();
+    let refused = names_no_transaction(&request);
     for topic in &request.topic_data {
         let (name, mut answer) = name_of(cluster, call, topic);
         for data in &topic.partition_data {
-            let result = append(cluster, call, &request, name.as_deref(), data);
+            let result = if refused {
+                Err(ResponseError::TransactionalIdAuthorizationFailed)
+            } else {
+                append(cluster, call, &request, name.as_deref(), data)
+            };
             failed |= result.is_err();
             let mut partition = partition_answer(data.index, result);
             if partition.error_code == ResponseError::NotLeaderOrFollower.code() {
@@ -55,6 +64,16 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         answer = answer.with_node_endpoints(endpoints.into_values().collect());
     }
     call.reply(&answer)
+}
+
+/// `KafkaApis.handleProduceRequest`: transactional records must come with a transactional id.
+fn names_no_transaction(request: &ProduceRequest) -> bool {
+    let partitions = request
+        .topic_data
+        .iter()
+        .flat_map(|topic| &topic.partition_data);
+    let mut records = partitions.filter_map(|data| data.records.as_ref());
+    request.transactional_id.is_none() && records.any(|records| batch::is_transactional(records))
 }
 
 fn name_of(
@@ -89,6 +108,7 @@ fn append(
         .get_mut(name)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
     let min_in_sync = topic.min_in_sync();
+    let topic_is_internal = topic.internal;
     let partition = topic
         .partition_mut(data.index)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
@@ -98,23 +118,54 @@ fn append(
     if !matches!(request.acks, -1..=1) {
         return Err(ResponseError::InvalidRequiredAcks);
     }
-    if name == OFFSETS_TOPIC {
+    if topic_is_internal {
         return Err(ResponseError::InvalidTopicException);
     }
     partition.check(call.broker, None, true)?;
-    if request.acks == -1 && partition.in_sync.len() < min_in_sync {
+    let enough = request.acks != -1 || partition.in_sync.len() >= min_in_sync;
+    let begins =
+        |header: &Header| header.is_transactional() && !partition.log.has_transaction(header);
+    if let Ok((header, _)) = &valid
+        && begins(header)
+    {
+        let id = request
+            .transactional_id
+            .as_ref()
+            .map_or("", |id| id.as_str());
+        let producer = Producer {
+            id: header.producer_id,
+            epoch: header.producer_epoch,
+        };
+        let place = (name.to_owned(), data.index);
+        let adds = call.head.version >= ADDS_PARTITIONS;
+        let joined = cluster.join_transaction(id, producer, place, adds);
+        joined.map_err(|error| as_produce_error(error, call.head.version))?;
+    }
+    if !enough {
         return Err(ResponseError::NotEnoughReplicas);
     }
     let (header, batch) = valid?;
-    if header.is_transactional() {
-        // The model has no transactions, so none is ever ongoing.
-        return Err(ResponseError::InvalidTxnState);
-    }
+    let partition = cluster.topics.partition_mut(name, data.index);
+    let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let appended = partition
         .log
         .append(partition.leader_epoch, &header, &batch)?;
     cluster.logs_changed();
     Ok(appended)
+}
+
+/// An error that a client of that version knows (`AddPartitionsToTxnManager`,
+/// `ReplicaManager.handleProduceAppend`).
+fn as_produce_error(error: ResponseError, version: i16) -> ResponseError {
+    let tells_to_wait = error == ResponseError::ConcurrentTransactions && version < ADDS_PARTITIONS;
+    if error == ResponseError::TransactionAbortable && version < ABORTABLE {
+        ResponseError::InvalidTxnState
+    } else if tells_to_wait || error == ResponseError::CoordinatorNotAvailable {
+        // Older clients repeat for this one, and not for the others.
+        ResponseError::NotEnoughReplicas
+    } else {
+        error
+    }
 }
 
 fn partition_answer(

@@ -2,8 +2,30 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The batch of a producer that is not idempotent.
-pub(super) fn batch(value: &[u8]) -> Bytes {
+use crate::batch::{Header, put_varint, sealed};
+
+/// Who writes a batch, if it is an idempotent producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Writer {
+    pub(super) producer_id: i64,
+    pub(super) epoch: i16,
+    pub(super) sequence: i32,
+    pub(super) transactional: bool,
+}
+
+impl Writer {
+    /// A producer that is not idempotent.
+    pub(super) const NOBODY: Self = Self {
+        producer_id: -1,
+        epoch: -1,
+        sequence: -1,
+        transactional: false,
+    };
+}
+
+/// A batch with one record of this value.
+pub(super) fn batch(value: &[u8], writer: Writer) -> Bytes {
+    const TRANSACTIONAL: i16 = 0x10;
     let mut record = BytesMut::new();
     record.put_u8(0);
     // Deltas of timestamp and offset, no key.
@@ -13,42 +35,22 @@ pub(super) fn batch(value: &[u8]) -> Bytes {
     put_varint(&mut record, i64::try_from(value.len()).unwrap_or(i64::MAX));
     record.put_slice(value);
     put_varint(&mut record, 0);
-
-    let mut sealed = BytesMut::new();
-    sealed.put_i16(0);
-    sealed.put_i32(0);
-    sealed.put_i64(1_000);
-    sealed.put_i64(1_000);
-    sealed.put_i64(-1);
-    sealed.put_i16(-1);
-    sealed.put_i32(-1);
-    sealed.put_i32(1);
-    put_varint(&mut sealed, i64::try_from(record.len()).unwrap_or(i64::MAX));
-    sealed.put_slice(&record);
-
-    let mut out = BytesMut::new();
-    out.put_i64(0);
-    // Leader epoch, magic and checksum stand before what is sealed.
-    out.put_u32(u32::try_from(sealed.len() + 9).unwrap_or(u32::MAX));
-    out.put_i32(-1);
-    out.put_u8(2);
-    out.put_u32(crc32c::crc32c(&sealed));
-    out.put_slice(&sealed);
-    out.freeze()
-}
-
-/// A zigzag varint.
-fn put_varint(out: &mut BytesMut, value: i64) {
-    let mut left = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
-    loop {
-        let [low, ..] = left.to_le_bytes();
-        left >>= 7;
-        if left == 0 {
-            out.put_u8(low & 0x7f);
-            return;
-        }
-        out.put_u8(low | 0x80);
-    }
+    let header = Header {
+        base_offset: 0,
+        attributes: if writer.transactional {
+            TRANSACTIONAL
+        } else {
+            0
+        },
+        last_offset_delta: 0,
+        base_timestamp: 1_000,
+        max_timestamp: 1_000,
+        producer_id: writer.producer_id,
+        producer_epoch: writer.epoch,
+        base_sequence: writer.sequence,
+        records: 1,
+    };
+    sealed(&header, &record)
 }
 
 #[cfg(test)]
@@ -59,7 +61,7 @@ mod tests {
     #[test]
     fn brokers_take_what_clients_make() {
         for len in [0, 1, 100, 70_000] {
-            let made = batch(&vec![7; len]);
+            let made = batch(&vec![7; len], Writer::NOBODY);
             let (header, whole) = validate(&made, 9, 1 << 20).unwrap();
             assert_eq!(header.records, 1);
             assert_eq!(whole, made);

@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Encodable, Message, StrBytes};
 use uuid::Uuid;
 
-use super::batch::batch;
+use super::batch::{Writer, batch};
 use super::memory::Memory;
 use crate::payload::{Tag, payload};
 use crate::script::{Acks, FetchSession, Part, Place, Request, Topic, What};
@@ -124,7 +124,7 @@ fn produce(v: i16, acks: Acks, parts: &[Part], context: &mut Context<'_>) -> Byt
         let value = payload(tag, part.bytes as usize);
         let data = PartitionProduceData::default()
             .with_index(i32::from(part.place.partition))
-            .with_records(Some(batch(&value)));
+            .with_records(Some(batch(&value, Writer::NOBODY)));
         let topic = TopicProduceData::default();
         let topic = match v {
             13.. => topic.with_topic_id(context.topic_id.topic_id(part.place.topic)),

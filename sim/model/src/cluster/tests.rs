@@ -26,6 +26,9 @@ use uuid::Uuid;
 use super::*;
 use crate::batch::tests::batch_of;
 
+mod consumer_groups;
+mod transactions;
+
 /// A cluster of three brokers with a clock, and what came out of it.
 struct World {
     cluster: Cluster,

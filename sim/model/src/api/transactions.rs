@@ -1,0 +1,209 @@
+//! `AddPartitionsToTxn`, `AddOffsetsToTxn` and `EndTxn`.
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
+use kafka_protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
+};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, ProducerId,
+};
+
+use super::init_producer_id::next_id;
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::groups::partition_for;
+use crate::topics::OFFSETS_TOPIC;
+use crate::transaction::{Outcome, Producer};
+use crate::transactions::coordinator;
+
+/// From this version on brokers add partitions of several transactions, or ask for them.
+const OF_BROKERS: i16 = 4;
+/// From this version on each transaction has an epoch of its own (KIP-890).
+const BUMPS: i16 = 5;
+/// From this version on clients know `PRODUCER_FENCED`.
+const KNOWS_FENCED: i16 = 2;
+
+/// Whether the broker that is asked coordinates the transactional id
+/// (`TransactionStateManager.getTransactionState`).
+pub(super) fn check_coordinator(
+    cluster: &Cluster,
+    call: &Call,
+    transactional_id: &str,
+) -> Result<(), ResponseError> {
+    if transactional_id.is_empty() {
+        Err(ResponseError::InvalidRequest)
+    } else if coordinator(&cluster.topics, transactional_id) == Some(call.broker) {
+        Ok(())
+    } else {
+        Err(ResponseError::NotCoordinator)
+    }
+}
+
+/// Older clients know an error that means about the same.
+pub(super) fn readable(error: ResponseError, version: i16, knows_fenced: i16) -> ResponseError {
+    if error == ResponseError::ProducerFenced && version < knows_fenced {
+        ResponseError::InvalidProducerEpoch
+    } else {
+        error
+    }
+}
+
+pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: AddPartitionsToTxnRequest = call.decode()?;
+    let answer = AddPartitionsToTxnResponse::default();
+    if call.head.version >= OF_BROKERS {
+        let results = request.transactions.iter().map(|transaction| {
+            AddPartitionsToTxnResult::default()
+                .with_transactional_id(transaction.transactional_id.clone())
+                .with_topic_results(add_to_one(cluster, call, transaction))
+        });
+        let results = results.collect();
+        return call.reply(&answer.with_results_by_transaction(results));
+    }
+    let transaction = AddPartitionsToTxnTransaction::default()
+        .with_transactional_id(request.v3_and_below_transactional_id)
+        .with_producer_id(request.v3_and_below_producer_id)
+        .with_producer_epoch(request.v3_and_below_producer_epoch)
+        .with_topics(request.v3_and_below_topics);
+    let results = add_to_one(cluster, call, &transaction);
+    call.reply(&answer.with_results_by_topic_v3_and_below(results))
+}
+
+/// All partitions are added, or none (`KafkaApis.handleAddPartitionsToTxnRequest`).
+fn add_to_one(
+    cluster: &mut Cluster,
+    call: &Call,
+    transaction: &AddPartitionsToTxnTransaction,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let id = &transaction.transactional_id;
+    let producer = Producer {
+        id: transaction.producer_id.0,
+        epoch: transaction.producer_epoch,
+    };
+    let is_there = |topic: &str, index| cluster.topics.partition(topic, index).is_some();
+    let mut places = transaction.topics.iter().flat_map(places_of);
+    if !places.all(|(topic, index)| is_there(&topic, index)) {
+        return results(transaction, |(topic, index)| {
+            Err(if is_there(topic, *index) {
+                ResponseError::OperationNotAttempted
+            } else {
+                ResponseError::UnknownTopicOrPartition
+            })
+        });
+    }
+    let places = transaction.topics.iter().flat_map(places_of);
+    let now = cluster.now;
+    let known = check_coordinator(cluster, call, id).and_then(|()| {
+        let known = cluster.transactions.get_mut(id);
+        known.ok_or(ResponseError::InvalidProducerIdMapping)
+    });
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return results(transaction, |_| Err(error)),
+    };
+    if transaction.verify_only {
+        return results(transaction, |place| known.verify(producer, place));
+    }
+    let added = known.add(now, producer, places);
+    let added = added.map_err(|error| readable(error, call.head.version, KNOWS_FENCED));
+    results(transaction, |_| added)
+}
+
+fn places_of(topic: &AddPartitionsToTxnTopic) -> impl Iterator<Item = (String, i32)> {
+    let indexes = topic.partitions.iter();
+    indexes.map(|index| (topic.name.to_string(), *index))
+}
+
+fn results(
+    transaction: &AddPartitionsToTxnTransaction,
+    result: impl Fn(&(String, i32)) -> Result<(), ResponseError>,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let topics = transaction.topics.iter().map(|topic| {
+        let partitions = places_of(topic).map(|place| {
+            AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(place.1)
+                .with_partition_error_code(super::code(&result(&place)))
+        });
+        AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_results_by_partition(partitions.collect())
+    });
+    topics.collect()
+}
+
+/// The partition of the offsets topic that keeps the group is added.
+pub(super) fn add_offsets(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: AddOffsetsToTxnRequest = call.decode()?;
+    let producer = Producer {
+        id: request.producer_id.0,
+        epoch: request.producer_epoch,
+    };
+    let id = &request.transactional_id;
+    let added = check_coordinator(cluster, call, id).and_then(|()| {
+        let unavailable = ResponseError::CoordinatorNotAvailable;
+        let number = partition_for(&cluster.topics, &request.group_id).ok_or(unavailable)?;
+        let known = cluster.transactions.get_mut(id);
+        let known = known.ok_or(ResponseError::InvalidProducerIdMapping)?;
+        known.add(cluster.now, producer, [(OFFSETS_TOPIC.to_owned(), number)])
+    });
+    let added = added.map_err(|error| readable(error, call.head.version, KNOWS_FENCED));
+    call.reply(&AddOffsetsToTxnResponse::default().with_error_code(super::code(&added)))
+}
+
+pub(super) fn end(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: EndTxnRequest = call.decode()?;
+    let bumps = call.head.version >= BUMPS;
+    let ended = end_one(cluster, call, &request, bumps);
+    cluster.finish_transactions();
+    let answer = EndTxnResponse::default();
+    let producer = match ended {
+        Ok(()) => {
+            let known = cluster.transactions.get_mut(&request.transactional_id);
+            known.map(|known| known.producer())
+        }
+        Err(_) => None,
+    };
+    let ended = ended.map_err(|error| readable(error, call.head.version, KNOWS_FENCED));
+    let answer = answer.with_error_code(super::code(&ended));
+    call.reply(&match producer.filter(|_| bumps) {
+        Some(producer) => answer
+            .with_producer_id(ProducerId(producer.id))
+            .with_producer_epoch(producer.epoch),
+        None => answer
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1),
+    })
+}
+
+fn end_one(
+    cluster: &mut Cluster,
+    call: &Call,
+    request: &EndTxnRequest,
+    bumps: bool,
+) -> Result<(), ResponseError> {
+    check_coordinator(cluster, call, &request.transactional_id)?;
+    let producer = Producer {
+        id: request.producer_id.0,
+        epoch: request.producer_epoch,
+    };
+    let outcome = if request.committed {
+        Outcome::Commit
+    } else {
+        Outcome::Abort
+    };
+    let next = &mut cluster.next_producer_id;
+    let known = cluster
+        .transactions
+        .get_mut(&request.transactional_id)
+        .ok_or(ResponseError::InvalidProducerIdMapping)?;
+    if bumps {
+        known.end_with_bump(producer, outcome, || next_id(next))
+    } else {
+        known.end(producer, outcome)
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) struct Surroundings<N> {
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     pub(crate) recorder: Option<Recorder>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) shutdown: Shutdown,
     /// What all sessions of the process together may hold back.
     pub(crate) budget: Arc<Budget>,

@@ -7,6 +7,7 @@ mod snapshots;
 
 pub use plan::{Bind, Cluster, Context, Listener, Plan};
 pub use readiness::Readiness;
+pub use snapshots::Reload;
 
 pub(crate) use snapshots::Snapshots;
 
@@ -97,13 +98,31 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
 
 /// The addresses of a plan, bound. Dropping it frees them.
 pub struct Bound<N: Net> {
-    rooms: Vec<Doors<N>>,
+    rooms: Vec<Room<N>>,
+}
+
+/// What there is of one listener before anybody is let in.
+struct Room<N: Net> {
+    doors: Doors<N>,
+    snapshots: Arc<Snapshots>,
+}
+
+impl<N: Net> Bound<N> {
+    /// What changes the configuration of a listener, by its place in [`Plan::listeners`], before
+    /// anybody is let in and as long as it is served.
+    #[must_use]
+    pub fn reload(&self, listener: usize) -> Option<Reload> {
+        let room = self.rooms.get(listener)?;
+        Some(Reload::new(Arc::clone(&room.snapshots)))
+    }
 }
 
 impl<N: Net> fmt::Debug for Bound<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doors = self.rooms.iter().flatten().map(|(door, _)| door.at);
-        f.debug_set().entries(doors).finish()
+        let doors = self.rooms.iter().flat_map(|room| &room.doors);
+        f.debug_set()
+            .entries(doors.map(|(door, _)| door.at))
+            .finish()
     }
 }
 
@@ -128,13 +147,13 @@ pub async fn serve_bound<N: Net>(
     };
     let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
     let mut accepting = JoinSet::new();
-    for (index, (listener, doors)) in plan.listeners.into_iter().zip(bound.rooms).enumerate() {
+    for (index, (listener, room)) in plan.listeners.into_iter().zip(bound.rooms).enumerate() {
         let Some(upstream) = clusters.get_mut(listener.cluster) else {
             return Err(ServeError::NoCluster {
                 listener: listener.name,
             });
         };
-        house.open(index, listener, doors, upstream, &mut accepting);
+        house.open(index, listener, room, upstream, &mut accepting);
     }
     house.context.ready.bound();
     let mut discovering = JoinSet::new();
@@ -178,7 +197,8 @@ pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> 
                 }),
             }
         }
-        rooms.push(doors);
+        let snapshots = Arc::new(Snapshots::new(listener.shared.clone()));
+        rooms.push(Room { doors, snapshots });
     }
     if failed.is_empty() {
         Ok(Bound { rooms })
@@ -233,7 +253,7 @@ impl<N: Net> House<N> {
         &self,
         index: usize,
         listener: Listener,
-        doors: Doors<N>,
+        room: Room<N>,
         upstream: &mut Upstream<N>,
         accepting: &mut JoinSet<Never>,
     ) {
@@ -244,7 +264,7 @@ impl<N: Net> House<N> {
             answers: Arc::clone(&self.context.answers),
             seed: Arc::clone(&self.context.seed),
             recorder: self.context.recorder.clone(),
-            snapshots: Snapshots::new(listener.shared),
+            snapshots: room.snapshots,
             shutdown: self.shutdown.clone(),
             budget: Arc::clone(&self.budget),
             hints: upstream.hints.clone(),
@@ -256,7 +276,7 @@ impl<N: Net> House<N> {
             unaddressed: BTreeSet::new(),
         });
         let gate = Gate::new(listener.limits);
-        for (door, bound) in doors {
+        for (door, bound) in room.doors {
             self.context.observer.listening(&door);
             let accept = Accepting {
                 around: Arc::clone(&around),

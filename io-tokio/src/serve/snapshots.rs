@@ -1,6 +1,7 @@
 //! The newest snapshot of everything reloadable of one listener, and word that it has changed.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use doorkeeper_core::Shared;
@@ -13,6 +14,8 @@ use crate::driver::bell::Bell;
 pub(crate) struct Snapshots {
     newest: ArcSwap<Shared>,
     epoch: Arc<Bell>,
+    /// Who writes, one at a time, so that epochs are rung in their order. Sessions only read.
+    writer: Mutex<()>,
 }
 
 impl Snapshots {
@@ -22,6 +25,7 @@ impl Snapshots {
         Self {
             newest: ArcSwap::from_pointee(first),
             epoch,
+            writer: Mutex::default(),
         }
     }
 
@@ -34,11 +38,96 @@ impl Snapshots {
         Arc::clone(&self.epoch)
     }
 
-    /// Lays a topology over the newest snapshot. Called by the listener's discovery alone.
+    /// Lays a topology over the newest snapshot.
     pub(crate) fn learn(&self, topology: &Arc<Topology>) {
-        let next = self.newest.load().with_topology(Arc::clone(topology));
+        self.replace(|newest| newest.with_topology(Arc::clone(topology)));
+    }
+
+    fn replace(&self, next: impl FnOnce(&Shared) -> Shared) {
+        // Nothing that a panic could leave half done is behind this lock.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = next(&self.newest.load());
         let epoch = next.epoch;
         self.newest.store(Arc::new(next));
         self.epoch.ring(epoch);
+    }
+}
+
+/// Changes what the sessions of one listener go by while they are open. Clones change the same.
+#[derive(Clone)]
+pub struct Reload(Arc<Snapshots>);
+
+impl Reload {
+    pub(super) const fn new(snapshots: Arc<Snapshots>) -> Self {
+        Self(snapshots)
+    }
+
+    /// Lets `change` lay what is configured over the newest snapshot. What discovery has learned
+    /// stays, and so does the count of the snapshots. All that is read after this goes by it.
+    pub fn change(&self, change: impl FnOnce(&mut Shared)) {
+        self.0.replace(|newest| {
+            let mut next = newest.clone();
+            change(&mut next);
+            next.epoch = newest.epoch;
+            next.with_topology(Arc::clone(&newest.topology))
+        });
+    }
+}
+
+impl fmt::Debug for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = self.0.newest.load().epoch;
+        f.debug_struct("Reload").field("epoch", &epoch).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorkeeper_core::api::Offered;
+    use doorkeeper_core::id::{BrokerId, HostPort};
+    use doorkeeper_core::limits::Limits;
+    use doorkeeper_core::policy::{Policy, Principal};
+    use doorkeeper_core::rewrite::KnownHosts;
+    use doorkeeper_core::topology::{Advertised, DialMap};
+
+    fn first() -> Shared {
+        Shared {
+            epoch: 0,
+            limits: Limits::default(),
+            policy: Policy::allow_all(),
+            offered: Offered::default(),
+            bootstrap: Vec::new(),
+            dial: DialMap::default(),
+            advertised: Advertised::Ports {
+                host: "door.test".into(),
+                base: 9001,
+                ids: vec![0..=5],
+            },
+            topology: Arc::default(),
+            known_hosts: KnownHosts::default(),
+        }
+    }
+
+    #[test]
+    fn a_reload_keeps_what_was_learned_and_counts_on() {
+        let snapshots = Arc::new(Snapshots::new(first()));
+        let at = HostPort::new("b1.test", 9092).unwrap();
+        let learned = Topology::default().merged(&[(BrokerId(1), at)], None);
+        let learned = Arc::new(learned.unwrap());
+        snapshots.learn(&learned);
+        let refused = Policy::allow_all().refuse_topic(&Principal::anonymous(), "secret");
+        Reload::new(Arc::clone(&snapshots)).change(|shared| {
+            shared.policy = refused.clone();
+            // Neither is configured: a change of them is none.
+            shared.epoch = 77;
+            shared.topology = Arc::default();
+        });
+        let newest = snapshots.newest();
+        assert_eq!((newest.epoch, snapshots.epoch().value()), (2, 2));
+        assert_eq!(newest.policy, refused);
+        assert_eq!(newest.topology, learned);
+        snapshots.learn(&Arc::default());
+        assert_eq!(snapshots.newest().policy, refused);
     }
 }

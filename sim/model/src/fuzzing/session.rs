@@ -1,12 +1,11 @@
 //! A script made of bytes, played on the first backend: every invariant holds in it.
 //!
-//! `Arbitrary` makes scripts that say anything; what would only take long is made small, as it is
-//! for scripts from seeds.
+//! What would only take long is made small, as it is for scripts from seeds.
 
 use arbitrary::{Arbitrary as _, Unstructured};
 
 use crate::direct::{Options, run};
-use crate::script::{Chunk, Client, NetFault, Part, Request, Script, Setting, Step, What};
+use crate::script::{Chunk, Client, Door, NetFault, Numbered, Part, Request, Script, Step, What};
 
 /// How many steps are played. More show no more, and take longer.
 const STEPS_MAX: usize = 100;
@@ -32,43 +31,39 @@ pub fn session(data: &[u8]) {
     assert!(told.is_none(), "{}", told.unwrap_or_default());
 }
 
-/// Makes what takes long short enough: a run has to be over in a moment, and whatever waits has to
-/// end within the time that invariant 11 gives it.
+/// Lets clients connect before they act, and makes what takes long short enough: a run has to be
+/// over in a moment, and whatever waits has to end within the time that invariant 11 gives it.
 fn affordable(script: &mut Script) {
-    let Setting {
-        chunk,
-        latency_ms,
-        jitter_ms,
-        window,
-        ..
-    } = &mut script.setting;
-    *latency_ms %= 20;
-    *jitter_ms %= 30;
-    *window = 64 + *window % 65_536;
     script.steps.truncate(STEPS_MAX);
-    let drips = |step: &Step| matches!(step, Step::Client(_, Client::Drip(_)));
-    let narrow = |step: &Step| matches!(step, Step::Net(_, _, _, NetFault::Window(_)));
-    let slow = *chunk == Chunk::One
-        || *window < 1000
-        || script.steps.iter().any(|step| drips(step) || narrow(step));
+    let mut met = Vec::new();
+    let steps = std::mem::take(&mut script.steps);
+    for step in steps {
+        if let Step::Client(who, what) = &step
+            && !met.contains(who)
+        {
+            met.push(*who);
+            if !matches!(what, Client::Connect(_)) {
+                let door = Door::Broker(Numbered(who.0 % 3));
+                script.steps.push(Step::Client(*who, Client::Connect(door)));
+            }
+        }
+        script.steps.push(step);
+    }
+    let is_slow = |step: &Step| {
+        let drips = matches!(step, Step::Client(_, Client::Drip(_)));
+        drips || matches!(step, Step::Net(_, _, _, NetFault::Window(_)))
+    };
+    let setting = &script.setting;
+    let slow =
+        setting.chunk == Chunk::One || setting.window < 65_536 || script.steps.iter().any(is_slow);
     let mut left = if slow {
         VALUE_BYTES_MAX_SLOW
     } else {
         VALUE_BYTES_MAX
     };
     for step in &mut script.steps {
-        match step {
-            Step::Client(_, Client::Drip(ms)) => *ms %= 40,
-            Step::Client(_, Client::Send(request) | Client::SendPart(_, request)) => {
-                left = limited(request, left);
-            }
-            Step::Client(..)
-            | Step::Broker(..)
-            | Step::Leader(..)
-            | Step::Net(..)
-            | Step::Process(_)
-            | Step::Heal
-            | Step::Wait(_) => {}
+        if let Step::Client(_, Client::Send(request) | Client::SendPart(_, request)) = step {
+            left = limited(request, left);
         }
     }
 }

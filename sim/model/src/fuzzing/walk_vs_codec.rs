@@ -37,6 +37,9 @@ pub fn walk_vs_codec(data: &[u8]) {
     let Some(Ok(walked)) = walk(message, version, body) else {
         return;
     };
+    if !walked.is_marked_plainly {
+        return;
+    }
     match decoder.decode(body) {
         Ok((decoded, end)) => {
             assert_eq!(
@@ -125,6 +128,9 @@ struct Walked {
     end: usize,
     /// Every string is UTF-8.
     is_text: bool,
+    /// Before every structure that could be null stands a 1. Kafka takes any number that is not
+    /// negative for a structure that is there, and the other reader for one that is not.
+    is_marked_plainly: bool,
 }
 
 /// `None` when the bytes run out first.
@@ -132,7 +138,7 @@ fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<W
     let mut walker = Walker::new(message, version, body.len(), Roles::ALL)?;
     let mut input = body;
     let mut open = vec![Told::Struct(BTreeMap::new())];
-    let mut is_text = true;
+    let (mut is_text, mut is_marked_plainly) = (true, true);
     loop {
         let step = match walker.step(&mut input) {
             Ok(step) => step,
@@ -142,7 +148,12 @@ fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<W
             Step::More => return None,
             Step::Done { at: end } => {
                 let told = open.pop()?;
-                return Some(Ok(Walked { told, end, is_text }));
+                return Some(Ok(Walked {
+                    told,
+                    end,
+                    is_text,
+                    is_marked_plainly,
+                }));
             }
             Step::Value(found) => {
                 let value = match found.value {
@@ -162,7 +173,12 @@ fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<W
                 Some(_) => Told::List(Vec::new()),
                 None => Told::Null,
             }),
-            Step::Element { .. } => open.push(Told::Struct(BTreeMap::new())),
+            Step::Element { field, at, .. } => {
+                let has_mark =
+                    matches!(field.kind, Kind::Struct(_)) && field.nullable.contains(version);
+                is_marked_plainly &= !has_mark || body.get(at.wrapping_sub(1)) == Some(&1);
+                open.push(Told::Struct(BTreeMap::new()));
+            }
             Step::ElementEnd { field, .. } | Step::ArrayEnd { field, .. } => {
                 let value = open.pop()?;
                 put(&mut open, field.name, value);

@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use super::words::{Bad, Words, hex, names, read, unhex};
 
 /// One request: what it asks for, in which version.
-#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The version of the API.
     pub version: u8,
@@ -53,7 +53,7 @@ impl Topic {
 }
 
 /// A partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Arbitrary)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Of this topic.
     pub topic: Topic,
@@ -62,7 +62,7 @@ pub struct Place {
 }
 
 /// A batch for a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Where it goes.
     pub place: Place,

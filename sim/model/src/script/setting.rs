@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use arbitrary::Arbitrary;
-
 use super::request::Topic;
 use super::words::{Bad, Words, names, read};
 
 /// Everything that is fixed before the first step.
-#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Ids of the cluster, the sessions' seeds and the network's choices grow from it.
     pub seed: u64,
@@ -53,7 +51,7 @@ impl Default for Setting {
 }
 
 /// In pieces of which size bytes are read and written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Chunk {
     /// All that is there.
     #[default]
@@ -67,7 +65,7 @@ pub enum Chunk {
 names!(Chunk { Chunk::Whole = "whole", Chunk::One = "one", Chunk::Any = "any" });
 
 /// Limits that scripts make small, so that little reaches them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Small {
     /// `Limits::hold_bytes_max`.
     pub hold: Option<u32>,
@@ -114,7 +112,7 @@ impl fmt::Display for Small {
 }
 
 /// What is refused to everybody.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Topics.
     pub topics: Vec<Topic>,

@@ -9,7 +9,7 @@ use super::words::names;
 
 /// One step. It happens at once; only [`Step::Wait`], [`Client::Wait`] and
 /// [`Client::WaitEnd`] let time pass.
-#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The client with this number does something.
     Client(Numbered, Client),
@@ -34,12 +34,6 @@ pub struct Numbered(pub u8);
 impl Numbered {
     /// How many there are at most.
     pub const MAX: u8 = 8;
-}
-
-impl<'a> Arbitrary<'a> for Numbered {
-    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
-        u.int_in_range(0..=Self::MAX - 1).map(Self)
-    }
 }
 
 /// A leg of a session.
@@ -74,7 +68,7 @@ pub enum Direction {
 names!(Direction { Direction::Up = "up", Direction::Down = "down" });
 
 /// What a client does.
-#[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Opens a connection, and leaves the one it had.
     Connect(Door),

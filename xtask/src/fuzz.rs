@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{tools, tree};
 
@@ -14,6 +14,8 @@ pub(crate) struct Args {
     target: String,
 
     /// How long to look
+    ///
+    /// With 0 it only tries what is there, and keeps of it what `--keep` says.
     #[arg(long, default_value_t = 2)]
     minutes: u64,
 
@@ -28,6 +30,10 @@ pub(crate) struct Args {
     /// Add the inputs that reached new code to `corpus/`
     #[arg(long)]
     keep: bool,
+
+    /// Begin with seeds made of what is recorded in `testdata`, too
+    #[arg(long)]
+    seed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,6 +82,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for folder in [&seeds, &grown] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
+    if args.seed {
+        write_seeds()?;
+    }
     let seconds = args.minutes * 60;
     let jobs = args
         .jobs
@@ -91,16 +100,41 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "--",
         "-timeout=10",
         "-rss_limit_mb=2048",
+        // What overcommitment hides: no target has a bound that is larger.
+        "-malloc_limit_mb=256",
         "-print_final_stats=1",
     ]);
-    fuzz.arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-fork={}", jobs.unwrap_or(1)));
+    if seconds == 0 {
+        fuzz.arg("-runs=0");
+    } else {
+        fuzz.arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-fork={}", jobs.unwrap_or(1)));
+    }
     finish(&mut fuzz).context("a find, or no build: see fuzz/artifacts")?;
     if args.keep {
         let mut merge = cargo_fuzz(sanitizer, target)?;
+        // What is there stays, under its name; of what is new the smallest that reach the same.
         merge.args([&seeds, &grown]).args(["--", "-merge=1"]);
         finish(&mut merge)?;
     }
+    Ok(())
+}
+
+/// Seeds for all targets, into `fuzz/corpus`.
+fn write_seeds() -> Result<()> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "doorkeeper-model",
+    ]);
+    command
+        .args(["--example", "seeds"])
+        .current_dir(tree::root());
+    let status = command.status().context("cannot start cargo")?;
+    ensure!(status.success(), "seeds cannot be made");
     Ok(())
 }
 

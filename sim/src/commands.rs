@@ -11,6 +11,8 @@ use doorkeeper_sim::seeds::{self, Budget, Kind, Verdict, try_script};
 use doorkeeper_sim::swarm::Swarm;
 use doorkeeper_sim::tally::Tally;
 
+use crate::incident;
+
 #[derive(clap::Args)]
 pub(crate) struct Run {
     /// The first seed
@@ -29,7 +31,7 @@ pub(crate) struct Run {
 
 #[derive(clap::Args)]
 pub(crate) struct Replay {
-    /// A seed, or the path of a script
+    /// A seed, or the path of a script or of a recorded session
     what: String,
     /// Print only the last lines of what happened
     #[arg(long)]
@@ -132,6 +134,9 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     println!("commit {commit}");
     if let Ok(seed) = args.what.parse() {
         println!("{}", Swarm::draw(seed));
+    }
+    if let Some(recorded) = incident::read(&args.what)? {
+        return incident::replay(&recorded, args.brief);
     }
     let script = script_of(&args.what)?;
     println!("{script}");

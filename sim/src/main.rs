@@ -8,6 +8,7 @@
 #[cfg(doorkeeper_canary)]
 mod canary;
 mod commands;
+mod incident;
 mod twice;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ enum Command {
     /// Print the hashes of seeds, a line each
     #[command(hide = true)]
     Hashes(twice::Hashes),
-    /// Run one seed or one script, and tell everything
+    /// Run one seed, one script or one recorded session again, and tell everything
     Replay(commands::Replay),
     /// Print the script of a seed
     Show(commands::Show),

@@ -66,7 +66,7 @@ const fn api(key: ApiKey, min: i16, max: i16, handle: Handler) -> Row {
 }
 
 /// All APIs by their keys.
-static ROWS: [Row; 31] = [
+static ROWS: [Row; 32] = [
     api(ApiKey::Produce, 3, 13, produce::handle),
     api(ApiKey::Fetch, 4, 18, fetch::handle),
     api(ApiKey::ListOffsets, 1, 10, list_offsets::handle),
@@ -104,6 +104,7 @@ static ROWS: [Row; 31] = [
         0,
         partitions::list_reassignments,
     ),
+    api(ApiKey::DescribeTransactions, 0, 0, transactions::describe),
     api(ApiKey::DescribeCluster, 0, 2, cluster_info::handle),
     api(
         ApiKey::ConsumerGroupHeartbeat,

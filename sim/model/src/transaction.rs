@@ -33,7 +33,7 @@ enum State {
     /// No transaction since the producer came.
     Empty,
     /// Partitions belong to it.
-    Ongoing { since: Instant },
+    Ongoing,
     /// It has ended, and not every partition knows.
     Prepare(Outcome),
     /// It has ended.
@@ -49,6 +49,8 @@ pub(crate) struct Transaction {
     next_id: Option<i64>,
     last_epoch: i16,
     timeout: Duration,
+    /// When the last transaction began.
+    started: Option<Instant>,
     state: State,
     /// Topics with numbers of partitions.
     partitions: BTreeSet<(String, i32)>,
@@ -69,6 +71,7 @@ impl Transaction {
             next_id: None,
             last_epoch: NO_EPOCH,
             timeout: Duration::ZERO,
+            started: None,
             state: State::Empty,
             partitions: BTreeSet::new(),
         }
@@ -78,10 +81,30 @@ impl Transaction {
         self.producer
     }
 
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) const fn started(&self) -> Option<Instant> {
+        self.started
+    }
+
+    /// The state as Kafka's answers name it.
+    pub(crate) const fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Empty => "Empty",
+            State::Ongoing => "Ongoing",
+            State::Prepare(Outcome::Commit) => "PrepareCommit",
+            State::Prepare(Outcome::Abort) => "PrepareAbort",
+            State::Complete(Outcome::Commit) => "CompleteCommit",
+            State::Complete(Outcome::Abort) => "CompleteAbort",
+        }
+    }
+
     /// When it is aborted because it lasts too long.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Ongoing { since } => Some(since.after(self.timeout)),
+            State::Ongoing => self.started.map(|started| started.after(self.timeout)),
             State::Empty | State::Prepare(_) | State::Complete(_) => None,
         }
     }
@@ -90,7 +113,7 @@ impl Transaction {
     pub(crate) const fn to_be_told(&self) -> Option<Outcome> {
         match self.state {
             State::Prepare(outcome) => Some(outcome),
-            State::Empty | State::Ongoing { .. } | State::Complete(_) => None,
+            State::Empty | State::Ongoing | State::Complete(_) => None,
         }
     }
 
@@ -119,7 +142,7 @@ impl Transaction {
         }
         match self.state {
             State::Prepare(_) => Err(ResponseError::ConcurrentTransactions),
-            State::Ongoing { .. } => {
+            State::Ongoing => {
                 self.fence();
                 Err(ResponseError::ConcurrentTransactions)
             }
@@ -129,6 +152,7 @@ impl Transaction {
                 self.producer = producer;
                 self.last_epoch = last;
                 self.timeout = timeout;
+                self.started = None;
                 self.state = State::Empty;
                 Ok(producer)
             }
@@ -192,8 +216,9 @@ impl Transaction {
         partitions: impl IntoIterator<Item = (String, i32)>,
     ) -> Result<(), ResponseError> {
         self.check_producer(producer)?;
-        if !matches!(self.state, State::Ongoing { .. }) {
-            self.state = State::Ongoing { since: now };
+        if !matches!(self.state, State::Ongoing) {
+            self.state = State::Ongoing;
+            self.started = Some(now);
         }
         self.partitions.extend(partitions);
         Ok(())
@@ -225,7 +250,7 @@ impl Transaction {
             return Err(ResponseError::ProducerFenced);
         }
         match self.state {
-            State::Ongoing { .. } => {
+            State::Ongoing => {
                 self.state = State::Prepare(outcome);
                 Ok(())
             }
@@ -255,7 +280,7 @@ impl Transaction {
         let is_retry = bumped || overflowed;
         let is_current = producer.epoch == self.producer.epoch;
         let is_valid = match self.state {
-            State::Ongoing { .. } | State::Empty => is_current,
+            State::Ongoing | State::Empty => is_current,
             State::Prepare(_) => bumped,
             State::Complete(_) => is_retry || is_current,
         };
@@ -268,7 +293,7 @@ impl Transaction {
             State::Prepare(known) if known == outcome => {
                 return Err(ResponseError::ConcurrentTransactions);
             }
-            State::Ongoing { .. } => {}
+            State::Ongoing => {}
             State::Empty if aborts => {}
             State::Complete(_) if aborts && !is_retry => {}
             State::Empty | State::Complete(_) | State::Prepare(_) => {

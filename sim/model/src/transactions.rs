@@ -17,6 +17,10 @@ use crate::transaction::{Outcome, Producer, Transaction};
 pub(crate) struct Transactions(BTreeMap<String, Transaction>);
 
 impl Transactions {
+    pub(crate) fn get(&self, id: &str) -> Option<&Transaction> {
+        self.0.get(id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Transaction> {
         self.0.get_mut(id)
     }
@@ -55,6 +59,11 @@ pub(crate) fn coordinator(topics: &Topics, transactional_id: &str) -> Option<Bro
     groups::leader_for(topics, TRANSACTIONS_TOPIC, transactional_id)
 }
 
+/// The time as timestamps on the wire have it. The model has no wall clock: its time begins at 0.
+pub(crate) fn millis_of(at: Instant) -> i64 {
+    i64::try_from(at.since(Instant::ZERO).as_millis()).unwrap_or(i64::MAX)
+}
+
 /// How a transaction has ended, for one partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marker {
@@ -73,8 +82,7 @@ impl Cluster {
 
     /// Writes markers where a leader takes them; what has none yet is told later.
     pub(crate) fn finish_transactions(&mut self) {
-        let timestamp = self.now.since(Instant::ZERO).as_millis();
-        let timestamp = i64::try_from(timestamp).unwrap_or(i64::MAX);
+        let timestamp = millis_of(self.now);
         let mut told_any = false;
         for (id, transaction) in &mut self.transactions.0 {
             let Some(outcome) = transaction.to_be_told() else {

@@ -1,4 +1,4 @@
-//! `AddPartitionsToTxn`, `AddOffsetsToTxn` and `EndTxn`.
+//! `AddPartitionsToTxn`, `AddOffsetsToTxn`, `EndTxn` and `DescribeTransactions`.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::{
@@ -7,19 +7,22 @@ use kafka_protocol::messages::add_partitions_to_txn_request::{
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
 };
+use kafka_protocol::messages::describe_transactions_response::{TopicData, TransactionState};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
-    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, ProducerId,
+    AddPartitionsToTxnResponse, DescribeTransactionsRequest, DescribeTransactionsResponse,
+    EndTxnRequest, EndTxnResponse, ProducerId, TopicName,
 };
 
 use super::init_producer_id::next_id;
+use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
-use crate::transaction::{Outcome, Producer};
-use crate::transactions::coordinator;
+use crate::transaction::{Outcome, Producer, Transaction};
+use crate::transactions::{coordinator, millis_of};
 
 /// From this version on brokers add partitions of several transactions, or ask for them.
 const OF_BROKERS: i16 = 4;
@@ -206,4 +209,45 @@ fn end_one(
     } else {
         known.end(producer, outcome)
     }
+}
+
+pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: DescribeTransactionsRequest = call.decode()?;
+    let states = request.transactional_ids.into_iter().map(|id| {
+        let known = check_coordinator(cluster, call, &id).and_then(|()| {
+            let known = cluster.transactions.get(&id);
+            known.ok_or(ResponseError::TransactionalIdNotFound)
+        });
+        let state = match known {
+            Ok(known) => described(known),
+            Err(error) => TransactionState::default().with_error_code(error.code()),
+        };
+        state.with_transactional_id(id)
+    });
+    let states = states.collect();
+    call.reply(&DescribeTransactionsResponse::default().with_transaction_states(states))
+}
+
+/// `TransactionCoordinator.handleDescribeTransactions`.
+fn described(known: &Transaction) -> TransactionState {
+    let mut topics = Vec::<TopicData>::new();
+    for (topic, index) in known.partitions() {
+        match topics.last_mut().filter(|last| *last.topic == **topic) {
+            Some(last) => last.partitions.push(*index),
+            None => topics.push(
+                TopicData::default()
+                    .with_topic(TopicName(wire(topic)))
+                    .with_partitions(vec![*index]),
+            ),
+        }
+    }
+    let timeout = i32::try_from(known.timeout().as_millis()).unwrap_or(i32::MAX);
+    let producer = known.producer();
+    TransactionState::default()
+        .with_transaction_state(wire(known.state_name()))
+        .with_transaction_timeout_ms(timeout)
+        .with_transaction_start_time_ms(known.started().map_or(-1, millis_of))
+        .with_producer_id(ProducerId(producer.id))
+        .with_producer_epoch(producer.epoch)
+        .with_topics(topics)
 }

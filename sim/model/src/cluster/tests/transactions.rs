@@ -9,9 +9,10 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest,
-    AddPartitionsToTxnResponse, EndTxnRequest, EndTxnResponse, InitProducerIdRequest,
-    InitProducerIdResponse, OffsetFetchRequest, OffsetFetchResponse, ProducerId, TransactionalId,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    AddPartitionsToTxnResponse, DescribeTransactionsRequest, DescribeTransactionsResponse,
+    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse,
+    OffsetFetchRequest, OffsetFetchResponse, ProducerId, TransactionalId, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
 
 use super::*;
@@ -201,6 +202,31 @@ fn a_partition_without_leader_is_told_when_it_has_one() {
     assert!(world.cluster.move_leader(world.now, "t", 0, BrokerId(1)));
     assert_eq!(world.init(coordinator).0, 0);
     assert_eq!(world.committed(leader).0, 2);
+}
+
+#[test]
+fn a_transaction_is_described() {
+    let mut world = World::with_topic();
+    let (coordinator, leader) = (world.coordinator(1, ID), world.connect(1));
+    let describe = |world: &mut World| {
+        let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id()]);
+        let answer: DescribeTransactionsResponse =
+            world.ask(coordinator, ApiKey::DescribeTransactions, 0, &request);
+        answer.transaction_states[0].clone()
+    };
+    let unknown = ResponseError::TransactionalIdNotFound.code();
+    assert_eq!(describe(&mut world).error_code, unknown);
+    world.init(coordinator);
+    world.write(leader, 12, batch("a", (0, 0, 0)));
+    let state = describe(&mut world);
+    assert_eq!(&*state.transaction_state, "Ongoing");
+    assert_eq!((state.producer_id.0, state.producer_epoch), (0, 0));
+    assert_eq!(state.transaction_timeout_ms, 60_000);
+    assert_eq!(state.topics[0].partitions, [0]);
+    world.end(coordinator, 5, (0, 0), false);
+    let state = describe(&mut world);
+    assert_eq!(&*state.transaction_state, "CompleteAbort");
+    assert_eq!((state.producer_epoch, state.topics.len()), (1, 0));
 }
 
 #[test]

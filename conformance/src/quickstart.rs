@@ -1,5 +1,5 @@
 //! What `doorkeeper quickstart` serves, for real clients: its cluster in memory must be good enough
-//! to produce, to consume, and to share the work in a group.
+//! to produce, to consume, to share the work in groups of either protocol, and for transactions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,12 +25,16 @@ const PORTS: u16 = 4;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ENDS_WITHIN: Duration = Duration::from_secs(45);
 
-const PLAYS: [(&str, Client); 5] = [
+const PLAYS: [(&str, Client); 9] = [
     ("acks_all", Client::Java),
     ("acks_all", Client::Librdkafka),
     ("acks_all", Client::Kcat),
     ("group_classic", Client::Java),
     ("group_classic", Client::Librdkafka),
+    ("group_consumer", Client::Java),
+    ("group_consumer", Client::Librdkafka),
+    ("transactions", Client::Java),
+    ("transactions", Client::Librdkafka),
 ];
 
 /// Whether `--only` asks for this.

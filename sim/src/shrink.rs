@@ -187,6 +187,15 @@ fn lesser_request(what: &What) -> Vec<What> {
             .into_iter()
             .map(What::CreateTopics)
             .collect(),
+        What::AddPartitions(id, places) => shorter(places)
+            .into_iter()
+            .map(|places| What::AddPartitions(*id, places))
+            .collect(),
+        What::Write(producer, turn, part) => {
+            let mut small = *part;
+            small.bytes = 0;
+            vec![What::Write(*producer, *turn, small)]
+        }
         What::Other(key, body) => {
             let half = body.get(..body.len() / 2).unwrap_or_default();
             vec![What::Other(*key, half.to_vec())]
@@ -201,7 +210,12 @@ fn lesser_request(what: &What) -> Vec<What> {
         | What::LeaveGroup(_)
         | What::OffsetCommit(..)
         | What::OffsetFetch(_)
-        | What::InitProducerId
+        | What::InitProducerId(_)
+        | What::FindTransactions(_)
+        | What::AddOffsets(..)
+        | What::TxnOffsetCommit(..)
+        | What::EndTxn(..)
+        | What::ConsumerHeartbeat(..)
         | What::DescribeCluster
         | What::DescribeConfigs(_) => Vec::new(),
     }

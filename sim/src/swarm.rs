@@ -2,9 +2,10 @@
 //!
 //! Each seed draws first which kinds of faults and actions there are at all, about half of them,
 //! and how often they come: a run in which everything happens a little shows less than many in
-//! which a few things happen a lot. Surroundings, work and faults are drawn from streams of their
-//! own, so that a new kind of fault does not give old seeds other work.
+//! which a few things happen a lot. Surroundings, work, dialogues and faults are drawn from streams
+//! of their own, so that a new kind of one of them does not give old seeds others of the rest.
 
+mod dialogues;
 mod faults;
 mod surroundings;
 mod work;
@@ -14,6 +15,7 @@ use std::fmt;
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{Client, Door, Numbered, Request, Script, Step, Wait, What};
 
+pub use dialogues::Dialogue;
 pub use faults::Fault;
 pub use work::Action;
 
@@ -28,6 +30,8 @@ pub struct Swarm {
     pub actions: usize,
     /// What they do, each with its weight.
     pub work: Vec<(Action, u64)>,
+    /// What they say that takes several requests, each with its weight.
+    pub dialogues: Vec<(Dialogue, u64)>,
     /// What goes wrong, each with its weight.
     pub faults: Vec<(Fault, u64)>,
     /// After so many actions, on average, something goes wrong.
@@ -40,6 +44,10 @@ pub struct Swarm {
 const SURROUNDINGS: u64 = 10;
 const WORK: u64 = 11;
 const FAULTS: u64 = 12;
+const DIALOGUES: u64 = 13;
+
+/// After so many actions, on average, a dialogue begins.
+const ACTIONS_PER_DIALOGUE: u64 = 4;
 
 impl Swarm {
     /// Draws.
@@ -56,11 +64,13 @@ impl Swarm {
         };
         let mut work = Rng::stream(seed, WORK);
         let mut faults = Rng::stream(seed, FAULTS);
+        let mut dialogues = Rng::stream(seed, DIALOGUES);
         Self {
             seed,
             clients,
             actions,
             work: drawn(&mut work, Action::ALL, &[Action::Send, Action::Wait]),
+            dialogues: drawn(&mut dialogues, Dialogue::ALL, &[]),
             faults: drawn(&mut faults, Fault::ALL, &[]),
             calm,
             value_bytes_max,
@@ -71,6 +81,7 @@ impl Swarm {
     #[must_use]
     pub fn script(&self) -> Script {
         let mut work = Rng::stream(self.seed, WORK ^ 0xff);
+        let mut dialogues = Rng::stream(self.seed, DIALOGUES ^ 0xff);
         let mut faults = Rng::stream(self.seed, FAULTS ^ 0xff);
         let setting = surroundings::draw(self, &mut Rng::stream(self.seed, SURROUNDINGS ^ 0xff));
         let mut steps = Vec::new();
@@ -79,6 +90,9 @@ impl Swarm {
         }
         for _ in 0..self.actions {
             steps.extend(work::action(self, &mut work));
+            if !self.dialogues.is_empty() && dialogues.one_in(ACTIONS_PER_DIALOGUE) {
+                steps.extend(dialogues::dialogue(self, &mut dialogues));
+            }
             if !self.faults.is_empty() && faults.one_in(self.calm) {
                 steps.extend(faults::fault(self, &mut faults));
             }
@@ -148,6 +162,7 @@ impl fmt::Display for Swarm {
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "clients {}, actions {}", self.clients, self.actions)?;
         writeln!(f, "work {:?}", self.work)?;
+        writeln!(f, "dialogues {:?}", self.dialogues)?;
         writeln!(f, "faults {:?}, one in {} actions", self.faults, self.calm)?;
         writeln!(f, "values up to {} bytes", self.value_bytes_max)
     }
@@ -166,15 +181,14 @@ mod tests {
         }
     }
 
+    fn steps(swarm: &Swarm, these: impl Fn(&Step) -> bool) -> Vec<Step> {
+        let all = swarm.script().steps.into_iter();
+        all.filter(these).collect()
+    }
+
     #[test]
     fn other_faults_do_not_change_the_work() {
-        let clients_do = |script: &Script| {
-            let work = script
-                .steps
-                .iter()
-                .filter(|step| matches!(step, Step::Client(..)));
-            work.cloned().collect::<Vec<_>>()
-        };
+        let clients_do = |swarm: &Swarm| steps(swarm, |step| matches!(step, Step::Client(..)));
         let mut fewer = 0;
         for seed in 0..50 {
             let swarm = Swarm::draw(seed);
@@ -183,8 +197,29 @@ mod tests {
                 ..swarm.clone()
             };
             fewer += usize::from(calm.script().steps.len() < swarm.script().steps.len());
-            assert_eq!(clients_do(&calm.script()), clients_do(&swarm.script()));
+            assert_eq!(clients_do(&calm), clients_do(&swarm));
         }
         assert!(fewer > 10, "faults there must be");
+    }
+
+    #[test]
+    fn dialogues_come_between_and_change_nothing_else() {
+        let is_part_of = |fewer: &[Step], more: &[Step]| {
+            let mut more = more.iter();
+            fewer.iter().all(|step| more.any(|other| other == step))
+        };
+        let mut fewer = 0;
+        for seed in 0..50 {
+            let swarm = Swarm::draw(seed);
+            let silent = Swarm {
+                dialogues: Vec::new(),
+                ..swarm.clone()
+            };
+            let (with, without) = (swarm.script().steps, silent.script().steps);
+            fewer += usize::from(without.len() < with.len());
+            assert!(is_part_of(&without, &with), "{seed}");
+            assert_eq!(swarm.script().setting, silent.script().setting);
+        }
+        assert!(fewer > 10, "dialogues there must be");
     }
 }

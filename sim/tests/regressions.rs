@@ -59,6 +59,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Either leg may break in the middle of a frame.",
     },
     Lesson {
+        script: "consumer-group.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A partition of a consumer group has one owner at a time, through the door as well.",
+    },
+    Lesson {
         script: "drain.txt",
         seed: None,
         commit: "6f08db5",
@@ -69,6 +75,12 @@ const LESSONS: &[Lesson] = &[
         seed: None,
         commit: "d2d0cf9",
         taught: "A fetch session goes on where it was given only.",
+    },
+    Lesson {
+        script: "fetch-session.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A fetch session goes on, and one that is lost begins anew.",
     },
     Lesson {
         script: "groups.txt",
@@ -131,6 +143,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A refused API is not offered, and closes.",
     },
     Lesson {
+        script: "idempotent.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A batch that is sent again after a reset is no payload too many.",
+    },
+    Lesson {
         script: "refused.txt",
         seed: None,
         commit: "6f08db5",
@@ -177,6 +195,12 @@ const LESSONS: &[Lesson] = &[
         seed: None,
         commit: "d2d0cf9",
         taught: "A frame beyond the limit ends its session at its length.",
+    },
+    Lesson {
+        script: "transactions.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A transaction goes through the door in both versions.",
     },
     Lesson {
         script: "unadvertised.txt",

@@ -63,8 +63,13 @@ impl Header {
 
 /// Whether records say that they belong to a transaction, whatever else they are.
 pub(crate) fn is_transactional(records: &[u8]) -> bool {
+    header(records).is_some_and(|header| header.is_transactional())
+}
+
+/// What the first batch of some records says of itself, whether it is true or not.
+pub(crate) fn header(records: &[u8]) -> Option<Header> {
     let is_current = records.get(16).map(|magic| magic.cast_signed()) == Some(MAGIC);
-    is_current && read_header(records).is_some_and(|header| header.is_transactional())
+    is_current.then(|| read_header(records)).flatten()
 }
 
 /// The control batch that says how a transaction has ended (`EndTransactionMarker`).

@@ -5,7 +5,9 @@ mod batch;
 mod dialogue;
 mod encode;
 mod memory;
+mod sequences;
 
 pub use dialogue::{Client, Dialogue, Heard};
 pub use encode::{Context, TopicIds, encode};
-pub use memory::Memory;
+pub use memory::{About, Memory};
+pub use sequences::Sequences;

@@ -22,7 +22,7 @@ use doorkeeper_core::policy::{Principal, Verdict};
 
 pub(crate) use answers::{is_denial, is_right};
 pub(crate) use judged::Refused;
-pub(crate) use typed::answer;
+pub(crate) use typed::{answer, request};
 
 use judged::Cut;
 

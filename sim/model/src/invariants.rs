@@ -16,6 +16,7 @@ pub(crate) mod leaks;
 pub(crate) mod limits;
 pub(crate) mod places;
 pub(crate) mod policy;
+pub(crate) mod produced;
 pub(crate) mod ready;
 pub(crate) mod stuck;
 

@@ -33,7 +33,9 @@ mod step;
 mod words;
 
 pub use networks::Unplayable;
-pub use request::{Acks, FetchSession, Part, Place, Request, Topic, What};
+pub use request::{
+    Acks, Beat, FetchSession, Part, Place, Producer, Request, Topic, Turn, Verdict, What,
+};
 pub use setting::{Chunk, Policy, Setting, Small};
 pub use step::{
     BrokerFault, Client, Direction, Door, Ending, NetFault, NetLeg, Numbered, ProcessFault, Step,

@@ -7,7 +7,6 @@
 
 mod ledger;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,8 +17,7 @@ use doorkeeper_core::{
     CloseReason, Effect, Input, Instant, Leg, Route, Session, Shared, discovery,
 };
 
-use crate::invariants;
-use crate::payload::Tag;
+use crate::invariants::{self, produced::Produced};
 use crate::script::{Numbered, Step, Tamper};
 use crate::trace::Trace;
 
@@ -106,8 +104,8 @@ impl Violation {
 #[derive(Debug)]
 pub struct Watch {
     ledgers: Vec<Ledger>,
-    /// Produced payloads that a broker has got, and over which session.
-    produced: BTreeMap<Tag, SessionId>,
+    /// What clients have produced, and brokers have got.
+    produced: Produced,
     newest: Arc<Shared>,
     trace: Trace,
     keep_transcript: bool,
@@ -119,7 +117,7 @@ impl Watch {
     pub fn new(shared: &Arc<Shared>, keep_transcript: bool, whole_trace: bool) -> Self {
         Self {
             ledgers: Vec::new(),
-            produced: BTreeMap::new(),
+            produced: Produced::default(),
             newest: Arc::clone(shared),
             trace: Trace::new(whole_trace),
             keep_transcript,
@@ -185,7 +183,11 @@ impl Watch {
             Input::Bytes {
                 leg: Leg::Client,
                 bytes,
-            } => ledger.client_sent(bytes),
+            } => {
+                for frame in ledger.client_sent(bytes) {
+                    self.produced.sent(id, &frame);
+                }
+            }
             Input::Bytes {
                 leg: Leg::Upstream,
                 bytes,
@@ -348,7 +350,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("broker got {} bytes", frame.len()));
-        invariants::bytes::produced_once(&mut self.produced, id, frame)
+        self.produced.came(id, frame)
     }
 
     /// A client has got a whole frame.

@@ -2,7 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Acks, Client, Door, FetchSession, Numbered, Part, Place, Request, Step, Topic, Wait, What,
+    Acks, Client, Door, FetchSession, Numbered, Part, Place, Producer, Request, Step, Topic, Wait,
+    What,
 };
 
 use super::{Swarm, number, small, weighted};
@@ -192,7 +193,7 @@ fn topic(rng: &mut Rng) -> Topic {
     }
 }
 
-fn place(rng: &mut Rng) -> Place {
+pub(super) fn place(rng: &mut Rng) -> Place {
     Place {
         topic: topic(rng),
         partition: small(rng, 2),
@@ -242,7 +243,7 @@ fn request(swarm: &Swarm, rng: &mut Rng) -> Request {
             6,
         ),
         13 => (What::CreateTopics(several(rng, 2, topic)), 2, 7),
-        14 if rng.one_in(2) => (What::InitProducerId, 0, 5),
+        14 if rng.one_in(2) => (What::InitProducerId(Producer::Idempotent), 0, 5),
         14 => (What::DescribeConfigs(small(rng, 3)), 1, 4),
         _ => (What::DescribeCluster, 0, 2),
     };

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::encode::{Context, TopicIds, encode};
-use super::memory::Memory;
+use super::memory::{About, Memory};
+use super::sequences::Sequences;
 use crate::expected::Head;
 use crate::frames::Cutter;
 use crate::invariants;
-use crate::script::{Acks, Numbered, Request, What};
+use crate::script::{Acks, Numbered, Producer, Request, What};
 use crate::watch::{Expects, Violation};
 
 /// A client, over all of its connections.
@@ -17,6 +18,7 @@ use crate::watch::{Expects, Violation};
 pub struct Client {
     number: Numbered,
     memory: Memory,
+    sequences: Sequences,
     /// Counts its requests over all connections.
     next_id: i32,
     payloads: u32,
@@ -38,7 +40,7 @@ struct Owed {
     id: i32,
     key: i16,
     version: i16,
-    group: u8,
+    about: About,
 }
 
 /// An answer, with its length, and what it had to be.
@@ -68,6 +70,7 @@ impl Client {
         Self {
             number,
             memory: Memory::default(),
+            sequences: Sequences::default(),
             next_id: 0,
             payloads: 0,
         }
@@ -110,6 +113,7 @@ impl Client {
                 memory: &self.memory,
                 foreign_session,
                 payloads: &mut self.payloads,
+                sequences: &mut self.sequences,
             },
         );
         let count = frame.len() * usize::from(part) / 255;
@@ -126,7 +130,7 @@ impl Client {
                 id,
                 key,
                 version,
-                group: group(&request.what),
+                about: about(&request.what),
             });
         }
         dialogue.outbox.push_back(frame);
@@ -145,10 +149,10 @@ impl Client {
             let Owed {
                 key,
                 version,
-                group,
+                about,
                 ..
             } = owed;
-            self.memory.learn(key, version, group, &frame);
+            self.memory.learn(key, version, about, &frame);
         }
         Some(Heard { expects, frame })
     }
@@ -196,25 +200,32 @@ impl Dialogue {
     }
 }
 
-/// The group that a request is about.
-const fn group(what: &What) -> u8 {
+/// What a request is about.
+const fn about(what: &What) -> About {
     match what {
         What::JoinGroup(group)
         | What::SyncGroup(group)
         | What::Heartbeat(group)
         | What::LeaveGroup(group)
         | What::OffsetCommit(group, _)
-        | What::OffsetFetch(group) => *group,
+        | What::OffsetFetch(group)
+        | What::ConsumerHeartbeat(group, _) => About::Group(*group),
+        What::InitProducerId(producer) => About::Producer(*producer),
+        What::EndTxn(id, _) => About::Producer(Producer::Transactional(*id)),
         What::ApiVersions
         | What::Metadata(_)
         | What::Produce(..)
         | What::Fetch(..)
         | What::ListOffsets(_)
         | What::FindCoordinator(_)
-        | What::InitProducerId
+        | What::FindTransactions(_)
+        | What::Write(..)
+        | What::AddPartitions(..)
+        | What::AddOffsets(..)
+        | What::TxnOffsetCommit(..)
         | What::CreateTopics(_)
         | What::DescribeCluster
         | What::DescribeConfigs(_)
-        | What::Other(..) => 0,
+        | What::Other(..) => About::Nothing,
     }
 }

@@ -1,6 +1,7 @@
 //! Requests as frames.
 
 mod group;
+mod transaction;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -11,16 +12,17 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, CreateTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest, RequestHeader, TopicName,
+    DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest,
+    MetadataRequest, ProduceRequest, RequestHeader, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, Message, StrBytes};
 use uuid::Uuid;
 
 use super::batch::{Writer, batch};
 use super::memory::Memory;
+use super::sequences::Sequences;
 use crate::payload::{Tag, payload};
-use crate::script::{Acks, FetchSession, Part, Place, Request, Topic, What};
+use crate::script::{Acks, FetchSession, Part, Place, Producer, Request, Topic, Turn, What};
 
 /// What a request's bytes depend on besides the script.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Context<'a> {
     pub foreign_session: Option<(i32, i32)>,
     /// Counts payloads.
     pub payloads: &'a mut u32,
+    /// What its producers have sent.
+    pub sequences: &'a mut Sequences,
 }
 
 /// Knows the ids of topics.
@@ -71,17 +75,31 @@ pub fn encode(request: &Request, context: &mut Context<'_>) -> Bytes {
                 FetchSession::New => (0, 0),
                 FetchSession::Known => context.memory.fetch_session.unwrap_or((0, 0)),
                 FetchSession::Foreign => context.foreign_session.unwrap_or((77, 5)),
+                FetchSession::Stale => {
+                    let known = context.memory.fetch_session.unwrap_or((77, 5));
+                    (known.0, known.1.saturating_add(3))
+                }
             };
             let ids = context.topic_id;
+            let isolation = isolation(context.client);
             frame(ApiKey::Fetch, v, context, |v| {
-                fetch(v, session, *wait_ms, places, ids)
+                fetch(v, session, *wait_ms, places, ids).with_isolation_level(isolation)
             })
         }
         What::ListOffsets(places) => list_offsets(v, places, context),
         What::FindCoordinator(groups) => find_coordinator(v, groups, context),
-        What::InitProducerId => frame(ApiKey::InitProducerId, v, context, |_| {
-            InitProducerIdRequest::default().with_transaction_timeout_ms(1000)
-        }),
+        What::InitProducerId(producer) => transaction::init(v, *producer, context),
+        What::FindTransactions(id) => transaction::find(v, *id, context),
+        What::Write(producer, turn, part) => write(v, *producer, *turn, *part, context),
+        What::AddPartitions(id, places) => transaction::add_partitions(v, *id, places, context),
+        What::AddOffsets(id, group) => transaction::add_offsets(v, *id, *group, context),
+        What::TxnOffsetCommit(id, group, place) => {
+            transaction::commit(v, *id, *group, *place, context)
+        }
+        What::EndTxn(id, verdict) => transaction::end(v, *id, *verdict, context),
+        What::ConsumerHeartbeat(group, beat) => {
+            group::consumer_heartbeat(v, *group, *beat, context)
+        }
         What::CreateTopics(topics) => create_topics(v, topics, context),
         What::DescribeCluster => frame(ApiKey::DescribeCluster, v, context, |_| {
             DescribeClusterRequest::default()
@@ -143,6 +161,47 @@ fn produce(v: i16, acks: Acks, parts: &[Part], context: &mut Context<'_>) -> Byt
             .with_timeout_ms(1000)
             .with_topic_data(topics)
     })
+}
+
+/// A batch of a producer with sequence numbers.
+fn write(v: i16, producer: Producer, turn: Turn, part: Part, context: &mut Context<'_>) -> Bytes {
+    let known = context.memory.producers.get(&producer).copied();
+    let (client, place, payloads) = (context.client, part.place, &mut *context.payloads);
+    let transactional_id = transaction::id_of(producer);
+    let value = || {
+        let tag = Tag {
+            client,
+            topic: place.topic,
+            number: *payloads,
+        };
+        *payloads += 1;
+        payload(tag, part.bytes as usize)
+    };
+    let identity = known.unwrap_or((-1, -1));
+    let is_transactional = transactional_id.is_some();
+    let records = context
+        .sequences
+        .take(identity, is_transactional, place, turn, value);
+    let data = PartitionProduceData::default()
+        .with_index(i32::from(place.partition))
+        .with_records(Some(records));
+    let topic = TopicProduceData::default().with_partition_data(vec![data]);
+    let topic = match v {
+        13.. => topic.with_topic_id(context.topic_id.topic_id(place.topic)),
+        _ => topic.with_name(topic_name(place.topic)),
+    };
+    frame(ApiKey::Produce, v, context, |_| {
+        ProduceRequest::default()
+            .with_transactional_id(transactional_id)
+            .with_acks(-1)
+            .with_timeout_ms(1000)
+            .with_topic_data(vec![topic])
+    })
+}
+
+/// Some clients read only what is committed.
+const fn isolation(client: u8) -> i8 {
+    if client % 4 == 3 { 1 } else { 0 }
 }
 
 fn fetch(

@@ -86,7 +86,7 @@ fn tags_are_few(header: &[u8]) -> bool {
 }
 
 /// The body of a request with its length, if encoding it gives the same bytes again.
-pub(super) fn request<T: Decodable + Encodable>(
+pub(crate) fn request<T: Decodable + Encodable>(
     head: Head,
     frame: &Bytes,
 ) -> Option<(RequestHeader, T)> {

@@ -1,15 +1,13 @@
 //! 4 and 16: what goes up is what the client has sent, once, whole, and in its order.
-
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+//! `produced.rs` has what of 16 is about records.
 
 use bytes::Bytes;
 use doorkeeper_core::CloseReason;
 
 use super::policy;
 use crate::expected::{Fate, Head};
-use crate::payload::{Tag, payloads};
-use crate::watch::{Ledger, SessionId, Violation};
+use crate::payload::payloads;
+use crate::watch::{Ledger, Violation};
 
 /// The session has sent a whole request to its broker.
 pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
@@ -96,26 +94,6 @@ pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Res
         }
         None => Ok(()),
     }
-}
-
-/// 16: no payload comes to any broker twice.
-pub(crate) fn produced_once(
-    produced: &mut BTreeMap<Tag, SessionId>,
-    id: SessionId,
-    frame: &Bytes,
-) -> Result<(), Violation> {
-    // What a client has mangled itself is compared with its own bytes elsewhere.
-    for tag in payloads(frame).unwrap_or_default() {
-        match produced.entry(tag) {
-            Entry::Vacant(place) => {
-                place.insert(id);
-            }
-            Entry::Occupied(_) => {
-                return Err(Violation::of(16, format!("{tag:?} came to a broker twice")));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// 4: payloads come whole to the client.

@@ -42,6 +42,7 @@ impl<'a> Arbitrary<'a> for Setting {
             small: u.arbitrary()?,
             policy: u.arbitrary()?,
             timed: true,
+            direct: true,
         })
     }
 }

@@ -94,6 +94,8 @@ pub enum FetchSession {
     Known,
     /// It goes on in one that another client was given, if there is any.
     Foreign,
+    /// It goes on in its own, with an epoch that is not the next one.
+    Stale,
 }
 
 names!(FetchSession {
@@ -101,7 +103,52 @@ names!(FetchSession {
     FetchSession::New = "new",
     FetchSession::Known = "known",
     FetchSession::Foreign = "foreign",
+    FetchSession::Stale = "stale",
 });
+
+/// A producer whose batches have sequence numbers (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Arbitrary)]
+pub enum Producer {
+    /// The idempotent one that each client may have.
+    Idempotent,
+    /// The one with this transactional id, which clients share.
+    Transactional(u8),
+}
+
+/// Which batch an idempotent producer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Turn {
+    /// The next one.
+    Next,
+    /// The last one of that partition once more, byte by byte, if there was one.
+    Again,
+}
+
+names!(Turn { Turn::Next = "next", Turn::Again = "again" });
+
+/// How a transaction shall end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Verdict {
+    /// What was written counts.
+    Commit,
+    /// It does not.
+    Abort,
+}
+
+names!(Verdict { Verdict::Commit = "commit", Verdict::Abort = "abort" });
+
+/// What a member of a consumer group says (KIP-848).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
+pub enum Beat {
+    /// It comes, or comes again from the beginning.
+    Join,
+    /// It is there, and has what it was given last.
+    Stay,
+    /// It goes.
+    Leave,
+}
+
+names!(Beat { Beat::Join = "join", Beat::Stay = "stay", Beat::Leave = "leave" });
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
@@ -130,8 +177,22 @@ pub enum What {
     OffsetCommit(u8, Place),
     /// What was kept.
     OffsetFetch(u8),
-    /// An id for an idempotent producer.
-    InitProducerId,
+    /// An id for a producer, or the next epoch.
+    InitProducerId(Producer),
+    /// The coordinator of the transactional id with this number.
+    FindTransactions(u8),
+    /// A batch of a producer with sequence numbers.
+    Write(Producer, Turn, Part),
+    /// Partitions for a transaction.
+    AddPartitions(u8, Vec<Place>),
+    /// A group, whose offsets belong to a transaction.
+    AddOffsets(u8, u8),
+    /// An offset that counts with the transaction: transactional id, group, partition.
+    TxnOffsetCommit(u8, u8, Place),
+    /// The end of a transaction.
+    EndTxn(u8, Verdict),
+    /// A sign of life of a member of a consumer group.
+    ConsumerHeartbeat(u8, Beat),
     /// New topics.
     CreateTopics(Vec<Topic>),
     /// The brokers.
@@ -159,6 +220,27 @@ impl FromStr for Place {
             topic: read(topic)?,
             partition: read(partition)?,
         })
+    }
+}
+
+impl fmt::Display for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idempotent => f.write_str("idempotent"),
+            Self::Transactional(number) => write!(f, "t{number}"),
+        }
+    }
+}
+
+impl FromStr for Producer {
+    type Err = Bad;
+
+    fn from_str(word: &str) -> Result<Self, Bad> {
+        match word.strip_prefix('t') {
+            Some(number) => Ok(Self::Transactional(read(number)?)),
+            None if word == "idempotent" => Ok(Self::Idempotent),
+            None => Err(format!("{word:?} is no producer")),
+        }
     }
 }
 
@@ -220,7 +302,21 @@ impl fmt::Display for Request {
                 write!(f, "offset-commit v{v} {group} {place}")
             }
             What::OffsetFetch(group) => write!(f, "offset-fetch v{v} {group}"),
-            What::InitProducerId => write!(f, "init-producer-id v{v}"),
+            What::InitProducerId(producer) => write!(f, "init-producer-id v{v} {producer}"),
+            What::FindTransactions(id) => write!(f, "find-transactions v{v} {id}"),
+            What::Write(producer, turn, part) => write!(f, "write v{v} {producer} {turn} {part}"),
+            What::AddPartitions(id, places) => {
+                write!(f, "add-partitions v{v} {id}")?;
+                list(f, places)
+            }
+            What::AddOffsets(id, group) => write!(f, "add-offsets v{v} {id} {group}"),
+            What::TxnOffsetCommit(id, group, place) => {
+                write!(f, "txn-offset-commit v{v} {id} {group} {place}")
+            }
+            What::EndTxn(id, verdict) => write!(f, "end-txn v{v} {id} {verdict}"),
+            What::ConsumerHeartbeat(group, beat) => {
+                write!(f, "consumer-heartbeat v{v} {group} {beat}")
+            }
             What::CreateTopics(topics) => {
                 write!(f, "create-topics v{v}")?;
                 list(f, topics)
@@ -257,7 +353,16 @@ impl Request {
             "leave-group" => What::LeaveGroup(words.read()?),
             "offset-commit" => What::OffsetCommit(words.read()?, words.read()?),
             "offset-fetch" => What::OffsetFetch(words.read()?),
-            "init-producer-id" => What::InitProducerId,
+            "init-producer-id" => What::InitProducerId(words.read()?),
+            "find-transactions" => What::FindTransactions(words.read()?),
+            "write" => What::Write(words.read()?, words.read()?, words.read()?),
+            "add-partitions" => What::AddPartitions(words.read()?, words.list()?),
+            "add-offsets" => What::AddOffsets(words.read()?, words.read()?),
+            "txn-offset-commit" => {
+                What::TxnOffsetCommit(words.read()?, words.read()?, words.read()?)
+            }
+            "end-txn" => What::EndTxn(words.read()?, words.read()?),
+            "consumer-heartbeat" => What::ConsumerHeartbeat(words.read()?, words.read()?),
             "create-topics" => What::CreateTopics(words.list()?),
             "describe-cluster" => What::DescribeCluster,
             "describe-configs" => What::DescribeConfigs(words.read()?),

@@ -162,10 +162,12 @@ impl Ledger {
         }
     }
 
-    pub(super) fn client_sent(&mut self, bytes: &[u8]) {
+    /// Takes in what the client has sent, and says which whole requests there are now.
+    pub(super) fn client_sent(&mut self, bytes: &[u8]) -> Vec<Bytes> {
+        let mut whole = Vec::new();
         if self.facts.closing {
             // It is thrown away, so that the connection is not reset.
-            return;
+            return whole;
         }
         self.saw_chunk(bytes);
         self.from_client.push(bytes);
@@ -180,6 +182,7 @@ impl Ledger {
             let snapshots = self.snapshots.get(by.clone()).unwrap_or_default();
             let fates = expected::fates(head, &frame, snapshots);
             self.owed += usize::from(fates.iter().any(Fate::is_owed));
+            whole.push(frame.clone());
             self.asked.push_back(Asked {
                 head,
                 frame,
@@ -189,6 +192,7 @@ impl Ledger {
                 by,
             });
         }
+        whole
     }
 
     fn saw_chunk(&mut self, bytes: &[u8]) {

@@ -8,13 +8,13 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
-    ApiKey, GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest,
+    ApiKey, ConsumerGroupHeartbeatRequest, GroupId, HeartbeatRequest, JoinGroupRequest,
+    LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, frame, group_name, text, topic_name};
-use crate::script::Place;
+use crate::script::{Beat, Place, Topic};
 
 /// The group, and who the client is in it.
 fn member(group: u8, context: &Context<'_>) -> (GroupId, StrBytes, i32) {
@@ -108,6 +108,30 @@ pub(super) fn fetch(v: i16, group: u8, context: &Context<'_>) -> Bytes {
             }
             2.. => body.with_group_id(id).with_topics(None),
             _ => body.with_group_id(id),
+        }
+    })
+}
+
+/// A member of a consumer group: it chooses its id itself, and says what it has (KIP-848).
+pub(super) fn consumer_heartbeat(v: i16, group: u8, beat: Beat, context: &Context<'_>) -> Bytes {
+    frame(ApiKey::ConsumerGroupHeartbeat, v, context, |_| {
+        let known = context.memory.consumers.get(&group);
+        let id = format!("c{}-g{group}", context.client);
+        let body = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(group_name(group)))
+            .with_member_id(StrBytes::from_string(id));
+        match beat {
+            Beat::Join => body
+                .with_rebalance_timeout_ms(20_000)
+                .with_subscribed_topic_names(Some(vec![
+                    topic_name(Topic::Orders),
+                    topic_name(Topic::Audit),
+                ]))
+                .with_topic_partitions(Some(Vec::new())),
+            Beat::Stay => body
+                .with_member_epoch(known.map_or(1, |known| known.epoch))
+                .with_topic_partitions(known.map(|known| known.assigned.clone())),
+            Beat::Leave => body.with_member_epoch(-1),
         }
     })
 }

@@ -125,10 +125,12 @@ impl Serialize for Plain {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut text = String::with_capacity(self.0.len() * 2);
         for byte in &self.0 {
-            match byte {
-                b'%' | b'"' | b'\\' => text.push_str(&format!("%{byte:02x}")),
-                b' '..=b'~' => text.push(char::from(*byte)),
-                _ => text.push_str(&format!("%{byte:02x}")),
+            if matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'"' | b'\\') {
+                text.push(char::from(*byte));
+            } else {
+                let digit = |value| char::from_digit(value, 16).unwrap_or('0');
+                let byte = u32::from(*byte);
+                text.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
             }
         }
         to.serialize_str(&text)

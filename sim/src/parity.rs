@@ -21,4 +21,4 @@ mod rigged;
 mod simulated;
 
 pub use loopback::on_loopback;
-pub use simulated::on_turmoil;
+pub use simulated::{on_turmoil, recorded_on_turmoil};

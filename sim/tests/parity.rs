@@ -7,11 +7,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use doorkeeper_io_tokio::recorder::{Counts, Recorder, Settings};
 use doorkeeper_model::direct::{self, Options};
 use doorkeeper_model::script::Script;
+use doorkeeper_recording::{Came, Key, Recording};
 use doorkeeper_sim::choppy::Habits;
-use doorkeeper_sim::parity::{on_loopback, on_turmoil};
+use doorkeeper_sim::parity::{on_loopback, on_turmoil, recorded_on_turmoil};
 
 /// All scripts that networks can play, by name.
 fn scripts() -> Vec<(String, Script)> {
@@ -124,4 +127,39 @@ fn what_no_network_can_do_is_an_error_that_names_it() {
         error,
         "step 2 `reload refuse=orders`: a server is not reloaded"
     );
+}
+
+/// Recording a session changes nothing, and each that was recorded does the same again.
+#[test]
+fn recorded_sessions_replay() {
+    for (name, habits) in [("whole", Habits::default()), ("pieces", Habits::choppy())] {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorded-{name}"));
+        held(name, scripts(), |script| {
+            let _ = fs::remove_dir_all(&dir);
+            let settings = Settings {
+                dir: dir.clone(),
+                file_bytes_max: 1 << 30,
+                bytes_max: 1 << 30,
+            };
+            let recorder = Recorder::start(&settings, Key([1; 32]), Counts::default()).unwrap();
+            let transcript = recorded_on_turmoil(script, 2, habits, recorder.clone());
+            recorder.flush(Duration::from_secs(60));
+            let mut sessions = 0;
+            for file in fs::read_dir(&dir).unwrap() {
+                let text = fs::read_to_string(file.unwrap().path()).unwrap();
+                replays(&Recording::parse(&text).unwrap());
+                sessions += 1;
+            }
+            assert!(sessions > 0);
+            transcript
+        });
+    }
+}
+
+fn replays(recording: &Recording) {
+    assert!(recording.end.is_some() && recording.cut.is_none() && !recording.torn);
+    let came = doorkeeper_recording::replay(recording, |_| {})
+        .unwrap()
+        .came;
+    assert!(matches!(came, Came::Same), "{came:?}");
 }

@@ -442,6 +442,14 @@ async fn a_planted_difference_is_found_where_it_is() {
         }),
     );
     told("latency", differs(&|it| it.steps[answered].at += 1));
+    // The recorded session did not come back from this step.
+    told(
+        "the recorded session panicked, and this one did not",
+        differs(&|it| {
+            it.steps[answered].outcome = None;
+            it.end = Some("panicked".to_owned());
+        }),
+    );
     // Another byte in what the client sent goes up.
     let altered = text.replacen("%00%04test", "%00%04best", 1);
     assert_ne!(altered, text);

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use doorkeeper_core::time::Instant;
 use doorkeeper_host::Clock;
-use doorkeeper_io_tokio::serve;
+use doorkeeper_io_tokio::recorder::Recorder as SessionRecorder;
+use doorkeeper_io_tokio::serve::{self, Context};
 use doorkeeper_model::script::Script;
 use doorkeeper_model::surroundings::{self, DOOR};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,28 @@ use crate::tap::{Tap, Tape};
 /// # Errors
 /// It could not be played.
 pub fn on_turmoil(script: &Script, seed: u64, habits: Habits) -> Result<String, String> {
+    run(script, seed, habits, None)
+}
+
+/// The same, with a recording of each session.
+///
+/// # Errors
+/// It could not be played.
+pub fn recorded_on_turmoil(
+    script: &Script,
+    seed: u64,
+    habits: Habits,
+    sessions: SessionRecorder,
+) -> Result<String, String> {
+    run(script, seed, habits, Some(sessions))
+}
+
+fn run(
+    script: &Script,
+    seed: u64,
+    habits: Habits,
+    sessions: Option<SessionRecorder>,
+) -> Result<String, String> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .epoch(SystemTime::UNIX_EPOCH)
@@ -53,7 +76,10 @@ pub fn on_turmoil(script: &Script, seed: u64, habits: Habits) -> Result<String, 
         Tape::default(),
     );
     let plan = door::plan(script)?;
-    let context = door::context(script, &plan, &recorder, &stop);
+    let context = Context {
+        recorder: sessions,
+        ..door::context(script, &plan, &recorder, &stop)
+    };
     let net = Choppy::new(TurmoilNet::new(&hub), seed, habits);
     let net = Tap::new(Named::new(net, rig.clone()), tape.clone());
     sim.host(DOOR.0, move || {

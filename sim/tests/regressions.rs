@@ -62,7 +62,7 @@ const LESSONS: &[Lesson] = &[
         script: "consumer-group.txt",
         seed: None,
         commit: "0144382",
-        taught: "A partition of a consumer group has one owner at a time, through the door as well.",
+        taught: "A partition of a consumer group has one owner at a time.",
     },
     Lesson {
         script: "drain.txt",

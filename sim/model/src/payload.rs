@@ -49,16 +49,9 @@ pub fn payloads(bytes: &[u8]) -> Result<Vec<Tag>, Tag> {
         let Some((head, tail)) = rest.split_first_chunk::<10>() else {
             break;
         };
-        let [client, topic, n0, n1, n2, n3, l0, l1, l2, l3] = *head;
-        let Some(topic) = Topic::ALL.get(usize::from(topic)) else {
+        let Some((tag, len)) = tag(head) else {
             continue;
         };
-        let tag = Tag {
-            client,
-            topic: *topic,
-            number: u32::from_be_bytes([n0, n1, n2, n3]),
-        };
-        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         match tail.split_at_checked(len) {
             Some((fill, tail)) if fill == filling(tag, len) => rest = tail,
             Some(_) | None => return Err(tag),
@@ -66,6 +59,29 @@ pub fn payloads(bytes: &[u8]) -> Result<Vec<Tag>, Tag> {
         found.push(tag);
     }
     Ok(found)
+}
+
+/// The tags of all payloads in some bytes, whether they are intact or not.
+#[must_use]
+pub(crate) fn tags(bytes: &[u8]) -> Vec<Tag> {
+    let mut found = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = find_magic(rest) {
+        rest = rest.get(at + MAGIC.len()..).unwrap_or_default();
+        found.extend(rest.first_chunk().and_then(tag).map(|(tag, _)| tag));
+    }
+    found
+}
+
+/// What the bytes behind the magic ones say: the tag, and how long the rest is.
+fn tag(head: &[u8; 10]) -> Option<(Tag, usize)> {
+    let [client, topic, n0, n1, n2, n3, l0, l1, l2, l3] = *head;
+    let tag = Tag {
+        client,
+        topic: *Topic::ALL.get(usize::from(topic))?,
+        number: u32::from_be_bytes([n0, n1, n2, n3]),
+    };
+    Some((tag, u32::from_be_bytes([l0, l1, l2, l3]) as usize))
 }
 
 fn find_magic(bytes: &[u8]) -> Option<usize> {
@@ -118,5 +134,6 @@ mod tests {
         bytes[at] ^= 1;
         assert_eq!(payloads(&bytes), Err(tag(2)));
         assert_eq!(payloads(&bytes[..at]), Err(tag(2)));
+        assert_eq!(tags(&bytes), [tag(0), tag(1), tag(2)]);
     }
 }

@@ -8,7 +8,7 @@ use kafka_protocol::messages::ProduceRequest;
 
 use crate::batch;
 use crate::expected::{self, Head};
-use crate::payload::{Tag, payloads};
+use crate::payload::{Tag, payloads, tags};
 use crate::watch::{SessionId, Violation};
 
 const PRODUCE: i16 = 0;
@@ -28,7 +28,11 @@ pub(crate) struct Produced {
 impl Produced {
     /// A client has sent a whole request.
     pub(crate) fn sent(&mut self, id: SessionId, frame: &Bytes) {
-        for tag in payloads(frame).unwrap_or_default() {
+        if !is_produce(frame) {
+            return;
+        }
+        // Whole ones of a request may go up without those that the client has mangled.
+        for tag in tags(frame) {
             *self.due.entry(tag).or_default() += 1;
         }
         for (stream, sequence) in batches(id, frame) {
@@ -41,6 +45,9 @@ impl Produced {
 
     /// A broker has got a whole request.
     pub(crate) fn came(&mut self, id: SessionId, frame: &Bytes) -> Result<(), Violation> {
+        if !is_produce(frame) {
+            return Ok(());
+        }
         // What a client has mangled itself is compared with its own bytes elsewhere.
         for tag in payloads(frame).unwrap_or_default() {
             match self.due.get_mut(&tag).filter(|due| **due > 0) {
@@ -66,9 +73,13 @@ impl Produced {
     }
 }
 
+fn is_produce(frame: &[u8]) -> bool {
+    Head::of_request(frame).is_some_and(|head| head.key == PRODUCE)
+}
+
 /// The batches of a Produce that have sequence numbers.
 fn batches(id: SessionId, frame: &Bytes) -> Vec<(Stream, i32)> {
-    let head = Head::of_request(frame).filter(|head| head.key == PRODUCE);
+    let head = Head::of_request(frame);
     let request = head.and_then(|head| expected::request::<ProduceRequest>(head, frame));
     let mut found = Vec::new();
     for topic in request
@@ -146,11 +157,27 @@ mod tests {
             topic: Topic::Orders,
             number: 0,
         };
-        let frame = payload(tag, 100);
+        // The head of a Produce, and nothing else that is one.
+        let frame = with_length(&[&[0; 8][..], &payload(tag, 100)].concat());
         let mut produced = Produced::default();
         produced.sent(ID, &frame);
         produced.sent(ID, &frame);
         let came = [(); 3].map(|()| produced.came(ID, &frame).is_ok());
         assert_eq!(came, [true, true, false]);
+    }
+    #[test]
+    fn what_is_whole_in_a_mangled_request_may_come_alone() {
+        let tag = |number| Tag {
+            client: 1,
+            topic: Topic::Orders,
+            number,
+        };
+        let whole = payload(tag(0), 100);
+        let mut mangled = payload(tag(1), 100).to_vec();
+        mangled[50] ^= 1;
+        let mut produced = Produced::default();
+        produced.sent(ID, &with_length(&[&[0; 8][..], &whole, &mangled].concat()));
+        let part = with_length(&[&[0; 8][..], &whole].concat());
+        assert_eq!(produced.came(ID, &part), Ok(()));
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 });
                 let configs = wanted.map(|setting| described(setting, synonyms, call.head.version));
                 answer
-                    .with_error_message(None)
+                    .with_error_message(Some(wire("")))
                     .with_configs(configs.collect())
             }
             Err((error, message)) => answer

@@ -32,7 +32,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let request: ProduceRequest = call.decode()?;
     let mut endpoints = BTreeMap::new();
     let mut failed = false;
-    let mut responses = Vec::new();
+    let mut responses = Vec::<TopicProduceResponse>::new();
     let refused = names_no_transaction(&request);
     for topic in &request.topic_data {
         let (name, mut answer) = name_of(cluster, call, topic);
@@ -50,7 +50,16 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             }
             answer.partition_responses.push(partition);
         }
-        responses.push(answer);
+        // A topic that is named twice is answered once.
+        let same = responses
+            .iter_mut()
+            .find(|it| (&it.name, it.topic_id) == (&answer.name, answer.topic_id));
+        match same {
+            Some(known) => known
+                .partition_responses
+                .append(&mut answer.partition_responses),
+            None => responses.push(answer),
+        }
     }
     if request.acks == 0 {
         return if failed {

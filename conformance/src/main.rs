@@ -19,6 +19,7 @@ mod kafka;
 mod kit;
 mod leak;
 mod metrics;
+mod model;
 mod ports;
 mod process;
 mod quickstart;
@@ -56,7 +57,8 @@ struct Args {
     full: bool,
     /// Only what matches one of these patterns (commas between, `*` for anything), held against
     /// SCENARIO/CLIENT/KAFKA: `group`, `java/4`, `acks*kcat`; or `every_api` for every API at
-    /// every version, and `every_api/Fetch` for one of them; or `quickstart`
+    /// every version, and `every_api/Fetch` for one of them; or `quickstart`; or `model` for the
+    /// model of a cluster against Kafka
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
     /// Run each scenario so often

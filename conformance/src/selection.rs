@@ -6,6 +6,7 @@ use crate::Args;
 use crate::catalog::{SCENARIOS, Scenario};
 use crate::clients::{Client, Kit};
 use crate::every_api;
+use crate::model;
 use crate::quickstart;
 use crate::scenario::{Job, Way};
 use crate::versions::Versions;
@@ -30,7 +31,9 @@ pub(crate) fn choose(
                 }
             }
         }
-        let is_asked = every_api::wanted(args).is_some() || quickstart::wanted(args);
+        let is_asked = every_api::wanted(args).is_some()
+            || quickstart::wanted(args)
+            || model::wanted(args, versions, &release.version);
         if !jobs.is_empty() || is_asked {
             chosen.push((kit.clone(), jobs));
         }

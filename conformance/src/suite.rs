@@ -22,7 +22,7 @@ use crate::ports::Ports;
 use crate::report::{Report, say};
 use crate::scenario::{self, Answer, Handover, Job, Way};
 use crate::versions::Versions;
-use crate::{Args, docs, every_api, kit, quickstart, selection};
+use crate::{Args, docs, every_api, kit, model, quickstart, selection};
 
 /// What is the same for all scenarios of a release.
 struct Stage {
@@ -77,7 +77,8 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     for (kit, jobs) in chosen {
         let version = kit.kafka.release.version.clone();
         let begun = Instant::now();
-        if let Err(error) = play(args, kit, jobs, &differences, &mut report).await {
+        let model = model::wanted(args, &versions, &version);
+        if let Err(error) = play(args, kit, jobs, &differences, model, &mut report).await {
             report.check(&version, "run", begun.elapsed(), Some(format!("{error:#}")));
         }
     }
@@ -98,6 +99,7 @@ async fn play(
     kit: Kit,
     jobs: Vec<Job>,
     differences: &Differences,
+    model: bool,
     report: &mut Report,
 ) -> Result<()> {
     let version = kit.kafka.release.version.clone();
@@ -130,6 +132,10 @@ async fn play(
         report,
         outcomes: Vec::new(),
     };
+    if model {
+        // First: it asks for all topics, and there must be no others than its own.
+        model::run(&play.version, &play.cluster, &run, play.report).await?;
+    }
     play.scenarios(jobs).await?;
     play.compare(differences);
     // Last: it leaves many topics behind, which would be a burden when a broker restarts.

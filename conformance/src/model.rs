@@ -1,0 +1,162 @@
+//! The model of a cluster against Kafka: scripts of `testdata/scripts` are played against real
+//! brokers and against `doorkeeper-model`, which stands in for them in simulations, and what both
+//! answer is compared field by field. Where they differ the model is wrong, but for what
+//! `model.toml` lists.
+
+mod brokers;
+mod compare;
+mod fields;
+mod play;
+mod real;
+mod simulated;
+mod table;
+mod topics;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use doorkeeper_model::script::Script;
+
+use crate::Args;
+use crate::cluster::Cluster;
+use crate::folders::{self, RunFolder};
+use crate::report::Report;
+use crate::versions::Versions;
+use play::Played;
+use real::Real;
+use simulated::Simulated;
+use table::Table;
+use topics::Layout;
+
+const NAME: &str = "model";
+
+/// Whether `--only` asks for this, against this release: the model is one of the newest.
+pub(crate) fn wanted(args: &Args, versions: &Versions, version: &str) -> bool {
+    let asked = match &args.only {
+        Some(only) => only == NAME,
+        None => !args.direct && !args.through,
+    };
+    asked && versions.newest() == Some(version)
+}
+
+/// Plays every script that `model.toml` does not leave out; one check for each.
+pub(crate) async fn run(
+    kafka: &str,
+    cluster: &Cluster,
+    run: &RunFolder,
+    report: &mut Report,
+) -> Result<()> {
+    let table = Table::load()?;
+    let scripts = scripts()?;
+    let mut real = Real::new(&cluster.direct())?;
+    let mut used = BTreeSet::new();
+    for (name, script) in &scripts {
+        if table.leaves_out(name) {
+            continue;
+        }
+        let begun = Instant::now();
+        let compared = one(script, &mut real, &table, &mut used).await;
+        let failure = match compared {
+            Ok(differences) if differences.is_empty() => None,
+            Ok(differences) => {
+                folders::write(&run.file(&format!("{NAME}-{name}.txt")), &differences)?;
+                Some(differences.lines().take(3).collect::<Vec<_>>().join("; "))
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        report.check(kafka, &format!("{NAME} {name}"), begun.elapsed(), failure);
+    }
+    // Whoever comes next finds no topics of scripts.
+    topics::again(&mut real, &Layout::new()).await?;
+    let begun = Instant::now();
+    let idle = table.idle(&used);
+    report.check(kafka, "model table", begun.elapsed(), idle);
+    Ok(())
+}
+
+/// Plays a script on both sides; what differs, one line each.
+async fn one(
+    script: &Script,
+    real: &mut Real,
+    table: &Table,
+    used: &mut BTreeSet<usize>,
+) -> Result<String> {
+    let mut simulated = Simulated::new(script.setting.seed, real.places());
+    let layout = topics::layout(&mut simulated).await?;
+    let ids = topics::again(real, &layout).await?;
+    real.learn_ids(ids);
+    let told = play::play(script, real).await.context("Kafka")?;
+    let said = play::play(script, &mut simulated).await.context("model")?;
+    Ok(differences(&told, &said, table, used))
+}
+
+fn differences(
+    real: &[Played],
+    model: &[Played],
+    table: &Table,
+    used: &mut BTreeSet<usize>,
+) -> String {
+    let mut lines = String::new();
+    for (real, model) in real.iter().zip(model) {
+        for difference in compare::compare(real, model, table, used) {
+            lines.push_str(&format!(
+                "step {} `{}`: {difference}\n",
+                real.step, real.text
+            ));
+        }
+    }
+    lines
+}
+
+/// All scripts, by name.
+fn scripts() -> Result<Vec<(String, Script)>> {
+    let folder = folders::source("../testdata/scripts");
+    let mut scripts = Vec::new();
+    for entry in std::fs::read_dir(&folder).context("no scripts")? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|it| it.to_str());
+        let name = name.context("a script without a name")?.to_owned();
+        let text = std::fs::read_to_string(&path).with_context(|| name.clone())?;
+        let script = text.parse().with_context(|| name.clone())?;
+        scripts.push((name, script));
+    }
+    scripts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(scripts)
+}
+
+#[cfg(test)]
+mod tests {
+    use doorkeeper_core::id::HostPort;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_model_plays_every_script_that_is_not_left_out() {
+        let table = Table::load().unwrap();
+        let places: Vec<HostPort> = (1..=3)
+            .map(|id| HostPort::new("broker.example", 9092 + id).unwrap())
+            .collect();
+        let mut played = 0;
+        for (name, script) in scripts().unwrap() {
+            if table.leaves_out(&name) {
+                continue;
+            }
+            let mut simulated = Simulated::new(script.setting.seed, &places);
+            let all = play::play(&script, &mut simulated).await;
+            let all = all.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            for one in all.iter().filter_map(|it| Some((it, it.answer.as_ref()?))) {
+                let (asked, answer) = one;
+                fields::read(asked.api_key, asked.version, answer).unwrap();
+                played += 1;
+            }
+        }
+        assert!(played > 50, "{played}");
+    }
+
+    #[test]
+    fn the_table_is_about_scripts_and_apis_that_there_are() {
+        let table = Table::load().unwrap();
+        assert_eq!(table.unknown(&scripts().unwrap()), Vec::<String>::new());
+    }
+}

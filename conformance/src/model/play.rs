@@ -1,0 +1,169 @@
+//! Plays a script against a cluster itself, without doorkeeper, and keeps what it answers.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use doorkeeper_model::client::{Client, Dialogue};
+use doorkeeper_model::script::{self, Door, Numbered, Request, Script, Step, Wait};
+
+use super::brokers::{Brokers, IDS};
+use super::topics;
+
+/// A request and what it was answered.
+#[derive(Debug)]
+pub(super) struct Played {
+    /// Which step asked, from 1.
+    pub(super) step: usize,
+    /// Its text.
+    pub(super) text: String,
+    pub(super) api_key: i16,
+    pub(super) version: i16,
+    correlation_id: i32,
+    /// The answer with its length; nothing if there is none, or the connection was closed instead.
+    pub(super) answer: Option<Bytes>,
+}
+
+struct Talker<W> {
+    client: Client,
+    connection: Option<(Dialogue, W)>,
+}
+
+struct Player<'a, B: Brokers> {
+    brokers: &'a mut B,
+    talkers: BTreeMap<u8, Talker<B::Wire>>,
+    played: Vec<(Numbered, Played)>,
+}
+
+/// Plays all steps; all requests in their order.
+///
+/// # Errors
+/// A step that this cannot play, or a cluster that cannot be reached.
+pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result<Vec<Played>> {
+    let coordinator = topics::coordinator(brokers).await?;
+    let mut player = Player {
+        brokers,
+        talkers: BTreeMap::new(),
+        played: Vec::new(),
+    };
+    for (step, number) in script.steps.iter().zip(1..) {
+        match step {
+            Step::Client(who, script::Client::Connect(door)) => {
+                let broker = match door {
+                    // Any broker would do: one that requests about groups may be sent to.
+                    Door::Bootstrap => coordinator,
+                    Door::Broker(broker) => {
+                        let at = usize::from(broker.0) % IDS.len();
+                        IDS.get(at).copied().unwrap_or(coordinator)
+                    }
+                };
+                player.connect(*who, broker).await?;
+            }
+            Step::Client(who, script::Client::Send(request)) => {
+                player.send(*who, request, number, step).await?;
+            }
+            Step::Client(who, script::Client::Wait) => player.wait(*who).await?,
+            Step::Wait(Wait::All) => {
+                let all: Vec<u8> = player.talkers.keys().copied().collect();
+                for who in all {
+                    player.wait(Numbered(who)).await?;
+                }
+            }
+            Step::Client(..)
+            | Step::Broker(..)
+            | Step::Leader(..)
+            | Step::Net(..)
+            | Step::Process(_)
+            | Step::Heal
+            | Step::Wait(Wait::Millis(_)) => bail!("step {number} `{step}` is not for brokers"),
+        }
+    }
+    Ok(player
+        .played
+        .into_iter()
+        .map(|(_, played)| played)
+        .collect())
+}
+
+impl<B: Brokers> Player<'_, B> {
+    async fn connect(&mut self, who: Numbered, broker: i32) -> Result<()> {
+        let wire = self.brokers.connect(broker).await?;
+        let talker = self.talkers.entry(who.0).or_insert_with(|| Talker {
+            client: Client::new(who),
+            connection: None,
+        });
+        talker.connection = Some((talker.client.connects(), wire));
+        Ok(())
+    }
+
+    async fn send(
+        &mut self,
+        who: Numbered,
+        request: &Request,
+        step: usize,
+        text: &Step,
+    ) -> Result<()> {
+        let others = self.talkers.iter().filter(|(other, _)| **other != who.0);
+        let foreign = others
+            .filter_map(|(_, it)| it.client.fetch_session())
+            .next();
+        let Some(Talker { client, connection }) = self.talkers.get_mut(&who.0) else {
+            bail!("client c{} has no connection", who.0);
+        };
+        let Some((dialogue, wire)) = connection else {
+            return Ok(());
+        };
+        client.says(
+            dialogue,
+            request,
+            u8::MAX,
+            self.brokers.topic_ids(),
+            foreign,
+        );
+        let frame = dialogue.due().to_vec();
+        dialogue.sent(frame.len());
+        if let Some([_, _, _, _, k0, k1, v0, v1, i0, i1, i2, i3]) = frame.first_chunk() {
+            let played = Played {
+                step,
+                text: text.to_string(),
+                api_key: i16::from_be_bytes([*k0, *k1]),
+                version: i16::from_be_bytes([*v0, *v1]),
+                correlation_id: i32::from_be_bytes([*i0, *i1, *i2, *i3]),
+                answer: None,
+            };
+            self.played.push((who, played));
+        }
+        self.brokers.send(wire, &frame).await
+    }
+
+    async fn wait(&mut self, who: Numbered) -> Result<()> {
+        let Some(talker) = self.talkers.get_mut(&who.0) else {
+            return Ok(());
+        };
+        let Talker { client, connection } = talker;
+        while let Some((dialogue, wire)) = connection
+            && dialogue.waits()
+        {
+            let Some(bytes) = self.brokers.receive(wire).await? else {
+                *connection = None;
+                return Ok(());
+            };
+            dialogue.came(&bytes);
+            while let Some(heard) = client.hears(dialogue) {
+                if let Err(violation) = heard.check() {
+                    bail!("{violation}");
+                }
+                let id = heard.frame.get(4..8).and_then(|it| it.try_into().ok());
+                let id = id.map(i32::from_be_bytes);
+                let asked = self
+                    .played
+                    .iter_mut()
+                    .find(|(by, played)| *by == who && Some(played.correlation_id) == id);
+                if let Some((_, played)) = asked {
+                    played.answer = Some(heard.frame);
+                }
+            }
+        }
+        Ok(())
+    }
+}

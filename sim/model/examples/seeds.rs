@@ -20,6 +20,9 @@ const SEED_BYTES_MAX: usize = 2048;
 /// How many scripts are made of nothing but noise.
 const SCRIPTS: u64 = 400;
 
+/// How many conversations are drawn for each API in each version.
+const DRAWS: u64 = 4;
+
 /// One body of a message.
 struct Body {
     /// The place of its API in the table.
@@ -50,6 +53,14 @@ fn main() {
             keep("upstream", &body.name, &conversation(body));
         }
     }
+    for (api, entry) in APIS.iter().enumerate() {
+        for version in entry.versions.iter() {
+            for draw in 0..DRAWS {
+                let name = format!("{}-v{version}-drawn-{draw}", entry.name);
+                keep("upstream", &name, &drawn(api as u8, version as u8, draw));
+            }
+        }
+    }
     for Client { name, frames } in &clients {
         for (at, frame) in frames.iter().enumerate() {
             let name = format!("{name}-{at}");
@@ -77,6 +88,21 @@ fn conversation(body: &Body) -> Vec<u8> {
     let ask = [0, 0, body.api, body.version, 0, 0];
     let answer = [&[5][..], &length, &body.bytes, &[0]];
     [&ask[..], &answer.concat()].concat()
+}
+
+/// A request for the API whose values are drawn, and an answer to it in two pieces.
+fn drawn(api: u8, version: u8, draw: u64) -> Vec<u8> {
+    let mut rng = Rng::stream(draw, u64::from(api) << 8 | u64::from(version));
+    // Counts and choices are drawn from small numbers as well as from large ones.
+    let mut noise = |count: usize| -> Vec<u8> {
+        let one = |_| (rng.below(256) >> (4 * rng.below(2))) as u8;
+        (0..count).map(one).collect()
+    };
+    let (asked, answered) = (noise(40), noise(200));
+    let flags = [0, 8, 2, 1][draw as usize % 4];
+    let ask = [flags, 0, api, version, 0, asked.len() as u8];
+    let answer = [2, 0, answered.len() as u8];
+    [&ask[..], &asked, &answer, &answered, &[100]].concat()
 }
 
 /// The client sends the frame, the broker is reached, and gets it.

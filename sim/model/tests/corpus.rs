@@ -79,7 +79,7 @@ fn prefixes_of_the_corpus_pass() {
         for (path, input) in inputs(target) {
             eprintln!("{}", path.display());
             // Every cut of a long input would take long and find little more.
-            let step = (input.len() / 64).max(1);
+            let step = (input.len() / 16).max(1);
             for end in (0..input.len()).step_by(step) {
                 run(target, &input[..end]);
             }

@@ -47,6 +47,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Sessions of several clients and brokers do not touch each other.",
     },
     Lesson {
+        script: "consumer-group.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A partition of a consumer group has one owner at a time.",
+    },
+    Lesson {
         script: "cut-answers.txt",
         seed: None,
         commit: "d2d0cf9",
@@ -59,28 +65,22 @@ const LESSONS: &[Lesson] = &[
         taught: "Either leg may break in the middle of a frame.",
     },
     Lesson {
-        script: "consumer-group.txt",
-        seed: None,
-        commit: "0144382",
-        taught: "A partition of a consumer group has one owner at a time.",
-    },
-    Lesson {
         script: "drain.txt",
         seed: None,
         commit: "6f08db5",
         taught: "A drain gives owed answers and takes no request.",
     },
     Lesson {
+        script: "fetch-session-lost.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A fetch session goes on, and one that is lost begins anew.",
+    },
+    Lesson {
         script: "fetch-sessions.txt",
         seed: None,
         commit: "d2d0cf9",
         taught: "A fetch session goes on where it was given only.",
-    },
-    Lesson {
-        script: "fetch-session.txt",
-        seed: None,
-        commit: "0144382",
-        taught: "A fetch session goes on, and one that is lost begins anew.",
     },
     Lesson {
         script: "groups.txt",
@@ -99,6 +99,12 @@ const LESSONS: &[Lesson] = &[
         seed: None,
         commit: "d2d0cf9",
         taught: "Bytes that are held up change nothing.",
+    },
+    Lesson {
+        script: "idempotent.txt",
+        seed: None,
+        commit: "0144382",
+        taught: "A batch that is sent again after a reset is no payload too many.",
     },
     Lesson {
         script: "leader-hints.txt",
@@ -141,12 +147,6 @@ const LESSONS: &[Lesson] = &[
         seed: None,
         commit: "d2d0cf9",
         taught: "A refused API is not offered, and closes.",
-    },
-    Lesson {
-        script: "idempotent.txt",
-        seed: None,
-        commit: "0144382",
-        taught: "A batch that is sent again after a reset is no payload too many.",
     },
     Lesson {
         script: "refused.txt",

@@ -6,7 +6,8 @@
 //! addresses of doorkeeper and the names of brokers follow from broker ids on every backend, so
 //! that no frame depends on the ports of one machine.
 //!
-//! What depends on how bytes are cut is left out: a request that ends its session is not among
+//! The time at which a broker has ended a transaction is left out, and so is what depends on how
+//! bytes are cut: a request that ends its session is not among
 //! those that doorkeeper reports, and of an answer that ends one, or that nobody asked for, any
 //! part may have been read.
 
@@ -19,6 +20,7 @@ use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::record::Fingerprint;
 use doorkeeper_core::{Leg, Route, api};
 
+use crate::batch;
 use crate::expected::{Head, id_of_answer};
 use crate::frames::Cutter;
 use crate::script::Numbered;
@@ -122,7 +124,7 @@ fn leg(text: &mut String, name: &str, up: Vec<(Head, Bytes)>, down: &[u8]) {
         owed.push_back(head);
     }
     let _ = writeln!(text, " {name} down");
-    for frame in frames(down) {
+    for frame in frames(down).map(|frame| batch::without_times(&frame)) {
         // A Produce with acks=0 has no answer, and is passed over.
         let id = id_of_answer(&frame);
         let Some(at) = owed.iter().position(|head| Some(head.id) == id) else {

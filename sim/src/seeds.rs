@@ -1,31 +1,19 @@
-//! Runs the scripts of many seeds on all processors, until one fails.
+//! Runs the scripts of seeds (tier 0).
 
 use std::fmt;
-use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorkeeper_model::direct::{self, Failure, Options};
 use doorkeeper_model::script::Script;
 
+use crate::kind::text_of;
+use crate::pool;
 use crate::swarm::Swarm;
 use crate::tally::Tally;
 
-/// How a run failed, in the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It panicked.
-    Crash = 11,
-    /// Something waits for ever.
-    Stuck = 12,
-    /// Something is not as it must be.
-    Wrong = 13,
-    /// Two runs of one seed differ.
-    Differs = 14,
-}
+pub use crate::kind::Kind;
+pub use crate::pool::Budget;
 
 /// What became of one script.
 #[derive(Debug)]
@@ -79,82 +67,22 @@ pub fn try_script(script: &Script, options: Options) -> (Verdict, Option<direct:
             Some(failure) => (Verdict::Failed(failure), Some(outcome)),
             None => (Verdict::Held, Some(outcome)),
         },
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            (Verdict::Crashed(text.unwrap_or_default()), None)
-        }
+        Err(panic) => (Verdict::Crashed(text_of(&*panic)), None),
     }
 }
 
-/// How far to go.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// The first seed.
-    pub from: u64,
-    /// How many.
-    pub seeds: u64,
-    /// How long at most.
-    pub within: Duration,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {
-    /// The sums.
-    pub tally: Tally,
-    /// How long it took.
-    pub took: Duration,
-    /// The lowest seed that was seen to fail.
-    pub failed: Option<u64>,
-}
+/// What came of many seeds.
+pub type Report = pool::Report<Tally>;
 
 /// Runs seeds until the budget is used up or one of them fails. `progress` is called now and then
 /// with the sums so far.
 pub fn run(budget: Budget, options: Options, progress: impl Fn(&Tally, Duration) + Sync) -> Report {
-    let begun = Instant::now();
-    let next = AtomicU64::new(budget.from);
-    let stop = AtomicBool::new(false);
-    let shared = Mutex::new((Tally::default(), None::<u64>, begun));
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut mine = Tally::default();
-                while !stop.load(Ordering::Relaxed) && begun.elapsed() < budget.within {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed - budget.from >= budget.seeds {
-                        break;
-                    }
-                    let (verdict, outcome) = try_script(&Swarm::draw(seed).script(), options);
-                    if let Some(outcome) = outcome {
-                        mine.add(&outcome);
-                    }
-                    let failed = verdict.kind().is_some();
-                    if failed || mine.scripts >= 200 {
-                        let mut sums = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                        sums.0.merge(&std::mem::take(&mut mine));
-                        if failed {
-                            stop.store(true, Ordering::Relaxed);
-                            sums.1 = Some(sums.1.map_or(seed, |other| other.min(seed)));
-                        }
-                        if sums.2.elapsed() >= Duration::from_secs(5) {
-                            sums.2 = Instant::now();
-                            progress(&sums.0, begun.elapsed());
-                        }
-                    }
-                }
-                let mut sums = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                sums.0.merge(&mine);
-            });
+    let holds = |seed, tally: &mut Tally| {
+        let (verdict, outcome) = try_script(&Swarm::draw(seed).script(), options);
+        if let Some(outcome) = outcome {
+            tally.add(&outcome);
         }
-    });
-    let (tally, failed, _) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Report {
-        tally,
-        took: begun.elapsed(),
-        failed,
-    }
+        verdict.kind().is_none()
+    };
+    pool::run(budget, holds, progress)
 }

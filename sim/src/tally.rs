@@ -6,6 +6,8 @@ use std::fmt;
 use doorkeeper_core::mark::Mark;
 use doorkeeper_model::direct::Outcome;
 
+use crate::pool::Sums;
+
 /// Sums over runs.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -29,16 +31,6 @@ impl Tally {
         }
     }
 
-    /// Adds another sum.
-    pub fn merge(&mut self, other: &Self) {
-        self.scripts += other.scripts;
-        self.sessions += other.sessions;
-        self.events += other.events;
-        for (mark, count) in &other.marks {
-            *self.marks.entry(*mark).or_default() += count;
-        }
-    }
-
     /// The marks that no session has reached.
     #[must_use]
     pub fn missing(&self) -> Vec<Mark> {
@@ -48,6 +40,17 @@ impl Tally {
             .filter(|mark| !reached(mark))
             .copied()
             .collect()
+    }
+}
+
+impl Sums for Tally {
+    fn merge(&mut self, other: Self) {
+        self.scripts += other.scripts;
+        self.sessions += other.sessions;
+        self.events += other.events;
+        for (mark, count) in other.marks {
+            *self.marks.entry(mark).or_default() += count;
+        }
     }
 }
 

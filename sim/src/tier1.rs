@@ -1,17 +1,29 @@
 //! Tier 1: whole runs of a simulated world, everything drawn from one seed.
 //!
-//! First a time in which things go wrong, of the kinds that this seed has; then all is healed; then
-//! everything that clients have begun must come to its end within a bound.
+//! First a time in which things go wrong, of the kinds that this seed has; then all is healed, and
+//! everything that clients have begun must come to its end within a bound; then new clients come
+//! through every door, and whoever came must be gone in the end.
 
+mod tally;
 mod trouble;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+use doorkeeper_core::id::BrokerId;
 
 use crate::choppy::Habits;
 use crate::dice::Dice;
+use crate::kind::{Kind, text_of};
+use crate::world::prober::{arrive, probe};
+use crate::world::requests::Told;
+use crate::world::trace::Trace;
 use crate::world::workload::{Generation, Ledger, Work, consume, produce};
 use crate::world::{Config, Failure, Report, World};
+
+pub use tally::Tally;
 use trouble::Trouble;
 
 /// Streams of numbers, apart from each other: a new fault does not reshuffle the work.
@@ -22,6 +34,9 @@ const FAULTS: u64 = 7 << 16;
 /// How long whatever was begun may take once nothing breaks any more.
 const LIVELY_WITHIN: Duration = Duration::from_secs(90);
 
+/// How long new clients may take then.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(30);
+
 const TOPIC: &str = "orders";
 
 /// How much is done in one run.
@@ -29,22 +44,22 @@ const TOPIC: &str = "orders";
 pub struct Options {
     /// How long things go wrong.
     pub trouble: Duration,
-    /// Clients that write; one more reads.
+    /// Clients that write. One more reads, and one asks for what may be refused.
     pub writers: usize,
     /// What each of them writes.
     pub records: usize,
     /// How long clients wait between two requests at most.
     pub think_max: Duration,
-    /// Whether a failure tells the whole trace.
+    /// Whether every line of what happened is kept.
     pub whole_trace: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            trouble: Duration::from_secs(45),
-            writers: 5,
-            records: 60,
+            trouble: Duration::from_secs(40),
+            writers: 4,
+            records: 45,
             think_max: Duration::from_secs(3),
             whole_trace: false,
         }
@@ -56,8 +71,64 @@ impl Default for Options {
 pub struct Outcome {
     /// Time, events and their hashes.
     pub report: Report,
-    /// How often what happened: faults, and how sessions ended.
+    /// How often what happened: faults, what clients were told, and how sessions ended.
     pub counts: BTreeMap<String, u64>,
+}
+
+/// All that a seed draws before anything happens.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// The seed.
+    pub seed: u64,
+    config: Config,
+    writers: Vec<Generation>,
+    reader: Generation,
+    trouble: Trouble,
+}
+
+impl Drawn {
+    /// Draws.
+    #[must_use]
+    pub fn new(seed: u64, options: &Options) -> Self {
+        let config = config(seed, &mut Dice::new(seed, NETWORK));
+        let mut work = Dice::new(seed, WORK);
+        let mut generation = || match work.chance(500) {
+            true => Generation::Names,
+            false => Generation::Ids,
+        };
+        Self {
+            seed,
+            writers: (0..options.writers).map(|_| generation()).collect(),
+            reader: generation(),
+            trouble: Trouble::new(&config, Dice::new(seed, FAULTS)),
+            config,
+        }
+    }
+}
+
+impl fmt::Display for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config {
+            brokers,
+            doors,
+            door_habits,
+            other_habits,
+            latency,
+            window_bytes,
+            cluster_limits,
+            listener_limits,
+            seed: _,
+        } = &self.config;
+        writeln!(f, "seed {}", self.seed)?;
+        writeln!(f, "brokers {brokers}, doors {doors}")?;
+        let kinds: Vec<String> = self.trouble.kinds().map(ToString::to_string).collect();
+        writeln!(f, "trouble {}", kinds.join(" "))?;
+        writeln!(f, "latency {latency:?}, window {window_bytes} bytes")?;
+        writeln!(f, "network of doors {door_habits:?}")?;
+        writeln!(f, "network of others {other_habits:?}")?;
+        writeln!(f, "limits {cluster_limits}, {listener_limits}")?;
+        writeln!(f, "writers {:?}, reader {:?}", self.writers, self.reader)
+    }
 }
 
 /// Runs one seed.
@@ -65,31 +136,83 @@ pub struct Outcome {
 /// # Errors
 /// What must hold did not.
 pub fn run(seed: u64, options: &Options) -> Result<Outcome, Failure> {
-    let mut network = Dice::new(seed, NETWORK);
-    let mut work = Dice::new(seed, WORK);
-    let mut world = World::new(config(seed, &mut network))?;
+    try_seed(seed, options).0
+}
+
+/// Runs one seed; a panic is a failure like any other. What happened is there whatever came of it.
+pub fn try_seed(seed: u64, options: &Options) -> (Result<Outcome, Failure>, Trace) {
+    let trace = Trace::default();
     if options.whole_trace {
-        world.trace().keep_all();
+        trace.keep_all();
     }
-    let ledger = Ledger::default();
-    start_clients(&mut world, options, &mut work, &ledger);
-    let mut trouble = Trouble::new(&world, Dice::new(seed, FAULTS));
-    while world.now() < options.trouble {
-        world.run_for(trouble.pause())?;
-        trouble.happen(&mut world, TOPIC)?;
+    let drawn = Drawn::new(seed, options);
+    let ran = catch_unwind(AssertUnwindSafe(|| drawn.run(options, trace.clone())));
+    let ran = ran.unwrap_or_else(|panic| {
+        let text = text_of(&*panic);
+        Err(Failure::new(&trace, Kind::Crash, 10, text))
+    });
+    (ran, trace)
+}
+
+impl Drawn {
+    fn run(self, options: &Options, trace: Trace) -> Result<Outcome, Failure> {
+        let mut world = World::traced(self.config.clone(), trace)?;
+        let ledger = Ledger::default();
+        self.start_clients(&mut world, options, &ledger);
+        let mut trouble = self.trouble;
+        while world.now() < options.trouble {
+            world.run_for(trouble.pause())?;
+            trouble.happen(&mut world, TOPIC)?;
+        }
+        trouble.end(&mut world);
+        world.heal();
+        world.finish(LIVELY_WITHIN)?;
+        ledger
+            .compare(options.writers * options.records)
+            .map_err(|why| world.failed(Kind::Wrong, 4, why))?;
+        new_clients(&mut world);
+        world.finish(ARRIVED_WITHIN)?;
+        let mut counts = trouble.into_counts();
+        for closed in world.doors().iter().flat_map(|door| door.watch().closed()) {
+            *counts.entry(closed.ended.name().to_owned()).or_default() += 1;
+        }
+        for told in Told::ALL {
+            counts.insert(told.name().to_owned(), world.requests().told(told));
+        }
+        let report = world.end()?;
+        Ok(Outcome { report, counts })
     }
-    trouble.end(&mut world);
-    world.heal();
-    world.finish(LIVELY_WITHIN)?;
-    ledger
-        .compare(options.writers * options.records)
-        .map_err(|why| world.failed(&why))?;
-    let mut counts = trouble.into_counts();
-    for closed in world.doors().iter().flat_map(|door| door.watch().closed()) {
-        *counts.entry(closed.ended.name().to_owned()).or_default() += 1;
+
+    fn start_clients(&self, world: &mut World, options: &Options, ledger: &Ledger) {
+        let work = |generation, records| Work {
+            topic: TOPIC.to_owned(),
+            records,
+            generation,
+            think_max: options.think_max,
+            ledger: ledger.clone(),
+        };
+        for (number, generation) in self.writers.iter().enumerate() {
+            let work = work(*generation, options.records);
+            world.client(&format!("writer-{number}"), |parts| produce(parts, work));
+        }
+        let work = work(self.reader, options.writers * options.records);
+        world.client("reader", |parts| consume(parts, work));
+        let until = options.trouble;
+        world.client("prober", |parts| probe(parts, until));
     }
-    let report = world.end()?;
-    Ok(Outcome { report, counts })
+}
+
+/// Through every address of every doorkeeper.
+fn new_clients(world: &mut World) {
+    let brokers: Vec<BrokerId> = world.brokers();
+    for door in 0..world.doors().len() {
+        let addresses = brokers.iter().copied().map(Some);
+        for broker in addresses.chain([None]) {
+            let address = broker.map_or_else(|| "bootstrap".to_owned(), |id| id.to_string());
+            let name = format!("late-{door}-{address}");
+            world.client_of(door, &name, |parts| arrive(parts, broker));
+        }
+    }
 }
 
 fn config(seed: u64, dice: &mut Dice) -> Config {
@@ -115,24 +238,4 @@ fn config(seed: u64, dice: &mut Dice) -> Config {
         ),
         ..Config::new(seed)
     }
-}
-
-fn start_clients(world: &mut World, options: &Options, dice: &mut Dice, ledger: &Ledger) {
-    let work = |records, dice: &mut Dice| Work {
-        topic: TOPIC.to_owned(),
-        records,
-        generation: if dice.chance(500) {
-            Generation::Names
-        } else {
-            Generation::Ids
-        },
-        think_max: options.think_max,
-        ledger: ledger.clone(),
-    };
-    for number in 0..options.writers {
-        let work = work(options.records, dice);
-        world.client(&format!("writer-{number}"), |parts| produce(parts, work));
-    }
-    let work = work(options.writers * options.records, dice);
-    world.client("reader", |parts| consume(parts, work));
 }

@@ -5,15 +5,20 @@
 //! observer of a doorkeeper tells of those that it caught.
 
 pub mod door;
+mod failure;
 pub mod faults;
 pub mod kafka;
 pub mod link;
+mod overheard;
+pub mod prober;
+pub mod requests;
+pub mod rules;
+mod tasks;
 pub mod trace;
 pub mod watch;
 pub mod workload;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -27,9 +32,15 @@ use turmoil::Sim;
 
 use crate::choppy::{Choppy, Habits};
 use crate::dice::Dice;
+use crate::kind::Kind;
 use crate::net::{Hub, TurmoilNet};
 use door::{DoorHost, DoorParts};
+use overheard::Overheard;
+use requests::Requests;
+use rules::Rules;
 use trace::Trace;
+
+pub use failure::Failure;
 
 /// What every name of a broker's host holds: no client may ever see it.
 pub const CANARY: &str = "canary";
@@ -81,37 +92,13 @@ impl Config {
     }
 }
 
-/// Why a run failed, with what led to it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Failure(pub String);
-
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // For people: a test that fails shows it.
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Self {
-        Self(why)
-    }
-}
-
 /// A world that runs.
 pub struct World {
     sim: Sim<'static>,
     config: Config,
     hub: Arc<Hub>,
     trace: Trace,
+    requests: Requests,
     cluster: Handle,
     doors: Vec<DoorHost>,
     /// The host that each broker is on now.
@@ -127,6 +114,15 @@ impl World {
     /// # Errors
     /// doorkeeper does not take the configuration.
     pub fn new(config: Config) -> Result<Self, Failure> {
+        Self::traced(config, Trace::default())
+    }
+
+    /// The same, with a trace that outlives it.
+    ///
+    /// # Errors
+    /// doorkeeper does not take the configuration.
+    pub fn traced(config: Config, trace: Trace) -> Result<Self, Failure> {
+        tasks::align_ids().map_err(|error| error.to_string())?;
         let mut builder = turmoil::Builder::new();
         builder
             .rng_seed(config.seed)
@@ -137,7 +133,6 @@ impl World {
             .max_message_latency(*config.latency.end())
             .tcp_capacity(1 << 16)
             .enable_random_order();
-        let trace = Trace::default();
         let clock: Clock = {
             let trace = trace.clone();
             Arc::new(move || Instant::ZERO.after(trace.now()))
@@ -149,6 +144,7 @@ impl World {
         let mut world = Self {
             sim: builder.build(),
             hub: Hub::new(config.window_bytes),
+            requests: Requests::new(&trace),
             trace,
             cluster,
             doors: Vec::new(),
@@ -185,6 +181,7 @@ impl World {
         self.brokers_net.push((net.clone(), sockets));
         self.machines.insert(id, name.to_owned());
         let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
+        let net = Overheard::new(net, id, self.requests.clone());
         self.sim.host(name, move || {
             let (cluster, net, stop) = (cluster.clone(), net.clone(), stop.clone());
             let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BROKER_PORT));
@@ -217,6 +214,7 @@ impl World {
             trace: self.trace.clone(),
             seed: Dice::new(self.config.seed, (2 << 16) + number as u64).next(),
         })?;
+        self.requests.ruled(door.name(), &Rules::default());
         let host = door.clone();
         self.sim.host(door.name(), move || host.clone().run());
         self.doors.push(door);
@@ -228,15 +226,24 @@ impl World {
     where
         F: Future<Output = Result<(), String>> + 'static,
     {
+        let door = self.clients_net.len() % self.doors.len().max(1);
+        self.client_of(door, name, act);
+    }
+
+    /// The same, with the doorkeeper of this number.
+    pub fn client_of<F>(&mut self, door: usize, name: &str, act: impl FnOnce(ClientParts) -> F)
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
         let number = self.clients_net.len();
         let (net, sockets) = self.net(number as u64 + (3 << 16));
         self.clients_net.push((net.clone(), sockets));
-        let door = number % self.doors.len().max(1);
         let doing = act(ClientParts {
             name: name.to_owned(),
             net,
             door: self.doors.get(door).map_or("", DoorHost::name).to_owned(),
             trace: self.trace.clone(),
+            requests: self.requests.clone(),
             dice: Dice::new(self.config.seed, number as u64 + (4 << 16)),
         });
         self.sim.client(name, async move { Ok(doing.await?) });
@@ -246,6 +253,12 @@ impl World {
     #[must_use]
     pub const fn cluster(&self) -> &Handle {
         &self.cluster
+    }
+
+    /// What clients have asked.
+    #[must_use]
+    pub const fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// The doorkeepers.
@@ -297,7 +310,8 @@ impl World {
         let end = self.sim.elapsed() + within;
         while !self.step()? {
             if self.sim.elapsed() > end {
-                return Err(self.failed("clients have not come to their end in time"));
+                let what = "clients have not come to their end in time";
+                return Err(self.failed(Kind::Stuck, 11, what));
             }
         }
         Ok(())
@@ -329,7 +343,8 @@ impl World {
         while !is_so(self) {
             self.step()?;
             if self.sim.elapsed() > end {
-                return Err(self.failed(&format!("waited in vain until {what}")));
+                let what = format!("waited in vain until {what}");
+                return Err(self.failed(Kind::Stuck, 11, what));
             }
         }
         Ok(())
@@ -338,22 +353,17 @@ impl World {
     fn step(&mut self) -> Result<bool, Failure> {
         let stepped = self.sim.step();
         self.trace.set_now(self.sim.elapsed());
-        let done = stepped.map_err(|error| self.failed(&error.to_string()))?;
-        match self.trace.violations().first() {
-            Some(violation) => Err(self.failed(violation)),
-            None => Ok(done),
+        // What was seen says more than how somebody ended because of it.
+        if let Some((kind, violation)) = self.trace.first_violation() {
+            return Err(self.failed(kind, violation.invariant, violation.what));
         }
+        stepped.map_err(|error| self.failed(Kind::Wrong, 0, error.to_string()))
     }
 
     /// A failure, with what led to it.
     #[must_use]
-    pub fn failed(&self, why: &str) -> Failure {
-        let (seed, at) = (self.config.seed, self.sim.elapsed());
-        let tail = self.trace.tail();
-        Failure(format!(
-            "seed {seed} at {at:?}: {why}\n{:?}\n{tail}",
-            self.config
-        ))
+    pub fn failed(&self, kind: Kind, invariant: u8, what: impl Into<String>) -> Failure {
+        Failure::new(&self.trace, kind, invariant, what)
     }
 
     /// Ends everything in order and holds what is left against nothing.
@@ -371,7 +381,7 @@ impl World {
             let (open, sockets) = (door.watch().open(), door.sockets());
             if open != 0 || sockets != 0 {
                 let left = format!("{} holds {open} sessions, {sockets} sockets", door.name());
-                return Err(self.failed(&left));
+                return Err(self.failed(Kind::Wrong, 12, left));
             }
         }
         let elapsed = self.sim.elapsed();
@@ -402,6 +412,8 @@ pub struct ClientParts {
     pub door: String,
     /// Where it writes what happened to it.
     pub trace: Trace,
+    /// Where it writes what it has asked.
+    pub requests: Requests,
     /// Its own randomness.
     pub dice: Dice,
 }
@@ -427,7 +439,7 @@ fn machine(id: BrokerId, moves: u32) -> String {
 }
 
 fn host_port(machine: &str) -> Result<HostPort, Failure> {
-    HostPort::new(machine, BROKER_PORT).map_err(|error| Failure(error.to_string()))
+    HostPort::new(machine, BROKER_PORT).map_err(|error| error.to_string().into())
 }
 
 fn broker_config(id: BrokerId, machine: &str) -> Result<BrokerConfig, Failure> {

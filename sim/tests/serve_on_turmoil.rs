@@ -225,7 +225,7 @@ fn only_end(world: &mut World) -> Result<Closed, Failure> {
     world.run_for(Duration::from_millis(100))?;
     let closed = world.door().watch().closed();
     let [only] = <[Closed; 1]>::try_from(closed)
-        .map_err(|all| Failure(format!("one session was expected, not {all:?}")))?;
+        .map_err(|all| Failure::from(format!("one session was expected, not {all:?}")))?;
     Ok(only)
 }
 

@@ -284,12 +284,14 @@ fn count_instructions(_: &mut Report) -> Result<Outcome> {
     instructions::run(&instructions::Args { write: false }).map(|()| Outcome::Passed)
 }
 
-/// Seeds, the same seeds in two processes, and planted bugs that must be found. The scripts of
-/// `testdata/scripts` are among the tests.
+/// Seeds of both tiers, the same seeds in two processes, and planted bugs that must be found. The
+/// scripts of `testdata/scripts` are among the tests.
 fn simulation(_: &mut Report) -> Result<Outcome> {
-    let parts: [&[&str]; 3] = [
+    let parts: [&[&str]; 5] = [
         &["run", "--seeds", "20000", "--minutes", "1"],
         &["twice", "--seeds", "100"],
+        &["run", "--tier", "1", "--seeds", "60"],
+        &["twice", "--tier", "1", "--seeds", "30"],
         &["canary"],
     ];
     for part in parts {

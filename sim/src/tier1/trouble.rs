@@ -1,16 +1,24 @@
 //! What goes wrong in a run, and when it is over.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use doorkeeper_core::id::BrokerId;
 
 use crate::dice::Dice;
 use crate::world::faults::Crash;
-use crate::world::{Failure, World};
+use crate::world::rules::{Rules, Small};
+use crate::world::{Config, Failure, World};
 
 /// The longest pause between two faults.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
+
+/// The longest pause between two reloads of a storm.
+const STORM_PAUSE_MAX: Duration = Duration::from_millis(40);
+
+/// How many reloads a storm has at most.
+const STORM_MAX: u64 = 12;
 
 /// The partitions of the topic, as the model creates it.
 const PARTITIONS: u64 = 3;
@@ -18,34 +26,75 @@ const PARTITIONS: u64 = 3;
 /// The broker that never moves.
 const STAYS: BrokerId = BrokerId(1);
 
-/// The broker that joins.
-const JOINS: BrokerId = BrokerId(4);
+/// The brokers that join.
+const JOIN: [BrokerId; 2] = [BrokerId(4), BrokerId(5)];
 
 /// One kind of trouble. About half of them exist in any one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    CrashProcess,
-    CrashPower,
-    Move,
-    Join,
-    Lead,
-    Hold,
-    Mute,
-    Drain,
-    Bounce,
+pub(super) enum Kind {
+    /// With a broker.
+    Broker(OfBroker),
+    /// With a doorkeeper.
+    Door(OfDoor),
 }
 
-const KINDS: [Kind; 9] = [
-    Kind::CrashProcess,
-    Kind::CrashPower,
-    Kind::Move,
-    Kind::Join,
-    Kind::Lead,
-    Kind::Hold,
-    Kind::Mute,
-    Kind::Drain,
-    Kind::Bounce,
+/// What happens to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfBroker {
+    /// Its process dies.
+    CrashProcess,
+    /// Its machine loses its power.
+    CrashPower,
+    /// It goes down, and may come back somewhere else.
+    Move,
+    /// Another one joins.
+    Join,
+    /// It leads a partition from now on.
+    Lead,
+    /// Nothing passes between it and everybody else for a while.
+    Hold,
+    /// It hears, and is not heard.
+    Mute,
+}
+
+/// What happens to a doorkeeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfDoor {
+    /// It stops in order and starts at once.
+    Drain,
+    /// It stops in order, and starts some time later.
+    Stop,
+    /// Its process dies and starts at once.
+    Bounce,
+    /// It reads its configuration again.
+    Reload,
+    /// It does so again and again.
+    Storm,
+}
+
+pub(super) const KINDS: [Kind; 12] = [
+    Kind::Broker(OfBroker::CrashProcess),
+    Kind::Broker(OfBroker::CrashPower),
+    Kind::Broker(OfBroker::Move),
+    Kind::Broker(OfBroker::Join),
+    Kind::Broker(OfBroker::Lead),
+    Kind::Broker(OfBroker::Hold),
+    Kind::Broker(OfBroker::Mute),
+    Kind::Door(OfDoor::Drain),
+    Kind::Door(OfDoor::Stop),
+    Kind::Door(OfDoor::Bounce),
+    Kind::Door(OfDoor::Reload),
+    Kind::Door(OfDoor::Storm),
 ];
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broker(kind) => write!(f, "{kind:?}"),
+            Self::Door(kind) => write!(f, "{kind:?}"),
+        }
+    }
+}
 
 /// What is wrong with a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,27 +105,35 @@ enum Wrong {
 }
 
 /// The trouble of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Trouble {
     dice: Dice,
     kinds: Vec<Kind>,
     brokers: Vec<BrokerId>,
     doors: u64,
     wrong: BTreeMap<BrokerId, Wrong>,
+    /// The doorkeepers that have stopped.
+    stopped: Vec<usize>,
     counts: BTreeMap<String, u64>,
 }
 
 impl Trouble {
-    pub(super) fn new(world: &World, mut dice: Dice) -> Self {
+    pub(super) fn new(config: &Config, mut dice: Dice) -> Self {
         let kinds = KINDS.into_iter().filter(|_| dice.chance(500)).collect();
         Self {
             kinds,
-            brokers: world.brokers(),
-            doors: world.doors().len() as u64,
+            brokers: (1..=config.brokers).map(BrokerId).collect(),
+            doors: config.doors as u64,
             wrong: BTreeMap::new(),
+            stopped: Vec::new(),
             counts: BTreeMap::new(),
             dice,
         }
+    }
+
+    /// The kinds that there are in this run.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
     }
 
     /// How long until the next thing happens.
@@ -92,41 +149,105 @@ impl Trouble {
         let (Some(&kind), Some(&id)) = chosen else {
             return Ok(());
         };
+        match kind {
+            Kind::Door(kind) => self.trouble_door(world, kind, door),
+            Kind::Broker(kind) => self.trouble_broker(world, kind, id, topic),
+        }
+    }
+
+    fn trouble_broker(
+        &mut self,
+        world: &mut World,
+        kind: OfBroker,
+        id: BrokerId,
+        topic: &str,
+    ) -> Result<(), Failure> {
         if let Some(wrong) = self.wrong.remove(&id) {
             return self.right(world, id, wrong);
         }
-        *self.counts.entry(format!("{kind:?}")).or_default() += 1;
+        self.count(Kind::Broker(kind));
         match kind {
-            Kind::CrashProcess | Kind::Move => self.down(world, id, Crash::Process),
-            Kind::CrashPower => self.down(world, id, Crash::Power),
-            Kind::Join if !self.brokers.contains(&JOINS) => {
-                self.brokers.push(JOINS);
-                world.move_broker(JOINS)?;
+            OfBroker::CrashProcess | OfBroker::Move => self.down(world, id, Crash::Process),
+            OfBroker::CrashPower => self.down(world, id, Crash::Power),
+            OfBroker::Join => {
+                let new = JOIN.into_iter().find(|id| !self.brokers.contains(id));
+                if let Some(new) = new {
+                    self.brokers.push(new);
+                    world.move_broker(new)?;
+                }
             }
-            Kind::Join | Kind::Lead => {
+            OfBroker::Lead => {
                 let partition = i32::try_from(self.dice.below(PARTITIONS)).unwrap_or(0);
                 world.move_leader(topic, partition, id);
             }
-            Kind::Hold => {
+            OfBroker::Hold => {
                 world.hold_broker(id);
                 self.wrong.insert(id, Wrong::Held);
             }
-            Kind::Mute => {
+            OfBroker::Mute => {
                 world.mute_broker(id);
                 self.wrong.insert(id, Wrong::Mute);
             }
-            Kind::Drain => {
-                // Started again at once: it serves as soon as it has stopped.
-                world.drain_door(door);
-                world.start_door(door);
-            }
-            Kind::Bounce => world.bounce_door(door),
         }
         Ok(())
     }
 
+    fn trouble_door(
+        &mut self,
+        world: &mut World,
+        kind: OfDoor,
+        door: usize,
+    ) -> Result<(), Failure> {
+        if let Some(at) = self.stopped.iter().position(|stopped| *stopped == door) {
+            self.stopped.swap_remove(at);
+            world.start_door(door);
+            return Ok(());
+        }
+        self.count(Kind::Door(kind));
+        match kind {
+            OfDoor::Drain => {
+                // Started again at once: it serves as soon as it has stopped.
+                world.drain_door(door);
+                world.start_door(door);
+            }
+            OfDoor::Stop => {
+                world.drain_door(door);
+                self.stopped.push(door);
+            }
+            OfDoor::Bounce => world.bounce_door(door),
+            OfDoor::Reload => world.reload_door(door, &self.rules()),
+            OfDoor::Storm => {
+                for _ in 0..=self.dice.below(STORM_MAX) {
+                    world.reload_door(door, &self.rules());
+                    world.run_for(self.dice.duration(STORM_PAUSE_MAX))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, kind: Kind) {
+        *self.counts.entry(kind.to_string()).or_default() += 1;
+    }
+
     fn draw(&mut self, bound: u64) -> usize {
         usize::try_from(self.dice.below(bound)).unwrap_or(0)
+    }
+
+    fn rules(&mut self) -> Rules {
+        let embargo = self.dice.chance(500);
+        let mut some = |permille, least: u64, range| {
+            let (exists, drawn) = (self.dice.chance(permille), self.dice.below(range));
+            let value = usize::try_from(least + drawn).unwrap_or(usize::MAX);
+            exists.then_some(value)
+        };
+        let small = Small {
+            frame_bytes_max: some(250, 1 << 12, 1 << 18),
+            hold_bytes_max: some(250, 1 << 10, 1 << 17),
+            egress_high_bytes: some(400, 1, 1 << 14),
+            in_flight_max: some(400, 1, 3),
+        };
+        Rules { embargo, small }
     }
 
     fn down(&mut self, world: &mut World, id: BrokerId, how: Crash) {
@@ -136,7 +257,7 @@ impl Trouble {
 
     fn right(&mut self, world: &mut World, id: BrokerId, wrong: Wrong) -> Result<(), Failure> {
         // One of the bootstrap list stays where it is, as somebody must who starts doorkeeper anew.
-        let may_move = self.kinds.contains(&Kind::Move) && id != STAYS;
+        let may_move = self.kinds.contains(&Kind::Broker(OfBroker::Move)) && id != STAYS;
         let moves = self.dice.chance(500) && may_move;
         match wrong {
             Wrong::Down if moves => world.move_broker(id)?,
@@ -155,6 +276,9 @@ impl Trouble {
                 Wrong::Held => world.release_broker(id),
                 Wrong::Mute => world.unmute_broker(id),
             }
+        }
+        for door in std::mem::take(&mut self.stopped) {
+            world.start_door(door);
         }
     }
 

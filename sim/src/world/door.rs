@@ -1,16 +1,18 @@
 //! One doorkeeper of the simulation: `io_tokio::serve` itself, on a host of its own.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::config;
-use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness, Reload, ServeError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::rules::Rules;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::choppy::Choppy;
@@ -41,6 +43,10 @@ struct Inside {
     stop: Mutex<CancellationToken>,
     running: Mutex<Option<Arc<Readiness>>>,
     again: Notify,
+    /// What the configuration says now, also for the next start.
+    rules: Mutex<Rules>,
+    /// How to tell the process that runs now.
+    reload: Mutex<Option<Reload>>,
 }
 
 /// What a doorkeeper is made of.
@@ -74,22 +80,35 @@ impl DoorHost {
             stop: Mutex::default(),
             running: Mutex::default(),
             again: Notify::new(),
+            rules: Mutex::default(),
+            reload: Mutex::default(),
         })))
     }
 
     /// Serves, over and over: after each drain the host stays, with nobody listening, until the
     /// process is started again.
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
+        // A word to start that was meant for a process which has died meanwhile.
+        pin!(self.0.again.notified()).enable();
         loop {
             let (context, ready) = self.context();
             *self.running() = Some(ready);
-            let served = serve::serve(self.0.net.clone(), self.0.plan.clone(), context).await;
+            let served = self.serve(context).await;
             let name = &self.0.name;
             self.0.trace.event(format_args!("{name} served {served:?}"));
             served?;
             *self.running() = None;
             self.0.again.notified().await;
         }
+    }
+
+    async fn serve(&self, context: Context) -> Result<(), ServeError> {
+        let plan = self.0.plan.clone();
+        let bound = serve::bind(&self.0.net, &plan).await?;
+        *lock(&self.0.reload) = bound.reload(0);
+        // A process that starts reads the configuration as it is now.
+        self.0.lay_over();
+        serve::serve_bound(self.0.net.clone(), plan, bound, context).await
     }
 
     fn context(&self) -> (Context, Arc<Readiness>) {
@@ -111,14 +130,17 @@ impl DoorHost {
     }
 
     fn stop(&self) -> MutexGuard<'_, CancellationToken> {
-        self.0.stop.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.stop)
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Arc<Readiness>>> {
-        self.0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.running)
+    }
+
+    /// The configuration changes, and the process that runs is told.
+    pub(super) fn reload(&self, rules: &Rules) {
+        *lock(&self.0.rules) = rules.clone();
+        self.0.lay_over();
     }
 
     /// Stops in order.
@@ -173,7 +195,19 @@ impl DoorHost {
     }
 }
 
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Inside {
+    fn lay_over(&self) {
+        let rules = lock(&self.rules).clone();
+        let (reload, listener) = (lock(&self.reload), self.plan.listeners.first());
+        if let (Some(reload), Some(listener)) = (&*reload, listener) {
+            reload.change(|shared| rules.lay_over(shared, &listener.shared.limits));
+        }
+    }
+
     fn next_seed(&self) -> Seed {
         let mut dice = Dice::new(self.seed, self.seeds.fetch_add(1, Ordering::Relaxed));
         let mut seed = [0; 32];

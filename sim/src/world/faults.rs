@@ -2,6 +2,7 @@
 
 use doorkeeper_core::id::BrokerId;
 
+use super::rules::Rules;
 use super::{Failure, World, host_port, machine};
 
 /// How a machine goes down.
@@ -141,9 +142,22 @@ impl World {
         }
     }
 
-    /// Nothing breaks any more of itself.
+    /// A doorkeeper reads its configuration again.
+    pub fn reload_door(&self, number: usize, rules: &Rules) {
+        if let Some(door) = self.doors.get(number) {
+            self.trace
+                .event(format_args!("reload {} {rules:?}", door.name()));
+            self.requests.ruled(door.name(), rules);
+            door.reload(rules);
+        }
+    }
+
+    /// Nothing breaks any more of itself, and all rules are what they were.
     pub fn heal(&self) {
         self.trace.event(format_args!("heal"));
+        for number in 0..self.doors.len() {
+            self.reload_door(number, &Rules::default());
+        }
         for door in &self.doors {
             door.heal();
         }

@@ -15,6 +15,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use uuid::Uuid;
 
 use super::link::Link;
+use super::requests::Requests;
 use super::trace::Trace;
 use super::{ClientParts, door};
 use crate::choppy::Choppy;
@@ -47,6 +48,9 @@ pub struct Kafka {
     net: Choppy<TurmoilNet>,
     door: String,
     trace: Trace,
+    requests: Requests,
+    /// Counts its connections.
+    connections: u32,
     topic: String,
     known: Known,
     brokers: BTreeMap<BrokerId, HostPort>,
@@ -62,6 +66,8 @@ impl Kafka {
             net: parts.net.clone(),
             door: parts.door.clone(),
             trace: parts.trace.clone(),
+            requests: parts.requests.clone(),
+            connections: 0,
             topic: topic.to_owned(),
             known: Known::default(),
             brokers: BTreeMap::new(),
@@ -73,6 +79,11 @@ impl Kafka {
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// What happened.
+    pub(super) const fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// What is known of it.
@@ -102,8 +113,8 @@ impl Kafka {
         }
     }
 
-    async fn ask_metadata(&self, at: &HostPort) -> io::Result<MetadataResponse> {
-        let mut link = self.connect(at).await?;
+    async fn ask_metadata(&mut self, at: &HostPort) -> io::Result<MetadataResponse> {
+        let mut link = self.connect(at, None).await?;
         let name = TopicName(StrBytes::from_string(self.topic.clone()));
         let topic = MetadataRequestTopic::default().with_name(Some(name));
         let request = MetadataRequest::default()
@@ -124,9 +135,10 @@ impl Kafka {
                 }
                 _ => {
                     let name = &self.name;
-                    self.trace.violation(format_args!(
-                        "{name} was told that broker {id} is at {told}"
-                    ));
+                    self.trace.violation(
+                        18,
+                        format_args!("{name} was told that broker {id} is at {told}"),
+                    );
                 }
             }
         }
@@ -190,8 +202,9 @@ impl Kafka {
         let mut link = match self.links.remove(&broker) {
             Some(link) => link,
             None => {
-                let at = self.brokers.get(&broker).ok_or(io::ErrorKind::NotFound)?;
-                self.connect(at).await?
+                let at = self.brokers.get(&broker).cloned();
+                let at = at.ok_or(io::ErrorKind::NotFound)?;
+                self.connect(&at, Some(broker)).await?
             }
         };
         let answer = link.call(version, request, REQUEST_WITHIN).await?;
@@ -199,12 +212,15 @@ impl Kafka {
         Ok(answer)
     }
 
-    async fn connect(&self, at: &HostPort) -> io::Result<Connection> {
+    async fn connect(&mut self, at: &HostPort, broker: Option<BrokerId>) -> io::Result<Connection> {
+        self.connections += 1;
+        let name = format!("{}/{}", self.name, self.connections);
         let connect = tokio::time::timeout(CONNECT_WITHIN, self.net.connect(at));
         let Ok(connected) = connect.await else {
             return Err(io::ErrorKind::TimedOut.into());
         };
-        Ok(Link::new(connected?, &self.name, &self.trace))
+        let link = Link::new(connected?, &name, &self.trace);
+        Ok(link.counted(&self.requests, &self.door, broker))
     }
 
     fn note(&self, what: &str, error: &io::Error) {

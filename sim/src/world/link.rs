@@ -9,7 +9,10 @@ use kafka_protocol::messages::RequestHeader;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use doorkeeper_core::id::BrokerId;
+
 use super::CANARY;
+use super::requests::{Requests, Told};
 use super::trace::{self, Trace};
 
 /// The longest answer that a client takes.
@@ -21,6 +24,7 @@ pub struct Link<S> {
     stream: S,
     name: String,
     trace: Trace,
+    requests: Option<Requests>,
     correlation_id: i32,
     /// Correlation ids in the order in which they were sent.
     owed: VecDeque<i32>,
@@ -34,10 +38,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             stream,
             name: name.to_owned(),
             trace: trace.clone(),
+            requests: None,
             correlation_id: 0,
             owed: VecDeque::new(),
             unread: BytesMut::new(),
         }
+    }
+
+    /// What is sent is written down, and held against what brokers get. The name must be one that
+    /// nobody else has had.
+    #[must_use]
+    pub fn counted(mut self, requests: &Requests, door: &str, broker: Option<BrokerId>) -> Self {
+        requests.connected(&self.name, door, broker);
+        self.requests = Some(requests.clone());
+        self
     }
 
     /// Sends a request and waits for its answer.
@@ -62,9 +76,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Sends a request.
     ///
+    /// Gives its correlation id.
+    ///
     /// # Errors
     /// The connection ended.
-    pub async fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
+    pub async fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<i32> {
         self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -84,9 +100,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             R::KEY,
             trace::hash(&frame)
         ));
-        self.owed.push_back(self.correlation_id);
+        self.owed.push_back(id);
+        if let Some(requests) = &self.requests {
+            requests.sent(name, id, &frame);
+        }
         self.stream.write_all(&frame).await?;
-        self.stream.flush().await
+        self.stream.flush().await?;
+        Ok(id)
+    }
+
+    /// What an answer said of the topic that may be refused.
+    pub fn was_told(&self, correlation_id: i32, told: Told) {
+        if let Some(requests) = &self.requests {
+            requests.answered(&self.name, correlation_id, told);
+        }
     }
 
     /// Waits for the next answer, which must be that of the oldest request.
@@ -99,9 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let owed = self.owed.pop_front();
         if owed != Some(correlation_id) {
             let name = &self.name;
-            self.trace.violation(format_args!(
-                "{name}: the answer to {correlation_id} came in place of {owed:?}"
-            ));
+            self.trace.violation(
+                3,
+                format_args!("{name}: the answer to {correlation_id} came in place of {owed:?}"),
+            );
         }
         if R::Response::header_version(version) >= 1 {
             // The tagged fields of the header: brokers send none.
@@ -150,8 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         ));
         let canary = CANARY.as_bytes();
         if frame.windows(canary.len()).any(|part| part == canary) {
-            self.trace
-                .violation(format_args!("{name} was shown the name of a broker's host"));
+            self.trace.violation(
+                6,
+                format_args!("{name} was shown the name of a broker's host"),
+            );
         }
     }
 }

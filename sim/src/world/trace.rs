@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorkeeper_model::watch::Violation;
+
+use crate::kind::Kind;
+
 /// So many events have one hash, so that the first difference of two runs can be found.
 const EVENTS_PER_HASH: u64 = 1000;
 /// So many lines are kept for people, unless they want all.
@@ -27,7 +31,7 @@ struct Lines {
     hashes: Vec<u64>,
     last: VecDeque<String>,
     kept: usize,
-    violations: Vec<String>,
+    violations: Vec<(Kind, Violation)>,
 }
 
 impl Default for Lines {
@@ -91,16 +95,38 @@ impl Trace {
         lines.last.push_back(line);
     }
 
-    /// Something happened that must not.
-    pub fn violation(&self, what: fmt::Arguments<'_>) {
-        self.event(format_args!("VIOLATION {what}"));
-        self.lines().violations.push(what.to_string());
+    /// An invariant did not hold: its number in `docs/simulation.md`, and what was seen.
+    pub fn violation(&self, invariant: u8, what: fmt::Arguments<'_>) {
+        self.broken(Kind::Wrong, invariant, what);
     }
 
-    /// What happened that must not.
+    /// Somebody panicked, which was caught.
+    pub fn panicked(&self, what: fmt::Arguments<'_>) {
+        self.broken(Kind::Crash, 10, what);
+    }
+
+    fn broken(&self, kind: Kind, invariant: u8, what: fmt::Arguments<'_>) {
+        self.event(format_args!("VIOLATION of {invariant}: {what}"));
+        let violation = Violation {
+            invariant,
+            stuck: false,
+            what: what.to_string(),
+        };
+        self.lines().violations.push((kind, violation));
+    }
+
+    /// The first thing that happened and must not.
     #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        self.lines().violations.clone()
+    pub fn first_violation(&self) -> Option<(Kind, Violation)> {
+        self.lines().violations.first().cloned()
+    }
+
+    /// All that happened and must not.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let lines = self.lines();
+        let all = lines.violations.iter();
+        all.map(|(_, violation)| violation.clone()).collect()
     }
 
     /// The hash of everything so far.
@@ -109,10 +135,11 @@ impl Trace {
         self.lines().hash
     }
 
-    /// The hash after each thousand events.
+    /// The hash after each thousand events, and after the last.
     #[must_use]
     pub fn hashes(&self) -> Vec<u64> {
-        self.lines().hashes.clone()
+        let lines = self.lines();
+        lines.hashes.iter().copied().chain([lines.hash]).collect()
     }
 
     /// How many events there were.
@@ -121,14 +148,9 @@ impl Trace {
         self.lines().events
     }
 
-    /// The last lines, one below the other.
+    /// The last lines.
     #[must_use]
-    pub fn tail(&self) -> String {
-        let lines = self.lines();
-        lines.last.iter().fold(String::new(), |mut text, line| {
-            text.push_str(line);
-            text.push('\n');
-            text
-        })
+    pub fn last(&self) -> Vec<String> {
+        self.lines().last.iter().cloned().collect()
     }
 }

@@ -94,7 +94,7 @@ impl Observer for Watch {
             .event(format_args!("{name} s{session} opened {peer} {route:?}"));
         if self.seen().open.insert(session, 0).is_some() {
             self.trace
-                .violation(format_args!("{name} s{session} was opened twice"));
+                .violation(13, format_args!("{name} s{session} was opened twice"));
         }
     }
 
@@ -117,8 +117,10 @@ impl Observer for Watch {
             Some(_) => {}
             None => {
                 drop(seen);
-                self.trace
-                    .violation(format_args!("{name} s{session} moved bytes while not open"));
+                self.trace.violation(
+                    13,
+                    format_args!("{name} s{session} moved bytes while not open"),
+                );
             }
         }
     }
@@ -139,14 +141,21 @@ impl Observer for Watch {
         });
         drop(seen);
         if read != Some(traffic.client_in) {
-            self.trace.violation(format_args!(
-                "{name} s{session} counts {} bytes of its client, was told {read:?}",
-                traffic.client_in
-            ));
+            self.trace.violation(
+                13,
+                format_args!(
+                    "{name} s{session} counts {} bytes of its client, was told {read:?}",
+                    traffic.client_in
+                ),
+            );
         }
-        if matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_))) {
-            self.trace
-                .violation(format_args!("{name} s{session} ended by a bug: {ended:?}"));
+        match ended {
+            Ended::Panicked => self.trace.panicked(format_args!("{name} s{session}")),
+            Ended::Closed(CloseReason::Bug(bug)) => self.trace.violation(
+                10,
+                format_args!("{name} s{session} ended by a bug: {bug:?}"),
+            ),
+            Ended::Closed(_) | Ended::Aborted => {}
         }
     }
 
@@ -179,8 +188,7 @@ impl Observer for Watch {
 
     fn discovery_panicked(&self, _cluster: &str) {
         let name = &self.name;
-        self.trace
-            .violation(format_args!("{name}: discovery panicked"));
+        self.trace.panicked(format_args!("{name}: discovery"));
     }
 
     fn draining(&self, sessions: usize, within: Duration) {

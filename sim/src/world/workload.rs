@@ -226,13 +226,22 @@ async fn write(
         });
         match code {
             Some(0 | DUPLICATE_SEQUENCE) => return Ok(()),
-            Some(OUT_OF_ORDER_SEQUENCE) => return Err(format!("a gap in {partition}")),
+            Some(OUT_OF_ORDER_SEQUENCE) => {
+                let what = format!("a gap in {partition}");
+                return Err(broken(kafka.trace(), 16, &what));
+            }
             Some(_) | None => {
                 kafka.pause().await;
                 kafka.refresh().await?;
             }
         }
     }
+}
+
+/// Something does not hold; the client gives up.
+fn broken(trace: &Trace, invariant: u8, what: &str) -> String {
+    trace.violation(invariant, format_args!("{what}"));
+    what.to_owned()
 }
 
 fn produce_request(kafka: &Kafka, partition: i32, batch: Bytes) -> ProduceRequest {
@@ -340,12 +349,14 @@ impl Reader {
                 continue;
             }
             if record.offset > *expected {
-                return Err(format!("{index}: {} instead of {expected}", record.offset));
+                let what = format!("{index}: {} instead of {expected}", record.offset);
+                return Err(broken(&self.trace, 4, &what));
             }
             *expected += 1;
             let value = record.value.unwrap_or_default();
             let Some((writer, number)) = author(&value) else {
-                return Err(format!("{index}: record {} was changed", record.offset));
+                let what = format!("{index}: record {} was changed", record.offset);
+                return Err(broken(&self.trace, 4, &what));
             };
             self.trace
                 .event(format_args!("read {writer} {number} in {index}"));

@@ -1,6 +1,7 @@
 //! Run, replay, show and shrink.
 
 pub(crate) mod server;
+pub(crate) mod show;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,7 +47,7 @@ pub(crate) struct Replay {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Show {
+pub(crate) struct Text {
     /// The seed
     seed: u64,
 }
@@ -166,9 +167,9 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
 }
 
-pub(crate) fn show(args: &Show) -> Result<ExitCode> {
+pub(crate) fn script(args: &Text) -> ExitCode {
     print!("{}", Swarm::draw(args.seed).script());
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 pub(crate) fn shrink(args: &Shrink, commit: &str) -> Result<ExitCode> {

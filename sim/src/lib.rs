@@ -8,6 +8,7 @@ pub mod choppy;
 pub mod dice;
 pub mod kind;
 pub mod net;
+pub mod page;
 pub mod parity;
 pub mod pool;
 pub mod seeds;

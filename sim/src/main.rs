@@ -1,4 +1,5 @@
-//! The simulator's commands: run, twice, replay, shrink, show, and canary where bugs are planted.
+//! The simulator's commands: run, twice, replay, shrink, script, show, and canary where bugs are
+//! planted.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -42,7 +43,9 @@ enum Command {
     /// Run one seed, one script or one recorded session again, and tell everything
     Replay(commands::Replay),
     /// Print the script of a seed
-    Show(commands::Show),
+    Script(commands::Text),
+    /// Draw a run, of a seed or of a script, as a page of HTML
+    Show(commands::show::Show),
     /// Make the script of a failing seed, or a failing script, small
     Shrink(commands::Shrink),
     /// Find every planted bug
@@ -59,7 +62,8 @@ fn main() -> ExitCode {
         Command::Hashes(args) => Ok(twice::hashes(&args)),
         Command::Seed(args) => Ok(commands::server::seed(&args)),
         Command::Replay(args) => commands::replay(&args, commit),
-        Command::Show(args) => commands::show(&args),
+        Command::Script(args) => Ok(commands::script(&args)),
+        Command::Show(args) => commands::show::run(&args, commit),
         Command::Shrink(args) => commands::shrink(&args, commit),
         #[cfg(doorkeeper_canary)]
         Command::Canary(args) => canary::run(&args, commit),

@@ -15,7 +15,7 @@ const CANARY_FLAG: &str = "--cfg doorkeeper_canary";
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// run, twice, replay, shrink, show or canary, with their own options
+    /// run, twice, replay, shrink, script, show or canary, with their own options
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     args: Vec<String>,
 }

@@ -22,6 +22,7 @@ use doorkeeper_core::{Instant, Shared};
 
 use crate::rng::Rng;
 use crate::script::Script;
+use crate::story::Story;
 use crate::trace::Trace;
 use crate::watch::{Violation, Watch};
 
@@ -44,6 +45,8 @@ pub struct Outcome {
     pub trace: Trace,
     /// What each connection carried, without times.
     pub transcript: String,
+    /// What happened, for people, if it was asked for.
+    pub story: Option<Story>,
     /// How much virtual time passed.
     pub lasted: Instant,
 }
@@ -66,6 +69,8 @@ pub struct Options {
     pub transcript: bool,
     /// Keep every line of the trace, not just the last ones.
     pub whole_trace: bool,
+    /// Keep a story.
+    pub story: bool,
     /// The planted bug of every session.
     #[cfg(doorkeeper_canary)]
     pub canary: Option<doorkeeper_core::canary::Canary>,
@@ -97,6 +102,7 @@ pub fn run(script: &Script, options: Options) -> Outcome {
         marks: marks.collect(),
         sessions: world.guests.len() as u64,
         transcript: world.watch.transcript(),
+        story: world.watch.take_story(),
         trace: world.watch.into_trace(),
         lasted: world.now,
     }

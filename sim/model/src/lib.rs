@@ -30,6 +30,7 @@ pub mod payload;
 mod producer_state;
 mod rng;
 pub mod script;
+pub mod story;
 pub mod surroundings;
 mod topics;
 pub mod trace;

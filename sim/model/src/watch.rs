@@ -19,6 +19,7 @@ use doorkeeper_core::{
 
 use crate::invariants::{self, produced::Produced};
 use crate::script::{Numbered, Step, Tamper};
+use crate::story::Story;
 use crate::trace::Trace;
 
 pub(crate) use ledger::{Asked, Ledger};
@@ -109,6 +110,7 @@ pub struct Watch {
     newest: Arc<Shared>,
     trace: Trace,
     keep_transcript: bool,
+    story: Option<Story>,
 }
 
 impl Watch {
@@ -121,6 +123,20 @@ impl Watch {
             newest: Arc::clone(shared),
             trace: Trace::new(whole_trace),
             keep_transcript,
+            story: None,
+        }
+    }
+
+    /// Keeps a story as well.
+    #[must_use]
+    pub fn with_story(mut self, story: bool) -> Self {
+        self.story = story.then(Story::default);
+        self
+    }
+
+    fn tell(&mut self, what: impl FnOnce(&mut Story)) {
+        if let Some(story) = &mut self.story {
+            what(story);
         }
     }
 
@@ -132,6 +148,7 @@ impl Watch {
     /// A step of the script begins.
     pub fn step(&mut self, now: Instant, step: &Step) {
         self.trace.note(now, &"script", format_args!("{step}"));
+        self.tell(|story| story.step(now, step));
     }
 
     /// A client was accepted. Ids count from 0.
@@ -147,6 +164,7 @@ impl Watch {
         self.trace.note(now, &id, what);
         let ledger = Ledger::new(now, id, client, route, shared, self.keep_transcript);
         self.ledgers.push(ledger);
+        self.tell(|story| story.opened(now, id, client, route));
     }
 
     /// A newer snapshot is there for all sessions.
@@ -154,6 +172,7 @@ impl Watch {
         self.trace
             .note(now, &"door", format_args!("snapshot {}", shared.epoch));
         self.newest = Arc::clone(shared);
+        self.tell(|story| story.published(now, shared.epoch));
     }
 
     /// Discovery is told something.
@@ -174,6 +193,7 @@ impl Watch {
     pub fn input(&mut self, now: Instant, id: SessionId, input: &Input) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("<- {}", InputLine(input)));
+        self.tell(|story| story.input(now, id, input));
         let ledger = self.ledger(id)?;
         ledger.now = now;
         if let (Some(transcript), Input::Bytes { leg, bytes }) = (&mut ledger.transcript, input) {
@@ -217,6 +237,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("-> {}", EffectLine(effect)));
+        self.tell(|story| story.effect(now, id, effect));
         let ledger = self.ledger(id)?;
         invariants::close::is_last(ledger, effect)?;
         match effect {
@@ -256,6 +277,7 @@ impl Watch {
         leg: Leg,
         bytes: &[u8],
     ) -> Result<(), Violation> {
+        self.tell(|story| story.gave(now, id, leg, bytes));
         let ledger = self.ledger(id)?;
         ledger.now = now;
         if let Some(transcript) = &mut ledger.transcript {
@@ -289,6 +311,7 @@ impl Watch {
         id: SessionId,
         session: &Session,
     ) -> Result<(), Violation> {
+        self.tell(|story| story.state(now, id, session));
         let ledger = self.ledger(id)?;
         ledger.facts.saw(session);
         if ledger.closed.is_some() {
@@ -325,6 +348,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("reached broker {broker}"));
+        self.tell(|story| story.reached(now, id, broker));
         let ledger = self.ledger(id)?;
         ledger.facts.reached = Some(broker);
         invariants::places::meant_for(ledger, broker)
@@ -333,6 +357,7 @@ impl Watch {
     /// Something was done to an answer on its way from the broker.
     pub fn tampered(&mut self, now: Instant, id: SessionId, tamper: Tamper) {
         self.trace.note(now, &id, format_args!("tampered {tamper}"));
+        self.tell(|story| story.tampered(now, id, tamper));
         if let Ok(ledger) = self.ledger(id) {
             ledger.facts.tampers.push(tamper);
         }
@@ -350,6 +375,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("broker got {} bytes", frame.len()));
+        self.tell(|story| story.broker_got(now, id, frame));
         self.produced.came(id, frame)
     }
 
@@ -366,6 +392,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("client got {} bytes", frame.len()));
+        self.tell(|story| story.client_got(now, id, frame));
         invariants::answers::is_owed(owed, frame)?;
         invariants::bytes::intact(frame)
     }
@@ -378,6 +405,11 @@ impl Watch {
             Some(ledger.transcript.as_ref()?.text(ended))
         };
         self.ledgers.iter().filter_map(text).collect()
+    }
+
+    /// What happened, for people, if it was kept.
+    pub const fn take_story(&mut self) -> Option<Story> {
+        self.story.take()
     }
 
     /// What happened.

@@ -42,7 +42,8 @@ impl World {
             open: Vec::new(),
             asking: Asking::new(machine),
             brokers,
-            watch: Watch::new(&shared, options.transcript, options.whole_trace),
+            watch: Watch::new(&shared, options.transcript, options.whole_trace)
+                .with_story(options.story),
             shared,
             drain: None,
             marks: vec![0; Mark::ALL.len()],

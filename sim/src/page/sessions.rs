@@ -1,0 +1,216 @@
+//! The lanes of sessions: each request as a bar from its last byte to that of its answer.
+
+use std::fmt::Write as _;
+
+use doorkeeper_core::{CloseReason, Instant, Route};
+use doorkeeper_model::story::{Happening, OfSession, Place, What};
+use doorkeeper_model::watch::SessionId;
+
+use super::Run;
+use super::draw::{Bar, Drawing, Lane, Manner, Moment, ROW, Rows};
+use super::exchange::{Exchange, Fate};
+
+/// The lanes of all sessions of a client, in their order.
+pub(super) fn of_client(run: &Run<'_>, client: u8) -> Vec<Lane> {
+    let all = run.page.story.happenings().iter();
+    let opened = all.filter_map(|happening| match happening.what {
+        What::Session(id, OfSession::Opened { client: who, route }) if who.0 == client => {
+            Some((id, route))
+        }
+        What::Session(..) | What::Step(_) | What::Published { .. } => None,
+    });
+    opened.map(|(id, route)| lane(run, id, route)).collect()
+}
+
+fn lane(run: &Run<'_>, id: SessionId, route: Route) -> Lane {
+    let happenings: Vec<&Happening> = of(run, id).collect();
+    let from = happenings.first().map_or(Instant::ZERO, |it| it.at);
+    let closed = happenings
+        .iter()
+        .find_map(|happening| match happening.what {
+            What::Session(_, OfSession::Closed(reason)) => Some((happening.at, reason)),
+            What::Session(..) | What::Step(_) | What::Published { .. } => None,
+        });
+    let to = closed.map_or_else(|| run.scale.last(), |(at, _)| at);
+    let exchanges = run.exchanges.iter().filter(|it| it.session == id);
+    let mut rows = Rows::default();
+    // The first row is that of what happens to the session as a whole.
+    let placed: Vec<(u64, &Exchange)> = exchanges
+        .map(|it| {
+            let (from, to) = it.span(run.scale.last());
+            (1 + rows.row(from, to), it)
+        })
+        .collect();
+    let count = 1 + rows.count().max(1);
+    let mut drawing = Drawing::default();
+    let about = format!("{id} is open");
+    drawing.band(&run.scale, "open", (from, to), (2, count * ROW + 4), &about);
+    connection(run, &happenings, to, count, &mut drawing);
+    for (row, exchange) in placed {
+        draw(run, exchange, row, &mut drawing);
+    }
+    let moments = happenings.iter().filter_map(|it| moment(it));
+    let moments: Vec<Moment> = moments.collect();
+    drawing.moments(&run.scale, 0, &moments);
+    let closed = closed.map_or("still open", |(_, reason)| CloseReason::name(reason));
+    Lane {
+        class: "session",
+        name: id.to_string(),
+        about: format!("{} · {closed}", through(route)),
+        session: Some(id),
+        failed: run.failed == Some(id),
+        rows: count,
+        drawing,
+    }
+}
+
+fn of<'a>(run: &'a Run<'_>, id: SessionId) -> impl Iterator<Item = &'a Happening> {
+    let all = run.page.story.happenings().iter();
+    all.filter(move |happening| matches!(happening.what, What::Session(of, _) if of == id))
+}
+
+fn through(route: Route) -> String {
+    match route {
+        Route::Bootstrap => "bootstrap".to_owned(),
+        Route::Broker(id) => format!("broker {id}"),
+    }
+}
+
+/// The leg towards the broker, as a strip below.
+fn connection(
+    run: &Run<'_>,
+    happenings: &[&Happening],
+    closed: Instant,
+    rows: u64,
+    drawing: &mut Drawing,
+) {
+    let strip = (rows * ROW + 3, 3);
+    let mut state: Option<(Instant, &str, String)> = None;
+    let mut end = |state: &mut Option<(Instant, &str, String)>, at| {
+        if let Some((from, class, tip)) = state.take() {
+            drawing.band(&run.scale, class, (from, at), strip, &tip);
+        }
+    };
+    for happening in happenings {
+        let at = happening.at;
+        let What::Session(_, what) = &happening.what else {
+            continue;
+        };
+        let next = match what {
+            OfSession::Dials { name } => Some((at, "dialling", format!("dials {name}"))),
+            OfSession::Reached(id) => Some((at, "connected", format!("connected to broker {id}"))),
+            OfSession::ConnectFailed(_) | OfSession::Ended(doorkeeper_core::Leg::Upstream, _) => {
+                None
+            }
+            OfSession::Opened { .. }
+            | OfSession::Frame(_)
+            | OfSession::Renewed { .. }
+            | OfSession::Ended(doorkeeper_core::Leg::Client, _)
+            | OfSession::Drains
+            | OfSession::Tampered(_)
+            | OfSession::Reaches(_)
+            | OfSession::Closed(_) => continue,
+        };
+        end(&mut state, at);
+        state = next;
+    }
+    end(&mut state, closed);
+}
+
+/// What an exchange is called wherever it is shown.
+pub(super) fn link(exchange: &Exchange) -> String {
+    format!("{}-{}", exchange.session, exchange.number)
+}
+
+pub(super) fn class(exchange: &Exchange) -> &'static str {
+    match exchange.fate() {
+        Fate::ByBroker => "by-broker",
+        Fate::Here => "here",
+        Fate::Up => "up",
+        Fate::Lost => "lost",
+    }
+}
+
+fn draw(run: &Run<'_>, exchange: &Exchange, row: u64, drawing: &mut Drawing) {
+    let (from, to) = exchange.span(run.scale.last());
+    let places = [Place::RequestUp, Place::AtBroker, Place::AnswerUp];
+    let ticks: Vec<Instant> = places.iter().filter_map(|it| exchange.at(*it)).collect();
+    let Exchange { api, version, .. } = exchange;
+    drawing.bar(
+        &run.scale,
+        &Bar {
+            class: class(exchange),
+            from,
+            to,
+            row,
+            label: &format!("{api} v{version} · {} B", exchange.bytes),
+            tip: &tip(run, exchange),
+            link: &link(exchange),
+            ticks: &ticks,
+        },
+    );
+}
+
+/// Everything that is known of an exchange.
+pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
+    let Exchange {
+        session,
+        api,
+        version,
+        id,
+        bytes,
+        ..
+    } = exchange;
+    let fate = match exchange.fate() {
+        Fate::ByBroker => "answered by the broker",
+        Fate::Here => "answered by doorkeeper itself",
+        Fate::Up => "went up; no answer came to the client",
+        Fate::Lost => "neither went up nor was answered",
+    };
+    let mut tip = format!("{session}: {api} v{version}, correlation id {id}: {fate}\n");
+    let broker = exchange
+        .broker
+        .map_or_else(String::new, |id| format!(" {id}"));
+    let answer = exchange.answer_bytes.unwrap_or(0);
+    let places = [
+        (
+            Place::Request,
+            format!("request of {bytes} bytes read whole"),
+        ),
+        (Place::RequestUp, "written to the broker".to_owned()),
+        (Place::AtBroker, format!("read by broker{broker}")),
+        (Place::AnswerUp, "its answer read".to_owned()),
+        (Place::Answer, format!("answer of {answer} bytes written")),
+        (Place::AtClient, "read by the client".to_owned()),
+    ];
+    for (place, what) in places {
+        if let Some(at) = exchange.at(place) {
+            let _ = writeln!(tip, "{:>12}  {what}", run.scale.seconds(at));
+        }
+    }
+    if let (false, Some(reason)) = (exchange.is_answered(), exchange.closed()) {
+        let _ = writeln!(tip, "the session closed: {}", reason.name());
+    }
+    tip
+}
+
+/// What happens to the session as a whole.
+fn moment(happening: &Happening) -> Option<Moment> {
+    let What::Session(_, what) = &happening.what else {
+        return None;
+    };
+    let (manner, label) = match what {
+        OfSession::Opened { route, .. } => (Manner::Plain, format!("opened, {}", through(*route))),
+        OfSession::Renewed { epoch } => (Manner::News, format!("snapshot {epoch}")),
+        OfSession::Dials { name } => (Manner::Plain, format!("dials {name}")),
+        OfSession::Reached(id) => (Manner::Plain, format!("reaches broker {id}")),
+        OfSession::ConnectFailed(why) => (Manner::Fault, format!("cannot connect: {}", why.name())),
+        OfSession::Ended(leg, how) => (Manner::Plain, format!("{} ends: {how:?}", leg.name())),
+        OfSession::Drains => (Manner::News, "drains".to_owned()),
+        OfSession::Tampered(tamper) => (Manner::Fault, format!("answer tampered: {tamper}")),
+        OfSession::Reaches(mark) => (Manner::Mark, mark.name().to_owned()),
+        OfSession::Closed(reason) => (Manner::Close, format!("closed: {}", reason.name())),
+        OfSession::Frame(_) => return None,
+    };
+    Some(Moment::new(happening.at, manner, label))
+}

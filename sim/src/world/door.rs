@@ -1,8 +1,7 @@
 //! One doorkeeper of the simulation: `io_tokio::serve` itself, on a host of its own.
 
 use std::collections::HashMap;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
@@ -42,6 +41,8 @@ struct Inside {
     /// How to stop the process that runs now.
     stop: Mutex<CancellationToken>,
     running: Mutex<Option<Arc<Readiness>>>,
+    /// Whether a process is to run: the last word counts, however many came before it.
+    wanted: AtomicBool,
     again: Notify,
     /// What the configuration says now, also for the next start.
     rules: Mutex<Rules>,
@@ -79,6 +80,7 @@ impl DoorHost {
             seeds: AtomicU64::new(0),
             stop: Mutex::default(),
             running: Mutex::default(),
+            wanted: AtomicBool::new(true),
             again: Notify::new(),
             rules: Mutex::default(),
             reload: Mutex::default(),
@@ -88,8 +90,7 @@ impl DoorHost {
     /// Serves, over and over: after each drain the host stays, with nobody listening, until the
     /// process is started again.
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
-        // A word to start that was meant for a process which has died meanwhile.
-        pin!(self.0.again.notified()).enable();
+        self.0.wanted.store(true, Ordering::Relaxed);
         loop {
             let (context, ready) = self.context();
             *self.running() = Some(ready);
@@ -98,7 +99,9 @@ impl DoorHost {
             self.0.trace.event(format_args!("{name} served {served:?}"));
             served?;
             *self.running() = None;
-            self.0.again.notified().await;
+            while !self.0.wanted.load(Ordering::Relaxed) {
+                self.0.again.notified().await;
+            }
         }
     }
 
@@ -145,11 +148,13 @@ impl DoorHost {
 
     /// Stops in order.
     pub(super) fn drain(&self) {
+        self.0.wanted.store(false, Ordering::Relaxed);
         self.stop().cancel();
     }
 
     /// Starts again after a drain.
     pub(super) fn start(&self) {
+        self.0.wanted.store(true, Ordering::Relaxed);
         self.0.again.notify_one();
     }
 

@@ -127,9 +127,12 @@ pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
 /// How a client does something: in order, or as none should.
 const fn manner(what: &Client) -> Manner {
     match what {
-        Client::Connect(_) | Client::Send(_) | Client::Fin | Client::Resume | Client::Wait => {
-            Manner::Plain
-        }
+        Client::Connect(_)
+        | Client::Send(_)
+        | Client::Fin
+        | Client::Resume
+        | Client::Wait
+        | Client::WaitEnd => Manner::Plain,
         Client::SendPart(..) | Client::Raw(_) | Client::Reset | Client::Stall | Client::Drip(_) => {
             Manner::Fault
         }

@@ -109,6 +109,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Ok(id)
     }
 
+    /// The last request has no answer.
+    pub fn forget_last(&mut self) {
+        self.owed.pop_back();
+    }
+
     /// What an answer said of the topic that may be refused.
     pub fn was_told(&self, correlation_id: i32, told: Told) {
         if let Some(requests) = &self.requests {

@@ -137,7 +137,6 @@ pub(crate) fn sealed(header: &Header, record: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// A zigzag varint.
 /// An answer in which the markers of transactions have no time: when one was written is the one
 /// thing in a batch that no client has said.
 pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
@@ -157,6 +156,7 @@ pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A zigzag varint.
 pub(crate) fn put_varint(out: &mut BytesMut, value: i64) {
     let mut left = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
     loop {

@@ -98,11 +98,20 @@ fn all_sessions_and_all_frames_are_on_it() {
     let html = html("relay", &script, &outcome, None);
     let sessions = usize::try_from(outcome.sessions).unwrap();
     assert_eq!(count(&html, "class=\"lane session"), sessions);
-    let lines = |way: &str| {
-        let all = outcome.transcript.lines();
-        all.filter(|line| line.starts_with(way)).count()
+    let frames = |lane: &str| {
+        let lanes = outcome.transcript.split("\n ").filter(|it| !it.is_empty());
+        let mut named = "";
+        let mut count = 0;
+        for line in lanes {
+            match line.strip_prefix(' ') {
+                Some(_) if named == lane => count += 1,
+                Some(_) => {}
+                None => named = line,
+            }
+        }
+        count
     };
-    let (requests, answers) = (lines("  -> "), lines("  <- "));
+    let (requests, answers) = (frames("client up"), frames("client down"));
     assert!(requests > answers && answers > 5);
     let facts = format!("{requests} requests, {answers} answers");
     assert!(html.contains(&facts), "{facts}");
@@ -111,7 +120,7 @@ fn all_sessions_and_all_frames_are_on_it() {
         .filter(|line| line.starts_with("<div class=\"lane session"))
         .collect();
     assert_eq!(count(&of_sessions.join("\n"), "<g class=\"bar "), requests);
-    let went_up = lines("  up -> ");
+    let went_up = frames("upstream up");
     assert_eq!(count(&html, "written to the broker&#10;"), 2 * went_up);
 }
 

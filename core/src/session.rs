@@ -67,6 +67,13 @@ pub struct Session {
     renewed: bool,
 }
 
+/// Whether a request waits for room under the water marks and among the answers that are owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Needed,
+    NotNeeded,
+}
+
 /// What a session is about.
 #[derive(Debug)]
 enum Phase {
@@ -268,12 +275,12 @@ impl Session {
         if leg == Leg::Client && !self.backlog.is_empty() {
             self.backlog = [&*self.backlog, &*bytes].concat().into();
         } else {
-            self.take(now, leg, bytes);
+            self.take(now, leg, bytes, Room::Needed);
         }
     }
 
-    /// Takes frames from a chunk: all of it, but for requests that there is no room for.
-    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes) {
+    /// Takes frames from a chunk: all of it, but for requests that need room and have none.
+    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes, room: Room) {
         let chunk_len = chunk.len();
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
@@ -283,7 +290,7 @@ impl Session {
             if leg == Leg::Client && self.takes_no_more() {
                 break;
             }
-            if leg == Leg::Client && self.must_wait() {
+            if leg == Leg::Client && room == Room::Needed && self.must_wait() {
                 self.put_off(std::mem::take(&mut chunk), chunk_len);
                 break;
             }
@@ -349,7 +356,13 @@ impl Session {
             closing.client_ended();
         }
         match leg {
-            Leg::Client => self.close(now, CloseReason::ClientEnded(how)),
+            Leg::Client => {
+                // No more answers are given to who has left, and on their way up its last requests
+                // take no more memory than they do here.
+                let backlog = std::mem::take(&mut self.backlog);
+                self.take(now, Leg::Client, backlog, Room::NotNeeded);
+                self.close(now, CloseReason::ClientEnded(how));
+            }
             Leg::Upstream => self.close(now, CloseReason::UpstreamEnded(how)),
         }
     }
@@ -394,7 +407,7 @@ impl Session {
         self.give_local_answers(now);
         while !self.backlog.is_empty() && !self.must_wait() {
             let backlog = std::mem::take(&mut self.backlog);
-            self.take(now, Leg::Client, backlog);
+            self.take(now, Leg::Client, backlog, Room::Needed);
             self.give_local_answers(now);
         }
         let all_given = self.owes_nothing() || canary!(self, DrainDropsAnswers);

@@ -119,6 +119,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Half a request is no request.",
     },
     Lesson {
+        script: "left-while-it-waits.txt",
+        seed: Some(106_621),
+        commit: "4cd23ef",
+        taught: "Requests that wait for room are not lost with their client.",
+    },
+    Lesson {
         script: "moved-broker.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -18,6 +18,9 @@ mod list_offsets;
 mod metadata;
 mod partitions;
 mod produce;
+mod share_acknowledge;
+pub(crate) mod share_fetch;
+mod share_group;
 mod transactions;
 mod txn_offset_commit;
 
@@ -66,7 +69,7 @@ const fn api(key: ApiKey, min: i16, max: i16, handle: Handler) -> Row {
 }
 
 /// All APIs by their keys.
-static ROWS: [Row; 32] = [
+static ROWS: [Row; 36] = [
     api(ApiKey::Produce, 3, 13, produce::handle),
     api(ApiKey::Fetch, 4, 18, fetch::handle),
     api(ApiKey::ListOffsets, 1, 10, list_offsets::handle),
@@ -124,6 +127,10 @@ static ROWS: [Row; 32] = [
         0,
         metadata::describe_topic_partitions,
     ),
+    api(ApiKey::ShareGroupHeartbeat, 1, 1, share_group::heartbeat),
+    api(ApiKey::ShareGroupDescribe, 1, 1, share_group::describe),
+    api(ApiKey::ShareFetch, 1, 1, share_fetch::handle),
+    api(ApiKey::ShareAcknowledge, 1, 1, share_acknowledge::handle),
 ];
 
 /// The row of an API, if the model has it.

@@ -1,10 +1,11 @@
-//! One broker: its address, whether it is up, and its fetch sessions.
+//! One broker: its address, whether it is up, and its sessions.
 
 use std::collections::BTreeMap;
 
 use doorkeeper_core::id::HostPort;
 
 use crate::fetch_session::FetchSessions;
+use crate::share_session::ShareSessions;
 
 /// One broker of the cluster.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Broker {
     pub(crate) advertised: HostPort,
     pub(crate) up: bool,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) share_sessions: ShareSessions,
     /// The last versions of APIs that it serves, where they are not those of the newest release.
     pub(crate) versions: BTreeMap<i16, i16>,
 }
@@ -22,6 +24,7 @@ impl Broker {
             advertised,
             up: true,
             fetch_sessions: FetchSessions::new(),
+            share_sessions: ShareSessions::new(),
             versions: BTreeMap::new(),
         }
     }

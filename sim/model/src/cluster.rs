@@ -7,7 +7,7 @@ use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::time::Instant;
 use kafka_protocol::protocol::Encodable;
 
-use crate::api::{self, fetch::Parked};
+use crate::api::{self, fetch::Parked, share_fetch};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::codec::{self, Call, Head};
@@ -16,6 +16,8 @@ use crate::connection::{Connection, ConnectionId, RequestId};
 use crate::group::{Answer, Group, Step};
 use crate::groups::Groups;
 use crate::rng::Rng;
+use crate::share_session::{Reader, ShareSession};
+use crate::shares::Shares;
 use crate::topics::{
     Layout, NewTopic, OFFSETS_PARTITIONS, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topics,
     internal_partitions,
@@ -70,8 +72,10 @@ pub struct Cluster {
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
+    pub(crate) shares: Shares,
     pub(crate) next_producer_id: i64,
     pub(crate) parked: BTreeMap<RequestId, Parked>,
+    pub(crate) parked_shares: BTreeMap<RequestId, share_fetch::Parked>,
     connections: BTreeMap<ConnectionId, Connection>,
     next_connection: u64,
     /// Connections that may have a request to be answered.
@@ -100,8 +104,10 @@ impl Cluster {
             topics: Topics::default(),
             groups: Groups::default(),
             transactions: Transactions::default(),
+            shares: Shares::default(),
             next_producer_id: 0,
             parked: BTreeMap::new(),
+            parked_shares: BTreeMap::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
             runnable: VecDeque::new(),
@@ -126,6 +132,9 @@ impl Cluster {
     pub fn disconnected(&mut self, now: Instant, connection: ConnectionId) {
         self.advance(now);
         self.forget(connection);
+        if self.logs_changed {
+            self.settle();
+        }
     }
 
     /// A frame has come, without its 4-byte length. Answers come out of [`Cluster::poll`], for each
@@ -150,10 +159,12 @@ impl Cluster {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let fetches = self.parked.values().map(|parked| parked.deadline);
-        let others = self.groups.deadline().into_iter();
+        let shares = self.parked_shares.values().map(|parked| parked.deadline);
         fetches
-            .chain(others)
+            .chain(shares)
+            .chain(self.groups.deadline())
             .chain(self.transactions.deadline())
+            .chain(self.shares.deadline())
             .min()
     }
 
@@ -193,6 +204,7 @@ impl Cluster {
         };
         known.up = false;
         known.fetch_sessions.clear();
+        known.share_sessions.clear();
         let led: Vec<i32> = self
             .topics
             .get(OFFSETS_TOPIC)
@@ -278,6 +290,12 @@ impl Cluster {
             .collect()
     }
 
+    /// A share session was closed: what its reader has is given back.
+    pub(crate) fn share_session_ended(&mut self, reader: &Reader, session: &ShareSession) {
+        self.shares.release(reader, session.places(), &self.limits);
+        self.logs_changed = true;
+    }
+
     /// Something was appended, deleted or moved.
     pub(crate) const fn logs_changed(&mut self) {
         self.logs_changed = true;
@@ -291,11 +309,14 @@ impl Cluster {
             } else if std::mem::take(&mut self.logs_changed) {
                 self.finish_transactions();
                 api::fetch::recheck(self);
+                share_fetch::recheck(self);
             } else if self.deadline().is_some_and(|at| at <= self.now) {
                 api::fetch::expire(self);
+                share_fetch::expire(self);
                 self.step_groups(|groups, step| groups.tick(step));
-                self.groups.tick_consumers(self.now, &self.topics);
+                self.groups.tick_modern(self.now, &self.topics);
                 self.expire_transactions();
+                self.logs_changed |= self.shares.tick(self.now, &self.limits);
             } else {
                 return;
             }
@@ -384,6 +405,13 @@ impl Cluster {
     fn forget(&mut self, connection: ConnectionId) -> bool {
         self.parked
             .retain(|request, _| request.connection != connection);
+        self.parked_shares
+            .retain(|request, _| request.connection != connection);
+        let brokers = self.brokers.values_mut();
+        let ended = brokers.flat_map(|broker| broker.share_sessions.end_with(connection));
+        for (reader, session) in ended.collect::<Vec<_>>() {
+            self.share_session_ended(&reader, &session);
+        }
         self.connections.remove(&connection).is_some()
     }
 

@@ -52,6 +52,24 @@ pub struct Limits {
     pub consumer_group_session_timeout: Duration,
     /// `group.consumer.heartbeat.interval.ms`.
     pub consumer_group_heartbeat_interval: Duration,
+    /// `group.share.max.size`.
+    pub share_group_members_max: usize,
+    /// `group.share.session.timeout.ms`.
+    pub share_group_session_timeout: Duration,
+    /// `group.share.heartbeat.interval.ms`.
+    pub share_group_heartbeat_interval: Duration,
+    /// `group.share.record.lock.duration.ms`: how long a member has a record.
+    pub share_record_lock: Duration,
+    /// `group.share.partition.max.record.locks`: records of a partition that a group has at once.
+    pub share_record_locks_max: i64,
+    /// `group.share.delivery.count.limit`.
+    pub share_deliveries_max: i16,
+    /// `group.share.max.share.sessions` of one broker.
+    pub share_sessions_max: usize,
+    /// Partitions of one share session; a larger one is refused.
+    pub share_session_partitions_max: usize,
+    /// Partitions of all share groups together.
+    pub share_partitions_max: usize,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
     /// `transaction.max.timeout.ms`.
@@ -82,6 +100,15 @@ impl Default for Limits {
             group_session_timeout_max: Duration::from_secs(30 * 60),
             consumer_group_session_timeout: Duration::from_secs(45),
             consumer_group_heartbeat_interval: Duration::from_secs(5),
+            share_group_members_max: 200,
+            share_group_session_timeout: Duration::from_secs(45),
+            share_group_heartbeat_interval: Duration::from_secs(5),
+            share_record_lock: Duration::from_secs(30),
+            share_record_locks_max: 2_000,
+            share_deliveries_max: 5,
+            share_sessions_max: 2_000,
+            share_session_partitions_max: 10_000,
+            share_partitions_max: 10_000,
             offset_metadata_bytes_max: 4096,
             transaction_timeout_max: Duration::from_secs(15 * 60),
             transactional_ids_max: 10_000,

@@ -8,14 +8,16 @@ use kafka_protocol::ResponseError;
 
 use crate::consumer_group::{self, ConsumerGroup};
 use crate::group::{self, Answer, Group, Offsets, Step};
+use crate::share_group::ShareGroup;
 use crate::topics::{OFFSETS_TOPIC, Partition, Topics};
 use crate::transactions::Marker;
 
-/// A group of either kind: they share one space of ids.
+/// A group of any kind: they share one space of ids.
 #[derive(Debug)]
 enum Known {
     Classic(Group),
     Consumer(ConsumerGroup),
+    Share(ShareGroup),
 }
 
 impl Known {
@@ -23,20 +25,24 @@ impl Known {
         match self {
             Self::Classic(group) => group.is_forgettable(),
             Self::Consumer(group) => group.is_forgettable(),
+            Self::Share(group) => group.is_empty(),
         }
     }
 
-    const fn offsets(&self) -> &Offsets {
+    /// Share groups commit no offsets.
+    const fn offsets(&self) -> Option<&Offsets> {
         match self {
-            Self::Classic(group) => &group.offsets,
-            Self::Consumer(group) => &group.offsets,
+            Self::Classic(group) => Some(&group.offsets),
+            Self::Consumer(group) => Some(&group.offsets),
+            Self::Share(_) => None,
         }
     }
 
-    const fn offsets_mut(&mut self) -> &mut Offsets {
+    const fn offsets_mut(&mut self) -> Option<&mut Offsets> {
         match self {
-            Self::Classic(group) => &mut group.offsets,
-            Self::Consumer(group) => &mut group.offsets,
+            Self::Classic(group) => Some(&mut group.offsets),
+            Self::Consumer(group) => Some(&mut group.offsets),
+            Self::Share(_) => None,
         }
     }
 }
@@ -50,14 +56,14 @@ impl Groups {
     pub(crate) fn get(&self, id: &str) -> Option<&Group> {
         match self.0.get(id)? {
             Known::Classic(group) => Some(group),
-            Known::Consumer(_) => None,
+            Known::Consumer(_) | Known::Share(_) => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
         match self.0.get_mut(id)? {
             Known::Classic(group) => Some(group),
-            Known::Consumer(_) => None,
+            Known::Consumer(_) | Known::Share(_) => None,
         }
     }
 
@@ -65,24 +71,44 @@ impl Groups {
     pub(crate) fn consumer(&self, id: &str) -> Option<&ConsumerGroup> {
         match self.0.get(id)? {
             Known::Consumer(group) => Some(group),
-            Known::Classic(_) => None,
+            Known::Classic(_) | Known::Share(_) => None,
         }
     }
 
     pub(crate) fn consumer_mut(&mut self, id: &str) -> Option<&mut ConsumerGroup> {
         match self.0.get_mut(id)? {
             Known::Consumer(group) => Some(group),
-            Known::Classic(_) => None,
+            Known::Classic(_) | Known::Share(_) => None,
         }
+    }
+
+    /// The share group of that id.
+    pub(crate) fn share(&self, id: &str) -> Option<&ShareGroup> {
+        match self.0.get(id)? {
+            Known::Share(group) => Some(group),
+            Known::Classic(_) | Known::Consumer(_) => None,
+        }
+    }
+
+    pub(crate) fn share_mut(&mut self, id: &str) -> Option<&mut ShareGroup> {
+        match self.0.get_mut(id)? {
+            Known::Share(group) => Some(group),
+            Known::Classic(_) | Known::Consumer(_) => None,
+        }
+    }
+
+    /// Whether there is a group of that id, of whatever kind.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.0.contains_key(id)
     }
 
     /// What a group of any kind has committed.
     pub(crate) fn offsets(&self, id: &str) -> Option<&Offsets> {
-        self.0.get(id).map(Known::offsets)
+        self.0.get(id).and_then(Known::offsets)
     }
 
     pub(crate) fn offsets_mut(&mut self, id: &str) -> Option<&mut Offsets> {
-        self.0.get_mut(id).map(Known::offsets_mut)
+        self.0.get_mut(id).and_then(Known::offsets_mut)
     }
 
     /// The classic group, made if it is not there, or in the place of a consumer group without
@@ -109,7 +135,7 @@ impl Groups {
         }
         match known {
             Known::Classic(group) => Ok(group),
-            Known::Consumer(_) => Err(ResponseError::InconsistentGroupProtocol),
+            Known::Consumer(_) | Known::Share(_) => Err(ResponseError::InconsistentGroupProtocol),
         }
     }
 
@@ -137,7 +163,25 @@ impl Groups {
         }
         match known {
             Known::Consumer(group) => Ok(group),
-            Known::Classic(_) => Err(ResponseError::GroupIdNotFound),
+            Known::Classic(_) | Known::Share(_) => Err(ResponseError::GroupIdNotFound),
+        }
+    }
+
+    /// The share group, made if it is not there (`getOrMaybeCreatePersistedShareGroup`).
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE` if there are too many groups, `GROUP_ID_NOT_FOUND` if it is one
+    /// of another kind.
+    pub(crate) fn share_or_create(
+        &mut self,
+        id: &str,
+        groups_max: usize,
+    ) -> Result<&mut ShareGroup, ResponseError> {
+        self.make_room(id, groups_max)?;
+        let new = || Known::Share(ShareGroup::default());
+        match self.0.entry(id.to_owned()).or_insert_with(new) {
+            Known::Share(group) => Ok(group),
+            Known::Classic(_) | Known::Consumer(_) => Err(ResponseError::GroupIdNotFound),
         }
     }
 
@@ -163,7 +207,7 @@ impl Groups {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
         self.0.iter().filter_map(|(id, known)| match known {
             Known::Classic(group) => Some((id.as_str(), group)),
-            Known::Consumer(_) => None,
+            Known::Consumer(_) | Known::Share(_) => None,
         })
     }
 
@@ -171,7 +215,15 @@ impl Groups {
     pub(crate) fn consumers(&self) -> impl Iterator<Item = (&str, &ConsumerGroup)> {
         self.0.iter().filter_map(|(id, known)| match known {
             Known::Consumer(group) => Some((id.as_str(), group)),
-            Known::Classic(_) => None,
+            Known::Classic(_) | Known::Share(_) => None,
+        })
+    }
+
+    /// The share groups.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (&str, &ShareGroup)> {
+        self.0.iter().filter_map(|(id, known)| match known {
+            Known::Share(group) => Some((id.as_str(), group)),
+            Known::Classic(_) | Known::Consumer(_) => None,
         })
     }
 
@@ -179,6 +231,7 @@ impl Groups {
         let deadlines = self.0.values().filter_map(|known| match known {
             Known::Classic(group) => group.deadline(),
             Known::Consumer(group) => group.deadline(),
+            Known::Share(group) => group.deadline(),
         });
         deadlines.min()
     }
@@ -194,11 +247,13 @@ impl Groups {
         }
     }
 
-    /// The same in consumer groups.
-    pub(crate) fn tick_consumers(&mut self, now: Instant, topics: &Topics) {
+    /// The same in consumer and share groups.
+    pub(crate) fn tick_modern(&mut self, now: Instant, topics: &Topics) {
         for known in self.0.values_mut() {
-            if let Known::Consumer(group) = known {
-                group.tick(now, topics);
+            match known {
+                Known::Classic(_) => {}
+                Known::Consumer(group) => group.tick(now, topics),
+                Known::Share(group) => group.tick(now),
             }
         }
     }
@@ -224,14 +279,16 @@ impl Groups {
         for (id, known) in &mut self.0 {
             if i32::try_from(partition_of(id, partitions)) == Ok(number) {
                 let (producer, outcome) = (marker.producer, marker.outcome);
-                known.offsets_mut().end_transaction(producer.id, outcome);
+                if let Some(offsets) = known.offsets_mut() {
+                    offsets.end_transaction(producer.id, outcome);
+                }
             }
         }
     }
 
     pub(crate) fn forget_topic(&mut self, topic: &str) {
-        for known in self.0.values_mut() {
-            known.offsets_mut().forget_topic(topic);
+        for offsets in self.0.values_mut().filter_map(Known::offsets_mut) {
+            offsets.forget_topic(topic);
         }
     }
 

@@ -15,9 +15,10 @@ use crate::codec::Call;
 pub(crate) const UNSUPPORTED: i16 = -1;
 
 /// Features as Kafka 4 has them: name, lowest and highest supported level, finalized level.
-const FEATURES: [(&str, i16, i16, Option<i16>); 3] = [
+const FEATURES: [(&str, i16, i16, Option<i16>); 4] = [
     ("group.version", 0, 1, Some(1)),
     ("metadata.version", 7, 25, Some(25)),
+    ("share.version", 0, 1, Some(1)),
     ("transaction.version", 0, 2, Some(2)),
 ];
 

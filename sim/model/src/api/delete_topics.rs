@@ -64,6 +64,7 @@ fn delete(
         .topics
         .delete(&name)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
+    cluster.shares.forget_topic(topic.id);
     cluster.topic_deleted(&name);
     Ok((name, topic.id))
 }

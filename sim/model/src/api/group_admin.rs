@@ -17,6 +17,7 @@ use crate::codec::Call;
 use crate::consumer_group;
 use crate::group::{Group, Member, State};
 use crate::groups::coordinator;
+use crate::share_group::ShareGroup;
 
 /// The address that every client of the model has.
 pub(super) const CLIENT_HOST: &str = "/127.0.0.1";
@@ -39,7 +40,12 @@ pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
         let answer = ListedGroup::default().with_protocol_type(wire("consumer"));
         (id, answer, group.state().name(), "consumer")
     });
-    let groups = classic.chain(consumers).filter(|(id, _, state, kind)| {
+    let shares = cluster.groups.shares().map(|(id, group)| {
+        let answer = ListedGroup::default().with_protocol_type(wire("share"));
+        (id, answer, group.state(), "share")
+    });
+    let all = classic.chain(consumers).chain(shares);
+    let groups = all.filter(|(id, _, state, kind)| {
         coordinator(&cluster.topics, id) == Some(call.broker)
             && fits(&request.states_filter, state)
             && fits(&request.types_filter, kind)
@@ -129,6 +135,7 @@ pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         });
         if result.is_ok() {
             cluster.groups.remove(&id);
+            cluster.shares.forget_group(&id);
         }
         let answer = DeletableGroupResult::default().with_error_code(super::code(&result));
         results.push(answer.with_group_id(id));
@@ -141,5 +148,7 @@ fn is_empty(cluster: &Cluster, id: &str) -> Result<bool, ResponseError> {
     let classic = classic.map(|group| group.state() == State::Empty);
     let consumer = cluster.groups.consumer(id);
     let consumer = consumer.map(|group| group.state() == consumer_group::State::Empty);
-    classic.or(consumer).ok_or(ResponseError::GroupIdNotFound)
+    let share = cluster.groups.share(id).map(ShareGroup::is_empty);
+    let known = classic.or(consumer).or(share);
+    known.ok_or(ResponseError::GroupIdNotFound)
 }

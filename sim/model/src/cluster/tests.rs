@@ -27,6 +27,7 @@ use super::*;
 use crate::batch::tests::batch_of;
 
 mod consumer_groups;
+mod share_groups;
 mod transactions;
 
 /// A cluster of three brokers with a clock, and what came out of it.

@@ -12,7 +12,7 @@ fn group() -> GroupId {
 }
 
 impl World {
-    fn group_coordinator(&mut self) -> ConnectionId {
+    pub(super) fn group_coordinator(&mut self) -> ConnectionId {
         let connection = self.connect(1);
         let key = StrBytes::from_static_str("g");
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key]);

@@ -1,0 +1,208 @@
+//! `ShareGroupHeartbeat` and `ShareGroupDescribe` (KIP-932).
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::share_group_describe_response::{
+    Assignment as DescribedAssignment, DescribedGroup, Member as DescribedMember,
+    TopicPartitions as DescribedPartitions,
+};
+use kafka_protocol::messages::share_group_heartbeat_response::{Assignment, TopicPartitions};
+use kafka_protocol::messages::{
+    ShareGroupDescribeRequest, ShareGroupDescribeResponse, ShareGroupHeartbeatRequest,
+    ShareGroupHeartbeatResponse, TopicName,
+};
+
+use super::group_admin::CLIENT_HOST;
+use super::group_session::check_coordinator;
+use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
+use crate::close::CloseReason;
+use crate::cluster::{Cluster, Reply};
+use crate::codec::Call;
+use crate::consumer_group::{Around, LEAVE, Partitions, Told};
+use crate::share_group::{ASSIGNOR, Heartbeat, Member, ShareGroup};
+use crate::topics::Topics;
+
+pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: ShareGroupHeartbeatRequest = call.decode()?;
+    let answer = ShareGroupHeartbeatResponse::default();
+    let told = check(&request).and_then(|()| {
+        let told = check_coordinator(cluster, call, &request.group_id)
+            .and_then(|()| beat(cluster, call, &request));
+        told.map_err(|error| (error, error.to_string()))
+    });
+    let told = match told {
+        Ok(told) => told,
+        Err((error, message)) => {
+            let answer = answer.with_error_code(error.code());
+            return call.reply(&answer.with_error_message(Some(wire(&message))));
+        }
+    };
+    let interval = cluster.limits.share_group_heartbeat_interval;
+    let interval = if told.member_epoch == LEAVE {
+        0
+    } else {
+        i32::try_from(interval.as_millis()).unwrap_or(i32::MAX)
+    };
+    let answer = answer
+        .with_member_id(Some(wire(&told.member_id)))
+        .with_member_epoch(told.member_epoch)
+        .with_heartbeat_interval_ms(interval)
+        .with_assignment(told.assignment.as_ref().map(assignment));
+    call.reply(&answer)
+}
+
+/// `GroupMetadataManager.throwIfShareGroupHeartbeatRequestIsInvalid`.
+fn check(request: &ShareGroupHeartbeatRequest) -> Result<(), (ResponseError, String)> {
+    let is_blank = |text: &str| text.trim().is_empty();
+    let names = request.subscribed_topic_names.as_ref();
+    let wrong = if is_blank(&request.member_id) {
+        "MemberId can't be empty."
+    } else if is_blank(&request.group_id) {
+        "GroupId can't be empty."
+    } else if request.rack_id.as_deref().is_some_and(is_blank) {
+        "RackId can't be empty."
+    } else if request.member_epoch == 0 && names.is_none_or(Vec::is_empty) {
+        "SubscribedTopicNames must be set in first request."
+    } else if request.member_epoch < LEAVE {
+        "MemberEpoch is invalid."
+    } else {
+        return Ok(());
+    };
+    Err((ResponseError::InvalidRequest, wrong.to_owned()))
+}
+
+fn beat(
+    cluster: &mut Cluster,
+    call: &Call,
+    request: &ShareGroupHeartbeatRequest,
+) -> Result<Told, ResponseError> {
+    let Cluster {
+        groups,
+        topics,
+        limits,
+        rng,
+        now,
+        ..
+    } = cluster;
+    let id = &request.group_id;
+    let not_found = ResponseError::GroupIdNotFound;
+    if request.member_epoch == LEAVE {
+        let group = groups.share_mut(id).ok_or(not_found)?;
+        group.leave(&request.member_id)?;
+        return Ok(Told {
+            member_id: request.member_id.to_string(),
+            member_epoch: LEAVE,
+            assignment: None,
+        });
+    }
+    let group = if request.member_epoch == 0 {
+        groups.share_or_create(id, limits.groups_max)?
+    } else {
+        groups.share_mut(id).ok_or(not_found)?
+    };
+    let names = request.subscribed_topic_names.as_ref();
+    let beat = Heartbeat {
+        member_id: request.member_id.to_string(),
+        member_epoch: request.member_epoch,
+        rack_id: request.rack_id.as_ref().map(ToString::to_string),
+        client_id: call.client_id.clone(),
+        subscribed: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
+    };
+    let around = Around {
+        now: *now,
+        limits,
+        topics,
+        rng,
+    };
+    group.heartbeat(beat, &around)
+}
+
+fn assignment(partitions: &Partitions) -> Assignment {
+    let mut topics = Vec::<TopicPartitions>::new();
+    for (id, partition) in partitions {
+        match topics.last_mut().filter(|topic| topic.topic_id == *id) {
+            Some(topic) => topic.partitions.push(*partition),
+            None => topics.push(
+                TopicPartitions::default()
+                    .with_topic_id(*id)
+                    .with_partitions(vec![*partition]),
+            ),
+        }
+    }
+    Assignment::default().with_topic_partitions(topics)
+}
+
+pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+    let request: ShareGroupDescribeRequest = call.decode()?;
+    let operations = if request.include_authorized_operations {
+        GROUP_OPERATIONS
+    } else {
+        OPERATIONS_NOT_ASKED
+    };
+    let groups = request.group_ids.iter().map(|id| {
+        let answer = DescribedGroup::default();
+        let answer = match check_coordinator(cluster, call, id) {
+            Err(error) => answer.with_error_code(error.code()),
+            Ok(()) => match cluster.groups.share(id) {
+                Some(group) => {
+                    described(group, &cluster.topics).with_authorized_operations(operations)
+                }
+                None => answer
+                    .with_error_code(ResponseError::GroupIdNotFound.code())
+                    .with_error_message(Some(wire(&missing(cluster, id)))),
+            },
+        };
+        answer.with_group_id(id.clone())
+    });
+    let groups = groups.collect();
+    call.reply(&ShareGroupDescribeResponse::default().with_groups(groups))
+}
+
+fn missing(cluster: &Cluster, id: &str) -> String {
+    if cluster.groups.contains(id) {
+        format!("Group {id} is not a share group.")
+    } else {
+        format!("Group {id} not found.")
+    }
+}
+
+/// `ShareGroup.asDescribedGroup`.
+fn described(group: &ShareGroup, topics: &Topics) -> DescribedGroup {
+    let member = |member: &Member| {
+        let names = member.subscribed.iter();
+        let names = names.map(|name| TopicName(wire(name))).collect();
+        DescribedMember::default()
+            .with_member_id(wire(&member.id))
+            .with_rack_id(member.rack_id.as_deref().map(wire))
+            .with_member_epoch(member.epoch)
+            .with_client_id(wire(&member.client_id))
+            .with_client_host(wire(CLIENT_HOST))
+            .with_subscribed_topic_names(names)
+            .with_assignment(named(&member.assigned, topics))
+    };
+    DescribedGroup::default()
+        .with_group_state(wire(group.state()))
+        .with_group_epoch(group.epoch())
+        .with_assignment_epoch(group.target_epoch())
+        .with_assignor_name(wire(ASSIGNOR))
+        .with_members(group.members().map(member).collect())
+}
+
+/// Topics that are gone are left out.
+fn named(partitions: &Partitions, topics: &Topics) -> DescribedAssignment {
+    let mut named = Vec::<DescribedPartitions>::new();
+    for (id, partition) in partitions {
+        let Some(name) = topics.name_of(id) else {
+            continue;
+        };
+        match named.last_mut().filter(|topic| topic.topic_id == *id) {
+            Some(topic) => topic.partitions.push(*partition),
+            None => named.push(
+                DescribedPartitions::default()
+                    .with_topic_id(*id)
+                    .with_topic_name(TopicName(wire(name)))
+                    .with_partitions(vec![*partition]),
+            ),
+        }
+    }
+    DescribedAssignment::default().with_topic_partitions(named)
+}

@@ -150,18 +150,20 @@ fn lesser(step: &Step) -> Vec<Step> {
     all
 }
 
-fn lesser_request(what: &What) -> Vec<What> {
-    fn shorter<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
-        let one = |drop: usize| {
-            let kept = all.iter().enumerate().filter(|(at, _)| *at != drop);
-            kept.map(|(_, one)| one.clone()).collect()
-        };
-        if all.len() < 2 {
-            Vec::new()
-        } else {
-            (0..all.len()).map(one).collect()
-        }
+/// The same without one of them, if there are several.
+fn shorter<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    let one = |drop: usize| {
+        let kept = all.iter().enumerate().filter(|(at, _)| *at != drop);
+        kept.map(|(_, one)| one.clone()).collect()
+    };
+    if all.len() < 2 {
+        Vec::new()
+    } else {
+        (0..all.len()).map(one).collect()
     }
+}
+
+fn lesser_request(what: &What) -> Vec<What> {
     match what {
         What::Produce(acks, parts) => {
             let mut all: Vec<What> = shorter(parts)
@@ -190,6 +192,10 @@ fn lesser_request(what: &What) -> Vec<What> {
         What::AddPartitions(id, places) => shorter(places)
             .into_iter()
             .map(|places| What::AddPartitions(*id, places))
+            .collect(),
+        What::Share(share) => shorter(share.places())
+            .into_iter()
+            .map(|places| What::Share(share.with_places(places)))
             .collect(),
         What::Write(producer, turn, part) => {
             let mut small = *part;

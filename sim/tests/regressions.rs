@@ -173,6 +173,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A reload is the law for the next request of an open session.",
     },
     Lesson {
+        script: "share-group.txt",
+        seed: None,
+        commit: "ed084ce",
+        taught: "A record that one member of a share group gives back another gets.",
+    },
+    Lesson {
         script: "silent-broker.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -29,6 +29,7 @@ mod lines;
 mod networks;
 mod request;
 mod setting;
+mod share;
 mod step;
 mod words;
 
@@ -37,6 +38,7 @@ pub use request::{
     Acks, Beat, FetchSession, Part, Place, Producer, Request, Topic, Turn, Verdict, What,
 };
 pub use setting::{Chunk, Policy, Setting, Small};
+pub use share::{Acknowledge, Share, ShareSession};
 pub use step::{
     BrokerFault, Client, Direction, Door, Ending, NetFault, NetLeg, Numbered, ProcessFault, Step,
     Tamper, Wait,

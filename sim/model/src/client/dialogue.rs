@@ -10,7 +10,7 @@ use super::sequences::Sequences;
 use crate::expected::Head;
 use crate::frames::Cutter;
 use crate::invariants;
-use crate::script::{Acks, Numbered, Producer, Request, What};
+use crate::script::{Acks, Numbered, Producer, Request, Share, What};
 use crate::watch::{Expects, Violation};
 
 /// A client, over all of its connections.
@@ -88,9 +88,9 @@ impl Client {
         self.memory.fetch_session
     }
 
-    /// A new connection: fetch sessions end with the one that they were given on.
+    /// A new connection: sessions end with the one that they were given on.
     pub fn connects(&mut self) -> Dialogue {
-        self.memory.fetch_session = None;
+        self.memory.sessions_end();
         Dialogue::default()
     }
 
@@ -210,6 +210,7 @@ const fn about(what: &What) -> About {
         | What::OffsetCommit(group, _)
         | What::OffsetFetch(group)
         | What::ConsumerHeartbeat(group, _) => About::Group(*group),
+        What::Share(share) => about_share(share),
         What::InitProducerId(producer) => About::Producer(*producer),
         What::EndTxn(id, _) => About::Producer(Producer::Transactional(*id)),
         What::ApiVersions
@@ -227,5 +228,15 @@ const fn about(what: &What) -> About {
         | What::DescribeCluster
         | What::DescribeConfigs(_)
         | What::Other(..) => About::Nothing,
+    }
+}
+
+/// The same of a member of a share group.
+const fn about_share(share: &Share) -> About {
+    match share {
+        Share::Heartbeat(group, _) => About::Group(*group),
+        Share::Fetch(group, session, says, ..) | Share::Acknowledge(group, session, says, _) => {
+            About::Share(*group, *session, *says)
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Requests as frames.
 
 mod group;
+mod share;
 mod transaction;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -100,6 +101,7 @@ pub fn encode(request: &Request, context: &mut Context<'_>) -> Bytes {
         What::ConsumerHeartbeat(group, beat) => {
             group::consumer_heartbeat(v, *group, *beat, context)
         }
+        What::Share(share) => share::request(v, share, context),
         What::CreateTopics(topics) => create_topics(v, topics, context),
         What::DescribeCluster => frame(ApiKey::DescribeCluster, v, context, |_| {
             DescribeClusterRequest::default()

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::{
     ConsumerGroupHeartbeatResponse, EndTxnResponse, FetchResponse, InitProducerIdResponse,
-    JoinGroupResponse,
+    JoinGroupResponse, ShareAcknowledgeResponse, ShareFetchResponse, ShareGroupHeartbeatResponse,
 };
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
+use uuid::Uuid;
 
 use crate::expected::{self, Head};
-use crate::script::Producer;
+use crate::script::{Acknowledge, Producer, ShareSession};
 
 /// What a request is about, as far as its answer is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum About {
     Group(u8),
     /// A producer.
     Producer(Producer),
+    /// The share group with this number, its session, and what becomes of what its member has.
+    Share(u8, ShareSession, Acknowledge),
 }
 
 /// A member of a consumer group, as its coordinator told it last.
@@ -29,6 +32,58 @@ pub enum About {
 pub(super) struct Consumer {
     pub(super) epoch: i32,
     pub(super) assigned: Vec<TopicPartitions>,
+}
+
+/// A member of a share group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sharer {
+    pub(super) member_epoch: i32,
+    /// The epoch that comes next in its share session; 0 if it has none.
+    pub(super) session_epoch: i32,
+    /// The first and last offsets of records that it has.
+    pub(super) acquired: BTreeMap<(Uuid, i32), Vec<(i64, i64)>>,
+}
+
+impl Sharer {
+    /// An answer came in its session.
+    fn answered(&mut self, session: ShareSession, error_code: i16) {
+        match session {
+            _ if error_code != 0 => self.session_ends(),
+            ShareSession::New => self.session_epoch = 1,
+            ShareSession::Known | ShareSession::Stale => self.session_epoch += 1,
+            ShareSession::Last => self.session_ends(),
+        }
+    }
+
+    fn fetched(&mut self, session: ShareSession, says: Acknowledge, answer: &ShareFetchResponse) {
+        for topic in &answer.responses {
+            for partition in &topic.partitions {
+                let place = (topic.topic_id, partition.partition_index);
+                let had = self.acquired.entry(place).or_default();
+                if says != Acknowledge::Nothing {
+                    had.clear();
+                }
+                let given = partition.acquired_records.iter();
+                had.extend(given.map(|range| (range.first_offset, range.last_offset)));
+            }
+        }
+        self.answered(session, answer.error_code);
+    }
+
+    fn acknowledged(&mut self, session: ShareSession, answer: &ShareAcknowledgeResponse) {
+        for topic in &answer.responses {
+            for partition in &topic.partitions {
+                let place = (topic.topic_id, partition.partition_index);
+                self.acquired.remove(&place);
+            }
+        }
+        self.answered(session, answer.error_code);
+    }
+
+    fn session_ends(&mut self) {
+        self.session_epoch = 0;
+        self.acquired.clear();
+    }
 }
 
 /// What later requests need of earlier answers.
@@ -42,6 +97,8 @@ pub struct Memory {
     pub(super) producers: BTreeMap<Producer, (i64, i16)>,
     /// By group: what the member of a consumer group was told.
     pub(super) consumers: BTreeMap<u8, Consumer>,
+    /// By group: what the member of a share group was told.
+    pub(super) shares: BTreeMap<u8, Sharer>,
 }
 
 const FETCH: i16 = 1;
@@ -50,6 +107,9 @@ const LEAVE_GROUP: i16 = 13;
 const INIT_PRODUCER_ID: i16 = 22;
 const END_TXN: i16 = 26;
 const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
+const SHARE_GROUP_HEARTBEAT: i16 = 76;
+const SHARE_FETCH: i16 = 78;
+const SHARE_ACKNOWLEDGE: i16 = 79;
 
 /// `Errors.MEMBER_ID_REQUIRED`: the answer carries the id to come back with (KIP-394).
 const MEMBER_ID_REQUIRED: i16 = 79;
@@ -96,8 +156,41 @@ impl Memory {
                     self.beat(group, answer);
                 }
             }
+            (SHARE_GROUP_HEARTBEAT | SHARE_FETCH | SHARE_ACKNOWLEDGE, _) => {
+                self.learn_of_shares(key, version, about, frame);
+            }
             _ => {}
         }
+    }
+
+    fn learn_of_shares(&mut self, key: i16, version: i16, about: About, frame: &Bytes) {
+        match (key, about) {
+            (SHARE_GROUP_HEARTBEAT, About::Group(group)) => {
+                if let Some(answer) = body::<ShareGroupHeartbeatResponse>(key, version, frame) {
+                    let known = self.shares.entry(group).or_default();
+                    known.member_epoch = answer.member_epoch.max(0);
+                }
+            }
+            (SHARE_FETCH, About::Share(group, session, says)) => {
+                if let Some(answer) = body::<ShareFetchResponse>(key, version, frame) {
+                    let known = self.shares.entry(group).or_default();
+                    known.fetched(session, says, &answer);
+                }
+            }
+            (SHARE_ACKNOWLEDGE, About::Share(group, session, _)) => {
+                if let Some(answer) = body::<ShareAcknowledgeResponse>(key, version, frame) {
+                    let known = self.shares.entry(group).or_default();
+                    known.acknowledged(session, &answer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Sessions end with the connection that they were given on.
+    pub(super) fn sessions_end(&mut self) {
+        self.fetch_session = None;
+        self.shares.values_mut().for_each(Sharer::session_ends);
     }
 
     /// A member that was refused, or has gone, is none any more.

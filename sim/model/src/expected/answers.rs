@@ -5,7 +5,7 @@ use doorkeeper_core::Shared;
 use doorkeeper_core::id::BrokerId;
 use kafka_protocol::messages::{
     ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse,
-    FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse,
+    FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse, ShareFetchResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -18,6 +18,7 @@ use super::{
 const FIND_COORDINATOR: i16 = 10;
 const DESCRIBE_CONFIGS: i16 = 32;
 const DESCRIBE_CLUSTER: i16 = 60;
+const SHARE_FETCH: i16 = 78;
 
 /// `Errors.COORDINATOR_NOT_AVAILABLE`.
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -25,7 +26,7 @@ const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 /// `Errors.FETCH_SESSION_ID_NOT_FOUND`.
 const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 
-/// Of a longer Fetch answer the endpoints behind the records are made unreadable.
+/// Of a longer Fetch or ShareFetch answer the endpoints behind the records are made unreadable.
 const FOLLOWED_BYTES: usize = 64 * 1024;
 
 /// Whether a client was given what it must be given. Frames have their lengths.
@@ -57,6 +58,7 @@ pub(crate) fn is_right(
         }),
         FETCH if refused.is_none() && head.version < 16 => from_broker == given,
         FETCH => fetched(head, from_broker, given, told, shared),
+        SHARE_FETCH => share_fetched(head, from_broker, given, shared),
         METADATA => same::<MetadataResponse>(head, from_broker, given, |answer, expected| {
             if expected {
                 answer.brokers.retain_mut(|broker| {
@@ -95,6 +97,21 @@ fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, shared: &Sha
             answer.unknown_tagged_fields.remove(&127);
         }
         fetch::sort(answer);
+    })
+}
+
+fn share_fetched(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+    let followed = from.len() > FOLLOWED_BYTES;
+    same::<ShareFetchResponse>(head, from, given, |answer, expected| {
+        if expected {
+            answer.node_endpoints.retain_mut(|endpoint| {
+                let (host, port) = (&mut endpoint.host, &mut endpoint.port);
+                !followed && address(shared, endpoint.node_id.0, host, port)
+            });
+        } else if followed {
+            // What is left of the blanked endpoints.
+            answer.unknown_tagged_fields.clear();
+        }
     })
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use arbitrary::Arbitrary;
 
+use super::share::Share;
 use super::words::{Bad, Words, hex, names, read, unhex};
 
 /// One request: what it asks for, in which version.
@@ -193,6 +194,8 @@ pub enum What {
     EndTxn(u8, Verdict),
     /// A sign of life of a member of a consumer group.
     ConsumerHeartbeat(u8, Beat),
+    /// What a member of a share group asks for.
+    Share(Share),
     /// New topics.
     CreateTopics(Vec<Topic>),
     /// The brokers.
@@ -264,7 +267,7 @@ impl FromStr for Part {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::Result {
+pub(super) fn list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::Result {
     items.iter().try_for_each(|item| write!(f, " {item}"))
 }
 
@@ -317,6 +320,7 @@ impl fmt::Display for Request {
             What::ConsumerHeartbeat(group, beat) => {
                 write!(f, "consumer-heartbeat v{v} {group} {beat}")
             }
+            What::Share(share) => share.write(f, v),
             What::CreateTopics(topics) => {
                 write!(f, "create-topics v{v}")?;
                 list(f, topics)
@@ -363,6 +367,9 @@ impl Request {
             }
             "end-txn" => What::EndTxn(words.read()?, words.read()?),
             "consumer-heartbeat" => What::ConsumerHeartbeat(words.read()?, words.read()?),
+            "share-heartbeat" | "share-fetch" | "share-acknowledge" => {
+                What::Share(Share::take(name, words)?)
+            }
             "create-topics" => What::CreateTopics(words.list()?),
             "describe-cluster" => What::DescribeCluster,
             "describe-configs" => What::DescribeConfigs(words.read()?),

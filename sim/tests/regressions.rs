@@ -71,6 +71,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drain gives owed answers and takes no request.",
     },
     Lesson {
+        script: "dripping-client.txt",
+        seed: None,
+        commit: "b3ec60a",
+        taught: "A drip is a stall; the rule of reasons had to learn it, of seed 154824.",
+    },
+    Lesson {
         script: "fetch-session-lost.txt",
         seed: None,
         commit: "0144382",

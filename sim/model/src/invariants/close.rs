@@ -1,12 +1,14 @@
 //! 13: a session has one reason to close, given last, and true to what happened.
 
+use std::time::Duration;
+
 use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
 use doorkeeper_core::id::{ApiKey, ApiVersion};
-use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Leg, Route, Shared};
+use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route, Shared};
 
 use crate::expected::{self, Fate, Head};
 use crate::script::Tamper;
-use crate::watch::{Asked, Ledger, Violation};
+use crate::watch::{Asked, Due, Ledger, Violation};
 
 /// Nothing comes after the close.
 pub(crate) fn is_last(ledger: &Ledger, effect: &Effect) -> Result<(), Violation> {
@@ -181,6 +183,12 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
     }
 }
 
+/// Whether a peer that does take bytes takes too few of them: each 8 KiB earn it a second more.
+fn drips(due: Due, now: Instant, stall: Duration) -> bool {
+    let earned = Duration::from_secs(due.taken as u64 / 8192);
+    now.since(due.since) >= stall + earned
+}
+
 fn waited(ledger: &Ledger, shared: &Shared, wait: Wait) -> bool {
     let (limits, now, facts) = (&shared.limits, ledger.now, &ledger.facts);
     let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
@@ -196,7 +204,8 @@ fn waited(ledger: &Ledger, shared: &Shared, wait: Wait) -> bool {
         }
         Wait::Write(leg) => {
             let last = facts.last_given(leg).unwrap_or(ledger.opened);
-            now.since(last) >= limits.write_stall_timeout
+            let stall = limits.write_stall_timeout;
+            now.since(last) >= stall || facts.due(leg).is_some_and(|due| drips(due, now, stall))
         }
         // Nothing asks yet.
         Wait::Question => false,

@@ -75,9 +75,17 @@ pub(crate) struct Facts {
     /// The largest piece that was read.
     pub(crate) chunk_max: usize,
     last_given: [Option<Instant>; 2],
-    /// Whether each leg had bytes due when the session was last looked at.
-    due: [bool; 2],
+    /// The bytes that each leg had due when the session was last looked at.
+    due: [Option<Due>; 2],
     pub(crate) last_bytes: Option<Instant>,
+}
+
+/// Bytes that a leg has had due without a break.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) since: Instant,
+    /// How many were taken meanwhile.
+    pub(crate) taken: usize,
 }
 
 const fn index(leg: Leg) -> usize {
@@ -96,24 +104,36 @@ impl Facts {
         ended.get_or_insert((now, how));
     }
 
-    pub(super) fn gave(&mut self, now: Instant, leg: Leg) {
+    pub(super) fn gave(&mut self, now: Instant, leg: Leg, bytes: usize) {
         self.last_bytes = Some(now);
+        if let Some(Some(due)) = self.due.get_mut(index(leg)) {
+            due.taken += bytes;
+        }
         if let Some(last) = self.last_given.get_mut(index(leg)) {
             *last = Some(now);
         }
     }
 
-    pub(super) fn saw(&mut self, session: &Session) {
+    pub(super) fn saw(&mut self, now: Instant, session: &Session) {
         self.closing = session.is_closing();
         for leg in [Leg::Client, Leg::Upstream] {
             if let Some(due) = self.due.get_mut(index(leg)) {
-                *due = !session.egress(leg).is_empty();
+                let begun = Due {
+                    since: now,
+                    taken: 0,
+                };
+                let is_due = !session.egress(leg).is_empty();
+                *due = is_due.then(|| due.unwrap_or(begun));
             }
         }
     }
 
     pub(crate) fn had_bytes_due(&self, leg: Leg) -> bool {
-        self.due.get(index(leg)).copied().unwrap_or(false)
+        self.due(leg).is_some()
+    }
+
+    pub(crate) fn due(&self, leg: Leg) -> Option<Due> {
+        self.due.get(index(leg)).copied().flatten()
     }
 
     pub(crate) fn last_given(&self, leg: Leg) -> Option<Instant> {

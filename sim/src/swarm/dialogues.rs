@@ -2,8 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Acknowledge, Acks, Beat, Client, Door, FetchSession, Numbered, Part, Place, Producer, Request,
-    Share, ShareSession, Step, Topic, Turn, Verdict, What,
+    Beat, Client, Door, FetchSession, Numbered, Part, Place, Producer, Request, Step, Topic, Turn,
+    Verdict, What,
 };
 
 use super::work::place;
@@ -20,8 +20,6 @@ pub enum Dialogue {
     ConsumerGroup,
     /// A fetch session goes on, or goes wrong.
     FetchSession,
-    /// A member of a share group reads, and says what becomes of what it has.
-    ShareGroup,
 }
 
 impl Dialogue {
@@ -31,7 +29,6 @@ impl Dialogue {
         Self::Transaction,
         Self::ConsumerGroup,
         Self::FetchSession,
-        Self::ShareGroup,
     ];
 }
 
@@ -50,7 +47,6 @@ pub(super) fn dialogue(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
         Dialogue::Transaction => transaction(&mut talk, swarm, rng),
         Dialogue::ConsumerGroup => consumer_group(&mut talk, rng),
         Dialogue::FetchSession => fetch_session(&mut talk, rng),
-        Dialogue::ShareGroup => share_group(&mut talk, swarm, rng),
     }
     talk.steps
 }
@@ -198,63 +194,5 @@ fn fetch_session(talk: &mut Talk, rng: &mut Rng) {
         let more = (0..rng.below(2)).map(|_| place(rng)).collect();
         talk.send(rng, 7, 18, What::Fetch(session, 100, more));
         talk.wait();
-    }
-}
-
-/// The first fetch finds nothing, since a share group begins at the end; what is produced then it
-/// gets, once or several times.
-fn share_group(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
-    let group = small(rng, 2);
-    talk.connect_to_leader(rng);
-    talk.send(rng, 0, 6, What::FindCoordinator(vec![group]));
-    talk.send(rng, 1, 1, What::Share(Share::Heartbeat(group, Beat::Join)));
-    let places = || {
-        (0..2).map(|partition| Place {
-            topic: Topic::Orders,
-            partition,
-        })
-    };
-    let fetch = |session, says, wait_ms| {
-        What::Share(Share::Fetch(
-            group,
-            session,
-            says,
-            wait_ms,
-            places().collect(),
-        ))
-    };
-    let first = fetch(ShareSession::New, Acknowledge::Nothing, 0);
-    talk.send(rng, 1, 1, first);
-    talk.wait();
-    for _ in 0..=rng.below(3) {
-        if rng.one_in(2) {
-            let parts = vec![part(swarm, rng)];
-            talk.send(rng, 3, 13, What::Produce(Acks::All, parts));
-        }
-        let says = match rng.below(6) {
-            0 => Acknowledge::Nothing,
-            1 => Acknowledge::Gap,
-            2 => Acknowledge::Release,
-            3 => Acknowledge::Reject,
-            _ => Acknowledge::Accept,
-        };
-        let session = match rng.below(8) {
-            0 => ShareSession::Stale,
-            _ => ShareSession::Known,
-        };
-        let what = match rng.below(3) {
-            0 => What::Share(Share::Acknowledge(group, session, says, places().collect())),
-            _ => fetch(session, says, 100),
-        };
-        talk.send(rng, 1, 1, what);
-        talk.wait();
-        if rng.one_in(3) {
-            talk.send(rng, 1, 1, What::Share(Share::Heartbeat(group, Beat::Stay)));
-        }
-    }
-    if rng.one_in(2) {
-        let what = fetch(ShareSession::Last, Acknowledge::Accept, 0);
-        talk.send(rng, 1, 1, what);
-        talk.send(rng, 1, 1, What::Share(Share::Heartbeat(group, Beat::Leave)));
     }
 }

@@ -301,6 +301,10 @@ impl Session {
             if let Err(reason) = step {
                 self.close(now, reason);
             }
+            if room == Room::NotNeeded {
+                // Who has left is owed nothing: answers that are given here must not pile up.
+                self.in_flight.clear();
+            }
         }
         drop(chunk);
         self.leg_mut(leg).intake.settle(now, chunk_len);

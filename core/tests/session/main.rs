@@ -9,6 +9,9 @@
     reason = "a test binary has no outside, and its helpers fail by panicking"
 )]
 
+#[path = "../../../fuzz/src/counting.rs"]
+mod counting;
+
 mod addresses;
 mod closing;
 mod faults;
@@ -20,3 +23,6 @@ mod streaming;
 mod timing;
 mod upstream;
 mod versions;
+
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;

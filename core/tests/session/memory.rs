@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, Input, Leg, Route};
+use doorkeeper_core::{CloseReason, End, Input, Leg, Route};
 
+use crate::counting;
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_answer};
 
@@ -136,4 +137,20 @@ fn bytes_that_come_although_they_were_not_asked_for_keep_their_order() {
 fn ids_of_requests(bytes: &[u8]) -> Vec<i32> {
     let id = |frame: &Vec<u8>| i32::from_be_bytes(frame[4..8].try_into().unwrap());
     frames(bytes).iter().map(id).collect()
+}
+
+/// A request that waits for room becomes no answer when its client has left.
+#[test]
+fn who_has_left_is_owed_nothing() {
+    let waiting = strange_many(20_000);
+    let leaves = |waiting: &[u8]| {
+        let mut shared = shared();
+        shared.limits.in_flight_max = 1;
+        let mut world = World::with(shared, Route::Bootstrap);
+        world.client(&[&*heartbeat(1), waiting].concat());
+        world.ended(Leg::Client, End::Reset);
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Reset)));
+    };
+    // What is reported of each of them takes most of it, until the driver takes the reports.
+    counting::bounded(&waiting, leaves, 18, 0);
 }

@@ -15,6 +15,7 @@ pub(crate) struct Queue<T> {
     /// Rings for the thread when it should come, and for those who wait for all to be done.
     changed: Condvar,
     bytes_max: usize,
+    rest: Duration,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl<T> Queue<T> {
             }),
             changed: Condvar::new(),
             bytes_max,
+            rest: REST,
         }
     }
 
@@ -104,7 +106,7 @@ impl<T> Queue<T> {
             self.changed.notify_all();
         }
         let calm = |state: &mut State<T>| !self.hurries(state);
-        let rested = self.changed.wait_timeout_while(state, REST, calm);
+        let rested = self.changed.wait_timeout_while(state, self.rest, calm);
         rested.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -134,6 +136,55 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A queue whose thread rests for as long as nothing hurries it, and what the thread takes.
+    /// It has taken "first".
+    fn resting(
+        bytes_max: usize,
+    ) -> (
+        &'static Queue<&'static str>,
+        mpsc::Receiver<Vec<&'static str>>,
+    ) {
+        let queue = Queue {
+            rest: LONG,
+            ..Queue::new(bytes_max)
+        };
+        let queue: &'static Queue<&str> = Box::leak(Box::new(queue));
+        let (gives, taken) = mpsc::channel();
+        thread::spawn(move || {
+            loop {
+                let mut items = Vec::new();
+                queue.next(&mut items);
+                if gives.send(items).is_err() {
+                    return;
+                }
+            }
+        });
+        queue.push(1, |all| all.push("first")).unwrap();
+        assert_eq!(taken.recv().unwrap(), ["first"]);
+        (queue, taken)
+    }
+
+    #[test]
+    fn what_comes_while_the_thread_rests_is_taken_together_and_soon_where_somebody_waits() {
+        let (queue, taken) = resting(1 << 20);
+        queue.push(1, |all| all.push("a")).unwrap();
+        queue.push(1, |all| all.push("b")).unwrap();
+        queue.flush(LONG);
+        assert_eq!(taken.recv().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_rest_ends_before_there_is_no_more_room() {
+        let (queue, taken) = resting(10);
+        queue.push(5, |all| all.push("a")).unwrap();
+        queue.push(1, |all| all.push("b")).unwrap();
+        assert_eq!(taken.recv().unwrap(), ["a", "b"]);
+    }
 
     #[test]
     fn what_has_no_bytes_is_taken_even_where_there_is_no_room() {

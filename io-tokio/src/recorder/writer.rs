@@ -1,6 +1,6 @@
 //! The thread that makes lines of what sessions hand over, and has them written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -47,6 +47,15 @@ pub(super) struct Beginning {
 }
 
 impl Item {
+    /// The session that it is of.
+    const fn session(&self) -> Option<u64> {
+        match self {
+            Self::Opened(beginning) => Some(beginning.visitor.session),
+            Self::Step(session, _) | Self::Cut(session) | Self::Ended(session, _) => Some(*session),
+            Self::Stop => None,
+        }
+    }
+
     /// The memory that it takes while it waits.
     pub(super) fn bytes(&self) -> usize {
         let more = match self {
@@ -111,12 +120,13 @@ impl Writer {
         let mut stops = false;
         while !stops {
             waiting.next(&mut items);
+            let mut touched = BTreeSet::new();
             for item in items.drain(..) {
                 stops |= matches!(item, Item::Stop);
+                touched.extend(item.session());
                 self.take(item);
             }
-            let all: Vec<u64> = self.open.keys().copied().collect();
-            for session in all {
+            for session in touched {
                 self.write(session);
             }
         }

@@ -3,7 +3,7 @@
 //!
 //! What may name a host of the cluster names one often; nothing else ever does.
 
-use doorkeeper_core::wire::schema::{Direction, Field, Kind, Message, Role, Struct};
+use doorkeeper_core::wire::schema::{APIS, Direction, Field, Kind, Message, Role, Struct};
 
 use super::driven::HOSTS;
 
@@ -12,6 +12,18 @@ const DESCRIBE_CONFIGS: i16 = 32;
 
 /// Longer than what an answer may have to be edited as a whole.
 const LONG_BYTES: usize = 70_000;
+
+/// The message and the version that the first bytes of an input name; the lowest flag says which
+/// way it goes.
+pub(super) fn named(api: u8, version: u8, flags: u8) -> Option<(&'static Message, i16)> {
+    let direction = if flags & 1 == 0 {
+        Direction::Request
+    } else {
+        Direction::Response
+    };
+    let api = APIS.get(usize::from(api))?;
+    Some((api.message(direction), i16::from(version)))
+}
 
 /// The bytes of an input that choices are drawn from.
 pub(super) struct Draw<'a> {

@@ -3,26 +3,20 @@
 use std::iter;
 
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::wire::schema::{APIS, Direction, Message, Role, Roles};
+use doorkeeper_core::wire::schema::{Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
 
 use super::chunks::chunks;
+use super::message;
 
 /// Input: API, version, flags, how to cut, how many bytes are claimed but never come; the body.
 pub fn walk(data: &[u8]) {
     let Some((&[api, version, flags, pattern, missing], body)) = data.split_first_chunk() else {
         return;
     };
-    let Some(api) = APIS.get(usize::from(api)) else {
+    let Some((message, version)) = message::named(api, version, flags) else {
         return;
     };
-    let direction = if flags & 1 == 0 {
-        Direction::Request
-    } else {
-        Direction::Response
-    };
-    let message = api.message(direction);
-    let version = i16::from(version);
     let interest = interest(flags >> 1);
     let claimed = body.len().saturating_add(missing.into());
     let Some(whole) = run(message, version, claimed, interest, [body].into_iter()) else {

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::wire::schema::{APIS, Direction, Field, Kind, Message, Roles};
+use doorkeeper_core::wire::schema::{Direction, Field, Kind, Message, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 
 use super::canonical::canonical;
+use super::message;
 use super::told::{Told, plain};
 
 /// Input: API, version, flags, where to cut in 255ths; the body.
@@ -21,16 +22,9 @@ pub fn walk_vs_codec(data: &[u8]) {
     let Some((&[api, version, flags, cut], body)) = data.split_first_chunk() else {
         return;
     };
-    let Some(api) = APIS.get(usize::from(api)) else {
+    let Some((message, version)) = message::named(api, version, flags) else {
         return;
     };
-    let direction = if flags & 1 == 0 {
-        Direction::Request
-    } else {
-        Direction::Response
-    };
-    let message = api.message(direction);
-    let version = i16::from(version);
     let Some(decoder) = Decoder::of(message, version) else {
         return;
     };

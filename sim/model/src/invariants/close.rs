@@ -183,9 +183,12 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
     }
 }
 
-/// Whether a peer that does take bytes takes too few of them: each 8 KiB earn it a second more.
+/// So many bytes earn a peer that takes them a second more.
+const BYTES_A_SECOND: u64 = 8 * 1024;
+
+/// Whether a peer that does take bytes takes too few of them.
 fn drips(due: Due, now: Instant, stall: Duration) -> bool {
-    let earned = Duration::from_secs(due.taken as u64 / 8192);
+    let earned = Duration::from_secs(due.taken as u64 / BYTES_A_SECOND);
     now.since(due.since) >= stall + earned
 }
 

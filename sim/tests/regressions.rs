@@ -29,6 +29,12 @@ const LESSONS: &[Lesson] = &[
         taught: "An answer that never comes ends its session in time.",
     },
     Lesson {
+        script: "answered-before-a-reload.txt",
+        seed: Some(1_060_141),
+        commit: "4ee9e9f",
+        taught: "An answer that waits to be written was made by the snapshot of its time.",
+    },
+    Lesson {
         script: "bad-answers.txt",
         seed: None,
         commit: "d2d0cf9",
@@ -129,6 +135,12 @@ const LESSONS: &[Lesson] = &[
         seed: Some(106_621),
         commit: "4cd23ef",
         taught: "Requests that wait for room are not lost with their client.",
+    },
+    Lesson {
+        script: "mangled-header.txt",
+        seed: Some(3_448_475),
+        commit: "4ee9e9f",
+        taught: "Whether an answer is owed does not depend on a header that is good UTF-8.",
     },
     Lesson {
         script: "moved-broker.txt",

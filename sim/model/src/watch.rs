@@ -109,6 +109,8 @@ pub struct Watch {
     produced: Produced,
     newest: Arc<Shared>,
     trace: Trace,
+    /// The bytes that sessions have read and written.
+    carried: usize,
     keep_transcript: bool,
     story: Option<Story>,
 }
@@ -122,6 +124,7 @@ impl Watch {
             produced: Produced::default(),
             newest: Arc::clone(shared),
             trace: Trace::new(whole_trace),
+            carried: 0,
             keep_transcript,
             story: None,
         }
@@ -194,6 +197,9 @@ impl Watch {
         self.trace
             .note(now, &id, format_args!("<- {}", InputLine(input)));
         self.tell(|story| story.input(now, id, input));
+        if let Input::Bytes { bytes, .. } = input {
+            self.carried += bytes.len();
+        }
         let ledger = self.ledger(id)?;
         ledger.now = now;
         if let (Some(transcript), Input::Bytes { leg, bytes }) = (&mut ledger.transcript, input) {
@@ -278,6 +284,7 @@ impl Watch {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         self.tell(|story| story.gave(now, id, leg, bytes));
+        self.carried += bytes.len();
         let ledger = self.ledger(id)?;
         ledger.now = now;
         if let Some(transcript) = &mut ledger.transcript {
@@ -395,6 +402,12 @@ impl Watch {
         self.tell(|story| story.client_got(now, id, frame));
         invariants::answers::is_owed(owed, frame)?;
         invariants::bytes::intact(frame)
+    }
+
+    /// How many bytes sessions have read and written so far.
+    #[must_use]
+    pub const fn carried(&self) -> usize {
+        self.carried
     }
 
     /// What each connection carried.

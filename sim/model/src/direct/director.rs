@@ -19,8 +19,12 @@ const HEALED_WITHIN: Duration = Duration::from_secs(420);
 /// Without a client, nothing of a session is left after this time.
 const GONE_WITHIN: Duration = Duration::from_secs(150);
 
-/// How often things may move while the clock stands still.
-const ROUNDS_MAX: usize = 400_000;
+/// How often things may move while the clock stands still and no session carries a byte: a large
+/// answer in pieces of one byte takes as many rounds as it has bytes.
+const STILL_ROUNDS_MAX: usize = 100_000;
+
+/// How often they may move all the same, for what is carried round and round.
+const ROUNDS_MAX: usize = 20_000_000;
 
 impl World {
     /// Plays all steps, heals, and waits until nothing is left.
@@ -198,10 +202,16 @@ impl World {
 
     /// Lets everything move that can, while the clock stands still.
     fn settle(&mut self) -> Result<(), Violation> {
+        let (mut carried, mut still) = (self.watch.carried(), 0);
         for _ in 0..ROUNDS_MAX {
             self.net.arrive(self.now);
             if !self.round()? {
                 return Ok(());
+            }
+            let before = std::mem::replace(&mut carried, self.watch.carried());
+            still = if carried == before { still + 1 } else { 0 };
+            if still == STILL_ROUNDS_MAX {
+                break;
             }
         }
         Err(Violation::never_rests())

@@ -1,6 +1,7 @@
 //! Bodies as values, once the walker has found nothing wrong with them.
 
 use bytes::{Buf, Bytes, BytesMut};
+use doorkeeper_core::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES};
 use doorkeeper_core::wire::schema::{self, Direction, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
@@ -21,13 +22,18 @@ pub(super) struct Look {
 /// Looks at a request with its length.
 pub(super) fn look(head: Head, frame: &Bytes) -> Look {
     let mut look = Look::default();
-    let Some((_, body)) = request_header(head, frame) else {
-        return look;
-    };
     let Some(message) = schema::message(head.key, Direction::Request) else {
         return look;
     };
-    let walked = walk(message, head.version, &body, Roles::ALL, |role, value| {
+    // A header need not be one that kafka-protocol takes: Kafka replaces what is no UTF-8.
+    let flexible = message.is_flexible(head.version).unwrap_or(false);
+    let mut body = frame
+        .get(PREFIX_BYTES + REQUEST_HEAD_BYTES..)
+        .unwrap_or_default();
+    if HeaderEnd::of_request(flexible, body.len()).step(&mut body) != Ok(true) {
+        return look;
+    }
+    let walked = walk(message, head.version, body, Roles::ALL, |role, value| {
         if role == Role::Acks {
             look.acks = Some(value);
         } else if role == Role::ReplicaId {

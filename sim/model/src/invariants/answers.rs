@@ -46,14 +46,12 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         return Err(Violation::of(3, what));
     }
     policy::fetched(ledger, &asked, &frame)?;
-    let Some(newest) = ledger.newest() else {
-        return Ok(());
+    let by = ledger.answered_by(&asked);
+    let is_right = |fate| {
+        by.iter()
+            .any(|shared| is_right(fate, &asked, &frame, shared))
     };
-    if asked
-        .fates
-        .iter()
-        .any(|fate| is_right(fate, &asked, &frame, newest))
-    {
+    if asked.fates.iter().any(is_right) {
         return Ok(());
     }
     if asked.answer.is_none()
@@ -91,7 +89,7 @@ fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, shared: &Shared) -> bool 
     let Some(answer) = asked.answer.as_ref().filter(|_| asked.sent) else {
         return false;
     };
-    expected::is_right(asked.head, answer, given, refused, shared)
+    expected::is_right(asked.head, &answer.frame, given, refused, shared)
 }
 
 /// 3, as the client sees it: what it gets is the answer that it waits for.

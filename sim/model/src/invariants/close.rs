@@ -72,7 +72,7 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
                 Leg::Client => 0,
                 Leg::Upstream => {
                     let whole = ledger.asked.iter().filter_map(|it| it.answer.as_ref());
-                    let longest = whole.map(|answer| answer.len() + 4).max();
+                    let longest = whole.map(|answer| answer.frame.len() + 4).max();
                     claimed(rest).max(longest.unwrap_or(0))
                 }
             };
@@ -167,7 +167,7 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
         .iter()
         .filter_map(|asked| asked.answer.as_ref());
     let largest = answers
-        .map(bytes::Bytes::len)
+        .map(|answer| answer.frame.len())
         .chain([claimed])
         .max()
         .unwrap_or(0);

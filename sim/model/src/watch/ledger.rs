@@ -1,6 +1,7 @@
 //! What is known of one session: who sent what, what is to become of it, and what went wrong.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,8 +28,10 @@ pub(crate) struct Ledger {
     from_broker: Cutter,
     pub(crate) to_client: Cutter,
     pub(crate) to_broker: Cutter,
-    /// The snapshot at the first byte of the frame that is coming in.
-    frame_from: usize,
+    /// The snapshot at the first byte of the request that is coming in.
+    request_from: usize,
+    /// The snapshot at the first byte of the answer that is coming in.
+    answer_from: usize,
     /// Requests in their order; those that are done with are gone.
     pub(crate) asked: VecDeque<Asked>,
     /// How many whole requests there were.
@@ -53,9 +56,17 @@ pub(crate) struct Asked {
     /// It has gone up.
     pub(crate) sent: bool,
     /// What the broker has answered.
-    pub(crate) answer: Option<Bytes>,
-    /// By which snapshots.
-    pub(crate) by: std::ops::RangeInclusive<usize>,
+    pub(crate) answer: Option<Answered>,
+    /// By which snapshots it was judged.
+    pub(crate) by: RangeInclusive<usize>,
+}
+
+/// What the broker has answered to a request.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) frame: Bytes,
+    /// By which snapshots it was edited: those from its first byte to its last.
+    pub(crate) by: RangeInclusive<usize>,
 }
 
 /// What has happened to a session, as far as its close must be true to it.
@@ -160,7 +171,8 @@ impl Ledger {
             from_broker: Cutter::default(),
             to_client: Cutter::default(),
             to_broker: Cutter::default(),
-            frame_from: 0,
+            request_from: 0,
+            answer_from: 0,
             asked: VecDeque::new(),
             requests: 0,
             taken: 0,
@@ -175,10 +187,20 @@ impl Ledger {
         self.snapshots.last()
     }
 
+    /// The snapshots that may have made the answer to `asked` what it is.
+    pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Shared>] {
+        let answer = asked.answer.as_ref();
+        let by = answer.map_or(&asked.by, |answer| &answer.by);
+        self.snapshots.get(by.clone()).unwrap_or_default()
+    }
+
     pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
         self.snapshots.push(Arc::clone(shared));
         if self.from_client.rest().is_empty() {
-            self.frame_from = self.snapshots.len() - 1;
+            self.request_from = self.snapshots.len() - 1;
+        }
+        if self.from_broker.rest().is_empty() {
+            self.answer_from = self.snapshots.len() - 1;
         }
     }
 
@@ -193,8 +215,8 @@ impl Ledger {
         self.from_client.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_client.next_frame() {
-            let by = self.frame_from..=last;
-            self.frame_from = last;
+            let by = self.request_from..=last;
+            self.request_from = last;
             self.requests += 1;
             let Some(head) = Head::of_request(&frame) else {
                 continue;
@@ -223,13 +245,16 @@ impl Ledger {
     pub(super) fn broker_sent(&mut self, bytes: &[u8]) {
         self.saw_chunk(bytes);
         self.from_broker.push(bytes);
+        let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_broker.next_frame() {
+            let by = self.answer_from..=last;
+            self.answer_from = last;
             let waits = |asked: &&mut Asked| {
                 asked.sent && asked.answer.is_none() && asked.fates.iter().any(Fate::is_owed)
             };
             match self.asked.iter_mut().find(waits) {
                 Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
-                    asked.answer = Some(frame);
+                    asked.answer = Some(Answered { frame, by });
                 }
                 Some(_) | None => self.facts.broker_lied = true,
             }

@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 pub mod edit;
 pub mod framer;
+pub mod glance;
 pub mod header;
 pub mod malformed;
 pub mod rope;

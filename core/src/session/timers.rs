@@ -81,8 +81,9 @@ impl Session {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
             Phase::Opening | Phase::Ready | Phase::Draining { .. } => {
-                let due = self.waits().into_iter().flatten().map(|(at, _)| at);
-                due.chain(self.connection.retry_at()).min()
+                let mut first = self.connection.retry_at();
+                self.each_wait(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
+                first
             }
         }
     }
@@ -92,12 +93,13 @@ impl Session {
         if !self.is_relaying() {
             return;
         }
-        let expired = self
-            .waits()
-            .into_iter()
-            .flatten()
-            .filter(|(at, _)| *at <= now)
-            .min();
+        let mut expired: Option<(Instant, Expiry)> = None;
+        self.each_wait(|at, what| {
+            if at <= now {
+                let wait = (at, what);
+                expired = Some(expired.map_or(wait, |first| first.min(wait)));
+            }
+        });
         match expired {
             Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
             Some((_, Expiry::Drain)) => self.close(now, CloseReason::DrainExpired),
@@ -106,46 +108,41 @@ impl Session {
         }
     }
 
-    /// Everything that is waited for, with its deadline.
-    fn waits(&self) -> [Option<(Instant, Expiry)>; 9] {
+    /// Hands out everything that is waited for, with its deadline.
+    fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
         let limits = &self.shared.limits;
-        let opening = matches!(self.phase, Phase::Opening);
-        let drain = match self.phase {
-            Phase::Draining { by } => Some(by),
-            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
-        };
-        let wait = |at: Option<Instant>, wait| at.map(|at| (at, Expiry::Wait(wait)));
-        let opening = opening && !canary!(self, NeverFirstFrame);
-        let first = opening.then(|| self.timers.accepted.after(limits.first_frame_timeout));
-        let quiet = self.in_flight.is_empty()
+        match self.phase {
+            Phase::Opening if !canary!(self, NeverFirstFrame) => {
+                let at = self.timers.accepted.after(limits.first_frame_timeout);
+                waits(at, Expiry::Wait(Wait::FirstFrame));
+            }
+            Phase::Draining { by } => waits(by, Expiry::Drain),
+            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => {}
+        }
+        for leg in [Leg::Client, Leg::Upstream] {
+            if let Some(at) = self.frame_deadline(leg) {
+                waits(at, Expiry::Wait(Wait::Frame(leg)));
+            }
+            let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
+            if let Some(pace) = self.timers.due(leg).filter(|_| taken) {
+                let at = pace.deadline(limits.write_stall_timeout);
+                waits(at, Expiry::Wait(Wait::Write(leg)));
+            }
+        }
+        if let Some(at) = self.answer_deadline() {
+            waits(at, Expiry::Wait(Wait::Answer));
+        }
+        let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
             && self.upstream.egress.is_empty();
-        let idle = quiet.then(|| self.timers.last_active.after(limits.idle_timeout));
-        let write = |leg, exists: bool| {
-            let due = self.timers.due(leg).filter(|_| exists);
-            wait(
-                due.map(|pace| pace.deadline(limits.write_stall_timeout)),
-                Wait::Write(leg),
-            )
-        };
-        let connected = matches!(self.connection, Connection::Open);
-        [
-            wait(first, Wait::FirstFrame),
-            wait(self.frame_deadline(Leg::Client), Wait::Frame(Leg::Client)),
-            wait(
-                self.frame_deadline(Leg::Upstream),
-                Wait::Frame(Leg::Upstream),
-            ),
-            wait(self.answer_deadline(), Wait::Answer),
-            write(Leg::Client, true),
-            write(Leg::Upstream, connected),
-            wait(idle, Wait::Idle),
-            self.connection
-                .deadline()
-                .filter(|_| !canary!(self, StuckConnecting))
-                .map(|at| (at, Expiry::Connect)),
-            drain.map(|at| (at, Expiry::Drain)),
-        ]
+        if is_quiet {
+            let at = self.timers.last_active.after(limits.idle_timeout);
+            waits(at, Expiry::Wait(Wait::Idle));
+        }
+        let connecting = self.connection.deadline();
+        if let Some(at) = connecting.filter(|_| !canary!(self, StuckConnecting)) {
+            waits(at, Expiry::Connect);
+        }
     }
 
     /// A frame that has begun must go on, as long as we are willing to read it.

@@ -20,6 +20,7 @@ use crate::session::refusal::TOLD;
 use crate::time::Instant;
 use crate::wire::edit::lengthened;
 use crate::wire::framer::{self, Framer};
+use crate::wire::glance;
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::schema::{self, Roles};
 
@@ -81,6 +82,11 @@ impl Session {
         };
         let refused = self.in_flight.take_refused();
         let carry = match (api::answer_carry(api, version, frame_len), &refused) {
+            (Carry::Hold(interest), None)
+                if self.is_bare(api, version, frame_len, interest, chunk) =>
+            {
+                Carry::Pass
+            }
             (Carry::Follow(_), None) if canary!(self, LeakTail) => Carry::Pass,
             (_, None)
                 if canary!(self, LeakDescribeCluster)
@@ -131,6 +137,38 @@ impl Session {
         let error = framer::peek(&self.upstream.intake.hold, chunk, ANSWER_HEAD_END)?;
         let is_refusal = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
         Some(if is_refusal { ApiVersion(0) } else { version })
+    }
+
+    /// Whether an answer is there as a whole and has nothing in it that might have to be edited.
+    fn is_bare(
+        &self,
+        api: ApiKey,
+        version: ApiVersion,
+        frame_len: usize,
+        interest: Roles,
+        chunk: &[u8],
+    ) -> bool {
+        // However it is cut, an answer that may not be held closes.
+        if frame_len > self.shared.limits.hold_answer_bytes_max {
+            return false;
+        }
+        let head_end = self
+            .upstream
+            .intake
+            .hold
+            .is_empty()
+            .then_some(ANSWER_HEAD_END);
+        let behind = head_end.and_then(|end| chunk.get(end..frame_len));
+        let (Some(behind), Some(entry)) = (behind, schema::api(api.0)) else {
+            return false;
+        };
+        // A header with tagged fields is nobody's that we know, and is walked.
+        let body = if api::answer_is_flexible(api, version) {
+            behind.strip_prefix(&[0])
+        } else {
+            Some(behind)
+        };
+        body.is_some_and(|body| glance::is_bare(entry.response, version.0, body, interest))
     }
 
     /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,

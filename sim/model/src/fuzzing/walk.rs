@@ -1,9 +1,11 @@
-//! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut.
+//! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut. And
+//! the glance, which must see just those bodies bare of which a walk to the end tells nothing.
 
 use std::iter;
 
+use doorkeeper_core::wire::glance;
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::wire::schema::{Message, Role, Roles};
+use doorkeeper_core::wire::schema::{Kind, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
 
 use super::chunks::chunks;
@@ -26,11 +28,16 @@ pub fn walk(data: &[u8]) {
     assert_eq!(Some(&whole), cut.as_ref(), "chunking matters");
     // Being asked for less may end a walk sooner, and must never find more fault.
     let all = run(message, version, claimed, Roles::ALL, [body].into_iter());
-    if all.is_some_and(|it| matches!(it.end, Ok(Some(_)))) {
+    let is_sound = all.is_some_and(|it| matches!(it.end, Ok(Some(_))));
+    if is_sound {
         assert!(
             matches!(whole.end, Ok(Some(_))),
             "less interest, more faults: {whole:?}"
         );
+    }
+    if missing == 0 {
+        let bare = glance::is_bare(message, version, body, interest);
+        assert_eq!(bare, is_sound && whole.is_bare, "a glance told otherwise");
     }
 }
 
@@ -58,6 +65,8 @@ fn interest(choice: u8) -> Roles {
 struct Told {
     steps: usize,
     hash: u64,
+    /// Whether what was told of is null or empty.
+    is_bare: bool,
     /// Where it ended; `None` when the bytes ran out first.
     end: Result<Option<usize>, Malformed>,
 }
@@ -74,6 +83,7 @@ fn run<'a>(
     let mut told = Told {
         steps: 0,
         hash: 0xcbf2_9ce4_8422_2325,
+        is_bare: true,
         end: Ok(None),
     };
     let mut given = 0;
@@ -133,9 +143,30 @@ fn run<'a>(
     Some(told)
 }
 
+/// Whether a step tells of nothing but of places and what is null or empty.
+fn is_bare(step: &Step) -> bool {
+    match step {
+        Step::Value(found) => match found.value {
+            Value::Span => found.data == found.end,
+            // A structure that is null could also be there.
+            Value::Null => !matches!(found.field.kind, Kind::Struct(_)),
+            Value::Int(_) | Value::Float(_) | Value::Uuid(_) => false,
+        },
+        Step::Array { count, .. } => count.is_none_or(|count| count == 0),
+        Step::Element { .. } | Step::ElementEnd { .. } => false,
+        Step::Tagged { .. } | Step::TaggedEnd { .. } => false,
+        Step::More
+        | Step::Begin { .. }
+        | Step::ArrayEnd { .. }
+        | Step::Tags { .. }
+        | Step::Done { .. } => true,
+    }
+}
+
 impl Told {
     fn add(&mut self, step: Step, claimed: usize) {
         self.steps += 1;
+        self.is_bare &= is_bare(&step);
         let ordered = |places: &[usize]| {
             assert!(places.is_sorted(), "places out of order: {places:?}");
             assert!(

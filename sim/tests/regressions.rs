@@ -77,6 +77,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drain gives owed answers and takes no request.",
     },
     Lesson {
+        script: "drained-at-its-last.txt",
+        seed: Some(4_481_110),
+        commit: "3cac710",
+        taught: "A drain that grants no time ends the last requests of who has left.",
+    },
+    Lesson {
         script: "dripping-client.txt",
         seed: None,
         commit: "b3ec60a",

@@ -1,8 +1,8 @@
 //! Every carrier of an address: clients see ours, or none.
 
-use doorkeeper_core::Observation;
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::{CloseReason, Leg, Observation, Route};
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -321,6 +321,42 @@ fn the_new_leader_that_a_produce_answer_names_is_ours() {
                 blanked: 1
             }
         );
+    }
+}
+
+/// A Produce answer of the kind that most are: nothing in it could have to be edited.
+fn bare() -> ProduceResponse {
+    let mut bare = produce_answer(vec![]);
+    for partition in &mut bare.responses[0].partition_responses {
+        partition.error_message = None;
+    }
+    bare
+}
+
+#[test]
+fn an_answer_that_names_nobody_passes_as_it_came() {
+    for version in 8..=12 {
+        let (seen, world) = through(0, version, &ProduceRequest::default().with_acks(1), &bare());
+        assert_eq!(
+            world.to_client,
+            answer(version, 7, &seen),
+            "version {version}"
+        );
+        assert!(rewrites(&world).is_empty());
+    }
+}
+
+#[test]
+fn an_answer_too_long_to_be_held_closes_however_it_is_cut() {
+    for chunk in CHUNKS {
+        let mut shared = shared();
+        shared.limits.hold_answer_bytes_max = 20;
+        let mut world = World::with(shared, Route::Bootstrap);
+        world.chunk = chunk;
+        world.client(&request(0, 11, 7, &ProduceRequest::default().with_acks(1)));
+        world.upstream(&answer(11, 7, &bare()));
+        assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Upstream)));
+        assert!(world.to_client.is_empty());
     }
 }
 

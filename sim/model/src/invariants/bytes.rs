@@ -62,7 +62,7 @@ fn goes_up_as(fate: &Fate, head: Head, frame: &Bytes, sent: &Bytes) -> bool {
 }
 
 /// 4: whole requests that were read before their client left have gone up all the same, if there
-/// was a broker to take them.
+/// was a broker to take them, and time.
 pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
     let (CloseReason::ClientEnded(_), Some((left, _))) = (reason, ledger.facts.client_ended) else {
         return Ok(());
@@ -71,7 +71,8 @@ pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Res
         .newest()
         .map(|shared| shared.limits.flush_timeout)
         .unwrap_or_default();
-    let expired = ledger.now >= left.after(flush);
+    let drained = ledger.facts.drain;
+    let expired = ledger.now >= left.after(flush) || drained.is_some_and(|by| ledger.now >= by);
     if ledger.facts.reached.is_none() || ledger.facts.upstream_ended.is_some() || expired {
         return Ok(());
     }

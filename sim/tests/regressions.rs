@@ -71,6 +71,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Either leg may break in the middle of a frame.",
     },
     Lesson {
+        script: "drain-behind-a-stump.txt",
+        seed: Some(5_129_923),
+        commit: "6ee9000",
+        taught: "A frame too short for a head is no request, and counts as none.",
+    },
+    Lesson {
         script: "drain.txt",
         seed: None,
         commit: "6f08db5",

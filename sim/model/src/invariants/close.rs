@@ -148,10 +148,8 @@ fn length_is_wrong(ledger: &Ledger) -> bool {
         .asked
         .back()
         .map(|asked| asked.frame.len().saturating_sub(4));
-    // A frame that is too short to have a head is in no list.
-    let tiny = ledger.requests > ledger.asked.len();
     let is_wrong = |length: usize| length < REQUEST_BYTES_MIN || length > most;
-    claimed.into_iter().chain(whole).any(is_wrong) || tiny
+    claimed.into_iter().chain(whole).any(is_wrong) || ledger.facts.headless
 }
 
 fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {

@@ -83,6 +83,8 @@ pub(crate) struct Facts {
     pub(crate) closing: bool,
     /// The broker has answered what it was not asked.
     pub(crate) broker_lied: bool,
+    /// The client has sent a frame too short to have a head, which no session takes.
+    pub(crate) headless: bool,
     /// The largest piece that was read.
     pub(crate) chunk_max: usize,
     last_given: [Option<Instant>; 2],
@@ -217,10 +219,11 @@ impl Ledger {
         while let Some(frame) = self.from_client.next_frame() {
             let by = self.request_from..=last;
             self.request_from = last;
-            self.requests += 1;
             let Some(head) = Head::of_request(&frame) else {
+                self.facts.headless = true;
                 continue;
             };
+            self.requests += 1;
             let snapshots = self.snapshots.get(by.clone()).unwrap_or_default();
             let fates = expected::fates(head, &frame, snapshots);
             self.owed += usize::from(fates.iter().any(Fate::is_owed));

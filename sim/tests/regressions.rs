@@ -131,6 +131,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A batch that is sent again after a reset is no payload too many.",
     },
     Lesson {
+        script: "judged-in-its-turn.txt",
+        seed: Some(6_108_892),
+        commit: "6ee9000",
+        taught: "A request that waits for room is judged when its turn comes.",
+    },
+    Lesson {
         script: "leader-hints.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -104,6 +104,7 @@ pub(super) fn context(
         )),
         stop: stop.clone(),
         recorder: None,
+        bulk: None,
         kill: CancellationToken::new(),
     }
 }

@@ -125,6 +125,7 @@ impl DoorHost {
             answers: Arc::new(Unanswered),
             seed: Arc::new(move || inside.next_seed()),
             recorder: None,
+            bulk: None,
             ready: Arc::clone(&ready),
             stop,
             kill: CancellationToken::new(),

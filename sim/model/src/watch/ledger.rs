@@ -198,6 +198,7 @@ impl Ledger {
 
     pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
         self.snapshots.push(Arc::clone(shared));
+        self.judge_anew();
         if self.from_client.rest().is_empty() {
             self.request_from = self.snapshots.len() - 1;
         }
@@ -267,7 +268,8 @@ impl Ledger {
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::Answered { .. } => self.owed = self.owed.saturating_sub(1),
-            Event::Request { .. } => self.took(),
+            // The session has read the next request to its end.
+            Event::Request { .. } => self.taken += 1,
             Event::UpstreamConnected { .. }
             | Event::UpstreamAttemptFailed { .. }
             | Event::Rewrote(_) => {}
@@ -277,17 +279,12 @@ impl Ledger {
         }
     }
 
-    /// The session has read the next request to its end: one that has waited in it for its turn
-    /// is judged by the snapshots that came meanwhile as well.
-    fn took(&mut self) {
-        let gone = self.requests - self.asked.len();
-        let place = self.taken.checked_sub(gone);
-        self.taken += 1;
+    /// A request that waits in the session for its turn is judged by a snapshot that comes
+    /// meanwhile as well.
+    fn judge_anew(&mut self) {
         let last = self.snapshots.len() - 1;
-        let Some(asked) = place.and_then(|place| self.asked.get_mut(place)) else {
-            return;
-        };
-        if *asked.by.end() < last {
+        let untaken = self.requests - self.taken;
+        for asked in self.asked.iter_mut().rev().take(untaken) {
             let was_owed = asked.fates.iter().any(Fate::is_owed);
             asked.by = *asked.by.start()..=last;
             let snapshots = self.snapshots.get(asked.by.clone()).unwrap_or_default();

@@ -12,6 +12,7 @@ pub(crate) mod dial;
 mod questions;
 
 use std::future::poll_fn;
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,10 +20,13 @@ use std::task::{Context, Poll};
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::Net;
 use crate::answers::Answers;
+use crate::bulk::Bulk;
 use crate::driver::bell::Ear;
 use crate::driver::budget::{Budget, Overdrawn, Share};
 use crate::driver::clock::{Clock, Timer};
@@ -37,6 +41,10 @@ use crate::stream::{Arrived, Pipe};
 /// How often a session may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
 
+/// A session that carries so many bytes in one turn moves to the threads for bulk. What clients
+/// ask for in between, like the next Metadata, is much less, and so is a batch of a few records.
+const BULK_BYTES_MIN: u64 = 64 * 1024;
+
 /// What all sessions of one listener have in common.
 pub(crate) struct Surroundings<N> {
     pub(crate) net: N,
@@ -45,6 +53,7 @@ pub(crate) struct Surroundings<N> {
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) bulk: Option<Bulk>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) shutdown: Shutdown,
     /// What all sessions of the process together may hold back.
@@ -67,13 +76,14 @@ pub(crate) async fn drive<N: Net>(
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
-            let ended =
-                poll_fn(|cx| contained(|| driver.poll(cx)).unwrap_or(Poll::Ready(Ended::Panicked)))
-                    .await;
-            if let Some(tape) = driver.tape.take() {
-                tape.end(ended);
+            match poll_fn(|cx| driver.poll_contained(cx)).await {
+                Stop::Ended(ended) => driver.end(ended),
+                Stop::Bulk(threads) => {
+                    // Only the end of the process takes a task away.
+                    let moved = driver.go_on_at(&threads).await;
+                    moved.unwrap_or_else(|_| (Ended::Aborted, Traffic::default()))
+                }
             }
-            (ended, driver.traffic)
         }
         None => (Ended::Panicked, Traffic::default()),
     };
@@ -105,9 +115,19 @@ struct Driver<N: Net> {
     traffic: Traffic,
     /// What is recorded of the session, if it is.
     tape: Option<Tape>,
+    /// It is where sessions are that carry much.
+    in_bulk: bool,
     now: Instant,
     /// What the session wants since its last input.
     demand: Demand,
+}
+
+/// Why a session is not driven on.
+enum Stop {
+    /// It has come to its end.
+    Ended(Ended),
+    /// It carries much, and goes on as a task of these threads.
+    Bulk(Handle),
 }
 
 /// Whether anything moved, or how the session ended.
@@ -141,17 +161,28 @@ impl<N: Net> Driver<N> {
             held: Arc::clone(&around.budget).share(),
             traffic: Traffic::default(),
             tape,
+            in_bulk: false,
             now,
             around,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_contained(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        contained(|| self.poll(cx)).unwrap_or(Poll::Ready(Stop::Ended(Ended::Panicked)))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        let before = self.traffic.read();
         for _ in 0..ROUNDS_MAX {
+            if self.traffic.read() - before >= BULK_BYTES_MIN
+                && let Some(threads) = self.bulk_threads()
+            {
+                return Poll::Ready(Stop::Bulk(threads.clone()));
+            }
             match self.round(cx) {
                 ControlFlow::Break(ended) => {
                     self.finish(cx);
-                    return Poll::Ready(ended);
+                    return Poll::Ready(Stop::Ended(ended));
                 }
                 ControlFlow::Continue(true) => {}
                 ControlFlow::Continue(false) => return Poll::Pending,
@@ -159,6 +190,49 @@ impl<N: Net> Driver<N> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Where to go on with much to carry, unless that is here.
+    fn bulk_threads(&self) -> Option<&Handle> {
+        let bulk = self.around.bulk.as_ref().filter(|_| !self.in_bulk)?;
+        // A connection that is being opened belongs to the runtime that opens it.
+        let is_settled = !matches!(self.upstream, Dial::Opening(_));
+        is_settled.then(|| bulk.handle()).flatten()
+    }
+
+    /// Goes on as a task of these threads, to the end.
+    fn go_on_at(self, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
+        threads.spawn(async move {
+            let traffic = self.traffic;
+            let Ok(mut driver) = self.taken_over() else {
+                return (Ended::Aborted, traffic);
+            };
+            loop {
+                if let Stop::Ended(ended) = poll_fn(|cx| driver.poll_contained(cx)).await {
+                    return driver.end(ended);
+                }
+            }
+        })
+    }
+
+    /// The same, bound to the runtime that this is called on.
+    fn taken_over(self) -> io::Result<Self> {
+        let net = &self.around.net;
+        Ok(Self {
+            client: self.client.with(|stream| net.take_over(stream))?,
+            upstream: self.upstream.with(|stream| net.take_over(stream))?,
+            timer: Timer::new(self.around.clock),
+            in_bulk: true,
+            ..self
+        })
+    }
+
+    /// What is told of the session at its end.
+    fn end(self, ended: Ended) -> (Ended, Traffic) {
+        if let Some(tape) = self.tape {
+            tape.end(ended);
+        }
+        (ended, self.traffic)
     }
 
     /// Ends in order what the session's last effects asked to be ended so.

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod answers;
+pub mod bulk;
 pub mod config;
 mod discovery;
 mod driver;

@@ -57,6 +57,10 @@ impl Net for TokioNet {
     async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
         first_open(self.lookups.addresses(to).await?).await
     }
+
+    fn take_over(&self, stream: TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(stream.into_std()?)
+    }
 }
 
 /// Whether accepted connections have the options of their listener (Linux: `sk_clone_lock` copies

@@ -56,6 +56,13 @@ pub struct Traffic {
     pub upstream_out: u64,
 }
 
+impl Traffic {
+    /// Read from both.
+    pub(crate) const fn read(self) -> u64 {
+        self.client_in + self.upstream_in
+    }
+}
+
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {

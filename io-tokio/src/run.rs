@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::admin;
 use doorkeeper_io_tokio::answers::Unanswered;
+use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::config::schema::Log;
 use doorkeeper_io_tokio::logging::{self, StartError};
 use doorkeeper_io_tokio::metrics::Metrics;
@@ -113,6 +114,7 @@ pub(crate) async fn served(
         answers: Arc::new(Unanswered),
         seed: Arc::new(draw),
         recorder: recorder.clone(),
+        bulk: Some(Bulk::default()),
         ready,
         stop,
         kill,

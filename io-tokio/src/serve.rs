@@ -264,6 +264,7 @@ impl<N: Net> House<N> {
             answers: Arc::clone(&self.context.answers),
             seed: Arc::clone(&self.context.seed),
             recorder: self.context.recorder.clone(),
+            bulk: self.context.bulk.clone(),
             snapshots: room.snapshots,
             shutdown: self.shutdown.clone(),
             budget: Arc::clone(&self.budget),

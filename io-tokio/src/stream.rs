@@ -65,6 +65,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
+    /// The same with what becomes of the stream.
+    pub(crate) fn with<E>(self, change: impl FnOnce(S) -> Result<S, E>) -> Result<Self, E> {
+        let stream = change(self.stream)?;
+        Ok(Self { stream, ..self })
+    }
+
     /// Ends the writing half as soon as the rope is written.
     pub(crate) const fn finish(&mut self) {
         self.finishing = true;

@@ -39,4 +39,13 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// [`io::ErrorKind::NotFound`] if the name has no address, otherwise the failure of the last
     /// address tried.
     fn connect(&self, to: &HostPort) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The same connection for the runtime that this is called on, which may be another one than
+    /// opened it. Where runtimes have nothing to do with it, there is nothing to do.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    fn take_over(&self, stream: Self::Stream) -> io::Result<Self::Stream> {
+        Ok(stream)
+    }
 }

@@ -54,6 +54,14 @@ where
         })
     }
 
+    /// The same with what becomes of the stream, if there is one.
+    pub(crate) fn with<E>(self, change: impl FnOnce(S) -> Result<S, E>) -> Result<Self, E> {
+        Ok(match self {
+            Self::Open(pipe) => Self::Open(pipe.with(change)?),
+            Self::Absent | Self::Opening(_) => self,
+        })
+    }
+
     pub(crate) const fn pipe(&mut self) -> Option<&mut Pipe<S>> {
         match self {
             Self::Open(pipe) => Some(pipe),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
 use crate::answers::Answers;
+use crate::bulk::Bulk;
 use crate::limits::ListenerLimits;
 use crate::observer::Observer;
 use crate::recorder::Recorder;
@@ -72,6 +73,8 @@ pub struct Context {
     pub seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     /// Records what sessions see, if anybody wants that.
     pub recorder: Option<Recorder>,
+    /// Threads for sessions that carry much at a time; without, all share the runtime of `serve`.
+    pub bulk: Option<Bulk>,
     /// What `/readyz` shows.
     pub ready: Arc<Readiness>,
     /// Stop in order (the first SIGTERM).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub struct Recorder {
     news: Notify,
     metrics: Metrics,
     panics: AtomicBool,
+    in_bulk: AtomicUsize,
 }
 
 impl Recorder {
@@ -47,6 +48,7 @@ impl Recorder {
             news: Notify::new(),
             metrics: Metrics::new(listeners),
             panics: AtomicBool::new(false),
+            in_bulk: AtomicUsize::new(0),
         }
     }
 
@@ -58,6 +60,11 @@ impl Recorder {
     /// Where what becomes of recordings is counted.
     pub fn recordings(&self) -> Counts {
         self.metrics.recordings()
+    }
+
+    /// How many bytes were carried on the threads for bulk.
+    pub fn bytes_in_bulk(&self) -> usize {
+        self.in_bulk.load(Ordering::Relaxed)
     }
 
     fn push(&self, seen: Seen) {
@@ -170,6 +177,10 @@ impl Observer for Recorder {
 
     fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
         self.metrics.bytes(visitor, leg, direction, bytes);
+        let thread = std::thread::current();
+        if thread.name() == Some("doorkeeper-bulk") {
+            self.in_bulk.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     fn session_closed(&self, visitor: &Visitor, ended: Ended, moved: Traffic, lasted: Duration) {

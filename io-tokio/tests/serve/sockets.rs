@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::answers::Unanswered;
+use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use socket2::SockRef;
@@ -24,7 +25,13 @@ struct Loopback {
     door: SocketAddr,
     seen: Arc<Recorder>,
     brokers: UnboundedReceiver<TcpStream>,
-    _stop: tokio_util::sync::DropGuard,
+    stop: CancellationToken,
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl Loopback {
@@ -52,6 +59,7 @@ impl Loopback {
             answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
             recorder: None,
+            bulk: Some(Bulk::default()),
             ready: Arc::new(Readiness::new(["main".into()])),
             stop: stop.clone(),
             kill: CancellationToken::new(),
@@ -62,7 +70,7 @@ impl Loopback {
             door,
             seen,
             brokers,
-            _stop: stop.drop_guard(),
+            stop,
         }
     }
 
@@ -186,24 +194,60 @@ async fn answers_in_front_of_a_fault_arrive() {
     assert_eq!(rest(&mut broker).await, b"");
 }
 
+/// It moves to the threads for bulk, and nobody sees any of it.
 #[tokio::test]
 async fn frames_larger_than_all_buffers_pass() {
+    const RECORDS: usize = 3 << 20;
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
-    let (request, answer) = (produce(2, 3 << 20), produced(2));
+    let (request, answer) = (produce(2, RECORDS), produced(2));
     let serve = async {
+        broker.write_all(&heartbeat_answer(1)).await.unwrap();
         assert!(next_frame(&mut broker).await.unwrap() == request);
         broker.write_all(&answer).await.unwrap();
+        assert_eq!(next_frame(&mut broker).await, Some(heartbeat(3)));
+        broker.write_all(&heartbeat_answer(3)).await.unwrap();
     };
     let ask = async {
         assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+        assert_eq!(
+            world.seen.bytes_in_bulk(),
+            0,
+            "little is carried where it is"
+        );
         client.write_all(&request).await.unwrap();
         assert_eq!(next_frame(&mut client).await.unwrap(), answer);
+        client.write_all(&heartbeat(3)).await.unwrap();
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(3)));
     };
     tokio::join!(serve, ask);
     drop(client);
     assert_eq!(world.seen.closed(address).await, "client_closed");
+    assert!(world.seen.bytes_in_bulk() > RECORDS, "most of it moved");
+    let opened = world.seen.all();
+    let opened = opened.iter().filter(|seen| matches!(seen, Seen::Opened(_)));
+    assert_eq!(opened.count(), 1);
+}
+
+/// One that has moved is drained like any other.
+#[tokio::test]
+async fn bulk_is_drained() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    let request = produce(2, 3 << 20);
+    let (sent, came) = tokio::join!(client.write_all(&request), async {
+        broker.write_all(&heartbeat_answer(1)).await.unwrap();
+        next_frame(&mut broker).await.unwrap()
+    });
+    sent.unwrap();
+    assert!(came == request);
+    world.stop.cancel();
+    broker.write_all(&produced(2)).await.unwrap();
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    assert_eq!(next_frame(&mut client).await, Some(produced(2)));
+    assert_eq!(rest(&mut client).await, b"");
+    assert_eq!(world.seen.closed(address).await, "drained");
+    assert!(world.seen.bytes_in_bulk() > 0);
 }
 
 /// Many sessions on several threads: no wake-up is lost and no byte goes astray.

@@ -168,6 +168,7 @@ impl World {
             answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
             recorder: recorder(seen.recordings()),
+            bulk: None,
             ready: Arc::clone(&ready),
             stop: stop.clone(),
             kill: kill.clone(),

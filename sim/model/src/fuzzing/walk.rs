@@ -1,5 +1,5 @@
-//! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut. A
-//! glance overlooks nothing that a walk tells of, and sees nothing in a sound body that it does not.
+//! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut.
+//! A glance overlooks nothing that a walk tells of, and sees nothing else in a sound body.
 
 use std::iter;
 

@@ -414,6 +414,7 @@ impl Session {
             self.take(now, Leg::Client, backlog, Room::Needed);
             self.give_local_answers(now);
         }
+        self.open_when_due(now);
         let all_given = self.owes_nothing() || canary!(self, DrainDropsAnswers);
         if matches!(self.phase, Phase::Draining { .. }) && all_given {
             self.close(now, CloseReason::Drained);

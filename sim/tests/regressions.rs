@@ -113,6 +113,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A member joins, syncs, commits and leaves through the door.",
     },
     Lesson {
+        script: "half-a-request-is-too-much.txt",
+        seed: Some(7_232_914),
+        commit: "c82667a",
+        taught: "A session that cannot read on for want of room dials, and has a deadline.",
+    },
+    Lesson {
         script: "half-closed.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -43,7 +43,6 @@ impl Session {
         if let Stage::Pass { left: 0 } | Stage::Drop { left: 0 } = self.client.intake.stage {
             self.request_done(now);
         }
-        self.open_when_due(now);
         Ok(())
     }
 
@@ -310,7 +309,13 @@ impl Session {
 
     /// Upstream is dialled for the first whole frame, or once so much of a large one has come
     /// that it is more than somebody who only knocks would send.
-    fn open_when_due(&mut self, now: Instant) {
+    ///
+    /// What the bytes keep alive is known at the end of their chunk, and how much that may be
+    /// changes with a snapshot: so this is asked after every input.
+    pub(super) fn open_when_due(&mut self, now: Instant) {
+        if !self.is_relaying() {
+            return;
+        }
         let egress = &self.upstream.egress;
         // Nobody would take what is due, and the rest of the frame would never be read.
         let is_full = egress.pinned() >= self.shared.limits.egress_high_bytes;

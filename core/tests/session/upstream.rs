@@ -8,7 +8,7 @@ use doorkeeper_core::topology::{DialMap, DialRule, Topology};
 use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route};
 
 use crate::harness::*;
-use crate::relay::heartbeat;
+use crate::relay::{heartbeat, produce};
 
 fn names(world: &World) -> Vec<String> {
     world
@@ -26,6 +26,19 @@ fn nothing_is_dialled_before_the_first_whole_frame() {
     assert!(world.targets.is_empty());
     world.client(&frame[frame.len() - 1..]);
     assert_eq!(names(&world), ["kafka-1.canary:9092"]);
+    assert_eq!(world.to_upstream, frame);
+}
+
+/// Nothing is read of the client any more, so nothing else would ever move.
+#[test]
+fn half_a_request_is_dialled_for_when_there_is_no_room_for_the_rest() {
+    let mut world = World::new();
+    let frame = produce(1, 1, 5000);
+    world.client(&frame[..2000]);
+    assert!(world.targets.is_empty(), "it could be somebody who knocks");
+    world.renew(|shared| shared.limits.egress_high_bytes = 1000);
+    assert_eq!(names(&world), ["kafka-1.canary:9092"]);
+    world.client(&frame[2000..]);
     assert_eq!(world.to_upstream, frame);
 }
 

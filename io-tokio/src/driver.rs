@@ -79,9 +79,13 @@ pub(crate) async fn drive<N: Net>(
             match poll_fn(|cx| driver.poll_contained(cx)).await {
                 Stop::Ended(ended) => driver.end(ended),
                 Stop::Bulk(threads) => {
-                    // Only the end of the process takes a task away.
                     let moved = driver.go_on_at(&threads).await;
-                    moved.unwrap_or_else(|_| (Ended::Aborted, Traffic::default()))
+                    moved.unwrap_or_else(|error| {
+                        // But for a bug, only the end of the process takes a task away.
+                        let bug = error.is_panic();
+                        let ended = if bug { Ended::Panicked } else { Ended::Aborted };
+                        (ended, Traffic::default())
+                    })
                 }
             }
         }

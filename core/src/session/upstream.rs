@@ -149,26 +149,17 @@ impl Session {
         chunk: &[u8],
     ) -> bool {
         // However it is cut, an answer that may not be held closes.
-        if frame_len > self.shared.limits.hold_answer_bytes_max {
+        let may_be_held = frame_len <= self.shared.limits.hold_answer_bytes_max;
+        if !may_be_held || !self.upstream.intake.hold.is_empty() {
             return false;
         }
-        let head_end = self
-            .upstream
-            .intake
-            .hold
-            .is_empty()
-            .then_some(ANSWER_HEAD_END);
-        let behind = head_end.and_then(|end| chunk.get(end..frame_len));
-        let (Some(behind), Some(entry)) = (behind, schema::api(api.0)) else {
+        let behind = chunk.get(ANSWER_HEAD_END..frame_len);
+        let (Some(mut body), Some(entry)) = (behind, schema::api(api.0)) else {
             return false;
         };
-        // A header with tagged fields is nobody's that we know, and is walked.
-        let body = if api::answer_is_flexible(api, version) {
-            behind.strip_prefix(&[0])
-        } else {
-            Some(behind)
-        };
-        body.is_some_and(|body| glance::is_bare(entry.response, version.0, body, interest))
+        let flexible = api::answer_is_flexible(api, version);
+        let header = HeaderEnd::of_response(flexible, body.len()).step(&mut body);
+        header == Ok(true) && glance::is_bare(entry.response, version.0, body, interest)
     }
 
     /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,

@@ -13,7 +13,7 @@ use doorkeeper_core::id::HostPort;
 use doorkeeper_net::Net;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use self::lookups::Lookups;
 
@@ -82,7 +82,7 @@ fn tune(socket: SockRef<'_>) {
 async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut rest = addresses.into_iter();
     let mut attempts: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>> = Vec::new();
-    let mut patience = Box::pin(sleep(Duration::ZERO));
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     poll_fn(|cx| {
         loop {
@@ -102,14 +102,19 @@ async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                     Poll::Pending => index += 1,
                 }
             }
-            let next_is_due =
-                failed || attempts.is_empty() || patience.as_mut().poll(cx).is_ready();
+            // Without another address there is no timer: one that is due before all others wakes
+            // the thread that sleeps until those are.
+            let next_is_due = failed
+                || attempts.is_empty()
+                || rest.len() > 0 && {
+                    let patience =
+                        patience.get_or_insert_with(|| Box::pin(sleep(NEXT_ADDRESS_AFTER)));
+                    patience.as_mut().poll(cx).is_ready()
+                };
             match next_is_due.then(|| rest.next()).flatten() {
                 Some(address) => {
                     attempts.push(Box::pin(TcpStream::connect(address)));
-                    patience
-                        .as_mut()
-                        .reset(tokio::time::Instant::now() + NEXT_ADDRESS_AFTER);
+                    patience = None;
                 }
                 None if attempts.is_empty() => {
                     let none = io::Error::from(io::ErrorKind::NotFound);

@@ -107,6 +107,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A fetch session goes on where it was given only.",
     },
     Lesson {
+        script: "granted-a-day.txt",
+        seed: Some(9_699_800),
+        commit: "fc5d812",
+        taught: "A request that is torn from two may let the broker wait as long as any may.",
+    },
+    Lesson {
         script: "groups.txt",
         seed: None,
         commit: "6f08db5",

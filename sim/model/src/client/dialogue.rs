@@ -173,6 +173,12 @@ impl Dialogue {
         !self.outbox.is_empty() || (!self.owed.is_empty() && !self.untidy)
     }
 
+    /// Whether it has sent what is no request, which may have been taken for one of any kind.
+    #[must_use]
+    pub const fn is_untidy(&self) -> bool {
+        self.untidy
+    }
+
     /// What is to be sent next; empty if nothing is.
     #[must_use]
     pub fn due(&self) -> &[u8] {

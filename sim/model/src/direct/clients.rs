@@ -16,6 +16,8 @@ use crate::watch::SessionId;
 pub(super) struct Client {
     says: client::Client,
     connection: Option<Connection>,
+    /// On a connection before this one it was untidy.
+    was_untidy: bool,
 }
 
 /// The connection that it has.
@@ -38,6 +40,7 @@ impl Client {
         Self {
             says: client::Client::new(number),
             connection: None,
+            was_untidy: false,
         }
     }
 
@@ -49,6 +52,15 @@ impl Client {
     pub(super) fn waits(&self) -> bool {
         let open = self.connection.as_ref().filter(|c| !c.over);
         open.is_some_and(|c| c.dialogue.waits())
+    }
+
+    /// Whether it has ever sent what is no request.
+    pub(super) fn has_been_untidy(&self) -> bool {
+        self.was_untidy
+            || self
+                .connection
+                .as_ref()
+                .is_some_and(|c| c.dialogue.is_untidy())
     }
 
     /// Whether it has a connection.
@@ -139,6 +151,7 @@ impl World {
         };
         let (session, link) = self.accept(number, super::door::route(broker));
         if let Some(client) = self.clients.get_mut(at) {
+            client.was_untidy = client.has_been_untidy();
             client.connection = Some(Connection {
                 session,
                 link,

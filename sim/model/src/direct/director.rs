@@ -19,6 +19,10 @@ const HEALED_WITHIN: Duration = Duration::from_secs(420);
 /// Without a client, nothing of a session is left after this time.
 const GONE_WITHIN: Duration = Duration::from_secs(150);
 
+/// What a client has sent that is no request may be taken for one that lets the broker wait for as
+/// long as any may, and behind it nobody reads whether the client is still there.
+const UNTIDY_GONE_WITHIN: Duration = Duration::from_secs(24 * 60 * 60 + 150);
+
 /// How often things may move while the clock stands still and no session carries a byte: a large
 /// answer in pieces of one byte takes as many rounds as it has bytes.
 const STILL_ROUNDS_MAX: usize = 100_000;
@@ -44,7 +48,16 @@ impl World {
         for at in 0..self.clients.len() {
             self.client_leaves(at, End::Fin);
         }
-        self.wait(GONE_WITHIN, Self::is_empty)?;
+        let untidy = self
+            .clients
+            .iter()
+            .any(super::clients::Client::has_been_untidy);
+        let within = if untidy {
+            UNTIDY_GONE_WITHIN
+        } else {
+            GONE_WITHIN
+        };
+        self.wait(within, Self::is_empty)?;
         let open = self.guests.iter().find(|guest| !guest.closed);
         if let Some(guest) = open {
             return Err(Violation::left_over(guest.id));

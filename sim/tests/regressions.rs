@@ -155,6 +155,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Who does not lead says who does, at our address.",
     },
     Lesson {
+        script: "left-in-a-rebalance.txt",
+        seed: Some(10_271_069),
+        commit: "7d393c4",
+        taught: "Behind a SyncGroup a session without a client lasts as long as a rebalance.",
+    },
+    Lesson {
         script: "left-in-the-middle.txt",
         seed: None,
         commit: "d2d0cf9",

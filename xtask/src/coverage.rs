@@ -73,14 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     llvm.cov(&simulate)?;
     let file = tree::target().join("coverage.lcov");
     let path = file.to_str().context("a path that is not UTF-8")?;
-    llvm.cov(&[
-        "report",
-        "--profile",
-        "sim",
-        "--lcov",
-        "--output-path",
-        path,
-    ])?;
+    llvm.cov(&["report", "--lcov", "--output-path", path])?;
     let report = std::fs::read_to_string(&file).context("no report")?;
     judge(&covered(&report, tree::root()), args.missing)
 }

@@ -12,16 +12,14 @@ use crate::watch::Violation;
 /// How long a step waits for what it needs. Some answers may never come.
 const STEP_WAIT: Duration = Duration::from_secs(120);
 
-/// After all faults have ended everything that is pending is done within this time: no deadline
-/// of a session is longer, and no request lets a broker wait longer.
-const HEALED_WITHIN: Duration = Duration::from_secs(420);
-
-/// Without a client, nothing of a session is left after this time.
-const GONE_WITHIN: Duration = Duration::from_secs(150);
+/// After all faults have ended everything that is pending is done within this time, and nothing is
+/// left of a session without a client: no deadline of a session is longer, and no request lets a
+/// broker wait longer.
+const DONE_WITHIN: Duration = Duration::from_secs(420);
 
 /// What a client has sent that is no request may be taken for one that lets the broker wait for as
 /// long as any may, and behind it nobody reads whether the client is still there.
-const UNTIDY_GONE_WITHIN: Duration = Duration::from_secs(24 * 60 * 60 + 150);
+const UNTIDY_DONE_WITHIN: Duration = Duration::from_secs(24 * 60 * 60 + 420);
 
 /// How often things may move while the clock stands still and no session carries a byte: a large
 /// answer in pieces of one byte takes as many rounds as it has bytes.
@@ -40,7 +38,7 @@ impl World {
         }
         self.step = steps.len();
         self.heal();
-        self.wait(HEALED_WITHIN, |world| !world.anybody_waits())?;
+        self.wait(DONE_WITHIN, |world| !world.anybody_waits())?;
         if let Some(client) = self.clients.iter().find(|client| client.waits()) {
             let who = client.session();
             return Err(Violation::unfinished(client.number(), who));
@@ -53,9 +51,9 @@ impl World {
             .iter()
             .any(super::clients::Client::has_been_untidy);
         let within = if untidy {
-            UNTIDY_GONE_WITHIN
+            UNTIDY_DONE_WITHIN
         } else {
-            GONE_WITHIN
+            DONE_WITHIN
         };
         self.wait(within, Self::is_empty)?;
         let open = self.guests.iter().find(|guest| !guest.closed);

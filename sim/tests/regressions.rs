@@ -89,6 +89,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drain that grants no time ends the last requests of who has left.",
     },
     Lesson {
+        script: "drained-while-it-waits.txt",
+        seed: Some(11_073_514),
+        commit: "0a4f3b3",
+        taught: "A drain takes no request that still waits for room, whoever leaves meanwhile.",
+    },
+    Lesson {
         script: "dripping-client.txt",
         seed: None,
         commit: "b3ec60a",

@@ -81,9 +81,16 @@ pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Res
         Fate::Cut { .. } => true,
         Fate::Closes | Fate::Local(_) | Fate::Unclear { .. } => false,
     };
+    // A drain forgets those that still waited for room.
+    let forgotten = if drained.is_some() {
+        ledger.untaken()
+    } else {
+        0
+    };
     let lost = ledger
         .asked
         .iter()
+        .take(ledger.asked.len().saturating_sub(forgotten))
         .find(|asked| !asked.sent && asked.fates.iter().all(must_go));
     match lost {
         Some(asked) => {

@@ -283,7 +283,7 @@ impl Ledger {
     /// meanwhile as well.
     fn judge_anew(&mut self) {
         let last = self.snapshots.len() - 1;
-        let untaken = self.requests - self.taken;
+        let untaken = self.untaken();
         for asked in self.asked.iter_mut().rev().take(untaken) {
             let was_owed = asked.fates.iter().any(Fate::is_owed);
             asked.by = *asked.by.start()..=last;
@@ -294,10 +294,14 @@ impl Ledger {
         }
     }
 
+    /// How many of the last requests still wait in the session.
+    pub(crate) const fn untaken(&self) -> usize {
+        self.requests - self.taken
+    }
+
     /// How many answers are owed to requests that the session has read.
     pub(crate) fn owed_to_taken(&self) -> usize {
-        let untaken = self.requests - self.taken;
-        let waiting = self.asked.iter().rev().take(untaken);
+        let waiting = self.asked.iter().rev().take(self.untaken());
         let owed = waiting.filter(|asked| asked.fates.iter().any(Fate::is_owed));
         self.owed.saturating_sub(owed.count())
     }

@@ -2,7 +2,8 @@
 //!
 //! A session is one task with one await point: a function that is polled. It writes what is due,
 //! reads what is wanted, looks at everything else that may have happened, hands each to the
-//! session as one input, does what the session asks, and goes round again until nothing moves.
+//! session as one input, does what the session asks, and goes round again until nothing moves and
+//! no deadline has come.
 //! It decides nothing. On its way there is no channel and no lock.
 
 pub(crate) mod bell;
@@ -121,9 +122,43 @@ struct Driver<N: Net> {
     tape: Option<Tape>,
     /// It is where sessions are that carry much.
     in_bulk: bool,
+    /// When this turn began, for all that happens in it.
     now: Instant,
+    /// What is woken by its socket and need not be looked at again in this turn.
+    waits: Waits,
     /// What the session wants since its last input.
     demand: Demand,
+}
+
+/// Which legs could not be read or written when that was last tried.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    client_read: bool,
+    client_write: bool,
+    upstream_read: bool,
+    upstream_write: bool,
+}
+
+impl Waits {
+    const fn read(&mut self, leg: Leg) -> &mut bool {
+        match leg {
+            Leg::Client => &mut self.client_read,
+            Leg::Upstream => &mut self.upstream_read,
+        }
+    }
+
+    const fn write(&mut self, leg: Leg) -> &mut bool {
+        match leg {
+            Leg::Client => &mut self.client_write,
+            Leg::Upstream => &mut self.upstream_write,
+        }
+    }
+
+    /// There is another socket.
+    const fn forget(&mut self, leg: Leg) {
+        *self.read(leg) = false;
+        *self.write(leg) = false;
+    }
 }
 
 /// Why a session is not driven on.
@@ -167,6 +202,7 @@ impl<N: Net> Driver<N> {
             tape,
             in_bulk: false,
             now,
+            waits: Waits::default(),
             around,
         }
     }
@@ -176,24 +212,39 @@ impl<N: Net> Driver<N> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        match self.turn(cx) {
+            ControlFlow::Break(stop) => {
+                if matches!(stop, Stop::Ended(_)) {
+                    self.finish(cx);
+                }
+                return Poll::Ready(stop);
+            }
+            ControlFlow::Continue(true) => cx.waker().wake_by_ref(),
+            ControlFlow::Continue(false) => {}
+        }
+        Poll::Pending
+    }
+
+    /// Goes round until nothing moves, or others are to have the thread: then it says that there
+    /// may be more.
+    fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Stop, bool> {
         let before = self.traffic.read();
+        self.now = self.around.clock.now();
+        self.waits = Waits::default();
         for _ in 0..ROUNDS_MAX {
             if self.traffic.read() - before >= BULK_BYTES_MIN
                 && let Some(threads) = self.bulk_threads()
             {
-                return Poll::Ready(Stop::Bulk(threads.clone()));
+                return ControlFlow::Break(Stop::Bulk(threads.clone()));
             }
-            match self.round(cx) {
-                ControlFlow::Break(ended) => {
-                    self.finish(cx);
-                    return Poll::Ready(Stop::Ended(ended));
-                }
-                ControlFlow::Continue(true) => {}
-                ControlFlow::Continue(false) => return Poll::Pending,
+            let moved = self.round(cx).map_break(Stop::Ended)?;
+            if !moved && !self.tick(cx).map_break(Stop::Ended)? {
+                return ControlFlow::Continue(false);
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        // However much there is to carry, time passes.
+        self.tick(cx).map_break(Stop::Ended)?;
+        ControlFlow::Continue(true)
     }
 
     /// Where to go on with much to carry, unless that is here.
@@ -249,7 +300,6 @@ impl<N: Net> Driver<N> {
 
     /// One look at everything, in an order that never changes.
     fn round(&mut self, cx: &mut Context<'_>) -> Moved {
-        self.now = self.around.clock.now();
         let moved = self.write(cx, Leg::Client)?
             | self.write(cx, Leg::Upstream)?
             | self.read(cx, Leg::Client)?
@@ -257,19 +307,27 @@ impl<N: Net> Driver<N> {
             | self.connect(cx)?
             | self.answer(cx)?
             | self.refresh(cx)?
-            | self.leave(cx)?
-            | self.tick(cx)?;
+            | self.leave(cx)?;
         ControlFlow::Continue(moved)
     }
 
     fn write(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
         let egress = self.session.egress(leg);
+        let is_due = !egress.is_empty();
+        // With nothing to write there is still an end to be told, maybe.
+        if is_due && *self.waits.write(leg) {
+            return STILL;
+        }
         let pipe = match leg {
             Leg::Client => Some(&mut self.client),
             Leg::Upstream => self.upstream.pipe(),
         };
         match pipe.map(|pipe| pipe.poll_write(cx, egress.slices())) {
-            None | Some(Poll::Pending) => STILL,
+            None => STILL,
+            Some(Poll::Pending) => {
+                *self.waits.write(leg) = is_due;
+                STILL
+            }
             Some(Poll::Ready(Ok(bytes))) => {
                 self.count(leg, Direction::Out, bytes);
                 self.hand_in(Input::Wrote { leg, bytes })
@@ -284,7 +342,7 @@ impl<N: Net> Driver<N> {
             Leg::Client => demand.read_client,
             Leg::Upstream => demand.read_upstream,
         };
-        if !wanted {
+        if !wanted || *self.waits.read(leg) {
             return STILL;
         }
         // What is read next is judged by the newest snapshot there is: a request by the newest
@@ -297,7 +355,11 @@ impl<N: Net> Driver<N> {
             Leg::Upstream => self.upstream.pipe(),
         };
         match pipe.map(|pipe| pipe.poll_read(cx)) {
-            None | Some(Poll::Pending) => STILL,
+            None => STILL,
+            Some(Poll::Pending) => {
+                *self.waits.read(leg) = true;
+                STILL
+            }
             Some(Poll::Ready(Arrived::Bytes(bytes))) => {
                 self.count(leg, Direction::In, bytes.len());
                 self.hand_in(Input::Bytes { leg, bytes })
@@ -385,7 +447,10 @@ impl<N: Net> Driver<N> {
                 tape.effect(&effect);
             }
             match effect {
-                Effect::Connect(target) => self.upstream = Dial::to(&self.around.net, target),
+                Effect::Connect(target) => {
+                    self.upstream = Dial::to(&self.around.net, target);
+                    self.waits.forget(Leg::Upstream);
+                }
                 Effect::Ask { ticket, question } => {
                     self.questions
                         .ask(ticket, self.around.answers.ask(question));

@@ -21,7 +21,8 @@ use crate::sink::Sink;
 pub(crate) struct Amount {
     /// Rounds over all proxies.
     pub(crate) rounds: usize,
-    /// Bytes of one round of bulk.
+    /// Bytes of one round of bulk: so many that on 64 connections, too, a round is not mostly its
+    /// beginning and its end, when fewer requests are under way than later.
     pub(crate) bulk_bytes: u64,
     /// Round trips of one round.
     pub(crate) trips: usize,
@@ -34,14 +35,14 @@ pub(crate) struct Amount {
 impl Amount {
     pub(crate) const FULL: Self = Self {
         rounds: 9,
-        bulk_bytes: 512 << 20,
+        bulk_bytes: 2048 << 20,
         trips: 5000,
-        connects: 1000,
+        connects: 2000,
         memory_rounds: 3,
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
-        bulk_bytes: 192 << 20,
+        bulk_bytes: 384 << 20,
         trips: 2000,
         connects: 500,
         memory_rounds: 1,

@@ -148,6 +148,17 @@ impl Watch {
         known.ok_or_else(|| Violation::of_the_model("a session that nobody has opened"))
     }
 
+    /// Whether the session waits for an answer that may take as long as a group's rebalance.
+    pub(crate) fn owes_rebalance(&self, id: SessionId) -> bool {
+        const JOIN_GROUP: i16 = 11;
+        const SYNC_GROUP: i16 = 14;
+        let asked = self.ledgers.get(id.0).map(|ledger| &ledger.asked);
+        asked.is_some_and(|asked| {
+            let mut keys = asked.iter().map(|asked| asked.head.key);
+            keys.any(|key| matches!(key, JOIN_GROUP | SYNC_GROUP))
+        })
+    }
+
     /// A step of the script begins.
     pub fn step(&mut self, now: Instant, step: &Step) {
         self.trace.note(now, &"script", format_args!("{step}"));
@@ -221,7 +232,7 @@ impl Watch {
             Input::Ended { leg, how } => ledger.facts.ended(now, *leg, *how),
             Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
             Input::Shared(shared) => ledger.renewed(shared),
-            Input::Drain { by } => ledger.facts.drain = Some(*by),
+            Input::Drain { by } => ledger.drains(*by),
             Input::Connected
             | Input::Wrote { .. }
             | Input::Answered { .. }

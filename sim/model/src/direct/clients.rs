@@ -16,8 +16,8 @@ use crate::watch::SessionId;
 pub(super) struct Client {
     says: client::Client,
     connection: Option<Connection>,
-    /// On a connection before this one it was untidy.
-    was_untidy: bool,
+    /// The sessions before this connection in which it was untidy.
+    untidy: Vec<SessionId>,
 }
 
 /// The connection that it has.
@@ -40,7 +40,7 @@ impl Client {
         Self {
             says: client::Client::new(number),
             connection: None,
-            was_untidy: false,
+            untidy: Vec::new(),
         }
     }
 
@@ -54,13 +54,16 @@ impl Client {
         open.is_some_and(|c| c.dialogue.waits())
     }
 
-    /// Whether it has ever sent what is no request.
-    pub(super) fn has_been_untidy(&self) -> bool {
-        self.was_untidy
-            || self
-                .connection
-                .as_ref()
-                .is_some_and(|c| c.dialogue.is_untidy())
+    /// Whether it has sent what is no request in this session.
+    pub(super) fn was_untidy_in(&self, session: SessionId) -> bool {
+        self.untidy.contains(&session) || self.is_untidy_in() == Some(session)
+    }
+
+    fn is_untidy_in(&self) -> Option<SessionId> {
+        let connection = self.connection.as_ref();
+        connection
+            .filter(|c| c.dialogue.is_untidy())
+            .map(|c| c.session)
     }
 
     /// Whether it has a connection.
@@ -151,7 +154,7 @@ impl World {
         };
         let (session, link) = self.accept(number, super::door::route(broker));
         if let Some(client) = self.clients.get_mut(at) {
-            client.was_untidy = client.has_been_untidy();
+            client.untidy.extend(client.is_untidy_in());
             client.connection = Some(Connection {
                 session,
                 link,

@@ -12,14 +12,28 @@ use crate::watch::Violation;
 /// How long a step waits for what it needs. Some answers may never come.
 const STEP_WAIT: Duration = Duration::from_secs(120);
 
-/// After all faults have ended everything that is pending is done within this time, and nothing is
-/// left of a session without a client: no deadline of a session is longer, and no request lets a
-/// broker wait longer.
-const DONE_WITHIN: Duration = Duration::from_secs(420);
+/// After all faults have ended everything that is pending is done within this time: no request of
+/// a client lets a broker wait longer.
+const HEALED_WITHIN: Duration = Duration::from_secs(420);
 
-/// What a client has sent that is no request may be taken for one that lets the broker wait for as
-/// long as any may, and behind it nobody reads whether the client is still there.
-const UNTIDY_DONE_WITHIN: Duration = Duration::from_secs(24 * 60 * 60 + 420);
+/// How long after the clients have left a session may still be there, and why. What a session owes
+/// keeps it from reading whether its client is there.
+const GONE_WITHIN: [(Duration, Stays); 3] = [
+    (Duration::from_secs(150), Stays::Whoever),
+    (Duration::from_secs(420 - 150), Stays::OwesRebalance),
+    // What is no request may be taken for one that lets the broker wait as long as any may.
+    (Duration::from_secs(24 * 60 * 60), Stays::Untidy),
+];
+
+/// Which sessions may last so long without a client.
+#[derive(Clone, Copy, Debug)]
+enum Stays {
+    Whoever,
+    /// Its broker has to answer a JoinGroup or SyncGroup, or may think so.
+    OwesRebalance,
+    /// Its client has sent what is no request.
+    Untidy,
+}
 
 /// How often things may move while the clock stands still and no session carries a byte: a large
 /// answer in pieces of one byte takes as many rounds as it has bytes.
@@ -38,7 +52,7 @@ impl World {
         }
         self.step = steps.len();
         self.heal();
-        self.wait(DONE_WITHIN, |world| !world.anybody_waits())?;
+        self.wait(HEALED_WITHIN, |world| !world.anybody_waits())?;
         if let Some(client) = self.clients.iter().find(|client| client.waits()) {
             let who = client.session();
             return Err(Violation::unfinished(client.number(), who));
@@ -46,16 +60,12 @@ impl World {
         for at in 0..self.clients.len() {
             self.client_leaves(at, End::Fin);
         }
-        let untidy = self
-            .clients
-            .iter()
-            .any(super::clients::Client::has_been_untidy);
-        let within = if untidy {
-            UNTIDY_DONE_WITHIN
-        } else {
-            DONE_WITHIN
-        };
-        self.wait(within, Self::is_empty)?;
+        for (longer, who) in GONE_WITHIN {
+            if !self.all_open_may(who) {
+                break;
+            }
+            self.wait(longer, Self::is_empty)?;
+        }
         let open = self.guests.iter().find(|guest| !guest.closed);
         if let Some(guest) = open {
             return Err(Violation::left_over(guest.id));
@@ -75,6 +85,18 @@ impl World {
 
     fn is_empty(&self) -> bool {
         self.brokers.serve_nobody() && self.guests.iter().all(|guest| guest.closed)
+    }
+
+    fn all_open_may(&self, who: Stays) -> bool {
+        let mut open = self.guests.iter().filter(|guest| !guest.closed);
+        open.all(|guest| {
+            let untidy = || self.clients.iter().any(|it| it.was_untidy_in(guest.id));
+            match who {
+                Stays::Whoever => true,
+                Stays::OwesRebalance => self.watch.owes_rebalance(guest.id) || untidy(),
+                Stays::Untidy => untidy(),
+            }
+        })
     }
 
     fn act(&mut self, step: &Step) -> Result<(), Violation> {

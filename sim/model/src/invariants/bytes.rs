@@ -81,12 +81,8 @@ pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Res
         Fate::Cut { .. } => true,
         Fate::Closes | Fate::Local(_) | Fate::Unclear { .. } => false,
     };
-    // A drain forgets those that still waited for room.
-    let forgotten = if drained.is_some() {
-        ledger.untaken()
-    } else {
-        0
-    };
+    // A drain forgot those that waited for room. None came behind them.
+    let forgotten = ledger.facts.forgotten;
     let lost = ledger
         .asked
         .iter()

@@ -77,6 +77,8 @@ pub(crate) struct Facts {
     pub(crate) failed: Vec<ConnectFailure>,
     pub(crate) tampers: Vec<Tamper>,
     pub(crate) drain: Option<Instant>,
+    /// How many of the last requests still waited in the session when it was told to drain.
+    pub(crate) forgotten: usize,
     pub(crate) reached: Option<BrokerId>,
     pub(crate) finished: Vec<Leg>,
     /// The session only writes what is left.
@@ -294,8 +296,16 @@ impl Ledger {
         }
     }
 
+    /// It is told to drain: what waits in it is forgotten, unless its client has left already.
+    pub(crate) fn drains(&mut self, by: Instant) {
+        self.facts.drain = Some(by);
+        if self.facts.client_ended.is_none() {
+            self.facts.forgotten = self.untaken();
+        }
+    }
+
     /// How many of the last requests still wait in the session.
-    pub(crate) const fn untaken(&self) -> usize {
+    const fn untaken(&self) -> usize {
         self.requests - self.taken
     }
 

@@ -122,7 +122,7 @@ struct Driver<N: Net> {
     tape: Option<Tape>,
     /// It is where sessions are that carry much.
     in_bulk: bool,
-    /// When this turn began, for all that happens in it.
+    /// The time that inputs are handed in with: when this turn began, or last ticked.
     now: Instant,
     /// What is woken by its socket and need not be looked at again in this turn.
     waits: Waits,
@@ -130,7 +130,7 @@ struct Driver<N: Net> {
     demand: Demand,
 }
 
-/// Which legs could not be read or written when that was last tried.
+/// Which legs had nothing to be read, or no room for what is due, when that was last tried.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waits {
     client_read: bool,

@@ -102,19 +102,17 @@ async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                     Poll::Pending => index += 1,
                 }
             }
-            // Without another address there is no timer: one that is due before all others wakes
-            // the thread that sleeps until those are.
             let next_is_due = failed
                 || attempts.is_empty()
-                || rest.len() > 0 && {
-                    let patience =
-                        patience.get_or_insert_with(|| Box::pin(sleep(NEXT_ADDRESS_AFTER)));
-                    patience.as_mut().poll(cx).is_ready()
-                };
+                || patience
+                    .as_mut()
+                    .is_some_and(|it| it.as_mut().poll(cx).is_ready());
             match next_is_due.then(|| rest.next()).flatten() {
                 Some(address) => {
                     attempts.push(Box::pin(TcpStream::connect(address)));
-                    patience = None;
+                    // Without another address there is no timer: one that is due before all others
+                    // wakes the thread that sleeps until those are.
+                    patience = (rest.len() > 0).then(|| Box::pin(sleep(NEXT_ADDRESS_AFTER)));
                 }
                 None if attempts.is_empty() => {
                     let none = io::Error::from(io::ErrorKind::NotFound);

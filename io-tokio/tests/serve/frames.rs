@@ -126,12 +126,21 @@ pub fn fetched(version: i16, id: i32, records: Bytes) -> Vec<u8> {
 
 /// A Produce with so many bytes of records.
 pub fn produce(id: i32, records: usize) -> Vec<u8> {
+    produce_with(1, id, records)
+}
+
+/// One that nobody answers.
+pub fn produce_unanswered(id: i32, records: usize) -> Vec<u8> {
+    produce_with(0, id, records)
+}
+
+fn produce_with(acks: i16, id: i32, records: usize) -> Vec<u8> {
     let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
     let topic = TopicProduceData::default()
         .with_name(TopicName("t".into()))
         .with_partition_data(vec![partition]);
     let body = ProduceRequest::default()
-        .with_acks(1)
+        .with_acks(acks)
         .with_topic_data(vec![topic]);
     request(PRODUCE, 9, id, &body)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use doorkeeper_core::id::HostPort;
@@ -156,6 +156,10 @@ fn line() -> (Line, Far) {
 struct State {
     is_reset: AtomicBool,
     panics: AtomicBool,
+    /// What comes from here, again and again without a pause.
+    flood: OnceLock<Vec<u8>>,
+    /// Whatever is written is gone at once.
+    swallows: AtomicBool,
     /// Bytes that doorkeeper has read.
     taken: AtomicU64,
 }
@@ -181,6 +185,18 @@ impl Far {
     /// The next read at the other end panics, as a bug would.
     pub fn panic(&self) {
         self.state.panics.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends these bytes for ever, and never makes the other end wait for them.
+    pub async fn flood(&mut self, bytes: Vec<u8>) {
+        assert!(self.state.flood.set(bytes).is_ok(), "one flood");
+        self.state.taken.store(0, Ordering::Relaxed);
+        self.say(b"wakes the reader").await;
+    }
+
+    /// Takes whatever is written, and never makes the other end wait.
+    pub fn swallow(&self) {
+        self.state.swallows.store(true, Ordering::Relaxed);
     }
 
     pub async fn say(&mut self, bytes: &[u8]) {
@@ -220,6 +236,14 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         assert!(!self.state.panics.load(Ordering::Relaxed), "as was asked");
         self.is_whole()?;
+        if let Some(flood) = self.state.flood.get() {
+            let taken = self.state.taken.load(Ordering::Relaxed);
+            let rest = &flood[usize::try_from(taken).unwrap() % flood.len()..];
+            let count = rest.len().min(buf.remaining());
+            buf.put_slice(&rest[..count]);
+            self.state.taken.fetch_add(count as u64, Ordering::Relaxed);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let count = buf.filled().len() - before;
@@ -235,6 +259,9 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.is_whole()?;
+        if self.state.swallows.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -137,3 +137,22 @@ async fn all_sessions_together_hold_no_more_than_they_may() {
     drop((modest, next));
     world.stops_in_order().await;
 }
+
+/// The time is real: virtual time passes only while nobody has anything to do.
+#[tokio::test]
+async fn time_passes_for_a_session_that_never_stands_still() {
+    let world = World::with(|plan| {
+        let limits = &mut plan.listeners[0].shared.limits;
+        limits.answer_timeout = SECOND / 5;
+    })
+    .await;
+    let mut brokers = world.mesh.by_hand(B1);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    let broker = brokers.recv().await.unwrap();
+    broker.swallow();
+    client.far.flood(produce_unanswered(2, 1000)).await;
+    let closed = tokio::time::timeout(10 * SECOND, world.seen.closed(client.address)).await;
+    assert_eq!(closed.expect("an end"), "answer_timeout");
+    assert!(client.far.taken() > LARGE as u64, "much was carried");
+}

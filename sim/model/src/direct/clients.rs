@@ -54,7 +54,7 @@ impl Client {
         open.is_some_and(|c| c.dialogue.waits())
     }
 
-    /// Whether it has sent what is no request in this session.
+    /// Whether some of what it sent to that session was no request.
     pub(super) fn was_untidy_in(&self, session: SessionId) -> bool {
         self.untidy.contains(&session) || self.is_untidy_in() == Some(session)
     }

@@ -269,6 +269,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A frame beyond the limit ends its session at its length.",
     },
     Lesson {
+        script: "topology-too-late.txt",
+        seed: Some(13_371_516),
+        commit: "fac452b",
+        taught: "A session that is closing dials nobody, should the topology come after all.",
+    },
+    Lesson {
         script: "transactions.txt",
         seed: None,
         commit: "0144382",

@@ -62,6 +62,7 @@ impl Session {
         if self.drops_upstream_bytes(reason) || canary!(self, DropLastRequests) {
             self.upstream.egress.discard();
         }
+        self.connection.wait_no_longer();
         sometimes!(
             self.marks,
             FlushedAfterClientLeft,

@@ -55,6 +55,14 @@ impl Connection {
         }
     }
 
+    /// What is not under way by now is not wanted any more: nobody is dialled for a session that
+    /// is closing, should the topology come late.
+    pub(super) fn wait_no_longer(&mut self) {
+        if matches!(self, Self::Waiting { .. }) {
+            *self = Self::Unneeded;
+        }
+    }
+
     /// Whether a newer topology could help.
     pub(super) fn waits_for_topology(&self) -> bool {
         matches!(self, Self::Waiting { .. })

@@ -44,7 +44,7 @@ pub(crate) fn legs_are_finished(ledger: &Ledger) -> Result<(), Violation> {
 
 /// The reason is one that the facts bear out.
 pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
-    let Some(shared) = ledger.newest() else {
+    let Some(shared) = ledger.decided_by() else {
         return Ok(());
     };
     let facts = &ledger.facts;

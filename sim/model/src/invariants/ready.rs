@@ -7,9 +7,11 @@ use crate::watch::{Ledger, Violation};
 /// More than somebody who only knocks would send: from here on a large request counts as one.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// Upstream is dialled at the first whole frame, or in the middle of a large one.
+/// Upstream is dialled at the first whole frame, or in the middle of a large one, and not by a
+/// session that only writes what is left.
 pub(crate) fn asked_first(ledger: &Ledger) -> Result<(), Violation> {
-    if ledger.requests > 0 || is_large(ledger) {
+    let asked = ledger.requests > 0 || is_large(ledger);
+    if asked && !ledger.facts.closing {
         return Ok(());
     }
     Err(Violation::of(1, format!("{} dials for nothing", ledger.id)))

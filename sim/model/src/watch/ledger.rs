@@ -24,6 +24,8 @@ pub(crate) struct Ledger {
     pub(crate) now: Instant,
     /// All snapshots that it was given, the newest last.
     pub(crate) snapshots: Vec<Arc<Shared>>,
+    /// Which of them it had when it began to close.
+    decided_by: usize,
     from_client: Cutter,
     from_broker: Cutter,
     pub(crate) to_client: Cutter,
@@ -171,6 +173,7 @@ impl Ledger {
             opened: now,
             now,
             snapshots: vec![Arc::clone(shared)],
+            decided_by: 0,
             from_client: Cutter::default(),
             from_broker: Cutter::default(),
             to_client: Cutter::default(),
@@ -191,6 +194,12 @@ impl Ledger {
         self.snapshots.last()
     }
 
+    /// The snapshot that a reason to close must be true by: what comes to a session that only
+    /// writes what is left has not made it close.
+    pub(crate) fn decided_by(&self) -> Option<&Arc<Shared>> {
+        self.snapshots.get(self.decided_by)
+    }
+
     /// The snapshots that may have made the answer to `asked` what it is.
     pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Shared>] {
         let answer = asked.answer.as_ref();
@@ -201,6 +210,9 @@ impl Ledger {
     pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
         self.snapshots.push(Arc::clone(shared));
         self.judge_anew();
+        if !self.facts.closing {
+            self.decided_by = self.snapshots.len() - 1;
+        }
         if self.from_client.rest().is_empty() {
             self.request_from = self.snapshots.len() - 1;
         }

@@ -1,7 +1,7 @@
 //! Carries out what a session says: the only loop that touches the sockets of a session.
 //!
-//! A session is one task with one await point: a function that is polled. It writes what is due,
-//! reads what is wanted, looks at everything else that may have happened, hands each to the
+//! A session is one task with one await point: a function that is polled. It reads what is wanted,
+//! writes what is due, looks at everything else that may have happened, hands each to the
 //! session as one input, does what the session asks, and goes round again until nothing moves and
 //! no deadline has come.
 //! It decides nothing. On its way there is no channel and no lock.
@@ -298,12 +298,13 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// One look at everything, in an order that never changes.
+    /// One look at everything, in an order that never changes: what has come on one leg goes out on
+    /// the other before anything else is read, while its bytes are warm and their buffer is needed.
     fn round(&mut self, cx: &mut Context<'_>) -> Moved {
-        let moved = self.write(cx, Leg::Client)?
+        let moved = self.read(cx, Leg::Client)?
             | self.write(cx, Leg::Upstream)?
-            | self.read(cx, Leg::Client)?
             | self.read(cx, Leg::Upstream)?
+            | self.write(cx, Leg::Client)?
             | self.connect(cx)?
             | self.answer(cx)?
             | self.refresh(cx)?

@@ -107,6 +107,7 @@ fn plainer(setting: &Setting) -> Vec<Setting> {
         with(&|s| s.small.egress = None),
         with(&|s| s.small.in_flight = None),
         with(&|s| s.small.frame = None),
+        with(&|s| s.small.wait = None),
         with(&|s| s.policy = Policy::default()),
         with(&|s| s.policy.apis.clear()),
         with(&|s| s.policy.topics.truncate(1)),

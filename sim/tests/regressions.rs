@@ -95,6 +95,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drain takes no request that still waits for room, whoever leaves meanwhile.",
     },
     Lesson {
+        script: "dripping-broker.txt",
+        seed: Some(20_029_205),
+        commit: "e4d6e81",
+        taught: "Why a session closes is held against how things stood when it began to.",
+    },
+    Lesson {
         script: "dripping-client.txt",
         seed: None,
         commit: "b3ec60a",

@@ -126,6 +126,9 @@ pub fn session_seed(seed: u64, session: usize) -> Seed {
 pub fn limits(small: Small) -> Limits {
     let plain = Limits::default();
     let or = |value: Option<u32>, plain: usize| value.map_or(plain, |value| value as usize);
+    let longest = small
+        .wait
+        .map_or(Duration::MAX, |ms| Duration::from_millis(ms.into()));
     Limits {
         hold_bytes_max: or(small.hold, plain.hold_bytes_max),
         hold_answer_bytes_max: or(small.hold, plain.hold_answer_bytes_max),
@@ -135,6 +138,13 @@ pub fn limits(small: Small) -> Limits {
             .map_or(plain.in_flight_max, usize::from)
             .max(1),
         frame_bytes_max: or(small.frame, 1 << 24),
+        first_frame_timeout: plain.first_frame_timeout.min(longest),
+        frame_stall_timeout: plain.frame_stall_timeout.min(longest),
+        idle_timeout: plain.idle_timeout.min(longest),
+        connect_timeout: plain.connect_timeout.min(longest),
+        answer_timeout: plain.answer_timeout.min(longest),
+        write_stall_timeout: plain.write_stall_timeout.min(longest),
+        flush_timeout: plain.flush_timeout.min(longest),
         ..plain
     }
 }

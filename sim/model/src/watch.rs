@@ -22,7 +22,7 @@ use crate::script::{Numbered, Step, Tamper};
 use crate::story::Story;
 use crate::trace::Trace;
 
-pub(crate) use ledger::{Asked, Due, Ledger};
+pub(crate) use ledger::{Asked, Decision, Due, Ledger};
 
 /// Names one session for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -331,7 +331,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.tell(|story| story.state(now, id, session));
         let ledger = self.ledger(id)?;
-        ledger.facts.saw(now, session);
+        ledger.saw(now, session);
         if ledger.closed.is_some() {
             return Ok(());
         }

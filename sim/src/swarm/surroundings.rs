@@ -23,7 +23,7 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
         1 => 2_000,
         _ => 65_536,
     };
-    Setting {
+    let mut setting = Setting {
         seed: swarm.seed,
         brokers,
         advertised,
@@ -35,7 +35,10 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
         policy: policy(rng),
         timed: true,
         direct: true,
-    }
+    };
+    // Long enough for what goes well over the slowest network.
+    setting.small.wait = rng.one_in(4).then(|| 1_000 + number(rng, 4_000));
+    setting
 }
 
 /// Limits so small that little reaches them, half of the time.
@@ -49,6 +52,7 @@ pub(super) fn limits(rng: &mut Rng) -> Small {
         egress: some(3, 1, 600),
         in_flight: some(4, 1, 3).and_then(|count| u16::try_from(count).ok()),
         frame: some(12, 200, 3000),
+        wait: None,
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
 use doorkeeper_core::id::{ApiKey, ApiVersion};
-use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route, Shared};
+use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route};
 
 use crate::expected::{self, Fate, Head};
 use crate::script::Tamper;
-use crate::watch::{Asked, Due, Ledger, Violation};
+use crate::watch::{Asked, Decision, Due, Ledger, Violation};
 
 /// Nothing comes after the close.
 pub(crate) fn is_last(ledger: &Ledger, effect: &Effect) -> Result<(), Violation> {
@@ -44,10 +44,10 @@ pub(crate) fn legs_are_finished(ledger: &Ledger) -> Result<(), Violation> {
 
 /// The reason is one that the facts bear out.
 pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
-    let Some(shared) = ledger.decided_by() else {
+    let Some(decision) = ledger.decision() else {
         return Ok(());
     };
-    let facts = &ledger.facts;
+    let Decision { shared, facts, .. } = &decision;
     let holds = match reason {
         CloseReason::ClientEnded(how) => facts.client_ended.map(|(_, how)| how) == Some(how),
         CloseReason::UpstreamEnded(how) => facts.upstream_ended.map(|(_, how)| how) == Some(how),
@@ -78,7 +78,7 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             };
             rest.len().max(whole).max(claimed) > least
         }
-        CloseReason::TimedOut(wait) => waited(ledger, shared, wait),
+        CloseReason::TimedOut(wait) => waited(ledger, &decision, wait),
         // Whoever has not asked for anything is owed nothing, nor is a request that still waited.
         CloseReason::Drained => facts.drain.is_some() && ledger.owed_to_taken() == 0,
         CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
@@ -190,8 +190,9 @@ fn drips(due: Due, now: Instant, stall: Duration) -> bool {
     now.since(due.since) >= stall + earned
 }
 
-fn waited(ledger: &Ledger, shared: &Shared, wait: Wait) -> bool {
-    let (limits, now, facts) = (&shared.limits, ledger.now, &ledger.facts);
+fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
+    let Decision { at, shared, facts } = decision;
+    let (limits, now) = (&shared.limits, *at);
     let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
     match wait {
         Wait::FirstFrame => now.since(ledger.opened) >= limits.first_frame_timeout,

@@ -1,4 +1,4 @@
-//! 1: no connection is opened for a client that has not asked for anything.
+//! 1: no connection is opened for a client that has not asked for anything, or is not served on.
 
 use doorkeeper_core::Leg;
 
@@ -11,7 +11,7 @@ const LARGE_BYTES: usize = 64 * 1024;
 /// session that only writes what is left.
 pub(crate) fn asked_first(ledger: &Ledger) -> Result<(), Violation> {
     let asked = ledger.requests > 0 || is_large(ledger);
-    if asked && !ledger.facts.closing {
+    if asked && !ledger.is_closing() {
         return Ok(());
     }
     Err(Violation::of(1, format!("{} dials for nothing", ledger.id)))

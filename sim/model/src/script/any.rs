@@ -60,6 +60,8 @@ impl<'a> Arbitrary<'a> for Small {
             egress: some(2, 1, 600)?.map(u32::from),
             in_flight: some(4, 1, 4)?,
             frame: some(8, 200, 3200)?.map(u32::from),
+            // What the corpora mean would be another thing if this took bytes.
+            wait: None,
         })
     }
 }

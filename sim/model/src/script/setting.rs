@@ -75,6 +75,8 @@ pub struct Small {
     pub in_flight: Option<u16>,
     /// `Limits::frame_bytes_max`.
     pub frame: Option<u32>,
+    /// How long anything is waited for, in milliseconds: no deadline of `Limits` is later.
+    pub wait: Option<u32>,
 }
 
 impl Small {
@@ -88,6 +90,7 @@ impl Small {
             "egress" => self.egress = Some(read(value)?),
             "in-flight" => self.in_flight = Some(read(value)?),
             "frame" => self.frame = Some(read(value)?),
+            "wait" => self.wait = Some(read(value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -101,6 +104,7 @@ impl fmt::Display for Small {
             ("egress", self.egress),
             ("in-flight", self.in_flight.map(u32::from)),
             ("frame", self.frame),
+            ("wait", self.wait),
         ];
         for (name, value) in all {
             if let Some(value) = value {

@@ -24,8 +24,6 @@ pub(crate) struct Ledger {
     pub(crate) now: Instant,
     /// All snapshots that it was given, the newest last.
     pub(crate) snapshots: Vec<Arc<Shared>>,
-    /// Which of them it had when it began to close.
-    decided_by: usize,
     from_client: Cutter,
     from_broker: Cutter,
     pub(crate) to_client: Cutter,
@@ -43,6 +41,8 @@ pub(crate) struct Ledger {
     /// How many of them are owed an answer that the session has not given itself.
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
+    /// Nothing while the session serves its client.
+    decision: Option<Decision>,
     pub(crate) closed: Option<CloseReason>,
     /// What it carried, if anybody wants to know.
     pub(super) transcript: Option<Transcript>,
@@ -71,8 +71,17 @@ pub(crate) struct Answered {
     pub(crate) by: RangeInclusive<usize>,
 }
 
+/// How things stood when a session began to close: what came to one that only writes what is left
+/// has not made it close.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) at: Instant,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) facts: Facts,
+}
+
 /// What has happened to a session, as far as its close must be true to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) client_ended: Option<(Instant, End)>,
     pub(crate) upstream_ended: Option<(Instant, End)>,
@@ -83,8 +92,6 @@ pub(crate) struct Facts {
     pub(crate) forgotten: usize,
     pub(crate) reached: Option<BrokerId>,
     pub(crate) finished: Vec<Leg>,
-    /// The session only writes what is left.
-    pub(crate) closing: bool,
     /// The broker has answered what it was not asked.
     pub(crate) broker_lied: bool,
     /// The client has sent a frame too short to have a head, which no session takes.
@@ -132,7 +139,6 @@ impl Facts {
     }
 
     pub(super) fn saw(&mut self, now: Instant, session: &Session) {
-        self.closing = session.is_closing();
         for leg in [Leg::Client, Leg::Upstream] {
             if let Some(due) = self.due.get_mut(index(leg)) {
                 let begun = Due {
@@ -173,7 +179,6 @@ impl Ledger {
             opened: now,
             now,
             snapshots: vec![Arc::clone(shared)],
-            decided_by: 0,
             from_client: Cutter::default(),
             from_broker: Cutter::default(),
             to_client: Cutter::default(),
@@ -185,6 +190,7 @@ impl Ledger {
             taken: 0,
             owed: 0,
             facts: Facts::default(),
+            decision: None,
             closed: None,
             transcript: keep_transcript.then(|| Transcript::new(id.0, client, route)),
         }
@@ -194,12 +200,30 @@ impl Ledger {
         self.snapshots.last()
     }
 
-    /// The snapshot that a reason to close must be true by: what comes to a session that only
-    /// writes what is left has not made it close.
-    pub(crate) fn decided_by(&self) -> Option<&Arc<Shared>> {
-        self.snapshots.get(self.decided_by)
+    /// What a reason to close must be true to.
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        let at_once = || {
+            Some(Decision {
+                at: self.now,
+                shared: Arc::clone(self.newest()?),
+                facts: self.facts.clone(),
+            })
+        };
+        self.decision.clone().or_else(at_once)
     }
 
+    /// Whether the session only writes what is left.
+    pub(crate) const fn is_closing(&self) -> bool {
+        self.decision.is_some()
+    }
+
+    /// The session has dealt with an input.
+    pub(super) fn saw(&mut self, now: Instant, session: &Session) {
+        if session.is_closing() {
+            self.decision = self.decision();
+        }
+        self.facts.saw(now, session);
+    }
     /// The snapshots that may have made the answer to `asked` what it is.
     pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Shared>] {
         let answer = asked.answer.as_ref();
@@ -210,9 +234,6 @@ impl Ledger {
     pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
         self.snapshots.push(Arc::clone(shared));
         self.judge_anew();
-        if !self.facts.closing {
-            self.decided_by = self.snapshots.len() - 1;
-        }
         if self.from_client.rest().is_empty() {
             self.request_from = self.snapshots.len() - 1;
         }
@@ -224,7 +245,7 @@ impl Ledger {
     /// Takes in what the client has sent, and says which whole requests there are now.
     pub(super) fn client_sent(&mut self, bytes: &[u8]) -> Vec<Bytes> {
         let mut whole = Vec::new();
-        if self.facts.closing {
+        if self.is_closing() {
             // It is thrown away, so that the connection is not reset.
             return whole;
         }

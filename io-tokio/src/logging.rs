@@ -1,6 +1,7 @@
 //! Log lines: to standard error, as text or JSON, by a thread of its own.
 
 mod queue;
+mod text;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use self::queue::{Lines, STDERR};
+use self::text::{Fields, Rfc3339};
 use crate::config::schema::{Log, LogFormat};
 use crate::observer::{Door, Ended, Observer, Refusal, Traffic, Visitor};
 
@@ -62,9 +64,10 @@ pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
         .with_env_filter(filter)
         .with_writer(|| Lines(&STDERR))
         .with_ansi(false)
+        .with_timer(Rfc3339)
         .log_internal_errors(false);
     match log.format {
-        LogFormat::Text => builder.try_init(),
+        LogFormat::Text => builder.fmt_fields(Fields).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     }?;
     panic::set_hook(Box::new(|panic| {
@@ -218,16 +221,18 @@ impl Observer for Logging {
 
     fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
         let door = &visitor.door;
+        let reason = ended.name();
         let detail = match ended {
-            Ended::Closed(reason) => reason.to_string(),
-            Ended::Aborted | Ended::Panicked => String::new(),
+            Ended::Closed(reason) => Some(reason.to_string()),
+            Ended::Aborted | Ended::Panicked => None,
         };
+        let detail = detail.filter(|detail| detail != reason);
         info!(
             session = visitor.session,
             listener = %door.name,
             broker = broker(door.route),
             peer = %visitor.peer,
-            reason = ended.name(),
+            reason,
             detail,
             client_in_bytes = sent.client_in,
             client_out_bytes = sent.client_out,

@@ -73,7 +73,8 @@ pub(crate) async fn drive<N: Net>(
     let (clock, opened) = (around.clock, around.clock.now());
     let driver = contained(|| {
         observer.session_opened(&visitor);
-        Driver::new(around, visitor.clone(), client)
+        // A task is moved when it is spawned and when it ends; most of it stays where it is.
+        Box::new(Driver::new(around, visitor.clone(), client))
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
@@ -256,10 +257,10 @@ impl<N: Net> Driver<N> {
     }
 
     /// Goes on as a task of these threads, to the end.
-    fn go_on_at(self, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
+    fn go_on_at(self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
         threads.spawn(async move {
             let traffic = self.traffic;
-            let Ok(mut driver) = self.taken_over() else {
+            let Ok(mut driver) = (*self).taken_over().map(Box::new) else {
                 return (Ended::Aborted, traffic);
             };
             loop {
@@ -283,8 +284,8 @@ impl<N: Net> Driver<N> {
     }
 
     /// What is told of the session at its end.
-    fn end(self, ended: Ended) -> (Ended, Traffic) {
-        if let Some(tape) = self.tape {
+    fn end(&mut self, ended: Ended) -> (Ended, Traffic) {
+        if let Some(tape) = self.tape.take() {
             tape.end(ended);
         }
         (ended, self.traffic)

@@ -60,14 +60,6 @@ impl Line<'_> {
 }
 
 impl Visit for Line<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == MESSAGE {
-            self.record_debug(field, &format_args!("{value}"));
-        } else {
-            self.record_debug(field, &value);
-        }
-    }
-
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.result = self
             .result

@@ -219,11 +219,12 @@ impl Ledger {
 
     /// The session has dealt with an input.
     pub(super) fn saw(&mut self, now: Instant, session: &Session) {
-        if session.is_closing() {
+        if session.is_closing() && self.decision.is_none() {
             self.decision = self.decision();
         }
         self.facts.saw(now, session);
     }
+
     /// The snapshots that may have made the answer to `asked` what it is.
     pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Shared>] {
         let answer = asked.answer.as_ref();

@@ -13,6 +13,7 @@ pub mod api;
 pub mod canary;
 #[cfg(not(doorkeeper_canary))]
 mod canary;
+pub mod client_network;
 pub mod discovery;
 mod egress;
 pub mod error;

@@ -1,8 +1,9 @@
 //! How many connections a listener takes: in all, and from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use doorkeeper_core::client_network::ClientNetwork;
 
 use crate::observer::Refusal;
 
@@ -12,7 +13,7 @@ use crate::observer::Refusal;
 pub struct ListenerLimits {
     /// Open connections in all.
     pub connections: usize,
-    /// Open connections from one client address.
+    /// Open connections from one [`ClientNetwork`].
     pub connections_per_address: usize,
 }
 
@@ -36,14 +37,14 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<ClientNetwork, usize>,
 }
 
 /// The right to be connected; dropping it gives the place to the next.
 #[derive(Debug)]
 pub(crate) struct Admission {
     gate: Arc<Gate>,
-    address: IpAddr,
+    network: ClientNetwork,
 }
 
 impl Gate {
@@ -55,23 +56,21 @@ impl Gate {
     }
 
     /// Lets one more connection in, or says which limit is reached.
-    pub(crate) fn admit(self: &Arc<Self>, from: IpAddr) -> Result<Admission, Refusal> {
-        // A v4 client of a dual-stack socket is the same client as on a v4 socket.
-        let address = from.to_canonical();
+    pub(crate) fn admit(self: &Arc<Self>, network: ClientNetwork) -> Result<Admission, Refusal> {
         let mut open = self.open();
         if open.all >= self.limits.connections {
             return Err(Refusal::Connections);
         }
-        let here = open.by_address.get(&address).copied().unwrap_or(0);
+        let here = open.by_network.get(&network).copied().unwrap_or(0);
         if here >= self.limits.connections_per_address {
             return Err(Refusal::ConnectionsPerAddress);
         }
-        open.by_address.insert(address, here + 1);
+        open.by_network.insert(network, here + 1);
         open.all += 1;
         drop(open);
         Ok(Admission {
             gate: Arc::clone(self),
-            address,
+            network,
         })
     }
 
@@ -85,10 +84,10 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut open = self.gate.open();
         open.all = open.all.saturating_sub(1);
-        match open.by_address.get_mut(&self.address) {
+        match open.by_network.get_mut(&self.network) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => {
-                open.by_address.remove(&self.address);
+                open.by_network.remove(&self.network);
             }
         }
     }
@@ -105,8 +104,8 @@ mod tests {
         })
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> ClientNetwork {
+        text.parse::<std::net::IpAddr>().unwrap().into()
     }
 
     #[test]
@@ -120,7 +119,7 @@ mod tests {
         );
         drop(first);
         gate.admit(ip("10.0.0.3")).unwrap();
-        assert_eq!(gate.open().by_address.len(), 1, "no address is kept");
+        assert_eq!(gate.open().by_network.len(), 1, "no address is kept");
     }
 
     #[test]
@@ -131,5 +130,17 @@ mod tests {
             gate.admit(ip("::ffff:10.0.0.1")).unwrap_err(),
             Refusal::ConnectionsPerAddress
         );
+    }
+
+    /// Whoever has an IPv6 network has more addresses than any listener has places.
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let gate = gate(9, 2);
+        let _two = ["2001:db8::1", "2001:db8::2"].map(|at| gate.admit(ip(at)).unwrap());
+        assert_eq!(
+            gate.admit(ip("2001:db8::3")).unwrap_err(),
+            Refusal::ConnectionsPerAddress
+        );
+        gate.admit(ip("2001:db8:0:1::1")).unwrap();
     }
 }

@@ -12,6 +12,7 @@ use std::panic;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::topology::Topology;
@@ -252,7 +253,8 @@ impl Observer for Logging {
         debug!(listener = %door.name, %peer, why, "connection refused");
         let key = (door.listener, why);
         if let Some(times) = deserves_a_line(&self.refused, key, String::new()) {
-            warn!(listener = %door.name, %peer, why, times, "connections are refused");
+            let network = ClientNetwork::from(peer.ip());
+            warn!(listener = %door.name, %peer, %network, why, times, "connections are refused");
         }
     }
 

@@ -207,7 +207,8 @@ pub struct ListenerLimits {
     /// How many connections may be open. The next one is closed when it is accepted.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
-    /// How many of them may come from one IP address.
+    /// How many of them may come from one client address: one IPv4 address, or one /64 network of
+    /// IPv6, because whoever has such a network has all addresses in it.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: u32,
     /// The longest request, as `socket.request.max.bytes` of Kafka.

@@ -52,7 +52,7 @@ impl<N: Net> Accepting<N> {
     }
 
     fn welcome(&self, stream: N::Stream, peer: SocketAddr) {
-        let admission = match self.gate.admit(peer.ip()) {
+        let admission = match self.gate.admit(peer.ip().into()) {
             Ok(admission) => admission,
             Err(why) => {
                 drop(stream);

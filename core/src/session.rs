@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod closing;
 mod connect;
+mod hold;
 mod in_flight;
 mod intake;
 mod pace;

@@ -8,9 +8,9 @@ use crate::rewrite::endpoints::Endpoints;
 use crate::rewrite::tail::Tail;
 use crate::rewrite::{Outcome, texts};
 use crate::session::body::BodyWalk;
+use crate::session::hold::Hold;
 use crate::session::refusal::{Refused, Teller};
 use crate::shared::Shared;
-use crate::wire::edit::lengthened;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
@@ -30,11 +30,7 @@ pub(super) struct Answer {
     outcome: Outcome,
     /// The walk is over; only [`Tail`] still waits for the end of the frame.
     walked: bool,
-    /// In a followed answer: from where on the frame is held. All else passes as it comes.
-    hold_from: Option<usize>,
-    /// The records have passed: all that follows is held.
-    in_tail: bool,
-    growth: isize,
+    hold: Hold,
 }
 
 /// Who edits what is found.
@@ -80,9 +76,7 @@ impl Answer {
             teller: None,
             outcome: Outcome::default(),
             walked: false,
-            hold_from: Some(0),
-            in_tail: false,
-            growth: 0,
+            hold: Hold::whole(),
         }
     }
 
@@ -97,7 +91,7 @@ impl Answer {
         let held = Self::held(api, version, frame_len, walk, true);
         Self {
             editor,
-            hold_from: None,
+            hold: Hold::streamed(),
             ..held
         }
     }
@@ -107,24 +101,9 @@ impl Answer {
     pub(super) fn telling(mut self, refused: Option<Box<Refused>>) -> Self {
         if let Some(refused) = refused {
             self.teller = Some(Teller::new(refused));
-            self.hold_from = Some(0);
+            self.hold = Hold::whole();
         }
         self
-    }
-
-    /// A followed answer has been told how long it becomes, before any of it went on.
-    fn length_is_certain(&mut self) {
-        if matches!(self.editor, Editor::Tail(_)) {
-            let edits = std::mem::take(&mut self.outcome.edits);
-            self.growth = edits.growth();
-            self.outcome.edits = lengthened(edits, self.frame_len);
-            self.hold_from = None;
-        }
-    }
-
-    /// How much longer than it came a followed answer has been said to be.
-    pub(super) fn growth(&self) -> isize {
-        self.growth
     }
 
     /// Reads on in bytes that are at the end of `frame`.
@@ -164,11 +143,17 @@ impl Answer {
         Ok(Progress::Done)
     }
 
-    /// All changes, once everything has been read. What an answer that was held has grown by
-    /// must still be added to its length.
-    pub(super) fn into_outcome(mut self) -> Outcome {
-        self.outcome.edits.settle_sizes();
-        self.outcome
+    /// All changes, once everything has been read, and how much longer than it came the answer
+    /// leaves. `forgets` is a planted bug.
+    pub(super) fn into_outcome(mut self, forgets: bool) -> (Outcome, isize) {
+        let edits = &mut self.outcome.edits;
+        edits.settle_sizes();
+        let growth = if forgets {
+            edits.growth()
+        } else {
+            self.hold.write_length(edits, self.frame_len)
+        };
+        (self.outcome, growth)
     }
 
     /// Whether its length was told before its end was read.
@@ -182,15 +167,18 @@ impl Answer {
     }
 
     fn release(&self, frame: &Rope) -> Progress {
-        Progress::Release(self.hold_from.unwrap_or_else(|| frame.end()))
+        Progress::Release(self.hold.begins().min(frame.end()))
     }
 
     fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {
         let (base, with) = (self.walk.body_at(), &shared.addresses());
         if let Some(teller) = &mut self.teller
             && teller.step(step, base, frame, &mut self.outcome.edits)
+            && matches!(self.editor, Editor::Tail(_))
         {
-            self.length_is_certain();
+            // The other editor keeps the length.
+            self.hold
+                .write_length(&mut self.outcome.edits, self.frame_len);
         }
         let (out, compact) = (&mut self.outcome, self.compact);
         match &mut self.editor {
@@ -214,20 +202,12 @@ impl Answer {
     fn hold_while_undecided(&mut self, step: &Step, base: usize) {
         match step {
             Step::ArrayEnd { field, at } if field.role == Role::Topics => {
-                self.in_tail = true;
-                self.hold_from = Some(base + at);
+                self.hold.tail_begins(base + at);
             }
-            Step::Begin { field, at } if field.role == Role::ErrorMessage && !self.in_tail => {
-                self.hold_from = Some(base + at);
+            Step::Begin { field, at } if field.role == Role::ErrorMessage => {
+                self.hold.text_begins(base + at);
             }
-            Step::Value(found)
-                if found.role == Role::ErrorMessage
-                    && !self.in_tail
-                    // The length of an answer that has to tell of a refusal is not certain yet.
-                    && self.hold_from != Some(0) =>
-            {
-                self.hold_from = None;
-            }
+            Step::Value(found) if found.role == Role::ErrorMessage => self.hold.text_ends(),
             Step::More
             | Step::Begin { .. }
             | Step::Value(_)
@@ -239,6 +219,140 @@ impl Answer {
             | Step::Tagged { .. }
             | Step::TaggedEnd { .. }
             | Step::Done { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::{BufMut, Bytes, BytesMut};
+
+    use super::*;
+    use crate::api::{self, Carry, FOLLOW_BYTES_MIN, Offered, SHARE_FETCH};
+    use crate::id::HostPort;
+    use crate::limits::Limits;
+    use crate::policy::Policy;
+    use crate::rewrite::KnownHosts;
+    use crate::session::refusal::TOLD;
+    use crate::topology::{Advertised, DialMap, Topology};
+    use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
+    use crate::wire::schema;
+
+    const VERSION: ApiVersion = ApiVersion(1);
+    const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
+    /// What stands in the place of a refused topic: no partitions, no tagged fields.
+    const ENTRY: [u8; 18] = [9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0];
+
+    fn shared() -> Shared {
+        let bootstrap: Vec<HostPort> = vec!["kafka-1.canary:9092".parse().unwrap()];
+        Shared {
+            epoch: 1,
+            limits: Limits::default(),
+            policy: Policy::allow_all(),
+            offered: Offered::default(),
+            known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
+            bootstrap,
+            dial: DialMap::default(),
+            advertised: Advertised::Explicit(std::collections::BTreeMap::new()),
+            topology: Arc::default(),
+        }
+    }
+
+    /// A ShareFetch response with a text before its topics, as the table has it; `topics` are
+    /// entries in front of the one with the records.
+    fn share_fetch(text: &[u8], topics: &[&[u8]], endpoint: &[u8]) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u32(0);
+        out.put_i32(7);
+        // No tagged fields in the header, no throttle time, no error code.
+        out.put_bytes(0, 1 + 4 + 2);
+        out.extend_from_slice(&crate::wire::edit::string(text, true));
+        out.put_i32(30_000);
+        out.extend_from_slice(&crate::wire::edit::count(topics.len() + 1, true));
+        topics.iter().for_each(|topic| out.extend_from_slice(topic));
+        out.put_bytes(5, 16);
+        // One partition: its number, no errors, its leader.
+        out.put_u8(2);
+        out.put_i32(0);
+        out.put_bytes(0, 2 + 1 + 2 + 1 + 4 + 4 + 1);
+        let records = FOLLOW_BYTES_MIN + 1000;
+        out.extend_from_slice(&crate::wire::edit::unsigned_varint(records + 1));
+        out.put_bytes(7, records);
+        // No acquired records, and the ends of the partition and of the topic.
+        out.extend_from_slice(&[1, 0, 0]);
+        out.extend_from_slice(endpoint);
+        out.put_u8(0);
+        let len = u32::try_from(out.len() - PREFIX_BYTES).unwrap();
+        out[..PREFIX_BYTES].copy_from_slice(&len.to_be_bytes());
+        out.freeze()
+    }
+
+    /// What goes on of a response that comes in pieces of `chunk` bytes.
+    fn relayed(frame: &Bytes, refused: Refused, chunk: usize) -> Vec<u8> {
+        let Carry::Follow(interest) = api::answer_carry(SHARE_FETCH, VERSION, frame.len()) else {
+            panic!("a long response is not followed");
+        };
+        let message = schema::api(SHARE_FETCH.0).unwrap().response;
+        let header = HeaderEnd::of_response(true, frame.len() - HEAD_END);
+        let (version, interest) = (VERSION.0, interest.union(TOLD));
+        let walk = BodyWalk::new(message, version, interest, header, HEAD_END, frame.len());
+        let mut answer = Answer::followed(SHARE_FETCH, VERSION, frame.len(), walk)
+            .telling(Some(Box::new(refused)));
+        let (mut hold, mut out, shared) = (Rope::default(), Vec::new(), shared());
+        let mut at = 0;
+        while at < frame.len() {
+            let end = (at + chunk).min(frame.len());
+            hold.push(frame.slice(at..end));
+            let unread = frame.slice(at.max(HEAD_END).min(end)..end);
+            at = end;
+            match answer.read(&unread, &hold, &shared).unwrap() {
+                Progress::Release(until) => {
+                    let edits = &mut answer.outcome().edits;
+                    edits.apply(&mut hold, until, |part| out.extend_from_slice(&part));
+                }
+                Progress::Done => break,
+            }
+        }
+        let (mut outcome, growth) = answer.into_outcome(false);
+        let end = hold.end();
+        let edits = &mut outcome.edits;
+        edits.apply(&mut hold, end, |part| out.extend_from_slice(&part));
+        out.extend_from_slice(&frame[at..]);
+        assert_eq!(out.len(), frame.len().saturating_add_signed(growth));
+        out
+    }
+
+    /// No policy judges ShareFetch yet. A text before the topics holds from its own place on,
+    /// and must not let go what is held for the length.
+    #[test]
+    fn a_text_before_the_topics_does_not_let_go_of_the_length() {
+        let no_endpoints: &[u8] = &[1];
+        let text = b"see kafka-1.canary about it";
+        let frame = share_fetch(text, &[], no_endpoints);
+        let blanked = b"see ************** about it";
+        let expected = share_fetch(blanked, &[&ENTRY, &ENTRY], no_endpoints);
+        for chunk in [1, 7, 1000, usize::MAX >> 1] {
+            let refused = Refused::telling([ENTRY, ENTRY].concat().into(), 2);
+            let seen = relayed(&frame, refused, chunk);
+            assert!(seen == expected, "in pieces of {chunk} bytes");
+        }
+    }
+
+    #[test]
+    fn endpoints_behind_the_records_are_blanked_also_where_a_refusal_is_told() {
+        let endpoint: &[u8] = b"\x02\0\0\0\x01\x0fkafka-1.canary\0\0\x23\x84\0\0";
+        let frame = share_fetch(b"", &[], endpoint);
+        for chunk in [1, 7, 1000, usize::MAX >> 1] {
+            let refused = Refused::telling(ENTRY.to_vec().into(), 1);
+            let seen = relayed(&frame, refused, chunk);
+            let whole = share_fetch(b"", &[&ENTRY], endpoint);
+            // All is as it was but the array of endpoints and the count of tagged fields.
+            let tail = whole.len() - endpoint.len() - 1;
+            assert!(seen[..tail] == whole[..tail], "in pieces of {chunk} bytes");
+            assert_eq!(&seen[tail..tail + 3], [1, 1, 127]);
+            assert!(!seen.windows(6).any(|it| it == b"canary"));
         }
     }
 }

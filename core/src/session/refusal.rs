@@ -318,6 +318,16 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    /// Entries that are put before those of the broker.
+    #[cfg(test)]
+    pub(super) fn telling(entries: Bytes, count: usize) -> Self {
+        Self {
+            entries,
+            count,
+            filter: None,
+        }
+    }
+
     /// The memory that it keeps until the answer comes.
     pub(super) const fn held_bytes(&self) -> usize {
         self.entries.len()

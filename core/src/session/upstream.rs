@@ -18,7 +18,6 @@ use crate::session::in_flight::Slot;
 use crate::session::intake::Stage;
 use crate::session::refusal::TOLD;
 use crate::time::Instant;
-use crate::wire::edit::lengthened;
 use crate::wire::framer::{self, Framer};
 use crate::wire::glance;
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
@@ -233,18 +232,13 @@ impl Session {
     /// Everything has been read that could have to be edited.
     fn release_answer(&mut self, answer: Answer) {
         let frame_len = answer.frame_len;
-        let told = answer.growth();
         let answer_follows = answer.is_followed();
-        let mut outcome = answer.into_outcome();
-        let growth = if told == 0 {
-            outcome.edits.growth()
-        } else {
-            told
-        };
+        let forgets = canary!(self, ForgetLength);
+        let (mut outcome, growth) = answer.into_outcome(forgets);
         sometimes!(
             self.marks,
             TailBlanked,
-            told == 0 && answer_follows && outcome.rewrites.dropped > 0
+            answer_follows && outcome.rewrites.dropped > 0
         );
         let in_pieces = self.upstream.intake.hold.slice_count() > 1;
         sometimes!(
@@ -257,9 +251,6 @@ impl Session {
             EndpointDropped,
             !answer_follows && outcome.rewrites.dropped > 0
         );
-        if told == 0 && !canary!(self, ForgetLength) {
-            outcome.edits = lengthened(outcome.edits, frame_len);
-        }
         self.upstream.answer_bytes = frame_len.saturating_add_signed(growth);
         let Self {
             upstream, client, ..

@@ -8,7 +8,9 @@ use doorkeeper_core::{CloseReason, Route};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{
+    FetchableTopicResponse, NodeEndpoint, PartitionData,
+};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -237,6 +239,41 @@ fn refused_topics_are_cut_from_a_fetch_and_told_in_answers_of_every_length() {
             let (_, seen) = decoded::<FetchResponse>(version, &world.to_client);
             let expected = fetched(&[("secret", 29, 0), ("open", 0, records)]);
             assert!(seen == expected, "version {version}, {records} bytes");
+        }
+    }
+}
+
+/// The id zero names no topic, and what names none is not refused.
+#[test]
+fn a_refusal_is_told_in_a_long_answer_whose_endpoints_are_blanked() {
+    let entry = |id: u8| {
+        FetchTopic::default()
+            .with_topic_id(Uuid::from_bytes([id; 16]))
+            .with_partitions(vec![FetchPartition::default().with_partition(2)])
+    };
+    let mut ask = fetch(&[], 0, 0);
+    ask.topics = vec![entry(5), entry(0)];
+    for version in 16..=17 {
+        for chunk in [1000, 50_000, usize::MAX] {
+            let mut world = world(chunk);
+            world.client(&request(1, version, 7, &ask));
+            let node = NodeEndpoint::default()
+                .with_node_id(1.into())
+                .with_host("kafka-1.canary".to_string().into())
+                .with_port(9092);
+            let mut told = fetched(&[("", 0, 200_000)]);
+            let expected_topics = told.responses.clone();
+            told.node_endpoints = vec![node];
+            let frame = answer(version, 7, &told);
+            world.upstream(&frame[..frame.len() - 100]);
+            assert!(chunk > 100_000 || world.to_client.len() > 100_000);
+            world.upstream(&frame[frame.len() - 100..]);
+            assert!(!String::from_utf8_lossy(&world.to_client).contains("canary"));
+            let (_, seen) = decoded::<FetchResponse>(version, &world.to_client);
+            assert!(seen.node_endpoints.is_empty());
+            assert_eq!(seen.responses[0].topic_id, Uuid::from_bytes([5; 16]));
+            assert_eq!(seen.responses[0].partitions[0].error_code, 100);
+            assert!(seen.responses[1..] == expected_topics);
         }
     }
 }

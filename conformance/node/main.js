@@ -14,6 +14,10 @@ const {
 
 const PARTITIONS = 3;
 
+// How long nothing may move. A member of a group that has gone without a word blocks the next
+// rebalance until its session of 10 s is over; a broker that has gone may cost some requests more.
+const STALL_SECONDS = 120;
+
 class Run {
   constructor(bootstrap, prefix) {
     this.bootstrap = bootstrap.split(',');
@@ -78,8 +82,9 @@ class Run {
     return { key, value, partition, timestamp: String(1700000000000 + i) };
   }
 
-  // Runs a consumer until `done` says that it has seen enough; nothing it reads is lost.
-  async consume(role, topic, options, each, done) {
+  // Runs a consumer until `done` says that it has seen enough; nothing it reads is lost. It may
+  // take any time while records move, and while `isHappening` says that the suite is at work.
+  async consume(role, topic, options, each, done, isHappening = () => false) {
     const consumer = this.client(role).consumer({
       groupId: this.name(role),
       maxWaitTimeInMs: 200,
@@ -88,16 +93,37 @@ class Run {
       metadataMaxAge: 2000,
       ...options,
     });
+    let failure = null;
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) failure = failure || payload.error;
+    });
     await consumer.connect();
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
     await consumer.run({
       partitionsConsumedConcurrently: 1,
       eachMessage: async ({ partition, message }) => {
         this.receivedBytes += (message.key || '').length + message.value.length;
-        each(partition, message);
+        try {
+          each(partition, message);
+        } catch (wrong) {
+          // kafkajs would only try again.
+          failure = failure || wrong;
+          throw wrong;
+        }
       },
     });
-    await until(done, 500, `consuming ${topic}`);
+    let progress = null;
+    let end = 0;
+    while (!(await done())) {
+      if (failure) throw failure;
+      const now = `${this.sentBytes} bytes sent, ${this.receivedBytes} received`;
+      if (isHappening() || now !== progress) {
+        progress = now;
+        end = Date.now() + STALL_SECONDS * 1000;
+      }
+      check(Date.now() < end, `timed out: ${topic} to move; ${now}`);
+      await pause();
+    }
     await consumer.disconnect();
   }
 
@@ -124,9 +150,11 @@ async function until(state, seconds, what) {
   const end = Date.now() + seconds * 1000;
   while (!(await state())) {
     check(Date.now() < end, `timed out: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause();
   }
 }
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 // Digests by partition, in the order of arrival.
 class Log {
@@ -300,6 +328,7 @@ async function flow(run) {
   const consumed = Array(PARTITIONS).fill(0);
   const total = () => consumed.reduce((sum, it) => sum + it, 0);
   let sent = 0;
+  let asked = false;
   let happened = false;
   const each = (partition, message) => {
     const n = message.value.readInt32BE(0);
@@ -317,11 +346,15 @@ async function flow(run) {
     sent += 1;
   };
   const lines = readline.createInterface({ input: process.stdin });
-  lines.once('line', () => {
-    happened = true;
+  const suite = new Promise((_, reject) => {
+    lines.once('line', () => {
+      happened = true;
+    });
+    lines.once('close', () => {
+      if (!happened) reject(new Error('the suite went away'));
+    });
   });
   const sending = (async () => {
-    let asked = false;
     let left = 300;
     while (left > 0) {
       await send();
@@ -339,9 +372,11 @@ async function flow(run) {
     },
     () => {},
   );
+  const isHappening = () => asked && !happened;
   await Promise.race([
-    run.consume('consumer', topic, {}, each, () => done && total() >= sent),
-    sending.then(() => new Promise(() => {})),
+    run.consume('consumer', topic, {}, each, () => done && total() >= sent, isHappening),
+    sending.then(() => suite),
+    suite,
   ]);
   await producer.disconnect();
   return { lost: sent - total() };

@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 import records
-from shared import EVENTS, PARTITIONS, Deadline, Play, check, check_equal, main
+from shared import EVENTS, PARTITIONS, Deadline, Event, Play, check, check_equal, main
 
 
 class Aio(Play):
@@ -235,17 +235,24 @@ async def flow(play):
     producer = await play.producer("producer", enable_idempotence=True, request_timeout_ms=10000)
     consumer = await play.consumer("consumer")
     consumer.assign([TopicPartition(topic, p) for p in range(PARTITIONS)])
-    futures, consumed = [], [0] * PARTITIONS
-    suite = None
+    futures, failures, consumed = [], [], [0] * PARTITIONS
+    event = Event(play)
     last = None
-    deadline = Deadline(500, "the event")
+
+    def delivered(future):
+        if future.exception() is not None:
+            failures.append(future.exception())
+
     while last is None or len(futures) < last or sum(consumed) < last:
-        deadline.check(f"{len(futures)} sent, {consumed} consumed")
+        event.check(f"{len(futures)} sent, {consumed} consumed")
+        check(not failures, f"not delivered: {failures}")
         if last is None or len(futures) < last:
             i = len(futures)
             value = struct.pack(">i", i // PARTITIONS) + bytes(196)
             play.sent_bytes += len(value)
-            futures.append(await producer.send(topic, partition=i % PARTITIONS, value=value))
+            future = await producer.send(topic, partition=i % PARTITIONS, value=value)
+            future.add_done_callback(delivered)
+            futures.append(future)
         for batch in (await consumer.getmany(timeout_ms=2)).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
@@ -256,12 +263,11 @@ async def flow(play):
                 if n == following:
                     consumed[r.partition] += 1
                 play.received_bytes += len(r.value)
-        if sum(consumed) > 100 and suite is None:
-            suite = asyncio.create_task(asyncio.to_thread(play.hand_over))
-        if suite is not None and suite.done() and last is None:
-            suite.result()
+        if sum(consumed) > 100:
+            event.begin()
+        if event.is_over and last is None:
             last = len(futures) + 300
-    await asyncio.gather(*futures)
+    await asyncio.wait_for(asyncio.gather(*futures), 120)
     return {"lost": len(futures) - sum(consumed)}
 
 

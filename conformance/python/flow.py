@@ -2,13 +2,12 @@
 lost, order is kept."""
 
 import struct
-import threading
 import time
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 
 from run import take
-from shared import PARTITIONS, Deadline, check, check_equal
+from shared import PARTITIONS, Deadline, Event, check, check_equal
 from transactions import committed_offsets
 
 BEFORE = 300
@@ -38,22 +37,22 @@ class Flow:
         self.consumer = run.consumer("consumer", {"group.id": self.group} | patience)
         self.acknowledged = [0] * PARTITIONS
         self.consumed = [0] * PARTITIONS
+        # Where each partition goes on after the last record that was consumed.
+        self.following = {}
         self.commit_at = time.monotonic()
         self.failed = None
-        self.happened = threading.Event()
+        self.event = Event(run)
 
     def play(self):
         self.consumer.subscribe([self.topic])
-        suite = threading.Thread(target=self.hand_over, daemon=True)
         sent, last = 0, None
-        deadline = Deadline(500, "the event")
         while (
             last is None
             or sent < last
             or sum(self.acknowledged) < sent
             or sum(self.consumed) < sum(self.acknowledged)
         ):
-            deadline.check(
+            self.event.check(
                 f"{sent} sent, {sum(self.acknowledged)} acknowledged, "
                 f"{sum(self.consumed)} consumed"
             )
@@ -65,32 +64,30 @@ class Flow:
                     sent += 1
             self.producer.poll(0)
             self.take()
-            if sent >= BEFORE and suite.ident is None and sum(self.consumed) > 0:
-                suite.start()
-            if self.happened.is_set() and last is None:
+            self.commit_now_and_then()
+            if sent >= BEFORE and sum(self.consumed) > 0:
+                self.event.begin()
+            if self.event.is_over and last is None:
                 last = sent + AFTER
-        self.commit(deadline)
+        self.commit()
         self.consumer.close()
         # Each offset is the count of records: the log holds none twice.
         offsets = committed_offsets(self.run, self.group, self.topic, PARTITIONS)
         check_equal(dict(enumerate(self.consumed)), offsets, "committed offsets")
         return {"lost": sum(self.acknowledged) - sum(self.consumed)}
 
-    def commit(self, deadline):
-        """The last one counts: a coordinator that has just moved may want it again."""
+    def commit(self):
+        """The last one counts. A member that was taken for dead, or whose coordinator has moved,
+        has to poll until it is one again: only then is a commit taken from it."""
+        offsets = [TopicPartition(self.topic, p, at) for p, at in self.following.items()]
+        deadline = Deadline(Event.STALL_SECONDS, "the last commit")
         while True:
             try:
-                self.consumer.commit(asynchronous=False)
+                self.consumer.commit(offsets=offsets, asynchronous=False)
                 return
             except KafkaException as failure:
                 deadline.check(failure)
-
-    def hand_over(self):
-        try:
-            self.run.hand_over()
-            self.happened.set()
-        except Exception as failure:
-            self.failed = failure
+            self.take()
 
     def send(self, i):
         """Record n of a partition holds n, so that a gap or a swap shows."""
@@ -115,6 +112,9 @@ class Flow:
             # A smaller n is legal: the position may have gone back to the last commit.
             if n == following:
                 self.consumed[message.partition()] += 1
+                self.following[message.partition()] = message.offset() + 1
+
+    def commit_now_and_then(self):
         # Not after each batch: a busy coordinator would drown in commits.
         if sum(self.consumed) > 0 and time.monotonic() > self.commit_at:
             self.consumer.commit(asynchronous=True)

@@ -1,14 +1,13 @@
 """Runs one scenario with kafka-python."""
 
 import struct
-import threading
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import BrokerResponseError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 import records
-from shared import EVENTS, PARTITIONS, Deadline, Play, check, check_equal, main
+from shared import EVENTS, PARTITIONS, Deadline, Event, Play, check, check_equal, main
 
 
 class KafkaPython(Play):
@@ -244,18 +243,18 @@ def flow(play):
     places = [TopicPartition(topic, p) for p in range(PARTITIONS)]
     consumer.assign(places)
     consumer.seek_to_beginning(*places)
-    futures, consumed = [], [0] * PARTITIONS
-    happened = threading.Event()
-    suite = threading.Thread(target=lambda: (play.hand_over(), happened.set()), daemon=True)
+    futures, failures, consumed = [], [], [0] * PARTITIONS
+    event = Event(play)
     last = None
-    deadline = Deadline(500, "the event")
     while last is None or len(futures) < last or sum(consumed) < last:
-        deadline.check(f"{len(futures)} sent, {consumed} consumed")
+        event.check(f"{len(futures)} sent, {consumed} consumed")
+        check(not failures, f"not delivered: {failures}")
         if last is None or len(futures) < last:
             i = len(futures)
             value = struct.pack(">i", i // PARTITIONS) + bytes(196)
             play.sent_bytes += len(value)
-            futures.append(producer.send(topic, partition=i % PARTITIONS, value=value))
+            future = producer.send(topic, partition=i % PARTITIONS, value=value)
+            futures.append(future.add_errback(failures.append))
         for batch in consumer.poll(2).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
@@ -266,9 +265,9 @@ def flow(play):
                 if n == following:
                     consumed[r.partition] += 1
                 play.received_bytes += len(r.value)
-        if sum(consumed) > 100 and suite.ident is None:
-            suite.start()
-        if happened.is_set() and last is None:
+        if sum(consumed) > 100:
+            event.begin()
+        if event.is_over and last is None:
             last = len(futures) + 300
     for future in futures:
         future.get(60)

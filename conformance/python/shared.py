@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 
@@ -31,6 +32,48 @@ class Deadline:
     def check(self, state):
         if time.monotonic() > self.at:
             raise TimeoutError(f"timed out: {self.what}; {state}")
+
+
+class Event:
+    """What the suite does in the middle of a scenario: a thread waits for it, records flow on.
+
+    The suite bounds how long it takes. Before and after it, records must move.
+    """
+
+    # A session of a group lasts 45 s, and a member whose heartbeat was lost blocks the next
+    # rebalance for so long.
+    STALL_SECONDS = 120
+
+    def __init__(self, play):
+        self.play = play
+        self.thread = threading.Thread(target=self.wait, daemon=True)
+        self.failure = None
+        self.is_over = False
+        self.progress = None
+        self.deadline = None
+
+    def begin(self):
+        """Tells the suite that its part may begin, if it has not been told."""
+        if self.thread.ident is None:
+            self.thread.start()
+
+    def wait(self):
+        try:
+            self.play.hand_over()
+        except Exception as failure:
+            self.failure = failure
+        self.is_over = True
+
+    def check(self, progress):
+        """Raises what went wrong; `progress` changes as long as records move."""
+        if self.failure is not None:
+            raise self.failure
+        # Read before the comparison: what happens after the event begins with a deadline of its own.
+        is_happening = self.thread.ident is not None and not self.is_over
+        if self.deadline is None or is_happening or progress != self.progress:
+            self.progress = progress
+            self.deadline = Deadline(self.STALL_SECONDS, "records to move")
+        self.deadline.check(progress)
 
 
 def check(holds, what):

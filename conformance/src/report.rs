@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::scenario::Job;
+use crate::scenario::{Job, Way};
 
 /// One line on standard output. That nobody listens is no reason to fail.
 pub(crate) fn say(line: impl Display) {
@@ -30,9 +30,11 @@ impl Row {
     fn verdict(&self) -> String {
         match (&self.failure, &self.first_failure) {
             (Some(why), None) => format!("FAILED: {why}"),
-            (Some(why), Some(first)) => format!("FAILED twice: {why}; before that: {first}"),
+            (Some(why), Some(first)) => {
+                format!("FAILED, played again: {why}; the first time: {first}")
+            }
             (None, None) => "ok".to_owned(),
-            (None, Some(first)) => format!("ok at the second try; the first: {first}"),
+            (None, Some(first)) => format!("ok, played again; the first time: {first}"),
         }
     }
 }
@@ -133,6 +135,19 @@ impl Report {
         self.rows.iter().filter(|it| it.failure.is_some()).count()
     }
 
+    /// Whether it failed direct, and the same passed through doorkeeper.
+    fn is_direct_alone(&self, row: &Row) -> bool {
+        let is_twin = |it: &&Row| {
+            it.way == Way::Through.name()
+                && (&it.version, &it.name, it.client) == (&row.version, &row.name, row.client)
+        };
+        let mut twins = self.rows.iter().filter(is_twin).peekable();
+        row.way == Way::Direct.name()
+            && row.failure.is_some()
+            && twins.peek().is_some()
+            && twins.all(|it| it.failure.is_none())
+    }
+
     /// The table, what failed once more, and the closing line.
     pub(crate) fn print(&mut self) {
         self.rows.sort_by(|a, b| {
@@ -142,8 +157,9 @@ impl Report {
         say("");
         for row in &self.rows {
             let verdict = match (&row.failure, &row.first_failure) {
-                (Some(_), _) => "FAILED",
-                (None, Some(_)) => "ok at the second try",
+                (Some(_), None) => "FAILED",
+                (Some(_), Some(_)) => "FAILED, played again",
+                (None, Some(_)) => "ok, played again",
                 (None, None) => "ok",
             };
             say(format!(
@@ -157,8 +173,13 @@ impl Report {
         }
         for row in self.rows.iter() {
             if let Some(why) = &row.failure {
+                let alone = if self.is_direct_alone(row) {
+                    " (direct alone: a fault of the suite or of the cluster)"
+                } else {
+                    ""
+                };
                 say(format!(
-                    "\nFAILED {} {} {} {}: {why}",
+                    "\nFAILED {} {} {} {}{alone}: {why}",
                     row.version, row.name, row.client, row.way
                 ));
             }

@@ -7,12 +7,15 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
+import org.apache.kafka.common.errors.TimeoutException;
 
 /**
  * Something happens to a broker or to doorkeeper while records flow: none that was acknowledged is
@@ -24,6 +27,12 @@ final class Flow {
     /** How many records may wait for their acknowledgement: what piles up has to be read too. */
     private static final int WAITING = 300;
     private static final long COMMIT_EVERY_NANOS = 1_000_000_000L;
+    /**
+     * How long nothing may move before the event and after it; the suite bounds the event itself.
+     * A session of a group lasts 45 s, and a member whose heartbeat was lost blocks the next
+     * rebalance for so long.
+     */
+    private static final Duration STALL = Duration.ofSeconds(120);
 
     private final Run run;
     private final String topic;
@@ -33,6 +42,10 @@ final class Flow {
     private final AtomicBoolean happened = new AtomicBoolean();
     private final int[] acknowledged = new int[Run.PARTITIONS];
     private final int[] consumed = new int[Run.PARTITIONS];
+    /** Where each partition goes on after the last record that was consumed. */
+    private final Map<TopicPartition, OffsetAndMetadata> following = new HashMap<>();
+    private String progress;
+    private Run.Deadline stalled;
     private long committedAt = System.nanoTime();
 
     private Flow(Run run) throws Exception {
@@ -58,9 +71,9 @@ final class Flow {
         suite.setDaemon(true);
         int sent = 0;
         int last = Integer.MAX_VALUE;
-        Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(500), "the event");
         while (sent < last || sum(consumed) < sum(acknowledged) || sum(acknowledged) < sent) {
-            deadline.check(sent + " sent, " + sum(acknowledged) + " acknowledged, "
+            boolean isHappening = suite.getState() != Thread.State.NEW && !happened.get();
+            checkProgress(isHappening, sent + " sent, " + sum(acknowledged) + " acknowledged, "
                     + sum(consumed) + " consumed");
             if (failed.get() != null) {
                 throw failed.get();
@@ -70,6 +83,7 @@ final class Flow {
                 send(sent);
             }
             consume(consumer);
+            commitNowAndThen(consumer);
             if (sent >= BEFORE && suite.getState() == Thread.State.NEW && sum(consumed) > 0) {
                 suite.start();
             }
@@ -77,13 +91,39 @@ final class Flow {
                 last = sent + AFTER;
             }
         }
-        consumer.commitSync(Duration.ofSeconds(60));
+        commit(consumer);
         consumer.close();
         // Each offset is the count of records: the log holds none twice.
         checkCommitted();
         Map<String, Object> agree = new LinkedHashMap<>();
         agree.put("lost", sum(acknowledged) - sum(consumed));
         return agree;
+    }
+
+    private void checkProgress(boolean isHappening, String now) {
+        if (isHappening || !now.equals(progress)) {
+            progress = now;
+            stalled = new Run.Deadline(STALL, "records to move");
+        }
+        stalled.check(now);
+    }
+
+    /**
+     * The last one counts. A member that was taken for dead, or whose coordinator has moved, has to
+     * poll until it is one again: only then is a commit taken from it.
+     */
+    private void commit(KafkaConsumer<byte[], byte[]> consumer) {
+        Run.Deadline deadline = new Run.Deadline(STALL, "the last commit");
+        while (true) {
+            try {
+                consumer.commitSync(following, Duration.ofSeconds(10));
+                return;
+            } catch (CommitFailedException | RebalanceInProgressException | TimeoutException
+                    failure) {
+                deadline.check(failure);
+            }
+            consume(consumer);
+        }
     }
 
     private void handOver() {
@@ -119,9 +159,14 @@ final class Flow {
             Run.check(n <= next, "partition " + record.partition() + ": " + n + " after " + next);
             if (n == next) {
                 consumed[record.partition()]++;
+                following.put(new TopicPartition(topic, record.partition()),
+                        new OffsetAndMetadata(record.offset() + 1));
             }
             // A smaller n is legal: the group's position may have gone back to the last commit.
         }
+    }
+
+    private void commitNowAndThen(KafkaConsumer<byte[], byte[]> consumer) {
         // Not after each poll: a busy coordinator would drown in commits.
         if (System.nanoTime() - committedAt > COMMIT_EVERY_NANOS) {
             consumer.commitAsync();

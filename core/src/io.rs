@@ -190,7 +190,8 @@ pub enum Input {
     /// All sessions together hold more than they may, and this one has just come to hold more
     /// ([`crate::Session::held_bytes`]).
     HoldRefused,
-    /// The deadline of [`Demand`] has come.
+    /// The deadline of [`Demand`] has come, and the driver has looked at both sockets since: bytes
+    /// that came before the deadline are handed in before it.
     Tick,
 }
 

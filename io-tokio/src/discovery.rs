@@ -114,7 +114,7 @@ impl<'a, N: Net> Driver<'a, N> {
         Self {
             machine: Discovery::knowing(now, config, (task.seed)(), known),
             connection: Dial::Absent,
-            timer: Timer::new(task.clock),
+            timer: Timer::new(task.clock.clone()),
             now,
             task,
         }

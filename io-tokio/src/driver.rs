@@ -10,7 +10,9 @@ pub(crate) mod bell;
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod dial;
+mod pauses;
 mod questions;
+mod readiness;
 
 use std::future::poll_fn;
 use std::io;
@@ -70,7 +72,7 @@ pub(crate) async fn drive<N: Net>(
     client: N::Stream,
 ) {
     let observer = Arc::clone(&around.observer);
-    let (clock, opened) = (around.clock, around.clock.now());
+    let (clock, opened) = (around.clock.clone(), around.clock.now());
     let driver = contained(|| {
         observer.session_opened(&visitor);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
@@ -193,7 +195,7 @@ impl<N: Net> Driver<N> {
             client: Pipe::new(client),
             upstream: Dial::Absent,
             questions: Questions::default(),
-            timer: Timer::new(around.clock),
+            timer: Timer::new(around.clock.clone()),
             epoch,
             epochs: Ear::new(around.snapshots.epoch()),
             stage: Stage::Run,
@@ -277,7 +279,7 @@ impl<N: Net> Driver<N> {
         Ok(Self {
             client: self.client.with(|stream| net.take_over(stream))?,
             upstream: self.upstream.with(|stream| net.take_over(stream))?,
-            timer: Timer::new(self.around.clock),
+            timer: Timer::new(self.around.clock.clone()),
             in_bulk: true,
             ..self
         })

@@ -146,6 +146,8 @@ pub async fn serve_bound<N: Net>(
         session_ids: Arc::default(),
     };
     let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
+    let mut beating = JoinSet::new();
+    beating.spawn(house.clock.clone().beat());
     let mut accepting = JoinSet::new();
     for (index, (listener, room)) in plan.listeners.into_iter().zip(bound.rooms).enumerate() {
         let Some(upstream) = clusters.get_mut(listener.cluster) else {
@@ -166,6 +168,7 @@ pub async fn serve_bound<N: Net>(
     accepting.shutdown().await;
     house.drain(plan.drain_timeout).await;
     discovering.shutdown().await;
+    beating.shutdown().await;
     failed.map_or(Ok(()), Err)
 }
 
@@ -259,7 +262,7 @@ impl<N: Net> House<N> {
     ) {
         let around = Arc::new(Surroundings {
             net: self.net.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             observer: Arc::clone(&self.context.observer),
             answers: Arc::clone(&self.context.answers),
             seed: Arc::clone(&self.context.seed),
@@ -293,7 +296,7 @@ impl<N: Net> House<N> {
     fn discovering(&self, index: usize, upstream: Upstream<N>) -> Discovering<N> {
         Discovering {
             net: self.net.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             observer: Arc::clone(&self.context.observer),
             seed: Arc::clone(&self.context.seed),
             ready: Arc::clone(&self.context.ready),

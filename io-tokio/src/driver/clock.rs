@@ -1,16 +1,23 @@
 //! The driver's clock and the one timer of a machine.
 
+use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use doorkeeper_core::Instant;
 use tokio::time::Sleep;
 
-/// Core's time: nanoseconds since this process began to serve. Virtual where tokio's is.
-#[derive(Clone, Copy, Debug)]
+use crate::driver::pauses::{BEAT_EVERY, Pauses};
+use crate::driver::readiness::ReadinessPoll;
+
+/// Core's time: nanoseconds since this process began to serve, without those in which it did not
+/// run. Virtual where tokio's is.
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: tokio::time::Instant,
+    pauses: Arc<Pauses>,
 }
 
 /// A deadline that has passed is not handed in again sooner than this: the runtime's timers are
@@ -21,29 +28,43 @@ impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             origin: tokio::time::Instant::now(),
+            pauses: Arc::default(),
         }
     }
 
-    pub(crate) fn now(self) -> Instant {
-        Instant::ZERO.after(self.origin.elapsed())
+    pub(crate) fn now(&self) -> Instant {
+        Instant::ZERO.after(self.pauses.counted(|| self.origin.elapsed()))
+    }
+
+    /// Notes for ever that the process runs. Where nobody does, all time counts.
+    pub(crate) async fn beat(self) -> Infallible {
+        loop {
+            self.pauses.beat(|| self.origin.elapsed());
+            tokio::time::sleep(BEAT_EVERY).await;
+        }
     }
 
     /// The runtime's name for a moment; one beyond its reach is as good as never.
-    fn moment(self, at: Instant) -> tokio::time::Instant {
+    fn moment(&self, at: Instant) -> tokio::time::Instant {
         const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
         let since_origin = at.since(Instant::ZERO).min(NEVER);
-        self.origin + since_origin
+        self.origin + since_origin + self.pauses.left_out()
     }
 }
 
 /// One timer. Armed anew only when the deadline has moved closer or the timer has fired, so that
 /// a deadline that moves away with every byte costs nothing.
+///
+/// A deadline decides nothing before the sockets were looked at: a runtime that has not run for a
+/// while may run its timers before it asks the system which sockets are ready.
 pub(crate) struct Timer {
     clock: Clock,
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the sleep ends, if it has not ended yet.
     armed: Option<Instant>,
     ticked: Option<Instant>,
+    /// This deadline has come, and the runtime is asking which sockets are ready.
+    readiness: Option<(Instant, ReadinessPoll)>,
 }
 
 impl Timer {
@@ -53,10 +74,12 @@ impl Timer {
             sleep: None,
             armed: None,
             ticked: None,
+            readiness: None,
         }
     }
 
-    /// Ready once the deadline has come; the current task is woken then.
+    /// Ready once the deadline has come and the runtime has asked the system since which sockets
+    /// are ready; the current task is woken then. Call it when the sockets have nothing more.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,10 +92,27 @@ impl Timer {
         if let Some(ticked) = self.ticked {
             deadline = deadline.max(ticked.after(TICK_AGAIN_AFTER));
         }
-        if deadline <= now {
-            self.ticked = Some(now);
-            return Poll::Ready(());
+        let now = if deadline <= now {
+            now
+        } else {
+            ready!(self.poll_sleep(cx, deadline))
+        };
+        let (asked_for, mut readiness) = self
+            .readiness
+            .take()
+            // What was asked for an earlier deadline says nothing of this one.
+            .filter(|(asked_for, _)| *asked_for == deadline)
+            .unwrap_or_else(|| (deadline, ReadinessPoll::default()));
+        if readiness.poll(cx).is_pending() {
+            self.readiness = Some((asked_for, readiness));
+            return Poll::Pending;
         }
+        self.ticked = Some(now);
+        Poll::Ready(())
+    }
+
+    /// Ready once the deadline has come, with a time that is not before it.
+    fn poll_sleep(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Instant> {
         loop {
             if self.armed.is_none_or(|armed| deadline < armed) {
                 let until = self.clock.moment(deadline);
@@ -85,13 +125,10 @@ impl Timer {
             let Some(sleep) = &mut self.sleep else {
                 return Poll::Pending;
             };
-            match sleep.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => self.armed = None,
-            }
+            ready!(sleep.as_mut().poll(cx));
+            self.armed = None;
             if deadline <= self.clock.now() {
-                self.ticked = Some(deadline);
-                return Poll::Ready(());
+                return Poll::Ready(deadline);
             }
         }
     }
@@ -109,7 +146,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_moves_away_is_met_all_the_same() {
         let clock = Clock::start();
-        let mut timer = Timer::new(clock);
+        let mut timer = Timer::new(clock.clone());
         let first = poll_fn(|cx| Poll::Ready(timer.poll(cx, clock.now(), Some(ms(10))))).await;
         assert!(first.is_pending());
         poll_fn(|cx| timer.poll(cx, clock.now(), Some(ms(500)))).await;
@@ -119,7 +156,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_moves_closer_is_met() {
         let clock = Clock::start();
-        let mut timer = Timer::new(clock);
+        let mut timer = Timer::new(clock.clone());
         poll_fn(|cx| {
             let _ = timer.poll(cx, clock.now(), Some(ms(5000)));
             timer.poll(cx, clock.now(), Some(ms(20)))
@@ -131,7 +168,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_in_the_past_does_not_spin() {
         let clock = Clock::start();
-        let mut timer = Timer::new(clock);
+        let mut timer = Timer::new(clock.clone());
         for _ in 0..100 {
             poll_fn(|cx| timer.poll(cx, clock.now(), Some(Instant::ZERO))).await;
         }

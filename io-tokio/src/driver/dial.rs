@@ -1,12 +1,14 @@
 //! The connection that a machine asks for: absent, being opened, or open.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::{ConnectFailure, Target};
 
 use crate::Net;
+use crate::driver::readiness::ReadinessPoll;
 use crate::stream::Pipe;
 
 type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
@@ -29,11 +31,19 @@ where
     pub(crate) fn to<N: Net<Stream = S>>(net: &N, target: Target) -> Self {
         let net = net.clone();
         Self::Opening(Box::pin(async move {
-            match tokio::time::timeout(target.within, net.connect(&target.dial)).await {
-                Ok(Ok(stream)) => Ok(stream),
-                Ok(Err(error)) => Err(failure(&error)),
-                Err(_elapsed) => Err(ConnectFailure::TimedOut),
-            }
+            let mut connecting = pin!(net.connect(&target.dial));
+            let mut elapsed = pin!(tokio::time::sleep(target.within));
+            let mut readiness = ReadinessPoll::default();
+            poll_fn(|cx| {
+                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
+                    return Poll::Ready(connected.map_err(|error| failure(&error)));
+                }
+                ready!(elapsed.as_mut().poll(cx));
+                // A runtime that has not run for a while may not know yet that it is open.
+                ready!(readiness.poll(cx));
+                Poll::Ready(Err(ConnectFailure::TimedOut))
+            })
+            .await
         }))
     }
 

@@ -6,12 +6,14 @@
     reason = "tests may unwrap"
 )]
 
+mod broker;
 mod log;
 mod process;
 #[cfg(feature = "quickstart")]
 mod quickstart;
 mod record;
 mod signals;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 

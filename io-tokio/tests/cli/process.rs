@@ -50,6 +50,14 @@ impl File {
         std::fs::write(&self.path, whole).unwrap();
     }
 
+    /// Gives the cluster these limits.
+    pub(crate) fn limit_cluster(&self, limits: &str) {
+        let whole = std::fs::read_to_string(&self.path).unwrap();
+        let limited = whole.replacen("] } }", &format!("], limits: {{ {limits} }} }} }}"), 1);
+        assert_ne!(whole, limited);
+        std::fs::write(&self.path, limited).unwrap();
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = doorkeeper();
         command.arg("run").arg("--config").arg(&self.path);
@@ -108,6 +116,12 @@ impl Serving {
         let mut command = Command::new("kill");
         let sent = command.args(["-s", name, &self.child.id().to_string()]);
         assert!(sent.status().unwrap().success());
+    }
+
+    /// Whether a signal has stopped it, and nothing has made it go on yet.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        status.unwrap().contains("State:\tT")
     }
 
     /// Waits for its end, which must come.

@@ -6,11 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::NO_SUCH_HOST;
+use crate::broker::METADATA_REQUEST;
 use crate::process::{File, Serving};
 use crate::support::until;
-
-/// Version 0, of no client id, for no topics.
-const METADATA_REQUEST: &[u8] = &[0, 0, 0, 14, 0, 3, 0, 0, 0, 0, 0, 1, 255, 255, 0, 0, 0, 0];
 
 #[test]
 fn sigterm_ends_with_0() {

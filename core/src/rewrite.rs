@@ -3,6 +3,8 @@
 //! Node ids stay as they are; only host and port are replaced, by what configuration and broker
 //! id alone decide. Whatever has no address of ours is dropped or blanked, never passed on.
 
+mod address_text;
+mod config_keys;
 pub(crate) mod configs;
 pub(crate) mod endpoints;
 mod known_hosts;

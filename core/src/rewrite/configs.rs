@@ -2,31 +2,22 @@
 
 use std::ops::Range;
 
+use crate::rewrite::config_keys::holds_addresses;
 use crate::rewrite::{KnownHosts, Outcome};
 use crate::wire::edit;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
 use crate::wire::walk::{Found, Step, Value};
 
-/// `ConfigResource.Type.BROKER`.
-const BROKER: i64 = 4;
-
-/// Whether the value of this broker config is made of addresses.
-fn holds_addresses(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 5] = [
-        b"listeners",
-        b"advertised.listeners",
-        b"zookeeper.connect",
-        b"host.name",
-        b"advertised.host.name",
-    ];
-    NAMES.contains(&name) || name.starts_with(b"controller.quorum.")
-}
+/// `ConfigResource.Type`, of what has no configs that could hold an address of the cluster: topics,
+/// client metrics and groups. A type that Kafka adds may.
+const WITHOUT_ADDRESSES: [i64; 3] = [2, 16, 32];
 
 /// Shows such values as Kafka shows sensitive ones: null, and marked as sensitive.
 #[derive(Debug)]
 pub(crate) struct Configs {
     compact: bool,
+    /// Whether the current resource is one whose configs may hold addresses.
     of_broker: bool,
     /// Whether the current config's own value has been hidden.
     hidden: bool,
@@ -93,8 +84,12 @@ impl Configs {
         let at = base + found.start..base + found.end;
         let data = base + found.data..base + found.end;
         match (found.field.role, &found.value) {
-            (Role::ResourceType, Value::Int(kind)) => self.of_broker = *kind == BROKER,
-            (Role::ConfigName, _) => self.listed = holds_addresses(&frame.copy(data)),
+            (Role::ResourceType, Value::Int(kind)) => {
+                self.of_broker = !WITHOUT_ADDRESSES.contains(kind);
+            }
+            (Role::ConfigName, _) if self.of_broker => {
+                self.listed = holds_addresses(&frame.copy(data));
+            }
             (Role::ConfigValue, Value::Span)
                 if self.of_broker && (self.listed || known_hosts.occurs_in(&frame.copy(data))) =>
             {

@@ -1,17 +1,31 @@
-//! The upstream host names that no client may see, and how a text is searched for them.
+//! The upstream hosts that no client may see, as an index that is built once for each topology.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::id::HostPort;
+use crate::rewrite::address_text::{self, REDACTED};
 use crate::topology::{DialMap, Topology};
 
-/// Bootstrap, advertised and dialled hosts of one cluster, in lower case.
+/// Bootstrap, advertised and dialled hosts of one cluster. Clones share one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownHosts {
-    /// Longest first, so that a name is found before a part of it.
-    hosts: Vec<Box<str>>,
+    index: Arc<Index>,
 }
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Index {
+    /// In lower case and sorted, so that names with a common beginning stand together.
+    names: Vec<Box<str>>,
+    /// Address literals, however they were written.
+    literals: BTreeSet<IpAddr>,
+}
+
+/// A name with more labels is not looked for inside of a longer one. It bounds what one label of a
+/// text can cost.
+const LABELS_MAX: usize = 16;
 
 impl KnownHosts {
     /// All hosts by which the cluster is known.
@@ -19,68 +33,83 @@ impl KnownHosts {
     pub fn new(bootstrap: &[HostPort], dial: &DialMap, topology: &Topology) -> Self {
         let named = bootstrap.iter().map(HostPort::host);
         let learned = topology.brokers().map(|(_, at)| at.host());
-        let set: BTreeSet<Box<str>> = named
-            .chain(learned)
-            .chain(dial.hosts())
-            .map(|host| host.to_ascii_lowercase().into_boxed_str())
-            .collect();
-        let mut hosts: Vec<Box<str>> = set.into_iter().collect();
-        hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
-        Self { hosts }
+        let hosts = named.chain(learned).chain(dial.hosts());
+        let mut names = BTreeSet::new();
+        let mut literals = BTreeSet::new();
+        for host in hosts {
+            let host = host.to_ascii_lowercase();
+            literals.extend(address_text::literal(&host));
+            names.insert(host.trim_end_matches('.').into());
+        }
+        let names = names.into_iter().collect();
+        let index = Arc::new(Index { names, literals });
+        Self { index }
     }
 
-    /// Whether the text names one of them.
+    /// Whether this name, in lower case, is one of them.
+    pub(super) fn has_name(&self, name: &[u8]) -> bool {
+        let names = &self.index.names;
+        names
+            .binary_search_by(|known| known.as_bytes().cmp(name))
+            .is_ok()
+    }
+
+    /// Whether this address is one of them.
+    pub(super) fn has_literal(&self, literal: &IpAddr) -> bool {
+        self.index.literals.contains(literal)
+    }
+
+    /// How long the longest of them is that `text`, in lower case, begins with, that holds a dot,
+    /// and that ends where a label of `text` ends.
+    pub(super) fn dotted_prefix(&self, text: &[u8]) -> Option<usize> {
+        let mut names = self.index.names.as_slice();
+        let (mut longest, mut end) = (None, 0);
+        for (index, label) in text
+            .split(|byte| *byte == b'.')
+            .enumerate()
+            .take(LABELS_MAX)
+        {
+            end += usize::from(index > 0) + label.len();
+            let prefix = text.get(..end)?;
+            let first = names.partition_point(|name| name.as_bytes() < prefix);
+            names = names.get(first..)?;
+            let count = names.partition_point(|name| name.as_bytes().starts_with(prefix));
+            names = names.get(..count)?;
+            let Some(shortest) = names.first() else {
+                break;
+            };
+            if index > 0 && shortest.len() == end {
+                longest = Some(end);
+            }
+        }
+        longest
+    }
+
+    /// Where addresses of the cluster stand in a text; all of it, if it is no UTF-8.
+    #[must_use]
+    pub fn addresses_in(&self, text: &[u8]) -> Vec<Range<usize>> {
+        address_text::find(text, self)
+    }
+
+    /// Whether the text holds an address of the cluster.
     #[must_use]
     pub fn occurs_in(&self, text: &[u8]) -> bool {
-        self.find(text, 0).is_some()
+        !self.addresses_in(text).is_empty()
     }
 
-    /// The first place at or after `from` where one of them stands as a whole word.
-    ///
-    /// Letters, digits, `-` and `_` continue a word; a dot does not, so that a known host is
-    /// also found as the head or the tail of a longer name. A host of one label (`kafka`) is
-    /// often a word of its own or a part of a path or a class name: dots and slashes continue it,
-    /// unless the slashes are those before an authority (`//kafka`).
-    #[must_use]
-    pub fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
-        let continues = |byte: Option<&u8>| {
-            byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        };
-        let joins = |byte: Option<&u8>| byte.is_some_and(|b| matches!(b, b'.' | b'/'));
-        (from..text.len()).find_map(|at| {
-            let (before, rest) = text.split_at_checked(at)?;
-            if continues(before.last()) {
-                return None;
-            }
-            let host = self.hosts.iter().find(|host| {
-                let stands = rest
-                    .get(..host.len())
-                    .is_some_and(|head| head.eq_ignore_ascii_case(host.as_bytes()))
-                    && !continues(rest.get(host.len()));
-                let behind = rest.get(host.len()..).unwrap_or_default();
-                let part_of_more = (joins(before.last()) && !before.ends_with(b"//"))
-                    || (joins(behind.first())
-                        && behind.get(1).is_some_and(u8::is_ascii_alphanumeric));
-                stands && (host.contains(['.', ':']) || !part_of_more)
-            })?;
-            Some(at..at + host.len())
-        })
-    }
-
-    /// The text with every known host replaced, or nothing if it names none.
+    /// The text with every address replaced, or nothing if it holds none.
     #[must_use]
     pub fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = self.find(text, 0)?;
+        let found = self.addresses_in(text);
+        if found.is_empty() {
+            return None;
+        }
         let mut out = Vec::with_capacity(text.len());
         let mut done = 0;
-        loop {
-            out.extend_from_slice(text.get(done..found.start).unwrap_or_default());
-            out.extend_from_slice(b"[upstream]");
-            done = found.end;
-            match self.find(text, done) {
-                Some(next) => found = next,
-                None => break,
-            }
+        for range in found {
+            out.extend_from_slice(text.get(done..range.start).unwrap_or_default());
+            out.extend_from_slice(REDACTED);
+            done = range.end;
         }
         out.extend_from_slice(text.get(done..).unwrap_or_default());
         Some(out)
@@ -91,67 +120,39 @@ impl KnownHosts {
 mod tests {
     use super::*;
 
-    fn known() -> KnownHosts {
-        let bootstrap = [
-            "kafka-1.internal:9092".parse().unwrap(),
-            "10.0.0.1:9092".parse().unwrap(),
-        ];
-        KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default())
-    }
-
-    fn redacted(text: &str) -> Option<String> {
-        known()
-            .redacted(text.as_bytes())
-            .map(|out| String::from_utf8(out).unwrap())
+    fn known(hosts: &[&str]) -> KnownHosts {
+        let hosts = hosts.iter().map(|host| HostPort::new(host, 9092).unwrap());
+        let hosts: Vec<HostPort> = hosts.collect();
+        KnownHosts::new(&hosts, &DialMap::default(), &Topology::default())
     }
 
     #[test]
-    fn every_occurrence_is_replaced_whatever_its_case() {
-        assert_eq!(
-            redacted("Broker KAFKA-1.internal:9092 and 10.0.0.1, kafka-1.internal.").unwrap(),
-            "Broker [upstream]:9092 and [upstream], [upstream]."
-        );
+    fn the_longest_name_at_the_beginning_is_found() {
+        let known = known(&["kafka", "a.b", "a.b.c.d", "a.bc", "A-1.b."]);
+        for (text, expected) in [
+            ("a.b", Some(3)),
+            ("a.b.c", Some(3)),
+            ("a.b.c.d.e", Some(7)),
+            ("a.bc.d", Some(4)),
+            ("a.bcd", None),
+            ("a-1.b", Some(5)),
+            ("a", None),
+            ("kafka.b", None),
+            ("", None),
+        ] {
+            assert_eq!(known.dotted_prefix(text.as_bytes()), expected, "{text}");
+        }
+        assert!(known.has_name(b"kafka"));
+        assert!(!known.has_name(b"kafk"));
     }
 
     #[test]
-    fn a_longer_word_is_not_the_host() {
-        for text in [
-            "110.0.0.1",
-            "10.0.0.12",
-            "my-kafka-1.internal",
-            "kafka-1.internals",
-            "",
-        ] {
-            assert_eq!(redacted(text), None, "{text}");
+    fn a_literal_is_known_however_it_is_written() {
+        let known = known(&["FD00::5", "10.0.0.1", "fe80::1%eth0"]);
+        for text in ["fd00:0:0:0:0:0:0:5", "::ffff:10.0.0.1", "fe80::1"] {
+            let literal = address_text::literal(text).unwrap();
+            assert!(known.has_literal(&literal), "{text}");
         }
-        assert_eq!(
-            redacted("kafka-1.internal.example").unwrap(),
-            "[upstream].example"
-        );
-    }
-
-    #[test]
-    fn a_host_of_one_label_is_not_every_path_and_class_of_that_name() {
-        let bootstrap = ["kafka:9092".parse().unwrap()];
-        let known = KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default());
-        for text in [
-            "/var/lib/kafka/data",
-            "/opt/kafka",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "kafka.server",
-            "Kafkaesque",
-        ] {
-            assert!(!known.occurs_in(text.as_bytes()), "{text}");
-        }
-        for text in [
-            "kafka",
-            "kafka:9092",
-            "PLAINTEXT://kafka:9092",
-            "Connection to kafka failed.",
-            "no answer from kafka.",
-            "1@kafka:9093,2@other:9093",
-        ] {
-            assert!(known.occurs_in(text.as_bytes()), "{text}");
-        }
+        assert!(!known.has_literal(&"10.0.0.2".parse().unwrap()));
     }
 }

@@ -1,12 +1,13 @@
-//! Free texts from the broker, which may name an upstream host.
+//! Error messages from the broker, which may hold an address of the cluster.
 
+use crate::rewrite::address_text::OVERWRITTEN;
 use crate::rewrite::{KnownHosts, Outcome};
 use crate::wire::edit;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
 use crate::wire::walk::{Found, Step, Value};
 
-/// Replaces known hosts in one error message.
+/// Replaces the addresses of the cluster in one error message.
 pub(crate) fn step(
     step: &Step,
     base: usize,
@@ -25,8 +26,8 @@ pub(crate) fn step(
     }
 }
 
-/// Overwrites known hosts in one error message without a change of length, because the length
-/// of the frame has already been told.
+/// Overwrites the addresses of the cluster in one error message without a change of length, because
+/// the length of the frame has already been told.
 pub(crate) fn step_in_place(
     step: &Step,
     base: usize,
@@ -38,13 +39,12 @@ pub(crate) fn step_in_place(
     let Some(text) = message(found, base, frame) else {
         return;
     };
-    let mut from = 0;
-    while let Some(host) = known_hosts.find(&text, from) {
+    for address in known_hosts.addresses_in(&text) {
         let data = base + found.data;
+        let hidden = vec![OVERWRITTEN; address.len()];
         out.edits
-            .replace(data + host.start..data + host.end, vec![b'*'; host.len()]);
+            .replace(data + address.start..data + address.end, hidden);
         out.rewrites.blanked += 1;
-        from = host.end;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::topology::DialMap;
 use doorkeeper_core::{CloseReason, Leg, Observation, Route};
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_response::{
@@ -307,7 +309,7 @@ fn the_new_leader_that_a_produce_answer_names_is_ours() {
         let text = seen.responses[0].partition_responses[0]
             .error_message
             .take();
-        assert_eq!(text.unwrap().as_str(), "the leader is [upstream]:9092");
+        assert_eq!(text.unwrap().as_str(), "the leader is [upstream]");
         let ours = [
             node(1, "doorkeeper.example", 19094),
             node(2, "doorkeeper.example", 19095),
@@ -442,6 +444,100 @@ fn configs_of_a_broker_that_hold_addresses_are_shown_as_sensitive() {
         assert_eq!(seen, expected, "version {version}");
         assert_eq!(rewrites(&world).blanked, 4);
     }
+}
+
+/// Brokers at `broker:9092`, whose name is a word that texts have.
+fn at_a_word() -> World {
+    let mut shared = shared();
+    let bootstrap = vec![at("broker:9092")];
+    shared.known_hosts = KnownHosts::new(&bootstrap, &DialMap::default(), &topology());
+    World::with(shared, Route::Bootstrap)
+}
+
+#[test]
+fn a_host_of_one_label_is_hidden_in_addresses_and_passes_in_prose() {
+    for (told, expected) in [
+        (
+            "only 1 broker(s) are registered",
+            "only 1 broker(s) are registered",
+        ),
+        ("broker broker:9092 is gone", "broker [upstream] is gone"),
+        ("at PLAINTEXT://broker:9092", "at PLAINTEXT://[upstream]"),
+        ("broker/10.0.0.5:9092 (id: 1)", "[upstream] (id: 1)"),
+        ("/10.0.0.5:9092", "[upstream]"),
+        ("[::1]:9092", "[upstream]"),
+        ("kafka-1.canary/10.0.0.5:9092", "[upstream]"),
+        ("ask kafka-1.canary", "ask [upstream]"),
+    ] {
+        let mut world = at_a_word();
+        let ask = FindCoordinatorRequest::default().with_key("g".into());
+        world.client(&request(10, 2, 7, &ask));
+        let body = FindCoordinatorResponse::default()
+            .with_error_code(15)
+            .with_error_message(Some(told.into()));
+        world.upstream(&answer(2, 7, &body));
+        let (_, seen) = decoded::<FindCoordinatorResponse>(2, &world.to_client);
+        assert_eq!(seen, body.with_error_message(Some(expected.into())));
+    }
+}
+
+#[test]
+fn only_configs_that_hold_an_address_are_hidden() {
+    let shown = [
+        ("process.roles", "broker,controller"),
+        ("controller.quorum.fetch.timeout.ms", "2000"),
+        ("controller.quorum.append.linger.ms", "25"),
+        ("early.start.listeners", "CLIENT"),
+        ("listener.security.protocol.map", "CLIENT:PLAINTEXT"),
+        ("broker.rack", "broker"),
+    ];
+    let hidden = [
+        ("controller.quorum.voters", "1@elsewhere:9"),
+        ("controller.quorum.bootstrap.servers", "elsewhere:9"),
+        ("listeners", "CLIENT://:9092"),
+        ("sasl.oauthbearer.token.endpoint.url", "http"),
+        (
+            "listener.name.client.oauthbearer.sasl.oauthbearer.jwks.endpoint.url",
+            "x",
+        ),
+        ("my.plugin.bootstrap.servers", "elsewhere"),
+        ("my.plugin.target", "broker:9092"),
+        ("my.plugin.url", "http://elsewhere/"),
+        ("my.plugin.host", "kafka-1.canary"),
+    ];
+    // A broker, and a type of resource that nobody knows yet.
+    for kind in [4, 99] {
+        let entries = |of: &[(&str, &str)]| -> Vec<DescribeConfigsResourceResult> {
+            of.iter()
+                .map(|(name, value)| config(name, Some(value)))
+                .collect()
+        };
+        let told = [entries(&shown), entries(&hidden)].concat();
+        let told = DescribeConfigsResponse::default().with_results(vec![configs_of(kind, told)]);
+        let mut world = at_a_word();
+        world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
+        world.upstream(&answer(4, 7, &told));
+        let (_, seen) = decoded::<DescribeConfigsResponse>(4, &world.to_client);
+        for entry in &seen.results[0].configs {
+            let is_shown = shown.iter().any(|(name, _)| *name == entry.name.as_str());
+            assert_eq!(entry.value.is_some(), is_shown, "{entry:?}");
+            assert_eq!(entry.is_sensitive, !is_shown, "{entry:?}");
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_no_utf_8_is_hidden() {
+    let mut world = World::new();
+    let ask = FindCoordinatorRequest::default().with_key("g".into());
+    world.client(&request(10, 2, 7, &ask));
+    let body = FindCoordinatorResponse::default().with_error_message(Some("what is this".into()));
+    let mut frame = answer(2, 7, &body);
+    let at = frame.windows(4).position(|four| four == b"what").unwrap();
+    frame[at] = 0xff;
+    world.upstream(&frame);
+    let (_, seen) = decoded::<FindCoordinatorResponse>(2, &world.to_client);
+    assert_eq!(seen.error_message.unwrap().as_str(), "[upstream]");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use doorkeeper_core::id::{ApiKey, BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
 
 use crate::cluster::Cluster;
 use crate::config::{self, ClusterConfig};
@@ -27,6 +27,9 @@ pub const UPSTREAM_PORT: u16 = 9092;
 
 /// Where clients find brokers: broker 0 at this port of this host, the next one at the next.
 pub const DOOR: (&str, u16) = ("door.example", 19093);
+
+/// A host of the cluster, which texts of brokers have as a word of their own. Nobody dials it.
+pub const WORD: &str = "broker";
 
 /// Sessions' seeds are apart from all other streams.
 const SESSIONS: u64 = 1 << 32;
@@ -80,14 +83,20 @@ pub fn shared(setting: &Setting) -> Shared {
     let named = |name: &&str| HostPort::new(name, UPSTREAM_PORT).ok();
     let bootstrap: Vec<HostPort> = BOOTSTRAP.iter().filter_map(named).collect();
     let (host, base) = DOOR;
+    let dial = DialMap::new(vec![DialRule {
+        host: "nobody.invalid".into(),
+        port: None,
+        to_host: WORD.into(),
+        to_port: None,
+    }]);
     Shared {
         epoch: 1,
         limits: limits(setting.small),
         policy: policy(&setting.policy),
         offered: Offered::default(),
-        known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
+        known_hosts: KnownHosts::new(&bootstrap, &dial, &Topology::default()),
         bootstrap,
-        dial: DialMap::default(),
+        dial,
         advertised: Advertised::Ports {
             host: host.into(),
             base,

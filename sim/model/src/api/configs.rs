@@ -15,6 +15,7 @@ use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::config::Limits;
+use crate::surroundings::WORD;
 use crate::topics::name_is_legal;
 
 /// Resource types (`ConfigResource.Type`).
@@ -168,7 +169,7 @@ fn broker_settings(cluster: &Cluster, call: &Call) -> Vec<Setting> {
         source: FROM_FILE,
         read_only: true,
     };
-    vec![
+    let mut settings = vec![
         own("advertised.listeners", STRING, listener.clone()),
         own(
             "auto.create.topics.enable",
@@ -193,7 +194,22 @@ fn broker_settings(cluster: &Cluster, call: &Call) -> Vec<Setting> {
         ),
         own("node.id", INT, call.broker.to_string()),
         own("num.partitions", INT, limits.default_partitions.to_string()),
-    ]
+    ];
+    // The first broker is a controller too, and has a plugin: its values have the name of a host as
+    // a word, and in addresses.
+    if call.broker.0 == 0 {
+        settings.extend([
+            own("controller.quorum.fetch.timeout.ms", INT, "2000".to_owned()),
+            own("controller.quorum.voters", LIST, format!("0@{WORD}:9093")),
+            own(
+                "plugin.target",
+                STRING,
+                format!("the {WORD} at {WORD}:9092"),
+            ),
+            own("process.roles", LIST, format!("{WORD},controller")),
+        ]);
+    }
+    settings
 }
 
 fn described(setting: &Setting, synonyms: bool, version: i16) -> DescribeConfigsResourceResult {

@@ -14,6 +14,7 @@ use super::{
     API_VERSIONS, CREATE_TOPICS, Denial, FETCH, Head, METADATA, PRODUCE, create_topics, fetch,
     metadata, produce, typed, versions,
 };
+use crate::surroundings::WORD;
 
 const FIND_COORDINATOR: i16 = 10;
 const DESCRIBE_CONFIGS: i16 = 32;
@@ -177,11 +178,16 @@ fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
     })
 }
 
-/// Values that hold addresses are shown as Kafka shows sensitive ones; nothing else changes.
+/// Values that hold addresses are shown as Kafka shows sensitive ones; nothing else changes, texts
+/// and values included that have the name of a host as a word.
 fn describe_configs(head: Head, from: &Bytes, given: &Bytes) -> bool {
     let holds_addresses = |name: &str, value: Option<&StrBytes>| {
-        matches!(name, "listeners" | "advertised.listeners")
-            || value.is_some_and(|value| value.contains(".canary"))
+        matches!(
+            name,
+            "listeners" | "advertised.listeners" | "controller.quorum.voters"
+        ) || value.is_some_and(|value| {
+            value.contains(".canary") || value.contains(&format!("{WORD}:9092"))
+        })
     };
     same::<DescribeConfigsResponse>(head, from, given, |answer, expected| {
         let configs = answer

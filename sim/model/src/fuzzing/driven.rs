@@ -28,6 +28,9 @@ pub(super) const DOOR: &str = "door.example";
 /// Hosts of the cluster, as far as the session knows them.
 pub(super) const HOSTS: [&str; 3] = ["bootstrap.canary", "b0.canary", "b1.canary"];
 
+/// One more, which texts have as a word.
+pub(super) const WORD: &str = "broker";
+
 /// One session and what its driver knows.
 pub(super) struct Driven {
     session: Session,
@@ -240,7 +243,7 @@ impl Driven {
 fn shared(flags: u8) -> Option<Shared> {
     let at = |host: &str, port| HostPort::new(host, port).ok();
     let [bootstrap, b0, b1] = HOSTS;
-    let bootstrap = vec![at(bootstrap, 9092)?];
+    let bootstrap = vec![at(bootstrap, 9092)?, at(WORD, 9092)?];
     let seen = [(BrokerId(0), at(b0, 9092)?), (BrokerId(1), at(b1, 9093)?)];
     let topology = Topology::default().merged(&seen, Some("cluster"))?;
     let mut limits = Limits {

@@ -223,12 +223,19 @@ impl Writer<'_, '_> {
                 "Broker b1.canary:9093 is gone, ask B0.CANARY.",
                 "no",
                 "bootstrap.canary",
+                "only 1 broker(s): broker:9092, A://x.canary:1",
+                "broker/10.0.0.5:9092 or /10.0.0.6:1",
             ],
             Role::ConfigName => &["log.dirs", "advertised.listeners", "x", "host.name"],
             // Topics have configs of the same role, in which nothing is hidden.
-            Role::ConfigValue if self.api_key == DESCRIBE_CONFIGS => {
-                &["PLAINTEXT://b1.canary:9093", "60", "", "b0.canary"]
-            }
+            Role::ConfigValue if self.api_key == DESCRIBE_CONFIGS => &[
+                "PLAINTEXT://b1.canary:9093",
+                "60",
+                "",
+                "b0.canary",
+                "broker,controller",
+                "1@broker:9092",
+            ],
             Role::TopicName => &["t", "orders", "", "t2"],
             _ => &["x", "", "some-longer-name-of-something"],
         };

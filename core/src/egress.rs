@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use crate::queue::Queue;
+use crate::work;
 
 /// The bytes due to one peer, in order. Only [`crate::Input::Wrote`] makes it shorter.
 #[derive(Debug, Default)]
@@ -60,6 +61,7 @@ impl Egress {
     /// Adds bytes; what they pin is settled at the end of the chunk they came in.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            work::steps(1);
             let pinned = bytes.len();
             self.bytes += pinned;
             self.fresh += pinned;
@@ -80,6 +82,7 @@ impl Egress {
         let small = self.slices.take_last(self.small);
         let (mut joined, mut pinned) = (Vec::new(), 0);
         for slice in small {
+            work::copied(slice.bytes.len());
             joined.extend_from_slice(&slice.bytes);
             pinned += slice.pinned;
         }
@@ -107,6 +110,7 @@ impl Egress {
                 if left == 0 {
                     break;
                 }
+                work::copied(slice.bytes.len());
                 left = left.saturating_sub(slice.bytes.len());
                 slice.bytes = Bytes::copy_from_slice(&slice.bytes);
             }
@@ -119,6 +123,7 @@ impl Egress {
     pub(crate) fn wrote(&mut self, mut count: usize) -> Result<(), Overrun> {
         self.bytes = self.bytes.checked_sub(count).ok_or(Overrun)?;
         while count > 0 {
+            work::steps(1);
             let front = self.slices.front_mut().ok_or(Overrun)?;
             if front.bytes.len() > count {
                 front.bytes.advance(count);

@@ -31,6 +31,7 @@ pub mod shared;
 pub mod time;
 pub mod topology;
 pub mod wire;
+pub mod work;
 
 pub use egress::Egress;
 pub use error::CloseReason;

@@ -1,9 +1,10 @@
 //! Who may do what: the seam through which every decision goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::ApiKey;
+use crate::work;
 
 /// Who a client is (`User:alice`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +58,7 @@ pub enum Verdict {
 /// and CreateTopics ask, and a list of refused APIs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    refused_topics: BTreeSet<(Principal, Box<str>)>,
+    refused_topics: BTreeMap<Principal, BTreeSet<Box<str>>>,
     refused_apis: BTreeSet<ApiKey>,
 }
 
@@ -71,8 +72,8 @@ impl Policy {
     /// This policy, and nothing of that topic for that principal.
     #[must_use]
     pub fn refuse_topic(mut self, principal: &Principal, topic: &str) -> Self {
-        self.refused_topics
-            .insert((principal.clone(), topic.into()));
+        let refused = self.refused_topics.entry(principal.clone());
+        refused.or_default().insert(topic.into());
         self
     }
 
@@ -85,7 +86,8 @@ impl Policy {
 
     /// The topics that are refused, and to whom.
     pub fn refused_topics(&self) -> impl Iterator<Item = (&Principal, &str)> {
-        self.refused_topics.iter().map(|(who, name)| (who, &**name))
+        let each = self.refused_topics.iter();
+        each.flat_map(|(who, names)| names.iter().map(move |name| (who, &**name)))
     }
 
     /// The APIs that nobody may use.
@@ -96,17 +98,15 @@ impl Policy {
     /// Whether any topic could be refused to this principal. Where not, no request need be held.
     #[must_use]
     pub fn judges_topics(&self, principal: &Principal) -> bool {
-        self.refused_topics.iter().any(|(who, _)| who == principal)
+        self.refused_topics.contains_key(principal)
     }
 
     /// May the principal do this to the topic?
     #[must_use]
     pub fn topic(&self, principal: &Principal, _what: Operation, topic: &str) -> Verdict {
-        let refused = self
-            .refused_topics
-            .iter()
-            .any(|(who, name)| who == principal && **name == *topic);
-        if refused {
+        work::steps(1);
+        let refused = self.refused_topics.get(principal);
+        if refused.is_some_and(|names| names.contains(topic)) {
             Verdict::Refuse
         } else {
             Verdict::Allow

@@ -71,6 +71,26 @@ impl<T> Queue<T> {
         self.rest.back_mut().or(self.first.as_mut())
     }
 
+    pub(crate) fn back(&self) -> Option<&T> {
+        self.rest.back().or(self.first.as_ref())
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        match (&self.first, index.checked_sub(1)) {
+            (Some(first), None) => Some(first),
+            (Some(_), Some(index)) => self.rest.get(index),
+            (None, _) => self.rest.get(index),
+        }
+    }
+
+    /// How many from the front on are so, where all behind the first that is not are not either.
+    pub(crate) fn partition_point(&self, mut is_so: impl FnMut(&T) -> bool) -> usize {
+        match &self.first {
+            Some(first) if !is_so(first) => 0,
+            first => usize::from(first.is_some()) + self.rest.partition_point(is_so),
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.first.iter().chain(&self.rest)
     }
@@ -115,6 +135,15 @@ mod tests {
                 assert_eq!(ours.front(), theirs.front());
                 assert_eq!(ours.back_mut(), theirs.back_mut());
                 assert!(ours.iter().eq(&theirs));
+                assert_eq!(ours.back(), theirs.back());
+                for index in 0..=theirs.len() {
+                    assert_eq!(ours.get(index), theirs.get(index));
+                }
+                let middle = STEPS / 2;
+                assert_eq!(
+                    ours.partition_point(|item| *item < middle),
+                    theirs.partition_point(|item| *item < middle)
+                );
             }
             let last = theirs.split_off(theirs.len().saturating_sub(2));
             assert_eq!(ours.take_last(2), Vec::from(last));

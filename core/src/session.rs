@@ -32,6 +32,7 @@ use crate::policy::Principal;
 use crate::queue::Queue;
 use crate::shared::Shared;
 use crate::time::Instant;
+use crate::work;
 
 use closing::Closing;
 use connect::Connection;
@@ -230,8 +231,8 @@ impl Session {
     /// water marks of its own.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.client.intake.hold.len()
-            + self.upstream.intake.hold.len()
+        self.client.intake.held_bytes()
+            + self.upstream.intake.held_bytes()
             + self.backlog.len()
             + self.in_flight.held_bytes()
     }
@@ -288,6 +289,7 @@ impl Session {
             leg.egress.begin_chunk();
         }
         while !chunk.is_empty() && self.is_relaying() {
+            work::steps(1);
             if leg == Leg::Client && self.takes_no_more() {
                 break;
             }
@@ -328,6 +330,7 @@ impl Session {
     /// Keeps the rest of a chunk; a small one must not keep a large buffer alive.
     fn put_off(&mut self, rest: Bytes, chunk_len: usize) {
         self.backlog = if rest.len().saturating_mul(4) < chunk_len {
+            work::copied(rest.len());
             Bytes::copy_from_slice(&rest)
         } else {
             rest
@@ -380,7 +383,11 @@ impl Session {
         if shared.epoch > self.shared.epoch {
             self.mark_renewal(&shared);
             self.renewed = true;
+            let judges_anew = shared.policy != self.shared.policy;
             self.shared = shared;
+            if judges_anew && let Err(reason) = self.judge_anew(now) {
+                self.close(now, reason);
+            }
             self.topology_changed(now);
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Endpoints {
     array: Option<Counted>,
     /// Where the array of a controller's listeners begins.
     listeners_at: Option<usize>,
+    /// Where the size and the content of a tagged field with endpoints stand, while it is read.
+    tagged: Option<(Range<usize>, Range<usize>)>,
     current: Current,
 }
 
@@ -51,6 +53,7 @@ impl Endpoints {
             coordinator,
             array: None,
             listeners_at: None,
+            tagged: None,
             current: Current::default(),
         }
     }
@@ -107,16 +110,17 @@ impl Endpoints {
             Step::Done { .. } if self.array.is_none() => self.settle(None, frame, with, out),
             Step::Tagged {
                 field,
-                at: _,
                 size_start,
                 content,
                 end,
-            } => {
-                if field.role == Role::Endpoints {
-                    out.edits.sized(
-                        base + size_start..base + content,
-                        base + content..base + end,
-                    );
+                ..
+            } if field.role == Role::Endpoints => {
+                let content_at = base + content..base + end;
+                self.tagged = Some((base + size_start..content_at.start, content_at));
+            }
+            Step::TaggedEnd { field, .. } if field.role == Role::Endpoints => {
+                if let Some((size, content)) = self.tagged.take() {
+                    out.edits.resize(size, content);
                 }
             }
             Step::ElementEnd { .. }
@@ -124,6 +128,7 @@ impl Endpoints {
             | Step::More
             | Step::Begin { .. }
             | Step::Tags { .. }
+            | Step::Tagged { .. }
             | Step::TaggedEnd { .. } => {}
         }
     }

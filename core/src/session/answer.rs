@@ -147,13 +147,17 @@ impl Answer {
     /// leaves. `forgets` is a planted bug.
     pub(super) fn into_outcome(mut self, forgets: bool) -> (Outcome, isize) {
         let edits = &mut self.outcome.edits;
-        edits.settle_sizes();
         let growth = if forgets {
             edits.growth()
         } else {
             self.hold.write_length(edits, self.frame_len)
         };
         (self.outcome, growth)
+    }
+
+    /// The memory that its changes need.
+    pub(super) const fn pinned(&self) -> usize {
+        self.outcome.edits.pinned()
     }
 
     /// Whether its length was told before its end was read.

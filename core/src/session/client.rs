@@ -9,10 +9,9 @@ use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
 use crate::mark::sometimes;
-use crate::policy::Operation;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
-use crate::session::refusal::{self, Judgement, Refused, Topics};
+use crate::session::refusal::{self, Judge, Judgement, Refused, Topics};
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
@@ -73,17 +72,19 @@ impl Session {
             return self.unsupported_version(head, frame_len);
         }
         let carry = api::request_carry(&row, head.version, frame_len);
-        let judged = self.shared.policy.judges_topics(&self.principal)
-            && refusal::operation(head.api).is_some();
+        let judged = refusal::operation(head.api)
+            .filter(|_| self.shared.policy.judges_topics(&self.principal));
         let mut request = match (carry, judged) {
-            (Carry::Pass | Carry::Follow(_), false) => {
+            (Carry::Pass | Carry::Follow(_), None) => {
                 self.pass_request(head, frame_len, Facts::default(), None);
                 return Ok(());
             }
-            (Carry::Hold(interest), false) => Request::new(head, &row, frame_len, interest),
-            (Carry::Hold(interest), true) => Request::judged(head, &row, frame_len, interest),
-            (Carry::Pass | Carry::Follow(_), true) => {
-                Request::judged(head, &row, frame_len, Roles::NONE)
+            (Carry::Hold(interest), None) => Request::new(head, &row, frame_len, interest),
+            (Carry::Hold(interest), Some(what)) => {
+                Request::judged(head, &row, frame_len, interest, what)
+            }
+            (Carry::Pass | Carry::Follow(_), Some(what)) => {
+                Request::judged(head, &row, frame_len, Roles::NONE, what)
             }
         };
         // Most requests are there with their first bytes, and need no place to wait in.
@@ -140,10 +141,12 @@ impl Session {
             .get(REQUEST_HEAD_END.saturating_sub(held)..)
             .unwrap_or_default();
         let is_whole = intake.hold.len() == request.frame_len;
-        let (hold, principal, shared) = (&intake.hold, &self.principal, &self.shared);
-        let allowed =
-            |topics: &Topics| topics.are_all_allowed(Operation::Write, principal, shared, hold);
-        if !request.read(unread, is_whole, &allowed)? {
+        let judge = Judge {
+            principal: &self.principal,
+            shared: &self.shared,
+            frame: &intake.hold,
+        };
+        if !request.read(unread, is_whole, judge)? {
             let too_much = intake.hold.len() > self.shared.limits.hold_bytes_max;
             sometimes!(self.marks, HoldLimitHit, too_much);
             return if too_much && !canary!(self, IgnoreHoldLimit) {
@@ -158,11 +161,33 @@ impl Session {
         }
         let kept = canary!(self, KeepFetchSession) && head.api == FETCH;
         let topics = request.topics.take().filter(|_| !kept);
-        match (topics, refusal::operation(head.api)) {
-            (Some(topics), Some(what)) => self.judge(head, frame_len, facts, topics, what)?,
-            (Some(_) | None, _) => self.pass_request(head, frame_len, facts, None),
+        match topics {
+            Some(topics) => self.judge(head, frame_len, facts, topics)?,
+            None => self.pass_request(head, frame_len, facts, None),
         }
         Ok(true)
+    }
+
+    /// What has been read of a request that is still held was judged by a policy that is not the
+    /// newest any more: it is read again from its beginning.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn judge_anew(&mut self, now: Instant) -> Result<(), CloseReason> {
+        let intake = &self.client.intake;
+        let is_held = intake.hold.len() == intake.hold.end();
+        if !is_held || !matches!(intake.stage, Stage::Request(_)) {
+            return Ok(());
+        }
+        self.client.intake.stage = Stage::Head;
+        let mut held = std::mem::take(&mut self.client.intake.hold);
+        let mut slices = Vec::with_capacity(held.slice_count());
+        held.take(held.len(), |slice| slices.push(slice));
+        for mut slice in slices {
+            while !slice.is_empty() {
+                self.client_bytes(now, &mut slice)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets go what a request may do, and answers for the rest.
@@ -172,7 +197,6 @@ impl Session {
         frame_len: usize,
         facts: Facts,
         topics: Topics,
-        what: Operation,
     ) -> Result<(), CloseReason> {
         let by_id = topics.names_ids();
         sometimes!(self.marks, UnknownTopicIdRefused, by_id);
@@ -183,8 +207,7 @@ impl Session {
             FetchSessionRefusedAfterReload,
             in_session && self.renewed
         );
-        let hold = &self.client.intake.hold;
-        let judgement = topics.judge(head, what, &self.principal, &self.shared, hold);
+        let judgement = topics.decide(&self.principal, &self.shared);
         self.mark_judgement(head, facts, &judgement);
         let hold = &self.client.intake.hold;
         let untold = |NotEncodable| ClientFault::RefusedUntold(head.api, head.version);

@@ -50,6 +50,19 @@ impl Intake {
         }
     }
 
+    /// How many bytes are held back, with the memory that is kept of what has been read of them.
+    pub(super) fn held_bytes(&self) -> usize {
+        if self.hold.is_empty() {
+            return 0;
+        }
+        let kept = match &self.stage {
+            Stage::Request(request) => request.pinned(),
+            Stage::Answer(answer) => answer.pinned(),
+            Stage::Head | Stage::Pass { .. } | Stage::Drop { .. } => 0,
+        };
+        self.hold.len() + kept
+    }
+
     /// Whether nothing has come of the next frame.
     pub(super) fn is_between_frames(&self) -> bool {
         matches!(self.stage, Stage::Head) && self.hold.is_empty()

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use crate::api::{self, JOIN_GROUP, PRODUCE, Row, SYNC_GROUP};
-use crate::error::ClientFault;
+use crate::error::{ClientFault, CloseReason};
+use crate::io::Leg;
+use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::policy::Operation;
 use crate::session::body::BodyWalk;
-use crate::session::refusal::{JUDGED, Topics};
+use crate::session::refusal::{JUDGED, Judge, Topics};
+use crate::wire::codec::NotEncodable;
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};
@@ -92,40 +96,59 @@ impl Request {
     }
 
     /// A request whose topics are judged as well.
-    pub(super) fn judged(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
-        let topics = Some(Topics::new());
+    pub(super) fn judged(
+        head: RequestHead,
+        row: &Row,
+        frame_len: usize,
+        interest: Roles,
+        what: Operation,
+    ) -> Self {
+        let topics = Some(Topics::new(head, what));
         Self {
             topics,
             ..Self::new(head, row, frame_len, interest.union(JUDGED))
         }
     }
 
+    /// The memory that is kept of what has been read, besides the frame.
+    pub(super) fn pinned(&self) -> usize {
+        self.topics.as_ref().map_or(0, Topics::pinned)
+    }
+
     /// Reads on; true once all that decides has been read. In a Produce that is the name of its
-    /// last topic, if all are `allowed`: nothing that follows can be refused any more, and the
+    /// last topic, if all are allowed: nothing that follows can be refused any more, and the
     /// records need not be held.
     pub(super) fn read(
         &mut self,
         mut input: &[u8],
         is_whole: bool,
-        allowed: &dyn Fn(&Topics) -> bool,
-    ) -> Result<bool, ClientFault> {
+        judge: Judge<'_>,
+    ) -> Result<bool, CloseReason> {
+        let (head, limits) = (self.head, &judge.shared.limits);
+        // What is told of a refusal may be longer than what was asked.
+        let pinned_max = limits.hold_bytes_max.max(HOLD_ALWAYS_BYTES);
         loop {
             let step = self
                 .walk
                 .step(&mut input)
                 .map_err(|why| self.malformed(why))?;
             if let Some(topics) = &mut self.topics {
-                topics.step(&step, self.walk.body_at());
-                let named = matches!(step, Step::Value(_)) && topics.is_last_named();
-                if self.head.api == PRODUCE && named && allowed(topics) {
+                topics
+                    .step(&step, self.walk.body_at(), judge)
+                    .map_err(|NotEncodable| ClientFault::RefusedUntold(head.api, head.version))?;
+                if topics.pinned() > pinned_max {
+                    return Err(CloseReason::HoldLimit(Leg::Client));
+                }
+                let named = matches!(step, Step::Value(_)) && topics.are_all_allowed();
+                if head.api == PRODUCE && named {
                     self.topics = None;
                     return Ok(true);
                 }
             }
             match step {
-                Step::Value(found) => self.facts.take(self.head, &found),
+                Step::Value(found) => self.facts.take(head, &found),
                 Step::Done { .. } => return Ok(true),
-                Step::More if is_whole => return Err(self.malformed(Malformed::Truncated)),
+                Step::More if is_whole => return Err(self.malformed(Malformed::Truncated).into()),
                 Step::More => return Ok(false),
                 Step::Begin { .. }
                 | Step::Array { .. }

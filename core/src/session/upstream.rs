@@ -9,6 +9,7 @@ use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
+use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::mark::sometimes;
 use crate::rewrite::Outcome;
 use crate::session::Session;
@@ -216,6 +217,11 @@ impl Session {
         let progress = answer
             .read(unread, &intake.hold, shared)
             .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
+        // Many small changes take more than the bytes that they are in.
+        let pinned_max = shared.limits.hold_answer_bytes_max.max(HOLD_ALWAYS_BYTES);
+        if answer.pinned() > pinned_max {
+            return Err(CloseReason::HoldLimit(Leg::Upstream));
+        }
         match progress {
             Progress::Release(until) => {
                 let edits = &mut answer.outcome().edits;

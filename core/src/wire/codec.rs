@@ -14,6 +14,7 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::wire::edit;
 use crate::wire::header::{PREFIX_BYTES, RequestHead};
 use crate::wire::schema;
 
@@ -73,55 +74,111 @@ pub(crate) struct RefusedTopic {
     pub(crate) name: String,
     /// Its id, where the request has ids instead.
     pub(crate) id: [u8; 16],
-    /// The partitions that the request has of it.
-    pub(crate) partitions: Vec<i32>,
     /// `Errors.TOPIC_AUTHORIZATION_FAILED` or `Errors.UNKNOWN_TOPIC_ID`.
     pub(crate) error_code: i16,
 }
 
-/// The entry for a refused topic among the topics of an answer.
+/// Writes the entry for a refused topic among the topics of an answer; `partitions` are those that
+/// [`refused_partition`] has written.
 pub(crate) fn refused_topic(
     api: ApiKey,
     version: ApiVersion,
-    topic: &RefusedTopic,
-) -> Result<Bytes, NotEncodable> {
-    let mut out = BytesMut::new();
+    topic: RefusedTopic,
+    partitions: (usize, &[u8]),
+    out: &mut BytesMut,
+) -> Result<(), NotEncodable> {
     let v = version.0;
+    let (_, encoded_partitions) = partitions;
+    out.reserve(64 + topic.name.len() + encoded_partitions.len());
     let encoded = match api.0 {
-        PRODUCE => produced(topic, v).encode(&mut out, v),
-        FETCH => fetched(topic, v).encode(&mut out, v),
-        METADATA => described(topic, v).encode(&mut out, v),
-        CREATE_TOPICS => created(topic, v).encode(&mut out, v),
+        PRODUCE => produced(topic, v).encode(out, v),
+        FETCH => fetched(topic, v).encode(out, v),
+        METADATA => return described(topic, v).encode(out, v).map_err(|_| NotEncodable),
+        CREATE_TOPICS => return created(topic, v).encode(out, v).map_err(|_| NotEncodable),
         _ => return Err(NotEncodable),
     };
     encoded.map_err(|_| NotEncodable)?;
-    Ok(out.freeze())
+    fill(out, is_flexible(api, v), 0, partitions)
 }
 
-/// The whole answer to a request of which every topic was refused.
-pub(crate) fn refusal(head: RequestHead, topics: &[RefusedTopic]) -> Result<Bytes, NotEncodable> {
+/// Writes the entry for one partition of a refused topic, if answers name partitions.
+pub(crate) fn refused_partition(
+    api: ApiKey,
+    version: ApiVersion,
+    index: i32,
+    error_code: i16,
+    out: &mut BytesMut,
+) -> Result<(), NotEncodable> {
+    let v = version.0;
+    out.reserve(64);
+    let encoded = match api.0 {
+        PRODUCE => produced_partition(index, error_code).encode(out, v),
+        FETCH => fetched_partition(index, error_code).encode(out, v),
+        _ => return Ok(()),
+    };
+    encoded.map_err(|_| NotEncodable)
+}
+
+/// The whole answer to a request of which every topic was refused: so many entries, as
+/// [`refused_topic`] has written them.
+pub(crate) fn refusal(
+    head: RequestHead,
+    count: usize,
+    entries: &[u8],
+) -> Result<Bytes, NotEncodable> {
     let v = head.version.0;
-    let mut out = BytesMut::new();
+    let flexible = is_flexible(head.api, v);
+    let mut out = BytesMut::with_capacity(entries.len().saturating_add(64));
     out.put_u32(0);
-    let flexible = schema::api(head.api.0).and_then(|e| e.response.is_flexible(v));
     ResponseHeader::default()
         .with_correlation_id(head.correlation_id.0)
-        .encode(&mut out, i16::from(flexible.unwrap_or(false)))
+        .encode(&mut out, i16::from(flexible))
         .map_err(|_| NotEncodable)?;
     let encoded = match head.api.0 {
-        PRODUCE => ProduceResponse::default()
-            .with_responses(topics.iter().map(|topic| produced(topic, v)).collect())
-            .encode(&mut out, v),
-        FETCH => FetchResponse::default()
-            .with_responses(topics.iter().map(|topic| fetched(topic, v)).collect())
-            .encode(&mut out, v),
-        CREATE_TOPICS => CreateTopicsResponse::default()
-            .with_topics(topics.iter().map(|topic| created(topic, v)).collect())
-            .encode(&mut out, v),
+        PRODUCE => ProduceResponse::default().encode(&mut out, v),
+        FETCH => FetchResponse::default().encode(&mut out, v),
+        CREATE_TOPICS => CreateTopicsResponse::default().encode(&mut out, v),
         _ => return Err(NotEncodable),
     };
     encoded.map_err(|_| NotEncodable)?;
+    // Behind the topics of a Produce stands the throttle time.
+    let behind = if head.api.0 == PRODUCE && v >= 1 {
+        4
+    } else {
+        0
+    };
+    fill(&mut out, flexible, behind, (count, entries))?;
     framed(out)
+}
+
+/// Puts elements into the array that is the last but one in `out`, and empty so far: behind it
+/// stand `behind` bytes, and the count of tagged fields where there are any.
+fn fill(
+    out: &mut BytesMut,
+    flexible: bool,
+    behind: usize,
+    (count, elements): (usize, &[u8]),
+) -> Result<(), NotEncodable> {
+    if count == 0 {
+        return Ok(());
+    }
+    let (count_len, tags_len) = if flexible { (1, 1) } else { (4, 0) };
+    let mut last = [0; 8];
+    let last = last.get_mut(..behind + tags_len).ok_or(NotEncodable)?;
+    let end = out.len().checked_sub(last.len()).ok_or(NotEncodable)?;
+    last.copy_from_slice(out.get(end..).unwrap_or_default());
+    out.truncate(end.checked_sub(count_len).ok_or(NotEncodable)?);
+    out.reserve(elements.len().saturating_add(16));
+    out.extend_from_slice(&edit::count(count, flexible));
+    out.extend_from_slice(elements);
+    out.extend_from_slice(last);
+    Ok(())
+}
+
+fn is_flexible(api: ApiKey, version: i16) -> bool {
+    schema::api(api.0)
+        .and_then(|entry| entry.response.is_flexible(version))
+        .unwrap_or(false)
 }
 
 /// The answer to an incremental Fetch whose session is not known here.
@@ -141,48 +198,48 @@ pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable>
     framed(out)
 }
 
-/// `ProduceResponse.PartitionResponse(Errors)`: no offset, no time.
-fn produced(topic: &RefusedTopic, version: i16) -> TopicProduceResponse {
-    let partition = |index: &i32| {
-        PartitionProduceResponse::default()
-            .with_index(*index)
-            .with_error_code(topic.error_code)
-            .with_base_offset(-1)
-            .with_log_append_time_ms(-1)
-            .with_log_start_offset(-1)
-    };
-    let out = TopicProduceResponse::default()
-        .with_partition_responses(topic.partitions.iter().map(partition).collect());
+fn produced(topic: RefusedTopic, version: i16) -> TopicProduceResponse {
+    let out = TopicProduceResponse::default();
     if version >= 13 {
         out.with_topic_id(Uuid::from_bytes(topic.id))
     } else {
-        out.with_name(TopicName(topic.name.clone().into()))
+        out.with_name(TopicName(topic.name.into()))
+    }
+}
+
+/// `ProduceResponse.PartitionResponse(Errors)`: no offset, no time.
+fn produced_partition(index: i32, error_code: i16) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(error_code)
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+}
+
+fn fetched(topic: RefusedTopic, version: i16) -> FetchableTopicResponse {
+    let out = FetchableTopicResponse::default();
+    if version >= 13 {
+        out.with_topic_id(Uuid::from_bytes(topic.id))
+    } else {
+        out.with_topic(TopicName(topic.name.into()))
     }
 }
 
 /// `FetchResponse.partitionResponse`: no watermark, empty records.
-fn fetched(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
-    let partition = |index: &i32| {
-        PartitionData::default()
-            .with_partition_index(*index)
-            .with_error_code(topic.error_code)
-            .with_high_watermark(-1)
-            .with_records(Some(Bytes::new()))
-    };
-    let out = FetchableTopicResponse::default()
-        .with_partitions(topic.partitions.iter().map(partition).collect());
-    if version >= 13 {
-        out.with_topic_id(Uuid::from_bytes(topic.id))
-    } else {
-        out.with_topic(TopicName(topic.name.clone().into()))
-    }
+fn fetched_partition(index: i32, error_code: i16) -> PartitionData {
+    PartitionData::default()
+        .with_partition_index(index)
+        .with_error_code(error_code)
+        .with_high_watermark(-1)
+        .with_records(Some(Bytes::new()))
 }
 
 /// `KafkaApis.handleTopicMetadataRequest`: a topic that was asked for by name has no id, one that
 /// was asked for by id has no name (an empty one where there is no null yet); no partitions.
-fn described(topic: &RefusedTopic, version: i16) -> MetadataResponseTopic {
+fn described(topic: RefusedTopic, version: i16) -> MetadataResponseTopic {
     let by_id = topic.id != [0; 16];
-    let name = (!by_id || version < 12).then(|| TopicName(topic.name.clone().into()));
+    let name = (!by_id || version < 12).then(|| TopicName(topic.name.into()));
     let out = MetadataResponseTopic::default()
         .with_error_code(topic.error_code)
         .with_name(name);
@@ -194,9 +251,9 @@ fn described(topic: &RefusedTopic, version: i16) -> MetadataResponseTopic {
 }
 
 /// `ControllerApis.createTopics`.
-fn created(topic: &RefusedTopic, version: i16) -> CreatableTopicResult {
+fn created(topic: RefusedTopic, version: i16) -> CreatableTopicResult {
     let out = CreatableTopicResult::default()
-        .with_name(TopicName(topic.name.clone().into()))
+        .with_name(TopicName(topic.name.into()))
         .with_error_code(topic.error_code);
     if version >= 1 {
         out.with_error_message(Some(StrBytes::from_static_str("Authorization failed.")))

@@ -7,14 +7,21 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::wire::header::PREFIX_BYTES;
 use crate::wire::rope::Rope;
+use crate::work;
 
 /// Changes to a frame, by offsets in the frame as it came (length prefix included).
+///
+/// They are told in the order of a walk: one after the other, and what stands before others that
+/// depend on it, like a count or a size, right behind those. However many there are, each costs
+/// a few steps then.
 #[derive(Debug, Default)]
 pub struct Edits {
     /// Sorted by start, never overlapping.
     changes: VecDeque<Change>,
-    /// Tagged fields around changes, in the order in which they begin.
-    sized: Vec<Sized>,
+    /// How much longer they make the frame.
+    growth: isize,
+    /// The memory that they need.
+    pinned: usize,
 }
 
 #[derive(Debug)]
@@ -23,11 +30,14 @@ struct Change {
     with: Bytes,
 }
 
-/// A tagged field whose size has to follow what is changed inside.
-#[derive(Debug)]
-struct Sized {
-    size: Range<usize>,
-    content: Range<usize>,
+impl Change {
+    fn growth(&self) -> isize {
+        self.with.len().cast_signed() - self.range.len().cast_signed()
+    }
+
+    const fn pinned(&self) -> usize {
+        size_of::<Self>() + self.with.len()
+    }
 }
 
 impl Edits {
@@ -37,79 +47,93 @@ impl Edits {
         self.changes.is_empty()
     }
 
+    /// The memory that the changes need.
+    #[must_use]
+    pub const fn pinned(&self) -> usize {
+        self.pinned
+    }
+
     /// Puts `with` in the place of a range. A change inside a range that is replaced later
     /// vanishes with it.
     pub fn replace(&mut self, range: Range<usize>, with: impl Into<Bytes>) {
+        let with = with.into();
+        let change = Change { range, with };
+        work::steps(1);
         // Nearly always changes come in the order of the frame.
-        if self
+        let is_last = self
             .changes
             .back()
-            .is_none_or(|last| last.range.end <= range.start)
-        {
-            self.changes.push_back(Change {
-                range,
-                with: with.into(),
-            });
-            return;
+            .is_none_or(|last| last.range.end <= change.range.start);
+        if is_last {
+            self.count(&change);
+            self.changes.push_back(change);
+        } else {
+            self.insert(change);
         }
-        // Those that begin inside the range: nearly always the last few, so the search and the
-        // removal stay short however many there are.
-        let first = self
-            .changes
-            .partition_point(|known| known.range.start < range.start);
-        let mut at = first;
-        while let Some(known) = self.changes.get(at)
-            && known.range.start <= range.end
-        {
-            let inside = known.range.end <= range.end;
-            let behind = known.range.is_empty() && known.range.start == range.end;
-            if inside && !behind {
-                self.changes.remove(at);
-            } else {
-                at += 1;
-            }
+    }
+
+    fn count(&mut self, change: &Change) {
+        self.growth += change.growth();
+        self.pinned += change.pinned();
+    }
+
+    /// Puts a change before others, in the place of those inside its range.
+    fn insert(&mut self, change: Change) {
+        let Range { start, end } = change.range;
+        let first = self.changes.partition_point(|it| it.range.start < start);
+        // What was put in where the range ends stays behind it.
+        let is_inside = |it: &Change| it.range.start < end && it.range.end <= end;
+        let inside = self.changes.range(first..).take_while(|it| is_inside(it));
+        let inside = inside.count();
+        for gone in self.changes.drain(first..first + inside) {
+            self.growth -= gone.growth();
+            self.pinned = self.pinned.saturating_sub(gone.pinned());
         }
         // Behind what was put in at the same place.
-        let at = self
-            .changes
-            .partition_point(|known| known.range.start <= range.start);
-        let with = with.into();
-        self.changes.insert(at, Change { range, with });
+        let at = self.changes.partition_point(|it| it.range.start <= start);
+        work::steps(inside + at.min(self.changes.len() - at));
+        self.count(&change);
+        self.changes.insert(at, change);
     }
 
-    /// Removes a range, and all changes inside it.
+    /// Removes a range, and all changes inside it. What is cut in one piece is one change.
     pub fn cut(&mut self, range: Range<usize>) {
-        self.replace(range, Bytes::new());
-    }
-
-    /// Declares a tagged field: where its size stands and what it holds.
-    pub fn sized(&mut self, size: Range<usize>, content: Range<usize>) {
-        self.sized.push(Sized { size, content });
-    }
-
-    /// How much longer the frame becomes, once [`Edits::settle_sizes`] has been called.
-    #[must_use]
-    pub fn growth(&self) -> isize {
-        self.growth_in(&(0..usize::MAX))
-    }
-
-    fn growth_in(&self, range: &Range<usize>) -> isize {
-        self.changes
-            .iter()
-            .filter(|change| range.start <= change.range.start && change.range.end <= range.end)
-            .map(|change| change.with.len().cast_signed() - change.range.len().cast_signed())
-            .sum()
-    }
-
-    /// Turns what was declared by [`Edits::sized`] into changes, innermost first.
-    pub fn settle_sizes(&mut self) {
-        while let Some(Sized { size, content }) = self.sized.pop() {
-            let growth = self.growth_in(&content);
-            if growth != 0 {
-                let new = content.len().saturating_add_signed(growth);
-                self.replace(size, unsigned_varint(new));
-            }
+        if let Some(last) = self.changes.back_mut()
+            && last.with.is_empty()
+            && last.range.end == range.start
+        {
+            work::steps(1);
+            self.growth -= range.len().cast_signed();
+            last.range.end = range.end;
+        } else {
+            self.replace(range, Bytes::new());
         }
+    }
+
+    /// Lets the size of a tagged field, which stands at `size`, follow what has been changed in
+    /// its content; asked for when the content has been read.
+    pub fn resize(&mut self, size: Range<usize>, content: Range<usize>) {
+        let first = self
+            .changes
+            .partition_point(|it| it.range.start < content.start);
+        let inside = self.changes.range(first..);
+        let growth: isize = inside
+            .filter(|it| it.range.end <= content.end)
+            .map(|it| {
+                work::steps(1);
+                it.growth()
+            })
+            .sum();
+        if growth != 0 {
+            let new = content.len().saturating_add_signed(growth);
+            self.replace(size, unsigned_varint(new));
+        }
+    }
+
+    /// How much longer the frame becomes.
+    #[must_use]
+    pub const fn growth(&self) -> isize {
+        self.growth
     }
 
     /// Moves the frame out of `rope` up to the offset `until`, edited. Changes must lie inside
@@ -121,6 +145,9 @@ impl Edits {
             let Some(change) = self.changes.pop_front() else {
                 break;
             };
+            work::steps(1);
+            self.growth -= change.growth();
+            self.pinned = self.pinned.saturating_sub(change.pinned());
             rope.take_to(change.range.start, &mut to);
             rope.skip(change.range.len());
             if !change.with.is_empty() {
@@ -259,11 +286,10 @@ mod tests {
     #[test]
     fn sizes_follow_inside_out() {
         let mut edits = Edits::default();
-        // size at 0..1 of content 1..200, in which size at 10..11 of content 11..40.
-        edits.sized(0..1, 1..100);
-        edits.sized(10..11, 11..40);
+        // size at 0..1 of content 1..100, in which size at 10..11 of content 11..40.
         edits.replace(20..21, vec![b'x'; 120]);
-        edits.settle_sizes();
+        edits.resize(10..11, 11..40);
+        edits.resize(0..1, 1..100);
         // The inner size needs two bytes now, so the outer content grows by 119 + 1.
         assert_eq!(edits.growth(), 119 + 1 + 1);
         let changes: Vec<(Range<usize>, Vec<u8>)> = edits
@@ -273,6 +299,59 @@ mod tests {
             .collect();
         assert_eq!(changes[0], (0..1, unsigned_varint(99 + 120).to_vec()));
         assert_eq!(changes[1], (10..11, unsigned_varint(29 + 119).to_vec()));
+    }
+
+    #[test]
+    fn what_is_cut_in_one_piece_is_one_change() {
+        let mut edits = Edits::default();
+        for at in 1..4 {
+            edits.cut(at..at + 1);
+        }
+        edits.replace(4..4, "+");
+        edits.cut(4..5);
+        assert_eq!(edits.changes.len(), 3);
+        assert_eq!(edits.growth(), -3);
+        assert_eq!(edited(edits, &["abcdefg"]), "a+fg");
+    }
+
+    #[test]
+    fn what_is_inside_a_later_change_is_not_counted_any_more() {
+        let mut edits = Edits::default();
+        edits.replace(0..1, "before");
+        for at in 2..100 {
+            edits.replace(at..at + 1, "longer");
+        }
+        edits.cut(2..100);
+        assert_eq!(edits.growth(), 5 - 98);
+        assert_eq!(edits.pinned(), 2 * size_of::<Change>() + 6);
+        let mut rope = Rope::default();
+        rope.push(vec![0; 100].into());
+        edits.apply(&mut rope, 100, drop);
+        assert_eq!((edits.growth(), edits.pinned()), (0, 0));
+    }
+
+    #[test]
+    fn a_walk_costs_a_few_steps_for_each_change() {
+        const ARRAYS: usize = 1000;
+        const LEN: usize = 1000;
+        let (mut edits, before) = (Edits::default(), work::taken());
+        // Arrays in tagged fields, of which every element is changed, and then count and size.
+        for array in 0..ARRAYS {
+            let from = array * LEN;
+            for at in (from + 10..from + LEN).step_by(10) {
+                edits.replace(at..at + 1, "longer");
+            }
+            edits.replace(from + 2..from + 3, "count");
+            edits.resize(from..from + 1, from + 2..from + LEN);
+        }
+        let frame_len = ARRAYS * LEN;
+        let mut edits = lengthened(edits, frame_len);
+        let mut rope = Rope::default();
+        rope.push(vec![0; frame_len].into());
+        edits.apply(&mut rope, frame_len, drop);
+        let steps = work::taken() - before;
+        let changes = (ARRAYS * (LEN / 10 + 1)) as u64;
+        assert!(steps <= 8 * changes, "{steps} steps for {changes} changes");
     }
 
     #[test]

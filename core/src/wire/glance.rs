@@ -5,6 +5,7 @@
 //! more, be it what is of interest or what is wrong, walks.
 
 use super::schema::{Field, Kind, Message, Roles, Struct};
+use crate::work;
 
 /// Whether `body` follows its schema, and of the fields whose role is in `interest` it has only
 /// some that are null or empty, and no tagged ones.
@@ -35,6 +36,7 @@ struct Glance<'a> {
 impl Glance<'_> {
     /// Structures are nested as deep as the tables have them, which is not deep.
     fn structure(&mut self, inner: &Struct) -> Option<()> {
+        work::steps(1);
         for field in inner.fields {
             let is_in_line =
                 field.versions.contains(self.version) && field.tag_in(self.version).is_none();
@@ -112,6 +114,7 @@ impl Glance<'_> {
 
     fn tagged(&mut self, inner: &Struct) -> Option<()> {
         for _ in 0..self.varint()? {
+            work::steps(1);
             let number = self.varint()?;
             let size = self.varint()?;
             let is_wanted = |field: &Field| {
@@ -129,6 +132,7 @@ impl Glance<'_> {
 
     /// A length or count; 0 for null, where that is allowed.
     fn length(&mut self, is_short: bool, nullable: bool) -> Option<u32> {
+        work::steps(1);
         let len = if self.flexible {
             self.varint()?.checked_sub(1)
         } else {

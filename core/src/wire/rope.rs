@@ -5,15 +5,24 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::queue::Queue;
+use crate::work;
 
 /// The held part of one frame. Offsets are those of the frame, from its length prefix on, also
 /// when the front of the frame has already moved on.
 #[derive(Debug, Default)]
 pub struct Rope {
-    slices: Queue<Bytes>,
+    slices: Queue<Slice>,
     len: usize,
     /// The offset in the frame of the first byte that is held.
     origin: usize,
+}
+
+#[derive(Debug)]
+struct Slice {
+    /// The offset in the frame of its first byte: a place is found without looking at the slices
+    /// before or behind it, however many there are.
+    at: usize,
+    bytes: Bytes,
 }
 
 impl Rope {
@@ -43,48 +52,50 @@ impl Rope {
     /// Adds bytes at the end.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            work::steps(1);
+            let at = self.end();
             self.len += bytes.len();
-            self.slices.push_back(bytes);
+            self.slices.push_back(Slice { at, bytes });
         }
     }
 
     /// Copies `into.len()` bytes from `at` on; false if they are not all there.
     #[must_use]
     pub fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        let Some(at) = at.checked_sub(self.origin) else {
+        if at < self.origin {
             return false;
-        };
-        let (index, mut skip) = self.locate(at);
+        }
+        let mut index = self.locate(at);
         let mut done = 0;
-        for slice in self.slices.iter().skip(index) {
-            let room = into.get_mut(done..).unwrap_or_default();
-            if room.is_empty() {
-                break;
-            }
-            let rest = slice.get(skip..).unwrap_or_default();
-            skip = 0;
+        while let Some(slice) = self.slices.get(index)
+            && let Some(room) = into.get_mut(done..)
+            && !room.is_empty()
+        {
+            let skip = (at + done).saturating_sub(slice.at);
+            let rest = slice.bytes.get(skip..).unwrap_or_default();
             let count = rest.len().min(room.len());
             if let (Some(to), Some(from)) = (room.get_mut(..count), rest.get(..count)) {
                 to.copy_from_slice(from);
             }
+            work::copied(count);
             done += count;
+            index += 1;
         }
         done == into.len()
     }
 
-    /// The slice in which the byte `at`, counted from the first that is held, stands, and where
-    /// in it. Searched from the end: what is read stands where the walk is, and that is where
-    /// the newest bytes are.
-    fn locate(&self, at: usize) -> (usize, usize) {
-        let (mut begins, mut index) = (self.len, self.slices.len());
-        for slice in self.slices.iter().rev() {
-            begins -= slice.len();
-            index -= 1;
-            if begins <= at {
-                return (index, at - begins);
-            }
+    /// The number of the slice in which the byte at this offset of the frame stands. Most of what
+    /// is read stands where the walk is, and that is in the newest slice.
+    fn locate(&self, at: usize) -> usize {
+        let count = self.slices.len();
+        if self.slices.back().is_some_and(|newest| newest.at <= at) {
+            return count.saturating_sub(1);
         }
-        (0, at)
+        let before = self.slices.partition_point(|slice| {
+            work::steps(1);
+            slice.at <= at
+        });
+        before.saturating_sub(1)
     }
 
     /// A copy of a range; shorter where less is held. Ranges come from a walker, which has
@@ -104,10 +115,12 @@ impl Rope {
             let Some(front) = self.slices.front_mut() else {
                 break;
             };
-            let part = if front.len() > count {
-                front.split_to(count)
+            work::steps(1);
+            let part = if front.bytes.len() > count {
+                front.at += count;
+                front.bytes.split_to(count)
             } else {
-                let whole = std::mem::take(front);
+                let whole = std::mem::take(&mut front.bytes);
                 self.slices.pop_front();
                 whole
             };
@@ -140,9 +153,10 @@ impl Rope {
     /// settled when it came.
     pub fn settle(&mut self, chunk_len: usize) {
         if let Some(last) = self.slices.back_mut()
-            && last.len().saturating_mul(4) < chunk_len
+            && last.bytes.len().saturating_mul(4) < chunk_len
         {
-            *last = Bytes::copy_from_slice(last);
+            work::copied(last.bytes.len());
+            last.bytes = Bytes::copy_from_slice(&last.bytes);
         }
         self.join_small();
     }
@@ -157,17 +171,20 @@ impl Rope {
             .slices
             .iter()
             .rev()
-            .take_while(|slice| slice.len() < SMALL)
+            .take_while(|slice| slice.bytes.len() < SMALL)
             .count();
         if tail < 16 {
             return;
         }
         let small = self.slices.take_last(tail);
-        let mut joined = Vec::with_capacity(small.iter().map(Bytes::len).sum());
+        let at = small.first().map_or(self.origin, |first| first.at);
+        let mut joined = Vec::with_capacity(small.iter().map(|slice| slice.bytes.len()).sum());
         for slice in &small {
-            joined.extend_from_slice(slice);
+            work::copied(slice.bytes.len());
+            joined.extend_from_slice(&slice.bytes);
         }
-        self.slices.push_back(joined.into());
+        let bytes = joined.into();
+        self.slices.push_back(Slice { at, bytes });
     }
 }
 
@@ -218,6 +235,22 @@ mod tests {
         rope.settle(4096);
         assert!(buffer.is_unique(), "the remainder was copied");
         assert_eq!(rope.copy(0..10), [7; 10]);
+    }
+
+    #[test]
+    fn a_place_is_found_without_a_look_at_all_slices() {
+        const SLICES: usize = 10_000;
+        let mut rope = Rope::default();
+        for _ in 0..SLICES {
+            rope.push(Bytes::from_static(&[7; 8]));
+        }
+        rope.skip(4);
+        let before = work::taken();
+        for at in 4..SLICES * 8 {
+            assert!(rope.read(at, &mut [0]));
+        }
+        let steps = work::taken() - before;
+        assert!(steps <= 20 * SLICES as u64 * 8, "{steps} steps");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod tags;
 
 use super::malformed::Malformed;
 use super::schema::{Field, Kind, Message, Role, Roles, Struct};
+use crate::work;
 #[cfg(test)]
 pub(crate) use frame::DEPTH_MAX;
 use frame::{Frame, Horizon, Stack};
@@ -252,6 +253,7 @@ impl Walker {
 
     fn advance(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
         loop {
+            work::steps(1);
             if !self.reader.pass(input) {
                 return Ok(Step::More);
             }

@@ -23,6 +23,7 @@ mod streaming;
 mod timing;
 mod upstream;
 mod versions;
+mod work;
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;

@@ -24,7 +24,7 @@ use crate::relay::{heartbeat, heartbeat_answer};
 
 const CHUNKS: [usize; 3] = [1, 17, usize::MAX];
 
-fn world(chunk: usize) -> World {
+pub fn world(chunk: usize) -> World {
     let mut shared = shared();
     let anonymous = Principal::anonymous();
     shared.policy = Policy::allow_all()
@@ -457,4 +457,28 @@ fn a_new_policy_judges_the_next_request() {
     world.client(&request(0, 9, 2, &produce(&["secret"], 1)));
     let (_, seen) = decoded::<ProduceResponse>(9, &world.to_client);
     assert_eq!(seen, produced(&[("secret", 29)]));
+}
+
+/// What has been read of it was judged already.
+#[test]
+fn a_request_that_is_held_is_judged_anew_by_a_new_policy() {
+    let frame = request(0, 9, 1, &produce(&["secret", "hidden", "open"], 1));
+    for cut in (5..frame.len()).step_by(7) {
+        for chunk in CHUNKS {
+            let mut world = world(chunk);
+            world.client(&frame[..cut]);
+            world.renew(|shared| {
+                let anonymous = Principal::anonymous();
+                shared.policy = Policy::allow_all().refuse_topic(&anonymous, "open");
+            });
+            world.client(&frame[cut..]);
+            let up = sent::<ProduceRequest>(&world, 9);
+            assert_eq!(up, produce(&["secret", "hidden"], 1), "cut at {cut}");
+            let told = produced(&[("secret", 0), ("hidden", 0)]);
+            world.upstream(&answer(9, 1, &told));
+            let (_, seen) = decoded::<ProduceResponse>(9, &world.to_client);
+            let expected = [("open", 29), ("secret", 0), ("hidden", 0)];
+            assert_eq!(seen, produced(&expected));
+        }
+    }
 }

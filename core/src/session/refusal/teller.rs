@@ -1,0 +1,117 @@
+//! What was refused of a request, told in the broker's answer to the rest.
+
+use std::ops::Range;
+
+use crate::policy::{Operation, Verdict};
+use crate::session::refusal::Refused;
+use crate::wire::edit::{self, Edits};
+use crate::wire::rope::Rope;
+use crate::wire::schema::Role;
+use crate::wire::walk::{Step, Value};
+
+/// Edits the topics of one answer while it is walked.
+#[derive(Debug)]
+pub(in crate::session) struct Teller {
+    refused: Box<Refused>,
+    count: Option<(Range<usize>, usize, bool)>,
+    element_at: Option<usize>,
+    name: Range<usize>,
+    cut: usize,
+    /// The answer begins with an error that concerns all of it, and lists no topics then.
+    failed: bool,
+}
+
+impl Teller {
+    pub(in crate::session) fn new(refused: Box<Refused>) -> Self {
+        Self {
+            refused,
+            count: None,
+            element_at: None,
+            name: 0..0,
+            cut: 0,
+            failed: false,
+        }
+    }
+
+    /// Takes in one step of the walk; `base` is where the body begins in the frame. True once
+    /// the length of the answer is certain.
+    pub(in crate::session) fn step(
+        &mut self,
+        step: &Step,
+        base: usize,
+        frame: &Rope,
+        edits: &mut Edits,
+    ) -> bool {
+        match step {
+            Step::Array {
+                field,
+                start,
+                end,
+                count,
+                compact,
+            } if field.role == Role::Topics => {
+                if self.failed {
+                    return true;
+                }
+                let count = count.map_or(0, |count| count as usize);
+                self.count = Some((base + start..base + end, count, *compact));
+                edits.replace(base + end..base + end, self.refused.entries.clone());
+                if self.refused.filter.is_none() {
+                    self.set_count(edits);
+                    return true;
+                }
+            }
+            Step::Element { field, at, .. } if field.role == Role::Topics => {
+                self.element_at = Some(base + at);
+            }
+            Step::Value(found) if found.role == Role::TopicName => {
+                self.name = base + found.data..base + found.end;
+            }
+            // Before the topics stands only the error of the whole answer (Fetch).
+            Step::Value(found) if found.role == Role::ErrorCode && self.count.is_none() => {
+                self.failed |= found.value != Value::Int(0);
+            }
+            Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {
+                if let Some(from) = self.element_at.take()
+                    && self.leaves_out(frame)
+                {
+                    edits.cut(from..base + at);
+                    self.cut += 1;
+                }
+            }
+            Step::ArrayEnd { field, .. } if field.role == Role::Topics => self.set_count(edits),
+            Step::More
+            | Step::Begin { .. }
+            | Step::Value(_)
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+        false
+    }
+
+    fn set_count(&mut self, edits: &mut Edits) {
+        if let Some((at, count, compact)) = self.count.take() {
+            let count = (count + self.refused.count).saturating_sub(self.cut);
+            edits.replace(at, edit::count(count, compact));
+        }
+    }
+
+    fn leaves_out(&self, frame: &Rope) -> bool {
+        let Some(filter) = &self.refused.filter else {
+            return false;
+        };
+        let name = frame.copy(self.name.clone());
+        let name = String::from_utf8_lossy(&name);
+        let verdict = filter
+            .by
+            .policy
+            .topic(&filter.principal, Operation::Describe, &name);
+        filter.all || verdict == Verdict::Refuse
+    }
+}

@@ -4,6 +4,7 @@
 //! bootstrap list in turn, with a growing pause after failures.
 
 mod answer;
+mod avoided;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
 use crate::io::{ConnectFailure, End, Observation, Target};
+use crate::patience::patience;
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
 use crate::wire::codec;
@@ -22,6 +24,7 @@ use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::rope::Rope;
 
 use answer::{Brokers, MetadataVersion};
+use avoided::{AVOIDED_MAX, Avoided};
 
 /// How many brokers of one cluster are believed.
 const BROKERS_MAX: usize = 10_000;
@@ -86,8 +89,8 @@ pub enum Effect {
 pub enum Event {
     /// A broker gave a whole, sensible answer.
     Refreshed {
-        /// How many brokers the answer listed.
-        brokers: usize,
+        /// The brokers that the answer listed: those that are up.
+        brokers: Vec<BrokerId>,
     },
     /// One attempt came to nothing; another follows.
     Failed {
@@ -123,6 +126,17 @@ pub enum Failure {
     OtherCluster,
 }
 
+impl Failure {
+    /// Whether others should be asked first for a while: this one costs time, or is ourselves.
+    const fn is_to_be_avoided(self) -> bool {
+        match self {
+            Self::Connect(why) => why.is_to_be_avoided(),
+            Self::TimedOut => true,
+            Self::Ended(_) | Self::BadAnswer | Self::ErrorAnswer | Self::OtherCluster => false,
+        }
+    }
+}
+
 /// What the driver should do until the next input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
@@ -145,6 +159,8 @@ pub struct Discovery {
     /// What was noticed while a question was open: its answer may be older.
     noticed: Option<Observation>,
     failures: u32,
+    /// Whom to ask after all others.
+    avoided: Avoided,
     correlation_id: i32,
     asked_at: Option<Instant>,
     egress: Egress,
@@ -196,6 +212,7 @@ impl Discovery {
             again: None,
             noticed: None,
             failures: 0,
+            avoided: Avoided::default(),
             correlation_id: 0,
             asked_at: None,
             egress: Egress::default(),
@@ -245,9 +262,10 @@ impl Discovery {
                 (true, *deadline)
             }
         };
+        let expiry = self.avoided.deadline();
         Demand {
             read,
-            deadline: Some(deadline),
+            deadline: [Some(deadline), expiry].into_iter().flatten().min(),
         }
     }
 
@@ -262,7 +280,7 @@ impl Discovery {
             return;
         };
         self.asked_at = Some(now);
-        let within = self.config.connect_timeout;
+        let within = self.patience().min(self.config.connect_timeout);
         let target = Target {
             name: asked.name.clone(),
             dial: self.config.dial.resolve(&asked.name),
@@ -274,11 +292,16 @@ impl Discovery {
         self.effects.push_back(Effect::Connect(target));
     }
 
+    /// How long the next one may take for each step.
+    fn patience(&self) -> Duration {
+        let candidates = self.config.bootstrap.len() + self.topology.len();
+        patience(self.failures, candidates)
+    }
+
     /// The configured names and the learned addresses by turns, each list in its own order: what
     /// a broker has told, right or wrong, never keeps the configured names waiting for long.
     fn next_candidate(&mut self) -> Option<Asked> {
-        let bootstrap = &self.config.bootstrap;
-        let learned = self.topology.brokers().count();
+        let learned = self.topology.len();
         let turn = self.turn;
         self.turn = turn.wrapping_add(1);
         let (index, is_bootstrap) = if learned == 0 {
@@ -287,12 +310,25 @@ impl Discovery {
             (turn / 2, turn.is_multiple_of(2))
         };
         let name = if is_bootstrap {
-            bootstrap.get(index.checked_rem(bootstrap.len())?)
+            self.next_of(self.config.bootstrap.iter(), index)
         } else {
-            let mut learned_at = self.topology.brokers().map(|(_, at)| at);
-            learned_at.nth(index.checked_rem(learned)?)
+            self.next_of(self.topology.brokers().map(|(_, at)| at), index)
         };
-        name.cloned().map(|name| Asked { name, is_bootstrap })
+        name.map(|name| Asked { name, is_bootstrap })
+    }
+
+    /// The next one of a list that need not be avoided, or the next one if all must be.
+    fn next_of<'a>(
+        &self,
+        list: impl Iterator<Item = &'a HostPort> + Clone,
+        turn: usize,
+    ) -> Option<HostPort> {
+        let len = list.clone().count();
+        let index = turn.checked_rem(len)?;
+        let mut in_turn = list.cycle().skip(index).take(len.min(AVOIDED_MAX + 1));
+        let mut others = in_turn.clone();
+        let chosen = others.find(|at| !self.avoided.contains(at));
+        chosen.or_else(|| in_turn.next()).cloned()
     }
 
     fn connected(&mut self, now: Instant) {
@@ -300,7 +336,7 @@ impl Discovery {
             return;
         };
         let asked = asked.clone();
-        let deadline = now.after(self.config.answer_timeout);
+        let deadline = now.after(self.patience().min(self.config.answer_timeout));
         self.state = State::AskingVersions { asked, deadline };
         let id = self.next_id();
         self.send(now, codec::api_versions(id));
@@ -397,24 +433,42 @@ impl Discovery {
             return self.failed(now, Failure::OtherCluster);
         }
         self.report(Event::Refreshed {
-            brokers: answer.brokers.len(),
+            brokers: answer.brokers.iter().map(|(id, _)| *id).collect(),
         });
         // Of another cluster nothing that was known is true any more.
         let known = if other {
-            &Topology::default()
+            Topology::default()
         } else {
-            &*self.topology
+            (*self.topology).clone()
         };
-        if let Some(next) = known.merged(&answer.brokers, cluster_id) {
-            self.topology = Arc::new(next);
-            self.effects
-                .push_back(Effect::Publish(Arc::clone(&self.topology)));
-        }
+        self.avoided.remove(&asked.name);
+        let known = known.merged(&answer.brokers, cluster_id).unwrap_or(known);
+        let avoiding = known.avoiding(self.avoided.addresses());
+        self.publish(avoiding.unwrap_or(known));
         self.failures = 0;
         self.again = Some(asked.clone());
         self.rest(now.after(self.config.refresh_interval));
         if let Some(noticed) = self.noticed.take() {
             self.observed(now, &noticed);
+        }
+    }
+
+    /// Tells what is known, if it has changed.
+    fn publish(&mut self, topology: Topology) {
+        if *self.topology != topology {
+            self.topology = Arc::new(topology);
+            self.effects
+                .push_back(Effect::Publish(Arc::clone(&self.topology)));
+        }
+    }
+
+    /// Tells which addresses to try last, if that has changed. Before anything is known nobody
+    /// connects to any.
+    fn publish_avoided(&mut self) {
+        if let Some(next) = self.topology.avoiding(self.avoided.addresses())
+            && !self.topology.is_empty()
+        {
+            self.publish(next);
         }
     }
 
@@ -442,6 +496,10 @@ impl Discovery {
             | State::AskingVersions { asked, .. }
             | State::AskingBrokers { asked, .. } => asked.name.clone(),
         };
+        if why.is_to_be_avoided() {
+            self.avoided.add(now, &asked);
+            self.publish_avoided();
+        }
         self.report(Event::Failed { asked, why });
         let doublings = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         let pause = self.config.backoff_min.saturating_mul(doublings);
@@ -459,11 +517,15 @@ impl Discovery {
     /// A hint brings the next question forward, but never more often than is fair. Somebody else
     /// is asked then: who answered last does not know of it yet, or never will.
     fn observed(&mut self, now: Instant, observation: &Observation) {
+        if let Observation::ConnectFailed { address, why } = observation {
+            return self.session_failed(now, address, *why);
+        }
         let is_news = match observation {
             Observation::Endpoint { broker, address } => {
                 self.topology.upstream(*broker) != Some(address)
             }
             Observation::Unreachable { .. } => true,
+            Observation::ConnectFailed { .. } => false,
         };
         if !is_news || self.failures > 0 {
             return;
@@ -479,19 +541,33 @@ impl Discovery {
         }
     }
 
-    fn tick(&mut self, now: Instant) {
-        if self
-            .demand()
-            .deadline
-            .is_some_and(|deadline| deadline > now)
-        {
-            return;
+    /// A session has found out about an address: nobody else need wait for it. What is no
+    /// candidate is not kept.
+    fn session_failed(&mut self, now: Instant, address: &HostPort, why: ConnectFailure) {
+        let is_candidate = self.config.bootstrap.contains(address)
+            || self.topology.brokers().any(|(_, at)| at == address);
+        if is_candidate && why.is_to_be_avoided() {
+            self.avoided.add(now, address);
+            self.publish_avoided();
         }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.avoided.expire(now);
+        self.publish_avoided();
         match self.state {
-            State::Resting { .. } => self.connect(now),
-            State::Connecting { .. }
+            State::Resting { until } if until <= now => self.connect(now),
+            State::Connecting { deadline, .. }
+            | State::AskingVersions { deadline, .. }
+            | State::AskingBrokers { deadline, .. }
+                if deadline <= now =>
+            {
+                self.failed(now, Failure::TimedOut);
+            }
+            State::Resting { .. }
+            | State::Connecting { .. }
             | State::AskingVersions { .. }
-            | State::AskingBrokers { .. } => self.failed(now, Failure::TimedOut),
+            | State::AskingBrokers { .. } => {}
         }
     }
 

@@ -128,6 +128,7 @@ impl CloseReason {
             Self::Unreachable(ConnectFailure::Refused) => "upstream_refused",
             Self::Unreachable(ConnectFailure::TimedOut) => "upstream_connect_timed_out",
             Self::Unreachable(ConnectFailure::Unreachable) => "upstream_unreachable",
+            Self::Unreachable(ConnectFailure::Loop) => "upstream_loop",
             Self::BrokerUnknown(_) => "broker_unknown",
             Self::HoldLimit(Leg::Client) => "hold_limit_client",
             Self::HoldLimit(Leg::Upstream) => "hold_limit_upstream",
@@ -223,6 +224,9 @@ impl fmt::Display for CloseReason {
                 f.write_str(" (looks like HTTP: this listener speaks Kafka)")
             }
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
+            Self::Unreachable(ConnectFailure::Loop) => {
+                f.write_str(" (the broker's address leads back to doorkeeper)")
+            }
             Self::Bug(what) => write!(f, " ({what})"),
             Self::Client(ClientFault::FrameLength(_) | ClientFault::RefusedAcksZero)
             | Self::Upstream(
@@ -232,7 +236,12 @@ impl fmt::Display for CloseReason {
             )
             | Self::ClientEnded(_)
             | Self::UpstreamEnded(_)
-            | Self::Unreachable(_)
+            | Self::Unreachable(
+                ConnectFailure::Unresolved
+                | ConnectFailure::Refused
+                | ConnectFailure::TimedOut
+                | ConnectFailure::Unreachable,
+            )
             | Self::HoldLimit(_)
             | Self::HoldRefused
             | Self::TimedOut(_)

@@ -51,9 +51,19 @@ pub enum ConnectFailure {
     TimedOut,
     /// No route, no descriptor left, or another local reason.
     Unreachable,
+    /// The address is one that doorkeeper itself listens at.
+    Loop,
 }
 
 impl ConnectFailure {
+    /// Whether others should try this address last for a while: it costs time, or is ourselves.
+    pub(crate) const fn is_to_be_avoided(self) -> bool {
+        match self {
+            Self::TimedOut | Self::Loop => true,
+            Self::Unresolved | Self::Refused | Self::Unreachable => false,
+        }
+    }
+
     /// The name that logs and metric labels use.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -62,6 +72,7 @@ impl ConnectFailure {
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
             Self::Unreachable => "unreachable",
+            Self::Loop => "loop",
         }
     }
 }
@@ -141,6 +152,13 @@ pub enum Observation {
     Unreachable {
         /// The broker, when the session was bound to one.
         broker: BrokerId,
+    },
+    /// An attempt to connect failed in a way that other sessions should not wait for.
+    ConnectFailed {
+        /// The address as the cluster or the configuration names it.
+        address: HostPort,
+        /// How it failed.
+        why: ConnectFailure,
     },
 }
 

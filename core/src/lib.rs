@@ -22,6 +22,7 @@ pub mod id;
 mod io;
 pub mod limits;
 pub mod mark;
+mod patience;
 pub mod policy;
 mod queue;
 pub mod record;

@@ -4,7 +4,7 @@
 //! the id alone, so that every replica of doorkeeper gives the same one), and broker id to the
 //! address at which the cluster says that broker is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::id::{BrokerId, HostPort};
@@ -15,6 +15,7 @@ use crate::id::{BrokerId, HostPort};
 pub struct Topology {
     brokers: BTreeMap<BrokerId, HostPort>,
     cluster_id: Option<Box<str>>,
+    avoided: BTreeSet<HostPort>,
 }
 
 impl Topology {
@@ -37,7 +38,7 @@ impl Topology {
     }
 
     /// All brokers ever seen, in the order of their ids.
-    pub fn brokers(&self) -> impl Iterator<Item = (BrokerId, &HostPort)> {
+    pub fn brokers(&self) -> impl Iterator<Item = (BrokerId, &HostPort)> + Clone {
         self.brokers.iter().map(|(id, at)| (*id, at))
     }
 
@@ -45,6 +46,27 @@ impl Topology {
     #[must_use]
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()
+    }
+
+    /// The addresses to try after all others: attempts to connect there have lately timed out, or
+    /// led back to doorkeeper.
+    pub fn avoided(&self) -> impl Iterator<Item = &HostPort> {
+        self.avoided.iter()
+    }
+
+    /// Whether an address is tried after all others.
+    #[must_use]
+    pub fn is_avoided(&self, address: &HostPort) -> bool {
+        self.avoided.contains(address)
+    }
+
+    /// This knowledge with other addresses to try last. Says nothing if they are the same.
+    #[must_use]
+    pub fn avoiding(&self, addresses: BTreeSet<HostPort>) -> Option<Self> {
+        (addresses != self.avoided).then(|| Self {
+            avoided: addresses,
+            ..self.clone()
+        })
     }
 
     /// This knowledge with a newer answer laid over it. Says nothing if nothing changed.

@@ -36,19 +36,26 @@ fn at(text: &str) -> HostPort {
     text.parse().unwrap()
 }
 
+fn config() -> Config {
+    Config {
+        bootstrap: vec![at("first:1"), at("second:2")],
+        dial: DialMap::default(),
+        refresh_interval: 30 * SECOND,
+        refresh_interval_min: 2 * SECOND,
+        connect_timeout: 5 * SECOND,
+        answer_timeout: 5 * SECOND,
+        backoff_min: SECOND,
+        backoff_max: 8 * SECOND,
+        frame_bytes_max: 1 << 20,
+    }
+}
+
 impl World {
     fn new() -> Self {
-        let config = Config {
-            bootstrap: vec![at("first:1"), at("second:2")],
-            dial: DialMap::default(),
-            refresh_interval: 30 * SECOND,
-            refresh_interval_min: 2 * SECOND,
-            connect_timeout: 5 * SECOND,
-            answer_timeout: 5 * SECOND,
-            backoff_min: SECOND,
-            backoff_max: 8 * SECOND,
-            frame_bytes_max: 1 << 20,
-        };
+        Self::with(config())
+    }
+
+    fn with(config: Config) -> Self {
         let now = Instant::from_nanos(1);
         let mut world = Self {
             discovery: Discovery::new(now, config.clone(), Seed([0; 32])),
@@ -270,6 +277,73 @@ fn candidates_are_tried_in_turn_with_growing_pauses() {
         pairs(&[(0, "a:1")]),
         "it recovers by itself"
     );
+}
+
+/// As long as nobody has answered, each has a second.
+#[test]
+fn black_holes_in_the_bootstrap_list_do_not_keep_the_others_waiting() {
+    let mut config = config();
+    config.bootstrap = ["hole:1", "hole:2", "third:3"].map(at).to_vec();
+    let mut world = World::with(config);
+    let start = world.now;
+    for _ in 0..2 {
+        // The driver's own limit is the one of the target.
+        world.now = world.now.after(world.targets.last().unwrap().within);
+        world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
+        world.until_connect();
+    }
+    assert_eq!(world.targets.last().unwrap().name, at("third:3"));
+    // Two attempts of a second, and the two pauses.
+    assert_eq!(world.now.since(start), 5 * SECOND);
+    world.round("c", &[(0, "a", 1)]);
+    assert_eq!(world.newest(), pairs(&[(0, "a:1")]));
+    let avoided = world.published.last().unwrap().avoided().cloned();
+    assert_eq!(avoided.collect::<Vec<_>>(), [at("hole:1"), at("hole:2")]);
+}
+
+#[test]
+fn all_that_are_slow_get_more_time_each_time_round() {
+    let mut world = World::new();
+    let mut within = Vec::new();
+    for _ in 0..8 {
+        within.push(world.targets.last().unwrap().within.as_secs());
+        world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
+        world.until_connect();
+    }
+    assert_eq!(within, [1, 1, 2, 2, 4, 4, 5, 5], "the limit is five");
+}
+
+#[test]
+fn what_a_session_could_not_connect_to_is_tried_last_for_a_while() {
+    let mut world = World::new();
+    world.round("c", &[(0, "a", 1), (1, "b", 1)]);
+    let failed = |address: &str, why| {
+        let address = at(address);
+        Input::Observed(Observation::ConnectFailed { address, why })
+    };
+    world.input(failed("second:2", ConnectFailure::Refused));
+    world.input(failed("elsewhere:1", ConnectFailure::TimedOut));
+    assert_eq!(world.published.len(), 1, "neither is worth a snapshot");
+    world.input(failed("second:2", ConnectFailure::TimedOut));
+    world.input(failed("b:1", ConnectFailure::Loop));
+    let before = world.now;
+    let avoided = |world: &World| -> Vec<HostPort> {
+        world.published.last().unwrap().avoided().cloned().collect()
+    };
+    assert_eq!(avoided(&world), [at("b:1"), at("second:2")]);
+    // Those that had nothing to do with it are asked until then.
+    let mut asked = std::collections::BTreeSet::new();
+    while !avoided(&world).is_empty() {
+        let count = world.targets.len();
+        world.now = world.discovery.demand().deadline.unwrap();
+        world.input(Input::Tick);
+        if world.targets.len() > count {
+            asked.insert(world.targets.last().unwrap().name.clone());
+            world.input(Input::ConnectFailed(ConnectFailure::Refused));
+        }
+    }
+    assert_eq!(world.now.since(before), 30 * SECOND);
+    assert!(!asked.contains(&at("b:1")) && !asked.contains(&at("second:2")));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorkeeper_core::Observation;
-use doorkeeper_core::discovery::{Discovery, Effect, Input};
-use doorkeeper_core::id::{BrokerId, Seed};
+use doorkeeper_core::discovery::{self, Discovery, Effect, Input};
+use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::topology::Topology;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,8 @@ use crate::Net;
 use crate::driver::Surroundings;
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
-use crate::observer::Observer;
+use crate::observer::{Observer, OwnAddress};
+use crate::own_addresses::OwnAddresses;
 use crate::serve::{Cluster, Readiness};
 use crate::stream::Arrived;
 
@@ -31,6 +32,8 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 /// One cluster, and who wants to know of it.
 pub(crate) struct Discovering<N> {
     pub(crate) net: N,
+    /// Where it would ask itself.
+    pub(crate) own: OwnAddresses,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
@@ -51,15 +54,22 @@ pub(crate) struct Follower<N> {
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) around: Arc<Surroundings<N>>,
-    /// The brokers that it has no address for, as far as that has been told.
+    /// The brokers of which it has been told that it has no address for them.
     pub(crate) unaddressed: BTreeSet<BrokerId>,
 }
 
 impl<N> Follower<N> {
-    fn tell_unaddressed(&mut self, topology: &Topology, observer: &dyn Observer) {
+    /// Counts the brokers without an address among those that are up, and tells of each once.
+    fn tell_unaddressed(&mut self, listed: &[BrokerId], observer: &dyn Observer) {
         let advertised = &self.around.snapshots.newest().advertised;
-        for (broker, _) in topology.brokers() {
-            if advertised.address(broker).is_none() && self.unaddressed.insert(broker) {
+        let without: BTreeSet<BrokerId> = listed
+            .iter()
+            .copied()
+            .filter(|broker| advertised.address(*broker).is_none())
+            .collect();
+        observer.brokers_unaddressed(self.index, without.len());
+        for broker in without {
+            if self.unaddressed.insert(broker) {
                 observer.broker_unaddressed(&self.name, self.index, broker);
             }
         }
@@ -82,15 +92,46 @@ impl<N: Net> Discovering<N> {
     }
 
     fn publish(&mut self, topology: &Arc<Topology>) {
-        for follower in &self.followers {
-            follower.around.snapshots.learn(topology);
-        }
-        self.published = Arc::clone(topology);
-        self.ready.discovered(self.index);
-        self.observer
-            .topology_published(&self.cluster.name, topology);
         for follower in &mut self.followers {
-            follower.tell_unaddressed(topology, &*self.observer);
+            follower.around.snapshots.learn(topology);
+            // As many are kept as there are brokers.
+            let is_known = |broker: &BrokerId| topology.upstream(*broker).is_some();
+            follower.unaddressed.retain(is_known);
+        }
+        let before = std::mem::replace(&mut self.published, Arc::clone(topology));
+        self.ready.discovered(self.index);
+        let name = &self.cluster.name;
+        self.observer.topology_published(name, &before, topology);
+        for (broker, at) in topology.brokers() {
+            if before.upstream(broker) != Some(at)
+                && let Some(how) = self.is_our_own(broker, at)
+            {
+                self.observer.broker_at_own_address(name, broker, at, how);
+            }
+        }
+    }
+
+    /// Whether an address of a broker is one of ours: a cluster that is told to give its clients
+    /// doorkeeper's addresses gives them to doorkeeper as well.
+    fn is_our_own(&self, broker: BrokerId, at: &HostPort) -> Option<OwnAddress> {
+        let dial = self.cluster.discovery.dial.resolve(at);
+        if self.own.contains(&dial) {
+            return Some(OwnAddress::Bound);
+        }
+        let mut all = self.followers.iter();
+        let is_advertised = all.any(|follower| {
+            let advertised = &follower.around.snapshots.newest().advertised;
+            advertised.address(broker).as_ref() == Some(&dial)
+        });
+        is_advertised.then_some(OwnAddress::Advertised)
+    }
+
+    fn report(&mut self, event: &discovery::Event) {
+        self.observer.discovery_event(&self.cluster.name, event);
+        if let discovery::Event::Refreshed { brokers } = event {
+            for follower in &mut self.followers {
+                follower.tell_unaddressed(brokers, &*self.observer);
+            }
         }
     }
 }
@@ -198,13 +239,12 @@ impl<'a, N: Net> Driver<'a, N> {
     fn carry_out(&mut self) {
         while let Some(effect) = self.machine.poll() {
             match effect {
-                Effect::Connect(target) => self.connection = Dial::to(&self.task.net, target),
+                Effect::Connect(target) => {
+                    self.connection = Dial::to(&self.task.net, &self.task.own, target);
+                }
                 Effect::Disconnect => self.connection = Dial::Absent,
                 Effect::Publish(topology) => self.task.publish(&topology),
-                Effect::Report(event) => {
-                    let name = &self.task.cluster.name;
-                    self.task.observer.discovery_event(name, &event);
-                }
+                Effect::Report(event) => self.task.report(&event),
             }
         }
     }

@@ -36,6 +36,7 @@ use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
 use crate::observer::{Direction, Ended, Observer, Traffic, Visitor};
+use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
@@ -51,6 +52,8 @@ const BULK_BYTES_MIN: u64 = 64 * 1024;
 /// What all sessions of one listener have in common.
 pub(crate) struct Surroundings<N> {
     pub(crate) net: N,
+    /// Where it would dial itself.
+    pub(crate) own: OwnAddresses,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) answers: Arc<dyn Answers>,
@@ -452,7 +455,7 @@ impl<N: Net> Driver<N> {
             }
             match effect {
                 Effect::Connect(target) => {
-                    self.upstream = Dial::to(&self.around.net, target);
+                    self.upstream = Dial::to(&self.around.net, &self.around.own, target);
                     self.waits.forget(Leg::Upstream);
                 }
                 Effect::Ask { ticket, question } => {

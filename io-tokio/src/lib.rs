@@ -14,10 +14,11 @@ pub mod logging;
 pub mod metrics;
 pub mod net;
 pub mod observer;
+mod own_addresses;
 mod queue;
 pub mod recorder;
 pub mod serve;
 mod shutdown;
 mod stream;
 
-pub use doorkeeper_net::Net;
+pub use doorkeeper_net::{Ends, Net};

@@ -2,6 +2,7 @@
 
 mod queue;
 mod text;
+mod thinning;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::BTreeMap;
@@ -9,22 +10,24 @@ use std::env::{self, VarError};
 use std::io;
 use std::net::SocketAddr;
 use std::panic;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorkeeper_core::client_network::ClientNetwork;
+use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, Route, api, discovery};
+use doorkeeper_core::{CloseReason, ConnectFailure, Route, api, discovery};
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use self::queue::{Lines, STDERR};
 use self::text::{Fields, Rfc3339};
+use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
-use crate::observer::{Door, Ended, Observer, Refusal, Traffic, Visitor};
+use crate::observer::{Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor};
 
 pub(crate) use self::queue::DROPPED;
 
@@ -115,37 +118,78 @@ fn chosen(log: &Log, argument: Option<&str>) -> Result<EnvFilter, StartError> {
 /// Writes what happens to the log.
 #[derive(Debug, Default)]
 pub struct Logging {
-    /// The last failure of each cluster's discovery and how often it has come: the same line is
-    /// not written every second of an outage.
-    failing: Mutex<Repeated<String>>,
+    /// Failures of each cluster's discovery: the same line is not written every second of an
+    /// outage.
+    failing: Thinning<String>,
+    /// The outages of clusters that have not answered since.
+    outages: Mutex<BTreeMap<String, Outage>>,
     /// The same for brokers that make no sense: an answer that lists some is no failure.
-    ignoring: Mutex<Repeated<String>>,
-    /// How many connections each listener has refused, by reason.
-    refused: Mutex<Repeated<(usize, &'static str)>>,
+    ignoring: Thinning<String>,
+    /// What has become of the brokers of each cluster.
+    brokers: Thinning<String>,
+    /// Connections that each listener has refused.
+    refused: Thinning<usize>,
+    /// Failures to accept at each of a listener's addresses.
+    not_accepted: Thinning<(usize, SocketAddr)>,
+    /// Addresses that lead each listener's sessions back to us.
+    loops: Thinning<usize>,
 }
 
-/// What was last said of each, and how often it would have had to be said.
-type Repeated<K> = BTreeMap<K, (String, u64)>;
-
-/// How often it has happened by now, if that deserves a line: something new does, then every power
-/// of two of it.
-fn deserves_a_line<K: Ord>(of: &Mutex<Repeated<K>>, key: K, what: String) -> Option<u64> {
-    let mut all = of.lock().unwrap_or_else(PoisonError::into_inner);
-    let (last, count) = all.entry(key).or_default();
-    if *last != what {
-        (*last, *count) = (what, 0);
-    }
-    *count += 1;
-    count.is_power_of_two().then_some(*count)
+/// How often discovery has failed since it last worked, and whether there was a line about it.
+#[derive(Debug, Default)]
+struct Outage {
+    failures: u64,
+    was_told: bool,
 }
 
 impl Logging {
-    /// How often discovery had failed in the same way, if it has failed.
+    fn outages(&self) -> MutexGuard<'_, BTreeMap<String, Outage>> {
+        self.outages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often discovery had failed, if that was told.
     fn is_well(&self, cluster: &str) -> Option<u64> {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.remove(cluster).map(|(_, count)| count)
+        let outage = self.outages().remove(cluster)?;
+        outage.was_told.then_some(outage.failures)
+    }
+
+    fn discovery_failed(&self, cluster: &str, asked: &HostPort, why: Failure) {
+        let times = self
+            .failing
+            .deserves_a_line(cluster.to_owned(), format!("{why:?}"));
+        {
+            let mut outages = self.outages();
+            let outage = outages.entry(cluster.to_owned()).or_default();
+            outage.failures += 1;
+            outage.was_told |= times.is_some();
+        }
+        match times {
+            Some(times) if why == Failure::Connect(ConnectFailure::Loop) => {
+                warn!(cluster, %asked, ?why, times, "discovery failed: {asked} {LOOP}");
+            }
+            Some(times) => warn!(cluster, %asked, ?why, times, "discovery failed"),
+            None => debug!(cluster, %asked, ?why, "discovery failed"),
+        }
+    }
+
+    /// Tells of one broker what has become of it.
+    fn broker_changed(&self, cluster: &str, id: BrokerId, was: Option<&HostPort>, at: &HostPort) {
+        let what = if was.is_some() { "moved" } else { "found" };
+        let kind = format!("{id} {what}");
+        let Some(times) = self.brokers.deserves_a_line(cluster.to_owned(), kind) else {
+            return;
+        };
+        match was {
+            Some(was) => info!(cluster, broker = id.0, %was, %at, times, "broker moved"),
+            None => info!(cluster, broker = id.0, %at, times, "broker found"),
+        }
     }
 }
+
+/// What is wrong with an address that leads back, and what to do.
+const LOOP: &str = "leads back to doorkeeper itself: let the brokers advertise addresses of their \
+                    own (advertised.listeners), or say in dial of the cluster where to connect \
+                    instead";
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -183,6 +227,12 @@ impl Observer for Logging {
             }
             Event::UpstreamAttemptFailed { name, why } => {
                 debug!(session, at = %name, ?why, "cannot connect to a broker");
+                let door = &visitor.door;
+                if *why == ConnectFailure::Loop
+                    && let Some(times) = self.loops.deserves_a_line(door.listener, name.to_string())
+                {
+                    warn!(listener = %door.name, at = %name, times, "{name} {LOOP}");
+                }
             }
             Event::Request {
                 api,
@@ -251,43 +301,75 @@ impl Observer for Logging {
     fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
         let why = why.name();
         debug!(listener = %door.name, %peer, why, "connection refused");
-        let key = (door.listener, why);
-        if let Some(times) = deserves_a_line(&self.refused, key, String::new()) {
+        if let Some(times) = self.refused.deserves_a_line(door.listener, why) {
             let network = ClientNetwork::from(peer.ip());
             warn!(listener = %door.name, %peer, %network, why, times, "connections are refused");
         }
     }
 
     fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        warn!(listener = %door.name, %error, pause_ms = ms(pause), "cannot accept");
+        let (place, kind) = ((door.listener, door.at), error.to_string());
+        if let Some(times) = self.not_accepted.deserves_a_line(place, kind) {
+            warn!(listener = %door.name, %error, pause_ms = ms(pause), times, "cannot accept");
+        }
     }
 
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
         match event {
             discovery::Event::Refreshed { brokers } => {
+                let brokers = brokers.len();
                 if let Some(failures) = self.is_well(cluster) {
                     info!(cluster, brokers, failures, "discovery works again");
                 }
                 debug!(cluster, brokers, "brokers listed");
             }
             discovery::Event::Failed { asked, why } => {
-                let (key, what) = (cluster.to_owned(), format!("{why:?}"));
-                if let Some(times) = deserves_a_line(&self.failing, key, what) {
-                    warn!(cluster, %asked, ?why, times, "discovery failed");
-                }
+                self.discovery_failed(cluster, asked, *why);
             }
             discovery::Event::Ignored { broker, brokers } => {
-                let (key, what) = (cluster.to_owned(), broker.to_string());
-                if deserves_a_line(&self.ignoring, key, what).is_some() {
-                    warn!(cluster, first = %broker, brokers, "brokers that make no sense");
+                let (place, kind) = (cluster.to_owned(), broker.to_string());
+                if let Some(times) = self.ignoring.deserves_a_line(place, kind) {
+                    warn!(cluster, first = %broker, brokers, times, "brokers that make no sense");
                 }
             }
         }
     }
 
-    fn topology_published(&self, cluster: &str, topology: &Topology) {
+    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+        let mut changed = 0;
         for (id, at) in topology.brokers() {
-            info!(cluster, broker = id.0, %at, "broker found");
+            let was = before.upstream(id);
+            if was != Some(at) {
+                changed += 1;
+                self.broker_changed(cluster, id, was, at);
+            }
+        }
+        let (brokers, tried_last) = (topology.len(), topology.avoided().count());
+        debug!(cluster, brokers, changed, tried_last, "topology published");
+    }
+
+    fn broker_at_own_address(
+        &self,
+        cluster: &str,
+        broker: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
+        let (place, kind) = (cluster.to_owned(), format!("{broker} {how:?}"));
+        let Some(times) = self.brokers.deserves_a_line(place, kind) else {
+            return;
+        };
+        let broker = broker.0;
+        match how {
+            OwnAddress::Bound => warn!(cluster, broker, %at, times, "{at} {LOOP}"),
+            OwnAddress::Advertised => warn!(
+                cluster,
+                broker,
+                %at,
+                times,
+                "{at} is what doorkeeper advertises for this broker: unless the name leads \
+                 elsewhere here than for clients, it {LOOP}"
+            ),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::{ApiKey, BrokerId};
+use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::{DROPPED, Logging};
-use crate::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use crate::observer::{Direction, Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor};
 use crate::recorder::Counts;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -165,7 +165,7 @@ impl Families {
             unaddressed: register(
                 r,
                 "brokers_without_address",
-                "Brokers of the cluster that the listener has no address for",
+                "Brokers that are up and that the listener has no address for",
             ),
         }
     }
@@ -425,8 +425,8 @@ impl Observer for Metrics {
         }
     }
 
-    fn topology_published(&self, cluster: &str, topology: &Topology) {
-        self.log.topology_published(cluster, topology);
+    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+        self.log.topology_published(cluster, before, topology);
         let brokers = topology.brokers().count();
         let of = Cluster {
             cluster: cluster.to_owned(),
@@ -436,11 +436,25 @@ impl Observer for Metrics {
             .set(i64::try_from(brokers).unwrap_or(i64::MAX));
     }
 
+    fn broker_at_own_address(
+        &self,
+        cluster: &str,
+        broker: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
+        self.log.broker_at_own_address(cluster, broker, at, how);
+    }
+
     fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
-        if let Some(of) = self.listeners.get(index) {
-            of.unaddressed.inc();
-        }
         self.log.broker_unaddressed(listener, index, broker);
+    }
+
+    fn brokers_unaddressed(&self, index: usize, brokers: usize) {
+        if let Some(of) = self.listeners.get(index) {
+            let brokers = i64::try_from(brokers).unwrap_or(i64::MAX);
+            of.unaddressed.set(brokers);
+        }
     }
 
     fn discovery_panicked(&self, cluster: &str) {

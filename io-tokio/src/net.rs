@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
@@ -56,6 +56,11 @@ impl Net for TokioNet {
 
     async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
         first_open(self.lookups.addresses(to).await?).await
+    }
+
+    fn ends(&self, stream: &TcpStream) -> Option<Ends> {
+        let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some(Ends { local, peer })
     }
 
     fn take_over(&self, stream: TcpStream) -> io::Result<TcpStream> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
@@ -106,6 +106,16 @@ impl Refusal {
     }
 }
 
+/// How the address that a cluster gives for a broker is doorkeeper's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwnAddress {
+    /// doorkeeper listens there: whoever dials it comes back.
+    Bound,
+    /// A listener advertises the same for this broker: whoever dials it comes back, unless the
+    /// name leads doorkeeper elsewhere than its clients.
+    Advertised,
+}
+
 /// Is told what happens. Called on the data path: every method must be quick and must not block.
 ///
 /// Each session is opened once and closed once, and in between its events and bytes come in
@@ -134,11 +144,23 @@ pub trait Observer: Send + Sync + 'static {
     fn accept_failed(&self, _door: &Door, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.
     fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
-    /// The topology of a cluster is known, or has changed.
-    fn topology_published(&self, _cluster: &str, _topology: &Topology) {}
+    /// The topology of a cluster is known, or has changed from what was published before.
+    fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {}
+    /// The cluster gives an address for a broker, new or changed, that is doorkeeper's own.
+    fn broker_at_own_address(
+        &self,
+        _cluster: &str,
+        _broker: BrokerId,
+        _at: &HostPort,
+        _how: OwnAddress,
+    ) {
+    }
     /// The cluster has a broker for which this listener (by its name, and its place in the plan)
     /// has no address: clients do not see it. Told once for each.
     fn broker_unaddressed(&self, _listener: &Arc<str>, _index: usize, _broker: BrokerId) {}
+    /// How many of the brokers that are up this listener, by its place in the plan, has no
+    /// address for. Told after every refresh.
+    fn brokers_unaddressed(&self, _index: usize, _brokers: usize) {}
     /// A bug: discovery panicked. Must never happen; it starts afresh after a pause.
     fn discovery_panicked(&self, _cluster: &str) {}
     /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.

@@ -34,6 +34,7 @@ use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::limits::Gate;
 use crate::observer::Door;
+use crate::own_addresses::OwnAddresses;
 use crate::serve::accept::Accepting;
 use crate::shutdown::Shutdown;
 
@@ -136,8 +137,10 @@ pub async fn serve_bound<N: Net>(
     bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
+    let doors = bound.rooms.iter().flat_map(|room| &room.doors);
     let house = House {
         net,
+        own: OwnAddresses::new(doors.map(|(door, _)| door.at)),
         clock: Clock::start(),
         context,
         shutdown: Shutdown::default(),
@@ -242,6 +245,7 @@ impl<N> Upstream<N> {
 /// What all listeners and clusters of one process have in common.
 struct House<N> {
     net: N,
+    own: OwnAddresses,
     clock: Clock,
     context: Context,
     shutdown: Shutdown,
@@ -262,6 +266,7 @@ impl<N: Net> House<N> {
     ) {
         let around = Arc::new(Surroundings {
             net: self.net.clone(),
+            own: self.own.clone(),
             clock: self.clock.clone(),
             observer: Arc::clone(&self.context.observer),
             answers: Arc::clone(&self.context.answers),
@@ -296,6 +301,7 @@ impl<N: Net> House<N> {
     fn discovering(&self, index: usize, upstream: Upstream<N>) -> Discovering<N> {
         Discovering {
             net: self.net.clone(),
+            own: self.own.clone(),
             clock: self.clock.clone(),
             observer: Arc::clone(&self.context.observer),
             seed: Arc::clone(&self.context.seed),

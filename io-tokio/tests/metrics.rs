@@ -36,7 +36,8 @@ fn after(reason: CloseReason) -> Option<CloseReason> {
         R::Unreachable(ConnectFailure::Unresolved) => R::Unreachable(ConnectFailure::Refused),
         R::Unreachable(ConnectFailure::Refused) => R::Unreachable(ConnectFailure::TimedOut),
         R::Unreachable(ConnectFailure::TimedOut) => R::Unreachable(ConnectFailure::Unreachable),
-        R::Unreachable(ConnectFailure::Unreachable) => R::BrokerUnknown(BrokerId(1)),
+        R::Unreachable(ConnectFailure::Unreachable) => R::Unreachable(ConnectFailure::Loop),
+        R::Unreachable(ConnectFailure::Loop) => R::BrokerUnknown(BrokerId(1)),
         R::BrokerUnknown(_) => R::HoldLimit(Client),
         R::HoldLimit(Client) => R::HoldLimit(Upstream),
         R::HoldLimit(Upstream) => R::HoldRefused,
@@ -144,11 +145,15 @@ fn page() -> String {
         metrics.accept_refused(&door, visitor.peer, refusal);
     }
     metrics.accept_failed(&door, &io::ErrorKind::Other.into(), Duration::ZERO);
-    metrics.topology_published("main", &Topology::default());
+    let known = Topology::default();
+    metrics.topology_published("main", &known, &known);
+    metrics.brokers_unaddressed(door.listener, 1);
     metrics.broker_unaddressed(&door.name, door.listener, BrokerId(3));
     metrics.discovery_panicked("main");
     for event in [
-        discovery::Event::Refreshed { brokers: 1 },
+        discovery::Event::Refreshed {
+            brokers: vec![BrokerId(1)],
+        },
         discovery::Event::Ignored {
             broker: BrokerId(-1),
             brokers: 1,

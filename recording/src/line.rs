@@ -218,6 +218,7 @@ enum ConnectFailureText {
     Refused,
     TimedOut,
     Unreachable,
+    Loop,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -63,6 +63,7 @@ impl From<&Shared> for Snapshot {
             topology: Known {
                 cluster_id: topology.cluster_id().map(str::to_owned),
                 brokers: texts(topology.brokers()),
+                avoided: topology.avoided().map(ToString::to_string).collect(),
             },
         }
     }
@@ -92,6 +93,9 @@ impl Snapshot {
         let topology = topology
             .merged(&brokers, self.topology.cluster_id.as_deref())
             .unwrap_or(topology);
+        let avoided = self.topology.avoided.iter().map(|it| address(it));
+        let avoiding = topology.avoiding(avoided.collect::<Result<_, _>>()?);
+        let topology = avoiding.unwrap_or(topology);
         Ok(Shared {
             epoch: self.epoch,
             limits: self.limits.clone(),
@@ -198,6 +202,9 @@ impl Advertising {
 struct Known {
     cluster_id: Option<String>,
     brokers: BTreeMap<i32, String>,
+    /// Tried last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    avoided: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -253,6 +260,8 @@ mod tests {
         ]);
         let seen = [(BrokerId(3), "b3.test:9092".parse().unwrap())];
         let topology = Topology::default().merged(&seen, Some("main")).unwrap();
+        let avoided = ["b3.test:9092".parse().unwrap()].into();
+        let topology = topology.avoiding(avoided).unwrap();
         Shared {
             epoch: 7,
             limits: Limits {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 
 use crate::dice::Dice;
 use crate::net::Reset;
@@ -123,5 +123,9 @@ where
             return std::future::pending().await;
         }
         Ok(self.wrap(self.inner.connect(to).await?))
+    }
+
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
+        self.inner.ends(stream.inner())
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -143,6 +143,12 @@ impl Net for TurmoilNet {
     async fn connect(&self, to: &HostPort) -> io::Result<TurmoilStream> {
         let inner = TcpStream::connect((to.host(), to.port())).await?;
         self.stream(inner, End::Dialled)
+    }
+
+    fn ends(&self, stream: &TurmoilStream) -> Option<Ends> {
+        let inner = &stream.inner;
+        let (local, peer) = (inner.local_addr().ok()?, inner.peer_addr().ok()?);
+        Some(Ends { local, peer })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A network that is listened to.
@@ -105,6 +105,10 @@ impl<N: Net> Net for Tap<N> {
     async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
         let stream = self.inner.connect(to).await?;
         Ok(self.listen(stream, Peer::Dialled(to.clone())))
+    }
+
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
+        self.inner.ends(&stream.inner)
     }
 }
 

@@ -47,6 +47,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A crash ends the sessions of that broker and of no other.",
     },
     Lesson {
+        script: "brokers-advertise-doorkeeper.txt",
+        seed: None,
+        commit: "c0e3e63",
+        taught: "A broker whose address is doorkeeper's own is not dialled over and over.",
+    },
+    Lesson {
         script: "connections.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -309,6 +309,48 @@ fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure>
     Ok(())
 }
 
+/// Each client that comes for such a broker costs one connection to ourselves, which shows it, and
+/// nothing is left of that once brokers tell the truth again.
+#[test]
+fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(), Failure> {
+    const CLIENTS: usize = 5;
+    let mut world = World::new(exact(4))?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
+    for id in world.brokers() {
+        world.mislead_broker(id)?;
+    }
+    // Discovery comes to hear of it at its next turn.
+    let before = world.door().watch().topologies();
+    world.run_until("it is learned", Duration::from_secs(60), |world| {
+        world.door().watch().topologies() > before
+    })?;
+    for number in 0..CLIENTS {
+        world.client(&format!("client-{number}"), |parts| async move {
+            let at = door::address(&parts.door, Some(BrokerId(2)))?;
+            let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
+            let mut link = Link::new(stream, &parts.name, &parts.trace);
+            let request = ApiVersionsRequest::default();
+            match link.call(0, &request, Duration::from_secs(60)).await {
+                Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
+                other => Err(format!("an end was expected, not {other:?}")),
+            }
+        });
+    }
+    world.finish(Duration::from_secs(5))?;
+    world.run_for(Duration::from_secs(60))?;
+    let closed = world.door().watch().closed();
+    let looped = Ended::Closed(CloseReason::Unreachable(ConnectFailure::Loop));
+    let came_back = closed.iter().filter(|it| it.ended == looped).count();
+    assert_eq!(came_back, CLIENTS, "{closed:?}");
+    assert_eq!(closed.len(), 2 * CLIENTS, "{closed:?}");
+    for id in world.brokers() {
+        world.correct_broker(id)?;
+    }
+    world.run_for(Duration::from_secs(31))?;
+    Job::start(&mut world, 5, 50).finish(world)?;
+    Ok(())
+}
+
 #[test]
 fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure> {
     let mut world = World::new(exact(3))?;

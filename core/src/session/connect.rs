@@ -6,8 +6,15 @@ use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
 use crate::mark::sometimes;
+use crate::patience::patience;
 use crate::session::{Phase, Session};
 use crate::time::Instant;
+
+/// Somebody to connect to, and how many there are to choose from.
+struct Candidate {
+    name: HostPort,
+    among: usize,
+}
 
 /// The state of the upstream leg's connection.
 #[derive(Debug)]
@@ -108,7 +115,7 @@ impl Session {
         else {
             return;
         };
-        let Some((name, alone)) = self.candidate(attempts) else {
+        let Some(Candidate { name, among }) = self.candidate(attempts) else {
             if let Route::Broker(broker) = self.accept.route
                 && !self.shared.topology.is_empty()
             {
@@ -128,7 +135,8 @@ impl Session {
         sometimes!(self.marks, ConnectRetried, attempts > 0);
         let left = deadline.since(now);
         // One black hole must not use up the time of all candidates.
-        let within = if alone { left } else { left / 2 };
+        let within = if among > 1 { left / 2 } else { left };
+        let within = within.min(patience(attempts, among));
         let dial = self.shared.dial.resolve(&name);
         self.connection = Connection::Trying {
             deadline,
@@ -139,35 +147,45 @@ impl Session {
             .push_back(Effect::Connect(Target { name, dial, within }));
     }
 
-    /// Whom to try next, and whether there is nobody else. Nobody before the topology is known:
-    /// until then it cannot be told which hosts a client must not see.
-    fn candidate(&self, attempts: u32) -> Option<(HostPort, bool)> {
-        let shared = &self.shared;
-        if shared.topology.is_empty() {
+    /// Whom to try next. Nobody before the topology is known: until then it cannot be told which
+    /// hosts a client must not see.
+    fn candidate(&self, attempts: u32) -> Option<Candidate> {
+        let topology = &self.shared.topology;
+        let alone = |at: &HostPort| Candidate {
+            name: at.clone(),
+            among: 1,
+        };
+        if topology.is_empty() {
             return None;
         }
         match self.accept.route {
-            Route::Broker(broker) if canary!(self, DialWrongBroker) => shared
-                .topology
-                .brokers()
-                .find(|(id, _)| *id > broker)
-                .map(|(_, at)| (at.clone(), true)),
-            Route::Broker(broker) => shared
-                .topology
-                .upstream(broker)
-                .map(|at| (at.clone(), true)),
+            Route::Broker(broker) if canary!(self, DialWrongBroker) => {
+                let mut brokers = topology.brokers();
+                brokers
+                    .find(|(id, _)| *id > broker)
+                    .map(|(_, at)| alone(at))
+            }
+            Route::Broker(broker) => topology.upstream(broker).map(alone),
             Route::Bootstrap => self.any_broker(attempts),
         }
     }
 
     /// The bootstrap list in turn, from a place of each session's own, so that not every client
     /// starts at the first broker; and every other time a broker that was found elsewhere,
-    /// because all of the list may have moved since it was written.
-    fn any_broker(&self, attempts: u32) -> Option<(HostPort, bool)> {
-        let listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
-        let known = self.shared.topology.brokers().map(|(_, at)| at);
-        let found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
-        let alone = listed.len() + found.len() == 1;
+    /// because all of the list may have moved since it was written. Those that others have found
+    /// to swallow connections come into it once each of the rest has been tried.
+    fn any_broker(&self, attempts: u32) -> Option<Candidate> {
+        let topology = &self.shared.topology;
+        let mut listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
+        let known = topology.brokers().map(|(_, at)| at);
+        let mut found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
+        let all = listed.len() + found.len();
+        let promising = listed.iter().chain(&found);
+        let promising = promising.filter(|at| !topology.is_avoided(at)).count();
+        if (attempts as usize) < promising {
+            listed.retain(|at| !topology.is_avoided(at));
+            found.retain(|at| !topology.is_avoided(at));
+        }
         let (among, turn) = match (found.is_empty(), listed.is_empty()) {
             (true, _) => (listed, attempts),
             (false, true) => (found, attempts),
@@ -176,7 +194,8 @@ impl Session {
         };
         let first = usize::from(self.seed.0[0]);
         let index = first.wrapping_add(turn as usize).checked_rem(among.len())?;
-        among.get(index).map(|at| ((*at).clone(), alone))
+        let name = (*among.get(index)?).clone();
+        Some(Candidate { name, among: all })
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
@@ -221,14 +240,23 @@ impl Session {
             return;
         };
         let (deadline, attempts) = (*deadline, attempts + 1);
-        let event = Event::UpstreamAttemptFailed {
-            name: name.clone(),
+        let address = name.clone();
+        self.report(Event::UpstreamAttemptFailed {
+            name: address.clone(),
             why,
-        };
-        self.report(event);
+        });
+        if why.is_to_be_avoided() {
+            let observation = Observation::ConnectFailed { address, why };
+            self.effects.push_back(Effect::Learn(observation));
+        }
         if let Route::Broker(broker) = self.accept.route {
             self.effects
                 .push_back(Effect::Learn(Observation::Unreachable { broker }));
+        }
+        if why == ConnectFailure::Loop && matches!(self.accept.route, Route::Broker(_)) {
+            // Where that broker is, only another topology can tell.
+            self.close(now, CloseReason::Unreachable(why));
+            return;
         }
         let limits = &self.shared.limits;
         let doublings = 1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);

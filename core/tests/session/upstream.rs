@@ -88,6 +88,69 @@ fn the_bootstrap_list_and_known_brokers_are_tried_in_turn_with_growing_pauses() 
     assert_eq!(counts(&world.events)["attempt failed"], 4);
 }
 
+/// Whom others have found to swallow connections comes last, and not never.
+#[test]
+fn black_holes_that_others_have_met_are_tried_last() {
+    let holes = ["bootstrap.canary:9092", "kafka-0.canary:9092"];
+    let mut known = shared();
+    let avoiding = known.topology.avoiding(holes.map(at).into());
+    known.topology = avoiding.unwrap().into();
+    let mut world = World::with(known, Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    let first = world.targets.len();
+    assert_eq!(first, 1);
+    let mut waited = Duration::ZERO;
+    while world.targets.len() < 6 {
+        let count = world.targets.len();
+        waited += world.targets[count - 1].within;
+        world.connect_failed(ConnectFailure::Refused);
+        while world.targets.len() == count {
+            world.now = world.session.demand().deadline.unwrap();
+            world.input(Input::Tick);
+        }
+    }
+    let tried = names(&world);
+    let is_hole = |name: &String| holes.contains(&name.as_str());
+    assert!(!tried[..3].iter().any(is_hole), "{tried:?}");
+    assert!(tried[3..].iter().any(is_hole), "{tried:?}");
+}
+
+#[test]
+fn a_black_hole_is_left_after_a_second_where_there_are_others_and_told_of() {
+    let mut world = World::with(shared(), Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    assert_eq!(world.targets[0].within, Duration::from_secs(1));
+    world.connect_failed(ConnectFailure::Refused);
+    assert_eq!(world.learned, []);
+    world.now = world.session.demand().deadline.unwrap();
+    world.input(Input::Tick);
+    let address = world.targets[1].name.clone();
+    world.connect_failed(ConnectFailure::TimedOut);
+    let why = ConnectFailure::TimedOut;
+    assert_eq!(world.learned, [Observation::ConnectFailed { address, why }]);
+}
+
+/// Trying again would only come back again.
+#[test]
+fn a_broker_whose_address_is_our_own_is_dialled_once() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&heartbeat(1));
+    world.connect_failed(ConnectFailure::Loop);
+    let reason = CloseReason::Unreachable(ConnectFailure::Loop);
+    assert_eq!(world.closed, Some(reason));
+    assert_eq!(world.targets.len(), 1);
+    assert_eq!(reason.name(), "upstream_loop");
+    // Any other broker will do on the way in.
+    let mut world = World::with(shared(), Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    world.connect_failed(ConnectFailure::Loop);
+    assert_eq!(world.closed, None);
+}
+
 #[test]
 fn a_broker_that_cannot_be_reached_in_time_is_given_up() {
     let mut world = World::new();

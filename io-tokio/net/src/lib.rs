@@ -10,6 +10,15 @@ use std::net::SocketAddr;
 use doorkeeper_core::id::HostPort;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub peer: SocketAddr,
+}
+
 /// A network: where connections come in, and how others are opened.
 pub trait Net: Clone + Send + Sync + 'static {
     /// One connection. Dropping it closes it.
@@ -39,6 +48,10 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// [`io::ErrorKind::NotFound`] if the name has no address, otherwise the failure of the last
     /// address tried.
     fn connect(&self, to: &HostPort) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The ends of a connection that was opened here, as addresses that could be bound and dialled
+    /// on this network; nothing where that cannot be told.
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends>;
 
     /// The same connection for the runtime that this is called on, which may be another one than
     /// opened it. Where runtimes have nothing to do with it, there is nothing to do.

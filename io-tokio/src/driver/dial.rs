@@ -9,6 +9,7 @@ use doorkeeper_core::{ConnectFailure, Target};
 
 use crate::Net;
 use crate::driver::readiness::ReadinessPoll;
+use crate::own_addresses::OwnAddresses;
 use crate::stream::Pipe;
 
 type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
@@ -27,16 +28,25 @@ impl<S> Dial<S>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    /// Starts an attempt.
-    pub(crate) fn to<N: Net<Stream = S>>(net: &N, target: Target) -> Self {
-        let net = net.clone();
+    /// Starts an attempt. One that leads to ourselves fails, whatever the address was called.
+    pub(crate) fn to<N: Net<Stream = S>>(net: &N, own: &OwnAddresses, target: Target) -> Self {
+        let (net, own) = (net.clone(), own.clone());
         Self::Opening(Box::pin(async move {
+            if own.contains(&target.dial) {
+                return Err(ConnectFailure::Loop);
+            }
             let mut connecting = pin!(net.connect(&target.dial));
             let mut elapsed = pin!(tokio::time::sleep(target.within));
             let mut readiness = ReadinessPoll::default();
             poll_fn(|cx| {
                 if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-                    return Poll::Ready(connected.map_err(|error| failure(&error)));
+                    return Poll::Ready(match connected {
+                        Ok(stream) if net.ends(&stream).is_some_and(|it| own.accepts(it)) => {
+                            Err(ConnectFailure::Loop)
+                        }
+                        Ok(stream) => Ok(stream),
+                        Err(error) => Err(failure(&error)),
+                    });
                 }
                 ready!(elapsed.as_mut().poll(cx));
                 // A runtime that has not run for a while may not know yet that it is open.

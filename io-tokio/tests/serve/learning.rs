@@ -334,6 +334,20 @@ async fn a_broker_without_an_address_is_told_once_for_each_listener() {
     assert_eq!(told, [Seen::Unaddressed("local".to_owned(), 77)]);
     let sample = "doorkeeper_brokers_without_address{listener=\"local\"}";
     assert_eq!(world.seen.sample(sample), 1);
+    // It is gone, as far as anybody can see, and then two others come.
+    world.cluster.lists(&["0@b0.test:9092"]);
+    pass(60 * SECOND).await;
+    assert_eq!(world.seen.sample(sample), 0);
+    world
+        .cluster
+        .lists(&["77@moved.test:9092", "78@b78.test:9092"]);
+    pass(60 * SECOND).await;
+    assert_eq!(world.seen.sample(sample), 2);
+    let told = world.seen.all();
+    let told = told
+        .iter()
+        .filter(|seen| matches!(seen, Seen::Unaddressed(..)));
+    assert_eq!(told.count(), 2, "the first one only once");
     world.stops_in_order().await;
 }
 

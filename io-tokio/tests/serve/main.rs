@@ -26,6 +26,7 @@ mod doors;
 mod drain;
 mod hostile;
 mod learning;
+mod loops;
 mod pressure;
 mod reaching;
 mod recording;

@@ -5,12 +5,12 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_io_tokio::Net;
+use doorkeeper_io_tokio::{Ends, Net};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -34,6 +34,7 @@ struct Inner {
     places: Mutex<BTreeMap<HostPort, Place>>,
     doors: Mutex<BTreeMap<SocketAddr, UnboundedSender<Arrival>>>,
     dialled: Mutex<Vec<HostPort>>,
+    own_ports: AtomicU16,
 }
 
 /// What becomes of an attempt to connect.
@@ -46,6 +47,8 @@ pub enum Place {
     Unreachable,
     /// The far end of each connection goes here.
     Serves(UnboundedSender<Far>),
+    /// The name leads to this address of doorkeeper itself.
+    Doorkeeper(SocketAddr),
 }
 
 impl Mesh {
@@ -87,6 +90,20 @@ impl Mesh {
         let doors = self.0.doors.lock().unwrap();
         let door = doors.get(&at).expect("somebody listens there");
         assert!(door.send(arrival).is_ok(), "somebody accepts there");
+    }
+
+    /// A connection whose other end comes in at a door like that of any client.
+    fn to_ourselves(&self, at: SocketAddr) -> Line {
+        let port = self.0.own_ports.fetch_add(1, Ordering::Relaxed);
+        let local = SocketAddr::from((OURSELVES, 20_000 + port));
+        let (near, far) = duplex(UNDER_WAY_MAX);
+        let end = |stream, ends| Line {
+            stream,
+            state: Arc::default(),
+            ends,
+        };
+        self.arrive(at, Arrival::Comes(end(far, None), local));
+        end(near, Some(Ends { local, peer: at }))
     }
 
     /// Whether somebody listens at an address.
@@ -138,9 +155,17 @@ impl Net for Mesh {
                 connections.send(far).map_err(gone)?;
                 Ok(line)
             }
+            Some(Place::Doorkeeper(at)) => Ok(self.to_ourselves(at)),
         }
     }
+
+    fn ends(&self, stream: &Line) -> Option<Ends> {
+        stream.ends
+    }
 }
+
+/// Where connections of doorkeeper come from that it opens to itself.
+const OURSELVES: [u8; 4] = [127, 0, 0, 1];
 
 fn line() -> (Line, Far) {
     let (near, far) = duplex(UNDER_WAY_MAX);
@@ -148,6 +173,7 @@ fn line() -> (Line, Far) {
     let line = Line {
         stream: near,
         state: Arc::clone(&state),
+        ends: None,
     };
     (line, Far { stream: far, state })
 }
@@ -168,6 +194,7 @@ struct State {
 pub struct Line {
     stream: DuplexStream,
     state: Arc<State>,
+    ends: Option<Ends>,
 }
 
 /// The test's end.

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
-use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use doorkeeper_io_tokio::observer::{
+    Direction, Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor,
+};
 use doorkeeper_io_tokio::recorder::Counts;
 use tokio::sync::Notify;
 
@@ -29,6 +31,7 @@ pub enum Seen {
     Discovery(String, discovery::Event),
     Published(String, Vec<(i32, String)>),
     Unaddressed(String, i32),
+    AtOwnAddress(i32, String, OwnAddress),
     DiscoveryPanicked(String),
     Draining(usize, Duration),
 }
@@ -207,8 +210,8 @@ impl Observer for Recorder {
         self.push(Seen::Discovery(cluster.to_owned(), event.clone()));
     }
 
-    fn topology_published(&self, cluster: &str, topology: &Topology) {
-        self.metrics.topology_published(cluster, topology);
+    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+        self.metrics.topology_published(cluster, before, topology);
         let brokers = topology.brokers().map(|(id, at)| (id.0, at.to_string()));
         self.push(Seen::Published(cluster.to_owned(), brokers.collect()));
     }
@@ -216,6 +219,22 @@ impl Observer for Recorder {
     fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
         self.metrics.broker_unaddressed(listener, index, broker);
         self.push(Seen::Unaddressed(listener.to_string(), broker.0));
+    }
+
+    fn brokers_unaddressed(&self, index: usize, brokers: usize) {
+        self.metrics.brokers_unaddressed(index, brokers);
+    }
+
+    fn broker_at_own_address(
+        &self,
+        cluster: &str,
+        broker: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
+        let metrics = &self.metrics;
+        metrics.broker_at_own_address(cluster, broker, at, how);
+        self.push(Seen::AtOwnAddress(broker.0, at.to_string(), how));
     }
 
     fn discovery_panicked(&self, cluster: &str) {

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_host::{BrokerConfig, Host, HostConfig};
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,11 @@ impl Net for Tcp {
 
     async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
         TcpStream::connect((to.host(), to.port())).await
+    }
+
+    fn ends(&self, stream: &TcpStream) -> Option<Ends> {
+        let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some(Ends { local, peer })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::{BrokerConfig, Handle, Host, HostConfig};
 use doorkeeper_core::id::{BrokerId, HostPort};
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle};
@@ -42,6 +42,10 @@ impl Net for Pipes {
         let sent = sender.and_then(|sender| sender.send(theirs).ok());
         sent.map(|()| ours)
             .ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn ends(&self, _: &DuplexStream) -> Option<Ends> {
+        None
     }
 }
 

@@ -99,6 +99,10 @@ impl Half {
 }
 
 impl<S: Reset> ChoppyStream<S> {
+    pub(super) const fn inner(&self) -> &S {
+        &self.inner
+    }
+
     pub(super) fn new(inner: S, mut dice: Dice, habits: Habits) -> Self {
         let one_byte = dice.chance(habits.one_byte_permille);
         let half = |stream, way| {

@@ -105,7 +105,7 @@ impl Wrong {
             BrokerFault::Speak => Some((Self::Silent, false)),
             BrokerFault::Refuse | BrokerFault::BlackHole => Some((Self::Closed, true)),
             BrokerFault::Accept => Some((Self::Closed, false)),
-            BrokerFault::Versions(..) | BrokerFault::Next(_) => None,
+            BrokerFault::Versions(..) | BrokerFault::Next(_) | BrokerFault::AdvertiseDoor => None,
         }
     }
 }

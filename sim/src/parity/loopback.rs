@@ -11,7 +11,7 @@ use doorkeeper_host::Clock;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve;
 use doorkeeper_model::script::Script;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,11 @@ impl Net for Loopback {
         let real = HostPort::new(&real.ip().to_string(), real.port());
         let real = real.map_err(|error| io::Error::other(error.to_string()))?;
         self.inner.connect(&real).await
+    }
+
+    fn ends(&self, _: &Self::Stream) -> Option<Ends> {
+        // Its real ports are not those that it is bound at.
+        None
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 
 use super::brokers::place;
 use super::rig::{Reached, Rig};
@@ -40,5 +40,9 @@ impl<N: Net> Net for Named<N> {
             Reached::Nobody => Err(io::ErrorKind::ConnectionRefused.into()),
             Reached::Silence => std::future::pending().await,
         }
+    }
+
+    fn ends(&self, stream: &N::Stream) -> Option<Ends> {
+        self.inner.ends(stream)
     }
 }

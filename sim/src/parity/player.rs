@@ -199,6 +199,7 @@ where
             | BrokerFault::Refuse
             | BrokerFault::BlackHole
             | BrokerFault::Accept
+            | BrokerFault::AdvertiseDoor
             | BrokerFault::Next(_) => {}
         }
         Ok(())

@@ -90,7 +90,7 @@ impl Observer for Recorder {
         self.news.notify_one();
     }
 
-    fn topology_published(&self, _cluster: &str, _topology: &Topology) {
+    fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {
         self.told().published = true;
         self.news.notify_one();
     }

@@ -191,7 +191,8 @@ impl Rig {
             BrokerFault::BlackHole => known.door = DoorState::Swallowing,
             BrokerFault::Accept => known.door = DoorState::Open,
             BrokerFault::Next(tamper) => known.tampers.push_back(*tamper),
-            BrokerFault::Versions(..) => {}
+            // Scripts that have it are not played on networks.
+            BrokerFault::Versions(..) | BrokerFault::AdvertiseDoor => {}
         }
     }
 

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use doorkeeper_core::id::HostPort;
 use doorkeeper_model::frames::Cutter;
 use doorkeeper_model::script::{Direction, Ending, Tamper};
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -70,6 +70,10 @@ where
 
     async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
         Ok(self.wrap(self.inner.connect(to).await?))
+    }
+
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
+        self.inner.ends(&stream.inner)
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Fault {
     LateAnswer,
     /// doorkeeper stops.
     Drain,
+    /// A broker advertises doorkeeper's address for a while.
+    AdvertiseDoor,
 }
 
 impl Fault {
@@ -76,6 +78,7 @@ impl Fault {
         Self::Storm,
         Self::LateAnswer,
         Self::Drain,
+        Self::AdvertiseDoor,
     ];
 }
 
@@ -102,6 +105,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
         Fault::Silence => passing(BrokerFault::Silence, BrokerFault::Speak),
         Fault::Refuse => passing(BrokerFault::Refuse, BrokerFault::Accept),
         Fault::BlackHole => passing(BrokerFault::BlackHole, BrokerFault::Accept),
+        Fault::AdvertiseDoor => passing(BrokerFault::AdvertiseDoor, BrokerFault::Move),
         Fault::Move => to(BrokerFault::Move),
         Fault::Versions => {
             let key = small(rng, 20);

@@ -3,7 +3,7 @@
 use doorkeeper_core::id::BrokerId;
 
 use super::rules::Rules;
-use super::{Failure, World, host_port, machine};
+use super::{Failure, World, door, host_port, machine};
 
 /// How a machine goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,33 @@ impl World {
             cluster.advertise(now, id, at);
             cluster.start_broker(now, id);
         });
+        Ok(())
+    }
+
+    /// A broker stays where it is and tells everybody to come to the first doorkeeper instead.
+    ///
+    /// # Errors
+    /// There is no such name.
+    pub fn mislead_broker(&self, id: BrokerId) -> Result<(), Failure> {
+        let at = door::address(self.door().name(), Some(id))?;
+        self.trace.event(format_args!("mislead {id} to {at}"));
+        self.cluster
+            .with(|cluster, now| cluster.advertise(now, id, at));
+        Ok(())
+    }
+
+    /// It tells where it really is again.
+    ///
+    /// # Errors
+    /// There is no such name.
+    pub fn correct_broker(&self, id: BrokerId) -> Result<(), Failure> {
+        let Some(machine) = self.machines.get(&id) else {
+            return Ok(());
+        };
+        self.trace.event(format_args!("correct {id}"));
+        let at = host_port(machine)?;
+        self.cluster
+            .with(|cluster, now| cluster.advertise(now, id, at));
         Ok(())
     }
 

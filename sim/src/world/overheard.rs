@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_model::frames::Cutter;
-use doorkeeper_net::Net;
+use doorkeeper_net::{Ends, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::requests::Requests;
@@ -54,6 +54,10 @@ impl<N: Net> Net for Overheard<N> {
 
     async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
         Ok(self.listen(self.inner.connect(to).await?))
+    }
+
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
+        self.inner.ends(&stream.inner)
     }
 }
 

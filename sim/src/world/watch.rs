@@ -179,7 +179,7 @@ impl Observer for Watch {
         self.trace.event(format_args!("{name} discovery {event:?}"));
     }
 
-    fn topology_published(&self, _cluster: &str, topology: &Topology) {
+    fn topology_published(&self, _cluster: &str, _before: &Topology, topology: &Topology) {
         let name = &self.name;
         self.trace
             .event(format_args!("{name} published {topology:?}"));

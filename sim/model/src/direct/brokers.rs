@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Output};
 use crate::connection::ConnectionId;
 use crate::frames::{Cutter, with_length, without_length};
 use crate::script::{BrokerFault, Direction, Numbered, Tamper};
-use crate::surroundings::{BOOTSTRAP, address};
+use crate::surroundings::{BOOTSTRAP, DOOR, address};
 use crate::watch::{SessionId, Violation};
 
 /// All brokers.
@@ -35,6 +35,8 @@ struct Host {
     id: BrokerId,
     at: HostPort,
     moves: u32,
+    /// It advertises doorkeeper's address instead of its own.
+    misleads: bool,
     up: bool,
     silent: bool,
     door: DoorState,
@@ -71,6 +73,7 @@ impl Brokers {
                 id: BrokerId(id.into()),
                 at: address(id, 0)?,
                 moves: 0,
+                misleads: false,
                 up: true,
                 silent: false,
                 door: DoorState::Open,
@@ -131,6 +134,9 @@ impl World {
         dial: &HostPort,
         session: Option<SessionId>,
     ) -> Result<(LinkId, BrokerId), ConnectFailure> {
+        if dial.host() == DOOR.0 {
+            return Err(ConnectFailure::Loop);
+        }
         let at = self.brokers.host_at(dial);
         let Some((at, host)) = at.and_then(|at| Some((at, self.brokers.hosts.get(at)?))) else {
             // Nobody is at an address that a broker has left.
@@ -329,6 +335,7 @@ impl World {
                 self.brokers.cluster.serve_up_to(host.id, key, last);
             }
             BrokerFault::Next(tamper) => host.tampers.push_back(*tamper),
+            BrokerFault::AdvertiseDoor => self.advertise_door(at),
         }
     }
 
@@ -353,6 +360,7 @@ impl World {
         };
         host.moves += 1;
         host.up = true;
+        host.misleads = false;
         let moved = u8::try_from(host.id.0)
             .ok()
             .and_then(|id| address(id, host.moves));
@@ -363,8 +371,26 @@ impl World {
         self.brokers.cluster.start_broker(self.now, host.id);
     }
 
+    /// It is where it was, and tells everybody to come to doorkeeper.
+    fn advertise_door(&mut self, at: usize) {
+        let Some(host) = self.brokers.hosts.get_mut(at) else {
+            return;
+        };
+        let (door, base) = DOOR;
+        let port = u16::try_from(host.id.0).map(|id| base + id);
+        if let Some(address) = port.ok().and_then(|port| HostPort::new(door, port).ok()) {
+            host.misleads = true;
+            self.brokers.cluster.advertise(self.now, host.id, address);
+        }
+    }
+
     /// All brokers are well again.
     pub(super) fn heal_brokers(&mut self) {
+        for at in 0..self.brokers.hosts.len() {
+            if self.brokers.hosts.get(at).is_some_and(|host| host.misleads) {
+                self.move_host(at);
+            }
+        }
         for host in &mut self.brokers.hosts {
             host.silent = false;
             host.door = DoorState::Open;

@@ -1,6 +1,7 @@
-//! 1: no connection is opened for a client that has not asked for anything, or is not served on.
+//! 1: no connection is opened for a client that has not asked for anything, or is not served on,
+//! nor a second one to ourselves.
 
-use doorkeeper_core::Leg;
+use doorkeeper_core::{ConnectFailure, Leg, Route};
 
 use crate::watch::{Ledger, Violation};
 
@@ -11,10 +12,16 @@ const LARGE_BYTES: usize = 64 * 1024;
 /// session that only writes what is left.
 pub(crate) fn asked_first(ledger: &Ledger) -> Result<(), Violation> {
     let asked = ledger.requests > 0 || is_large(ledger);
-    if asked && !ledger.is_closing() {
-        return Ok(());
+    if !asked || ledger.is_closing() {
+        return Err(Violation::of(1, format!("{} dials for nothing", ledger.id)));
     }
-    Err(Violation::of(1, format!("{} dials for nothing", ledger.id)))
+    // Where any broker will do, each address is a new one; one that leads back is not tried again.
+    let came_back = ledger.facts.failed.contains(&ConnectFailure::Loop);
+    if came_back && matches!(ledger.route, Route::Broker(_)) {
+        let what = format!("{} dials doorkeeper again", ledger.id);
+        return Err(Violation::of(1, what));
+    }
+    Ok(())
 }
 
 /// Whether so much of a first request has come that it counts as one.

@@ -95,6 +95,7 @@ impl fmt::Display for BrokerFault {
             Self::Accept => f.write_str("accept"),
             Self::Versions(key, last) => write!(f, "versions {key} {last}"),
             Self::Next(tamper) => write!(f, "next {tamper}"),
+            Self::AdvertiseDoor => f.write_str("advertise-door"),
         }
     }
 }
@@ -216,6 +217,7 @@ fn broker_fault(words: &mut Words<'_>) -> Result<BrokerFault, Bad> {
         "refuse" => BrokerFault::Refuse,
         "black-hole" => BrokerFault::BlackHole,
         "accept" => BrokerFault::Accept,
+        "advertise-door" => BrokerFault::AdvertiseDoor,
         "versions" => BrokerFault::Versions(words.read()?, words.read()?),
         "next" => BrokerFault::Next(match words.next()? {
             "wrong-id" => Tamper::WrongId,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Script;
 use super::setting::{Chunk, Setting};
-use super::step::{Client, Direction, Door, NetFault, NetLeg, ProcessFault, Step};
+use super::step::{BrokerFault, Client, Direction, Door, NetFault, NetLeg, ProcessFault, Step};
 
 /// A part of a script that no network can play.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,9 @@ fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
         Step::Client(_, Client::Connect(Door::Broker(broker))) => (broker.0 >= setting.advertised)
             .then_some("nobody listens for a broker without address"),
         Step::Net(_, leg, way, fault) => unplayable_fault(*leg, *way, *fault),
+        Step::Broker(_, BrokerFault::AdvertiseDoor) => {
+            Some("doorkeeper is advertised by a name that leads nowhere there")
+        }
         Step::Process(ProcessFault::Reload(..)) => Some("a server is not reloaded"),
         Step::Process(ProcessFault::LateAnswer(_)) => Some("a driver gives no answer twice"),
         Step::Process(ProcessFault::Drain(_))

@@ -127,6 +127,8 @@ pub enum BrokerFault {
     Versions(u8, u8),
     /// Something happens to the next answer that it gives to a session.
     Next(Tamper),
+    /// It advertises the address that doorkeeper advertises for it, until it moves or is healed.
+    AdvertiseDoor,
 }
 
 /// What happens to one answer of a broker.

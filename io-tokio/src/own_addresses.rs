@@ -1,0 +1,109 @@
+//! The addresses that doorkeeper listens at: a connection to one of them would make it a client of
+//! itself, and each of its sessions would open the next.
+//!
+//! What is told here is certain: an address literal before it is dialled, and the two ends of a
+//! connection afterwards, whatever its name was. A name alone says nothing, because the same one
+//! may lead clients to doorkeeper and doorkeeper to the broker.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use doorkeeper_core::id::HostPort;
+use doorkeeper_net::Ends;
+
+/// Every bound address of the process that clients come in at.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnAddresses(Arc<[SocketAddr]>);
+
+impl OwnAddresses {
+    pub(crate) fn new(bound: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self(bound.into_iter().collect())
+    }
+
+    /// Whether this is one of them, as far as that can be told without a connection.
+    pub(crate) fn contains(&self, address: &HostPort) -> bool {
+        let Ok(ip) = address.host().parse::<IpAddr>() else {
+            return false;
+        };
+        self.has_port(address.port()).any(|own| leads_to(own, ip))
+    }
+
+    /// Whether a connection that was dialled has come to one of them.
+    pub(crate) fn accepts(&self, Ends { local, peer }: Ends) -> bool {
+        let (from, to) = (local.ip().to_canonical(), peer.ip().to_canonical());
+        // Linux takes the destination as the source where the destination is local.
+        let is_local = |own: IpAddr| is_unspecified_for(own, to) && from == to;
+        self.has_port(peer.port())
+            .any(|own| leads_to(own, to) || is_local(own))
+    }
+
+    fn has_port(&self, port: u16) -> impl Iterator<Item = IpAddr> {
+        let same = self.0.iter().filter(move |own| own.port() == port);
+        same.map(SocketAddr::ip)
+    }
+}
+
+/// Whether a connection to an address comes to whoever listens at `own`.
+pub(crate) fn leads_to(own: IpAddr, target: IpAddr) -> bool {
+    let target = target.to_canonical();
+    own == target || (is_unspecified_for(own, target) && target.is_loopback())
+}
+
+/// `::` takes v4 addresses as well where the system is set up as usual.
+fn is_unspecified_for(own: IpAddr, target: IpAddr) -> bool {
+    own.is_unspecified() && (own.is_ipv6() || target.is_ipv4())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(all: &[&str]) -> OwnAddresses {
+        OwnAddresses::new(all.iter().map(|at| at.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_literal_is_our_own_where_somebody_listens_there() {
+        for (bound, address, is_own) in [
+            ("127.0.0.1:9092", "127.0.0.1:9092", true),
+            ("127.0.0.1:9092", "127.0.0.1:9093", false),
+            ("127.0.0.1:9092", "127.0.0.2:9092", false),
+            ("0.0.0.0:9092", "127.0.0.1:9092", true),
+            ("0.0.0.0:9092", "[::1]:9092", false),
+            ("[::]:9092", "127.0.0.1:9092", true),
+            ("[::]:9092", "[::1]:9092", true),
+            // Whose it is shows once it is dialled.
+            ("0.0.0.0:9092", "10.0.0.7:9092", false),
+            ("127.0.0.1:9092", "localhost:9092", false),
+        ] {
+            let found = own(&[bound]).contains(&address.parse().unwrap());
+            assert_eq!(found, is_own, "{bound} {address}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_ourselves_shows_by_its_ends() {
+        for (bound, local, peer, is_own) in [
+            ("0.0.0.0:9092", "10.0.0.7:50000", "10.0.0.7:9092", true),
+            ("0.0.0.0:9092", "10.0.0.7:50000", "10.0.0.8:9092", false),
+            ("0.0.0.0:9092", "10.0.0.7:50000", "10.0.0.7:9093", false),
+            ("10.0.0.7:9092", "10.0.0.7:50000", "10.0.0.7:9092", true),
+            ("10.0.0.7:9092", "127.0.0.1:50000", "127.0.0.1:9092", false),
+            ("0.0.0.0:9092", "127.0.0.1:50000", "127.0.0.2:9092", true),
+            ("0.0.0.0:9092", "[::1]:50000", "[::1]:9092", false),
+            ("[::]:9092", "[fe80::1]:50000", "[fe80::1]:9092", true),
+            (
+                "10.0.0.7:9092",
+                "[::ffff:10.0.0.7]:50000",
+                "[::ffff:10.0.0.7]:9092",
+                true,
+            ),
+        ] {
+            let ends = Ends {
+                local: local.parse().unwrap(),
+                peer: peer.parse().unwrap(),
+            };
+            assert_eq!(own(&[bound]).accepts(ends), is_own, "{bound} {peer}");
+        }
+    }
+}

@@ -83,10 +83,13 @@ class Flow:
         deadline = Deadline(Event.STALL_SECONDS, "the last commit")
         while True:
             try:
-                self.consumer.commit(offsets=offsets, asynchronous=False)
-                return
+                committed = self.consumer.commit(offsets=offsets, asynchronous=False)
+                failures = [str(p.error) for p in committed if p.error is not None]
+                if not failures:
+                    return
             except KafkaException as failure:
-                deadline.check(failure)
+                failures = [str(failure)]
+            deadline.check(failures)
             self.take()
 
     def send(self, i):

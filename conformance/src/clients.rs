@@ -50,11 +50,6 @@ impl Client {
             Self::Streams => "streams",
         }
     }
-
-    /// The two clients that every scenario is about.
-    pub(crate) fn is_main(self) -> bool {
-        matches!(self, Self::Java | Self::Librdkafka)
-    }
 }
 
 /// Jars of Kafka and the programs of the suite that were compiled against them.

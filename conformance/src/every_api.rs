@@ -82,7 +82,7 @@ pub(crate) async fn run(
     front: &Front,
     run: &RunFolder,
     wanted: &Wanted,
-    report: &mut Report,
+    report: &Report,
 ) -> Result<()> {
     let kafka = &kit.kafka.release.version;
     let table = Table::load()?;
@@ -273,7 +273,7 @@ impl<'a> Judge<'a> {
     }
 
     /// One line an API; how many there are.
-    fn report(&self, wanted: &Wanted, report: &mut Report) -> usize {
+    fn report(&self, wanted: &Wanted, report: &Report) -> usize {
         let mut reported = 0;
         for (key, (name, outcome)) in &self.outcomes {
             if !wanted.includes(name) {

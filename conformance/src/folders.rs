@@ -49,7 +49,6 @@ impl RunFolder {
         let name = format!("{}-{}-{version}", now.replace(':', ""), std::process::id());
         let path = runs.join(name);
         create(&path.join("data"))?;
-        prune(&runs).context("cannot remove old runs")?;
         Ok(Self { path, keep })
     }
 
@@ -75,15 +74,17 @@ impl Drop for RunFolder {
     }
 }
 
-fn prune(runs: &Path) -> io::Result<()> {
-    let mut all: Vec<PathBuf> = fs::read_dir(runs)?
+/// Removes the oldest runs. Called once, before those that are to come are made side by side.
+pub(crate) fn prune() -> Result<()> {
+    let listed = fs::read_dir(cache("runs")?).context("cannot list old runs")?;
+    let mut all: Vec<PathBuf> = listed
         .map(|it| it.map(|it| it.path()))
         .collect::<io::Result<_>>()?;
     // The names begin with the time.
     all.sort();
     all.reverse();
     for old in all.iter().skip(RUNS_KEPT) {
-        fs::remove_dir_all(old)?;
+        fs::remove_dir_all(old).context("cannot remove old runs")?;
     }
     Ok(())
 }

@@ -55,8 +55,31 @@ async fn answers(tool: &str, args: &[&str]) -> bool {
 
 /// One kit for each release.
 pub(crate) async fn prepare(versions: &Versions, releases: &[Release]) -> Result<Vec<Kit>> {
-    let python = python(&versions.python).await?;
-    let node = node(&versions.node).await?;
+    let (python, node, kits) = tokio::try_join!(
+        python(&versions.python),
+        node(&versions.node),
+        java(versions, releases)
+    )?;
+    let kit = |it: JavaKit| Kit {
+        kafka: it.kafka,
+        java: it.java,
+        old_java: it.old_java,
+        tools: it.tools,
+        python: python.clone(),
+        node: node.clone(),
+    };
+    Ok(kits.into_iter().map(kit).collect())
+}
+
+/// What of a kit comes from Maven.
+struct JavaKit {
+    kafka: Kafka,
+    java: Programs,
+    old_java: Option<Programs>,
+    tools: Programs,
+}
+
+async fn java(versions: &Versions, releases: &[Release]) -> Result<Vec<JavaKit>> {
     let mut kits = Vec::new();
     for release in releases {
         // One after the other: Maven's local repository is not made for two at a time.
@@ -72,13 +95,11 @@ pub(crate) async fn prepare(versions: &Versions, releases: &[Release]) -> Result
         };
         let tools = Kafka::bring_tools(release, &versions.maven).await?;
         let (version, sources) = (&release.tools.version, &release.tools.java_sources);
-        kits.push(Kit {
+        kits.push(JavaKit {
             kafka,
             java,
             old_java,
             tools: compile(version, tools, sources).await?,
-            python: python.clone(),
-            node: node.clone(),
         });
     }
     Ok(kits)

@@ -24,6 +24,7 @@ mod ports;
 mod process;
 mod quickstart;
 mod report;
+mod rotation;
 mod scenario;
 mod selection;
 mod suite;
@@ -32,6 +33,7 @@ mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -55,6 +57,12 @@ struct Args {
     /// Everything: every scenario with every client on every version
     #[arg(long, conflicts_with = "only")]
     full: bool,
+    /// Another part than that of this commit: which clients play a scenario goes round
+    #[arg(long, value_name = "K", conflicts_with_all = ["full", "only"])]
+    rotation: Option<u64>,
+    /// Bring Kafka and the clients, and run nothing
+    #[arg(long)]
+    bring: bool,
     /// Only what matches one of these patterns (commas between, `*` for anything), held against
     /// SCENARIO/CLIENT/KAFKA: `group`, `java/4`, `acks*kcat`; or `every_api` for every API at
     /// every version, and `every_api/Fetch` for one of them; or `quickstart`; or `model` for the
@@ -70,7 +78,7 @@ struct Args {
     /// Write docs/conformance.md from what this run finds
     #[arg(long, conflicts_with_all = ["only", "direct", "through"])]
     write_docs: bool,
-    /// How many scenarios run at a time
+    /// How many scenarios run at a time on each release
     #[arg(long, default_value_t = 3)]
     jobs: usize,
     /// The binary of doorkeeper; beside this program by default
@@ -91,7 +99,7 @@ impl std::fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Arc::new(Args::parse());
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

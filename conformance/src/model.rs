@@ -45,7 +45,7 @@ pub(crate) async fn run(
     kafka: &str,
     cluster: &Cluster,
     run: &RunFolder,
-    report: &mut Report,
+    report: &Report,
 ) -> Result<()> {
     let table = Table::load()?;
     let scripts = scripts()?;

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
@@ -15,6 +17,9 @@ pub(crate) const BEHIND: &str = "127.0.0.2";
 const FIRST: u16 = 20_000;
 const LAST: u16 = 31_000;
 
+/// What was found before: those for whom it was may not have bound it yet.
+static FOUND: Mutex<Vec<Range<u16>>> = Mutex::new(Vec::new());
+
 /// A row of ports that are free on both addresses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
@@ -24,12 +29,16 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn find(count: u16) -> Result<Self> {
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
         let places = u64::from(LAST - FIRST - count);
         for _ in 0..200 {
             let offset = u16::try_from(random() % places).unwrap_or(0);
             let first = FIRST + offset;
-            let mut row = first..first + count;
-            if row.all(|port| [FRONT, BEHIND].iter().all(|host| is_free(host, port))) {
+            let row = first..first + count;
+            let is_taken = |it: &Range<u16>| it.start < row.end && row.start < it.end;
+            let is_free = |port| [FRONT, BEHIND].iter().all(|host| is_free(host, port));
+            if !found.iter().any(is_taken) && row.clone().all(is_free) {
+                found.push(row);
                 return Ok(Self { first, count });
             }
         }

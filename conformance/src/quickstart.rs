@@ -45,12 +45,7 @@ pub(crate) fn wanted(args: &Args) -> bool {
     }
 }
 
-pub(crate) async fn run(
-    kit: &Kit,
-    binary: &Path,
-    run: &RunFolder,
-    report: &mut Report,
-) -> Result<()> {
+pub(crate) async fn run(kit: &Kit, binary: &Path, run: &RunFolder, report: &Report) -> Result<()> {
     let kafka = &kit.kafka.release.version;
     let ports = Ports::find(PORTS)?;
     let bootstrap = format!("{FRONT}:{}", ports.at(0));

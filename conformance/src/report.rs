@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::scenario::{Job, Way};
@@ -39,31 +40,31 @@ impl Row {
     }
 }
 
-/// All verdicts of a run.
+/// All verdicts of a run, whose releases are played side by side.
 #[derive(Debug)]
 pub(crate) struct Report {
     begun: Instant,
-    /// How many jobs there will be, as far as is known.
+    /// How many jobs there will be.
     expected: usize,
-    pub(crate) rows: Vec<Row>,
+    rows: Mutex<Vec<Row>>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(jobs: usize) -> Self {
         Self {
             begun: Instant::now(),
-            expected: 0,
-            rows: Vec::new(),
+            expected: jobs,
+            rows: Mutex::default(),
         }
     }
 
-    /// More jobs are to come.
-    pub(crate) fn expect(&mut self, jobs: usize) {
-        self.expected += jobs;
+    /// In the order in which they came.
+    pub(crate) fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn job(
-        &mut self,
+        &self,
         version: &str,
         job: &Job,
         took: Duration,
@@ -81,7 +82,7 @@ impl Report {
     }
 
     /// What is the same on both ways, or is not.
-    pub(crate) fn comparison(&mut self, version: &str, job: &Job, failure: String) {
+    pub(crate) fn comparison(&self, version: &str, job: &Job, failure: String) {
         self.add(Row {
             version: version.to_owned(),
             name: job.scenario.name.to_owned(),
@@ -94,13 +95,7 @@ impl Report {
     }
 
     /// A verdict that belongs to no client.
-    pub(crate) fn check(
-        &mut self,
-        version: &str,
-        name: &str,
-        took: Duration,
-        fail: Option<String>,
-    ) {
+    pub(crate) fn check(&self, version: &str, name: &str, took: Duration, fail: Option<String>) {
         let version = version.to_owned();
         let name = name.to_owned();
         self.add(Row {
@@ -114,10 +109,11 @@ impl Report {
         });
     }
 
-    fn add(&mut self, row: Row) {
+    fn add(&self, row: Row) {
+        let mut rows = self.rows();
         let verdict = row.verdict();
         let at = self.begun.elapsed().as_secs_f64();
-        let done = self.rows.iter().filter(|it| it.client != "-").count();
+        let done = rows.iter().filter(|it| it.client != "-").count();
         let done = done + usize::from(row.client != "-");
         say(format!(
             "[{at:6.1} s, {done}/{}] {} {} {} {}: {verdict} ({:.1} s)",
@@ -128,34 +124,22 @@ impl Report {
             row.way,
             row.took.as_secs_f64(),
         ));
-        self.rows.push(row);
+        rows.push(row);
     }
 
     pub(crate) fn failed(&self) -> usize {
-        self.rows.iter().filter(|it| it.failure.is_some()).count()
-    }
-
-    /// Whether it failed direct, and the same passed through doorkeeper.
-    fn is_direct_alone(&self, row: &Row) -> bool {
-        let is_twin = |it: &&Row| {
-            it.way == Way::Through.name()
-                && (&it.version, &it.name, it.client) == (&row.version, &row.name, row.client)
-        };
-        let mut twins = self.rows.iter().filter(is_twin).peekable();
-        row.way == Way::Direct.name()
-            && row.failure.is_some()
-            && twins.peek().is_some()
-            && twins.all(|it| it.failure.is_none())
+        self.rows().iter().filter(|it| it.failure.is_some()).count()
     }
 
     /// The table, what failed once more, and the closing line.
-    pub(crate) fn print(&mut self) {
-        self.rows.sort_by(|a, b| {
+    pub(crate) fn print(&self) {
+        let mut rows = self.rows();
+        rows.sort_by(|a, b| {
             let key = |row: &Row| (row.version.clone(), row.name.clone(), row.client, row.way);
             key(a).cmp(&key(b))
         });
         say("");
-        for row in &self.rows {
+        for row in rows.iter() {
             let verdict = match (&row.failure, &row.first_failure) {
                 (Some(_), None) => "FAILED",
                 (Some(_), Some(_)) => "FAILED, played again",
@@ -171,9 +155,9 @@ impl Report {
                 row.took.as_secs_f64(),
             ));
         }
-        for row in self.rows.iter() {
+        for row in rows.iter() {
             if let Some(why) = &row.failure {
-                let alone = if self.is_direct_alone(row) {
+                let alone = if is_direct_alone(&rows, row) {
                     " (direct alone: a fault of the suite or of the cluster)"
                 } else {
                     ""
@@ -184,11 +168,24 @@ impl Report {
                 ));
             }
         }
-        let failed = self.failed();
-        let passed = self.rows.len() - failed;
+        let failed = rows.iter().filter(|it| it.failure.is_some()).count();
+        let passed = rows.len() - failed;
         let seconds = self.begun.elapsed().as_secs_f64();
         say(format!(
             "conformance: {passed} passed, {failed} failed in {seconds:.1} s"
         ));
     }
+}
+
+/// Whether it failed direct, and the same passed through doorkeeper.
+fn is_direct_alone(rows: &[Row], row: &Row) -> bool {
+    let is_twin = |it: &&Row| {
+        it.way == Way::Through.name()
+            && (&it.version, &it.name, it.client) == (&row.version, &row.name, row.client)
+    };
+    let mut twins = rows.iter().filter(is_twin).peekable();
+    row.way == Way::Direct.name()
+        && row.failure.is_some()
+        && twins.peek().is_some()
+        && twins.all(|it| it.failure.is_none())
 }

@@ -8,6 +8,7 @@ use crate::clients::{Client, Kit};
 use crate::every_api;
 use crate::model;
 use crate::quickstart;
+use crate::rotation::{self, Pairing};
 use crate::scenario::{Job, Way};
 use crate::versions::Versions;
 
@@ -16,21 +17,22 @@ pub(crate) fn choose(
     args: &Args,
     versions: &Versions,
     kits: &[Kit],
+    rotation: u64,
 ) -> Result<Vec<(Kit, Vec<Job>)>> {
     let mut chosen = Vec::new();
     for kit in kits {
         let release = &kit.kafka.release;
         let on_newest = versions.newest() == Some(release.version.as_str());
-        let mut jobs = Vec::new();
-        for scenario in SCENARIOS {
-            for &(client, since) in scenario.players {
-                let is_there = release.major() >= since && kit.command(client).is_some();
-                let place = format!("{}/{}/{}", scenario.name, client.name(), release.version);
-                if is_there && is_wanted(args, scenario, client, on_newest, &place) {
-                    jobs.extend(each_way(args, scenario, client));
-                }
-            }
-        }
+        let all = pairings(kit);
+        let wanted = match &args.only {
+            Some(patterns) => by_name(all, patterns, &release.version),
+            None if args.full => all,
+            None => rotation::part(&all, on_newest, rotation),
+        };
+        let jobs: Vec<Job> = wanted
+            .into_iter()
+            .flat_map(|(scenario, client)| each_way(args, &scenario, client))
+            .collect();
         let is_asked = every_api::wanted(args).is_some()
             || quickstart::wanted(args)
             || model::wanted(args, versions, &release.version);
@@ -44,18 +46,25 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-/// Who asks for something by its name gets it, whether or not it runs by default.
-fn is_wanted(
-    args: &Args,
-    scenario: &Scenario,
-    client: Client,
-    on_newest: bool,
-    place: &str,
-) -> bool {
-    match &args.only {
-        Some(patterns) => patterns.split(',').any(|it| matches(it, place)),
-        None => args.full || scenario.is_default(client, on_newest),
-    }
+/// All that can be played against a release, in the order of the scenarios.
+fn pairings(kit: &Kit) -> Vec<Pairing> {
+    let release = &kit.kafka.release;
+    let players = |scenario: &'static Scenario| {
+        let is_there = |&&(client, since): &&(Client, u32)| {
+            release.major() >= since && kit.command(client).is_some()
+        };
+        let there = scenario.players.iter().filter(is_there);
+        there.map(|&(client, _)| (*scenario, client))
+    };
+    SCENARIOS.iter().flat_map(players).collect()
+}
+
+fn by_name(all: Vec<Pairing>, patterns: &str, version: &str) -> Vec<Pairing> {
+    let is_wanted = |(scenario, client): &Pairing| {
+        let place = format!("{}/{}/{version}", scenario.name, client.name());
+        patterns.split(',').any(|it| matches(it, &place))
+    };
+    all.into_iter().filter(is_wanted).collect()
 }
 
 /// Whether the parts of the pattern between its stars stand in the text, in this order.

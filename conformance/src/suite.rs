@@ -16,13 +16,13 @@ use crate::cluster::{self, Cluster};
 use crate::compare::Differences;
 use crate::doorkeeper::{self, Doorkeeper, Front};
 use crate::event::Event;
-use crate::folders::RunFolder;
+use crate::folders::{self, RunFolder};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::report::{Report, say};
 use crate::scenario::{self, Answer, Handover, Job, Way};
 use crate::versions::Versions;
-use crate::{Args, docs, every_api, kit, model, quickstart, selection};
+use crate::{Args, docs, every_api, kit, model, quickstart, rotation, selection};
 
 /// What is the same for all scenarios of a release.
 struct Stage {
@@ -94,32 +94,56 @@ impl std::fmt::Display for Leak {
 impl std::error::Error for Leak {}
 
 /// All that runs against one release, while it runs.
-struct Play<'a> {
-    args: &'a Args,
+struct Play {
+    args: Arc<Args>,
     version: String,
     stage: Arc<Stage>,
     cluster: Cluster,
     doorkeeper: Option<Doorkeeper>,
-    report: &'a mut Report,
+    report: Arc<Report>,
     outcomes: Vec<Outcome>,
 }
 
-pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
+/// Brings what is needed, and plays the releases side by side: much of the time each waits.
+pub(crate) async fn run(args: &Arc<Args>) -> Result<ExitCode> {
     let versions = Versions::load()?;
-    let differences = Differences::load()?;
+    let differences = Arc::new(Differences::load()?);
     let releases = versions.select(&args.kafka)?;
     kit::check_installed().await?;
-    let mut report = Report::new();
     let kits = kit::prepare(&versions, &releases).await?;
-    let chosen = selection::choose(args, &versions, &kits)?;
-    report.expect(chosen.iter().map(|(_, jobs)| jobs.len()).sum());
+    if args.bring {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rotation = match args.rotation {
+        Some(rotation) => rotation,
+        None => rotation::of_this_commit()?,
+    };
+    let chosen = selection::choose(args, &versions, &kits, rotation)?;
+    if args.only.is_none() && !args.full {
+        say(format!(
+            "part {rotation} of all pairings; the same again: \
+             cargo xtask conformance --rotation {rotation}"
+        ));
+    }
+    folders::prune()?;
+    let jobs = chosen.iter().map(|(_, jobs)| jobs.len()).sum();
+    let report = Arc::new(Report::new(jobs));
+    let mut plays = JoinSet::new();
     for (kit, jobs) in chosen {
-        let version = kit.kafka.release.version.clone();
-        let begun = Instant::now();
-        let model = model::wanted(args, &versions, &version);
-        if let Err(error) = play(args, kit, jobs, &differences, model, &mut report).await {
-            report.check(&version, "run", begun.elapsed(), Some(format!("{error:#}")));
-        }
+        let (args, differences) = (Arc::clone(args), Arc::clone(&differences));
+        let report = Arc::clone(&report);
+        let model = model::wanted(&args, &versions, &kit.kafka.release.version);
+        plays.spawn(async move {
+            let version = kit.kafka.release.version.clone();
+            let begun = Instant::now();
+            let played = play(args, kit, jobs, &differences, model, Arc::clone(&report)).await;
+            if let Err(error) = played {
+                report.check(&version, "run", begun.elapsed(), Some(format!("{error:#}")));
+            }
+        });
+    }
+    while let Some(played) = plays.join_next().await {
+        played.context("a release broke off")?;
     }
     report.print();
     if args.write_docs {
@@ -134,12 +158,12 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
 
 /// Everything against one release.
 async fn play(
-    args: &Args,
+    args: Arc<Args>,
     kit: Kit,
     jobs: Vec<Job>,
     differences: &Differences,
     model: bool,
-    report: &mut Report,
+    report: Arc<Report>,
 ) -> Result<()> {
     let version = kit.kafka.release.version.clone();
     let run = RunFolder::create(&version, args.keep)?;
@@ -151,7 +175,7 @@ async fn play(
     let doorkeeper = if args.direct {
         None
     } else {
-        let binary = binary(args)?;
+        let binary = binary(&args)?;
         let ports = ports.part(cluster::PORTS, doorkeeper::PORTS);
         Some(Doorkeeper::start(&binary, &cluster, ports, &run).await?)
     };
@@ -173,16 +197,24 @@ async fn play(
     };
     if model {
         // First: it asks for all topics, and there must be no others than its own.
-        model::run(&play.version, &play.cluster, &run, play.report).await?;
+        model::run(&play.version, &play.cluster, &run, &play.report).await?;
     }
-    play.scenarios(jobs).await?;
+    let (stage, report) = (Arc::clone(&play.stage), Arc::clone(&play.report));
+    let with_quickstart = quickstart::wanted(&play.args);
+    let doorkeeper = binary(&play.args);
+    // A cluster of its own, in memory.
+    let quickstart = async {
+        if with_quickstart {
+            quickstart::run(&stage.kit, &doorkeeper?, &run, &report).await?;
+        }
+        Ok(())
+    };
+    let (played, served) = tokio::join!(play.scenarios(jobs), quickstart);
+    played.and(served)?;
     play.compare(differences);
     // Last: it leaves many topics behind, which would be a burden when a broker restarts.
     play.every_api(&run).await?;
-    if quickstart::wanted(args) {
-        quickstart::run(&play.stage.kit, &binary(args)?, &run, play.report).await?;
-    }
-    if args.keep {
+    if play.args.keep {
         play.hold().await;
     }
     play.finish().await
@@ -203,7 +235,7 @@ fn binary(args: &Args) -> Result<PathBuf> {
     Ok(binary)
 }
 
-impl Play<'_> {
+impl Play {
     /// First those that may run beside others, then the large ones, then those with an event.
     async fn scenarios(&mut self, jobs: Vec<Job>) -> Result<()> {
         let (events, others): (Vec<Job>, Vec<Job>) =
@@ -316,7 +348,7 @@ impl Play<'_> {
     }
 
     /// Direct and through doorkeeper, a client must see the same.
-    fn compare(&mut self, differences: &Differences) {
+    fn compare(&self, differences: &Differences) {
         let key = |job: &Job| (job.scenario.name, job.client, job.turn);
         let mut direct: BTreeMap<(&str, Client, u32), &Answer> = BTreeMap::new();
         for outcome in self.outcomes.iter().filter(|it| it.job.way == Way::Direct) {
@@ -337,12 +369,12 @@ impl Play<'_> {
         }
     }
 
-    async fn every_api(&mut self, run: &RunFolder) -> Result<()> {
-        let (Some(wanted), Some(front)) = (every_api::wanted(self.args), &self.stage.front) else {
+    async fn every_api(&self, run: &RunFolder) -> Result<()> {
+        let (Some(wanted), Some(front)) = (every_api::wanted(&self.args), &self.stage.front) else {
             return Ok(());
         };
         let (kit, cluster) = (&self.stage.kit, &self.cluster);
-        every_api::run(kit, cluster, front, run, &wanted, self.report).await
+        every_api::run(kit, cluster, front, run, &wanted, &self.report).await
     }
 
     /// Leaves everything as it is, until the suite is interrupted.

@@ -1,0 +1,153 @@
+//! The part of all pairings (scenario, client, release) that one commit plays.
+//!
+//! Every scenario is played with every commit; which clients play it goes round. `--full` plays
+//! all.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::catalog::Scenario;
+use crate::clients::Client;
+use crate::folders;
+
+/// A scenario with one of its clients.
+pub(crate) type Pairing = (Scenario, Client);
+
+/// How many clients play a scenario on the newest release: those that stand for their kind,
+const REPRESENTATIVE: usize = 3;
+/// those whose event takes the same time for any number,
+const WITH_EVENT: usize = 3;
+/// and the others.
+const OTHER: usize = 2;
+/// On older releases all that stand for their kind are played by so many,
+const OLDER: usize = 2;
+/// and so many pairings come from all the rest.
+const OLDER_REST: usize = 5;
+
+/// What of `all`, a release's pairings in the order of the scenarios, is played.
+pub(crate) fn part(all: &[Pairing], on_newest: bool, rotation: u64) -> Vec<Pairing> {
+    let (always, rest): (Vec<Pairing>, Vec<Pairing>) = all
+        .iter()
+        .partition(|(scenario, _)| on_newest || scenario.is_representative);
+    let mut part = Vec::new();
+    let scenarios = always.chunk_by(|(one, _), (other, _)| one.name == other.name);
+    for players in scenarios {
+        let Some((scenario, _)) = players.first() else {
+            continue;
+        };
+        let count = match (on_newest, scenario.is_representative, scenario.event) {
+            (false, _, _) => OLDER,
+            (true, true, _) => REPRESENTATIVE,
+            (true, false, Some(_)) => WITH_EVENT,
+            (true, false, None) => OTHER,
+        };
+        // Each begins where the one before left off, else all would want the same clients.
+        part.extend(window(players, count, rotation, part.len()));
+    }
+    part.extend(window(&rest, OLDER_REST, rotation, 0));
+    part
+}
+
+/// `count` of `all` in a ring, from where the rotation before left off.
+fn window(all: &[Pairing], count: usize, rotation: u64, shift: usize) -> Vec<Pairing> {
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let step = u64::try_from(count).unwrap_or(0);
+    let size = u64::try_from(all.len()).unwrap_or(u64::MAX);
+    // Below the length of a slice.
+    let first = usize::try_from((rotation % size) * step % size).unwrap_or(0);
+    let ring = all.iter().cycle().skip(first + shift % all.len());
+    ring.take(count.min(all.len())).copied().collect()
+}
+
+/// Goes on by one with every commit. Where the history is not whole, or there is none, any number
+/// serves, as long as it is the same for the same commit.
+pub(crate) fn of_this_commit() -> Result<u64> {
+    let is_shallow = git(&["rev-parse", "--is-shallow-repository"])?;
+    if is_shallow == "false" {
+        let count = git(&["rev-list", "--count", "HEAD"])?;
+        return count.parse().context("git counts no commits");
+    }
+    let commit = git(&["rev-parse", "--short=8", "HEAD"])?;
+    Ok(u64::from_str_radix(commit.get(..8).unwrap_or_default(), 16).unwrap_or(0))
+}
+
+fn git(args: &[&str]) -> Result<String> {
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(folders::source("."))
+        .output()
+        .context("git is missing")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::catalog::SCENARIOS;
+    use crate::clients::CLIENTS;
+
+    /// What CONTRIBUTING.md promises.
+    const COMMITS: u64 = 16;
+
+    fn all(major: u32) -> Vec<Pairing> {
+        let players = |it: &Scenario| {
+            let scenario = *it;
+            let there = it.players.iter().filter(move |it| it.1 <= major);
+            there.map(move |&(client, _)| (scenario, client))
+        };
+        SCENARIOS.iter().flat_map(players).collect()
+    }
+
+    fn names(part: &[Pairing]) -> BTreeSet<(&'static str, &'static str)> {
+        part.iter()
+            .map(|(it, client)| (it.name, client.name()))
+            .collect()
+    }
+
+    #[test]
+    fn every_pairing_comes_within_so_many_commits() {
+        for (major, on_newest) in [(4, true), (3, false)] {
+            let all = all(major);
+            for first in [0, 7, 1000] {
+                let parts = first..first + COMMITS;
+                let seen: BTreeSet<_> = parts
+                    .flat_map(|rotation| names(&part(&all, on_newest, rotation)))
+                    .collect();
+                assert_eq!(seen, names(&all), "Kafka {major}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_commit_plays_every_scenario_and_every_client_on_the_newest_release() {
+        let all = all(4);
+        for rotation in 0..50 {
+            let part = part(&all, true, rotation);
+            let scenarios: BTreeSet<&str> = part.iter().map(|(it, _)| it.name).collect();
+            assert_eq!(scenarios.len(), SCENARIOS.len());
+            let clients: BTreeSet<Client> = part.iter().map(|it| it.1).collect();
+            assert_eq!(clients.len(), CLIENTS.len(), "{rotation}");
+            assert_eq!(names(&part).len(), part.len(), "none is played twice");
+        }
+    }
+
+    #[test]
+    fn every_commit_plays_what_stands_for_its_kind_on_older_releases() {
+        let all = all(3);
+        let kinds = SCENARIOS
+            .iter()
+            .filter(|it| it.is_representative && it.players.iter().any(|&(_, since)| since <= 3));
+        let kinds: BTreeSet<&str> = kinds.map(|it| it.name).collect();
+        for rotation in 0..50 {
+            let part = part(&all, false, rotation);
+            let scenarios: BTreeSet<&str> = part.iter().map(|(it, _)| it.name).collect();
+            assert!(scenarios.is_superset(&kinds), "{rotation}");
+            assert!(scenarios.len() > kinds.len(), "{rotation}");
+        }
+    }
+}

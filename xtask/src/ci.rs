@@ -1,33 +1,39 @@
-//! `cargo xtask ci`: everything that must hold before a change lands, in one command.
+//! `cargo xtask ci`: everything that must hold before a change lands, in one command. And
+//! `cargo xtask check`: what of it a contributor runs in five minutes.
 
+mod beside;
+mod cost;
 mod run;
+mod steps;
 
-use std::process::Command;
+use std::env;
+use std::fmt;
 use std::time::{Duration, Instant};
-use std::{env, fmt};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use self::run::{closing_lines, run, run_and_keep};
-use crate::{instructions, sim, tidy, tools, tree};
+use self::beside::Beside;
+use self::cost::Cost;
+use self::steps::{CHECK, CI, Outcome, Step, Work};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the suite against real Kafka; not in CI
+    /// Only this step, by its number or its name, and what it needs; may be given again
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// All but this step, by its number or its name; may be given again; not in CI
+    #[arg(long, value_name = "STEP", conflicts_with = "only")]
+    skip: Vec<String>,
+    /// Tell the steps and how long they take, and do none
     #[arg(long)]
-    fast: bool,
+    list: bool,
 }
 
-/// One thing that must hold.
-struct Step {
-    name: &'static str,
-    body: fn(&mut Report) -> Result<Outcome>,
-}
-
-enum Outcome {
-    Passed,
-    /// Could not be done here, and why. A failure in CI, unless it is about an optional target.
-    Skipped(String),
+#[derive(clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Tell the steps and how long they take, and do none
+    #[arg(long)]
+    list: bool,
 }
 
 /// What is shown again at the end.
@@ -35,106 +41,187 @@ enum Outcome {
 struct Report {
     /// The closing lines of the test runner.
     closing: Vec<String>,
-    /// Whether cargo's tools could be installed; why not.
-    tools: Option<String>,
 }
 
-const STEPS: &[Step] = &[
-    Step {
-        name: "tools",
-        body: install_tools,
-    },
-    Step {
-        name: "rustfmt",
-        body: rustfmt,
-    },
-    Step {
-        name: "tidy",
-        body: tidy,
-    },
-    Step {
-        name: "clippy",
-        body: clippy,
-    },
-    Step {
-        name: "licences",
-        body: licences,
-    },
-    Step {
-        name: "core without an operating system",
-        body: core_alone,
-    },
-    Step {
-        name: "fuzz targets build",
-        body: fuzz_targets,
-    },
-    Step {
-        name: "documentation",
-        body: documentation,
-    },
-    Step {
-        name: "tests",
-        body: tests,
-    },
-    Step {
-        name: "documentation tests",
-        body: documentation_tests,
-    },
-    Step {
-        name: "instructions",
-        body: count_instructions,
-    },
-    Step {
-        name: "simulation",
-        body: simulation,
-    },
-];
-
-const CONFORMANCE: Step = Step {
-    name: "conformance",
-    body: conformance,
-};
-
 pub(crate) fn run_all(args: &Args) -> Result<()> {
-    let begun = Instant::now();
-    let strict = is_ci();
-    let mut report = Report::default();
-    let mut failed = Vec::new();
-    let last = if args.fast && !strict {
-        None
-    } else {
-        Some(&CONFORMANCE)
-    };
-    let mut table = Vec::new();
-    for step in STEPS.iter().chain(last) {
-        println!("==> {}", step.name);
-        let step_begun = Instant::now();
-        let outcome = (step.body)(&mut report);
-        let took = Seconds(step_begun.elapsed());
-        let said = match outcome {
-            Ok(Outcome::Passed) => "ok".to_owned(),
-            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
-            Err(error) => {
-                failed.push(step.name);
-                format!("FAILED: {error:#}")
-            }
-        };
-        println!("<== {}: {said} ({took})", step.name);
-        table.push(format!("{took:>8}  {}: {said}", step.name));
+    ensure!(
+        !is_ci() || (args.only.is_empty() && args.skip.is_empty()),
+        "nothing is left out in CI: no --only and no --skip"
+    );
+    let chosen = select(CI, &args.only, &args.skip)?;
+    if args.list {
+        list(&chosen);
+        return Ok(());
     }
-    println!("\n{}", table.join("\n"));
-    println!("{:>8}  in all", Seconds(begun.elapsed()));
-    if last.is_none() {
-        println!("warning: conformance was left out by --fast");
+    let left_out: Vec<&str> = CI
+        .iter()
+        .filter(|step| !chosen.iter().any(|it| it.step.name == step.name))
+        .map(|step| step.name)
+        .collect();
+    run_steps(&chosen, &left_out)
+}
+
+pub(crate) fn check(args: &CheckArgs) -> Result<()> {
+    let chosen = select(CHECK, &[], &[])?;
+    if args.list {
+        list(&chosen);
+        return Ok(());
+    }
+    run_steps(&chosen, &[])
+}
+
+/// A step that was asked for, with its number in the list of all.
+#[derive(Clone, Copy)]
+struct Chosen {
+    number: usize,
+    step: &'static Step,
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>2}. {}", self.number, self.step.name)
+    }
+}
+
+/// Those that are asked for, with what they need, in the order of the list.
+fn select(all: &'static [Step], only: &[String], skip: &[String]) -> Result<Vec<Chosen>> {
+    let numbered = || (1..).zip(all).map(|(number, step)| Chosen { number, step });
+    let find = |wanted: &String| {
+        numbered()
+            .find(|it| it.step.name == wanted || it.number.to_string() == *wanted)
+            .with_context(|| format!("there is no step {wanted}: `--list` tells which there are"))
+    };
+    let skipped = skip.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let mut wanted: Vec<&str> = Vec::new();
+    for chosen in only.iter().map(find).collect::<Result<Vec<_>>>()? {
+        wanted.extend(chosen.step.needs);
+        wanted.push(chosen.step.name);
+    }
+    let is_wanted = |it: &Chosen| {
+        (only.is_empty() || wanted.contains(&it.step.name))
+            && !skipped.iter().any(|skipped| skipped.number == it.number)
+    };
+    Ok(numbered().filter(is_wanted).collect())
+}
+
+/// The times are those of a quiet machine of two cores that has to build everything.
+fn list(chosen: &[Chosen]) {
+    let mut in_all = Duration::ZERO;
+    for it in chosen {
+        let beside = match it.step.work {
+            Work::Alone(_) => {
+                in_all += it.step.takes;
+                ""
+            }
+            Work::Beside(_) => ", beside those that follow",
+        };
+        println!(
+            "{it:<20} {}{beside}: {}",
+            Seconds(it.step.takes),
+            it.step.about
+        );
+    }
+    println!("{:<20} {}", "in all", Seconds(in_all));
+}
+
+/// What a step came to.
+struct Row {
+    chosen: Chosen,
+    took: Duration,
+    cost: Cost,
+    said: String,
+    has_failed: bool,
+}
+
+impl Row {
+    fn new(chosen: Chosen, took: Duration, cost: Cost, outcome: Result<Outcome>) -> Self {
+        let (said, has_failed) = match outcome {
+            Ok(Outcome::Passed) => ("ok".to_owned(), false),
+            Ok(Outcome::Skipped(why)) => (format!("skipped: {why}"), false),
+            Err(error) => (format!("FAILED: {error:#}"), true),
+        };
+        let row = Self {
+            chosen,
+            took,
+            cost,
+            said,
+            has_failed,
+        };
+        println!("<== {}: {} ({})", row.chosen, row.said, Seconds(row.took));
+        row
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{:>12}{:>14}{:>14}  {}: {}",
+            Seconds(self.took).to_string(),
+            self.cost.to_string(),
+            Seconds(self.chosen.step.takes).to_string(),
+            self.chosen,
+            self.said
+        )
+    }
+}
+
+fn run_steps(chosen: &[Chosen], left_out: &[&str]) -> Result<()> {
+    list(chosen);
+    let begun = Instant::now();
+    let mut report = Report::default();
+    let mut rows = Vec::new();
+    let mut running: Vec<(Chosen, Beside)> = Vec::new();
+    for it in chosen {
+        let needed = running.extract_if(.., |other| it.step.needs.contains(&other.0.step.name));
+        rows.extend(needed.map(|(other, beside)| join(other, beside)));
+        println!("==> {it}");
+        match it.step.work {
+            Work::Beside(body) => running.push((*it, Beside::start(body))),
+            Work::Alone(body) => {
+                let step_begun = Instant::now();
+                let cost = Cost::now();
+                let outcome = body(&mut report);
+                let cost = Cost::now() - cost;
+                rows.push(Row::new(*it, step_begun.elapsed(), cost, outcome));
+            }
+        }
+    }
+    rows.extend(
+        running
+            .into_iter()
+            .map(|(other, beside)| join(other, beside)),
+    );
+    rows.sort_by_key(|row| row.chosen.number);
+    println!("\n{:>12}{:>14}{:>14}", "took", "processors", "quiet");
+    for row in &rows {
+        println!("{}", row.line());
+    }
+    let (all, cost) = (Seconds(begun.elapsed()), Cost::now());
+    println!("{:>12}{:>14}  in all", all.to_string(), cost.to_string());
+    if !left_out.is_empty() {
+        println!("warning: left out: {}", left_out.join(", "));
     }
     // Printed last, so that whoever reads only the end reads how the tests ended.
     for line in &report.closing {
         println!("{line}");
     }
+    let failed: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.has_failed)
+        .map(|row| row.chosen.step.name)
+        .collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Waits for a step that runs beside others, and shows what it said.
+fn join(chosen: Chosen, beside: Beside) -> Row {
+    let ended = beside.join();
+    for line in &ended.lines {
+        println!("{}: {line}", chosen.step.name);
+    }
+    // Its processor time is among that of the steps beside which it ran.
+    Row::new(chosen, ended.took, Cost::default(), ended.outcome)
 }
 
 /// What cannot be checked fails in CI and is only said elsewhere.
@@ -147,164 +234,6 @@ fn missing(what: String) -> Result<Outcome> {
 
 fn is_ci() -> bool {
     env::var("CI").is_ok_and(|it| !it.is_empty() && it != "false" && it != "0")
-}
-
-fn cargo(args: &str) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(args.split_whitespace())
-        .current_dir(tree::root());
-    command
-}
-
-fn install_tools(report: &mut Report) -> Result<Outcome> {
-    if let Err(error) = tools::install() {
-        let why = format!("{error:#}");
-        report.tools = Some(why.clone());
-        return missing(why);
-    }
-    Ok(Outcome::Passed)
-}
-
-fn rustfmt(_: &mut Report) -> Result<Outcome> {
-    run(&mut cargo("fmt --all --check"))?;
-    if has_fuzz() {
-        run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"))?;
-    }
-    Ok(Outcome::Passed)
-}
-
-fn tidy(_: &mut Report) -> Result<Outcome> {
-    tidy::run(&tidy::Args {}).map(|()| Outcome::Passed)
-}
-
-fn clippy(_: &mut Report) -> Result<Outcome> {
-    let args = "clippy --locked --workspace --all-targets --quiet -- -D warnings";
-    run(&mut cargo(args)).map(|()| Outcome::Passed)
-}
-
-/// Without `advisories`: that list is fetched from the network and changes from day to day, so the
-/// same tree could pass today and fail tomorrow. `cargo deny check advisories` asks for it.
-fn licences(report: &mut Report) -> Result<Outcome> {
-    let Some(deny) = tools::find("cargo-deny") else {
-        let why = report
-            .tools
-            .clone()
-            .unwrap_or_else(|| "not installed".to_owned());
-        return missing(format!("cargo-deny is missing: {why}"));
-    };
-    let mut command = Command::new(deny);
-    command.args([
-        "--log-level",
-        "warn",
-        "--workspace",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]);
-    run(command.current_dir(tree::root())).map(|()| Outcome::Passed)
-}
-
-/// A target without an operating system: no crate that core depends on needs one. The standard
-/// library builds there whole, so this says nothing of it: `tidy` and clippy hold core to the parts
-/// of it that do no I/O, whether the target is here or not.
-fn core_alone(_: &mut Report) -> Result<Outcome> {
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let output = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .current_dir(tree::root())
-        .output()
-        .context("rustc is missing")?;
-    let folder = String::from_utf8_lossy(&output.stdout);
-    if !std::path::Path::new(folder.trim()).is_dir() {
-        return Ok(Outcome::Skipped(format!(
-            "core's dependencies want `rustup target add {TARGET}`; its code was checked"
-        )));
-    }
-    let args = format!("check --locked --quiet --package doorkeeper-core --target {TARGET}");
-    run(&mut cargo(&args)).map(|()| Outcome::Passed)
-}
-
-fn fuzz_targets(_: &mut Report) -> Result<Outcome> {
-    if !has_fuzz() {
-        return Ok(Outcome::Skipped("there is no fuzz/Cargo.toml".to_owned()));
-    }
-    let args = "check --locked --quiet --manifest-path fuzz/Cargo.toml";
-    run(&mut cargo(args)).map(|()| Outcome::Passed)
-}
-
-fn has_fuzz() -> bool {
-    tree::root().join("fuzz/Cargo.toml").exists()
-}
-
-fn documentation(_: &mut Report) -> Result<Outcome> {
-    let mut command = cargo("doc --locked --quiet --workspace --no-deps");
-    run(command.env("RUSTDOCFLAGS", "-D warnings")).map(|()| Outcome::Passed)
-}
-
-fn tests(report: &mut Report) -> Result<Outcome> {
-    let mut command = match tools::find("cargo-nextest") {
-        Some(nextest) => {
-            let mut command = Command::new(nextest);
-            let args = [
-                "nextest",
-                "run",
-                "--locked",
-                "--workspace",
-                "--no-fail-fast",
-            ];
-            command
-                .args(args)
-                .args(["--status-level", "slow", "--final-status-level", "fail"]);
-            command.current_dir(tree::root());
-            command
-        }
-        None => cargo("test --locked --workspace --all-targets --no-fail-fast"),
-    };
-    let (lines, result) = run_and_keep(&mut command)?;
-    report.closing.extend(closing_lines(&lines));
-    result.map(|()| Outcome::Passed)
-}
-
-fn documentation_tests(report: &mut Report) -> Result<Outcome> {
-    let (lines, result) = run_and_keep(&mut cargo("test --locked --quiet --workspace --doc"))?;
-    // Shown only where there is something to show: most packages have no such tests.
-    let told = closing_lines(&lines)
-        .into_iter()
-        .filter(|it| !it.contains(" 0 passed; 0 failed"));
-    report.closing.splice(0..0, told);
-    result.map(|()| Outcome::Passed)
-}
-
-fn count_instructions(_: &mut Report) -> Result<Outcome> {
-    if !instructions::is_there() {
-        return missing("valgrind is missing (Debian: apt-get install valgrind)".to_owned());
-    }
-    instructions::run(&instructions::Args { write: false }).map(|()| Outcome::Passed)
-}
-
-/// Seeds of both tiers, the same seeds in two processes, and planted bugs that must be found. The
-/// scripts of `testdata/scripts` are among the tests.
-fn simulation(_: &mut Report) -> Result<Outcome> {
-    let parts: [&[&str]; 5] = [
-        &["run", "--seeds", "20000", "--minutes", "1"],
-        &["twice", "--seeds", "100"],
-        &["run", "--tier", "1", "--seeds", "60"],
-        &["twice", "--tier", "1", "--seeds", "30"],
-        &["canary"],
-    ];
-    for part in parts {
-        let args: Vec<String> = part.iter().map(ToString::to_string).collect();
-        run(&mut sim::command(&args)?)?;
-    }
-    Ok(Outcome::Passed)
-}
-
-fn conformance(_: &mut Report) -> Result<Outcome> {
-    let own = env::current_exe().context("where is this program?")?;
-    let mut command = Command::new(own);
-    run(command.arg("conformance").current_dir(tree::root())).map(|()| Outcome::Passed)
 }
 
 /// A duration as a person reads it, to the tenth of a second.
@@ -335,5 +264,38 @@ mod tests {
         assert_eq!(Seconds(Duration::from_millis(1240)).to_string(), "1.2 s");
         assert_eq!(Seconds(Duration::from_secs(605)).to_string(), "10 min 05 s");
         assert_eq!(format!("{:>8}", Seconds(Duration::ZERO)), "   0.0 s");
+    }
+
+    fn names(only: &[&str], skip: &[&str]) -> Vec<&'static str> {
+        let owned = |all: &[&str]| -> Vec<String> { all.iter().map(ToString::to_string).collect() };
+        let chosen = select(CI, &owned(only), &owned(skip)).unwrap();
+        chosen.iter().map(|it| it.step.name).collect()
+    }
+
+    #[test]
+    fn a_step_is_chosen_by_its_number_or_its_name_with_what_it_needs() {
+        let all = names(&[], &[]);
+        assert_eq!(all.len(), CI.len());
+        assert_eq!(names(&["tidy"], &[]), ["tidy"]);
+        assert_eq!(names(&["tests"], &[]), ["tools", "tests"]);
+        assert_eq!(names(&["1", "tidy"], &[]), [all[0], "tidy"]);
+        let without = names(&[], &["conformance", "1"]);
+        assert_eq!(without.len(), all.len() - 2);
+        assert!(!without.contains(&"conformance") && !without.contains(&all[0]));
+        assert!(select(CI, &["no such".to_owned()], &[]).is_err());
+    }
+
+    #[test]
+    fn what_a_step_needs_comes_before_it_and_no_name_is_used_twice() {
+        for steps in [CI, CHECK] {
+            let mut before: Vec<&str> = Vec::new();
+            for step in steps {
+                for need in step.needs {
+                    assert!(before.contains(need), "{} needs {need}", step.name);
+                }
+                assert!(!before.contains(&step.name), "{} twice", step.name);
+                before.push(step.name);
+            }
+        }
     }
 }

@@ -37,6 +37,8 @@ struct Cli {
 enum Command {
     /// Measure what doorkeeper costs, beside a blind relay and beside haproxy
     Bench(bench::Args),
+    /// Check and test what can be in five minutes, without Kafka
+    Check(ci::CheckArgs),
     /// Check and test everything: what CI runs
     Ci(ci::Args),
     /// Run real Kafka clients against real Kafka, direct and through doorkeeper
@@ -58,8 +60,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(exit_code) = sim::compile() {
+        return exit_code;
+    }
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Check(args) => ci::check(&args),
         Command::Ci(args) => ci::run_all(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Coverage(args) => coverage::run(&args),

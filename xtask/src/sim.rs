@@ -1,16 +1,17 @@
 //! `cargo xtask sim`: the simulator, built fast and with every assertion on.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
 use crate::tree;
 
-/// Where the one extra build goes in which bugs are planted.
-const CANARY_TARGET: &str = "target/canary";
+/// Names the `--cfg` of the packages of the workspace, when cargo calls this program instead of the
+/// compiler.
+const PLANTED: &str = "DOORKEEPER_XTASK_RUSTC_CFG";
 
 /// Compiles the planted bugs in.
-const CANARY_FLAG: &str = "--cfg doorkeeper_canary";
+const CANARY: &str = "doorkeeper_canary";
 
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
@@ -40,10 +41,27 @@ pub(crate) fn command(args: &[String]) -> Result<Command> {
     command.args(["--package", "doorkeeper-sim", "--", "--commit", &commit()?]);
     command.args(args).current_dir(tree::root());
     if args.first().is_some_and(|it| it == "canary") {
-        command.env("RUSTFLAGS", CANARY_FLAG);
-        command.env("CARGO_TARGET_DIR", tree::root().join(CANARY_TARGET));
+        // Flags for all crates would build all dependencies once more.
+        let own = std::env::current_exe().context("where is this program?")?;
+        command
+            .env("RUSTC_WORKSPACE_WRAPPER", own)
+            .env(PLANTED, CANARY);
     }
     Ok(command)
+}
+
+/// What cargo wants of its `RUSTC_WORKSPACE_WRAPPER`, if it is who calls: runs the compiler, with
+/// one more `--cfg`.
+pub(crate) fn compile() -> Option<ExitCode> {
+    let planted = std::env::var_os(PLANTED)?;
+    let mut args = std::env::args_os().skip(1);
+    let mut compiler = Command::new(args.next()?);
+    let status = compiler.args(args).arg("--cfg").arg(planted).status();
+    let code = status.ok().and_then(|it| it.code());
+    Some(
+        code.and_then(|it| u8::try_from(it).ok())
+            .map_or(ExitCode::FAILURE, ExitCode::from),
+    )
 }
 
 /// The commit of this checkout, marked if there is more in it.

@@ -22,6 +22,18 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs, shows each line as it comes and keeps them all, of both streams.
 pub(super) fn run_and_keep(command: &mut Command) -> Result<(Vec<String>, Result<()>)> {
+    read_lines(command, |line| println!("{line}"))
+}
+
+/// Runs and keeps all lines of both streams, for later.
+pub(super) fn capture(command: &mut Command) -> Result<(Vec<String>, Result<()>)> {
+    read_lines(command, |_| {})
+}
+
+fn read_lines(
+    command: &mut Command,
+    mut each: impl FnMut(&str),
+) -> Result<(Vec<String>, Result<()>)> {
     let program = program(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -36,7 +48,7 @@ pub(super) fn run_and_keep(command: &mut Command) -> Result<(Vec<String>, Result
     ];
     let mut lines = Vec::new();
     for line in receiver {
-        println!("{line}");
+        each(&line);
         lines.push(line);
     }
     for reader in readers.into_iter().flatten() {

@@ -18,7 +18,7 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::api::PRODUCE;
 use crate::canary::canary;
@@ -92,6 +92,18 @@ enum Phase {
     Closing(Closing),
     /// The last effect has been given.
     Closed,
+}
+
+/// The bytes with more behind them. A buffer that nobody else has grows as a vector does: what is
+/// there is not copied again with each piece that comes.
+fn appended(bytes: Bytes, more: &[u8]) -> Bytes {
+    let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| {
+        work::copied(shared.len());
+        BytesMut::from(&*shared)
+    });
+    work::copied(more.len());
+    bytes.extend_from_slice(more);
+    bytes.freeze()
 }
 
 /// What is held of one leg, in both directions.
@@ -275,7 +287,7 @@ impl Session {
         }
         self.timers.active(now);
         if leg == Leg::Client && !self.backlog.is_empty() {
-            self.backlog = [&*self.backlog, &*bytes].concat().into();
+            self.backlog = appended(std::mem::take(&mut self.backlog), &bytes);
         } else {
             self.take(now, leg, bytes, Room::Needed);
         }

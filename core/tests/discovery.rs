@@ -13,7 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use doorkeeper_core::discovery::{Config, Discovery, Effect, Event, Failure, Input};
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::topology::{DialMap, Topology};
-use doorkeeper_core::{ConnectFailure, End, Instant, Observation, Target};
+use doorkeeper_core::{ConnectFailure, End, Instant, Observation, Target, work};
 use kafka_protocol::messages::api_versions_response::ApiVersion as Range;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse};
@@ -557,4 +557,44 @@ fn a_machine_that_takes_over_forgets_nothing_that_was_published() {
     world.until_connect();
     world.round("c", &[(0, "n", 9)]);
     assert_eq!(world.newest(), pairs(&[(0, "n:9"), (1, "b:2")]));
+}
+
+/// What it takes to read an answer follows its length, however many brokers it lists.
+#[test]
+fn a_list_of_more_brokers_than_any_cluster_has_costs_a_few_steps_a_byte() {
+    const BROKERS: i32 = 40_000;
+    let mut world = World::new();
+    world.connect();
+    world.offer(0, 9);
+    let id = world.asked();
+    let entry = |id: i32| {
+        MetadataResponseBroker::default()
+            .with_node_id(id.into())
+            .with_host("k".to_string().into())
+            .with_port(9092)
+    };
+    let body = MetadataResponse::default().with_brokers((0..BROKERS).map(entry).collect());
+    let mut frame = BytesMut::new();
+    frame.put_i32(0);
+    frame.put_i32(id);
+    body.encode(&mut frame, 8).unwrap();
+    let len = i32::try_from(frame.len()).unwrap() - 4;
+    frame[..4].copy_from_slice(&len.to_be_bytes());
+    let (bytes, before) = (frame.len() as u64, work::taken());
+    for piece in frame.chunks(100) {
+        world.input(Input::Bytes(Bytes::copy_from_slice(piece)));
+    }
+    let steps = work::taken() - before;
+    assert!(steps <= 8 * bytes, "{steps} steps for {bytes} bytes");
+    assert_eq!(world.published[0].len(), 10_000);
+    let ignored = |event: &Event| {
+        matches!(
+            event,
+            Event::Ignored {
+                brokers: 30_000,
+                ..
+            }
+        )
+    };
+    assert!(world.events.iter().any(ignored));
 }

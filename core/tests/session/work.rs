@@ -1,11 +1,12 @@
 //! What a session does for an input is bounded by the bytes that came, as its memory is: whatever
 //! a peer sends, each byte costs a few steps.
 
-use doorkeeper_core::{CloseReason, Leg, work};
+use doorkeeper_core::{CloseReason, Leg, Route, work};
 
 use crate::counting;
 use crate::harness::*;
 use crate::refusals::world;
+use crate::relay::{heartbeat, heartbeat_answer};
 
 /// So many steps are allowed for each byte that came,
 const STEPS_PER_BYTE: usize = 8;
@@ -275,4 +276,20 @@ fn a_tagged_field_with_endpoints_that_comes_again_and_again() {
         assert!(!String::from_utf8_lossy(&world.to_client).contains("canary"));
         assert_eq!(ids(&world.to_client), [7]);
     }
+}
+
+#[test]
+fn requests_that_come_in_pieces_while_there_is_no_room_for_them() {
+    let mut shared = shared();
+    shared.limits.in_flight_max = 1;
+    let mut world = World::with(shared, Route::Bootstrap);
+    let sent: Vec<u8> = (0..5000).flat_map(heartbeat).collect();
+    world.client(&heartbeat(0));
+    world.chunk = 9;
+    within_bounds(&mut world, Leg::Client, &sent);
+    world.upstream(&heartbeat_answer(0));
+    for id in 0..5000 {
+        world.upstream(&heartbeat_answer(id));
+    }
+    assert_eq!(ids(&world.to_client).len(), 5001);
 }

@@ -19,6 +19,7 @@ pub(crate) mod policy;
 pub(crate) mod produced;
 pub(crate) mod ready;
 pub(crate) mod stuck;
+pub(crate) mod work;
 
 /// What an invariant is about, in few words.
 pub(crate) const fn name(number: u8) -> &'static str {
@@ -41,6 +42,7 @@ pub(crate) const fn name(number: u8) -> &'static str {
         18 => "addresses lead back to their broker",
         19 => "a broker gets its own sessions only",
         22 => "no record of a refused topic",
+        24 => "work follows the bytes that came",
         _ => "unnumbered",
     }
 }

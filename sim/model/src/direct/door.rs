@@ -12,6 +12,7 @@ use doorkeeper_core::{
 use super::net::LinkId;
 use super::pipe::Got;
 use super::{Moved, World};
+use crate::invariants::work::Work;
 use crate::script::{Direction, Numbered};
 use crate::surroundings::session_seed;
 use crate::watch::{SessionId, Violation};
@@ -31,6 +32,7 @@ pub(super) struct Guest {
     late_answer: bool,
     finished: [bool; 2],
     pub(super) closed: bool,
+    work: Work,
 }
 
 /// The leg towards a broker.
@@ -139,6 +141,7 @@ impl World {
             late_answer: false,
             finished: [false; 2],
             closed: false,
+            work: Work::default(),
         });
         (id, link)
     }
@@ -319,7 +322,10 @@ impl World {
         };
         let id = guest.id;
         self.watch.input(now, id, &input)?;
-        guest.session.handle(now, input);
+        guest
+            .work
+            .handle(now, &mut guest.session, input)
+            .map_err(|what| Violation::of(24, format!("{id}: {what}")))?;
         while let Some(effect) = self
             .guests
             .get_mut(at)

@@ -16,6 +16,8 @@ use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
 };
 
+use crate::invariants::work::Work;
+
 /// How many effects one input may have: each of its bytes can end a frame, and little more.
 const EFFECTS_MAX: usize = 4096;
 
@@ -42,6 +44,7 @@ pub(super) struct Driven {
     closed: bool,
     /// The largest piece that was read.
     chunk_max: usize,
+    work: Work,
 }
 
 impl Driven {
@@ -65,6 +68,7 @@ impl Driven {
             ended: [false; 2],
             closed: false,
             chunk_max: 0,
+            work: Work::default(),
         })
     }
 
@@ -161,7 +165,8 @@ impl Driven {
     }
 
     fn input(&mut self, input: Input) {
-        self.session.handle(self.now, input);
+        let done = self.work.handle(self.now, &mut self.session, input);
+        assert!(done.is_ok(), "{done:?}");
         let mut effects = 0;
         while let Some(effect) = self.session.poll() {
             assert!(!self.closed, "an effect after the close: {effect:?}");

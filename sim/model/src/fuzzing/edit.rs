@@ -5,23 +5,25 @@ use std::ops::Range;
 use bytes::Bytes;
 use doorkeeper_core::wire::edit::Edits;
 use doorkeeper_core::wire::rope::Rope;
+use doorkeeper_core::work;
 
 use super::chunks::chunks;
 
+/// So many steps are allowed for each byte of the frame and each edit.
+const STEPS_PER_PART: u64 = 8;
+
 /// Input: how to cut, how many edits; four bytes each (gap, length, new length, order); the frame.
 ///
-/// Edits of one frame never overlap, as those of a walk; they may be told out of order.
+/// Edits of one frame never overlap, as those of a walk; some are told behind those that follow,
+/// as a count is behind the elements.
 pub fn edit(data: &[u8]) {
     let Some((&[pattern, count, until], rest)) = data.split_first_chunk() else {
         return;
     };
-    let (plan, frame) = rest.split_at(rest.len().min(usize::from(count % 16) * 4));
+    let (plan, frame) = rest.split_at(rest.len().min(usize::from(count) * 4));
     let changes = changes(plan, frame.len());
-    let mut edits = Edits::default();
-    let (late, early): (Vec<_>, Vec<_>) = changes.iter().partition(|it| it.late);
-    for change in early.iter().chain(&late) {
-        edits.replace(change.range.clone(), change.with.clone());
-    }
+    let before = work::taken();
+    let mut edits = told(&changes);
     let expected = splice(frame, &changes);
     let growth = expected.len().cast_signed() - frame.len().cast_signed();
     assert_eq!(
@@ -50,16 +52,45 @@ pub fn edit(data: &[u8]) {
         rope.is_empty() && edits.is_empty(),
         "something stayed behind"
     );
+    let steps = work::taken() - before;
+    let allowed = STEPS_PER_PART * (frame.len() + changes.len() + 1) as u64;
+    assert!(steps <= allowed, "{steps} steps, {allowed} are allowed");
+}
+
+/// The changes, in the order in which they are told.
+fn told(changes: &[Change]) -> Edits {
+    let mut edits = Edits::default();
+    let mut late: Option<&Change> = None;
+    for change in changes {
+        let now = if change.late {
+            late.replace(change)
+        } else {
+            Some(change)
+        };
+        now.into_iter().for_each(|it| it.tell(&mut edits));
+    }
+    late.into_iter().for_each(|it| it.tell(&mut edits));
+    edits
 }
 
 struct Change {
     range: Range<usize>,
     with: Bytes,
-    /// Told after those that are not.
+    /// Told behind those that follow, up to the next late one.
     late: bool,
 }
 
-/// In the order of the frame, at least a byte apart.
+impl Change {
+    fn tell(&self, edits: &mut Edits) {
+        if self.with.is_empty() {
+            edits.cut(self.range.clone());
+        } else {
+            edits.replace(self.range.clone(), self.with.clone());
+        }
+    }
+}
+
+/// In the order of the frame; a place where something is put in is a byte away from the next.
 fn changes(plan: &[u8], frame_len: usize) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut at = 0;
@@ -76,7 +107,8 @@ fn changes(plan: &[u8], frame_len: usize) -> Vec<Change> {
             with,
             late: order & 1 == 1,
         });
-        at = end + 1;
+        let touches_next = order & 2 == 2 && len > 0;
+        at = end + usize::from(!touches_next);
     }
     changes
 }

@@ -7,9 +7,16 @@ use doorkeeper_core::wire::glance;
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::wire::schema::{Kind, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
+use doorkeeper_core::work;
 
 use super::chunks::chunks;
 use super::message;
+
+/// So many steps are allowed for each byte,
+const STEPS_PER_BYTE: u64 = 16;
+
+/// and for each piece that they come in.
+const STEPS_PER_PIECE: u64 = 64;
 
 /// Input: API, version, flags, how to cut, how many bytes are claimed but never come; the body.
 pub fn walk(data: &[u8]) {
@@ -21,10 +28,14 @@ pub fn walk(data: &[u8]) {
     };
     let interest = interest(flags >> 1);
     let claimed = body.len().saturating_add(missing.into());
+    let before = work::taken();
     let Some(whole) = run(message, version, claimed, interest, [body].into_iter()) else {
         return;
     };
+    is_bounded(body, 1, before);
+    let before = work::taken();
     let cut = run(message, version, claimed, interest, chunks(body, pattern));
+    is_bounded(body, chunks(body, pattern).count(), before);
     assert_eq!(Some(&whole), cut.as_ref(), "chunking matters");
     // Being asked for less may end a walk sooner, and must never find more fault.
     let all = run(message, version, claimed, Roles::ALL, [body].into_iter());
@@ -36,7 +47,9 @@ pub fn walk(data: &[u8]) {
         );
     }
     if missing == 0 {
+        let before = work::taken();
         let bare = glance::is_bare(message, version, body, interest);
+        is_bounded(body, 1, before);
         let told_nothing = whole.is_bare && matches!(whole.end, Ok(Some(_)));
         assert!(told_nothing || !bare, "a glance overlooked something");
         // It does not look into tagged fields that nobody asked for.
@@ -45,6 +58,17 @@ pub fn walk(data: &[u8]) {
             "a glance saw something"
         );
     }
+}
+
+/// A byte costs a few steps, whatever it is, and so does a piece.
+fn is_bounded(body: &[u8], pieces: usize, before: u64) {
+    let steps = work::taken() - before;
+    let allowed = STEPS_PER_BYTE * body.len() as u64 + STEPS_PER_PIECE * (pieces as u64 + 1);
+    assert!(
+        steps <= allowed,
+        "{steps} steps for {} bytes in {pieces} pieces, {allowed} are allowed",
+        body.len()
+    );
 }
 
 /// Everything, what addresses are made of, what names topics, or one role alone.

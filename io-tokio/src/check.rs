@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 
 use doorkeeper_io_tokio::config::{self, Compiled, Door, Loaded};
@@ -25,7 +26,19 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     if let Some(most) = descriptors::most() {
         compiled.hold_against_descriptors(&loaded, most);
     }
+    let localhost = if compiled.advertises_localhost() {
+        localhost()
+    } else {
+        Vec::new()
+    };
+    compiled.hold_against_localhost(&loaded, &localhost);
     Ok((loaded, compiled))
+}
+
+/// Where `localhost` leads on this machine, if that can be told.
+fn localhost() -> Vec<IpAddr> {
+    let found = ("localhost", 0).to_socket_addrs();
+    found.map_or_else(|_| Vec::new(), |all| all.map(|at| at.ip()).collect())
 }
 
 /// Tells everything about the file.

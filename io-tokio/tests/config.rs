@@ -90,6 +90,51 @@ fn good_files_come_to_their_plan() {
     }
 }
 
+/// One line for each address that leads to nobody, at its place; ports of a listener have one host.
+#[test]
+fn localhost_that_leads_to_nobody_is_told_where_it_stands() {
+    let text = "\
+clusters: { main: { bootstrap: [kafka:9092] } }
+listeners:
+  ports:
+    cluster: main
+    bind: 127.0.0.1
+    advertised_host: localhost
+    route: { ports: { bootstrap: 19092, brokers: 19093, broker_ids: 0-2 } }
+  explicit:
+    cluster: main
+    route:
+      explicit:
+        - { broker_id: bootstrap, bind: '[::1]:1', advertised: 'localhost:1' }
+        - { broker_id: 1, bind: '127.0.0.1:2', advertised: 'localhost:2' }
+";
+    let loaded = config::parse("file.yaml", text, HashMap::new()).unwrap();
+    let told = |localhost: &[&str]| -> Vec<String> {
+        let mut compiled = config::compile(&loaded).unwrap();
+        assert!(compiled.advertises_localhost());
+        let localhost: Vec<_> = localhost.iter().map(|ip| ip.parse().unwrap()).collect();
+        compiled.hold_against_localhost(&loaded, &localhost);
+        let problems = compiled.warnings.problems;
+        problems
+            .iter()
+            .map(|it| format!("{}: {}: {}", it.at.line, it.path, it.message))
+            .collect()
+    };
+    assert_eq!(told(&["::1", "127.0.0.1"]), Vec::<String>::new());
+    assert_eq!(
+        told(&["127.0.0.1"]),
+        [
+            "12: listeners.explicit.route.explicit[0].advertised: clients that are told localhost \
+             (here 127.0.0.1) find nobody: doorkeeper listens at ::1; bind it to 127.0.0.1, or \
+             write advertised: [::1]:1"
+        ]
+    );
+    let lines: Vec<_> = told(&["::1"]);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("6: listeners.ports.advertised_host: "));
+    assert!(lines[1].starts_with("13: listeners.explicit.route.explicit[1].advertised: "));
+}
+
 #[test]
 fn a_file_that_is_not_there_says_so() {
     let problems = config::load("no-such-file.yaml", HashMap::new()).unwrap_err();

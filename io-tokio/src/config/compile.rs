@@ -4,6 +4,7 @@ mod binds;
 mod descriptors;
 mod dial;
 mod listener;
+mod localhost;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::tree::Path;
+use crate::own_addresses::leads_to;
 
 /// Who wants an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Binds {
     pub(super) fn at(&self, host: &str, port: u16) -> Option<&str> {
         let wanted = self.by_port.get(&port)?;
         let leads_to = |ip: IpAddr| match host.parse::<IpAddr>() {
-            Ok(target) => ip == target || (ip.is_unspecified() && target.is_loopback()),
+            Ok(target) => leads_to(ip, target),
             Err(_) => {
                 host.eq_ignore_ascii_case("localhost") && (ip.is_loopback() || ip.is_unspecified())
             }

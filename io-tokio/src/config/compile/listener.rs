@@ -117,7 +117,8 @@ impl Compiler<'_> {
             Some(ip) => ip.is_loopback(),
             None => host.eq_ignore_ascii_case("localhost"),
         };
-        if is_loopback && !bind.is_loopback() {
+        // Where it is bound to one address, `localhost.rs` tells whether that is the same.
+        if is_loopback && bind.is_unspecified() {
             let message = format!("only clients on this machine can connect to {host}");
             self.warning(path, message);
         }

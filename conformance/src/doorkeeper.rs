@@ -219,6 +219,11 @@ pub(crate) fn secrets(cluster: &Cluster) -> Secrets {
     secrets
 }
 
+/// What clients of the suite do to the cluster itself. What is on principals stays denied.
+const ALLOWED: &str = "WriteTxnMarkers, AlterReplicaLogDirs, ElectLeaders, \
+                       AlterPartitionReassignments, UpdateFeatures, UnregisterBroker, \
+                       UnregisterController, AddRaftVoter, RemoveRaftVoter, AlterBrokerConfigs";
+
 fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
     let mut text = String::from("clusters:\n  real:\n    bootstrap:\n");
     for (name, _) in cluster.advertised().iter().take(IDS.len()) {
@@ -233,7 +238,7 @@ fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
         "listeners:\n  loopback:\n    cluster: real\n    bind: {BEHIND}\n    \
          advertised_host: {FRONT}\n    route:\n      ports:\n        \
          bootstrap: {bootstrap}\n        brokers: {brokers}\n        \
-         broker_ids: 0-{last}\nadmin:\n  bind: \"{admin}\"\n",
+         broker_ids: 0-{last}\n    allow_apis: [{ALLOWED}]\nadmin:\n  bind: \"{admin}\"\n",
         bootstrap = listeners.at(0),
         brokers = listeners.at(1),
         last = BROKER_IDS - 1,

@@ -1,5 +1,6 @@
 //! The APIs: one place that says which are offered, and how their frames are carried.
 
+pub(crate) mod denials;
 pub(crate) mod versions;
 
 use std::collections::BTreeSet;
@@ -19,14 +20,18 @@ pub(crate) const CREATE_TOPICS: ApiKey = ApiKey(19);
 pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
 pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
 
+pub use denials::Denial;
+
 /// Whether an API is for clients of doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offering {
     /// For every client.
     Always,
-    /// It acts on principals of the upstream, behind which all clients are one: only where the
-    /// configuration names it.
+    /// It acts on principals of the upstream, behind which all clients are one, or needs ALTER on
+    /// the cluster: only where the configuration names it.
     ByName,
+    /// It logs in. No listener has a login yet.
+    Login,
     /// For brokers and controllers of the cluster only.
     Never,
 }
@@ -36,10 +41,14 @@ pub enum Offering {
 pub fn offering(api: ApiKey) -> Option<Offering> {
     let entry = schema::api(api.0)?;
     Some(match api.0 {
-        // What brokers of 3.x ask of each other; WriteTxnMarkers; the share coordinator's state.
-        4..=7 | 27 | 83..=87 => Offering::Never,
+        // What brokers of 3.x ask of each other; the share coordinator's state.
+        4..=7 | 83..=87 => Offering::Never,
         // ACLs, delegation tokens, quotas and SCRAM credentials.
         29..=31 | 38..=41 | 48..=51 => Offering::ByName,
+        // ALTER on the cluster: WriteTxnMarkers, which ends a hanging transaction, log directories,
+        // elections, reassignments, features, and the membership of brokers and controllers.
+        27 | 34 | 43 | 45 | 57 | 64 | 80 | 81 | 94 => Offering::ByName,
+        17 | 36 => Offering::Login,
         _ if !entry.listeners.broker => Offering::Never,
         _ => Offering::Always,
     })
@@ -67,7 +76,9 @@ pub struct Offered {
 }
 
 impl Offered {
-    /// What is offered by default, and these besides: APIs that act on upstream principals.
+    /// What is offered by default, and these besides: those that have to be named
+    /// ([`Offering::ByName`]). AlterConfigs and IncrementalAlterConfigs are offered in any case;
+    /// named here, they may alter brokers as well.
     #[must_use]
     pub fn with(allowed: impl IntoIterator<Item = ApiKey>) -> Self {
         Self {
@@ -80,21 +91,34 @@ impl Offered {
         self.allowed.iter().copied()
     }
 
-    /// The API and the versions that clients may use, if it is offered.
+    /// The API and the versions that clients may ask for, if it is offered. It may be one of which
+    /// every request is denied.
     #[must_use]
     pub fn row(&self, api: ApiKey) -> Option<Row> {
         let entry = schema::api(api.0)?;
-        match offering(api)? {
-            Offering::Always => {}
-            Offering::ByName if self.allowed.contains(&api) => {}
-            Offering::ByName | Offering::Never => return None,
-        }
+        let is_named = self.allowed.contains(&api);
+        let access = match offering(api)? {
+            Offering::ByName if is_named => Access::All,
+            Offering::ByName | Offering::Login => Access::Denied(denials::denial(api)?),
+            Offering::Always if is_named => Access::All,
+            Offering::Always if alters_configs(api) => Access::NotBrokers(denials::BROKER_CONFIGS),
+            Offering::Always => Access::All,
+            Offering::Never => return None,
+        };
         let mut versions = entry.versions;
+        if let Access::Denied(denial) = access {
+            versions.first = versions.first.max(denial.versions.first);
+            versions.last = versions.last.min(denial.versions.last);
+        }
         if entry.name == "AddPartitionsToTxn" {
             // From version 4 on it is a batch that only brokers send (KIP-890).
             versions.last = versions.last.min(3);
         }
-        Some(Row { entry, versions })
+        Some(Row {
+            entry,
+            versions,
+            access,
+        })
     }
 }
 
@@ -105,6 +129,23 @@ pub struct Row {
     pub entry: &'static Api,
     /// The versions that are offered.
     pub versions: Versions,
+    /// What of it clients are allowed.
+    pub access: Access,
+}
+
+/// What clients are allowed of an API that is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// All that it does.
+    All,
+    /// To alter configurations, but not those of brokers.
+    NotBrokers(Denial),
+    /// Nothing: every request is denied.
+    Denied(Denial),
+}
+
+const fn alters_configs(api: ApiKey) -> bool {
+    matches!(api.0, 33 | 44)
 }
 
 /// How a body is carried.
@@ -119,8 +160,8 @@ pub(crate) enum Carry {
 }
 
 /// The header of a request: whether it has tagged fields.
-pub(crate) fn request_is_flexible(row: &Row, version: ApiVersion) -> bool {
-    row.entry.request.is_flexible(version.0).unwrap_or(false)
+pub(crate) fn request_is_flexible(entry: &Api, version: ApiVersion) -> bool {
+    entry.request.is_flexible(version.0).unwrap_or(false)
 }
 
 /// The header of an answer: whether it has tagged fields.
@@ -138,8 +179,8 @@ pub(crate) const FOLLOW_BYTES_MIN: usize = 64 * 1024;
 
 /// What must be read of a request before it may go on, if no rule looks at its topics.
 pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) -> Carry {
-    const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId]);
-    const TELLS: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::WaitMs]);
+    const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType]);
+    const TELLS: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType, Role::WaitMs]);
     let Some(edition) = row.entry.request.edition(version.0) else {
         return Carry::Pass;
     };

@@ -54,7 +54,8 @@ pub enum ClientFault {
     ReplicaRequest(ApiKey),
     /// A refused Produce with acks=0 has no answer that could say so, so Kafka closes.
     RefusedAcksZero,
-    /// A refused request of a version in which the refusal cannot be told.
+    /// A refused request of a version in which the refusal cannot be told, or one that is too long
+    /// for that.
     RefusedUntold(ApiKey, ApiVersion),
 }
 

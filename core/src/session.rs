@@ -2,10 +2,12 @@
 
 mod answer;
 mod body;
+mod broker_configs;
 mod check;
 mod client;
 mod closing;
 mod connect;
+mod denial;
 mod hold;
 mod in_flight;
 mod intake;

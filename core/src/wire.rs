@@ -6,6 +6,7 @@ pub mod framer;
 pub mod glance;
 pub mod header;
 pub mod malformed;
+pub(crate) mod named;
 pub mod rope;
 pub mod schema;
 pub mod walk;

@@ -3,6 +3,7 @@ package probe;
 import static probe.Probe.a;
 import static probe.Probe.m;
 
+import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.Uuid;
 import probe.Probe.Claim;
@@ -74,17 +75,16 @@ final class ClusterCases {
                 coordinator(1, Setup.transaction(way, "found")));
         probe.since(4, "FindCoordinator", "of several", Claim.OK, (way, version) ->
                 m("keyType", 0, "coordinatorKeys", a("one", "two", "three", "four", "five")));
-        if (probe.has("ShareGroupHeartbeat")) {
-            probe.since(6, "FindCoordinator", "of a share", Claim.OK, (way, version) ->
-                    coordinator(2, "every-api-share:" + Setup.recordsId() + ":0"));
-        }
         probe.since(1, "FindCoordinator", "of what is unknown", Claim.ERROR, (way, version) ->
                 coordinator(9, "some"));
-        probe.since(4, "FindCoordinator", "of a malformed share", Claim.ANY, (way, version) ->
-                coordinator(2, "some"));
+        for (short version : List.of((short) 4, (short) 5)) {
+            // From version 6 on only brokers may ask (`Refused`).
+            probe.step("FindCoordinator", version, "of a share", Claim.ERROR, (way, it) ->
+                    coordinator(2, "some"), (way, answer) -> { });
+        }
     }
 
-    private static Map<String, Object> coordinator(int keyType, String key) {
+    static Map<String, Object> coordinator(int keyType, String key) {
         return m("keyType", keyType, "key", key, "coordinatorKeys", a(key));
     }
 

@@ -14,7 +14,13 @@ final class Defaults {
      * differences would be longer.
      */
     private static final Set<ApiMessageType> LEFT_OUT = Set.of(
-            ApiMessageType.PRODUCE, ApiMessageType.OFFSET_FETCH, ApiMessageType.API_VERSIONS);
+            ApiMessageType.PRODUCE, ApiMessageType.OFFSET_FETCH, ApiMessageType.API_VERSIONS,
+            // Kafka takes none of these with nothing set, and doorkeeper denies them without a look.
+            ApiMessageType.DESCRIBE_ACLS, ApiMessageType.CREATE_ACLS, ApiMessageType.DELETE_ACLS,
+            // Denied, whatever the broker would answer.
+            ApiMessageType.DESCRIBE_CLIENT_QUOTAS, ApiMessageType.ALTER_CLIENT_QUOTAS,
+            ApiMessageType.DESCRIBE_USER_SCRAM_CREDENTIALS,
+            ApiMessageType.ALTER_USER_SCRAM_CREDENTIALS);
 
     private Defaults() {}
 

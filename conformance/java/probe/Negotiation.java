@@ -1,5 +1,6 @@
 package probe;
 
+import static probe.Probe.a;
 import static probe.Probe.m;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -49,6 +50,34 @@ final class Negotiation {
                 (way, version) -> m("mechanism", "PLAIN"));
         probe.each("SaslAuthenticate", "no SASL here", Probe.Claim.ERROR,
                 (way, version) -> m("authBytes", new byte[] {0, 'a', 0, 'b'}));
+        security(probe);
+    }
+
+    /** What a broker says that has no authorizer, on a listener without a login. */
+    private static void security(Probe probe) throws Exception {
+        probe.each("DescribeAcls", "no authorizer", Probe.Claim.ERROR, (way, version) -> filter());
+        probe.each("CreateAcls", "no authorizer", Probe.Claim.ERROR,
+                (way, version) -> m("creations", a(acl(), acl())));
+        probe.each("DeleteAcls", "no authorizer", Probe.Claim.ERROR,
+                (way, version) -> m("filters", a(filter(), filter())));
+        probe.each("CreateDelegationToken", "no login", Probe.Claim.ERROR,
+                (way, version) -> m("renewers", a(), "maxLifetimeMs", 60_000));
+        probe.each("RenewDelegationToken", "no login", Probe.Claim.ERROR,
+                (way, version) -> m("hmac", new byte[] {1}, "renewPeriodMs", 60_000));
+        probe.each("ExpireDelegationToken", "no login", Probe.Claim.ERROR,
+                (way, version) -> m("hmac", new byte[] {1}, "expiryTimePeriodMs", 60_000));
+        probe.each("DescribeDelegationToken", "no login", Probe.Claim.ERROR,
+                (way, version) -> m("owners", null));
+    }
+
+    private static Map<String, Object> acl() {
+        return m("resourceType", 2, "resourceName", "topic", "resourcePatternType", 3,
+                "principal", "User:a", "host", "*", "operation", 3, "permissionType", 3);
+    }
+
+    private static Map<String, Object> filter() {
+        return m("resourceTypeFilter", 2, "resourceNameFilter", "topic", "patternTypeFilter", 3,
+                "principalFilter", null, "hostFilter", null, "operation", 1, "permissionType", 1);
     }
 
     /** Answered in the form of version 0, with the range that would do. */

@@ -6,6 +6,7 @@ import static probe.Probe.m;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.Uuid;
@@ -37,6 +38,7 @@ final class Refused {
                 unsupported(probe, type, range[1]);
             }
         }
+        denied(probe);
         for (short version : probe.versions("Fetch")) {
             Map<String, Object> asBroker = m("replicaId", 2,
                     "?replicaState", m("replicaId", 2, "replicaEpoch", 1), "topics", a());
@@ -63,6 +65,42 @@ final class Refused {
             Map<String, Object> values) throws Exception {
         ApiMessage request = Messages.build(type.newRequest().getClass(), version, values);
         refused(probe, type, version, "as a replica", Messages.write(request, version));
+    }
+
+    /** What doorkeeper answers with an error, whatever the broker would say. */
+    private static void denied(Probe probe) throws Exception {
+        for (short version : probe.versions("FindCoordinator")) {
+            if (version >= 6) {
+                denied(probe, "FindCoordinator", version, "of a share",
+                        ClusterCases.coordinator(2, "group:" + Setup.NO_ID + ":0"));
+            }
+        }
+        Map<String, Object> entity = m("entityType", "client-id", "entityName", "some");
+        var requests = new LinkedHashMap<String, Map<String, Object>>();
+        requests.put("DescribeClientQuotas", m("components", a(), "strict", false));
+        requests.put("AlterClientQuotas", m("validateOnly", true, "entries", a(m("entity",
+                a(entity), "ops", a(m("key", "producer_byte_rate", "remove", true))))));
+        requests.put("DescribeUserScramCredentials", m("users", null));
+        requests.put("AlterUserScramCredentials", m("upsertions", a(),
+                "deletions", a(m("name", "nobody", "mechanism", 1))));
+        for (var request : requests.entrySet()) {
+            for (short version : probe.versions(request.getKey())) {
+                denied(probe, request.getKey(), version, "not allowed", request.getValue());
+            }
+        }
+    }
+
+    private static void denied(Probe probe, String api, short version, String label,
+            Map<String, Object> values) throws Exception {
+        ApiMessageType type = Probe.type(api);
+        Way.Answer answer = probe.behind.call(type, version, values);
+        ObjectNode line = Probe.describe(type, version, label).put("refused", true);
+        line.put("closed", answer.isClosed());
+        if (!answer.isClosed()) {
+            var errors = line.putArray("errors");
+            Probe.errors(answer.json).forEach(code -> errors.add(code));
+        }
+        probe.print(line);
     }
 
     private static ByteBuffer defaults(ApiMessageType type, short version) throws Exception {

@@ -43,7 +43,16 @@ final class Transactions {
             probe.step("EndTxn", version, "commit", Claim.OK, (way, it) ->
                     end(way, id, producerId(way, id)), NOTHING);
         }
+        probe.each("WriteTxnMarkers", "of no partition", Claim.OK, (way, version) ->
+                marker(a()));
+        probe.each("WriteTxnMarkers", "unknown topic", Claim.ERROR, (way, version) ->
+                marker(a(m("name", Setup.NOTHING, "partitionIndexes", a(0)))));
         listed(probe);
+    }
+
+    private static Map<String, Object> marker(Object topics) {
+        return m("markers", a(m("producerId", 1L << 40, "producerEpoch", 0,
+                "transactionResult", false, "topics", topics, "coordinatorEpoch", 0)));
     }
 
     private static void offsets(Probe probe) throws Exception {

@@ -279,15 +279,20 @@ impl<'a> Comparison<'a> {
                 let mut cuts = self.cuts.iter();
                 cuts.find(|it| it.is_for(&self.world.kafka, name))
             });
-            match cut.map(|it| it.last) {
-                None => expected.push(range.clone()),
-                Some(None) => {}
-                Some(Some(last)) => {
-                    let mut range = range.clone();
-                    set(&mut range, "maxVersion", last.into());
-                    expected.push(range);
+            let mut range = range.clone();
+            match cut.map(|it| (it.first, it.last)) {
+                Some((None, None)) => continue,
+                Some((first, last)) => {
+                    if let Some(first) = first {
+                        set(&mut range, "minVersion", first.into());
+                    }
+                    if let Some(last) = last {
+                        set(&mut range, "maxVersion", last.into());
+                    }
                 }
+                None => {}
             }
+            expected.push(range);
         }
         self.verdict.used.insert(index);
         if *behind != Value::Array(expected) {

@@ -50,6 +50,9 @@ impl Coverage {
             return Vec::new();
         };
         let mut gaps = Vec::new();
+        if table.denied.iter().any(|it| it.is_whole(kafka, api)) {
+            return gaps;
+        }
         for version in first..=last {
             let Some(met) = self.met.get(&(key, version)) else {
                 gaps.push(format!("version {version} is not exercised"));
@@ -91,7 +94,8 @@ pub(crate) fn refusals(
     let mut reasons = BTreeMap::new();
     let mut failures = Vec::new();
     let mut seen = BTreeSet::new();
-    for request in refused {
+    failures.extend(denials(table, kafka, refused));
+    for request in refused.iter().filter(|it| !is_denied(table, kafka, it)) {
         let name = format!("{} v{} {}", request.api, request.version, request.case);
         if !request.closed {
             failures.push(format!("{name}: the connection stayed"));
@@ -119,6 +123,36 @@ pub(crate) fn refusals(
         }
     }
     (reasons, failures)
+}
+
+fn is_denied(table: &Table, kafka: &str, request: &Refused) -> bool {
+    let mut denied = table.denied.iter();
+    !request.closed && denied.any(|it| it.is_for(kafka, &request.api, &request.case))
+}
+
+/// Requests that doorkeeper must answer with an error, and those that were not even sent.
+fn denials(table: &Table, kafka: &str, refused: &[Refused]) -> Vec<String> {
+    let mut failures = Vec::new();
+    for entry in table.denied.iter().filter(|it| it.is_in(kafka)) {
+        for api in &entry.apis {
+            let sent: Vec<&Refused> = refused
+                .iter()
+                .filter(|it| it.api == *api && entry.is_for(kafka, api, &it.case))
+                .filter(|it| !it.closed)
+                .collect();
+            if sent.is_empty() {
+                failures.push(format!("{api}: the table says denied, but it was not"));
+            }
+            for it in sent {
+                let is_right = it.errors.iter().all(|code| *code == entry.error);
+                if it.errors.is_empty() || !is_right {
+                    let errors = &it.errors;
+                    failures.push(format!("{api} v{}: denied with {errors:?}", it.version));
+                }
+            }
+        }
+    }
+    failures
 }
 
 #[cfg(test)]

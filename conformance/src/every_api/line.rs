@@ -27,6 +27,9 @@ pub(crate) struct Refused {
     #[serde(rename = "refused")]
     _refused: bool,
     pub(crate) closed: bool,
+    /// The error codes of an answer that denies it.
+    #[serde(default)]
+    pub(crate) errors: Vec<i64>,
 }
 
 /// One request on both ways.

@@ -14,6 +14,9 @@ pub(crate) struct Table {
     /// What doorkeeper closes on by design.
     #[serde(default)]
     pub(crate) refused: Vec<Refused>,
+    /// What doorkeeper answers with an error by design, whatever the broker would answer.
+    #[serde(default)]
+    pub(crate) denied: Vec<Denied>,
     /// Versions of which no success, or no error, can be shown.
     #[serde(default)]
     pub(crate) exempt: Vec<Exempt>,
@@ -27,7 +30,9 @@ pub(crate) struct Table {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cut {
     apis: Vec<String>,
-    /// Up to which version it is offered; not at all without one.
+    /// From which version on it is offered.
+    pub(crate) first: Option<i16>,
+    /// Up to which version it is offered. Without one of both, it is not offered at all.
     pub(crate) last: Option<i16>,
     #[serde(default)]
     kafka: String,
@@ -43,6 +48,21 @@ pub(crate) struct Refused {
     pub(crate) apis: Vec<String>,
     /// The label of the closed session in doorkeeper's metrics.
     pub(crate) reason: String,
+    #[serde(default)]
+    kafka: String,
+    #[serde(rename = "why")]
+    _why: String,
+}
+
+/// Requests that doorkeeper answers with an error of Kafka's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Denied {
+    pub(crate) apis: Vec<String>,
+    /// Only these requests of them; without it, all.
+    pub(crate) case: Option<String>,
+    /// Every error code in the answer.
+    pub(crate) error: i64,
     #[serde(default)]
     kafka: String,
     #[serde(rename = "why")]
@@ -141,6 +161,23 @@ impl Refused {
     }
 }
 
+impl Denied {
+    pub(crate) fn is_in(&self, kafka: &str) -> bool {
+        kafka.starts_with(&self.kafka)
+    }
+
+    pub(crate) fn is_for(&self, kafka: &str, api: &str, case: &str) -> bool {
+        self.is_in(kafka)
+            && self.apis.iter().any(|it| it == api)
+            && self.case.as_deref().is_none_or(|it| it == case)
+    }
+
+    /// Whether no request of the API goes to a broker.
+    pub(crate) fn is_whole(&self, kafka: &str, api: &str) -> bool {
+        self.case.is_none() && self.is_for(kafka, api, "")
+    }
+}
+
 impl Exempt {
     pub(crate) fn is_for(&self, kafka: &str, api: &str, version: i16, claim: Claim) -> bool {
         kafka.starts_with(&self.kafka)
@@ -189,7 +226,13 @@ mod tests {
         let refused = table.refused.iter().map(|it| &it._why);
         let exempt = table.exempt.iter().map(|it| &it._why);
         let differs = table.differs.iter().map(|it| &it._why);
-        for why in cuts.chain(refused).chain(exempt).chain(differs) {
+        let denied = table.denied.iter().map(|it| &it._why);
+        for why in cuts
+            .chain(refused)
+            .chain(denied)
+            .chain(exempt)
+            .chain(differs)
+        {
             assert!(why.ends_with('.') && why.len() > 20, "{why:?}");
         }
         for rule in &table.differs {

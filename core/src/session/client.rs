@@ -2,13 +2,17 @@
 
 use bytes::Bytes;
 
+use crate::api::denials::SHARE_COORDINATOR;
 use crate::api::versions::unsupported;
-use crate::api::{self, API_VERSIONS, Carry, FETCH, FOLLOW_BYTES_MIN, PRODUCE};
+use crate::api::{
+    self, API_VERSIONS, Access, Carry, FETCH, FIND_COORDINATOR, FOLLOW_BYTES_MIN, PRODUCE,
+};
 use crate::canary::canary;
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
 use crate::mark::sometimes;
+use crate::session::denial::Whole;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
 use crate::session::refusal::{self, Judge, Judgement, Refused, Topics};
@@ -31,6 +35,7 @@ impl Session {
         match &mut self.client.intake.stage {
             Stage::Head => self.request_head(chunk)?,
             Stage::Request(_) => self.request_body(chunk)?,
+            Stage::Whole(_) => self.whole_body(chunk)?,
             Stage::Pass { left } => {
                 let part = framer::take(chunk, *left);
                 *left -= part.len();
@@ -70,6 +75,17 @@ impl Session {
         let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
         if !row.versions.contains(head.version.0) {
             return self.unsupported_version(head, frame_len);
+        }
+        match row.access {
+            Access::All => {}
+            Access::NotBrokers(denial) => {
+                let whole = Whole::alters_configs(head, frame_len, denial);
+                return self.read_whole(Box::new(whole), chunk);
+            }
+            Access::Denied(denial) => {
+                let whole = Whole::denied(head, frame_len, denial)?;
+                return self.read_whole(Box::new(whole), chunk);
+            }
         }
         let carry = api::request_carry(&row, head.version, frame_len);
         let judged = refusal::operation(head.api)
@@ -157,7 +173,7 @@ impl Session {
         }
         let (head, frame_len, facts) = (request.head, request.frame_len, request.facts);
         if facts.replica {
-            return Err(ClientFault::ReplicaRequest(head.api).into());
+            return self.deny_broker(head, frame_len, chunk);
         }
         let kept = canary!(self, KeepFetchSession) && head.api == FETCH;
         let topics = request.topics.take().filter(|_| !kept);
@@ -188,6 +204,26 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A request that speaks as a broker of the cluster.
+    fn deny_broker(
+        &mut self,
+        head: RequestHead,
+        frame_len: usize,
+        chunk: &mut Bytes,
+    ) -> Result<bool, CloseReason> {
+        if head.api != FIND_COORDINATOR {
+            return Err(ClientFault::ReplicaRequest(head.api).into());
+        }
+        if !SHARE_COORDINATOR.versions.contains(head.version.0) {
+            // The broker answers with INVALID_REQUEST.
+            self.pass_request(head, frame_len, Facts::default(), None);
+            return Ok(true);
+        }
+        let denied = Whole::denied(head, frame_len, SHARE_COORDINATOR)?;
+        self.read_whole(Box::new(denied), chunk)?;
+        Ok(true)
     }
 
     /// Lets go what a request may do, and answers for the rest.
@@ -266,7 +302,7 @@ impl Session {
     }
 
     /// Lets a request go up: what is held now, the rest as it comes.
-    fn pass_request(
+    pub(super) fn pass_request(
         &mut self,
         head: RequestHead,
         frame_len: usize,

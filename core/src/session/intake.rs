@@ -1,6 +1,7 @@
 //! The frame that is coming in on one leg, and how far it has been carried.
 
 use crate::session::answer::Answer;
+use crate::session::denial::Whole;
 use crate::session::pace::Pace;
 use crate::session::request::Request;
 use crate::time::Instant;
@@ -24,6 +25,8 @@ pub(super) enum Stage {
     Head,
     /// A request is held until it has said what decides about it.
     Request(Box<Request>),
+    /// A request is held to its end, because all or some of it is denied.
+    Whole(Box<Whole>),
     /// An answer is held or followed, because it may carry addresses.
     Answer(Box<Answer>),
     /// This many bytes go on as they come.
@@ -58,7 +61,7 @@ impl Intake {
         let kept = match &self.stage {
             Stage::Request(request) => request.pinned(),
             Stage::Answer(answer) => answer.pinned(),
-            Stage::Head | Stage::Pass { .. } | Stage::Drop { .. } => 0,
+            Stage::Head | Stage::Whole(_) | Stage::Pass { .. } | Stage::Drop { .. } => 0,
         };
         self.hold.len() + kept
     }

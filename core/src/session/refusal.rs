@@ -38,7 +38,12 @@ pub(super) const JUDGED: Roles = Roles::of(&[
 ]);
 
 /// What must be read of an answer that has to tell of a refusal.
-pub(super) const TOLD: Roles = Roles::of(&[Role::Topics, Role::TopicName, Role::ErrorCode]);
+pub(super) const TOLD: Roles = Roles::of(&[
+    Role::Topics,
+    Role::Resources,
+    Role::TopicName,
+    Role::ErrorCode,
+]);
 
 /// What an answer has to tell besides what the broker says.
 #[derive(Debug)]
@@ -50,8 +55,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Entries that are put before those of the broker.
-    #[cfg(test)]
+    /// Entries that are put before those of the broker, in an array of topics or of resources.
     pub(super) fn telling(entries: Bytes, count: usize) -> Self {
         Self {
             entries,

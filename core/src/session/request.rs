@@ -18,6 +18,10 @@ use crate::wire::walk::{Found, Step, Value};
 /// Where the variable part of a request's header begins.
 pub(super) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
 
+/// `FindCoordinatorRequest.CoordinatorType.SHARE`: who keeps the state of share groups, which only
+/// brokers ask for.
+const SHARE_KEY: i64 = 2;
+
 /// The longest wait that a request is granted, whatever it asks for.
 const ALLOWANCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -37,7 +41,7 @@ pub(super) struct Request {
 pub(super) struct Facts {
     /// Whether it is a Produce that is never answered.
     pub(super) unanswered: bool,
-    /// Whether it speaks as a replica.
+    /// Whether it speaks as a replica, or asks for a coordinator that serves brokers.
     pub(super) replica: bool,
     /// The longest time that it lets the broker wait.
     wait: Option<Duration>,
@@ -65,6 +69,7 @@ impl Facts {
         match found.role {
             Role::Acks => self.unanswered = head.api == PRODUCE && int == 0,
             Role::ReplicaId => self.replica |= int >= 0,
+            Role::KeyType => self.replica |= int == SHARE_KEY,
             Role::WaitMs => {
                 let wait = Duration::from_millis(u64::try_from(int).unwrap_or(0));
                 self.wait = Some(self.wait.unwrap_or_default().max(wait));
@@ -76,7 +81,7 @@ impl Facts {
 
 impl Request {
     pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
-        let flexible = api::request_is_flexible(row, head.version);
+        let flexible = api::request_is_flexible(row.entry, head.version);
         let header = HeaderEnd::of_request(flexible, frame_len.saturating_sub(REQUEST_HEAD_END));
         let walk = BodyWalk::new(
             row.entry.request,

@@ -42,7 +42,7 @@ impl Session {
                 *left -= part.len();
                 self.client.egress.push(part);
             }
-            Stage::Request(_) | Stage::Drop { .. } => {
+            Stage::Request(_) | Stage::Whole(_) | Stage::Drop { .. } => {
                 return Err(CloseReason::Bug("a request came from the broker"));
             }
         }

@@ -1,5 +1,7 @@
-//! Encodes what doorkeeper itself says. The only file that names kafka-protocol: bytes of peers
+//! Encodes what doorkeeper itself says. The only place that names kafka-protocol: bytes of peers
 //! are never given to it.
+
+pub(crate) mod denial;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
@@ -128,12 +130,7 @@ pub(crate) fn refusal(
 ) -> Result<Bytes, NotEncodable> {
     let v = head.version.0;
     let flexible = is_flexible(head.api, v);
-    let mut out = BytesMut::with_capacity(entries.len().saturating_add(64));
-    out.put_u32(0);
-    ResponseHeader::default()
-        .with_correlation_id(head.correlation_id.0)
-        .encode(&mut out, i16::from(flexible))
-        .map_err(|_| NotEncodable)?;
+    let mut out = begin_response(head)?;
     let encoded = match head.api.0 {
         PRODUCE => ProduceResponse::default().encode(&mut out, v),
         FETCH => FetchResponse::default().encode(&mut out, v),
@@ -185,17 +182,24 @@ fn is_flexible(api: ApiKey, version: i16) -> bool {
 pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable> {
     const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
     let v = head.version.0;
-    let mut out = BytesMut::new();
-    out.put_u32(0);
-    ResponseHeader::default()
-        .with_correlation_id(head.correlation_id.0)
-        .encode(&mut out, i16::from(v >= 12))
-        .map_err(|_| NotEncodable)?;
+    let mut out = begin_response(head)?;
     FetchResponse::default()
         .with_error_code(FETCH_SESSION_ID_NOT_FOUND)
         .encode(&mut out, v)
         .map_err(|_| NotEncodable)?;
     framed(out)
+}
+
+/// A frame with a response's header, of an API whose response header may be flexible.
+fn begin_response(head: RequestHead) -> Result<BytesMut, NotEncodable> {
+    let mut out = BytesMut::new();
+    out.put_u32(0);
+    let flexible = is_flexible(head.api, head.version.0);
+    ResponseHeader::default()
+        .with_correlation_id(head.correlation_id.0)
+        .encode(&mut out, i16::from(flexible))
+        .map_err(|_| NotEncodable)?;
+    Ok(out)
 }
 
 fn produced(topic: RefusedTopic, version: i16) -> TopicProduceResponse {

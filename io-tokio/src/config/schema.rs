@@ -107,7 +107,10 @@ pub struct Listener {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<Insecure>,
     /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,
-    /// or on the security of the cluster itself. All of these are refused unless listed.
+    /// on the security of the cluster, or on the cluster itself. A request of one that is not
+    /// listed is answered with Kafka's own error, and no broker hears of it. `AlterBrokerConfigs`
+    /// stands for AlterConfigs and IncrementalAlterConfigs of brokers and of their log levels; of
+    /// topics, groups and client metrics both are always allowed.
     #[serde(default)]
     pub allow_apis: Vec<GuardedApi>,
     /// What clients may cost.
@@ -163,8 +166,9 @@ pub enum Insecure {
     Allow,
 }
 
-/// An API that acts on the principal that doorkeeper has at the cluster, or on the security of
-/// the cluster. The names are Kafka's.
+/// An API that acts on the principal that doorkeeper has at the cluster, on the security of the
+/// cluster, or on the cluster itself (it needs ALTER on it). The names are Kafka's, but for
+/// `AlterBrokerConfigs`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
 )]
@@ -181,6 +185,16 @@ pub enum GuardedApi {
     AlterClientQuotas,
     DescribeUserScramCredentials,
     AlterUserScramCredentials,
+    WriteTxnMarkers,
+    AlterReplicaLogDirs,
+    ElectLeaders,
+    AlterPartitionReassignments,
+    UpdateFeatures,
+    UnregisterBroker,
+    UnregisterController,
+    AddRaftVoter,
+    RemoveRaftVoter,
+    AlterBrokerConfigs,
 }
 
 impl GuardedApi {
@@ -197,6 +211,16 @@ impl GuardedApi {
         Self::AlterClientQuotas,
         Self::DescribeUserScramCredentials,
         Self::AlterUserScramCredentials,
+        Self::WriteTxnMarkers,
+        Self::AlterReplicaLogDirs,
+        Self::ElectLeaders,
+        Self::AlterPartitionReassignments,
+        Self::UpdateFeatures,
+        Self::UnregisterBroker,
+        Self::UnregisterController,
+        Self::AddRaftVoter,
+        Self::RemoveRaftVoter,
+        Self::AlterBrokerConfigs,
     ];
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorkeeper_core::Shared;
+use doorkeeper_core::api::Access;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Principal, Verdict};
 
@@ -25,10 +26,12 @@ pub(crate) use judged::Refused;
 pub(crate) use typed::{answer, request};
 
 use judged::Cut;
+use typed::Look;
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
+const FIND_COORDINATOR: i16 = 10;
 const API_VERSIONS: i16 = 18;
 const CREATE_TOPICS: i16 = 19;
 
@@ -98,6 +101,8 @@ pub(crate) enum Denial {
     NoFetchSession,
     /// Everything that it names is refused.
     All(Arc<Refused>),
+    /// The API is not allowed, or not to clients: this error, for all that the request names.
+    Error(i16),
 }
 
 impl Fate {
@@ -145,6 +150,41 @@ pub(crate) fn offers(shared: &Shared, head: Head) -> Option<bool> {
     Some(row.versions.contains(head.version))
 }
 
+/// `FindCoordinatorRequest.CoordinatorType.SHARE`.
+const SHARE: i64 = 2;
+
+/// `Errors.CLUSTER_AUTHORIZATION_FAILED`.
+const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+
+/// What becomes of a request that clients are not allowed, or not all of it.
+fn denied(head: Head, look: &Look, frame: &Bytes, shared: &Shared) -> Option<Fate> {
+    /// Of a longer one it depends on what it names whether it can be answered.
+    const CERTAIN_BYTES_MAX: usize = 10_000;
+    let unclear = Some(Fate::Unclear { unanswered: false });
+    let row = shared.offered.row(ApiKey(head.key))?;
+    let code = match row.access {
+        Access::Denied(denial) => denial.error_code,
+        Access::All if (head.key, head.version) == (FIND_COORDINATOR, 6) => match look.key_type {
+            Some(SHARE) => CLUSTER_AUTHORIZATION_FAILED,
+            Some(_) => return None,
+            None => return unclear,
+        },
+        Access::All => return None,
+        Access::NotBrokers(_) if !look.is_sound => return unclear,
+        Access::NotBrokers(_) if look.brokers == 0 => return None,
+        Access::NotBrokers(denial) if look.brokers == look.resources => denial.error_code,
+        Access::NotBrokers(_) => return unclear,
+    };
+    if frame.len() > CERTAIN_BYTES_MAX {
+        return unclear;
+    }
+    Some(if look.is_sound {
+        Fate::Local(Denial::Error(code))
+    } else {
+        Fate::Closes
+    })
+}
+
 fn fate(head: Head, frame: &Bytes, first: &Shared, judge: &Shared) -> Fate {
     match offers(first, head) {
         None => return Fate::Closes,
@@ -153,6 +193,9 @@ fn fate(head: Head, frame: &Bytes, first: &Shared, judge: &Shared) -> Fate {
         Some(true) => {}
     }
     let look = typed::look(head, frame);
+    if let Some(fate) = denied(head, &look, frame, first) {
+        return fate;
+    }
     let passes = Fate::Passes {
         unanswered: head.key == PRODUCE && look.acks == Some(0),
         may_close: !look.is_sound || look.is_replica,

@@ -49,7 +49,7 @@ impl Teller {
                 end,
                 count,
                 compact,
-            } if field.role == Role::Topics => {
+            } if matches!(field.role, Role::Topics | Role::Resources) => {
                 if self.failed {
                     return true;
                 }

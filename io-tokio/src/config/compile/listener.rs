@@ -241,7 +241,7 @@ pub(super) fn planned(
     let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
     let topology = Topology::default();
     let known_hosts = KnownHosts::new(&bootstrap, &dial, &topology);
-    let apis = listener.allow_apis.iter().map(|api| key_of(*api));
+    let apis = listener.allow_apis.iter().flat_map(|api| keys_of(*api));
     let bind = |reach: &Reach| serve::Bind {
         at: reach.bind,
         route: match reach.door {
@@ -318,31 +318,63 @@ fn index(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-const fn key_of(api: GuardedApi) -> ApiKey {
-    ApiKey(match api {
-        GuardedApi::DescribeAcls => 29,
-        GuardedApi::CreateAcls => 30,
-        GuardedApi::DeleteAcls => 31,
-        GuardedApi::CreateDelegationToken => 38,
-        GuardedApi::RenewDelegationToken => 39,
-        GuardedApi::ExpireDelegationToken => 40,
-        GuardedApi::DescribeDelegationToken => 41,
-        GuardedApi::DescribeClientQuotas => 48,
-        GuardedApi::AlterClientQuotas => 49,
-        GuardedApi::DescribeUserScramCredentials => 50,
-        GuardedApi::AlterUserScramCredentials => 51,
-    })
+fn keys_of(api: GuardedApi) -> impl Iterator<Item = ApiKey> {
+    let keys: &[i16] = match api {
+        GuardedApi::DescribeAcls => &[29],
+        GuardedApi::CreateAcls => &[30],
+        GuardedApi::DeleteAcls => &[31],
+        GuardedApi::CreateDelegationToken => &[38],
+        GuardedApi::RenewDelegationToken => &[39],
+        GuardedApi::ExpireDelegationToken => &[40],
+        GuardedApi::DescribeDelegationToken => &[41],
+        GuardedApi::DescribeClientQuotas => &[48],
+        GuardedApi::AlterClientQuotas => &[49],
+        GuardedApi::DescribeUserScramCredentials => &[50],
+        GuardedApi::AlterUserScramCredentials => &[51],
+        GuardedApi::WriteTxnMarkers => &[27],
+        GuardedApi::AlterReplicaLogDirs => &[34],
+        GuardedApi::ElectLeaders => &[43],
+        GuardedApi::AlterPartitionReassignments => &[45],
+        GuardedApi::UpdateFeatures => &[57],
+        GuardedApi::UnregisterBroker => &[64],
+        GuardedApi::UnregisterController => &[94],
+        GuardedApi::AddRaftVoter => &[80],
+        GuardedApi::RemoveRaftVoter => &[81],
+        // AlterConfigs and IncrementalAlterConfigs: named, they may alter brokers as well.
+        GuardedApi::AlterBrokerConfigs => &[33, 44],
+    };
+    keys.iter().copied().map(ApiKey)
 }
 
 #[cfg(test)]
 mod tests {
+    use doorkeeper_core::api::{self, Access, Offered, Offering};
+    use doorkeeper_core::wire::schema::APIS;
+
     use super::*;
 
     #[test]
     fn guarded_apis_have_the_keys_that_kafka_gives_those_names() {
-        for api in GuardedApi::ALL {
-            let known = doorkeeper_core::wire::schema::api(key_of(*api).0).unwrap();
-            assert_eq!(format!("{api:?}"), known.name);
+        for listed in GuardedApi::ALL {
+            let keys: Vec<ApiKey> = keys_of(*listed).collect();
+            let names: Vec<&str> = keys.iter().map(|key| api::name(*key)).collect();
+            if *listed == GuardedApi::AlterBrokerConfigs {
+                assert_eq!(names, ["AlterConfigs", "IncrementalAlterConfigs"]);
+            } else {
+                assert_eq!(names, [format!("{listed:?}")]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_api_that_has_to_be_named_can_be() {
+        let named: Vec<ApiKey> = GuardedApi::ALL.iter().flat_map(|it| keys_of(*it)).collect();
+        for entry in APIS {
+            let key = ApiKey(entry.key);
+            let access = Offered::default().row(key).map(|row| row.access);
+            let by_name = api::offering(key) == Some(Offering::ByName)
+                || matches!(access, Some(Access::NotBrokers(_)));
+            assert_eq!(named.contains(&key), by_name, "{}", entry.name);
         }
     }
 }

@@ -11,12 +11,11 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::judged::Refused;
 use super::{
-    API_VERSIONS, CREATE_TOPICS, Denial, FETCH, Head, METADATA, PRODUCE, create_topics, fetch,
-    metadata, produce, typed, versions,
+    API_VERSIONS, CREATE_TOPICS, Denial, FETCH, FIND_COORDINATOR, Head, METADATA, PRODUCE,
+    create_topics, fetch, metadata, produce, typed, versions,
 };
 use crate::surroundings::WORD;
 
-const FIND_COORDINATOR: i16 = 10;
 const DESCRIBE_CONFIGS: i16 = 32;
 const DESCRIBE_CLUSTER: i16 = 60;
 const SHARE_FETCH: i16 = 78;
@@ -237,6 +236,8 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, shared: &Sha
             let expected = FetchResponse::default().with_error_code(FETCH_SESSION_ID_NOT_FOUND);
             answer == Some(expected)
         }
+        Denial::Error(code) => typed::errors(head, given)
+            .is_some_and(|codes| codes.iter().all(|it| *it == i64::from(*code))),
         Denial::All(refused) => match head.key {
             PRODUCE => typed::answer::<ProduceResponse>(head, given).is_some_and(|mut answer| {
                 let mut expected = ProduceResponse::default();

@@ -1,7 +1,9 @@
 //! Bodies as values, once the walker has found nothing wrong with them.
 
 use bytes::{Buf, Bytes, BytesMut};
-use doorkeeper_core::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES};
+use doorkeeper_core::wire::header::{
+    HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES,
+};
 use doorkeeper_core::wire::schema::{self, Direction, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
@@ -17,6 +19,11 @@ pub(super) struct Look {
     /// It speaks as a replica.
     pub(super) is_replica: bool,
     pub(super) acks: Option<i64>,
+    /// What kind of coordinator it asks for.
+    pub(super) key_type: Option<i64>,
+    /// How many resources it has, and how many of these are brokers or the log levels of one.
+    pub(super) resources: usize,
+    pub(super) brokers: usize,
 }
 
 /// Looks at a request with its length.
@@ -38,6 +45,11 @@ pub(super) fn look(head: Head, frame: &Bytes) -> Look {
             look.acks = Some(value);
         } else if role == Role::ReplicaId {
             look.is_replica |= value >= 0;
+        } else if role == Role::KeyType {
+            look.key_type = Some(value);
+        } else if role == Role::ResourceType {
+            look.resources += 1;
+            look.brokers += usize::from(matches!(value, 4 | 8));
         }
     });
     look.is_sound = walked;
@@ -67,6 +79,23 @@ fn walk(
             Ok(_) => {}
         }
     }
+}
+
+/// All error codes of an answer with its length, if it follows its schema.
+pub(super) fn errors(head: Head, frame: &Bytes) -> Option<Vec<i64>> {
+    let message = schema::message(head.key, Direction::Response)?;
+    let mut body = frame.get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)?;
+    let flexible = message.is_flexible(head.version)?;
+    if HeaderEnd::of_response(flexible, body.len()).step(&mut body) != Ok(true) {
+        return None;
+    }
+    let mut codes = Vec::new();
+    let is_sound = walk(message, head.version, body, Roles::ALL, |role, value| {
+        if role == Role::ErrorCode {
+            codes.push(value);
+        }
+    });
+    is_sound.then_some(codes)
 }
 
 /// Header and body of a request with its length.

@@ -1,0 +1,151 @@
+//! AlterConfigs and IncrementalAlterConfigs where clients may not alter brokers: the resources that
+//! are brokers are cut out, and the response names them with an error all the same.
+//!
+//! Kafka's own admin client sends the resources of each broker in a request of their own, so most
+//! requests are of brokers or of none.
+
+use std::ops::Range;
+
+use crate::api::Denial;
+use crate::error::ClientFault;
+use crate::session::denial::Body;
+use crate::session::refusal::Refused;
+use crate::wire::codec::denial::{Error, denied_resources};
+use crate::wire::edit::{self, Edits};
+use crate::wire::header::RequestHead;
+use crate::wire::malformed::Malformed;
+use crate::wire::schema::{Role, Roles};
+use crate::wire::walk::{Step, Value, Walker};
+
+/// `ConfigResource.Type`: a broker, and the log levels of one.
+const BROKER: i64 = 4;
+const BROKER_LOGGER: i64 = 8;
+
+/// More brokers in one request, beside other resources, are not answered for.
+const BROKERS_MAX: usize = 1000;
+
+/// What becomes of such a request.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It alters brokers and nothing else.
+    Deny,
+    /// It goes up, with what it alters of brokers cut out, for which the response gives an error.
+    Pass(Edits, Option<Box<Refused>>),
+}
+
+/// A resource that is a broker.
+#[derive(Debug)]
+struct Broker {
+    span: Range<usize>,
+    kind: i8,
+    name: Range<usize>,
+}
+
+/// What was read of the resources; places are offsets in the body.
+#[derive(Debug, Default)]
+struct Resources {
+    count: Option<(Range<usize>, usize, bool)>,
+    brokers: Vec<Broker>,
+    begin: usize,
+    kind: i64,
+    name: Range<usize>,
+}
+
+/// Decides about a request that was read whole.
+pub(super) fn decide(
+    head: RequestHead,
+    body: &Body,
+    denial: Denial,
+) -> Result<Decision, ClientFault> {
+    let untold = || ClientFault::RefusedUntold(head.api, head.version);
+    let Resources { count, brokers, .. } = Resources::read(head, body)?;
+    let Some((count_at, total, compact)) = count.filter(|_| !brokers.is_empty()) else {
+        return Ok(Decision::Pass(Edits::default(), None));
+    };
+    if brokers.len() == total {
+        return Ok(Decision::Deny);
+    }
+    let at = |range: &Range<usize>| body.at + range.start..body.at + range.end;
+    let mut edits = Edits::default();
+    let left = total.saturating_sub(brokers.len());
+    edits.replace(at(&count_at), edit::count(left, compact));
+    for broker in &brokers {
+        edits.cut(at(&broker.span));
+    }
+    let error = Error {
+        code: denial.error_code,
+        message: denial.message,
+    };
+    let named = brokers.iter().filter_map(|broker| {
+        let name = body.bytes.get(broker.name.clone())?;
+        Some((broker.kind, body.bytes.slice_ref(name)))
+    });
+    let entries = denied_resources(head, error, named).map_err(|_| untold())?;
+    let refused = Refused::telling(entries, brokers.len());
+    Ok(Decision::Pass(edits, Some(Box::new(refused))))
+}
+
+impl Resources {
+    fn read(head: RequestHead, body: &Body) -> Result<Self, ClientFault> {
+        const INTEREST: Roles =
+            Roles::of(&[Role::Resources, Role::ResourceType, Role::ResourceName]);
+        let mut resources = Self::default();
+        let mut rest: &[u8] = &body.bytes;
+        let version = head.version.0;
+        let Some(mut walker) = Walker::new(body.message, version, body.bytes.len(), INTEREST)
+        else {
+            return Err(ClientFault::UnsupportedVersion(head.api, head.version));
+        };
+        loop {
+            let malformed = |why| ClientFault::Malformed(head.api, head.version, why);
+            let step = walker.step(&mut rest).map_err(malformed)?;
+            if let Step::Done { .. } = step {
+                return Ok(resources);
+            }
+            if let Step::More = step {
+                return Err(malformed(Malformed::Truncated));
+            }
+            resources.step(&step);
+            if resources.brokers.len() > BROKERS_MAX {
+                return Err(ClientFault::RefusedUntold(head.api, head.version));
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Array {
+                start,
+                end,
+                count,
+                compact,
+                ..
+            } => {
+                let count = count.map_or(0, |count| count as usize);
+                self.count = Some((*start..*end, count, *compact));
+            }
+            Step::Element { at, .. } => self.begin = *at,
+            Step::Value(found) => match (found.role, found.value) {
+                (Role::ResourceType, Value::Int(kind)) => self.kind = kind,
+                (Role::ResourceName, Value::Span) => self.name = found.data..found.end,
+                (_, _) => {}
+            },
+            Step::ElementEnd { at, .. } => {
+                if let (BROKER | BROKER_LOGGER, Ok(kind)) = (self.kind, i8::try_from(self.kind)) {
+                    self.brokers.push(Broker {
+                        span: self.begin..*at,
+                        kind,
+                        name: self.name.clone(),
+                    });
+                }
+            }
+            Step::More
+            | Step::Begin { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A request that is read whole before any broker may see it: one that is denied, because the
+//! response has to name again what it names, or one that may alter the configuration of brokers.
+
+use bytes::Bytes;
+
+use crate::api::{self, Denial};
+use crate::error::{ClientFault, CloseReason};
+use crate::io::Leg;
+use crate::session::Session;
+use crate::session::broker_configs::{self, Decision};
+use crate::session::in_flight::{Owed, Slot};
+use crate::session::intake::Stage;
+use crate::session::request::{Facts, REQUEST_HEAD_END};
+use crate::wire::codec::denial::{Error, denied};
+use crate::wire::edit::lengthened;
+use crate::wire::framer;
+use crate::wire::header::{HeaderEnd, RequestHead};
+use crate::wire::malformed::Malformed;
+use crate::wire::named::Names;
+use crate::wire::schema::{self, Message};
+
+/// A longer request is not read for the sake of its denial. Kafka's own tools stay far below.
+const DENIED_BYTES_MAX: usize = 64 * 1024;
+
+/// A request that is read to its end.
+#[derive(Debug)]
+pub(super) struct Whole {
+    head: RequestHead,
+    frame_len: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// It is denied, whatever it says.
+    Deny(Denial),
+    /// What it alters of brokers is denied.
+    DenyBrokerConfigs(Denial),
+}
+
+/// The body of a frame in one piece, and where it begins in the frame.
+pub(super) struct Body {
+    pub(super) message: &'static Message,
+    pub(super) bytes: Bytes,
+    pub(super) at: usize,
+}
+
+impl Whole {
+    /// A request that is denied.
+    ///
+    /// # Errors
+    /// It is too long to be answered.
+    pub(super) fn denied(
+        head: RequestHead,
+        frame_len: usize,
+        denial: Denial,
+    ) -> Result<Self, ClientFault> {
+        if frame_len > DENIED_BYTES_MAX {
+            return Err(ClientFault::RefusedUntold(head.api, head.version));
+        }
+        Ok(Self {
+            head,
+            frame_len,
+            what: What::Deny(denial),
+        })
+    }
+
+    /// An AlterConfigs or IncrementalAlterConfigs, where brokers are not to be altered.
+    pub(super) fn alters_configs(head: RequestHead, frame_len: usize, denial: Denial) -> Self {
+        Self {
+            head,
+            frame_len,
+            what: What::DenyBrokerConfigs(denial),
+        }
+    }
+
+    fn untold(&self) -> ClientFault {
+        ClientFault::RefusedUntold(self.head.api, self.head.version)
+    }
+
+    fn malformed(&self, why: Malformed) -> ClientFault {
+        ClientFault::Malformed(self.head.api, self.head.version, why)
+    }
+
+    /// Finds the body in what stands behind the fixed head.
+    fn body(&self, rest: Bytes) -> Result<Body, ClientFault> {
+        let entry =
+            schema::api(self.head.api.0).ok_or(ClientFault::ApiNotOffered(self.head.api))?;
+        let mut body: &[u8] = &rest;
+        let flexible = api::request_is_flexible(entry, self.head.version);
+        let mut header = HeaderEnd::of_request(flexible, body.len());
+        let is_read = header.step(&mut body).map_err(|why| self.malformed(why))?;
+        if !is_read {
+            return Err(self.malformed(Malformed::Truncated));
+        }
+        let at = rest.len() - body.len();
+        Ok(Body {
+            message: entry.request,
+            bytes: rest.slice(at..),
+            at: REQUEST_HEAD_END + at,
+        })
+    }
+
+    /// The response that denies all of it.
+    fn response(&self, body: &Body, denial: Denial) -> Result<Bytes, ClientFault> {
+        let mut names = Names::new(body.message, self.head.version.0, &body.bytes);
+        let error = Error {
+            code: denial.error_code,
+            message: denial.message,
+        };
+        let response = denied(self.head, error, &mut names);
+        names.finish().map_err(|why| self.malformed(why))?;
+        response.map_err(|_| self.untold())
+    }
+}
+
+impl Session {
+    /// Reads on in a request that is read whole.
+    pub(super) fn whole_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let stage = std::mem::take(&mut self.client.intake.stage);
+        let Stage::Whole(whole) = stage else {
+            return Err(CloseReason::Bug("no request is read whole"));
+        };
+        self.read_whole(whole, chunk)
+    }
+
+    /// Takes in the rest of a request, and decides about it once it is there.
+    pub(super) fn read_whole(
+        &mut self,
+        whole: Box<Whole>,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        let intake = &mut self.client.intake;
+        let missing = whole.frame_len.saturating_sub(intake.hold.len());
+        intake.hold.push(framer::take(chunk, missing));
+        if intake.hold.len() < whole.frame_len {
+            if intake.hold.len() > self.shared.limits.hold_bytes_max {
+                return Err(CloseReason::HoldLimit(Leg::Client));
+            }
+            intake.stage = Stage::Whole(whole);
+            return Ok(());
+        }
+        let rest = Bytes::from(intake.hold.copy(REQUEST_HEAD_END..whole.frame_len));
+        let body = whole.body(rest)?;
+        let denial = match whole.what {
+            What::Deny(denial) => denial,
+            What::DenyBrokerConfigs(denial) => {
+                match broker_configs::decide(whole.head, &body, denial)? {
+                    Decision::Deny => denial,
+                    Decision::Pass(edits, refused) => {
+                        let judged = (lengthened(edits, whole.frame_len), refused);
+                        let facts = Facts::default();
+                        self.pass_request(whole.head, whole.frame_len, facts, Some(judged));
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        let frame = whole.response(&body, denial)?;
+        let intake = &mut self.client.intake;
+        intake.hold.clear();
+        intake.stage = Stage::Drop { left: 0 };
+        let answer = Some(Owed::Local(frame));
+        self.pending = Some(Slot::new(whole.head, whole.frame_len, answer));
+        Ok(())
+    }
+}

@@ -66,17 +66,22 @@ pub enum OtherProtocol {
     Tls,
     /// A method of HTTP/1.1, or the preface of HTTP/2.
     Http,
+    /// The PROXY protocol of a load balancer, version 1 or 2.
+    ProxyProtocol,
 }
 
 impl OtherProtocol {
     /// What the first four bytes of a connection look like. As lengths, all of these are above
-    /// 300 MB.
+    /// 200 MB.
     #[must_use]
     pub const fn of(first: [u8; 4]) -> Option<Self> {
         match &first {
             [0x16, 0x03, 0..=4, _] => Some(Self::Tls),
             b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" | b"CONN" | b"DELE" | b"PATC"
             | b"PRI " => Some(Self::Http),
+            // "PROXY TCP4 ...", and the signature "\r\n\r\n\0\r\nQUIT\n" of version 2
+            // (haproxy's proxy-protocol.txt, section 2).
+            b"PROX" | b"\r\n\r\n" => Some(Self::ProxyProtocol),
             _ => None,
         }
     }
@@ -162,6 +167,7 @@ impl ClientFault {
             Self::FrameLength(BadLength::TooLarge) => "client_frame_too_large",
             Self::Speaks(OtherProtocol::Tls) => "client_speaks_tls",
             Self::Speaks(OtherProtocol::Http) => "client_speaks_http",
+            Self::Speaks(OtherProtocol::ProxyProtocol) => "client_speaks_proxy_protocol",
             Self::Malformed(..) => "client_malformed",
             Self::ApiNotOffered(_) => "api_not_offered",
             Self::UnsupportedVersion(..) => "unsupported_version",
@@ -224,6 +230,10 @@ impl fmt::Display for CloseReason {
             Self::Client(ClientFault::Speaks(OtherProtocol::Http)) => {
                 f.write_str(" (looks like HTTP: this listener speaks Kafka)")
             }
+            Self::Client(ClientFault::Speaks(OtherProtocol::ProxyProtocol)) => f.write_str(
+                " (this listener does not take PROXY protocol: turn it off for it at the load \
+                 balancer)",
+            ),
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
             Self::Unreachable(ConnectFailure::Loop) => {
                 f.write_str(" (the broker's address leads back to doorkeeper)")

@@ -48,4 +48,7 @@ pub enum Event {
     },
     /// Addresses in an answer were edited.
     Rewrote(Rewrites),
+    /// A client tried to log in with SASL, where nobody has to: it was answered with
+    /// ILLEGAL_SASL_STATE.
+    SaslWithoutLogin,
 }

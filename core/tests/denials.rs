@@ -24,7 +24,7 @@ use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::Value;
 use doorkeeper_core::{CloseReason, Route};
-use harness::{World, answer, decoded, framed, frames, request, shared};
+use harness::{World, answer, counts, decoded, framed, frames, request, shared};
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -483,4 +483,5 @@ fn a_login_is_answered_as_a_plaintext_listener_of_kafka_answers_it() {
         "a password that nobody asked for"
     );
     assert_eq!(world.closed, None);
+    assert_eq!(counts(&world.events).get("SASL without a login"), Some(&2));
 }

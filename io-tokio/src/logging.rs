@@ -1,6 +1,7 @@
 //! Log lines: to standard error, as text or JSON, by a thread of its own.
 
 mod queue;
+mod strangers;
 mod text;
 mod thinning;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::discovery::Failure;
+use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
@@ -24,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 use self::queue::{Lines, STDERR};
+use self::strangers::{SASL, advice};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
@@ -133,6 +136,8 @@ pub struct Logging {
     not_accepted: Thinning<(usize, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
     loops: Thinning<usize>,
+    /// Clients of each listener that speak another protocol.
+    strangers: Thinning<(usize, ClientNetwork)>,
 }
 
 /// How often discovery has failed since it last worked, and whether there was a line about it.
@@ -143,6 +148,21 @@ struct Outage {
 }
 
 impl Logging {
+    /// Warns of a client that speaks another protocol than its listener.
+    fn stranger(&self, visitor: &Visitor, spoke: &'static str, advice: &'static str) {
+        let door = &visitor.door;
+        let from = (door.listener, ClientNetwork::from(visitor.peer.ip()));
+        if let Some(times) = self.strangers.deserves_a_line(from, spoke) {
+            warn!(
+                session = visitor.session,
+                listener = %door.name,
+                peer = %visitor.peer,
+                times,
+                "{advice}"
+            );
+        }
+    }
+
     fn outages(&self) -> MutexGuard<'_, BTreeMap<String, Outage>> {
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,6 +287,7 @@ impl Observer for Logging {
                 blanked = rewrites.blanked,
                 "addresses"
             ),
+            Event::SaslWithoutLogin => self.stranger(visitor, "sasl", SASL),
         }
     }
 
@@ -292,6 +313,9 @@ impl Observer for Logging {
             lasted_ms = ms(lasted),
             "session closed"
         );
+        if let Ended::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
+            self.stranger(visitor, reason, advice(other));
+        }
         let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
         if is_bug {
             error!(session = visitor.session, "a bug ended this session");

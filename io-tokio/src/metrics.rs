@@ -369,6 +369,8 @@ impl Observer for Metrics {
                 of.dropped.inc_by(rewrites.dropped.into());
                 of.blanked.inc_by(rewrites.blanked.into());
             }
+            // It was answered here, and is counted as that.
+            Event::SaslWithoutLogin => {}
         }
     }
 

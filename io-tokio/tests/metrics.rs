@@ -64,7 +64,8 @@ fn after_client(fault: ClientFault) -> CloseReason {
         F::FrameLength(BadLength::TooShort) => F::FrameLength(BadLength::TooLarge),
         F::FrameLength(BadLength::TooLarge) => F::Speaks(OtherProtocol::Tls),
         F::Speaks(OtherProtocol::Tls) => F::Speaks(OtherProtocol::Http),
-        F::Speaks(OtherProtocol::Http) => F::Malformed(API, VERSION, Malformed::Truncated),
+        F::Speaks(OtherProtocol::Http) => F::Speaks(OtherProtocol::ProxyProtocol),
+        F::Speaks(OtherProtocol::ProxyProtocol) => F::Malformed(API, VERSION, Malformed::Truncated),
         F::Malformed(..) => F::ApiNotOffered(API),
         F::ApiNotOffered(_) => F::UnsupportedVersion(API, VERSION),
         F::UnsupportedVersion(..) => F::ReplicaRequest(API),
@@ -133,6 +134,7 @@ fn page() -> String {
             local: true,
         },
         Event::Rewrote(Rewrites::default()),
+        Event::SaslWithoutLogin,
     ] {
         metrics.session_event(&visitor, &event);
     }

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::api::{self, Denial};
+use crate::api::{self, Denial, Offering};
 use crate::error::{ClientFault, CloseReason};
+use crate::event::Event;
 use crate::io::Leg;
 use crate::session::Session;
 use crate::session::broker_configs::{self, Decision};
@@ -157,6 +158,9 @@ impl Session {
             }
         };
         let frame = whole.response(&body, denial)?;
+        if api::offering(whole.head.api) == Some(Offering::Login) {
+            self.report(Event::SaslWithoutLogin);
+        }
         let intake = &mut self.client.intake;
         intake.hold.clear();
         intake.stage = Stage::Drop { left: 0 };

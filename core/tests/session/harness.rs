@@ -308,6 +308,7 @@ pub fn counts(events: &[Event]) -> BTreeMap<&'static str, usize> {
             Event::Answered { local: true, .. } => "answered here",
             Event::Answered { local: false, .. } => "answered",
             Event::Rewrote(_) => "rewrote",
+            Event::SaslWithoutLogin => "SASL without a login",
         };
         *counts.entry(name).or_default() += 1;
     }

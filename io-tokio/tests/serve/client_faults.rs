@@ -43,6 +43,10 @@ async fn a_length_above_the_limit() {
 async fn another_protocol() {
     closes_at_once(b"GET / HTTP/1.1\r\n", "client_speaks_http").await;
     closes_at_once(b"\x16\x03\x01\x02\x00\x01", "client_speaks_tls").await;
+    let proxy = b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 9092\r\n";
+    closes_at_once(proxy, "client_speaks_proxy_protocol").await;
+    let proxy = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    closes_at_once(proxy, "client_speaks_proxy_protocol").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,6 +157,7 @@ fn answered(event: &Event) -> Option<String> {
             Some(format!("{name} v{version} {by}, {bytes} bytes"))
         }
         Event::Rewrote(rewrites) => Some(format!("{rewrites:?}")),
+        Event::SaslWithoutLogin => Some("SASL without a login".to_owned()),
         Event::Request { .. }
         | Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. } => None,
@@ -172,7 +173,10 @@ fn connected(event: &Event) -> Option<String> {
         Event::UpstreamAttemptFailed { name, why } => {
             Some(format!("not to {name}: {}", why.name()))
         }
-        Event::Request { .. } | Event::Answered { .. } | Event::Rewrote(_) => None,
+        Event::Request { .. }
+        | Event::Answered { .. }
+        | Event::Rewrote(_)
+        | Event::SaslWithoutLogin => None,
     }
 }
 

@@ -308,7 +308,8 @@ impl Ledger {
             Event::Request { .. } => self.taken += 1,
             Event::UpstreamConnected { .. }
             | Event::UpstreamAttemptFailed { .. }
-            | Event::Rewrote(_) => {}
+            | Event::Rewrote(_)
+            | Event::SaslWithoutLogin => {}
         }
         if let Some(transcript) = &mut self.transcript {
             transcript.event(event);

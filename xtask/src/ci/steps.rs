@@ -85,11 +85,11 @@ pub(super) const CI: &[Step] = &[
         20,
         Alone(core_alone),
     ),
-    step("fuzz", "fuzz targets build", 40, Alone(fuzz_targets)),
+    step("fuzz", "fuzz targets build", 30, Alone(fuzz_targets)),
     step(
         "instructions",
         "what an exchange costs core, against a list",
-        90,
+        60,
         Beside(count_instructions),
     ),
     step(
@@ -108,26 +108,26 @@ pub(super) const CI: &[Step] = &[
     step(
         "simulation",
         "sessions of core from seeds, and twice",
-        140,
+        170,
         Alone(simulation),
     )
     .needs(&["instructions"]),
     step(
         "server-simulation",
         "the real server on a simulated network, and twice",
-        50,
+        85,
         Alone(server_simulation),
     ),
     step(
         "mutants",
         "planted bugs that the simulation must find",
-        120,
+        180,
         Beside(planted_bugs),
     ),
     step(
         "conformance",
         "real clients and real Kafka: the part of this commit",
-        330,
+        360,
         Alone(conformance),
     )
     .needs(&["clients"]),
@@ -304,8 +304,8 @@ fn simulation(_: &mut Report) -> Result<Outcome> {
 
 fn server_simulation(_: &mut Report) -> Result<Outcome> {
     let from = first_seed()?.to_string();
-    simulate(&["run", "--tier", "1", "--from", &from, "--seeds", "60"])?;
-    simulate(&["twice", "--tier", "1", "--from", &from, "--seeds", "30"])
+    simulate(&["run", "--tier", "1", "--from", &from, "--seeds", "50"])?;
+    simulate(&["twice", "--tier", "1", "--from", &from, "--seeds", "20"])
 }
 
 /// Beside the suite, which waits for much of its time. A bug has so many seeds, however long they

@@ -3,6 +3,7 @@
 //! Every scenario is played with every commit; which clients play it goes round. `--full` plays
 //! all.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -14,16 +15,16 @@ use crate::folders;
 /// A scenario with one of its clients.
 pub(crate) type Pairing = (Scenario, Client);
 
-/// How many clients play a scenario on the newest release: those that stand for their kind,
+/// How many clients play a scenario on the newest release: one that stands for its kind,
 const REPRESENTATIVE: usize = 3;
-/// those whose event takes the same time for any number,
-const WITH_EVENT: usize = 3;
-/// and the others.
-const OTHER: usize = 2;
-/// On older releases all that stand for their kind are played by so many,
-const OLDER: usize = 2;
+/// one whose event takes the same time for any number,
+const WITH_EVENT: usize = 2;
+/// and another.
+const OTHER: usize = 1;
+/// On older releases so many play what stands for its kind,
+const OLDER: usize = 1;
 /// and so many pairings come from all the rest.
-const OLDER_REST: usize = 5;
+const OLDER_REST: usize = 4;
 
 /// What of `all`, a release's pairings in the order of the scenarios, is played.
 pub(crate) fn part(all: &[Pairing], on_newest: bool, rotation: u64) -> Vec<Pairing> {
@@ -31,8 +32,10 @@ pub(crate) fn part(all: &[Pairing], on_newest: bool, rotation: u64) -> Vec<Pairi
         .iter()
         .partition(|(scenario, _)| on_newest || scenario.is_representative);
     let mut part = Vec::new();
-    let scenarios = always.chunk_by(|(one, _), (other, _)| one.name == other.name);
-    for players in scenarios {
+    // How many were taken of the same row of clients: each scenario goes on where the one before
+    // left off, so that all of them come to play.
+    let mut taken: BTreeMap<Vec<Client>, u64> = BTreeMap::new();
+    for players in always.chunk_by(|(one, _), (other, _)| one.name == other.name) {
         let Some((scenario, _)) = players.first() else {
             continue;
         };
@@ -42,23 +45,23 @@ pub(crate) fn part(all: &[Pairing], on_newest: bool, rotation: u64) -> Vec<Pairi
             (true, false, Some(_)) => WITH_EVENT,
             (true, false, None) => OTHER,
         };
-        // Each begins where the one before left off, else all would want the same clients.
-        part.extend(window(players, count, rotation, part.len()));
+        let clients = players.iter().map(|it| it.1).collect();
+        let taken = taken.entry(clients).or_default();
+        let window = window(players, count, rotation.wrapping_add(*taken));
+        *taken += u64::try_from(window.len()).unwrap_or(0);
+        part.extend(window);
     }
-    part.extend(window(&rest, OLDER_REST, rotation, 0));
+    let step = u64::try_from(OLDER_REST).unwrap_or(1);
+    part.extend(window(&rest, OLDER_REST, rotation.wrapping_mul(step)));
     part
 }
 
-/// `count` of `all` in a ring, from where the rotation before left off.
-fn window(all: &[Pairing], count: usize, rotation: u64, shift: usize) -> Vec<Pairing> {
-    if all.is_empty() {
-        return Vec::new();
-    }
-    let step = u64::try_from(count).unwrap_or(0);
-    let size = u64::try_from(all.len()).unwrap_or(u64::MAX);
+/// `count` of `all` in a ring.
+fn window(all: &[Pairing], count: usize, first: u64) -> Vec<Pairing> {
+    let size = u64::try_from(all.len()).unwrap_or(u64::MAX).max(1);
     // Below the length of a slice.
-    let first = usize::try_from((rotation % size) * step % size).unwrap_or(0);
-    let ring = all.iter().cycle().skip(first + shift % all.len());
+    let first = usize::try_from(first % size).unwrap_or(0);
+    let ring = all.iter().cycle().skip(first);
     ring.take(count.min(all.len())).copied().collect()
 }
 
@@ -92,7 +95,7 @@ mod tests {
     use crate::clients::CLIENTS;
 
     /// What CONTRIBUTING.md promises.
-    const COMMITS: u64 = 16;
+    const COMMITS: u64 = 20;
 
     fn all(major: u32) -> Vec<Pairing> {
         let players = |it: &Scenario| {

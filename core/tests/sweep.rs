@@ -220,7 +220,11 @@ fn plain(seen: &[Seen], body: &[u8]) -> Vec<(&'static str, Role, Option<Vec<u8>>
     let value = |seen: &Seen| match seen {
         Seen::Value(
             _,
-            Role::Host | Role::Port | Role::EndpointId | Role::ConfigValue | Role::IsSensitive,
+            Role::Host
+            | Role::Port
+            | Role::EndpointId
+            | Role::ConfigValue
+            | Role::IsSensitive,
             ..,
         ) => None,
         Seen::Value(name, role, _, Value::Null) => Some((*name, *role, None)),
@@ -232,16 +236,31 @@ fn plain(seen: &[Seen], body: &[u8]) -> Vec<(&'static str, Role, Option<Vec<u8>>
     seen.iter().filter_map(value).collect()
 }
 
+/// The recorded texts are random letters. Those of error messages become names with a dot, or bytes
+/// that are no text where they are too short for that.
+fn name_hosts(frame: &mut Frame) {
+    let seen = walk(frame.message, frame.version, &frame.body, Roles::ALL).unwrap();
+    for one in &seen {
+        if let Seen::Value(_, Role::ErrorMessage, [_, data, end], Value::Span) = one {
+            match &mut frame.body[*data..*end] {
+                [_, dot, _, ..] => *dot = b'.',
+                [first, ..] => *first = 0xff,
+                [] => {}
+            }
+        }
+    }
+}
+
 #[test]
 fn every_text_that_names_a_host_is_redacted_and_nothing_else_is_changed() {
-    // The recorded texts are random letters: those of error messages become the known hosts.
     let (mut texts, mut others) = (BTreeSet::new(), 0);
     for (api, version) in rows() {
         if matches!(api.key, API_VERSIONS) {
             continue;
         }
         let ask = asking(api, version);
-        for frame in recorded(api.response, version) {
+        for mut frame in recorded(api.response, version) {
+            name_hosts(&mut frame);
             let before = walk(api.response, version, &frame.body, Roles::ALL).unwrap();
             let before = plain(&before, &frame.body);
             let secret = before
@@ -274,10 +293,10 @@ fn every_text_that_names_a_host_is_redacted_and_nothing_else_is_changed() {
                 }
                 for (now, was) in after.iter().zip(&before) {
                     let named = was.1 == Role::ErrorMessage
-                        && was
-                            .2
-                            .as_ref()
-                            .is_some_and(|text| secret.iter().any(|host| host.as_bytes() == text));
+                        && was.2.as_ref().is_some_and(|text| {
+                            let is_text = std::str::from_utf8(text).is_ok();
+                            !is_text || secret.iter().any(|host| host.as_bytes() == text)
+                        });
                     if named {
                         assert_ne!(now.2, was.2, "{} {}", frame.name(), was.0);
                         texts.insert(api.name);

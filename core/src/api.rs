@@ -198,6 +198,7 @@ pub(crate) fn answer_carry(api: ApiKey, version: ApiVersion, frame_len: usize) -
     const ADDRESSES: Roles = Roles::of(&[
         Role::Endpoints,
         Role::EndpointId,
+        Role::ControllerId,
         Role::Host,
         Role::Port,
         Role::Listeners,

@@ -108,15 +108,28 @@ impl Advertised {
     pub fn address(&self, broker: BrokerId) -> Option<HostPort> {
         match self {
             Self::Ports { host, base, ids } => {
-                if !ids.iter().any(|range| range.contains(&broker.0)) {
-                    return None;
-                }
-                let port = i32::from(*base).checked_add(broker.0)?;
-                HostPort::new(host, u16::try_from(port).ok()?).ok()
+                HostPort::new(host, port_of(*base, ids, broker)?).ok()
             }
             Self::Explicit(addresses) => addresses.get(&broker).cloned(),
         }
     }
+
+    /// Whether the configuration gives a broker an address.
+    #[must_use]
+    pub fn has(&self, broker: BrokerId) -> bool {
+        match self {
+            Self::Ports { base, ids, .. } => port_of(*base, ids, broker).is_some(),
+            Self::Explicit(addresses) => addresses.contains_key(&broker),
+        }
+    }
+}
+
+/// The port of a broker, if it has one.
+fn port_of(base: u16, ids: &[RangeInclusive<i32>], broker: BrokerId) -> Option<u16> {
+    if !ids.iter().any(|range| range.contains(&broker.0)) {
+        return None;
+    }
+    u16::try_from(i32::from(base).checked_add(broker.0)?).ok()
 }
 
 /// One rule of `dial`: which upstream names it is for, and where to connect instead.

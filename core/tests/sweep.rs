@@ -223,6 +223,7 @@ fn plain(seen: &[Seen], body: &[u8]) -> Vec<(&'static str, Role, Option<Vec<u8>>
             Role::Host
             | Role::Port
             | Role::EndpointId
+            | Role::ControllerId
             | Role::ConfigValue
             | Role::IsSensitive,
             ..,

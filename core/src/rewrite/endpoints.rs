@@ -9,6 +9,9 @@ use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
 use crate::wire::walk::{Found, Step, Value};
 
+/// `MetadataResponse.NO_CONTROLLER_ID`: clients ask again, or another broker.
+const NO_CONTROLLER_ID: i32 = -1;
+
 /// `Errors.COORDINATOR_NOT_AVAILABLE`: clients ask again.
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 
@@ -72,6 +75,9 @@ impl Endpoints {
         out: &mut Outcome,
     ) {
         match step {
+            Step::Value(found) if found.field.role == Role::ControllerId => {
+                controller(found, base, with, out);
+            }
             Step::Value(found) => self.found(found, base),
             Step::Array {
                 field,
@@ -227,6 +233,16 @@ impl Endpoints {
                 .replace(at.clone(), COORDINATOR_NOT_AVAILABLE.to_be_bytes().to_vec());
         }
         out.rewrites.dropped += 1;
+    }
+}
+
+/// A controller that clients cannot reach is none: the broker of this id is not in the list.
+fn controller(found: &Found, base: usize, with: &Addresses<'_>, out: &mut Outcome) {
+    let Value::Int(id) = found.value else { return };
+    let broker = i32::try_from(id).ok().filter(|id| *id >= 0).map(BrokerId);
+    if broker.is_some_and(|broker| !with.advertised.has(broker)) {
+        let at = base + found.start..base + found.end;
+        out.edits.replace(at, int32(NO_CONTROLLER_ID));
     }
 }
 

@@ -185,6 +185,32 @@ fn describe_cluster_is_rewritten() {
 }
 
 #[test]
+fn a_controller_without_an_address_of_ours_is_no_controller() {
+    // 9 has no address of ours, 2 has one and is not in the list, -1 is none.
+    for (id, expected) in [(9, -1), (2, 2), (-1, -1), (i32::MIN, i32::MIN)] {
+        for version in 1..=13 {
+            let brokers = vec![broker(9, "kafka-9.canary", 9092)];
+            let told = metadata(version, brokers).with_controller_id(id.into());
+            let (seen, _) = through(3, version, &MetadataRequest::default(), &told);
+            let expected = metadata(version, vec![]).with_controller_id(expected.into());
+            assert_eq!(seen, expected, "version {version}");
+        }
+        for version in 0..=2 {
+            let entry = DescribeClusterBroker::default()
+                .with_broker_id(9.into())
+                .with_host("kafka-9.canary".into())
+                .with_port(9092);
+            let told = DescribeClusterResponse::default()
+                .with_controller_id(id.into())
+                .with_brokers(vec![entry]);
+            let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &told);
+            let expected = DescribeClusterResponse::default().with_controller_id(expected.into());
+            assert_eq!(seen, expected, "version {version}");
+        }
+    }
+}
+
+#[test]
 fn a_single_coordinator_is_rewritten() {
     for version in 0..=3 {
         let body = |host: &str, port| {

@@ -27,6 +27,9 @@ pub enum Role {
     BrokerId,
     /// The id of the node whose [`Role::Host`] and [`Role::Port`] stand in the same structure.
     EndpointId,
+    /// The id of the broker that clients send to what is for the controller, in the message that
+    /// lists the brokers.
+    ControllerId,
     /// A host of the cluster.
     Host,
     /// A port of the cluster.
@@ -141,6 +144,7 @@ impl Role {
         Self::ProducerId,
         Self::BrokerId,
         Self::EndpointId,
+        Self::ControllerId,
         Self::Host,
         Self::Port,
         Self::Endpoints,

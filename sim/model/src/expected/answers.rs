@@ -4,8 +4,9 @@ use bytes::Bytes;
 use doorkeeper_core::Shared;
 use doorkeeper_core::id::BrokerId;
 use kafka_protocol::messages::{
-    ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse,
-    FetchResponse, FindCoordinatorResponse, MetadataResponse, ProduceResponse, ShareFetchResponse,
+    self, ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse,
+    DescribeConfigsResponse, FetchResponse, FindCoordinatorResponse, MetadataResponse,
+    ProduceResponse, ShareFetchResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -64,6 +65,7 @@ pub(crate) fn is_right(
                 answer.brokers.retain_mut(|broker| {
                     address(shared, broker.node_id.0, &mut broker.host, &mut broker.port)
                 });
+                answer.controller_id = controller(shared, answer.controller_id);
                 metadata::tell(answer, head.version, told);
             }
             metadata::sort(answer);
@@ -122,6 +124,7 @@ fn describe_cluster(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
                 let (host, port) = (&mut broker.host, &mut broker.port);
                 address(shared, broker.broker_id.0, host, port)
             });
+            answer.controller_id = controller(shared, answer.controller_id);
         }
     })
 }
@@ -152,6 +155,14 @@ fn address(shared: &Shared, id: i32, host: &mut StrBytes, port: &mut i32) -> boo
     *host = StrBytes::from_string(ours.host().to_owned());
     *port = i32::from(ours.port());
     true
+}
+
+/// The controller that clients may be told of: none, if clients cannot reach it.
+fn controller(shared: &Shared, id: messages::BrokerId) -> messages::BrokerId {
+    match shared.advertised.address(BrokerId(id.0)) {
+        Some(_) => id,
+        None => (-1).into(),
+    }
 }
 
 fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {

@@ -54,7 +54,7 @@ mod response_0_2 {
         f("ErrorMessage", String, 0, 2, R::ErrorMessage).null(0, 2),
         f("EndpointType", Int8, 1, 2, R::Plain),
         f("ClusterId", String, 0, 2, R::ClusterId),
-        f("ControllerId", Int32, 0, 2, R::BrokerId),
+        f("ControllerId", Int32, 0, 2, R::ControllerId),
         f("Brokers", Array(&Struct(&DESCRIBE_CLUSTER_BROKER)), 0, 2, R::Endpoints),
         f("ClusterAuthorizedOperations", Int32, 0, 2, R::AuthorizedOperations),
     ]);

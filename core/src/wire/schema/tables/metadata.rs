@@ -76,7 +76,7 @@ mod response_0_13 {
         f("ThrottleTimeMs", Int32, 3, 13, R::Plain),
         f("Brokers", Array(&Struct(&METADATA_RESPONSE_BROKER)), 0, 13, R::Endpoints),
         f("ClusterId", String, 2, 13, R::ClusterId).null(2, 13),
-        f("ControllerId", Int32, 1, 13, R::BrokerId),
+        f("ControllerId", Int32, 1, 13, R::ControllerId),
         f("Topics", Array(&Struct(&METADATA_RESPONSE_TOPIC)), 0, 13, R::Topics),
         f("ClusterAuthorizedOperations", Int32, 8, 10, R::AuthorizedOperations),
         f("ErrorCode", Int16, 13, 13, R::ErrorCode),

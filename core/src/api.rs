@@ -193,8 +193,14 @@ pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) ->
     }
 }
 
-/// What must be read of an answer, because it may carry an address or ranges of versions.
-pub(crate) fn answer_carry(api: ApiKey, version: ApiVersion, frame_len: usize) -> Carry {
+/// What must be read of an answer, because it may carry an address or ranges of versions. No more
+/// than `hold_bytes_max` may be held.
+pub(crate) fn answer_carry(
+    api: ApiKey,
+    version: ApiVersion,
+    frame_len: usize,
+    hold_bytes_max: usize,
+) -> Carry {
     const ADDRESSES: Roles = Roles::of(&[
         Role::Endpoints,
         Role::EndpointId,
@@ -228,6 +234,8 @@ pub(crate) fn answer_carry(api: ApiKey, version: ApiVersion, frame_len: usize) -
     match api {
         API_VERSIONS => Carry::Hold(VERSIONS),
         FIND_COORDINATOR => Carry::Hold(ADDRESSES.union(COORDINATOR)),
+        // Each value can be edited in its place, and of most resources none has to be.
+        DESCRIBE_CONFIGS if frame_len > hold_bytes_max => Carry::Follow(ADDRESSES.union(CONFIGS)),
         DESCRIBE_CONFIGS => Carry::Hold(ADDRESSES.union(CONFIGS)),
         _ if !edition.body.roles.intersects(ADDRESSES) => Carry::Pass,
         FETCH if version < ApiVersion(16) => Carry::Pass,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::rewrite::address_text::OVERWRITTEN;
 use crate::rewrite::config_keys::holds_addresses;
 use crate::rewrite::{KnownHosts, Outcome};
 use crate::wire::edit;
@@ -13,10 +14,19 @@ use crate::wire::walk::{Found, Step, Value};
 /// client metrics and groups. A type that Kafka adds may.
 const WITHOUT_ADDRESSES: [i64; 3] = [2, 16, 32];
 
+/// How a value is hidden.
+#[derive(Clone, Copy, Debug)]
+enum Hiding {
+    /// By null.
+    Null { compact: bool },
+    /// In its place, because the length of the answer has been told.
+    Overwritten,
+}
+
 /// Shows such values as Kafka shows sensitive ones: null, and marked as sensitive.
 #[derive(Debug)]
 pub(crate) struct Configs {
-    compact: bool,
+    how: Hiding,
     /// Whether the current resource is one whose configs may hold addresses.
     of_broker: bool,
     /// Whether the current config's own value has been hidden.
@@ -28,8 +38,18 @@ pub(crate) struct Configs {
 
 impl Configs {
     pub(crate) fn new(compact: bool) -> Self {
+        Self::hiding(Hiding::Null { compact })
+    }
+
+    /// For an answer whose length has been told. A text of it must be there as a whole when it is
+    /// read.
+    pub(crate) fn in_place() -> Self {
+        Self::hiding(Hiding::Overwritten)
+    }
+
+    fn hiding(how: Hiding) -> Self {
         Self {
-            compact,
+            how,
             of_broker: false,
             hidden: false,
             listed: false,
@@ -91,17 +111,24 @@ impl Configs {
                 self.listed = holds_addresses(&frame.copy(data));
             }
             (Role::ConfigValue, Value::Span)
-                if self.of_broker && (self.listed || known_hosts.occurs_in(&frame.copy(data))) =>
+                if self.of_broker
+                    && (self.listed || known_hosts.occurs_in(&frame.copy(data.clone()))) =>
             {
-                self.hide(at, out);
+                self.hide(at, data, out);
             }
             (Role::IsSensitive, _) if self.hidden => out.edits.replace(at, vec![1]),
             _ => {}
         }
     }
 
-    fn hide(&mut self, at: Range<usize>, out: &mut Outcome) {
-        out.edits.replace(at, edit::null_string(self.compact));
+    fn hide(&mut self, at: Range<usize>, data: Range<usize>, out: &mut Outcome) {
+        match self.how {
+            Hiding::Null { compact } => out.edits.replace(at, edit::null_string(compact)),
+            Hiding::Overwritten => {
+                let hidden = vec![OVERWRITTEN; data.len()];
+                out.edits.replace(data, hidden);
+            }
+        }
         out.rewrites.blanked += 1;
         self.hidden |= !self.in_synonyms;
     }

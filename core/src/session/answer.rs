@@ -13,7 +13,7 @@ use crate::session::refusal::{Refused, Teller};
 use crate::shared::Shared;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
-use crate::wire::schema::Role;
+use crate::wire::schema::{Role, Roles};
 use crate::wire::walk::Step;
 
 /// An answer whose body is being read.
@@ -41,6 +41,8 @@ enum Editor {
     Versions(ApiRanges),
     /// The answer is followed: its length has been told, and nothing may change it.
     Tail(Tail),
+    /// The same, for one that is too long to be held.
+    ConfigsInPlace(Configs),
 }
 
 /// How far an answer has come.
@@ -80,14 +82,17 @@ impl Answer {
         }
     }
 
-    /// An answer of records that passes while it is read.
+    /// An answer of records, or of too many configs, that passes while it is read.
     pub(super) fn followed(
         api: ApiKey,
         version: ApiVersion,
         frame_len: usize,
         walk: BodyWalk,
     ) -> Self {
-        let editor = Editor::Tail(Tail::default());
+        let editor = match api {
+            DESCRIBE_CONFIGS => Editor::ConfigsInPlace(Configs::in_place()),
+            _ => Editor::Tail(Tail::default()),
+        };
         let held = Self::held(api, version, frame_len, walk, true);
         Self {
             editor,
@@ -162,7 +167,10 @@ impl Answer {
 
     /// Whether its length was told before its end was read.
     pub(super) const fn is_followed(&self) -> bool {
-        matches!(self.editor, Editor::Tail(_))
+        match self.editor {
+            Editor::Tail(_) | Editor::ConfigsInPlace(_) => true,
+            Editor::Endpoints(_) | Editor::Configs(_) | Editor::Versions(_) => false,
+        }
     }
 
     /// The changes so far, in a followed answer.
@@ -176,9 +184,10 @@ impl Answer {
 
     fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {
         let (base, with) = (self.walk.body_at(), &shared.addresses());
+        let is_followed = self.is_followed();
         if let Some(teller) = &mut self.teller
             && teller.step(step, base, frame, &mut self.outcome.edits)
-            && matches!(self.editor, Editor::Tail(_))
+            && is_followed
         {
             // The other editor keeps the length.
             self.hold
@@ -197,6 +206,12 @@ impl Answer {
                 self.hold_while_undecided(step, base);
                 return;
             }
+            Editor::ConfigsInPlace(configs) => {
+                configs.step(step, base, frame, with.known_hosts, out);
+                texts::step_in_place(step, base, frame, with.known_hosts, out);
+                self.hold_while_undecided(step, base);
+                return;
+            }
         }
         texts::step(step, base, frame, with.known_hosts, compact, out);
     }
@@ -204,14 +219,15 @@ impl Answer {
     /// In a followed answer a text is held while it is read, and everything behind the records
     /// to the end.
     fn hold_while_undecided(&mut self, step: &Step, base: usize) {
+        const TEXTS: Roles = Roles::of(&[Role::ErrorMessage, Role::ConfigName, Role::ConfigValue]);
         match step {
             Step::ArrayEnd { field, at } if field.role == Role::Topics => {
                 self.hold.tail_begins(base + at);
             }
-            Step::Begin { field, at } if field.role == Role::ErrorMessage => {
+            Step::Begin { field, at } if TEXTS.contains(field.role) => {
                 self.hold.text_begins(base + at);
             }
-            Step::Value(found) if found.role == Role::ErrorMessage => self.hold.text_ends(),
+            Step::Value(found) if TEXTS.contains(found.role) => self.hold.text_ends(),
             Step::More
             | Step::Begin { .. }
             | Step::Value(_)
@@ -295,7 +311,9 @@ mod tests {
 
     /// What goes on of a response that comes in pieces of `chunk` bytes.
     fn relayed(frame: &Bytes, refused: Refused, chunk: usize) -> Vec<u8> {
-        let Carry::Follow(interest) = api::answer_carry(SHARE_FETCH, VERSION, frame.len()) else {
+        let Carry::Follow(interest) =
+            api::answer_carry(SHARE_FETCH, VERSION, frame.len(), usize::MAX)
+        else {
             panic!("a long response is not followed");
         };
         let message = schema::api(SHARE_FETCH.0).unwrap().response;

@@ -81,7 +81,9 @@ impl Session {
             return Ok(());
         };
         let refused = self.in_flight.take_refused();
-        let carry = match (api::answer_carry(api, version, frame_len), &refused) {
+        let hold_bytes_max = self.shared.limits.hold_answer_bytes_max;
+        let carry = api::answer_carry(api, version, frame_len, hold_bytes_max);
+        let carry = match (carry, &refused) {
             (Carry::Hold(interest), None)
                 if self.is_bare(api, version, frame_len, interest, chunk) =>
             {

@@ -553,6 +553,71 @@ fn only_configs_that_hold_an_address_are_hidden() {
 }
 
 #[test]
+fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
+    let entries = |value: &str| {
+        let entry = |at| config(&format!("a.config.{at}"), Some(value)).with_config_source(5);
+        (0..50).map(entry).collect::<Vec<_>>()
+    };
+    let topics = (0..20).map(|_| configs_of(2, entries("kafka-1 at kafka:9092")));
+    let failed = configs_of(2, vec![])
+        .with_error_code(3)
+        .with_error_message(Some("ask kafka-1.canary:9092, or not".into()));
+    let secrets = vec![
+        config("advertised.listeners", Some("A://kafka-0.canary:1")).with_synonyms(vec![
+            DescribeConfigsSynonym::default()
+                .with_name("listeners".into())
+                .with_value(Some("A://kafka-2.canary:1".into())),
+        ]),
+        config("num.io.threads", Some("8")),
+        config("my.plugin.host", Some("kafka-1.canary")),
+    ];
+    for version in 1..=4 {
+        let results = topics
+            .clone()
+            .chain([failed.clone(), configs_of(4, secrets.clone())]);
+        let told = DescribeConfigsResponse::default().with_results(results.collect());
+        let frame = answer(version, 7, &told);
+        for chunk in [1, 7, 1000, usize::MAX] {
+            let mut shared = shared();
+            shared.limits.hold_answer_bytes_max = 200;
+            let mut world = World::with(shared, Route::Bootstrap);
+            world.chunk = chunk;
+            world.client(&request(32, version, 7, &DescribeConfigsRequest::default()));
+            let (most, last) = frame.split_at(frame.len() - 300);
+            world.upstream(most);
+            assert_eq!(world.closed, None);
+            assert!(world.to_client.len() >= most.len() - 100, "held: {chunk}");
+            world.upstream(last);
+            assert_eq!(world.to_client.len(), frame.len());
+            let (_, seen) = decoded::<DescribeConfigsResponse>(version, &world.to_client);
+            let mut expected = told.clone();
+            expected.results[20].error_message = Some("ask *******************, or not".into());
+            let broker = &mut expected.results[21].configs;
+            for (at, stars) in [(0, 20), (2, 14)] {
+                broker[at].value = Some("*".repeat(stars).into());
+                broker[at].is_sensitive = true;
+            }
+            broker[0].synonyms[0].value = Some("*".repeat(20).into());
+            assert!(seen == expected, "version {version}, pieces of {chunk}");
+            assert_eq!(rewrites(&world).blanked, 4);
+        }
+    }
+}
+
+#[test]
+fn a_text_of_configs_that_is_too_long_to_be_held_ends_the_session() {
+    let mut shared = shared();
+    shared.limits.hold_answer_bytes_max = 200;
+    let mut world = World::with(shared, Route::Bootstrap);
+    world.chunk = 50;
+    world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
+    let long = config("a.config", Some(&"x".repeat(1000)));
+    let told = DescribeConfigsResponse::default().with_results(vec![configs_of(4, vec![long])]);
+    world.upstream(&answer(4, 7, &told));
+    assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Upstream)));
+}
+
+#[test]
 fn a_text_that_is_no_utf_8_is_hidden() {
     let mut world = World::new();
     let ask = FindCoordinatorRequest::default().with_key("g".into());

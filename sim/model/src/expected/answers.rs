@@ -72,7 +72,7 @@ pub(crate) fn is_right(
         }),
         FIND_COORDINATOR => find_coordinator(head, from_broker, given, shared),
         DESCRIBE_CLUSTER => describe_cluster(head, from_broker, given, shared),
-        DESCRIBE_CONFIGS => describe_configs(head, from_broker, given),
+        DESCRIBE_CONFIGS => describe_configs(head, from_broker, given, shared),
         CREATE_TOPICS if refused.is_some() => {
             same::<CreateTopicsResponse>(head, from_broker, given, |answer, expected| {
                 if expected {
@@ -188,9 +188,13 @@ fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
     })
 }
 
-/// Values that hold addresses are shown as Kafka shows sensitive ones; nothing else changes, texts
-/// and values included that have the name of a host as a word.
-fn describe_configs(head: Head, from: &Bytes, given: &Bytes) -> bool {
+/// Values that hold addresses are shown as Kafka shows sensitive ones, or overwritten where the answer
+/// is too long to be held; nothing else changes, texts and values included that have the name of a
+/// host as a word.
+fn describe_configs(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+    let is_followed = from.len() > shared.limits.hold_answer_bytes_max;
+    let hidden =
+        |value: &StrBytes| is_followed.then(|| StrBytes::from_string("*".repeat(value.len())));
     let holds_addresses = |name: &str, value: Option<&StrBytes>| {
         matches!(
             name,
@@ -205,13 +209,15 @@ fn describe_configs(head: Head, from: &Bytes, given: &Bytes) -> bool {
             .iter_mut()
             .flat_map(|result| &mut result.configs);
         for config in configs.filter(|_| expected) {
-            if config.value.is_some() && holds_addresses(&config.name, config.value.as_ref()) {
-                config.value = None;
+            if let Some(value) = &config.value
+                && holds_addresses(&config.name, Some(value))
+            {
+                config.value = hidden(value);
                 config.is_sensitive = true;
             }
             for synonym in &mut config.synonyms {
                 if holds_addresses(&synonym.name, synonym.value.as_ref()) {
-                    synonym.value = None;
+                    synonym.value = synonym.value.as_ref().and_then(hidden);
                 }
             }
         }

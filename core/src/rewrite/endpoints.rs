@@ -75,10 +75,7 @@ impl Endpoints {
         out: &mut Outcome,
     ) {
         match step {
-            Step::Value(found) if found.field.role == Role::ControllerId => {
-                controller(found, base, with, out);
-            }
-            Step::Value(found) => self.found(found, base),
+            Step::Value(found) => self.found(found, base, with, out),
             Step::Array {
                 field,
                 start,
@@ -143,13 +140,14 @@ impl Endpoints {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn found(&mut self, found: &Found, base: usize) {
+    fn found(&mut self, found: &Found, base: usize, with: &Addresses<'_>, out: &mut Outcome) {
         let at = base + found.start..base + found.end;
         let int = match found.value {
             Value::Int(int) => int,
             Value::Uuid(_) | Value::Float(_) | Value::Span | Value::Null => 0,
         };
         match found.field.role {
+            Role::ControllerId => controller(found, base, with, out),
             Role::EndpointId => self.current.id = Some((at, int)),
             Role::Port => self.current.port = Some((at, int)),
             Role::ErrorCode => self.current.error = Some((at, int)),

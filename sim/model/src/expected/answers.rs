@@ -188,9 +188,9 @@ fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
     })
 }
 
-/// Values that hold addresses are shown as Kafka shows sensitive ones, or overwritten where the answer
-/// is too long to be held; nothing else changes, texts and values included that have the name of a
-/// host as a word.
+/// Values that hold addresses are shown as Kafka shows sensitive ones, or overwritten where the
+/// answer is too long to be held; nothing else changes, not even texts and values that have the
+/// name of a host as a word.
 fn describe_configs(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
     let is_followed = from.len() > shared.limits.hold_answer_bytes_max;
     let hidden =

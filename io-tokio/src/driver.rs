@@ -262,12 +262,21 @@ impl<N: Net> Driver<N> {
     }
 
     /// Goes on as a task of these threads, to the end.
-    fn go_on_at(self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
+    fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
         threads.spawn(async move {
-            let traffic = self.traffic;
-            let Ok(mut driver) = (*self).taken_over().map(Box::new) else {
-                return (Ended::Aborted, traffic);
+            let (traffic, tape) = (self.traffic, self.tape.take());
+            let mut driver = match (*self).taken_over() {
+                Ok(driver) => Box::new(driver),
+                Err(error) => {
+                    // Its sockets are not where they were any more, so it cannot stay there.
+                    tracing::warn!(%error, "a connection could not be moved to other threads");
+                    if let Some(tape) = tape {
+                        tape.end(Ended::NotMoved);
+                    }
+                    return (Ended::NotMoved, traffic);
+                }
             };
+            driver.tape = tape;
             loop {
                 if let Stop::Ended(ended) = poll_fn(|cx| driver.poll_contained(cx)).await {
                     return driver.end(ended);

@@ -296,7 +296,7 @@ impl Observer for Logging {
         let reason = ended.name();
         let detail = match ended {
             Ended::Closed(reason) => Some(reason.to_string()),
-            Ended::Aborted | Ended::Panicked => None,
+            Ended::Aborted | Ended::NotMoved | Ended::Panicked => None,
         };
         let detail = detail.filter(|detail| detail != reason);
         info!(

@@ -70,6 +70,8 @@ pub enum Ended {
     Closed(CloseReason),
     /// The process was told to end at once.
     Aborted,
+    /// The system did not take its sockets to the threads for bulk.
+    NotMoved,
     /// A bug: it panicked. Must never happen; ends this session only.
     Panicked,
 }
@@ -81,6 +83,7 @@ impl Ended {
         match self {
             Self::Closed(reason) => reason.name(),
             Self::Aborted => "aborted",
+            Self::NotMoved => "not_moved",
             Self::Panicked => "panicked",
         }
     }

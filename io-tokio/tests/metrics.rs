@@ -94,7 +94,8 @@ fn after_upstream(fault: UpstreamFault) -> CloseReason {
 fn all_ends() -> Vec<Ended> {
     let first = CloseReason::ClientEnded(End::Fin);
     let closed = std::iter::successors(Some(first), |reason| after(*reason)).map(Ended::Closed);
-    closed.chain([Ended::Aborted, Ended::Panicked]).collect()
+    let others = [Ended::Aborted, Ended::NotMoved, Ended::Panicked];
+    closed.chain(others).collect()
 }
 
 const REFUSALS: [Refusal; 2] = [Refusal::Connections, Refusal::ConnectionsPerAddress];

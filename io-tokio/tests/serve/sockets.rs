@@ -1,15 +1,16 @@
 //! What only real sockets show, on loopback: resets, halves, and how a close arrives.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorkeeper_core::id::Seed;
+use doorkeeper_core::id::{HostPort, Seed};
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use doorkeeper_io_tokio::{Ends, Net};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,8 +35,42 @@ impl Drop for Loopback {
     }
 }
 
+/// The sockets of this machine, which no other runtime can take over.
+#[derive(Clone)]
+struct Immovable(TokioNet);
+
+impl Net for Immovable {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        self.0.bind(at).await
+    }
+
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        self.0.accept(on).await
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
+        self.0.connect(to).await
+    }
+
+    fn ends(&self, stream: &TcpStream) -> Option<Ends> {
+        self.0.ends(stream)
+    }
+
+    fn take_over(&self, _: TcpStream) -> io::Result<TcpStream> {
+        // `epoll_ctl` at `fs.epoll.max_user_watches`.
+        Err(ErrorKind::StorageFull.into())
+    }
+}
+
 impl Loopback {
     async fn start() -> Self {
+        Self::start_on(TokioNet::default()).await
+    }
+
+    async fn start_on(net: impl Net) -> Self {
         let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let at = broker.local_addr().unwrap();
         let (sessions, brokers) = unbounded_channel();
@@ -65,7 +100,7 @@ impl Loopback {
             kill: CancellationToken::new(),
         };
         drop(free);
-        tokio::spawn(serve::serve(TokioNet::default(), plan, context));
+        tokio::spawn(serve::serve(net, plan, context));
         Self {
             door,
             seen,
@@ -227,6 +262,16 @@ async fn frames_larger_than_all_buffers_pass() {
     let opened = world.seen.all();
     let opened = opened.iter().filter(|seen| matches!(seen, Seen::Opened(_)));
     assert_eq!(opened.count(), 1);
+}
+
+/// One that cannot move is lost, and is not said to have been told to end.
+#[tokio::test]
+async fn a_session_that_cannot_be_moved() {
+    let mut world = Loopback::start_on(Immovable(TokioNet::default())).await;
+    let (mut client, _broker, address) = world.pair().await;
+    // As much of it as is taken: the connection ends in its middle.
+    let _ = client.write_all(&produce(2, 3 << 20)).await;
+    assert_eq!(world.seen.closed(address).await, "not_moved");
 }
 
 /// One that has moved is drained like any other.

@@ -67,6 +67,10 @@ canaries! {
     ForgetFinish,
     /// Close: requests that were read whole are dropped when the client leaves.
     DropLastRequests,
+    /// Close: the end of a client's half drops the answers that are owed to it.
+    DropLastAnswers,
+    /// Close: a client's fault drops the answers that are owed to requests before it.
+    FaultDropsAnswers,
     /// Relay: a request is sent twice.
     SendTwice,
     /// Time: nothing limits the wait for an answer.

@@ -64,8 +64,8 @@ marks! {
     DrainWithAnswersOwed = "drain with answers owed",
     /// The broker that the session is connected to has moved.
     BrokerMovedWhileConnected = "broker moved while connected",
-    /// The client left while its broker was being dialled.
-    ConnectCancelled = "connect cancelled by the client leaving",
+    /// The client left while its broker was being dialled, and its requests went up all the same.
+    ConnectedAfterClientLeft = "connected after the client left",
     /// A second attempt to connect was made.
     ConnectRetried = "connect retried",
     /// A session waited for the topology to say where its broker is.
@@ -74,6 +74,10 @@ marks! {
     CorrelationMismatch = "correlation mismatch closed",
     /// Requests that were read whole went up after their client had left.
     FlushedAfterClientLeft = "last requests flushed after the client left",
+    /// The client ended its half while answers were owed.
+    HalfClosedWithAnswersOwed = "half-closed with answers owed",
+    /// The client broke a rule while answers were owed to requests before.
+    FaultWithAnswersOwed = "fault with answers owed",
     /// An ApiVersions request of an unknown version was answered here.
     VersionsAnsweredHere = "unknown ApiVersions version answered",
 }

@@ -8,6 +8,7 @@ mod client;
 mod closing;
 mod connect;
 mod denial;
+mod finishing;
 mod hold;
 mod in_flight;
 mod intake;
@@ -38,6 +39,7 @@ use crate::work;
 
 use closing::Closing;
 use connect::Connection;
+use finishing::Finishing;
 use in_flight::{InFlight, Slot};
 use intake::{Intake, Stage};
 use timers::Timers;
@@ -71,13 +73,6 @@ pub struct Session {
     renewed: bool,
 }
 
-/// Whether a request waits for room under the water marks and among the answers that are owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
-    Needed,
-    NotNeeded,
-}
-
 /// What a session is about.
 #[derive(Debug)]
 enum Phase {
@@ -90,6 +85,9 @@ enum Phase {
         /// When the session must be gone.
         by: Instant,
     },
+    /// The client has ended or broken a rule, and nothing more of it is read; the requests that
+    /// were read whole before are still sent up and answered.
+    Finishing(Finishing),
     /// Only the last bytes are still written.
     Closing(Closing),
     /// The last effect has been given.
@@ -115,6 +113,8 @@ struct LegState {
     egress: Egress,
     /// The size that the answer which is coming in on this leg leaves with.
     answer_bytes: usize,
+    /// How the peer has ended; after a reset nobody reads what is due to it.
+    ended: Option<End>,
 }
 
 impl Session {
@@ -209,6 +209,7 @@ impl Session {
             Phase::Opening | Phase::Ready => self.has_room_for_requests(),
             // The rest of a request of which the broker has the beginning.
             Phase::Draining { .. } => self.is_amid_request() && self.has_room_for_requests(),
+            Phase::Finishing(_) => false,
             Phase::Closing(closing) => closing.lingers(),
             Phase::Closed => false,
         };
@@ -279,24 +280,28 @@ impl Session {
     fn is_relaying(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Opening | Phase::Ready | Phase::Draining { .. }
+            Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_)
         )
     }
 
+    const fn is_finishing(&self) -> bool {
+        matches!(self.phase, Phase::Finishing(_))
+    }
+
     fn bytes(&mut self, now: Instant, leg: Leg, bytes: Bytes) {
-        if !self.is_relaying() {
+        if !self.is_relaying() || (leg == Leg::Client && self.is_finishing()) {
             return;
         }
         self.timers.active(now);
         if leg == Leg::Client && !self.backlog.is_empty() {
             self.backlog = appended(std::mem::take(&mut self.backlog), &bytes);
         } else {
-            self.take(now, leg, bytes, Room::Needed);
+            self.take(now, leg, bytes);
         }
     }
 
     /// Takes frames from a chunk: all of it, but for requests that need room and have none.
-    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes, room: Room) {
+    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes) {
         let chunk_len = chunk.len();
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
@@ -307,7 +312,7 @@ impl Session {
             if leg == Leg::Client && self.takes_no_more() {
                 break;
             }
-            if leg == Leg::Client && room == Room::Needed && self.must_wait() {
+            if leg == Leg::Client && self.must_wait() {
                 self.put_off(std::mem::take(&mut chunk), chunk_len);
                 break;
             }
@@ -317,10 +322,7 @@ impl Session {
             };
             if let Err(reason) = step {
                 self.close(now, reason);
-            }
-            if room == Room::NotNeeded {
-                // Who has left is owed nothing: answers that are given here must not pile up.
-                self.in_flight.clear();
+                break;
             }
         }
         drop(chunk);
@@ -373,20 +375,17 @@ impl Session {
             ResetInsideProduce,
             (leg, how) == (Leg::Client, End::Reset) && in_produce
         );
-        self.leg_mut(leg).egress_is_dead(how);
+        self.leg_mut(leg).has_ended(how);
         if let (Phase::Closing(closing), Leg::Client) = (&mut self.phase, leg) {
             closing.client_ended();
         }
-        match leg {
-            Leg::Client => {
-                // No more answers are given to who has left, and on their way up its last requests
-                // take no more memory than they do here.
-                let backlog = std::mem::take(&mut self.backlog);
-                self.take(now, Leg::Client, backlog, Room::NotNeeded);
-                self.close(now, CloseReason::ClientEnded(how));
-            }
-            Leg::Upstream => self.close(now, CloseReason::UpstreamEnded(how)),
-        }
+        self.close(
+            now,
+            match leg {
+                Leg::Client => CloseReason::ClientEnded(how),
+                Leg::Upstream => CloseReason::UpstreamEnded(how),
+            },
+        );
     }
 
     /// Takes a newer snapshot; an older one is not an answer to anything.
@@ -414,6 +413,7 @@ impl Session {
                 self.phase = Phase::Draining { by };
                 self.backlog.clear();
             }
+            Phase::Finishing(ref mut finishing) => finishing.drain(by),
             // Its last bytes must be out by then as well.
             Phase::Closing(ref mut closing) => closing.by = closing.by.min(by),
             Phase::Draining { .. } | Phase::Closed => {}
@@ -422,18 +422,25 @@ impl Session {
 
     /// Whether every answer is with the client, and with the broker all that it was sent.
     fn owes_nothing(&self) -> bool {
-        let is_sent =
-            matches!(self.connection, Connection::Unneeded) || self.upstream.egress.is_empty();
+        let is_sent = match self.connection {
+            Connection::Unneeded => true,
+            // What is due is no more than the beginning of a request.
+            Connection::Waiting { .. } | Connection::Trying { .. } => !self.unanswered_waits,
+            Connection::Open => self.upstream.egress.is_empty(),
+        };
         let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
-        is_given && is_sent && !self.is_amid_request()
+        is_given && is_sent && self.backlog.is_empty() && !self.is_amid_request()
     }
 
     /// What follows from the state alone, after every input.
     fn advance(&mut self, now: Instant) {
+        if self.client.is_gone() {
+            self.client.egress.discard();
+        }
         self.give_local_answers(now);
         while !self.backlog.is_empty() && !self.must_wait() {
             let backlog = std::mem::take(&mut self.backlog);
-            self.take(now, Leg::Client, backlog, Room::Needed);
+            self.take(now, Leg::Client, backlog);
             self.give_local_answers(now);
         }
         self.open_when_due(now);
@@ -441,6 +448,7 @@ impl Session {
         if matches!(self.phase, Phase::Draining { .. }) && all_given {
             self.close(now, CloseReason::Drained);
         }
+        self.advance_finishing(now);
         self.advance_closing(now);
         self.mark_pauses();
         self.timers.observe(
@@ -456,6 +464,9 @@ impl Session {
         while self.is_relaying()
             && let Some((slot, frame)) = self.in_flight.pop_local(now)
         {
+            if self.client.is_gone() {
+                continue;
+            }
             let bytes = frame.len();
             self.client.egress.push(frame);
             self.report(Event::Answered {

@@ -113,6 +113,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drip is a stall; the rule of reasons had to learn it, of seed 154824.",
     },
     Lesson {
+        script: "fault-behind-requests.txt",
+        seed: None,
+        commit: "c0e3e63",
+        taught: "What is no request takes no answer along that is owed to one before it.",
+    },
+    Lesson {
         script: "fetch-session-lost.txt",
         seed: None,
         commit: "0144382",
@@ -146,7 +152,7 @@ const LESSONS: &[Lesson] = &[
         script: "half-closed.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "Who ends its half has left.",
+        taught: "Who ends its half may still read, and is answered.",
     },
     Lesson {
         script: "held-legs.txt",

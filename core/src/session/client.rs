@@ -372,7 +372,8 @@ impl Session {
     /// What the bytes keep alive is known at the end of their chunk, and how much that may be
     /// changes with a snapshot: so this is asked after every input.
     pub(super) fn open_when_due(&mut self, now: Instant) {
-        if !self.is_relaying() {
+        // Of a request that has only begun, the rest does not come any more.
+        if !self.is_relaying() || self.is_finishing() {
             return;
         }
         let egress = &self.upstream.egress;

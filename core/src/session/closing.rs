@@ -3,7 +3,6 @@
 use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
-use crate::mark::sometimes;
 use crate::session::{Connection, LegState, Phase, Session};
 use crate::time::Instant;
 
@@ -32,108 +31,151 @@ impl Closing {
 }
 
 impl LegState {
-    /// Nobody will read what was due to this peer.
-    pub(super) fn egress_is_dead(&mut self, how: End) {
+    pub(super) fn has_ended(&mut self, how: End) {
         match how {
-            // The peer may still read. A client that only ended its half is treated as Kafka
-            // treats it all the same: its answers are dropped when the session closes.
-            End::Fin => {}
-            End::Reset => self.egress.discard(),
+            // The peer may still read.
+            End::Fin => {
+                self.ended.get_or_insert(how);
+            }
+            End::Reset => {
+                self.ended = Some(how);
+                self.egress.discard();
+            }
+        }
+    }
+
+    /// Nobody reads what is due to this peer.
+    pub(super) const fn is_gone(&self) -> bool {
+        matches!(self.ended, Some(End::Reset))
+    }
+}
+
+/// What is still done once there is a reason to close.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    requests: Requests,
+    /// What is due to the client: responses, and the beginning of one that passed as it came.
+    client: Due,
+    /// What is due to the broker.
+    broker: Due,
+    /// Whether the client could lose the last responses by being dropped: it may still send.
+    may_send: bool,
+}
+
+/// What becomes of requests that were read whole.
+#[derive(Clone, Copy, Debug)]
+enum Requests {
+    /// Each is sent up and answered; its response has the deadline that it always has.
+    Answered,
+    /// The same, as far as `flush_timeout` reaches.
+    AnsweredInTime,
+    /// They are not answered any more.
+    Forgotten,
+}
+
+/// What becomes of bytes that have not been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// They are written, as far as `flush_timeout` reaches.
+    Given,
+    Dropped,
+}
+
+impl Last {
+    const fn of(reason: CloseReason) -> Self {
+        use Due::{Dropped, Given};
+        use Requests::{Answered, AnsweredInTime, Forgotten};
+        let (requests, client, broker, may_send) = match reason {
+            CloseReason::ClientEnded(End::Fin) => (Answered, Given, Given, false),
+            CloseReason::ClientEnded(End::Reset) => (Answered, Dropped, Given, false),
+            CloseReason::Client(_) | CloseReason::HoldLimit(Leg::Client) => {
+                (AnsweredInTime, Given, Given, true)
+            }
+            CloseReason::TimedOut(Wait::Frame(Leg::Client)) => {
+                (AnsweredInTime, Given, Given, false)
+            }
+            // Nothing is owed.
+            CloseReason::TimedOut(Wait::FirstFrame | Wait::Idle) => {
+                (Forgotten, Given, Given, false)
+            }
+            CloseReason::TimedOut(Wait::Write(Leg::Client)) => {
+                (Forgotten, Dropped, Given, false)
+            }
+            // The broker answers no more, or what follows cannot be given in its turn.
+            CloseReason::UpstreamEnded(_)
+            | CloseReason::Upstream(_)
+            | CloseReason::Unreachable(_)
+            | CloseReason::BrokerUnknown(_)
+            | CloseReason::TimedOut(Wait::Topology | Wait::Answer | Wait::Write(Leg::Upstream)) => {
+                (Forgotten, Given, Dropped, true)
+            }
+            CloseReason::HoldLimit(Leg::Upstream)
+            | CloseReason::TimedOut(Wait::Frame(Leg::Upstream) | Wait::Question)
+            // To hold more is what was refused.
+            | CloseReason::HoldRefused
+            | CloseReason::Drained
+            | CloseReason::DrainExpired
+            | CloseReason::Bug(_) => (Forgotten, Given, Given, true),
+        };
+        Self {
+            requests,
+            client,
+            broker,
+            may_send,
         }
     }
 }
 
 impl Session {
-    /// Ends the session for this reason, unless it is ending already.
+    /// Ends the session for this reason, unless it is ending already; what is owed to the client
+    /// is given first where it can be.
     pub(super) fn close(&mut self, now: Instant, reason: CloseReason) {
         if !self.is_relaying() {
             return;
         }
-        let left = matches!(reason, CloseReason::ClientEnded(_));
-        let dialling = matches!(self.connection, Connection::Trying { .. });
-        sometimes!(self.marks, ConnectCancelled, left && dialling);
+        match Last::of(reason).requests {
+            Requests::Answered if !canary!(self, DropLastAnswers) => {
+                self.finish(now, reason, None);
+            }
+            Requests::AnsweredInTime if !canary!(self, FaultDropsAnswers) => {
+                let by = now.after(self.shared.limits.flush_timeout);
+                self.finish(now, reason, Some(by));
+            }
+            Requests::Answered | Requests::AnsweredInTime | Requests::Forgotten => {
+                self.close_now(now, reason);
+            }
+        }
+    }
+
+    /// No answer is waited for any more: only what is due already is still written.
+    pub(super) fn close_now(&mut self, now: Instant, reason: CloseReason) {
+        let last = Last::of(reason);
+        let flushed = now.after(self.shared.limits.flush_timeout);
+        let drain = match &self.phase {
+            Phase::Draining { by } => Some(*by),
+            Phase::Finishing(finishing) => finishing.drain,
+            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
+        };
         self.client.intake.discard();
         self.upstream.intake.discard();
         self.in_flight.clear();
         self.backlog.clear();
-        if self.drops_client_bytes(reason) {
+        if last.client == Due::Dropped {
             self.client.egress.discard();
         }
-        if self.drops_upstream_bytes(reason) || canary!(self, DropLastRequests) {
+        // There must be somebody to take it.
+        if last.broker == Due::Dropped || !matches!(self.connection, Connection::Open) {
             self.upstream.egress.discard();
         }
         self.connection.wait_no_longer();
-        sometimes!(
-            self.marks,
-            FlushedAfterClientLeft,
-            left && !self.upstream.egress.is_empty()
-        );
-        let flushed = now.after(self.shared.limits.flush_timeout);
-        let by = match self.phase {
-            Phase::Draining { by } => by.min(flushed),
-            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => flushed,
-        };
+        // To drop a client that was never written to takes no answer along.
+        let was_answered = self.timers.client_was_written_to() || !self.client.egress.is_empty();
         self.phase = Phase::Closing(Closing {
             reason,
-            by,
+            by: drain.map_or(flushed, |by| by.min(flushed)),
             finished: [false, false],
-            lingers: self.answers_may_be_on_their_way(reason),
+            lingers: last.may_send && was_answered && self.client.ended.is_none(),
         });
-    }
-
-    /// Whether the client could lose answers by being dropped.
-    fn answers_may_be_on_their_way(&self, reason: CloseReason) -> bool {
-        let may_read = match reason {
-            CloseReason::ClientEnded(_)
-            | CloseReason::TimedOut(
-                Wait::FirstFrame | Wait::Idle | Wait::Frame(Leg::Client) | Wait::Write(Leg::Client),
-            ) => false,
-            CloseReason::Client(_)
-            | CloseReason::UpstreamEnded(_)
-            | CloseReason::Upstream(_)
-            | CloseReason::Unreachable(_)
-            | CloseReason::BrokerUnknown(_)
-            | CloseReason::HoldLimit(_)
-            | CloseReason::HoldRefused
-            | CloseReason::TimedOut(
-                Wait::Frame(Leg::Upstream)
-                | Wait::Topology
-                | Wait::Answer
-                | Wait::Write(Leg::Upstream)
-                | Wait::Question,
-            )
-            | CloseReason::Drained
-            | CloseReason::DrainExpired
-            | CloseReason::Bug(_) => true,
-        };
-        may_read && (self.timers.client_was_written_to() || !self.client.egress.is_empty())
-    }
-
-    /// A client's end drops the answers that are owed to it, as in Kafka.
-    fn drops_client_bytes(&self, reason: CloseReason) -> bool {
-        matches!(
-            reason,
-            CloseReason::ClientEnded(_) | CloseReason::TimedOut(Wait::Write(Leg::Client))
-        )
-    }
-
-    /// Whole requests that were read still go up: an unanswered Produce (acks=0) must not be
-    /// lost because its client has left. There must be somebody to take them, or soon be.
-    fn drops_upstream_bytes(&self, reason: CloseReason) -> bool {
-        let somebody = match self.connection {
-            Connection::Open => true,
-            Connection::Trying { .. } => {
-                reason == CloseReason::ClientEnded(End::Fin) && self.unanswered_waits
-            }
-            Connection::Unneeded | Connection::Waiting { .. } => false,
-        };
-        !somebody
-            || matches!(
-                reason,
-                CloseReason::UpstreamEnded(_)
-                    | CloseReason::Upstream(_)
-                    | CloseReason::TimedOut(Wait::Write(Leg::Upstream) | Wait::Answer)
-            )
     }
 
     /// Finishes each leg once it is empty, then gives the reason.

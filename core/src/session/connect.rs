@@ -199,7 +199,6 @@ impl Session {
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
-        // One that is closing may still have requests for the broker.
         if matches!(self.phase, Phase::Closed) {
             return;
         }
@@ -215,6 +214,7 @@ impl Session {
             attempts: attempts + 1,
         };
         self.connection = Connection::Open;
+        sometimes!(self.marks, ConnectedAfterClientLeft, self.is_finishing());
         self.in_flight.restart(now);
         self.timers.upstream_opened();
         self.unanswered_waits = false;

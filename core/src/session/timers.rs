@@ -80,7 +80,7 @@ impl Session {
         match &self.phase {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
-            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {
+            Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_) => {
                 let mut first = self.connection.retry_at();
                 self.each_wait(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
                 first
@@ -103,6 +103,7 @@ impl Session {
         match expired {
             Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
             Some((_, Expiry::Drain)) => self.close(now, CloseReason::DrainExpired),
+            Some((_, Expiry::Finish)) => self.finish_expired(now),
             Some((_, Expiry::Connect)) => self.connect_expired(now),
             None => self.retry_connect(now),
         }
@@ -111,12 +112,20 @@ impl Session {
     /// Hands out everything that is waited for, with its deadline.
     fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
         let limits = &self.shared.limits;
-        match self.phase {
+        match &self.phase {
             Phase::Opening if !canary!(self, NeverFirstFrame) => {
                 let at = self.timers.accepted.after(limits.first_frame_timeout);
                 waits(at, Expiry::Wait(Wait::FirstFrame));
             }
-            Phase::Draining { by } => waits(by, Expiry::Drain),
+            Phase::Draining { by } => waits(*by, Expiry::Drain),
+            Phase::Finishing(finishing) => {
+                if let Some(at) = finishing.by {
+                    waits(at, Expiry::Finish);
+                }
+                if let Some(at) = finishing.drain {
+                    waits(at, Expiry::Drain);
+                }
+            }
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => {}
         }
         for leg in [Leg::Client, Leg::Upstream] {
@@ -194,6 +203,7 @@ impl Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Expiry {
     Drain,
+    Finish,
     Connect,
     Wait(Wait),
 }

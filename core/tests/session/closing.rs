@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::{CloseReason, ConnectFailure, End, Input, Leg, Route};
+use doorkeeper_core::{CloseReason, End, Input, Leg};
 
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
@@ -79,40 +78,6 @@ fn a_drain_waits_for_the_connection_of_a_request_without_an_answer() {
     world.input(Input::Connected);
     assert_eq!(world.to_upstream, produce(1, 0, 100));
     assert_eq!(world.closed, Some(CloseReason::Drained));
-}
-
-#[test]
-fn a_request_without_an_answer_goes_up_although_its_client_has_left() {
-    let mut world = World::new();
-    world.connects = false;
-    world.client(&produce(1, 0, 100));
-    world.ended(Leg::Client, End::Fin);
-    assert_eq!(world.closed, None, "the connection is on its way");
-    world.connected = true;
-    world.input(Input::Connected);
-    assert_eq!(world.to_upstream, produce(1, 0, 100));
-    assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Fin)));
-    let mut failing = World::new();
-    failing.connects = false;
-    failing.client(&produce(1, 0, 100));
-    failing.ended(Leg::Client, End::Fin);
-    failing.connect_failed(ConnectFailure::Refused);
-    assert_eq!(failing.closed, Some(CloseReason::ClientEnded(End::Fin)));
-}
-
-#[test]
-fn requests_that_wait_for_room_go_up_when_their_client_has_left() {
-    for how in [End::Fin, End::Reset] {
-        let mut shared = shared();
-        shared.limits.in_flight_max = 1;
-        let mut world = World::with(shared, Route::Broker(BrokerId(1)));
-        let sent = [heartbeat(1), produce(2, 0, 100), heartbeat(3)].concat();
-        world.client(&sent);
-        assert_eq!(world.to_upstream, heartbeat(1));
-        world.ended(Leg::Client, how);
-        assert_eq!(world.to_upstream, sent);
-        assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
-    }
 }
 
 #[test]

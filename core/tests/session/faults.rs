@@ -156,6 +156,8 @@ fn what_a_lost_peer_was_owed_is_dropped_and_the_rest_is_not() {
         world.to_upstream,
         [heartbeat(1), produce(2, 0, 10)].concat()
     );
+    assert_eq!(world.closed, None, "an answer is owed");
+    world.upstream(&heartbeat_answer(1));
     assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Fin)));
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
 }

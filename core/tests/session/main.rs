@@ -15,6 +15,7 @@ mod counting;
 mod addresses;
 mod closing;
 mod faults;
+mod finishing;
 mod harness;
 mod memory;
 mod refusals;

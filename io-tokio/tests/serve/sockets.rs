@@ -164,11 +164,16 @@ async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     rest
 }
 
+/// What it had asked for is still done, as a broker does it.
 #[tokio::test]
 async fn a_client_that_resets() {
     let mut world = Loopback::start().await;
-    let (client, mut broker, address) = world.pair().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    client.write_all(&heartbeat(2)).await.unwrap();
+    assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
     reset(client);
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.write_all(&heartbeat_answer(2)).await.unwrap();
     assert_eq!(world.seen.closed(address).await, "client_reset");
     assert_eq!(
         rest(&mut broker).await,
@@ -190,20 +195,40 @@ async fn a_broker_that_resets() {
     assert_eq!(world.seen.closed(address).await, "upstream_reset");
 }
 
-/// As in Kafka: a client that ends its half has left, and its answers are dropped.
+/// It may still read, and gets all that it has asked for.
 #[tokio::test]
 async fn a_client_that_ends_its_half() {
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
     client.write_all(&heartbeat(2)).await.unwrap();
     client.shutdown().await.unwrap();
+    assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.write_all(&heartbeat_answer(2)).await.unwrap();
+    assert_eq!(
+        rest(&mut client).await,
+        [heartbeat_answer(1), heartbeat_answer(2)].concat()
+    );
+    assert_eq!(world.seen.closed(address).await, "client_closed");
+    assert_eq!(rest(&mut broker).await, b"");
+}
+
+/// The first answer finds nobody and is answered by a reset; what was asked for is done.
+#[tokio::test]
+async fn a_client_that_closes_behind_its_requests() {
+    let mut world = Loopback::start().await;
+    let (mut client, mut broker, address) = world.pair().await;
+    client.write_all(&heartbeat(2)).await.unwrap();
+    drop(client);
+    assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
+    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.write_all(&heartbeat_answer(2)).await.unwrap();
+    assert_eq!(world.seen.closed(address).await, "client_closed");
     assert_eq!(
         rest(&mut broker).await,
-        heartbeat(2),
-        "whole requests go up"
+        b"",
+        "the broker sees an end in order"
     );
-    assert_eq!(rest(&mut client).await, b"");
-    assert_eq!(world.seen.closed(address).await, "client_closed");
 }
 
 #[tokio::test]

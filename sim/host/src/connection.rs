@@ -55,6 +55,10 @@ async fn read<S: AsyncRead>(
             outbox.progress().await;
         }
         let Some(frame) = frames.next().await? else {
+            // Whoever has ended its half only may still read.
+            while shared.owes(id, outbox) {
+                outbox.progress().await;
+            }
             return Ok(());
         };
         shared.with(|cluster, now| cluster.request(now, id, frame));

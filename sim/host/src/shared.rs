@@ -139,6 +139,11 @@ impl Shared {
         outbox.unsent_bytes() < self.config.unsent_bytes_max && self.lock().cluster.accepts(id)
     }
 
+    /// Whether a connection has requests that are not answered, or answers that are not written.
+    pub(crate) fn owes(&self, id: ConnectionId, outbox: &Outbox) -> bool {
+        outbox.unsent_bytes() > 0 || self.lock().cluster.owes(id)
+    }
+
     /// Calls the cluster back at its deadlines, for ever.
     pub(crate) async fn keep_time(&self) {
         loop {

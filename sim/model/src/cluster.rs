@@ -155,6 +155,15 @@ impl Cluster {
         known.is_some_and(|known| known.waiting() < self.limits.queued_requests_max)
     }
 
+    /// Whether a request of a connection has not been answered. A broker comes to the end of a
+    /// connection behind its requests, as it comes to each of them: when it has answered all
+    /// before.
+    #[must_use]
+    pub fn owes(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        known.is_some_and(Connection::is_busy)
+    }
+
     /// When [`Cluster::tick`] must be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

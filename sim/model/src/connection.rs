@@ -46,6 +46,11 @@ impl Connection {
         self.waiting.len()
     }
 
+    /// Whether a request waits or is in work.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_work.is_some() || !self.waiting.is_empty()
+    }
+
     /// The next frame to be answered, if nothing else is in work.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
         if self.in_work.is_some() {

@@ -12,6 +12,7 @@ pub(crate) mod bytes;
 pub(crate) mod close;
 pub(crate) mod deadlines;
 pub(crate) mod drain;
+pub(crate) mod finishing;
 pub(crate) mod leaks;
 pub(crate) mod limits;
 pub(crate) mod places;

@@ -278,7 +278,7 @@ impl Watch {
         invariants::leaks::no_upstream_host(ledger.to_client.rest())?;
         invariants::close::is_true(ledger, reason)?;
         invariants::close::legs_are_finished(ledger)?;
-        invariants::bytes::last_requests_went_up(ledger, reason)?;
+        invariants::finishing::requests_are_done(ledger, reason)?;
         ledger.closed = Some(reason);
         Ok(())
     }

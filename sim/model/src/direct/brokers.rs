@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use doorkeeper_core::id::{BrokerId, HostPort};
-use doorkeeper_core::{ConnectFailure, Instant};
+use doorkeeper_core::{ConnectFailure, End, Instant};
 
 use super::net::LinkId;
 use super::pipe::Got;
@@ -61,6 +61,8 @@ struct Wire {
     session: Option<SessionId>,
     cutter: Cutter,
     outbox: VecDeque<(Instant, Bytes)>,
+    /// Its peer has ended its half; what it has asked for is still answered.
+    half_closed: bool,
     /// Nothing more is answered, and this is how it ends once the outbox is empty.
     ending: Option<bool>,
     over: bool,
@@ -156,6 +158,7 @@ impl World {
             session,
             cutter: Cutter::default(),
             outbox: VecDeque::new(),
+            half_closed: false,
             ending: None,
             over: false,
         });
@@ -202,7 +205,13 @@ impl World {
         let most = self.net.piece(usize::MAX, &mut self.rng);
         match self.net.link(wire.link).up.read(self.now, most) {
             Got::Nothing => Ok(false),
-            Got::End(_) => {
+            Got::End(End::Fin)
+                if self.brokers.cluster.owes(wire.connection) || !wire.outbox.is_empty() =>
+            {
+                wire.half_closed = true;
+                Ok(true)
+            }
+            Got::End(End::Fin | End::Reset) => {
                 wire.over = true;
                 let (link, connection) = (wire.link, wire.connection);
                 self.brokers.cluster.disconnected(self.now, connection);
@@ -269,7 +278,8 @@ impl World {
             return false;
         };
         let idle = wire.outbox.front().is_none_or(|(due, _)| *due > self.now);
-        let ends = wire.outbox.is_empty() && wire.ending.is_some();
+        let has_answered = wire.half_closed && !self.brokers.cluster.owes(wire.connection);
+        let ends = wire.outbox.is_empty() && (wire.ending.is_some() || has_answered);
         if self.brokers.is_silent(wire) || (idle && !ends) {
             return false;
         }
@@ -297,7 +307,8 @@ impl World {
                 }
             }
         }
-        if let (true, Some(reset)) = (wire.outbox.is_empty(), wire.ending) {
+        let ending = wire.ending.or_else(|| has_answered.then_some(false));
+        if let (true, Some(reset)) = (wire.outbox.is_empty(), ending) {
             wire.over = true;
             let (link, connection) = (wire.link, wire.connection);
             self.brokers.cluster.disconnected(now, connection);

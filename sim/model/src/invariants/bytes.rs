@@ -2,7 +2,6 @@
 //! `produced.rs` has what of 16 is about records.
 
 use bytes::Bytes;
-use doorkeeper_core::CloseReason;
 
 use super::policy;
 use crate::expected::{Fate, Head};
@@ -58,45 +57,6 @@ fn goes_up_as(fate: &Fate, head: Head, frame: &Bytes, sent: &Bytes) -> bool {
         Fate::Passes { .. } => frame == sent,
         Fate::Cut { left, .. } => left == sent,
         Fate::Unclear { .. } => Head::of_request(sent) == Some(head),
-    }
-}
-
-/// 4: whole requests that were read before their client left have gone up all the same, if there
-/// was a broker to take them, and time.
-pub(crate) fn last_requests_went_up(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
-    let (CloseReason::ClientEnded(_), Some((left, _))) = (reason, ledger.facts.client_ended) else {
-        return Ok(());
-    };
-    let flush = ledger
-        .newest()
-        .map(|shared| shared.limits.flush_timeout)
-        .unwrap_or_default();
-    let drained = ledger.facts.drain;
-    let expired = ledger.now >= left.after(flush) || drained.is_some_and(|by| ledger.now >= by);
-    if ledger.facts.reached.is_none() || ledger.facts.upstream_ended.is_some() || expired {
-        return Ok(());
-    }
-    let must_go = |fate: &Fate| match fate {
-        Fate::Passes { may_close, .. } => !*may_close,
-        Fate::Cut { .. } => true,
-        Fate::Closes | Fate::Local(_) | Fate::Unclear { .. } => false,
-    };
-    // A drain forgot those that waited for room. None came behind them.
-    let forgotten = ledger.facts.forgotten;
-    let lost = ledger
-        .asked
-        .iter()
-        .take(ledger.asked.len().saturating_sub(forgotten))
-        .find(|asked| !asked.sent && asked.fates.iter().all(must_go));
-    match lost {
-        Some(asked) => {
-            let what = format!(
-                "{:?} was lost when its client left {}",
-                asked.head, ledger.id
-            );
-            Err(Violation::of(4, what))
-        }
-        None => Ok(()),
     }
 }
 

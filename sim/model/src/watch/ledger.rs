@@ -84,6 +84,8 @@ pub(crate) struct Decision {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) client_ended: Option<(Instant, End)>,
+    /// The client has reset the connection, at first or later.
+    pub(crate) client_is_gone: bool,
     pub(crate) upstream_ended: Option<(Instant, End)>,
     pub(crate) failed: Vec<ConnectFailure>,
     pub(crate) tampers: Vec<Tamper>,
@@ -102,6 +104,8 @@ pub(crate) struct Facts {
     /// The bytes that each leg had due when the session was last looked at.
     due: [Option<Due>; 2],
     pub(crate) last_bytes: Option<Instant>,
+    /// When the client last sent any.
+    pub(crate) last_client_bytes: Option<Instant>,
 }
 
 /// Bytes that a leg has had due without a break.
@@ -121,6 +125,7 @@ const fn index(leg: Leg) -> usize {
 
 impl Facts {
     pub(super) fn ended(&mut self, now: Instant, leg: Leg, how: End) {
+        self.client_is_gone |= (leg, how) == (Leg::Client, End::Reset);
         let ended = match leg {
             Leg::Client => &mut self.client_ended,
             Leg::Upstream => &mut self.upstream_ended,
@@ -251,6 +256,7 @@ impl Ledger {
             return whole;
         }
         self.saw_chunk(bytes);
+        self.facts.last_client_bytes = Some(self.now);
         self.from_client.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_client.next_frame() {
@@ -331,7 +337,8 @@ impl Ledger {
         }
     }
 
-    /// It is told to drain: what waits in it is forgotten, unless its client has left already.
+    /// It is told to drain: what waits in it is forgotten, unless its client has left already and
+    /// cannot ask again.
     pub(crate) fn drains(&mut self, by: Instant) {
         self.facts.drain = Some(by);
         if self.facts.client_ended.is_none() {

@@ -1,0 +1,320 @@
+//! A client that ends, is reset or breaks a rule behind requests: they are still answered.
+
+use std::time::Duration;
+
+use doorkeeper_core::error::{ClientFault, Wait};
+use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::{CloseReason, ConnectFailure, End, Input, Leg, Route};
+
+use crate::harness::*;
+use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
+
+const FIN: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Fin));
+const RESET: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Reset));
+
+fn one_at_a_time() -> World {
+    let mut shared = shared();
+    shared.limits.in_flight_max = 1;
+    World::with(shared, Route::Broker(BrokerId(1)))
+}
+
+#[test]
+fn a_client_that_ends_its_half_gets_all_that_it_is_owed() {
+    let mut world = World::new();
+    let sent = [heartbeat(1), produce(2, 1, 100), produce(3, 0, 100)].concat();
+    world.client(&sent);
+    world.ended(Leg::Client, End::Fin);
+    assert_eq!(world.to_upstream, sent);
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(world.closed, None);
+    assert!(world.finished.is_empty());
+    world.upstream(&produce_answer(2));
+    assert_eq!(ids(&world.to_client), [1, 2]);
+    assert_eq!(world.closed, FIN);
+    assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
+}
+
+#[test]
+fn a_client_that_owes_and_is_owed_nothing_closes_at_its_end() {
+    for how in [End::Fin, End::Reset] {
+        let mut world = World::new();
+        world.client(&heartbeat(1));
+        world.upstream(&heartbeat_answer(1));
+        world.ended(Leg::Client, how);
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+        let mut fresh = World::new();
+        fresh.ended(Leg::Client, how);
+        assert_eq!(fresh.closed, Some(CloseReason::ClientEnded(how)));
+        assert!(fresh.targets.is_empty());
+    }
+}
+
+#[test]
+fn requests_on_a_connection_that_is_not_open_yet_outlive_their_client() {
+    for (how, acks) in [
+        (End::Fin, 0),
+        (End::Fin, 1),
+        (End::Reset, 0),
+        (End::Reset, 1),
+    ] {
+        let mut world = World::new();
+        world.connects = false;
+        world.client(&produce(1, acks, 100));
+        world.ended(Leg::Client, how);
+        assert_eq!(world.closed, None, "the connection is on its way");
+        world.connect_failed(ConnectFailure::Refused);
+        assert_eq!(world.closed, None, "the next attempt may succeed");
+        world.advance(Duration::from_secs(1));
+        assert_eq!(world.targets.len(), 2);
+        world.connected = true;
+        world.input(Input::Connected);
+        assert_eq!(world.to_upstream, produce(1, acks, 100));
+        if acks == 1 {
+            assert_eq!(world.closed, None);
+            world.upstream(&produce_answer(1));
+        }
+        let answered = how == End::Fin && acks == 1;
+        assert_eq!(world.to_client.is_empty(), !answered);
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+    }
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_is_not_tried_for_ever_without_a_client() {
+    let mut world = World::new();
+    world.connects = false;
+    world.client(&produce(1, 1, 100));
+    world.ended(Leg::Client, End::Fin);
+    world.advance(world.shared.limits.connect_timeout);
+    let why = CloseReason::Unreachable(ConnectFailure::TimedOut);
+    assert_eq!(world.closed, Some(why));
+}
+
+#[test]
+fn requests_that_wait_for_room_are_answered_in_their_turn() {
+    for how in [End::Fin, End::Reset] {
+        let mut world = one_at_a_time();
+        let sent = [heartbeat(1), produce(2, 0, 100), heartbeat(3), heartbeat(4)];
+        world.client(&sent.concat());
+        assert_eq!(world.to_upstream, heartbeat(1));
+        world.ended(Leg::Client, how);
+        for id in [1, 3, 4] {
+            assert_eq!(world.closed, None);
+            world.upstream(&heartbeat_answer(id));
+        }
+        assert_eq!(world.to_upstream, sent.concat());
+        let given = if how == End::Fin {
+            vec![1, 3, 4]
+        } else {
+            vec![]
+        };
+        assert_eq!(ids(&world.to_client), given);
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+    }
+}
+
+#[test]
+fn answers_of_ours_are_given_to_a_client_that_has_ended_its_half() {
+    for how in [End::Fin, End::Reset] {
+        let mut world = one_at_a_time();
+        let versions = [0, 0, 0, 12, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0, 0];
+        let rest: Vec<u8> = versions.repeat(50);
+        world.client(&[heartbeat(1), rest].concat());
+        world.ended(Leg::Client, how);
+        world.upstream(&heartbeat_answer(1));
+        let given = if how == End::Fin { 51 } else { 0 };
+        assert_eq!(ids(&world.to_client).len(), given);
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+    }
+}
+
+#[test]
+fn the_beginning_of_a_request_ends_with_its_client() {
+    let large = produce(2, 1, 100_000);
+    for part in [&heartbeat(2)[..3], &heartbeat(2)[..20], &large[..80_000]] {
+        for how in [End::Fin, End::Reset] {
+            let mut world = World::new();
+            world.client(&[&*heartbeat(1), part].concat());
+            world.ended(Leg::Client, how);
+            assert_eq!(world.closed, None);
+            world.upstream(&heartbeat_answer(1));
+            assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+            let mut alone = World::new();
+            alone.connects = false;
+            alone.client(part);
+            alone.ended(Leg::Client, how);
+            assert_eq!(alone.closed, Some(CloseReason::ClientEnded(how)));
+        }
+    }
+    // Behind requests that had to wait for room.
+    let mut world = one_at_a_time();
+    world.client(&[&*heartbeat(1), &*heartbeat(2), &large[..80_000]].concat());
+    world.ended(Leg::Client, End::Fin);
+    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_answer(2));
+    assert_eq!(ids(&world.to_client), [1, 2]);
+    assert_eq!(world.closed, FIN);
+}
+
+#[test]
+fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
+    let mut world = one_at_a_time();
+    let sent = [produce(1, 1, 50), produce(2, 1, 50)].concat();
+    world.client(&sent);
+    world.ended(Leg::Client, End::Fin);
+    world.client_reads = false;
+    world.upstream(&produce_answer(1));
+    // The write fails: it has closed its socket.
+    world.ended(Leg::Client, End::Reset);
+    world.upstream(&produce_answer(2));
+    assert_eq!(world.to_upstream, sent);
+    assert_eq!(world.closed, FIN);
+}
+
+#[test]
+fn an_answer_to_a_client_that_has_ended_its_half_has_its_usual_deadline() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.ended(Leg::Client, End::Fin);
+    let limit = world.shared.limits.answer_timeout;
+    world.advance(limit - Duration::from_secs(1));
+    assert_eq!(world.closed, None);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Answer)));
+}
+
+#[test]
+fn a_client_that_has_ended_its_half_and_takes_nothing_is_not_waited_for_for_ever() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.ended(Leg::Client, End::Fin);
+    world.client_reads = false;
+    world.upstream(&heartbeat_answer(1));
+    world.advance(world.shared.limits.write_stall_timeout);
+    let why = CloseReason::TimedOut(Wait::Write(Leg::Client));
+    assert_eq!(world.closed, Some(why));
+}
+
+#[test]
+fn a_drain_holds_for_a_client_that_has_ended_its_half() {
+    for drains_first in [true, false] {
+        for is_in_time in [true, false] {
+            let mut world = World::new();
+            world.client(&heartbeat(1));
+            let by = world.now.after(Duration::from_secs(3));
+            if drains_first {
+                world.input(Input::Drain { by });
+                world.ended(Leg::Client, End::Fin);
+            } else {
+                world.ended(Leg::Client, End::Fin);
+                world.input(Input::Drain { by });
+            }
+            if is_in_time {
+                world.upstream(&heartbeat_answer(1));
+                assert_eq!(world.closed, FIN);
+            } else {
+                world.advance(Duration::from_secs(3));
+                assert_eq!(world.closed, Some(CloseReason::DrainExpired));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_waits_until_requests_before_it_are_answered() {
+    for connects in [true, false] {
+        let mut world = World::new();
+        world.connects = connects;
+        let sent = [heartbeat(1), produce(2, 1, 100), produce(3, 0, 100)].concat();
+        world.client(&[&*sent, &[0xff; 4], &*heartbeat(4)].concat());
+        assert_eq!(world.closed, None);
+        assert!(!world.session.demand().read_client);
+        if !connects {
+            world.connected = true;
+            world.input(Input::Connected);
+        }
+        assert_eq!(world.to_upstream, sent);
+        world.upstream(&heartbeat_answer(1));
+        assert_eq!(world.closed, None);
+        world.upstream(&produce_answer(2));
+        assert_eq!(ids(&world.to_client), [1, 2]);
+        assert!(matches!(
+            world.closed,
+            Some(CloseReason::Client(ClientFault::FrameLength(_)))
+        ));
+    }
+}
+
+#[test]
+fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
+    let mut world = World::new();
+    world.client(&[&*heartbeat(1), &[0xff; 4]].concat());
+    let limit = world.shared.limits.flush_timeout;
+    world.advance(limit - Duration::from_millis(1));
+    assert_eq!(world.closed, None);
+    world.advance(Duration::from_millis(1));
+    assert!(matches!(world.closed, Some(CloseReason::Client(_))));
+}
+
+#[test]
+fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
+    let mut shared = shared();
+    shared.limits.hold_bytes_max = 64;
+    let mut world = World::with(shared, Route::Broker(BrokerId(1)));
+    // A Produce is held until its acks, which stand behind the name of its transaction.
+    let head = [0, 0, 1, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 200];
+    world.client(&[&*heartbeat(1), &head, &[b'a'; 100]].concat());
+    assert_eq!(world.closed, None);
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(ids(&world.to_client), [1]);
+    assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Client)));
+}
+
+#[test]
+fn a_request_that_stalls_does_not_lose_answers() {
+    let mut world = World::new();
+    world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
+    world.advance(world.shared.limits.frame_stall_timeout);
+    assert_eq!(world.closed, None);
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(ids(&world.to_client), [1]);
+    let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
+    assert_eq!(world.closed, Some(why));
+}
+
+/// The fault is in what has waited for room since the client ended.
+#[test]
+fn a_fault_behind_a_half_close_is_found_in_its_turn() {
+    let mut world = one_at_a_time();
+    world.client(&[&*heartbeat(1), &*heartbeat(2), &[0xff; 4]].concat());
+    world.ended(Leg::Client, End::Fin);
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(world.closed, None);
+    world.upstream(&heartbeat_answer(2));
+    assert_eq!(ids(&world.to_client), [1, 2]);
+    assert!(matches!(world.closed, Some(CloseReason::Client(_))));
+}
+
+#[test]
+fn a_client_that_resets_behind_its_fault_is_given_nothing_more() {
+    let mut world = World::new();
+    world.client_reads = false;
+    world.client(&[&*heartbeat(1), &*heartbeat(2), &[0xff; 4]].concat());
+    world.upstream(&heartbeat_answer(1));
+    world.ended(Leg::Client, End::Reset);
+    world.client_reads = true;
+    world.upstream(&heartbeat_answer(2));
+    assert!(world.to_client.is_empty());
+    assert!(matches!(world.closed, Some(CloseReason::Client(_))));
+}
+
+#[test]
+fn a_lost_broker_ends_a_session_whose_client_has_left() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.ended(Leg::Client, End::Reset);
+    assert_eq!(world.closed, None);
+    world.ended(Leg::Upstream, End::Reset);
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Reset)));
+    assert_ne!(world.closed, RESET);
+}

@@ -1,0 +1,90 @@
+//! 2 and 4: a client that ends, is reset or breaks a rule behind requests takes none of them along.
+//!
+//! What brokers do is held by `conformance/python/half_close.py`: they answer what they have read,
+//! and come to the end or the fault behind it.
+
+use doorkeeper_core::error::Wait;
+use doorkeeper_core::{CloseReason, End, Instant, Leg};
+
+use crate::expected::Fate;
+use crate::watch::{Asked, Ledger, Violation};
+
+/// Whole requests that were read before their client's end or fault have gone up, and are answered.
+pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
+    match reason {
+        CloseReason::ClientEnded(End::Fin | End::Reset) => {
+            let read = ledger.asked.len().saturating_sub(ledger.facts.forgotten);
+            are_done(ledger, ledger.asked.iter().take(read))
+        }
+        CloseReason::Client(_)
+        | CloseReason::HoldLimit(Leg::Client)
+        | CloseReason::TimedOut(Wait::Frame(Leg::Client))
+            if closed_in_time(ledger, reason) =>
+        {
+            let most = ledger.snapshots.iter();
+            let most = most.map(|shared| shared.limits.frame_bytes_max).min();
+            let is_sound = |asked: &&Asked| {
+                let fits = asked.frame.len() <= most.unwrap_or(0).saturating_add(4);
+                fits && !asked.fates.iter().any(Fate::may_close)
+            };
+            are_done(ledger, ledger.asked.iter().take_while(is_sound))
+        }
+        CloseReason::Client(_)
+        | CloseReason::UpstreamEnded(_)
+        | CloseReason::Upstream(_)
+        | CloseReason::Unreachable(_)
+        | CloseReason::BrokerUnknown(_)
+        | CloseReason::HoldLimit(_)
+        | CloseReason::HoldRefused
+        | CloseReason::TimedOut(_)
+        | CloseReason::Drained
+        | CloseReason::DrainExpired
+        | CloseReason::Bug(_) => Ok(()),
+    }
+}
+
+/// Whether the fault was not put off so long that answers could be missing: it was found when the
+/// client last sent something, or later. Behind a frame without a head nobody knows what was read,
+/// and a drain forgets what waits.
+fn closed_in_time(ledger: &Ledger, reason: CloseReason) -> bool {
+    let limits = || ledger.snapshots.iter().map(|shared| &shared.limits);
+    let flush = limits().map(|it| it.flush_timeout).min();
+    let stall = matches!(reason, CloseReason::TimedOut(_))
+        .then(|| limits().map(|it| it.frame_stall_timeout).min())
+        .flatten();
+    let last = ledger.facts.last_client_bytes.unwrap_or(Instant::ZERO);
+    let by = last.after(flush.unwrap_or_default() + stall.unwrap_or_default());
+    let began = ledger.decision().map_or(ledger.now, |decision| decision.at);
+    let is_known = !ledger.facts.headless && ledger.facts.drain.is_none();
+    is_known && began < by
+}
+
+fn are_done<'a>(
+    ledger: &Ledger,
+    mut asked: impl Iterator<Item = &'a Asked>,
+) -> Result<(), Violation> {
+    let gone = ledger.facts.client_is_gone;
+    let Some(lost) = asked.find(|asked| is_lost(asked, gone)) else {
+        return Ok(());
+    };
+    let number = if lost.sent { 2 } else { 4 };
+    let what = format!(
+        "{:?} was {} when its client ended {}",
+        lost.head,
+        if lost.sent { "not answered" } else { "lost" },
+        ledger.id
+    );
+    Err(Violation::of(number, what))
+}
+
+/// Whether a request had to go up and did not, or is owed an answer that was not given.
+fn is_lost(asked: &Asked, client_is_gone: bool) -> bool {
+    let goes_up = |fate: &Fate| match fate {
+        Fate::Passes { may_close, .. } => !*may_close,
+        Fate::Cut { .. } => true,
+        Fate::Closes | Fate::Local(_) | Fate::Unclear { .. } => false,
+    };
+    let must_go = !asked.sent && asked.fates.iter().all(goes_up);
+    let owed = |fate: &Fate| !fate.may_close() && fate.is_owed();
+    must_go || (!client_is_gone && asked.fates.iter().all(owed))
+}

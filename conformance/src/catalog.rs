@@ -17,7 +17,9 @@ pub(crate) struct Scenario {
     pub(crate) is_large: bool,
 }
 
-use Client::{Aiokafka, Java, KafkaPython, Kafkajs, Kcat, Librdkafka, OldJava, Streams, Tools};
+use Client::{
+    Aiokafka, Java, KafkaPython, Kafkajs, Kcat, Librdkafka, OldJava, Sockets, Streams, Tools,
+};
 
 const MAIN: &[(Client, u32)] = &[(Java, 0), (OldJava, 4), (Librdkafka, 0)];
 const JAVA: &[(Client, u32)] = &[(Java, 0), (OldJava, 4)];
@@ -93,6 +95,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("groups_admin", MAIN),
     scenario("reassignments", JAVA),
     scenario("refused", JAVA).representative(),
+    scenario("half_close", &[(Sockets, 0)]).representative(),
     scenario("follower_fetch", MAIN),
     scenario("large_records", MAIN),
     scenario("many_partitions", MAIN),

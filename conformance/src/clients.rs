@@ -22,6 +22,8 @@ pub(crate) enum Client {
     Tools,
     /// Kafka Streams.
     Streams,
+    /// Sockets and frames by hand, for what no library lets its user decide.
+    Sockets,
 }
 
 pub(crate) const CLIENTS: &[Client] = &[
@@ -34,6 +36,7 @@ pub(crate) const CLIENTS: &[Client] = &[
     Client::Kcat,
     Client::Tools,
     Client::Streams,
+    Client::Sockets,
 ];
 
 impl Client {
@@ -48,6 +51,7 @@ impl Client {
             Self::Kcat => "kcat",
             Self::Tools => "tools",
             Self::Streams => "streams",
+            Self::Sockets => "sockets",
         }
     }
 }
@@ -100,6 +104,7 @@ impl Kit {
             Client::KafkaPython => self.python("kafka_python.py"),
             Client::Aiokafka => self.python("aio_kafka.py"),
             Client::Kcat => self.python("kcat.py"),
+            Client::Sockets => self.python("half_close.py"),
             Client::Tools => {
                 let mut command = self.python("tools.py");
                 let java = serde_json::Value::from(self.tools.java());

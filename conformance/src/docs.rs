@@ -149,6 +149,7 @@ fn version(client: Client, versions: &Versions) -> String {
         Client::Aiokafka => pinned(versions.python.version_of("aiokafka")),
         Client::Kafkajs => pinned(versions.node.version_of("kafkajs")),
         Client::Kcat => "of the system".to_owned(),
+        Client::Sockets => "written here".to_owned(),
     }
 }
 

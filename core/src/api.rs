@@ -155,7 +155,8 @@ pub(crate) enum Carry {
     Pass,
     /// Hold it until what is asked for has been read.
     Hold(Roles),
-    /// Let it pass and read alongside; hold only what may have to be edited.
+    /// Let it pass and read alongside. Of a response only what may have to be edited is held; of
+    /// a request nothing but its end, without which the broker does nothing.
     Follow(Roles),
 }
 
@@ -186,7 +187,13 @@ pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) ->
     };
     let decides = edition.body.roles.intersects(DECIDES);
     let tells = edition.body.roles.intersects(TELLS) && frame_len <= FOLLOW_BYTES_MIN;
-    if decides || tells {
+    // From Fetch 15 on a follower names itself in `ReplicaState`, a tagged field behind all topics
+    // (KIP-903). To hold a long request whole for it would cost memory as long as its client
+    // likes; a broker that never gets the end of the frame never serves it.
+    let decides_last = row.entry.key == FETCH.0 && version >= ApiVersion(15);
+    if decides && decides_last && frame_len > FOLLOW_BYTES_MIN {
+        Carry::Follow(TELLS)
+    } else if decides || tells {
         Carry::Hold(TELLS)
     } else {
         Carry::Pass

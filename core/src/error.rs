@@ -25,7 +25,7 @@ pub enum CloseReason {
     BrokerUnknown(BrokerId),
     /// A frame that had to be held grew over `hold_bytes_max`.
     HoldLimit(Leg),
-    /// A frame had to be held while all sessions together held as much as they may.
+    /// Sessions together held more than they may, and this one more than its share.
     HoldRefused,
     /// Somebody was too slow.
     TimedOut(Wait),
@@ -117,6 +117,8 @@ pub enum Wait {
     Write(Leg),
     /// An answer to a question.
     Question,
+    /// Room for what a leg makes the session hold.
+    Hold(Leg),
 }
 
 impl CloseReason {
@@ -203,6 +205,8 @@ impl Wait {
             Self::Write(Leg::Client) => "client_write_stalled",
             Self::Write(Leg::Upstream) => "upstream_write_stalled",
             Self::Question => "question_timeout",
+            Self::Hold(Leg::Client) => "hold_timeout_client",
+            Self::Hold(Leg::Upstream) => "hold_timeout_upstream",
         }
     }
 }

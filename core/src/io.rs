@@ -166,7 +166,8 @@ pub enum Observation {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Bytes arrived. They pin at most four times their length: a driver whose read filled less
-    /// than a quarter of its buffer hands in a right-sized copy.
+    /// than a quarter of its buffer hands in a right-sized copy. Where a part of a frame is held
+    /// already ([`crate::Session::held`]), they pin no more than their length.
     Bytes {
         /// From where.
         leg: Leg,
@@ -205,12 +206,29 @@ pub enum Input {
         /// When the session must be gone.
         by: Instant,
     },
-    /// All sessions together hold more than they may, and this one has just come to hold more
-    /// ([`crate::Session::held_bytes`]).
+    /// There is no room for more of what this leg's frames make the session hold
+    /// ([`crate::Session::held_bytes`]): the leg is not read until there is.
+    HoldPaused(Leg),
+    /// There is room again for what this leg holds.
+    HoldResumed(Leg),
+    /// Sessions together hold more than they may, and this one is to give back what it holds.
     HoldRefused,
     /// The deadline of [`Demand`] has come, and the driver has looked at both sockets since: bytes
     /// that came before the deadline are handed in before it.
     Tick,
+}
+
+/// How much memory a session keeps alive with bytes that are held back until a decision, an edit
+/// or their turn. What is merely on its way to a peer is not counted, it has water marks of its
+/// own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBytes {
+    /// For requests: frames that have to say more, those that wait for their turn, and responses
+    /// of ours that wait for theirs.
+    pub requests: usize,
+    /// For the broker's responses: frames that have to be edited, and what of an edited one is
+    /// more than the water mark of its client allows.
+    pub responses: usize,
 }
 
 /// Everything that a session can ask of its driver.

@@ -18,6 +18,7 @@ pub mod discovery;
 mod egress;
 pub mod error;
 pub mod event;
+pub mod held_budget;
 pub mod id;
 mod io;
 pub mod limits;
@@ -37,8 +38,8 @@ pub mod work;
 pub use egress::Egress;
 pub use error::CloseReason;
 pub use io::{
-    Accept, Answer, ConnectFailure, Demand, Effect, End, Input, Leg, Observation, Question, Route,
-    Target,
+    Accept, Answer, ConnectFailure, Demand, Effect, End, HeldBytes, Input, Leg, Observation,
+    Question, Route, Target,
 };
 pub use session::Session;
 pub use shared::Shared;

@@ -26,6 +26,9 @@ pub struct Limits {
     pub first_frame_timeout: Duration,
     /// How long a frame that has begun may take to arrive whole while it makes no progress.
     pub frame_stall_timeout: Duration,
+    /// How long a leg may wait for room in what sessions together may hold, before its session is
+    /// closed.
+    pub hold_timeout: Duration,
     /// How long nothing at all may happen on a session that owes nothing.
     pub idle_timeout: Duration,
     /// From the wish for an upstream connection until it is open, all attempts included.
@@ -58,6 +61,7 @@ impl Default for Limits {
             in_flight_max: 1000,
             first_frame_timeout: Duration::from_secs(10),
             frame_stall_timeout: Duration::from_secs(30),
+            hold_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(10),
             connect_backoff_min: Duration::from_millis(50),

@@ -47,6 +47,8 @@ impl fmt::Display for InputLine<'_> {
             Input::Answered { ticket, .. } => write!(f, "answered {}", ticket.0),
             Input::Shared(shared) => write!(f, "shared {}", shared.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
+            Input::HoldPaused(leg) => write!(f, "hold-paused {}", leg.name()),
+            Input::HoldResumed(leg) => write!(f, "hold-resumed {}", leg.name()),
             Input::HoldRefused => f.write_str("hold-refused"),
             Input::Tick => f.write_str("tick"),
         }

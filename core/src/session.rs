@@ -29,7 +29,7 @@ use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
-use crate::io::{Accept, Demand, Effect, End, Input, Leg, Route};
+use crate::io::{Accept, Demand, Effect, End, HeldBytes, Input, Leg, Route};
 use crate::mark::{Marks, sometimes};
 use crate::policy::Principal;
 use crate::queue::Queue;
@@ -58,9 +58,7 @@ pub struct Session {
     in_flight: InFlight,
     /// What the request that is coming in will be owed, once it is whole.
     pending: Option<Slot>,
-    /// Requests that were read with others and that there is no room for yet: the rest of one
-    /// read, from the beginning of a frame on.
-    backlog: Bytes,
+    backlog: Backlog,
     /// A request that is never answered waits for the connection.
     unanswered_waits: bool,
     timers: Timers,
@@ -71,6 +69,46 @@ pub struct Session {
     marks: Marks,
     /// Whether the snapshot is not the one of the accept any more.
     renewed: bool,
+}
+
+/// Requests that were read with others and that there is no room for yet: the rest of one read,
+/// from the beginning of a frame on.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: Bytes,
+    /// The memory that the bytes keep alive: all of the chunk that they came in.
+    pinned: usize,
+}
+
+impl Backlog {
+    /// The rest of a chunk; a small one must not keep a large buffer alive.
+    fn of(rest: Bytes, chunk_len: usize) -> Self {
+        if rest.len().saturating_mul(4) < chunk_len {
+            work::copied(rest.len());
+            let bytes = Bytes::copy_from_slice(&rest);
+            let pinned = bytes.len();
+            Self { bytes, pinned }
+        } else {
+            Self {
+                bytes: rest,
+                pinned: chunk_len,
+            }
+        }
+    }
+
+    /// These with more behind them. A buffer that nobody else has grows as a vector does: what is
+    /// there is not copied again with each piece that comes.
+    fn followed_by(self, more: &[u8]) -> Self {
+        let mut bytes = self.bytes.try_into_mut().unwrap_or_else(|shared| {
+            work::copied(shared.len());
+            BytesMut::from(&*shared)
+        });
+        work::copied(more.len());
+        bytes.extend_from_slice(more);
+        let pinned = bytes.capacity();
+        let bytes = bytes.freeze();
+        Self { bytes, pinned }
+    }
 }
 
 /// What a session is about.
@@ -94,18 +132,6 @@ enum Phase {
     Closed,
 }
 
-/// The bytes with more behind them. A buffer that nobody else has grows as a vector does: what is
-/// there is not copied again with each piece that comes.
-fn appended(bytes: Bytes, more: &[u8]) -> Bytes {
-    let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| {
-        work::copied(shared.len());
-        BytesMut::from(&*shared)
-    });
-    work::copied(more.len());
-    bytes.extend_from_slice(more);
-    bytes.freeze()
-}
-
 /// What is held of one leg, in both directions.
 #[derive(Debug, Default)]
 struct LegState {
@@ -115,7 +141,13 @@ struct LegState {
     answer_bytes: usize,
     /// How the peer has ended; after a reset nobody reads what is due to it.
     ended: Option<End>,
+    /// Since when it waits for room for what it holds, and is not read.
+    hold_paused: Option<Instant>,
 }
+
+/// A client's egress above so many water marks holds more than what passes: that is at most a mark
+/// and one read beyond it.
+const MARKS_OF_WHAT_PASSES: usize = 4;
 
 impl Session {
     /// A session for a client that has just been accepted.
@@ -132,7 +164,7 @@ impl Session {
             upstream: LegState::default(),
             in_flight: InFlight::default(),
             pending: None,
-            backlog: Bytes::new(),
+            backlog: Backlog::default(),
             unanswered_waits: false,
             timers: Timers::new(now),
             rebalance: timers::REBALANCE_DEFAULT,
@@ -147,14 +179,7 @@ impl Session {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        if !self.has_room_for_requests() {
-            self.client.intake.excuse(now);
-        }
-        if !self.has_room_for_answers() {
-            // The broker's time stands still while we do not read.
-            self.upstream.intake.excuse(now);
-            self.in_flight.restart(now);
-        }
+        self.excuse(now);
         match input {
             Input::Bytes { leg, bytes } => self.bytes(now, leg, bytes),
             Input::Wrote { leg, bytes } => self.wrote(now, leg, bytes),
@@ -170,6 +195,8 @@ impl Session {
             }
             Input::Shared(shared) => self.renew(now, shared),
             Input::Drain { by } => self.drain(now, by),
+            Input::HoldPaused(leg) => self.leg_mut(leg).hold_paused = Some(now),
+            Input::HoldResumed(leg) => self.leg_mut(leg).hold_paused = None,
             Input::HoldRefused => self.close(now, CloseReason::HoldRefused),
             Input::Tick => self.tick(now),
         }
@@ -206,9 +233,9 @@ impl Session {
         let connected = matches!(self.connection, Connection::Open);
         let relays = self.is_relaying();
         let read_client = match &self.phase {
-            Phase::Opening | Phase::Ready => self.has_room_for_requests(),
+            Phase::Opening | Phase::Ready => self.may_read(Leg::Client),
             // The rest of a request of which the broker has the beginning.
-            Phase::Draining { .. } => self.is_amid_request() && self.has_room_for_requests(),
+            Phase::Draining { .. } => self.is_amid_request() && self.may_read(Leg::Client),
             Phase::Finishing(_) => false,
             Phase::Closing(closing) => closing.lingers(),
             Phase::Closed => false,
@@ -216,9 +243,10 @@ impl Session {
         Demand {
             read_client: read_client
                 || (canary!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
-            read_upstream: relays && connected && self.has_room_for_answers(),
+            read_upstream: relays && connected && self.may_read(Leg::Upstream),
             // What is taken from the backlog is judged by the newest snapshot as well.
-            shared: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
+            shared: relays
+                && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
             deadline: self.deadline(),
         }
     }
@@ -241,15 +269,45 @@ impl Session {
             || canary!(self, IgnoreClientEgress)
     }
 
-    /// How many bytes are held back until a verdict, an edit or their turn: what all sessions
-    /// together have a budget for. What is merely on its way to a peer is not counted, it has
-    /// water marks of its own.
+    /// Whether a leg may be read: there is room for what its frames become, and for what they
+    /// make the session hold.
+    fn may_read(&self, leg: Leg) -> bool {
+        let has_room = match leg {
+            Leg::Client => self.has_room_for_requests(),
+            Leg::Upstream => self.has_room_for_answers(),
+        };
+        has_room && self.leg(leg).hold_paused.is_none()
+    }
+
+    /// Time in which a leg was not read is not the peer's.
+    fn excuse(&mut self, now: Instant) {
+        if !self.may_read(Leg::Client) {
+            self.client.intake.excuse(now);
+        }
+        if !self.may_read(Leg::Upstream) {
+            self.upstream.intake.excuse(now);
+            self.in_flight.restart(now);
+        }
+        // A leg that would not be read anyway does not wait for room to hold more.
+        let has_room = [self.has_room_for_requests(), self.has_room_for_answers()];
+        for (leg, has_room) in [Leg::Client, Leg::Upstream].into_iter().zip(has_room) {
+            if let Some(since) = self.leg_mut(leg).hold_paused.as_mut().filter(|_| !has_room) {
+                *since = now;
+            }
+        }
+    }
+
+    /// How much memory is held back: what sessions together have budgets for.
     #[must_use]
-    pub fn held_bytes(&self) -> usize {
-        self.client.intake.held_bytes()
-            + self.upstream.intake.held_bytes()
-            + self.backlog.len()
-            + self.in_flight.held_bytes()
+    pub fn held_bytes(&self) -> HeldBytes {
+        let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.shared.limits.egress_high_bytes);
+        HeldBytes {
+            requests: self.client.intake.pinned()
+                + self.backlog.pinned
+                + self.in_flight.held_bytes(),
+            responses: self.upstream.intake.pinned()
+                + self.client.egress.pinned().saturating_sub(passing),
+        }
     }
 
     /// Whether the session has come to its end, and only writes what is left.
@@ -274,7 +332,11 @@ impl Session {
 
     /// Whether a part of a request has gone up and the rest has not come.
     fn is_amid_request(&self) -> bool {
-        matches!(self.client.intake.stage, Stage::Pass { .. })
+        match &self.client.intake.stage {
+            Stage::Pass { .. } => true,
+            Stage::Request(request) => request.is_followed,
+            Stage::Head | Stage::Whole(_) | Stage::Answer(_) | Stage::Drop { .. } => false,
+        }
     }
 
     fn is_relaying(&self) -> bool {
@@ -293,16 +355,17 @@ impl Session {
             return;
         }
         self.timers.active(now);
-        if leg == Leg::Client && !self.backlog.is_empty() {
-            self.backlog = appended(std::mem::take(&mut self.backlog), &bytes);
+        if leg == Leg::Client && !self.backlog.bytes.is_empty() {
+            self.backlog = std::mem::take(&mut self.backlog).followed_by(&bytes);
         } else {
-            self.take(now, leg, bytes);
+            let pinned = bytes.len();
+            self.take(now, leg, bytes, pinned);
         }
     }
 
-    /// Takes frames from a chunk: all of it, but for requests that need room and have none.
-    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes) {
-        let chunk_len = chunk.len();
+    /// Takes frames from a chunk, which keeps `chunk_len` bytes alive: all of it, but for requests
+    /// that need room and have none.
+    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes, chunk_len: usize) {
         for leg in [Leg::Client, Leg::Upstream] {
             let leg = self.leg_mut(leg);
             leg.egress.begin_chunk();
@@ -313,7 +376,7 @@ impl Session {
                 break;
             }
             if leg == Leg::Client && self.must_wait() {
-                self.put_off(std::mem::take(&mut chunk), chunk_len);
+                self.backlog = Backlog::of(std::mem::take(&mut chunk), chunk_len);
                 break;
             }
             let step = match leg {
@@ -341,16 +404,6 @@ impl Session {
     /// Whether the next request must wait until there is room for it.
     fn must_wait(&self) -> bool {
         self.client.intake.is_between_frames() && !self.has_room_for_requests()
-    }
-
-    /// Keeps the rest of a chunk; a small one must not keep a large buffer alive.
-    fn put_off(&mut self, rest: Bytes, chunk_len: usize) {
-        self.backlog = if rest.len().saturating_mul(4) < chunk_len {
-            work::copied(rest.len());
-            Bytes::copy_from_slice(&rest)
-        } else {
-            rest
-        };
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -411,7 +464,7 @@ impl Session {
             Phase::Ready => {
                 sometimes!(self.marks, DrainWithAnswersOwed, !self.in_flight.is_empty());
                 self.phase = Phase::Draining { by };
-                self.backlog.clear();
+                self.backlog = Backlog::default();
             }
             Phase::Finishing(ref mut finishing) => finishing.drain(by),
             // Its last bytes must be out by then as well.
@@ -429,7 +482,7 @@ impl Session {
             Connection::Open => self.upstream.egress.is_empty(),
         };
         let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
-        is_given && is_sent && self.backlog.is_empty() && !self.is_amid_request()
+        is_given && is_sent && self.backlog.bytes.is_empty() && !self.is_amid_request()
     }
 
     /// What follows from the state alone, after every input.
@@ -438,9 +491,9 @@ impl Session {
             self.client.egress.discard();
         }
         self.give_local_answers(now);
-        while !self.backlog.is_empty() && !self.must_wait() {
-            let backlog = std::mem::take(&mut self.backlog);
-            self.take(now, Leg::Client, backlog);
+        while !self.backlog.bytes.is_empty() && !self.must_wait() {
+            let Backlog { bytes, pinned } = std::mem::take(&mut self.backlog);
+            self.take(now, Leg::Client, bytes, pinned);
             self.give_local_answers(now);
         }
         self.open_when_due(now);

@@ -21,7 +21,7 @@ use crate::driver::dial::Dial;
 use crate::observer::{Observer, OwnAddress};
 use crate::own_addresses::OwnAddresses;
 use crate::serve::{Cluster, Readiness};
-use crate::stream::Arrived;
+use crate::stream::{Arrived, Fit};
 
 /// How often discovery may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
@@ -196,7 +196,11 @@ impl<'a, N: Net> Driver<'a, N> {
         if !self.machine.demand().read {
             return false;
         }
-        match self.connection.pipe().map(|pipe| pipe.poll_read(cx)) {
+        match self
+            .connection
+            .pipe()
+            .map(|pipe| pipe.poll_read(cx, Fit::Loose))
+        {
             None | Some(Poll::Pending) => false,
             Some(Poll::Ready(Arrived::Bytes(bytes))) => self.hand_in(Input::Bytes(bytes)),
             Some(Poll::Ready(Arrived::End(how))) => self.hand_in(Input::Ended(how)),

@@ -31,7 +31,7 @@ use crate::Net;
 use crate::answers::Answers;
 use crate::bulk::Bulk;
 use crate::driver::bell::Ear;
-use crate::driver::budget::{Budget, Overdrawn, Share};
+use crate::driver::budget::{Budgets, HeldShares};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
@@ -40,7 +40,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
-use crate::stream::{Arrived, Pipe};
+use crate::stream::{Arrived, Fit, Pipe};
 
 /// How often a session may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
@@ -63,7 +63,7 @@ pub(crate) struct Surroundings<N> {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) shutdown: Shutdown,
     /// What all sessions of the process together may hold back.
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) budgets: Arc<Budgets>,
     /// To the discovery of the listener's cluster.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
@@ -122,7 +122,7 @@ struct Driver<N: Net> {
     /// How far the end has come for this session, and word of more.
     stage: Stage,
     stages: Ear,
-    held: Share,
+    held: HeldShares,
     traffic: Traffic,
     /// What is recorded of the session, if it is.
     tape: Option<Tape>,
@@ -194,7 +194,6 @@ impl<N: Net> Driver<N> {
         Self {
             demand: session.demand(),
             session,
-            visitor,
             client: Pipe::new(client),
             upstream: Dial::Absent,
             questions: Questions::default(),
@@ -203,12 +202,15 @@ impl<N: Net> Driver<N> {
             epochs: Ear::new(around.snapshots.epoch()),
             stage: Stage::Run,
             stages: around.shutdown.ear(),
-            held: Arc::clone(&around.budget).share(),
+            held: around
+                .budgets
+                .shares(visitor.session, visitor.peer.ip().into()),
             traffic: Traffic::default(),
             tape,
             in_bulk: false,
             now,
             waits: Waits::default(),
+            visitor,
             around,
         }
     }
@@ -323,6 +325,7 @@ impl<N: Net> Driver<N> {
             | self.connect(cx)?
             | self.answer(cx)?
             | self.refresh(cx)?
+            | self.hold(cx)?
             | self.leave(cx)?;
         ControlFlow::Continue(moved)
     }
@@ -370,7 +373,13 @@ impl<N: Net> Driver<N> {
             Leg::Client => Some(&mut self.client),
             Leg::Upstream => self.upstream.pipe(),
         };
-        match pipe.map(|pipe| pipe.poll_read(cx)) {
+        // What joins a held frame is kept for long: it must not keep a half empty buffer alive.
+        let fit = if self.session.held(leg) > 0 {
+            Fit::Exact
+        } else {
+            Fit::Loose
+        };
+        match pipe.map(|pipe| pipe.poll_read(cx, fit)) {
             None => STILL,
             Some(Poll::Pending) => {
                 *self.waits.read(leg) = true;
@@ -406,6 +415,13 @@ impl<N: Net> Driver<N> {
         STILL
     }
 
+    fn hold(&mut self, cx: &Context<'_>) -> Moved {
+        match self.held.poll(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready(input) => self.hand_in(input),
+        }
+    }
+
     fn leave(&mut self, cx: &Context<'_>) -> Moved {
         let stage = Stage::from_value(self.stages.listen(cx));
         if stage == self.stage {
@@ -439,8 +455,8 @@ impl<N: Net> Driver<N> {
     /// Hands one input in and does all that the session asks for in return.
     fn hand_in(&mut self, input: Input) -> Moved {
         self.tell(input)?;
-        if let Err(Overdrawn) = self.held.set(self.session.held_bytes()) {
-            self.tell(Input::HoldRefused)?;
+        while let Some(input) = self.held.update(self.session.held_bytes()) {
+            self.tell(input)?;
         }
         MOVED
     }

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::Net;
 use crate::discovery::{Discovering, Follower};
 use crate::driver::Surroundings;
-use crate::driver::budget::Budget;
+use crate::driver::budget::Budgets;
 use crate::driver::clock::Clock;
 use crate::limits::Gate;
 use crate::observer::Door;
@@ -144,7 +144,7 @@ pub async fn serve_bound<N: Net>(
         clock: Clock::start(),
         context,
         shutdown: Shutdown::default(),
-        budget: Budget::new(plan.held_bytes_max),
+        budgets: Arc::new(Budgets::new(plan.held_bytes_max)),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
@@ -249,7 +249,7 @@ struct House<N> {
     clock: Clock,
     context: Context,
     shutdown: Shutdown,
-    budget: Arc<Budget>,
+    budgets: Arc<Budgets>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
 }
@@ -275,7 +275,7 @@ impl<N: Net> House<N> {
             bulk: self.context.bulk.clone(),
             snapshots: room.snapshots,
             shutdown: self.shutdown.clone(),
-            budget: Arc::clone(&self.budget),
+            budgets: Arc::clone(&self.budgets),
             hints: upstream.hints.clone(),
         });
         upstream.followers.push(Follower {

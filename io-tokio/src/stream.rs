@@ -53,6 +53,15 @@ pub(crate) enum Arrived {
     End(End),
 }
 
+/// How much memory bytes that were read may keep alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Up to [`FILLED_MIN`] times their length: they are written soon.
+    Loose,
+    /// Their length.
+    Exact,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     pub(crate) const fn new(stream: S) -> Self {
         Self {
@@ -77,11 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     }
 
     /// The next bytes. After an end it is pending for ever.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, fit: Fit) -> Poll<Arrived> {
         if !self.readable {
             return Poll::Pending;
         }
-        match ready!(self.poll_read_bytes(cx)) {
+        match ready!(self.poll_read_bytes(cx, fit)) {
             Ok(bytes) if !bytes.is_empty() => Poll::Ready(Arrived::Bytes(bytes)),
             Ok(_) => {
                 self.readable = false;
@@ -94,13 +103,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         }
     }
 
-    fn poll_read_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>, fit: Fit) -> Poll<io::Result<Bytes>> {
         let class = usize::from(self.read_size);
         let size = READ_SIZES.get(class).copied().unwrap_or(4 * KIB);
         let mut buffer = lend(class, size);
         let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer);
+        let filled_min = match fit {
+            Fit::Loose => size / FILLED_MIN,
+            Fit::Exact => size,
+        };
         let bytes = match read {
-            Poll::Ready(Ok(count)) if count >= size / FILLED_MIN => buffer.split().freeze(),
+            Poll::Ready(Ok(count)) if count >= filled_min => buffer.split().freeze(),
             Poll::Ready(Ok(_)) => {
                 let bytes = Bytes::copy_from_slice(&buffer);
                 buffer.clear();
@@ -231,7 +244,7 @@ mod tests {
     }
 
     async fn read(pipe: &mut Pipe<DuplexStream>) -> Arrived {
-        poll_fn(|cx| pipe.poll_read(cx)).await
+        poll_fn(|cx| pipe.poll_read(cx, Fit::Loose)).await
     }
 
     /// How much memory the bytes keep alive, as seen by who else holds the thread's buffers.
@@ -250,6 +263,18 @@ mod tests {
         };
         assert_eq!(bytes, "abc");
         assert!(is_copied(bytes));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_for_long_fits_its_buffer() {
+        let (mut pipe, mut peer) = pipe(1 << 20);
+        for (fit, fits) in [(Fit::Loose, false), (Fit::Exact, true)] {
+            peer.write_all(&[1; 2 << 10]).await.unwrap();
+            let Arrived::Bytes(bytes) = poll_fn(|cx| pipe.poll_read(cx, fit)).await else {
+                panic!("an end")
+            };
+            assert_eq!(is_copied(bytes), fits);
+        }
     }
 
     #[tokio::test]
@@ -327,7 +352,7 @@ mod tests {
             Arrived::Bytes(Bytes::from_static(b"z"))
         );
         assert_eq!(read(&mut pipe).await, Arrived::End(End::Fin));
-        let again = poll_fn(|cx| Poll::Ready(pipe.poll_read(cx))).await;
+        let again = poll_fn(|cx| Poll::Ready(pipe.poll_read(cx, Fit::Loose))).await;
         assert!(again.is_pending());
     }
 

@@ -111,6 +111,14 @@ pub enum Input {
     Drain {
         by: u64,
     },
+    HoldPaused {
+        #[serde(with = "LegText")]
+        leg: Leg,
+    },
+    HoldResumed {
+        #[serde(with = "LegText")]
+        leg: Leg,
+    },
     HoldRefused,
     Tick,
 }

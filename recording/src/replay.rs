@@ -246,6 +246,8 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),
         },
+        line::Input::HoldPaused { leg } => Input::HoldPaused(*leg),
+        line::Input::HoldResumed { leg } => Input::HoldResumed(*leg),
         line::Input::HoldRefused => Input::HoldRefused,
         line::Input::Tick => Input::Tick,
     })

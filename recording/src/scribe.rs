@@ -116,6 +116,8 @@ impl Scribe {
                 line::Input::Shared(Box::new(Snapshot::from(&**shared)))
             }
             Input::Drain { by } => line::Input::Drain { by: by.as_nanos() },
+            Input::HoldPaused(leg) => line::Input::HoldPaused { leg: *leg },
+            Input::HoldResumed(leg) => line::Input::HoldResumed { leg: *leg },
             Input::HoldRefused => line::Input::HoldRefused,
             Input::Tick => line::Input::Tick,
         }

@@ -230,6 +230,7 @@ struct LimitsText {
     in_flight_max: usize,
     first_frame_timeout: Duration,
     frame_stall_timeout: Duration,
+    hold_timeout: Duration,
     idle_timeout: Duration,
     connect_timeout: Duration,
     connect_backoff_min: Duration,

@@ -266,6 +266,10 @@ impl<'a> Play<'a> {
                 self.input(Input::Drain { by });
             }
             3 => self.input(Input::HoldRefused),
+            10 => self.input(Input::HoldPaused(Leg::Client)),
+            11 => self.input(Input::HoldPaused(Leg::Upstream)),
+            12 => self.input(Input::HoldResumed(Leg::Client)),
+            13 => self.input(Input::HoldResumed(Leg::Upstream)),
             4..=8 => {
                 let mut next = Shared::clone(&self.shared);
                 next.epoch += 1;

@@ -91,17 +91,16 @@ impl Session {
         let judged = refusal::operation(head.api)
             .filter(|_| self.shared.policy.judges_topics(&self.principal));
         let mut request = match (carry, judged) {
-            (Carry::Pass | Carry::Follow(_), None) => {
+            (Carry::Pass, None) => {
                 self.pass_request(head, frame_len, Facts::default(), None);
                 return Ok(());
             }
+            (Carry::Follow(interest), None) => Request::followed(head, &row, frame_len, interest),
             (Carry::Hold(interest), None) => Request::new(head, &row, frame_len, interest),
-            (Carry::Hold(interest), Some(what)) => {
+            (Carry::Hold(interest) | Carry::Follow(interest), Some(what)) => {
                 Request::judged(head, &row, frame_len, interest, what)
             }
-            (Carry::Pass | Carry::Follow(_), Some(what)) => {
-                Request::judged(head, &row, frame_len, Roles::NONE, what)
-            }
+            (Carry::Pass, Some(what)) => Request::judged(head, &row, frame_len, Roles::NONE, what),
         };
         // Most requests are there with their first bytes, and need no place to wait in.
         if !self.read_request(&mut request, chunk)? {
@@ -149,20 +148,28 @@ impl Session {
         chunk: &mut Bytes,
     ) -> Result<bool, CloseReason> {
         let intake = &mut self.client.intake;
-        let held = intake.hold.len();
-        let part = framer::take(chunk, request.frame_len.saturating_sub(held));
+        let had = intake.hold.end();
+        let part = framer::take(chunk, request.frame_len.saturating_sub(had));
         intake.hold.push(part.clone());
         // The fixed head has been read where it stood.
         let unread = part
-            .get(REQUEST_HEAD_END.saturating_sub(held)..)
+            .get(REQUEST_HEAD_END.saturating_sub(had)..)
             .unwrap_or_default();
-        let is_whole = intake.hold.len() == request.frame_len;
+        let is_whole = intake.hold.end() == request.frame_len;
         let judge = Judge {
             principal: &self.principal,
             shared: &self.shared,
             frame: &intake.hold,
         };
         if !request.read(unread, is_whole, judge)? {
+            if request.is_followed {
+                // It is not whole: what says whether it may be answered is still to come, and the
+                // broker waits for it as well.
+                let upstream = &mut self.upstream;
+                let held = intake.hold.len();
+                intake.hold.take(held, |part| upstream.egress.push(part));
+                return Ok(false);
+            }
             let too_much = intake.hold.len() > self.shared.limits.hold_bytes_max;
             sometimes!(self.marks, HoldLimitHit, too_much);
             return if too_much && !canary!(self, IgnoreHoldLimit) {

@@ -3,7 +3,8 @@
 use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
-use crate::session::{Connection, LegState, Phase, Session};
+use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::session::{Backlog, Connection, LegState, Phase, Session};
 use crate::time::Instant;
 
 /// A session that only writes what is left.
@@ -88,7 +89,9 @@ impl Last {
         let (requests, client, broker, may_send) = match reason {
             CloseReason::ClientEnded(End::Fin) => (Answered, Given, Given, false),
             CloseReason::ClientEnded(End::Reset) => (Answered, Dropped, Given, false),
-            CloseReason::Client(_) | CloseReason::HoldLimit(Leg::Client) => {
+            CloseReason::Client(_)
+            | CloseReason::HoldLimit(Leg::Client)
+            | CloseReason::TimedOut(Wait::Hold(Leg::Client)) => {
                 (AnsweredInTime, Given, Given, true)
             }
             CloseReason::TimedOut(Wait::Frame(Leg::Client)) => {
@@ -110,7 +113,9 @@ impl Last {
                 (Forgotten, Given, Dropped, true)
             }
             CloseReason::HoldLimit(Leg::Upstream)
-            | CloseReason::TimedOut(Wait::Frame(Leg::Upstream) | Wait::Question)
+            | CloseReason::TimedOut(
+                Wait::Frame(Leg::Upstream) | Wait::Question | Wait::Hold(Leg::Upstream),
+            )
             // To hold more is what was refused.
             | CloseReason::HoldRefused
             | CloseReason::Drained
@@ -159,8 +164,11 @@ impl Session {
         self.client.intake.discard();
         self.upstream.intake.discard();
         self.in_flight.clear();
-        self.backlog.clear();
-        if last.client == Due::Dropped {
+        self.backlog = Backlog::default();
+        // Whoever is to give back what it holds must not keep it until somebody takes it.
+        let must_give_back =
+            reason == CloseReason::HoldRefused && self.held_bytes().responses > HOLD_ALWAYS_BYTES;
+        if last.client == Due::Dropped || must_give_back {
             self.client.egress.discard();
         }
         // There must be somebody to take it.

@@ -9,7 +9,7 @@ use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::io::End;
 use crate::mark::sometimes;
-use crate::session::{Phase, Session};
+use crate::session::{Backlog, Phase, Session};
 use crate::time::Instant;
 
 /// A session of which nothing is owed but responses to requests that were read whole.
@@ -42,7 +42,7 @@ impl Session {
         }
         if by.is_some() {
             // There are no requests behind a fault.
-            self.backlog.clear();
+            self.backlog = Backlog::default();
         }
         let next = match &self.phase {
             // What the client does next does not change what it has done, but for a fault in a
@@ -86,7 +86,7 @@ impl Session {
 
     /// Closes a session that has given what it owed.
     pub(super) fn advance_finishing(&mut self, now: Instant) {
-        if !self.is_finishing() || !self.backlog.is_empty() {
+        if !self.is_finishing() || !self.backlog.bytes.is_empty() {
             return;
         }
         // What has begun never ends.

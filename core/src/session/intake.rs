@@ -1,5 +1,7 @@
 //! The frame that is coming in on one leg, and how far it has been carried.
 
+use std::time::Duration;
+
 use crate::session::answer::Answer;
 use crate::session::denial::Whole;
 use crate::session::pace::Pace;
@@ -53,8 +55,8 @@ impl Intake {
         }
     }
 
-    /// How many bytes are held back, with the memory that is kept of what has been read of them.
-    pub(super) fn held_bytes(&self) -> usize {
+    /// How much memory is kept alive by what is held back, and by what has been read of it.
+    pub(super) fn pinned(&self) -> usize {
         if self.hold.is_empty() {
             return 0;
         }
@@ -63,7 +65,23 @@ impl Intake {
             Stage::Answer(answer) => answer.pinned(),
             Stage::Head | Stage::Whole(_) | Stage::Pass { .. } | Stage::Drop { .. } => 0,
         };
-        self.hold.len() + kept
+        self.hold.pinned() + kept
+    }
+
+    /// When the frame that is coming in counts as stalled, if one is.
+    pub(super) fn deadline(&self, stall: Duration) -> Option<Instant> {
+        let pace = self.pace?;
+        let is_held = match &self.stage {
+            Stage::Head | Stage::Whole(_) => true,
+            Stage::Request(request) => !request.is_followed,
+            Stage::Answer(answer) => !answer.is_followed(),
+            Stage::Pass { .. } | Stage::Drop { .. } => false,
+        };
+        Some(if is_held {
+            pace.deadline_of_held(stall)
+        } else {
+            pace.deadline(stall)
+        })
     }
 
     /// Whether nothing has come of the next frame.

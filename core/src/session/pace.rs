@@ -7,12 +7,17 @@ use crate::time::Instant;
 /// The slowest transfer that is not taken for a stall.
 const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
 /// A transfer that has begun: a frame that comes in, or bytes that a peer has yet to take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     since: Instant,
     last: Instant,
     carried: u64,
+    /// How far it has fallen behind the slowest rate; whatever is faster than that makes up for
+    /// it, and no more.
+    behind: Duration,
 }
 
 impl Pace {
@@ -21,12 +26,17 @@ impl Pace {
             since: now,
             last: now,
             carried: 0,
+            behind: Duration::ZERO,
         }
     }
 
-    pub(super) const fn moved(&mut self, now: Instant, bytes: usize) {
+    pub(super) fn moved(&mut self, now: Instant, bytes: usize) {
+        let bytes = bytes as u64;
+        let earned = bytes.saturating_mul(NANOS_PER_SECOND) / BYTES_PER_SECOND_MIN;
+        let behind = self.behind.saturating_add(now.since(self.last));
+        self.behind = behind.saturating_sub(Duration::from_nanos(earned));
         self.last = now;
-        self.carried = self.carried.saturating_add(bytes as u64);
+        self.carried = self.carried.saturating_add(bytes);
     }
 
     /// When it counts as stalled: when nothing has moved for `stall`, and also when so little
@@ -36,6 +46,13 @@ impl Pace {
         let earned = Duration::from_secs(self.carried / BYTES_PER_SECOND_MIN);
         let slow = self.since.after(stall.saturating_add(earned));
         slow.min(self.last.after(stall))
+    }
+
+    /// When a transfer that is kept in memory until it is whole counts as stalled. What came fast
+    /// at first earns no time here, because all of it waits for the rest: it must not fall behind
+    /// the slowest rate by more than `stall`.
+    pub(super) fn deadline_of_held(&self, stall: Duration) -> Instant {
+        self.last.after(stall.saturating_sub(self.behind))
     }
 }
 
@@ -71,6 +88,20 @@ mod tests {
         for second in 1..1000 {
             pace.moved(at(second), 10_000);
             assert!(pace.deadline(STALL) > at(second + 1));
+            assert!(pace.deadline_of_held(STALL) > at(second + 1));
         }
+    }
+
+    #[test]
+    fn what_is_held_earns_nothing_by_having_been_fast() {
+        let mut pace = Pace::new(at(0));
+        pace.moved(at(1), 16 << 20);
+        let mut second = 1;
+        while pace.deadline_of_held(STALL) > at(second) {
+            assert!(pace.deadline(STALL) > at(second), "what passes has");
+            second += 1;
+            pace.moved(at(second), 1000);
+        }
+        assert!((31..37).contains(&second), "{second}");
     }
 }

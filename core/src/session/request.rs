@@ -34,6 +34,8 @@ pub(super) struct Request {
     pub(super) facts: Facts,
     /// The topics, where they are judged.
     pub(super) topics: Option<Topics>,
+    /// It goes up while it is read, all but its end.
+    pub(super) is_followed: bool,
 }
 
 /// What a request says that decides about it.
@@ -97,6 +99,20 @@ impl Request {
             walk,
             facts: Facts::default(),
             topics: None,
+            is_followed: false,
+        }
+    }
+
+    /// A request that goes up while it is read.
+    pub(super) fn followed(
+        head: RequestHead,
+        row: &Row,
+        frame_len: usize,
+        interest: Roles,
+    ) -> Self {
+        Self {
+            is_followed: true,
+            ..Self::new(head, row, frame_len, interest)
         }
     }
 

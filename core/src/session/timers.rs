@@ -129,6 +129,9 @@ impl Session {
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => {}
         }
         for leg in [Leg::Client, Leg::Upstream] {
+            if let Some(at) = self.hold_deadline(leg) {
+                waits(at, Expiry::Wait(Wait::Hold(leg)));
+            }
             if let Some(at) = self.frame_deadline(leg) {
                 waits(at, Expiry::Wait(Wait::Frame(leg)));
             }
@@ -156,12 +159,20 @@ impl Session {
 
     /// A frame that has begun must go on, as long as we are willing to read it.
     fn frame_deadline(&self, leg: Leg) -> Option<Instant> {
-        let willing = match leg {
-            Leg::Client => self.has_room_for_requests(),
+        let stall = self.shared.limits.frame_stall_timeout;
+        let deadline = self.leg(leg).intake.deadline(stall);
+        deadline.filter(|_| self.may_read(leg))
+    }
+
+    /// A leg that would be read, and for which there is no room to hold more, does not wait for
+    /// ever: those who wait for each other must end.
+    fn hold_deadline(&self, leg: Leg) -> Option<Instant> {
+        let would_read = match leg {
+            Leg::Client => self.has_room_for_requests() && !self.is_finishing(),
             Leg::Upstream => self.has_room_for_answers(),
         };
-        let pace = self.leg(leg).intake.pace.filter(|_| willing)?;
-        Some(pace.deadline(self.shared.limits.frame_stall_timeout))
+        let since = self.leg(leg).hold_paused.filter(|_| would_read)?;
+        Some(since.after(self.shared.limits.hold_timeout))
     }
 
     /// An answer that has begun is watched by [`Session::frame_deadline`] instead, and one that
@@ -170,7 +181,7 @@ impl Session {
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
         let forever = canary!(self, WaitForever);
-        if !connected || begun || forever || !self.has_room_for_answers() {
+        if !connected || begun || forever || !self.may_read(Leg::Upstream) {
             return None;
         }
         self.in_flight.deadline(self.shared.limits.answer_timeout)

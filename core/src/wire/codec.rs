@@ -270,5 +270,16 @@ fn framed(mut frame: BytesMut) -> Result<Bytes, NotEncodable> {
     let length = u32::try_from(frame.len() - PREFIX_BYTES).map_err(|_| NotEncodable)?;
     let (prefix, _) = frame.split_first_chunk_mut().ok_or(NotEncodable)?;
     *prefix = length.to_be_bytes();
-    Ok(frame.freeze())
+    Ok(exact(frame))
+}
+
+/// The bytes, without much room behind them: they may have to wait, and are counted by their
+/// length then.
+pub(crate) fn exact(bytes: BytesMut) -> Bytes {
+    const SPARE_BYTES_MAX: usize = 1024;
+    if bytes.capacity() - bytes.len() > SPARE_BYTES_MAX {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes.freeze()
+    }
 }

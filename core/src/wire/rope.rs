@@ -13,6 +13,7 @@ use crate::work;
 pub struct Rope {
     slices: Queue<Slice>,
     len: usize,
+    pinned: usize,
     /// The offset in the frame of the first byte that is held.
     origin: usize,
 }
@@ -23,6 +24,9 @@ struct Slice {
     /// before or behind it, however many there are.
     at: usize,
     bytes: Bytes,
+    /// The memory that is freed with this slice: its bytes, and where it is what is left of a
+    /// chunk, all of the chunk.
+    pinned: usize,
 }
 
 impl Rope {
@@ -30,6 +34,12 @@ impl Rope {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How much memory the held bytes keep alive.
+    #[must_use]
+    pub const fn pinned(&self) -> usize {
+        self.pinned
     }
 
     /// In how many pieces they came.
@@ -54,8 +64,10 @@ impl Rope {
         if !bytes.is_empty() {
             work::steps(1);
             let at = self.end();
-            self.len += bytes.len();
-            self.slices.push_back(Slice { at, bytes });
+            let pinned = bytes.len();
+            self.len += pinned;
+            self.pinned += pinned;
+            self.slices.push_back(Slice { at, bytes, pinned });
         }
     }
 
@@ -121,6 +133,7 @@ impl Rope {
                 front.bytes.split_to(count)
             } else {
                 let whole = std::mem::take(&mut front.bytes);
+                self.pinned -= front.pinned;
                 self.slices.pop_front();
                 whole
             };
@@ -146,17 +159,22 @@ impl Rope {
         *self = Self::default();
     }
 
-    /// Copies the held bytes if they are less than a quarter of the chunk they came in, so
-    /// that a small remainder does not keep a large buffer alive.
+    /// After a chunk: copies what is held of it if that is less than a quarter, so that a small
+    /// remainder does not keep a large buffer alive; else it is charged with all of the chunk.
     ///
     /// Only the last slice can be of that chunk: whatever was held before it is older, and was
     /// settled when it came.
     pub fn settle(&mut self, chunk_len: usize) {
-        if let Some(last) = self.slices.back_mut()
-            && last.bytes.len().saturating_mul(4) < chunk_len
-        {
-            work::copied(last.bytes.len());
-            last.bytes = Bytes::copy_from_slice(&last.bytes);
+        if let Some(last) = self.slices.back_mut() {
+            let had = last.pinned;
+            if last.bytes.len().saturating_mul(4) < chunk_len {
+                work::copied(last.bytes.len());
+                last.bytes = Bytes::copy_from_slice(&last.bytes);
+                last.pinned = last.bytes.len();
+            } else {
+                last.pinned = had.max(chunk_len);
+            }
+            self.pinned = self.pinned - had + last.pinned;
         }
         self.join_small();
     }
@@ -182,9 +200,12 @@ impl Rope {
         for slice in &small {
             work::copied(slice.bytes.len());
             joined.extend_from_slice(&slice.bytes);
+            self.pinned -= slice.pinned;
         }
+        let pinned = joined.len();
+        self.pinned += pinned;
         let bytes = joined.into();
-        self.slices.push_back(Slice { at, bytes });
+        self.slices.push_back(Slice { at, bytes, pinned });
     }
 }
 
@@ -235,6 +256,28 @@ mod tests {
         rope.settle(4096);
         assert!(buffer.is_unique(), "the remainder was copied");
         assert_eq!(rope.copy(0..10), [7; 10]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_large_buffer_counts_as_all_of_it() {
+        let buffer = Bytes::from(vec![7; 4096]);
+        let mut rope = Rope::default();
+        rope.push(buffer.slice(..4096));
+        rope.settle(4096);
+        rope.push(buffer.slice(2000..));
+        rope.settle(4096);
+        assert_eq!((rope.len(), rope.pinned()), (4096 + 2096, 2 * 4096));
+        rope.take(4096, drop);
+        assert_eq!(rope.pinned(), 4096);
+        rope.take(2000, drop);
+        assert_eq!(rope.pinned(), 4096, "96 bytes keep the buffer");
+        rope.take(96, drop);
+        assert_eq!(rope.pinned(), 0);
+        for _ in 0..200 {
+            rope.push(buffer.slice(..7));
+            rope.settle(4096);
+        }
+        assert_eq!(rope.pinned(), rope.len(), "small remainders were copied");
     }
 
     #[test]

@@ -4,7 +4,15 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, End, Input, Leg, Route};
+use doorkeeper_core::policy::Principal;
+use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg, Route};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    DescribeConfigsRequest, DescribeConfigsResponse, ProduceRequest, TopicName,
+};
 
 use crate::counting;
 use crate::harness::*;
@@ -155,4 +163,185 @@ fn who_has_reset_is_given_nothing() {
     };
     // What is reported of each of them takes most of it, until the driver takes the reports.
     counting::bounded(&waiting, leaves, 18, 0);
+}
+
+/// The end of a chunk in which a held frame begins keeps all of the chunk alive.
+#[test]
+fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
+    let mut world = judged_world();
+    let (chunk_len, left) = (200_000, 60_000);
+    let frame = produce_to("secret", 100_000);
+    let first = produce_to("open", chunk_len);
+    let chunk = [&first[first.len() - (chunk_len - left)..], &frame[..left]].concat();
+    world.client(&first[..first.len() - (chunk_len - left)]);
+    world.client(&chunk);
+    assert_eq!(world.session.held(Leg::Client), left);
+    assert_eq!(world.session.held_bytes().requests, chunk_len);
+    // The rest comes in a buffer of its own.
+    world.client(&frame[left..left + 10_000]);
+    assert_eq!(world.session.held_bytes().requests, chunk_len + 10_000);
+}
+
+/// Little of a large buffer does not.
+#[test]
+fn a_little_that_is_held_leaves_its_buffer() {
+    let mut world = judged_world();
+    let frame = produce_to("secret", 100_000);
+    let first = produce_to("open", 200_000);
+    world.client(&first[..10]);
+    world.client(&[&first[10..], &frame[..1000]].concat());
+    assert_eq!(world.session.held_bytes().requests, 1000);
+}
+
+/// Requests that wait for their turn keep the read alive that they came in.
+#[test]
+fn requests_that_wait_count_as_all_of_their_buffer() {
+    let mut shared = shared();
+    shared.limits.in_flight_max = 1;
+    let mut world = World::with(shared, Route::Bootstrap);
+    let behind: Vec<u8> = (2..100).flat_map(heartbeat).collect();
+    let chunk = [heartbeat(1), behind].concat();
+    world.client(&chunk);
+    assert_eq!(world.session.held_bytes().requests, chunk.len());
+    // One after the other goes up, and what is left keeps all of it.
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(world.session.held_bytes().requests, chunk.len());
+}
+
+/// A response that had to be held as a whole is still in memory while its client takes it.
+#[test]
+fn a_long_response_counts_until_its_client_has_taken_it() {
+    let mut world = World::new();
+    world.client_reads = false;
+    world.client(&describe_configs(1));
+    let frame = long_configs(1, 40_000);
+    world.upstream(&frame[..frame.len() / 2]);
+    assert_eq!(world.session.held_bytes().responses, frame.len() / 2);
+    world.upstream(&frame[frame.len() / 2..]);
+    let passing = 4 * world.shared.limits.egress_high_bytes;
+    let due = world.session.egress(Leg::Client).pinned();
+    assert!(due > frame.len() - 1000 && due > 2 * passing, "{due}");
+    assert_eq!(world.session.held_bytes().responses, due - passing);
+    // Whoever is to give it back does so at once.
+    world.input(Input::HoldRefused);
+    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    assert_eq!(world.closed, Some(CloseReason::HoldRefused));
+}
+
+#[test]
+fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
+    let mut world = World::new();
+    world.client(&describe_configs(1));
+    let frame = long_configs(1, 20_000);
+    world.upstream(&frame[..100_000]);
+    world.input(Input::HoldPaused(Leg::Upstream));
+    let demand = world.session.demand();
+    assert!(demand.read_client && !demand.read_upstream);
+    let limit = world.shared.limits.hold_timeout;
+    world.advance(limit - Duration::from_millis(1));
+    assert_eq!(world.closed, None);
+    world.input(Input::HoldResumed(Leg::Upstream));
+    assert!(world.session.demand().read_upstream);
+    // The pause is not the broker's fault: it has all its time again.
+    world.advance(Duration::from_secs(29));
+    assert_eq!(world.closed, None);
+    world.upstream(&frame[100_000..]);
+    assert_eq!(ids(&world.to_client), [1]);
+}
+
+#[test]
+fn a_leg_does_not_wait_for_room_for_ever() {
+    for leg in [Leg::Client, Leg::Upstream] {
+        let mut world = judged_world();
+        world.client(&describe_configs(1));
+        match leg {
+            Leg::Client => world.client(&produce_to("secret", 100_000)[..90_000]),
+            Leg::Upstream => world.upstream(&long_configs(1, 20_000)[..90_000]),
+        }
+        world.input(Input::HoldPaused(leg));
+        let limit = world.shared.limits.hold_timeout;
+        world.advance(limit - Duration::from_millis(1));
+        assert_eq!(world.closed, None);
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Hold(leg))));
+    }
+}
+
+/// A client that takes nothing is the reason that its broker is not read: it does not wait for
+/// room.
+#[test]
+fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
+    let mut world = World::new();
+    world.client_reads = false;
+    world.client(&[describe_configs(1), describe_configs(2)].concat());
+    world.upstream(&long_configs(1, 20_000));
+    world.input(Input::HoldPaused(Leg::Upstream));
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.closed, None);
+    world.client_reads = true;
+    world.settle();
+    world.advance(world.shared.limits.hold_timeout);
+    let reason = CloseReason::TimedOut(Wait::Hold(Leg::Upstream));
+    assert_eq!(world.closed, Some(reason));
+}
+
+/// Whoever sends much of a frame at once has not earned the time to send the rest byte by byte.
+#[test]
+fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
+    let mut world = World::new();
+    world.client(&describe_configs(1));
+    let frame = long_configs(1, 400_000);
+    let burst = 16 << 20;
+    assert!(frame.len() > burst + 100_000);
+    world.upstream(&frame[..burst]);
+    let mut seconds = 0;
+    for piece in frame[burst..].chunks(1000) {
+        world.advance(Duration::from_secs(1));
+        if world.closed.is_some() {
+            break;
+        }
+        world.upstream(piece);
+        seconds += 1;
+    }
+    assert_eq!(
+        world.closed,
+        Some(CloseReason::TimedOut(Wait::Frame(Leg::Upstream)))
+    );
+    assert!((30..40).contains(&seconds), "{seconds}");
+}
+
+/// A session whose policy refuses the topic `secret`.
+fn judged_world() -> World {
+    let mut shared = shared();
+    let anonymous = Principal::anonymous();
+    shared.policy = shared.policy.refuse_topic(&anonymous, "secret");
+    World::with(shared, Route::Bootstrap)
+}
+
+fn produce_to(topic: &str, records: usize) -> Vec<u8> {
+    let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(topic.to_owned().into()))
+        .with_partition_data(vec![partition]);
+    let body = ProduceRequest::default()
+        .with_acks(-1)
+        .with_topic_data(vec![topic]);
+    request(0, 9, 1, &body)
+}
+
+fn describe_configs(id: i32) -> Vec<u8> {
+    request(32, 4, id, &DescribeConfigsRequest::default())
+}
+
+/// The configuration of so many topics: held to its end, because the last may be a broker's.
+fn long_configs(id: i32, topics: usize) -> Vec<u8> {
+    let config = DescribeConfigsResourceResult::default()
+        .with_name("retention.ms".into())
+        .with_value(Some("604800000".into()));
+    let topic = DescribeConfigsResult::default()
+        .with_resource_type(2)
+        .with_resource_name("orders".into())
+        .with_configs(vec![config]);
+    let body = DescribeConfigsResponse::default().with_results(vec![topic; topics]);
+    answer(4, id, &body)
 }

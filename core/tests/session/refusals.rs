@@ -4,7 +4,7 @@ use bytes::Bytes;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Policy, Principal};
-use doorkeeper_core::{CloseReason, Route};
+use doorkeeper_core::{CloseReason, HeldBytes, Route};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -168,7 +168,7 @@ fn a_produce_goes_up_from_the_name_of_its_last_topic_on_if_all_are_allowed() {
     );
     world.client(&frame[last + 3..last + 4]);
     // Behind the name nothing need be held, however long the records are.
-    assert_eq!(world.session.held_bytes(), 0);
+    assert_eq!(world.session.held_bytes(), HeldBytes::default());
     world.client(&frame[last + 4..]);
     assert_eq!(world.to_upstream, frame);
 }

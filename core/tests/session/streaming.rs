@@ -1,8 +1,10 @@
 //! Answers of records: they pass while they are read, and what stands behind them is edited.
 
 use bytes::Bytes;
-use doorkeeper_core::error::UpstreamFault;
-use doorkeeper_core::{CloseReason, Leg};
+use doorkeeper_core::error::{ClientFault, UpstreamFault};
+use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::{CloseReason, Input, Leg};
+use kafka_protocol::messages::fetch_request::{FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{
     FetchableTopicResponse, NodeEndpoint, PartitionData,
 };
@@ -12,6 +14,8 @@ use kafka_protocol::messages::share_fetch_response::{
 use kafka_protocol::messages::{
     FetchRequest, FetchResponse, ShareFetchRequest, ShareFetchResponse,
 };
+
+use uuid::Uuid;
 
 use crate::harness::*;
 
@@ -228,4 +232,65 @@ fn what_is_pinned_stays_bounded_while_the_client_does_not_read() {
     }
     assert!(sent <= 512 * 1024, "{sent}");
     assert!(world.session.egress(Leg::Client).pinned() <= 512 * 1024);
+}
+
+/// A Fetch of so many topics that it is longer than what is held for a field at its end.
+fn long_fetch(replica: Option<ReplicaState>) -> Vec<u8> {
+    let topic = FetchTopic::default().with_topic_id(Uuid::from_u128(7));
+    let mut body = FetchRequest::default()
+        .with_max_wait_ms(500)
+        .with_topics(vec![topic; 10_000]);
+    if let Some(replica) = replica {
+        body = body.with_replica_state(replica);
+    }
+    request(1, 17, 7, &body)
+}
+
+/// Whoever sends all of a long request but its end must not make us keep it.
+#[test]
+fn a_long_fetch_request_goes_up_while_it_comes() {
+    let frame = long_fetch(None);
+    for chunk in [1000, 65_537, frame.len() - 1] {
+        let mut world = World::new();
+        world.chunk = chunk;
+        world.client(&frame[..frame.len() - 1]);
+        assert!(
+            world.session.held_bytes().requests < 20,
+            "hardly anything is held"
+        );
+        assert!(world.to_upstream == frame[..frame.len() - 1]);
+        world.client(&frame[frame.len() - 1..]);
+        assert!(world.to_upstream == frame, "not a byte is changed");
+        world.upstream(&answer(17, 7, &fetched(10, vec![])));
+        assert_eq!(ids(&world.to_client), [7]);
+    }
+}
+
+/// A broker does nothing for a request of which it never gets the end.
+#[test]
+fn a_long_fetch_request_of_a_replica_never_goes_up_whole() {
+    let replica = ReplicaState::default().with_replica_id(1.into());
+    let frame = long_fetch(Some(replica));
+    for chunk in [1000, 65_537, frame.len() - 1, usize::MAX] {
+        let mut world = World::new();
+        world.chunk = chunk;
+        world.client(&frame);
+        let refused = ClientFault::ReplicaRequest(ApiKey(1));
+        assert_eq!(world.closed, Some(CloseReason::Client(refused)));
+        assert!(world.to_upstream.len() < frame.len());
+    }
+}
+
+#[test]
+fn a_draining_session_takes_the_rest_of_a_long_fetch_request() {
+    let frame = long_fetch(None);
+    let mut world = World::new();
+    world.client(&frame[..100_000]);
+    let by = world.now.after(std::time::Duration::from_secs(20));
+    world.input(Input::Drain { by });
+    assert_eq!(world.closed, None);
+    world.client(&frame[100_000..]);
+    world.upstream(&answer(17, 7, &fetched(10, vec![])));
+    assert!(world.to_upstream == frame);
+    assert_eq!(world.closed, Some(CloseReason::Drained));
 }

@@ -28,8 +28,12 @@ pub struct Config {
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
-    /// How much all connections together may hold back of requests and answers until they are
-    /// judged or edited. Beyond it a connection that has to hold more than 64 KiB is closed.
+    /// How much all connections together may hold back of requests until they are judged, and as
+    /// much again of answers until they are edited. Connections of one client address (as of
+    /// `connections_per_address`) get no more than half of either. Where there is no room, a
+    /// connection that has to hold more than 64 KiB is not read until there is, at most
+    /// `limits.hold_within`; but an address that has less than its fair share goes on, and the one
+    /// that has most loses a connection for it.
     #[serde(default = "defaults::held_bytes_max")]
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
     pub held_bytes_max: Size,
@@ -259,6 +263,10 @@ pub struct ListenerLimits {
     /// How long a request or answer that has begun to arrive may make no progress.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub frame_stall_within: Time,
+    /// How long a connection that has to hold back more may wait for room in `held_bytes_max`. It
+    /// is not read meanwhile, and closed afterwards.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
+    pub hold_within: Time,
     /// How long nothing at all may happen on a connection that is owed nothing, as
     /// `connections.max.idle.ms` of Kafka.
     #[schemars(extend("x-min" = "1s", "x-max" = "30days"))]
@@ -285,6 +293,7 @@ impl Default for ListenerLimits {
             in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
             first_frame_within: Time(core.first_frame_timeout),
             frame_stall_within: Time(core.frame_stall_timeout),
+            hold_within: Time(core.hold_timeout),
             idle: Time(core.idle_timeout),
             write_stall_within: Time(core.write_stall_timeout),
             flush_within: Time(core.flush_timeout),

@@ -1,95 +1,289 @@
-//! What all sessions of the process together may hold back.
+//! What sessions of the process together may hold of requests, and of responses: who waits for
+//! room in it, and who is woken when there is some.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use doorkeeper_core::client_network::ClientNetwork;
+use doorkeeper_core::held_budget::{HeldBudget, HoldDecision};
 use doorkeeper_core::limits::HOLD_ALWAYS_BYTES;
+use doorkeeper_core::{HeldBytes, Input, Leg};
 
-/// A number of bytes that sessions share.
+/// A budget for what clients make the process hold, and another one for what brokers do: neither
+/// is used up by the other.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    max: usize,
-    used: AtomicUsize,
+pub(crate) struct Budgets {
+    requests: Arc<Budget>,
+    responses: Arc<Budget>,
 }
 
-/// What one session uses of it; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+struct Budget {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: HeldBudget,
+    /// Of each session that is counted.
+    signals: BTreeMap<u64, Signal>,
+}
+
+/// What a session is to be told by somebody else's change.
+#[derive(Debug, Default)]
+struct Signal {
+    decision: Option<HoldDecision>,
+    waker: Option<Waker>,
+}
+
+/// What one session uses of both; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldShares {
+    requests: Share,
+    responses: Share,
+}
+
+#[derive(Debug)]
+struct Share {
     budget: Arc<Budget>,
+    leg: Leg,
+    session: u64,
+    network: ClientNetwork,
     bytes: usize,
+    /// It has been told to wait.
+    is_paused: bool,
+    /// It has been told to give back what it holds.
+    is_refused: bool,
 }
 
-/// The budget is used up, and this session wants more of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Overdrawn;
-
-impl Budget {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            max,
-            used: AtomicUsize::new(0),
-        })
-    }
-
-    /// Nothing of it, to begin with.
-    pub(crate) const fn share(self: Arc<Self>) -> Share {
-        Share {
-            budget: self,
-            bytes: 0,
+impl Budgets {
+    /// Of so many bytes each.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        let budget = || {
+            let state = State {
+                budget: HeldBudget::new(bytes_max),
+                signals: BTreeMap::new(),
+            };
+            Arc::new(Budget {
+                state: Mutex::new(state),
+            })
+        };
+        Self {
+            requests: budget(),
+            responses: budget(),
         }
     }
+
+    /// Nothing of either, to begin with.
+    pub(crate) fn shares(&self, session: u64, network: ClientNetwork) -> HeldShares {
+        let share = |budget: &Arc<Budget>, leg| Share {
+            budget: Arc::clone(budget),
+            leg,
+            session,
+            network,
+            bytes: 0,
+            is_paused: false,
+            is_refused: false,
+        };
+        HeldShares {
+            requests: share(&self.requests, Leg::Client),
+            responses: share(&self.responses, Leg::Upstream),
+        }
+    }
+}
+
+impl HeldShares {
+    /// Says how much the session holds now, and gives what it has to be told, if anything. Costs
+    /// two comparisons where it holds little, which is the rule: what passes is not held.
+    pub(crate) fn update(&mut self, held: HeldBytes) -> Option<Input> {
+        let of_requests = self.requests.update(held.requests);
+        of_requests.or_else(|| self.responses.update(held.responses))
+    }
+
+    /// What the session has to be told because others have changed what they hold.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Input> {
+        match self.requests.poll(cx) {
+            Poll::Ready(input) => Poll::Ready(input),
+            Poll::Pending => self.responses.poll(cx),
+        }
+    }
+}
+
+impl Budget {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn set(&mut self, session: u64, network: ClientNetwork, bytes: usize) -> HoldDecision {
+        if is_counted(bytes) {
+            self.signals.entry(session).or_default().decision = None;
+        } else {
+            self.signals.remove(&session);
+        }
+        let decision = self.budget.set(session, network, bytes);
+        while let Some((other, decision)) = self.budget.next_change() {
+            if let Some(signal) = self.signals.get_mut(&other) {
+                signal.decision = Some(decision);
+                if let Some(waker) = signal.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+        decision
+    }
+}
+
+const fn is_counted(bytes: usize) -> bool {
+    bytes > HOLD_ALWAYS_BYTES
 }
 
 impl Share {
-    /// Says how much the session holds now. Costs a comparison where that has not changed, which
-    /// is the rule: what passes is not held.
-    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Overdrawn> {
+    fn update(&mut self, bytes: usize) -> Option<Input> {
         let had = std::mem::replace(&mut self.bytes, bytes);
-        if bytes <= had {
-            if bytes < had {
-                self.budget.used.fetch_sub(had - bytes, Ordering::Relaxed);
-            }
-            return Ok(());
+        if had == bytes || !is_counted(had) && !is_counted(bytes) {
+            return None;
         }
-        let more = bytes - had;
-        let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;
-        if used > self.budget.max && bytes > HOLD_ALWAYS_BYTES {
-            Err(Overdrawn)
-        } else {
-            Ok(())
+        let decision = self.budget.state().set(self.session, self.network, bytes);
+        self.told(decision)
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Input> {
+        if !is_counted(self.bytes) {
+            return Poll::Pending;
+        }
+        let budget = Arc::clone(&self.budget);
+        let mut state = budget.state();
+        let Some(signal) = state.signals.get_mut(&self.session) else {
+            return Poll::Pending;
+        };
+        if let Some(input) = signal.decision.take().and_then(|it| self.told(it)) {
+            return Poll::Ready(input);
+        }
+        if !signal
+            .waker
+            .as_ref()
+            .is_some_and(|it| it.will_wake(cx.waker()))
+        {
+            signal.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// What the session has not been told yet of a decision.
+    const fn told(&mut self, decision: HoldDecision) -> Option<Input> {
+        match decision {
+            HoldDecision::Granted if self.is_paused => {
+                self.is_paused = false;
+                Some(Input::HoldResumed(self.leg))
+            }
+            HoldDecision::Waits if !self.is_paused => {
+                self.is_paused = true;
+                Some(Input::HoldPaused(self.leg))
+            }
+            HoldDecision::Refused if !self.is_refused => {
+                self.is_refused = true;
+                Some(Input::HoldRefused)
+            }
+            HoldDecision::Granted | HoldDecision::Waits | HoldDecision::Refused => None,
         }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        if is_counted(self.bytes) {
+            self.budget.state().set(self.session, self.network, 0);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
-    #[test]
-    fn whoever_grows_over_the_budget_is_told_and_nobody_else() {
-        let budget = Budget::new(300_000);
-        let mut first = Arc::clone(&budget).share();
-        let mut second = Arc::clone(&budget).share();
-        assert_eq!(first.set(200_000), Ok(()));
-        assert_eq!(second.set(200_000), Err(Overdrawn));
-        assert_eq!(first.set(150_000), Ok(()), "to hold less is never refused");
-        drop(second);
-        assert_eq!(first.set(300_000), Ok(()));
-        drop(first);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn shares(budgets: &Budgets, session: u64, address: u8) -> HeldShares {
+        let address = IpAddr::from([10, 0, 0, address]);
+        budgets.shares(session, address.into())
+    }
+
+    const fn requests(requests: usize) -> HeldBytes {
+        let responses = 0;
+        HeldBytes {
+            requests,
+            responses,
+        }
     }
 
     #[test]
-    fn a_little_is_always_granted() {
-        let budget = Budget::new(1);
-        let mut share = Arc::clone(&budget).share();
-        assert_eq!(share.set(HOLD_ALWAYS_BYTES), Ok(()));
-        assert_eq!(share.set(HOLD_ALWAYS_BYTES + 1), Err(Overdrawn));
+    fn who_waits_is_woken_by_who_gives_back() {
+        let budgets = Budgets::new(1_000_000);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        let (mut first, mut second) = (shares(&budgets, 1, 1), shares(&budgets, 2, 1));
+        assert!(first.update(requests(500_000)).is_none());
+        let paused = second.update(requests(500_000));
+        assert!(matches!(paused, Some(Input::HoldPaused(Leg::Client))));
+        assert!(second.update(requests(500_000)).is_none(), "told once");
+        assert!(second.poll(&cx).is_pending());
+        drop(first);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let resumed = second.poll(&cx);
+        assert!(matches!(
+            resumed,
+            Poll::Ready(Input::HoldResumed(Leg::Client))
+        ));
+        drop(second);
+        let state = budgets.requests.state();
+        assert!(state.signals.is_empty() && state.budget.used() == 0);
+    }
+
+    #[test]
+    fn requests_leave_the_room_of_responses_alone() {
+        let budgets = Budgets::new(1_000_000);
+        let (mut first, mut second) = (shares(&budgets, 1, 1), shares(&budgets, 2, 2));
+        assert!(first.update(requests(500_000)).is_none());
+        assert!(second.update(requests(500_000)).is_none());
+        let both = HeldBytes {
+            requests: 500_000,
+            responses: 500_000,
+        };
+        assert!(first.update(both).is_none());
+        assert!(second.update(both).is_none());
+    }
+
+    #[test]
+    fn who_has_to_give_back_is_told_where_it_waits() {
+        let budgets = Budgets::new(1_000_000);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        let mut crowd = [1, 2].map(|n| shares(&budgets, n, u8::try_from(n).unwrap()));
+        for shares in &mut crowd {
+            assert!(shares.update(requests(560_000)).is_none());
+            assert!(shares.poll(&cx).is_pending());
+        }
+        let mut newcomer = shares(&budgets, 3, 3);
+        assert!(newcomer.update(requests(200_000)).is_none());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let told = crowd.each_mut().map(|it| it.poll(&cx));
+        let refused = |it: &&Poll<Input>| matches!(it, Poll::Ready(Input::HoldRefused));
+        assert_eq!(told.iter().filter(refused).count(), 1);
     }
 }

@@ -70,6 +70,8 @@ impl Item {
                     | Input::Answered { .. }
                     | Input::Shared(_)
                     | Input::Drain { .. }
+                    | Input::HoldPaused(_)
+                    | Input::HoldResumed(_)
                     | Input::HoldRefused
                     | Input::Tick => 0,
                 };

@@ -25,7 +25,7 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// How long open sessions may take to give their owed answers once doorkeeper stops.
     pub drain_timeout: Duration,
-    /// What all sessions together may hold back until a verdict or an edit.
+    /// What all sessions together may hold back of requests, and as much again of responses.
     pub held_bytes_max: usize,
 }
 

@@ -24,6 +24,7 @@ mod bugs;
 mod client_faults;
 mod doors;
 mod drain;
+mod fairness;
 mod hostile;
 mod learning;
 mod loops;

@@ -1,7 +1,6 @@
 //! Back-pressure: who does not read stops what is read for it, and nobody else.
 
 use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::messages::fetch_request::FetchTopic;
 use tokio::io::AsyncReadExt as _;
 
 use crate::frames::*;
@@ -105,36 +104,6 @@ async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
     // A thousand answers may be owed; one read of each size more may have been taken.
     let most = 1000 * heartbeat(1).len() as u64 + (256 << 10);
     assert!(client.taken() <= most, "{}", client.taken());
-    world.stops_in_order().await;
-}
-
-/// A request that must be held to its end is refused while all sessions together hold too much,
-/// and one of everyday size is not.
-#[tokio::test(start_paused = true)]
-async fn all_sessions_together_hold_no_more_than_they_may() {
-    let world = World::with(|plan| plan.held_bytes_max = 300_000).await;
-    let topic = FetchTopic::default();
-    let large = |topics| {
-        let asked = FetchRequest::default().with_topics(vec![topic.clone(); topics]);
-        let frame = request(FETCH, 17, 2, &asked);
-        frame[..frame.len() - 1].to_vec()
-    };
-    let mut patient = world.client(BROKER_1).await;
-    patient.send(&large(10_000)).await;
-    let mut greedy = world.client(BROKER_1).await;
-    greedy.far.try_say(&mut &large(10_000)[..]).await;
-    world.ends(&mut greedy, "hold_refused").await;
-    let mut modest = world.client(BROKER_1).await;
-    modest.send(&large(1000)).await;
-    modest.send(&[0]).await;
-    world.dials(B1, 1).await;
-    // What one gives back the next may have.
-    drop(patient);
-    let mut next = world.client(BROKER_1).await;
-    next.send(&large(10_000)).await;
-    next.send(&[0]).await;
-    world.dials(B1, 2).await;
-    drop((modest, next));
     world.stops_in_order().await;
 }
 

@@ -1,6 +1,6 @@
 //! doorkeeper in front of a cluster of three, with one client that is served all the time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -195,14 +195,19 @@ impl World {
         self.bystander = Some(bystander);
     }
 
-    /// Waits until the address is bound, and comes in there as a client of an address of its own.
+    /// Waits until the address is bound, and comes in there as a client with a port of its own.
     pub async fn client(&self, port: u16) -> Client {
+        self.client_from(port, [10, 0, 0, 1].into()).await
+    }
+
+    /// The same, as a client of this address.
+    pub async fn client_from(&self, port: u16, address: IpAddr) -> Client {
         while !self.mesh.listens(door(port)) {
             assert!(!self.serving.is_finished(), "doorkeeper does not serve");
             tokio::task::yield_now().await;
         }
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
-        let from = SocketAddr::from(([10, 0, 0, 1], 1000 + number));
+        let from = SocketAddr::new(address, 1000 + number);
         Client::new(self.mesh.visit(door(port), from), from)
     }
 

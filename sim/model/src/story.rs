@@ -171,6 +171,8 @@ impl Story {
             Input::Connected
             | Input::Wrote { .. }
             | Input::Answered { .. }
+            | Input::HoldPaused(_)
+            | Input::HoldResumed(_)
             | Input::HoldRefused
             | Input::Tick => {}
         }

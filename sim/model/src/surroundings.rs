@@ -149,6 +149,7 @@ pub fn limits(small: Small) -> Limits {
         frame_bytes_max: or(small.frame, 1 << 24),
         first_frame_timeout: plain.first_frame_timeout.min(longest),
         frame_stall_timeout: plain.frame_stall_timeout.min(longest),
+        hold_timeout: plain.hold_timeout.min(longest),
         idle_timeout: plain.idle_timeout.min(longest),
         connect_timeout: plain.connect_timeout.min(longest),
         answer_timeout: plain.answer_timeout.min(longest),

@@ -236,6 +236,8 @@ impl Watch {
             Input::Connected
             | Input::Wrote { .. }
             | Input::Answered { .. }
+            | Input::HoldPaused(_)
+            | Input::HoldResumed(_)
             | Input::HoldRefused
             | Input::Tick => {}
         }

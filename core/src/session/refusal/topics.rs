@@ -277,7 +277,7 @@ impl Topics {
             return Ok(Judgement::Pass(edits, None));
         }
         let refused = Refused {
-            entries: self.entries.freeze(),
+            entries: codec::exact(self.entries),
             count: refused,
             filter: lists.then(|| Filter {
                 by: Arc::clone(shared),

@@ -304,6 +304,7 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
         in_flight_max: index(ours.in_flight_max),
         first_frame_timeout: ours.first_frame_within.0,
         frame_stall_timeout: ours.frame_stall_within.0,
+        hold_timeout: ours.hold_within.0,
         idle_timeout: ours.idle.0,
         connect_timeout: theirs.connect_within.0,
         connect_backoff_min: theirs.connect_backoff_min.0,

@@ -211,5 +211,7 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         }
         // Nothing asks yet.
         Wait::Question => false,
+        // The simulator has room for all that sessions hold.
+        Wait::Hold(_) => false,
     }
 }

@@ -1,0 +1,236 @@
+//! One client address, whatever it does, leaves room and time for all others.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use doorkeeper_core::policy::Principal;
+use doorkeeper_io_tokio::serve::Plan;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    DescribeConfigsRequest, DescribeConfigsResponse, ProduceRequest, TopicName,
+};
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::clock::pass;
+use crate::cluster::{Act, To};
+use crate::frames::*;
+use crate::world::*;
+
+const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 66, 66, 66);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+
+const MIB: usize = 1 << 20;
+
+/// What all sessions may hold of requests, and of responses.
+const HELD_BYTES_MAX: usize = 8 * MIB;
+
+/// Until whoever waits for room is closed, and has been given time to take what it is owed.
+const HOLD_EXPIRED: Duration = Duration::from_secs(10 + 5 + 1);
+
+fn small(plan: &mut Plan) {
+    plan.held_bytes_max = HELD_BYTES_MAX;
+}
+
+/// Where a topic is refused, requests that name it are held to their end.
+fn judging(plan: &mut Plan) {
+    small(plan);
+    let shared = &mut plan.listeners[0].shared;
+    let policy = shared.policy.clone();
+    shared.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
+}
+
+/// A Produce of so many bytes to a topic that is refused.
+fn refused_produce(id: i32, records: usize) -> Vec<u8> {
+    let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName("secret".into()))
+        .with_partition_data(vec![partition]);
+    let body = ProduceRequest::default()
+        .with_acks(-1)
+        .with_topic_data(vec![topic]);
+    request(PRODUCE, 9, id, &body)
+}
+
+const DESCRIBE_CONFIGS: i16 = 32;
+
+fn describe_configs(id: i32) -> Vec<u8> {
+    request(DESCRIBE_CONFIGS, 4, id, &DescribeConfigsRequest::default())
+}
+
+/// The configuration of so many topics, about 4,000 bytes each: held to its end.
+fn configs(id: i32, topics: usize) -> Vec<u8> {
+    let config = DescribeConfigsResourceResult::default()
+        .with_name("retention.ms".into())
+        .with_value(Some("7".repeat(4000).into()));
+    let topic = DescribeConfigsResult::default()
+        .with_resource_type(2)
+        .with_resource_name("orders".into())
+        .with_configs(vec![config]);
+    let body = DescribeConfigsResponse::default().with_results(vec![topic; topics]);
+    answer(4, id, &body)
+}
+
+/// Broker 1 answers DescribeConfigs: in full to whoever asks with an even id, without the last
+/// byte to all others.
+fn broker_of_configs(world: &World, topics: usize) {
+    world.cluster.script(B1, To::Sessions, move |asked| {
+        if asked.api == HEARTBEAT {
+            return vec![Act::Say(heartbeat_answer(asked.id))];
+        }
+        let mut frame = configs(asked.id, topics);
+        frame.truncate(frame.len() - usize::from(asked.id % 2 == 1));
+        vec![Act::Say(frame)]
+    });
+}
+
+/// Of another address: its requests and responses above what is never counted do not wait at all.
+async fn is_served_at_once(world: &World, topics: usize) {
+    let begun = Instant::now();
+    let mut other = world.client_from(BROKER_1, OTHER.into()).await;
+    other.send(&describe_configs(2)).await;
+    assert_eq!(other.frame().await, configs(2, topics));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
+}
+
+async fn attackers(world: &World, count: usize) -> Vec<Client> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let mut client = world.client_from(BROKER_1, ATTACKER.into()).await;
+        client.exchange(0).await;
+        all.push(client);
+    }
+    all
+}
+
+/// Some sessions ended so, and none in another way but by its client.
+async fn ends_with(world: World, reason: &str) {
+    let mut reasons = world.seen.reasons();
+    reasons.remove("client_closed");
+    assert!(reasons.keys().eq([&reason]), "{reasons:?}");
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_requests_of_one_address_leave_room_for_others() {
+    let world = World::with(judging).await;
+    broker_of_configs(&world, 200);
+    let frame = refused_produce(1, MIB);
+    let mut crowd = attackers(&world, 8).await;
+    for client in &mut crowd {
+        let mut rest = &frame[..MIB];
+        let saying = client.far.try_say(&mut rest);
+        let _ = tokio::time::timeout(Duration::from_millis(1), saying).await;
+    }
+    let taken: u64 = crowd.iter().map(|client| client.far.taken()).sum();
+    // Half of what there is, and of each the 64 KiB that are never counted and one read.
+    let most = HELD_BYTES_MAX / 2 + crowd.len() * (64 + 256) * 1024;
+    assert!(taken <= most as u64, "{taken}");
+    let begun = Instant::now();
+    let mut other = world.client_from(BROKER_1, OTHER.into()).await;
+    other.send(&refused_produce(1, MIB)).await;
+    other.frame().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
+    is_served_at_once(&world, 200).await;
+    pass(HOLD_EXPIRED).await;
+    ends_with(world, "hold_timeout_client").await;
+    drop((crowd, other));
+}
+
+/// Two that hold a part each and want more: one of them ends, and the other goes on.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_wait_for_each_other_do_not_wait_for_ever() {
+    let world = World::with(judging).await;
+    let frame = refused_produce(1, 3 * MIB);
+    let mut pair = attackers(&world, 2).await;
+    let begun = Instant::now();
+    let [first, second] = &mut pair[..] else {
+        panic!("two")
+    };
+    let (mut one, mut two) = (&frame[..], &frame[..]);
+    tokio::join!(first.far.try_say(&mut one), second.far.try_say(&mut two));
+    assert!(begun.elapsed() <= 10 * SECOND);
+    let (ended, served) = if one.is_empty() {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    served.frame().await;
+    world.ends(ended, "hold_timeout_client").await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_responses_of_one_address_leave_room_for_others() {
+    let world = World::with(small).await;
+    broker_of_configs(&world, 200);
+    let mut crowd = attackers(&world, 8).await;
+    for client in &mut crowd {
+        client.send(&describe_configs(1)).await;
+    }
+    pass(SECOND).await;
+    is_served_at_once(&world, 200).await;
+    pass(HOLD_EXPIRED).await;
+    ends_with(world, "hold_timeout_upstream").await;
+}
+
+/// What a client does not take of a response that had to be held is still in memory.
+#[tokio::test(start_paused = true)]
+async fn slow_readers_of_one_address_leave_room_for_others() {
+    let world = World::with(small).await;
+    broker_of_configs(&world, 400);
+    let mut crowd = attackers(&world, 8).await;
+    for client in &mut crowd {
+        client.send(&describe_configs(2)).await;
+    }
+    pass(SECOND).await;
+    is_served_at_once(&world, 400).await;
+    // Those for which there was room may take their time; the others do not wait for ever.
+    pass(HOLD_EXPIRED).await;
+    let mut served = 0;
+    for client in &mut crowd {
+        served += usize::from(next_frame(&mut client.far.stream).await == Some(configs(2, 400)));
+    }
+    assert!((1..crowd.len()).contains(&served), "{served}");
+    ends_with(world, "hold_timeout_upstream").await;
+}
+
+/// Half of a request, of whatever kind and length: nothing of it is held that others need.
+#[tokio::test(start_paused = true)]
+async fn half_sent_requests_of_one_address_leave_room_for_others() {
+    let world = World::with(small).await;
+    broker_of_configs(&world, 200);
+    let long = produce(1, 2 * MIB);
+    let mut crowd = attackers(&world, 20).await;
+    for client in &mut crowd {
+        let mut rest = &long[..long.len() / 2];
+        let saying = client.far.try_say(&mut rest);
+        let _ = tokio::time::timeout(Duration::from_millis(1), saying).await;
+    }
+    is_served_at_once(&world, 200).await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_connections_from_one_address_leaves_places_for_others() {
+    let world = World::with(|plan| {
+        plan.listeners[0].limits.connections = 20;
+        plan.listeners[0].limits.connections_per_address = 10;
+    })
+    .await;
+    broker_of_configs(&world, 1);
+    // All of these addresses are one customer's.
+    let at = |n| Ipv6Addr::new(0x2001, 0xdb8, 0, 1, n, n, n, n);
+    let mut storm = Vec::new();
+    for n in 0..1000 {
+        storm.push(world.client_from(BROKER_1, at(n).into()).await);
+    }
+    is_served_at_once(&world, 1).await;
+    let sample = "doorkeeper_connections_refused_total\
+                  {listener=\"local\",reason=\"connections_per_address\"}";
+    assert_eq!(world.seen.sample(sample), 990);
+    world.stops_in_order().await;
+}

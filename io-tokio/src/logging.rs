@@ -21,11 +21,11 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, ConnectFailure, Route, api, discovery};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use self::queue::{Lines, STDERR};
+use self::queue::{AboutClient, Lines, STDERR};
 use self::strangers::{SASL, advice};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
@@ -229,6 +229,7 @@ impl Observer for Logging {
     }
 
     fn session_opened(&self, visitor: &Visitor) {
+        let _about = AboutClient::at(visitor.peer);
         let door = &visitor.door;
         info!(
             session = visitor.session,
@@ -240,6 +241,7 @@ impl Observer for Logging {
     }
 
     fn session_event(&self, visitor: &Visitor, event: &Event) {
+        let _about = enabled!(Level::DEBUG).then(|| AboutClient::at(visitor.peer));
         let session = visitor.session;
         match event {
             Event::UpstreamConnected { name, attempts } => {
@@ -292,6 +294,7 @@ impl Observer for Logging {
     }
 
     fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
+        let _about = AboutClient::at(visitor.peer);
         let door = &visitor.door;
         let reason = ended.name();
         let detail = match ended {
@@ -323,6 +326,7 @@ impl Observer for Logging {
     }
 
     fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
+        let _about = AboutClient::at(peer);
         let why = why.name();
         debug!(listener = %door.name, %peer, why, "connection refused");
         if let Some(times) = self.refused.deserves_a_line(door.listener, why) {

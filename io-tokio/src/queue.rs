@@ -1,8 +1,11 @@
 //! Takes things from everywhere for one thread: whoever brings them never waits for the thread,
 //! and what there is no room for is not taken.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use doorkeeper_core::client_network::ClientNetwork;
 
 /// How long the thread rests after what it has done. What comes meanwhile is done together, and
 /// whoever brings it wakes nobody.
@@ -22,6 +25,8 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     waiting: Vec<T>,
     bytes: usize,
+    /// How many of these bytes are of each client address.
+    of_clients: BTreeMap<ClientNetwork, usize>,
     thread: Thread,
     /// How many wait for all to be done.
     flushing: usize,
@@ -49,6 +54,7 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 waiting: Vec::new(),
                 bytes: 0,
+                of_clients: BTreeMap::new(),
                 thread: Thread::Idle,
                 flushing: 0,
             }),
@@ -59,10 +65,26 @@ impl<T> Queue<T> {
     }
 
     /// Takes what `add` adds, which has so many bytes. What has none is always taken.
-    pub(crate) fn push(&self, bytes: usize, add: impl FnOnce(&mut Vec<T>)) -> Result<(), Full> {
+    ///
+    /// What comes because of a client is taken as long as no more waits because of its address
+    /// than there is room left for all others: none of them can use up the room.
+    pub(crate) fn push(
+        &self,
+        of: Option<ClientNetwork>,
+        bytes: usize,
+        add: impl FnOnce(&mut Vec<T>),
+    ) -> Result<(), Full> {
         let mut state = self.state();
-        if bytes > self.bytes_max - state.bytes {
+        let room = self.bytes_max - state.bytes;
+        if bytes > room {
             return Err(Full);
+        }
+        if let Some(client) = of.filter(|_| bytes > 0) {
+            let waiting = state.of_clients.get(&client).copied().unwrap_or(0) + bytes;
+            if waiting > room {
+                return Err(Full);
+            }
+            state.of_clients.insert(client, waiting);
         }
         let was_hurried = self.hurries(&state);
         state.bytes += bytes;
@@ -96,6 +118,7 @@ impl<T> Queue<T> {
         }
         std::mem::swap(&mut state.waiting, taken);
         state.bytes = 0;
+        state.of_clients.clear();
         state.thread = Thread::Works;
     }
 
@@ -164,7 +187,7 @@ mod tests {
                 }
             }
         });
-        queue.push(1, |all| all.push("first")).unwrap();
+        queue.push(None, 1, |all| all.push("first")).unwrap();
         assert_eq!(taken.recv().unwrap(), ["first"]);
         (queue, taken)
     }
@@ -172,8 +195,8 @@ mod tests {
     #[test]
     fn what_comes_while_the_thread_rests_is_taken_together_and_soon_where_somebody_waits() {
         let (queue, taken) = resting(1 << 20);
-        queue.push(1, |all| all.push("a")).unwrap();
-        queue.push(1, |all| all.push("b")).unwrap();
+        queue.push(None, 1, |all| all.push("a")).unwrap();
+        queue.push(None, 1, |all| all.push("b")).unwrap();
         queue.flush(LONG);
         assert_eq!(taken.recv().unwrap(), ["a", "b"]);
     }
@@ -181,20 +204,37 @@ mod tests {
     #[test]
     fn a_rest_ends_before_there_is_no_more_room() {
         let (queue, taken) = resting(10);
-        queue.push(5, |all| all.push("a")).unwrap();
-        queue.push(1, |all| all.push("b")).unwrap();
+        queue.push(None, 5, |all| all.push("a")).unwrap();
+        queue.push(None, 1, |all| all.push("b")).unwrap();
         assert_eq!(taken.recv().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn one_client_leaves_room_for_all_others() {
+        let client = |n: u8| Some(std::net::IpAddr::from([10, 0, 0, n]).into());
+        let queue = Queue::new(100);
+        let mut of_one = 0;
+        while queue.push(client(1), 1, |all| all.push("one")).is_ok() {
+            of_one += 1;
+        }
+        assert_eq!(of_one, 50, "as much as there is room left");
+        assert_eq!(queue.push(client(2), 25, |all| all.push("two")), Ok(()));
+        assert_eq!(queue.push(client(1), 1, |all| all.push("one")), Err(Full));
+        assert_eq!(queue.push(None, 25, |all| all.push("ours")), Ok(()));
+        let mut taken = Vec::new();
+        queue.next(&mut taken);
+        assert_eq!(queue.push(client(1), 50, |all| all.push("one")), Ok(()));
     }
 
     #[test]
     fn what_has_no_bytes_is_taken_even_where_there_is_no_room() {
         let queue = Queue::new(3);
-        assert_eq!(queue.push(3, |all| all.push("abc")), Ok(()));
-        assert_eq!(queue.push(1, |all| all.push("d")), Err(Full));
-        assert_eq!(queue.push(0, |all| all.push("")), Ok(()));
+        assert_eq!(queue.push(None, 3, |all| all.push("abc")), Ok(()));
+        assert_eq!(queue.push(None, 1, |all| all.push("d")), Err(Full));
+        assert_eq!(queue.push(None, 0, |all| all.push("")), Ok(()));
         let mut taken = Vec::new();
         queue.next(&mut taken);
         assert_eq!(taken, ["abc", ""]);
-        assert_eq!(queue.push(3, |all| all.push("efg")), Ok(()));
+        assert_eq!(queue.push(None, 3, |all| all.push("efg")), Ok(()));
     }
 }

@@ -75,7 +75,7 @@ impl Recorder {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        let _ = self.waiting.push(0, |items| items.push(Item::Stop));
+        let _ = self.waiting.push(None, 0, |items| items.push(Item::Stop));
     }
 }
 

@@ -1,10 +1,13 @@
 //! Takes log lines from everywhere and writes them from one thread: whoever logs never waits for
 //! whoever reads the log, and never hears of its failures.
 
+use std::cell::Cell;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 
+use doorkeeper_core::client_network::ClientNetwork;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,6 +43,28 @@ pub(crate) static DROPPED: LazyLock<Dropped> = LazyLock::new(|| {
 /// The lines of this process that wait for standard error.
 pub(super) static STDERR: Queue<u8> = Queue::new(BYTES_MAX);
 
+thread_local! {
+    /// The client that this thread logs about.
+    static CLIENT: Cell<Option<ClientNetwork>> = const { Cell::new(None) };
+}
+
+/// While it lives, what this thread logs is about a client: lines about one client address do not
+/// use up the room of all others.
+pub(super) struct AboutClient(());
+
+impl AboutClient {
+    pub(super) fn at(peer: SocketAddr) -> Self {
+        CLIENT.set(Some(peer.ip().into()));
+        Self(())
+    }
+}
+
+impl Drop for AboutClient {
+    fn drop(&mut self) {
+        CLIENT.set(None);
+    }
+}
+
 /// Starts the thread that writes the lines of a queue, for as long as the process lives.
 pub(super) fn start(
     queue: &'static Queue<u8>,
@@ -61,7 +86,9 @@ pub(super) fn start(
 
 /// Takes one or more whole lines, or drops them.
 fn push(queue: &Queue<u8>, lines: &[u8]) {
-    let pushed = queue.push(lines.len(), |waiting| waiting.extend_from_slice(lines));
+    let pushed = queue.push(CLIENT.get(), lines.len(), |waiting| {
+        waiting.extend_from_slice(lines)
+    });
     if let Err(Full) = pushed {
         count_dropped(&FULL, lines);
     }

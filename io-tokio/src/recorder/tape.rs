@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Effect, Input, Instant, Session, Shared};
 use doorkeeper_recording::{Dues, Taken};
@@ -19,6 +20,7 @@ use crate::queue::{Full, Queue};
 pub(crate) struct Tape {
     waiting: Arc<Queue<Item>>,
     session: u64,
+    client: ClientNetwork,
     dues: Dues,
     /// The input that the session is dealing with, and what it has asked for so far.
     input: Option<(Instant, Input)>,
@@ -51,13 +53,15 @@ impl Recorder {
         });
         let waiting = Arc::clone(&self.0.waiting);
         let item = Item::Opened(beginning);
-        if let Err(Full) = waiting.push(item.bytes(), |items| items.push(item)) {
+        let client = visitor.peer.ip().into();
+        if let Err(Full) = waiting.push(Some(client), item.bytes(), |items| items.push(item)) {
             self.0.counts.cut(Cut::Queue);
             return None;
         }
         Some(Tape {
             waiting,
             session: visitor.session,
+            client,
             dues: Dues::default(),
             input: None,
             effects: Vec::new(),
@@ -98,7 +102,11 @@ impl Tape {
 
     fn hand_over(&self, taken: Taken) {
         let item = Item::Step(self.session, taken);
-        if let Err(Full) = self.waiting.push(item.bytes(), |items| items.push(item)) {
+        let of = Some(self.client);
+        if let Err(Full) = self
+            .waiting
+            .push(of, item.bytes(), |items| items.push(item))
+        {
             self.is_cut.store(true, Ordering::Relaxed);
             self.always(Item::Cut(self.session));
         }
@@ -106,7 +114,7 @@ impl Tape {
 
     /// At most one of each kind comes of a session.
     fn always(&self, item: Item) {
-        let _ = self.waiting.push(0, |items| items.push(item));
+        let _ = self.waiting.push(None, 0, |items| items.push(item));
     }
 }
 
@@ -181,7 +189,14 @@ mod tests {
             tape.input(at, &Input::Bytes { leg, bytes });
             tape.settled(&session);
         }
-        assert!(recorder.tape(&visitor, at, accept, &shared, seed).is_none());
+        while recorder.tape(&visitor, at, accept, &shared, seed).is_some() {}
+        let other = Visitor {
+            peer: "127.0.0.2:9092".parse().unwrap(),
+            ..visitor
+        };
+        let of_another = recorder.tape(&other, at, accept, &shared, seed);
+        assert!(of_another.is_some(), "there is room for other addresses");
+        drop(of_another);
         tape.end(Ended::Closed(CloseReason::Drained));
         let mut items = Vec::new();
         waiting.next(&mut items);

@@ -7,21 +7,23 @@ pub(crate) fn most() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
-/// Raises the limit as far as it goes, and says what it came to. The soft limit that processes
+/// Raises the limit as far as it goes, and gives what it came to, nothing where there is none. The soft limit that processes
 /// are started with is meant for programs that use `select` and is often 1024.
-pub(crate) fn raise() {
+pub(crate) fn raise() -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
         current: before.maximum,
         maximum: before.maximum,
     };
     let raised = setrlimit(Resource::Nofile, wanted);
-    let limit = told(getrlimit(Resource::Nofile).current);
+    let after = getrlimit(Resource::Nofile).current;
+    let limit = told(after);
     let was = told(before.current);
     match raised {
         Ok(()) => tracing::info!(limit, was, "file descriptors"),
         Err(error) => tracing::warn!(limit, %error, "file descriptors: the limit stays"),
     }
+    after
 }
 
 fn told(limit: Option<u64>) -> String {

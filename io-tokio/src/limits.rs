@@ -32,6 +32,14 @@ impl Default for ListenerLimits {
 pub(crate) struct Gate {
     limits: ListenerLimits,
     open: Mutex<Open>,
+    places: Arc<Places>,
+}
+
+/// Counts the open connections of all listeners: each may need two file descriptors.
+#[derive(Debug)]
+pub(crate) struct Places {
+    connections_max: usize,
+    open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
@@ -48,48 +56,84 @@ pub(crate) struct Admission {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: ListenerLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: ListenerLimits, places: Arc<Places>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             open: Mutex::default(),
+            places,
         })
     }
 
     /// Lets one more connection in, or says which limit is reached.
     pub(crate) fn admit(self: &Arc<Self>, network: ClientNetwork) -> Result<Admission, Refusal> {
-        let mut open = self.open();
+        let mut open = locked(&self.open);
         if open.all >= self.limits.connections {
             return Err(Refusal::Connections);
         }
-        let here = open.by_network.get(&network).copied().unwrap_or(0);
-        if here >= self.limits.connections_per_address {
+        if open.of(network) >= self.limits.connections_per_address {
             return Err(Refusal::ConnectionsPerAddress);
         }
-        open.by_network.insert(network, here + 1);
-        open.all += 1;
+        self.places.enter(network)?;
+        open.enter(network);
         drop(open);
         Ok(Admission {
             gate: Arc::clone(self),
             network,
         })
     }
+}
 
-    fn open(&self) -> MutexGuard<'_, Open> {
-        // Nothing between taking and giving the lock can leave the counts half done.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Places {
+    /// So many, all listeners together.
+    pub(crate) fn new(connections_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            connections_max,
+            open: Mutex::default(),
+        })
     }
+
+    /// An address is never given more than is left for all others: the limit is none that
+    /// somebody has chosen, and must not be used up by one of them.
+    fn enter(&self, network: ClientNetwork) -> Result<(), Refusal> {
+        let mut open = locked(&self.open);
+        if open.of(network) >= self.connections_max.saturating_sub(open.all) {
+            return Err(Refusal::FileDescriptors);
+        }
+        open.enter(network);
+        Ok(())
+    }
+}
+
+impl Open {
+    fn of(&self, network: ClientNetwork) -> usize {
+        self.by_network.get(&network).copied().unwrap_or(0)
+    }
+
+    fn enter(&mut self, network: ClientNetwork) {
+        *self.by_network.entry(network).or_default() += 1;
+        self.all += 1;
+    }
+
+    fn leave(&mut self, network: ClientNetwork) {
+        self.all = self.all.saturating_sub(1);
+        match self.by_network.get_mut(&network) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+}
+
+fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    // Nothing between taking and giving the lock can leave the counts half done.
+    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut open = self.gate.open();
-        open.all = open.all.saturating_sub(1);
-        match open.by_network.get_mut(&self.network) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => {
-                open.by_network.remove(&self.network);
-            }
-        }
+        locked(&self.gate.open).leave(self.network);
+        locked(&self.gate.places.open).leave(self.network);
     }
 }
 
@@ -98,10 +142,11 @@ mod tests {
     use super::*;
 
     fn gate(connections: usize, connections_per_address: usize) -> Arc<Gate> {
-        Gate::new(ListenerLimits {
+        let limits = ListenerLimits {
             connections,
             connections_per_address,
-        })
+        };
+        Gate::new(limits, Places::new(usize::MAX))
     }
 
     fn ip(text: &str) -> ClientNetwork {
@@ -119,7 +164,7 @@ mod tests {
         );
         drop(first);
         gate.admit(ip("10.0.0.3")).unwrap();
-        assert_eq!(gate.open().by_network.len(), 1, "no address is kept");
+        assert_eq!(locked(&gate.open).by_network.len(), 1, "no address is kept");
     }
 
     #[test]
@@ -142,5 +187,26 @@ mod tests {
             Refusal::ConnectionsPerAddress
         );
         gate.admit(ip("2001:db8:0:1::1")).unwrap();
+    }
+
+    #[test]
+    fn of_all_places_one_address_leaves_as_many_as_it_takes() {
+        let places = Places::new(20);
+        let limits = ListenerLimits::default();
+        let gates = [(); 2].map(|()| Gate::new(limits, Arc::clone(&places)));
+        let flood = |address: &str| -> Vec<Admission> {
+            let of_both = gates.iter().cycle();
+            of_both
+                .map_while(|gate| gate.admit(ip(address)).ok())
+                .collect()
+        };
+        let first = flood("10.0.0.1");
+        assert_eq!(first.len(), 10);
+        let refused = gates[0].admit(ip("10.0.0.1")).unwrap_err();
+        assert_eq!(refused, Refusal::FileDescriptors);
+        assert_eq!(flood("10.0.0.2").len(), 5, "which were given back");
+        drop(first);
+        assert_eq!(flood("10.0.0.3").len(), 10);
+        assert_eq!(locked(&places.open).all, 0);
     }
 }

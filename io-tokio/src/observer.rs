@@ -96,6 +96,9 @@ pub enum Refusal {
     Connections,
     /// The client's address has as many connections as it may.
     ConnectionsPerAddress,
+    /// The process has as many connections as its file descriptors allow, or the client's address
+    /// has as many of them as are left for all others.
+    FileDescriptors,
 }
 
 impl Refusal {
@@ -105,6 +108,7 @@ impl Refusal {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
+            Self::FileDescriptors => "file_descriptors",
         }
     }
 }

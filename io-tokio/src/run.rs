@@ -74,13 +74,17 @@ pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failu
 /// Serves the plan until a signal, or until `stop` is cancelled. Calls `ready` once all clusters
 /// have been discovered.
 pub(crate) async fn served(
-    plan: Plan,
+    mut plan: Plan,
     admin_at: Option<SocketAddr>,
     record: Option<recorder::Settings>,
     stop: CancellationToken,
     when_ready: impl FnOnce() + Send + 'static,
 ) -> Result<ExitCode, Failure> {
-    descriptors::raise();
+    if let Some(descriptors) = descriptors::raise() {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        let within = plan.connections_within(descriptors);
+        plan.connections_max = plan.connections_max.min(within);
+    }
     let seed: Seed = entropy()?;
     // One draw shows that the system has entropy; afterwards it cannot fail.
     let draw = move || entropy().unwrap_or(seed);

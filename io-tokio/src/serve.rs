@@ -32,7 +32,7 @@ use crate::discovery::{Discovering, Follower};
 use crate::driver::Surroundings;
 use crate::driver::budget::Budgets;
 use crate::driver::clock::Clock;
-use crate::limits::Gate;
+use crate::limits::{Gate, Places};
 use crate::observer::Door;
 use crate::own_addresses::OwnAddresses;
 use crate::serve::accept::Accepting;
@@ -145,6 +145,7 @@ pub async fn serve_bound<N: Net>(
         context,
         shutdown: Shutdown::default(),
         budgets: Arc::new(Budgets::new(plan.held_bytes_max)),
+        places: Places::new(plan.connections_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
@@ -250,6 +251,7 @@ struct House<N> {
     context: Context,
     shutdown: Shutdown,
     budgets: Arc<Budgets>,
+    places: Arc<Places>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
 }
@@ -284,7 +286,7 @@ impl<N: Net> House<N> {
             around: Arc::clone(&around),
             unaddressed: BTreeSet::new(),
         });
-        let gate = Gate::new(listener.limits);
+        let gate = Gate::new(listener.limits, Arc::clone(&self.places));
         for (door, bound) in room.doors {
             self.context.observer.listening(&door);
             let accept = Accepting {

@@ -100,11 +100,17 @@ fn all_ends() -> Vec<Ended> {
     closed.chain(others).collect()
 }
 
-const REFUSALS: [Refusal; 2] = [Refusal::Connections, Refusal::ConnectionsPerAddress];
+const REFUSALS: [Refusal; 3] = [
+    Refusal::Connections,
+    Refusal::ConnectionsPerAddress,
+    Refusal::FileDescriptors,
+];
 
 fn refusal_is_listed(refusal: Refusal) -> bool {
     match refusal {
-        Refusal::Connections | Refusal::ConnectionsPerAddress => REFUSALS.contains(&refusal),
+        Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => {
+            REFUSALS.contains(&refusal)
+        }
     }
 }
 

@@ -142,6 +142,7 @@ impl Compiler<'_> {
             listeners,
             drain_timeout: config.drain_timeout.0,
             held_bytes_max: usize::try_from(config.held_bytes_max.0).unwrap_or(usize::MAX),
+            connections_max: usize::MAX,
         };
         (plan, reach)
     }

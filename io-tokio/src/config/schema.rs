@@ -232,11 +232,14 @@ impl GuardedApi {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenerLimits {
-    /// How many connections may be open. The next one is closed when it is accepted.
+    /// How many connections may be open. The next one is closed when it is accepted. Each may take
+    /// two file descriptors: where the process may not open as many, fewer are let in, and one
+    /// address gets no more than are left.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
     /// How many of them may come from one client address: one IPv4 address, or one /64 network of
-    /// IPv6, because whoever has such a network has all addresses in it.
+    /// IPv6, because whoever has such a network has all addresses in it. Unless it is below
+    /// `connections`, one address can take all of them.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: u32,
     /// The longest request, as `socket.request.max.bytes` of Kafka.

@@ -27,6 +27,56 @@ pub struct Plan {
     pub drain_timeout: Duration,
     /// What all sessions together may hold back of requests, and as much again of responses.
     pub held_bytes_max: usize,
+    /// How many connections there may be, all listeners together: what the file descriptors of
+    /// the process allow ([`Plan::connections_within`]).
+    pub connections_max: usize,
+}
+
+/// The descriptors of one connection: the client's, and the broker's.
+const DESCRIPTORS_PER_CONNECTION: usize = 2;
+
+/// What is kept for all else: the runtime, the log, the recorder, the admin listener's
+/// connections, and what libraries open for a moment.
+const DESCRIPTORS_KEPT: usize = 64;
+
+impl Plan {
+    /// The connections that all listeners together would take.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let limits = self.listeners.iter().map(|it| it.limits.connections);
+        limits.fold(0, usize::saturating_add)
+    }
+
+    /// How many file descriptors are open when every listener has all connections that it may.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let of_connections = self
+            .connections()
+            .saturating_mul(DESCRIPTORS_PER_CONNECTION);
+        of_connections.saturating_add(self.descriptors_besides(DESCRIPTORS_KEPT))
+    }
+
+    /// How many connections may be open at once in a process that may open so many file
+    /// descriptors, so that some are left for discovery, the admin listener, the log and the
+    /// recorder. No limit if that is more than the listeners take.
+    #[must_use]
+    pub fn connections_within(&self, descriptors: usize) -> usize {
+        if self.descriptors() <= descriptors {
+            return usize::MAX;
+        }
+        // Of very few, a part is kept: with none for clients nothing would be served.
+        let besides = self.descriptors_besides(DESCRIPTORS_KEPT.min(descriptors / 2));
+        descriptors.saturating_sub(besides) / DESCRIPTORS_PER_CONNECTION
+    }
+
+    /// A connection of discovery for each cluster, the listening sockets, and what is kept.
+    fn descriptors_besides(&self, kept: usize) -> usize {
+        let binds = self.listeners.iter().map(|it| it.binds.len());
+        let listening = binds.fold(0, usize::saturating_add);
+        listening
+            .saturating_add(self.clusters.len())
+            .saturating_add(kept)
+    }
 }
 
 /// One upstream.

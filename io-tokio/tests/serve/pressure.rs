@@ -123,5 +123,9 @@ async fn time_passes_for_a_session_that_never_stands_still() {
     client.far.flood(produce_unanswered(2, 1000)).await;
     let closed = tokio::time::timeout(10 * SECOND, world.seen.closed(client.address)).await;
     assert_eq!(closed.expect("an end"), "answer_timeout");
-    assert!(client.far.taken() > LARGE as u64, "much was carried");
+    assert!(
+        client.far.taken() > LARGE as u64,
+        "much was carried: {}",
+        client.far.taken()
+    );
 }

@@ -86,6 +86,7 @@ impl Loopback {
             listeners: vec![listener],
             drain_timeout: Duration::from_secs(1),
             held_bytes_max: 1 << 30,
+            connections_max: usize::MAX,
         };
         let seen = Arc::new(Recorder::new(["local".into()]));
         let stop = CancellationToken::new();

@@ -117,6 +117,7 @@ pub fn plan() -> Plan {
         listeners: vec![listener("local", 0, &[BOOT], BOOTSTRAP)],
         drain_timeout: 30 * SECOND,
         held_bytes_max: 1 << 30,
+        connections_max: usize::MAX,
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
         }],
         drain_timeout: drain_timeout(script),
         held_bytes_max: HELD_BYTES_MAX,
+        connections_max: usize::MAX,
     })
 }
 

@@ -5,38 +5,23 @@ use super::super::problem::{Problem, Problems, Severity};
 use super::super::tree::Path;
 use super::Compiled;
 
-/// A client and its broker.
-const PER_CONNECTION: usize = 2;
-
-/// The runtime, the log, the admin listener's connections, and what libraries open for a moment.
-const SPARE: usize = 64;
-
 impl Compiled {
-    /// How many file descriptors are open when every listener has all connections that it may.
-    #[must_use]
-    pub fn descriptors(&self) -> usize {
-        let of_listeners = self.plan.listeners.iter().map(|listener| {
-            let connections = listener.limits.connections.saturating_mul(PER_CONNECTION);
-            connections.saturating_add(listener.binds.len())
-        });
-        let of_discovery = self.plan.clusters.len();
-        of_listeners
-            .fold(SPARE, usize::saturating_add)
-            .saturating_add(of_discovery)
-    }
-
-    /// Adds a warning if the process may open fewer file descriptors than that.
+    /// Cuts the connections of all listeners together to what this many file descriptors allow,
+    /// with a warning if that is less than the listeners would take.
     pub fn hold_against_descriptors(&mut self, loaded: &Loaded, most: u64) {
-        let wanted = self.descriptors();
-        if wanted as u64 <= most {
+        let wanted = self.plan.descriptors();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if wanted <= most {
             return;
         }
-        let limits = self.plan.listeners.iter().map(|it| it.limits.connections);
-        let connections = limits.fold(0, usize::saturating_add);
+        let connections = self.plan.connections();
+        let within = self.plan.connections_within(most);
+        self.plan.connections_max = within;
         let path = Path::default().key("listeners");
         let message = format!(
             "{connections} connections (limits.connections of all listeners) take up to {wanted} \
-             file descriptors, and this process may open {most}: raise its hard limit \
+             file descriptors, and this process may open {most}: only {within} connections are \
+             let in at a time, so that some are left for the rest. Raise its hard limit \
              (LimitNOFILE of systemd, ulimit -Hn), or lower limits.connections"
         );
         let warning = Problem {

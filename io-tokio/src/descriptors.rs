@@ -7,8 +7,9 @@ pub(crate) fn most() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
-/// Raises the limit as far as it goes, and gives what it came to, nothing where there is none. The soft limit that processes
-/// are started with is meant for programs that use `select` and is often 1024.
+/// Raises the limit as far as it goes, and gives what it came to, nothing where there is none. The
+/// soft limit that processes are started with is meant for programs that use `select` and is often
+/// 1024.
 pub(crate) fn raise() -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     let wanted = Rlimit {

@@ -170,8 +170,8 @@ fn check_warns_of_more_connections_than_there_are_descriptors() {
     assert_eq!(said, "");
 }
 
-/// More clients than file descriptors allow are closed at accept, and some descriptors are kept: the
-/// admin listener answers all the while, and so do the places that one address leaves for others.
+/// More clients than file descriptors allow are closed at accept, and some descriptors are kept:
+/// the admin listener answers all the while, and a client of another address is served.
 #[test]
 fn a_flood_of_connections_leaves_descriptors_for_the_rest() {
     let running = Running::start("flood", 160, 160);

@@ -6,12 +6,10 @@ use bytes::{BufMut, BytesMut};
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::policy::Principal;
 use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg, Route};
-use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResult,
-};
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeConfigsResponse, ProduceRequest, TopicName,
+    FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest, TopicName,
 };
 
 use crate::counting;
@@ -219,8 +217,8 @@ fn requests_that_wait_count_as_all_of_their_buffer() {
 fn a_long_response_counts_until_its_client_has_taken_it() {
     let mut world = World::new();
     world.client_reads = false;
-    world.client(&describe_configs(1));
-    let frame = long_configs(1, 40_000);
+    world.client(&find_coordinators(1));
+    let frame = long_coordinators(1, 40_000);
     world.upstream(&frame[..frame.len() / 2]);
     assert_eq!(world.session.held_bytes().responses, frame.len() / 2);
     world.upstream(&frame[frame.len() / 2..]);
@@ -237,8 +235,8 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
 #[test]
 fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
     let mut world = World::new();
-    world.client(&describe_configs(1));
-    let frame = long_configs(1, 20_000);
+    world.client(&find_coordinators(1));
+    let frame = long_coordinators(1, 20_000);
     world.upstream(&frame[..100_000]);
     world.input(Input::HoldPaused(Leg::Upstream));
     let demand = world.session.demand();
@@ -259,10 +257,10 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
 fn a_leg_does_not_wait_for_room_for_ever() {
     for leg in [Leg::Client, Leg::Upstream] {
         let mut world = judged_world();
-        world.client(&describe_configs(1));
+        world.client(&find_coordinators(1));
         match leg {
             Leg::Client => world.client(&produce_to("secret", 100_000)[..90_000]),
-            Leg::Upstream => world.upstream(&long_configs(1, 20_000)[..90_000]),
+            Leg::Upstream => world.upstream(&long_coordinators(1, 20_000)[..90_000]),
         }
         world.input(Input::HoldPaused(leg));
         let limit = world.shared.limits.hold_timeout;
@@ -279,8 +277,8 @@ fn a_leg_does_not_wait_for_room_for_ever() {
 fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
     let mut world = World::new();
     world.client_reads = false;
-    world.client(&[describe_configs(1), describe_configs(2)].concat());
-    world.upstream(&long_configs(1, 20_000));
+    world.client(&[find_coordinators(1), find_coordinators(2)].concat());
+    world.upstream(&long_coordinators(1, 20_000));
     world.input(Input::HoldPaused(Leg::Upstream));
     world.advance(Duration::from_secs(60));
     assert_eq!(world.closed, None);
@@ -295,8 +293,8 @@ fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
 #[test]
 fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
     let mut world = World::new();
-    world.client(&describe_configs(1));
-    let frame = long_configs(1, 400_000);
+    world.client(&find_coordinators(1));
+    let frame = long_coordinators(1, 400_000);
     let burst = 16 << 20;
     assert!(frame.len() > burst + 100_000);
     world.upstream(&frame[..burst]);
@@ -335,19 +333,17 @@ fn produce_to(topic: &str, records: usize) -> Vec<u8> {
     request(0, 9, 1, &body)
 }
 
-fn describe_configs(id: i32) -> Vec<u8> {
-    request(32, 4, id, &DescribeConfigsRequest::default())
+fn find_coordinators(id: i32) -> Vec<u8> {
+    request(10, 4, id, &FindCoordinatorRequest::default())
 }
 
-/// The configuration of so many topics: held to its end, because the last may be a broker's.
-fn long_configs(id: i32, topics: usize) -> Vec<u8> {
-    let config = DescribeConfigsResourceResult::default()
-        .with_name("retention.ms".into())
-        .with_value(Some("604800000".into()));
-    let topic = DescribeConfigsResult::default()
-        .with_resource_type(2)
-        .with_resource_name("orders".into())
-        .with_configs(vec![config]);
-    let body = DescribeConfigsResponse::default().with_results(vec![topic; topics]);
+/// That so many coordinators are not there: held to its end, because the last may be.
+fn long_coordinators(id: i32, keys: usize) -> Vec<u8> {
+    let coordinator = Coordinator::default()
+        .with_key("a group with a name that is quite long".into())
+        .with_node_id((-1).into())
+        .with_port(-1)
+        .with_error_code(15);
+    let body = FindCoordinatorResponse::default().with_coordinators(vec![coordinator; keys]);
     answer(4, id, &body)
 }

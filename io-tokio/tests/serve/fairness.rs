@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use doorkeeper_core::policy::Principal;
 use doorkeeper_io_tokio::serve::Plan;
-use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResult,
-};
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeConfigsResponse, ProduceRequest, TopicName,
+    BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest, TopicName,
 };
 use tokio::time::Instant;
 
@@ -55,33 +53,32 @@ fn refused_produce(id: i32, records: usize) -> Vec<u8> {
     request(PRODUCE, 9, id, &body)
 }
 
-const DESCRIBE_CONFIGS: i16 = 32;
+const FIND_COORDINATOR: i16 = 10;
 
-fn describe_configs(id: i32) -> Vec<u8> {
-    request(DESCRIBE_CONFIGS, 4, id, &DescribeConfigsRequest::default())
+fn find_coordinators(id: i32) -> Vec<u8> {
+    request(FIND_COORDINATOR, 4, id, &FindCoordinatorRequest::default())
 }
 
-/// The configuration of so many topics, about 4,000 bytes each: held to its end.
-fn configs(id: i32, topics: usize) -> Vec<u8> {
-    let config = DescribeConfigsResourceResult::default()
-        .with_name("retention.ms".into())
-        .with_value(Some("7".repeat(4000).into()));
-    let topic = DescribeConfigsResult::default()
-        .with_resource_type(2)
-        .with_resource_name("orders".into())
-        .with_configs(vec![config]);
-    let body = DescribeConfigsResponse::default().with_results(vec![topic; topics]);
+/// That so many coordinators are not there, about 4,000 bytes each: held to its end, because the
+/// last may be.
+fn coordinators(id: i32, keys: usize) -> Vec<u8> {
+    let coordinator = Coordinator::default()
+        .with_key("g".repeat(4000).into())
+        .with_node_id(BrokerId(-1))
+        .with_port(-1)
+        .with_error_code(15);
+    let body = FindCoordinatorResponse::default().with_coordinators(vec![coordinator; keys]);
     answer(4, id, &body)
 }
 
-/// Broker 1 answers DescribeConfigs: in full to whoever asks with an even id, without the last
+/// Broker 1 answers FindCoordinator: in full to whoever asks with an even id, without the last
 /// byte to all others.
-fn broker_of_configs(world: &World, topics: usize) {
+fn broker_of_coordinators(world: &World, topics: usize) {
     world.cluster.script(B1, To::Sessions, move |asked| {
         if asked.api == HEARTBEAT {
             return vec![Act::Say(heartbeat_answer(asked.id))];
         }
-        let mut frame = configs(asked.id, topics);
+        let mut frame = coordinators(asked.id, topics);
         frame.truncate(frame.len() - usize::from(asked.id % 2 == 1));
         vec![Act::Say(frame)]
     });
@@ -91,8 +88,8 @@ fn broker_of_configs(world: &World, topics: usize) {
 async fn is_served_at_once(world: &World, topics: usize) {
     let begun = Instant::now();
     let mut other = world.client_from(BROKER_1, OTHER.into()).await;
-    other.send(&describe_configs(2)).await;
-    assert_eq!(other.frame().await, configs(2, topics));
+    other.send(&find_coordinators(2)).await;
+    assert_eq!(other.frame().await, coordinators(2, topics));
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
 }
 
@@ -117,7 +114,7 @@ async fn ends_with(world: World, reason: &str) {
 #[tokio::test(start_paused = true)]
 async fn held_requests_of_one_address_leave_room_for_others() {
     let world = World::with(judging).await;
-    broker_of_configs(&world, 200);
+    broker_of_coordinators(&world, 200);
     let frame = refused_produce(1, MIB);
     let mut crowd = attackers(&world, 8).await;
     for client in &mut crowd {
@@ -165,10 +162,10 @@ async fn sessions_that_wait_for_each_other_do_not_wait_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn held_responses_of_one_address_leave_room_for_others() {
     let world = World::with(small).await;
-    broker_of_configs(&world, 200);
+    broker_of_coordinators(&world, 200);
     let mut crowd = attackers(&world, 8).await;
     for client in &mut crowd {
-        client.send(&describe_configs(1)).await;
+        client.send(&find_coordinators(1)).await;
     }
     pass(SECOND).await;
     is_served_at_once(&world, 200).await;
@@ -180,10 +177,10 @@ async fn held_responses_of_one_address_leave_room_for_others() {
 #[tokio::test(start_paused = true)]
 async fn slow_readers_of_one_address_leave_room_for_others() {
     let world = World::with(small).await;
-    broker_of_configs(&world, 400);
+    broker_of_coordinators(&world, 400);
     let mut crowd = attackers(&world, 8).await;
     for client in &mut crowd {
-        client.send(&describe_configs(2)).await;
+        client.send(&find_coordinators(2)).await;
     }
     pass(SECOND).await;
     is_served_at_once(&world, 400).await;
@@ -191,7 +188,8 @@ async fn slow_readers_of_one_address_leave_room_for_others() {
     pass(HOLD_EXPIRED).await;
     let mut served = 0;
     for client in &mut crowd {
-        served += usize::from(next_frame(&mut client.far.stream).await == Some(configs(2, 400)));
+        served +=
+            usize::from(next_frame(&mut client.far.stream).await == Some(coordinators(2, 400)));
     }
     assert!((1..crowd.len()).contains(&served), "{served}");
     ends_with(world, "hold_timeout_upstream").await;
@@ -201,7 +199,7 @@ async fn slow_readers_of_one_address_leave_room_for_others() {
 #[tokio::test(start_paused = true)]
 async fn half_sent_requests_of_one_address_leave_room_for_others() {
     let world = World::with(small).await;
-    broker_of_configs(&world, 200);
+    broker_of_coordinators(&world, 200);
     let long = produce(1, 2 * MIB);
     let mut crowd = attackers(&world, 20).await;
     for client in &mut crowd {
@@ -220,7 +218,7 @@ async fn a_storm_of_connections_from_one_address_leaves_places_for_others() {
         plan.listeners[0].limits.connections_per_address = 10;
     })
     .await;
-    broker_of_configs(&world, 1);
+    broker_of_coordinators(&world, 1);
     // All of these addresses are one customer's.
     let at = |n| Ipv6Addr::new(0x2001, 0xdb8, 0, 1, n, n, n, n);
     let mut storm = Vec::new();

@@ -37,6 +37,8 @@ impl Work {
             | Input::ConnectFailed(_)
             | Input::Answered { .. }
             | Input::Drain { .. }
+            | Input::HoldPaused(_)
+            | Input::HoldResumed(_)
             | Input::HoldRefused
             | Input::Tick => 0,
         };

@@ -257,10 +257,14 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
 fn a_leg_does_not_wait_for_room_for_ever() {
     for leg in [Leg::Client, Leg::Upstream] {
         let mut world = judged_world();
-        world.client(&find_coordinators(1));
+        world.client(&heartbeat(0));
+        world.upstream(&heartbeat_answer(0));
         match leg {
             Leg::Client => world.client(&produce_to("secret", 100_000)[..90_000]),
-            Leg::Upstream => world.upstream(&long_coordinators(1, 20_000)[..90_000]),
+            Leg::Upstream => {
+                world.client(&find_coordinators(1));
+                world.upstream(&long_coordinators(1, 20_000)[..90_000]);
+            }
         }
         world.input(Input::HoldPaused(leg));
         let limit = world.shared.limits.hold_timeout;

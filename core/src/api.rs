@@ -96,13 +96,11 @@ impl Offered {
     #[must_use]
     pub fn row(&self, api: ApiKey) -> Option<Row> {
         let entry = schema::api(api.0)?;
-        let is_named = self.allowed.contains(&api);
         let access = match offering(api)? {
-            Offering::ByName if is_named => Access::All,
+            Offering::Always if !alters_configs(api) => Access::All,
+            Offering::Always | Offering::ByName if self.allowed.contains(&api) => Access::All,
+            Offering::Always => Access::NotBrokers(&denials::BROKER_CONFIGS),
             Offering::ByName | Offering::Login => Access::Denied(denials::denial(api)?),
-            Offering::Always if is_named => Access::All,
-            Offering::Always if alters_configs(api) => Access::NotBrokers(denials::BROKER_CONFIGS),
-            Offering::Always => Access::All,
             Offering::Never => return None,
         };
         let mut versions = entry.versions;
@@ -139,9 +137,9 @@ pub enum Access {
     /// All that it does.
     All,
     /// To alter configurations, but not those of brokers.
-    NotBrokers(Denial),
+    NotBrokers(&'static Denial),
     /// Nothing: every request is denied.
-    Denied(Denial),
+    Denied(&'static Denial),
 }
 
 const fn alters_configs(api: ApiKey) -> bool {

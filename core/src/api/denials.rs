@@ -18,6 +18,16 @@ pub struct Denial {
     pub versions: Versions,
 }
 
+impl Denial {
+    const fn new(error_code: i16, message: &'static str, first: i16, last: i16) -> Self {
+        Self {
+            error_code,
+            message,
+            versions: Versions::new(first, last),
+        }
+    }
+}
+
 /// What the configuration says of APIs that are not allowed by name.
 const NOT_ALLOWED: &str = "Cluster authorization failed: this listener of doorkeeper allows it \
                            only where allow_apis names it.";
@@ -33,54 +43,61 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 
 /// The denial of an API that is not allowed by name, or that logs in where nobody has to.
 ///
-/// The last number of each row is the range of versions that `wire::codec` encodes. Nothing for
+/// The last two numbers of each row are the range of versions that `wire::codec` encodes. Nothing for
 /// UnregisterController, whose response it cannot encode: without being allowed, it is not offered.
-pub(crate) const fn denial(api: ApiKey) -> Option<Denial> {
-    let (error_code, message, (first, last)) = match api.0 {
+pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
+    Some(match api.0 {
         // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: what a PLAINTEXT
         // listener answers.
-        17 => (ILLEGAL_SASL_STATE, "", (0, 1)),
-        36 => (
-            ILLEGAL_SASL_STATE,
-            "SaslAuthenticate request received after successful authentication",
-            (0, 2),
-        ),
+        17 => &const { Denial::new(ILLEGAL_SASL_STATE, "", 0, 1) },
+        36 => {
+            &const {
+                Denial::new(
+                    ILLEGAL_SASL_STATE,
+                    "SaslAuthenticate request received after successful authentication",
+                    0,
+                    2,
+                )
+            }
+        }
         // AclApis, on a broker without an authorizer.
-        29 => (
-            SECURITY_DISABLED,
-            "No Authorizer is configured on the broker",
-            (1, 3),
-        ),
-        30 | 31 => (SECURITY_DISABLED, "No Authorizer is configured.", (1, 3)),
+        29 => {
+            &const {
+                Denial::new(
+                    SECURITY_DISABLED,
+                    "No Authorizer is configured on the broker",
+                    1,
+                    3,
+                )
+            }
+        }
+        30 | 31 => &const { Denial::new(SECURITY_DISABLED, "No Authorizer is configured.", 1, 3) },
         // KafkaApis.allowTokenRequests: what a PLAINTEXT listener answers, before it looks whether
         // tokens are enabled.
-        38 | 41 => (DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", (1, 3)),
-        39 | 40 => (DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", (1, 2)),
+        38 | 41 => &const { Denial::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 3) },
+        39 | 40 => &const { Denial::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 2) },
         // AuthHelper.authorizeClusterOperation, for a principal without the right.
-        27 => (CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, (1, 1)),
-        34 => (CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, (1, 2)),
-        43 | 57 => (CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, (0, 2)),
-        45 | 48 | 49 => (CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, (0, 1)),
-        50 | 51 | 64 | 80 | 81 => (CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, (0, 0)),
+        27 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 1) },
+        34 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 2) },
+        43 | 57 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 2) },
+        45 | 48 | 49 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 1) },
+        50 | 51 | 64 | 80 | 81 => {
+            &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 0) }
+        }
         _ => return None,
-    };
-    Some(Denial {
-        error_code,
-        message,
-        versions: Versions::new(first, last),
     })
 }
 
 /// FindCoordinator for a share coordinator, which brokers ask of each other and which needs
 /// CLUSTER_ACTION (KafkaApis.getCoordinator).
-pub(crate) const SHARE_COORDINATOR: Denial = Denial {
+pub(crate) static SHARE_COORDINATOR: Denial = Denial {
     error_code: CLUSTER_AUTHORIZATION_FAILED,
     message: "Cluster authorization failed.",
     versions: Versions::new(6, 6),
 };
 
 /// AlterConfigs and IncrementalAlterConfigs of a broker (ControllerApis.authorizeAlterResource).
-pub(crate) const BROKER_CONFIGS: Denial = Denial {
+pub(crate) static BROKER_CONFIGS: Denial = Denial {
     error_code: CLUSTER_AUTHORIZATION_FAILED,
     message: "Cluster authorization failed: this listener of doorkeeper allows it only where \
               allow_apis names AlterBrokerConfigs.",

@@ -55,7 +55,7 @@ struct Resources {
 pub(super) fn decide(
     head: RequestHead,
     body: &Body,
-    denial: Denial,
+    denial: &Denial,
 ) -> Result<Decision, ClientFault> {
     let untold = || ClientFault::RefusedUntold(head.api, head.version);
     let Resources { count, brokers, .. } = Resources::read(head, body)?;

@@ -34,9 +34,9 @@ pub(super) struct Whole {
 #[derive(Clone, Copy, Debug)]
 enum What {
     /// It is denied, whatever it says.
-    Deny(Denial),
+    Deny(&'static Denial),
     /// What it alters of brokers is denied.
-    DenyBrokerConfigs(Denial),
+    DenyBrokerConfigs(&'static Denial),
 }
 
 /// The body of a frame in one piece, and where it begins in the frame.
@@ -54,7 +54,7 @@ impl Whole {
     pub(super) fn denied(
         head: RequestHead,
         frame_len: usize,
-        denial: Denial,
+        denial: &'static Denial,
     ) -> Result<Self, ClientFault> {
         if frame_len > DENIED_BYTES_MAX {
             return Err(ClientFault::RefusedUntold(head.api, head.version));
@@ -67,7 +67,11 @@ impl Whole {
     }
 
     /// An AlterConfigs or IncrementalAlterConfigs, where brokers are not to be altered.
-    pub(super) fn alters_configs(head: RequestHead, frame_len: usize, denial: Denial) -> Self {
+    pub(super) fn alters_configs(
+        head: RequestHead,
+        frame_len: usize,
+        denial: &'static Denial,
+    ) -> Self {
         Self {
             head,
             frame_len,
@@ -103,7 +107,7 @@ impl Whole {
     }
 
     /// The response that denies all of it.
-    fn response(&self, body: &Body, denial: Denial) -> Result<Bytes, ClientFault> {
+    fn response(&self, body: &Body, denial: &'static Denial) -> Result<Bytes, ClientFault> {
         let mut names = Names::new(body.message, self.head.version.0, &body.bytes);
         let error = Error {
             code: denial.error_code,

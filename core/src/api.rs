@@ -17,6 +17,7 @@ pub(crate) const FIND_COORDINATOR: ApiKey = ApiKey(10);
 pub(crate) const JOIN_GROUP: ApiKey = ApiKey(11);
 pub(crate) const SYNC_GROUP: ApiKey = ApiKey(14);
 pub(crate) const CREATE_TOPICS: ApiKey = ApiKey(19);
+const ADD_PARTITIONS_TO_TXN: ApiKey = ApiKey(24);
 pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
 pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
 
@@ -39,8 +40,11 @@ pub enum Offering {
 /// How an API is offered, if our table has it at all.
 #[must_use]
 pub fn offering(api: ApiKey) -> Option<Offering> {
-    let entry = schema::api(api.0)?;
-    Some(match api.0 {
+    schema::api(api.0).map(offering_of)
+}
+
+const fn offering_of(entry: &Api) -> Offering {
+    match entry.key {
         // What brokers of 3.x ask of each other; the share coordinator's state.
         4..=7 | 83..=87 => Offering::Never,
         // ACLs, delegation tokens, quotas and SCRAM credentials.
@@ -51,7 +55,7 @@ pub fn offering(api: ApiKey) -> Option<Offering> {
         17 | 36 => Offering::Login,
         _ if !entry.listeners.broker => Offering::Never,
         _ => Offering::Always,
-    })
+    }
 }
 
 /// The name of an API as Kafka writes it, from the table alone: safe as a metric label.
@@ -96,7 +100,7 @@ impl Offered {
     #[must_use]
     pub fn row(&self, api: ApiKey) -> Option<Row> {
         let entry = schema::api(api.0)?;
-        let access = match offering(api)? {
+        let access = match offering_of(entry) {
             Offering::Always if !alters_configs(api) => Access::All,
             Offering::Always | Offering::ByName if self.allowed.contains(&api) => Access::All,
             Offering::Always => Access::NotBrokers(&denials::BROKER_CONFIGS),
@@ -108,7 +112,7 @@ impl Offered {
             versions.first = versions.first.max(denial.versions.first);
             versions.last = versions.last.min(denial.versions.last);
         }
-        if entry.name == "AddPartitionsToTxn" {
+        if api == ADD_PARTITIONS_TO_TXN {
             // From version 4 on it is a batch that only brokers send (KIP-890).
             versions.last = versions.last.min(3);
         }

@@ -12,6 +12,7 @@ mod finishing;
 mod hold;
 mod in_flight;
 mod intake;
+mod names;
 mod pace;
 mod refusal;
 mod request;

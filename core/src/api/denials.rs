@@ -43,8 +43,9 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 
 /// The denial of an API that is not allowed by name, or that logs in where nobody has to.
 ///
-/// The last two numbers of each row are the range of versions that `wire::codec` encodes. Nothing for
-/// UnregisterController, whose response it cannot encode: without being allowed, it is not offered.
+/// The last two numbers of each row are the first and the last version that `wire::codec` encodes.
+/// Nothing for UnregisterController, whose response it cannot encode: where it is not allowed, it
+/// is not offered.
 pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
     Some(match api.0 {
         // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: what a PLAINTEXT

@@ -6,16 +6,19 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::api::Denial;
 use crate::error::ClientFault;
-use crate::session::denial::Body;
+use crate::session::names::walk;
 use crate::session::refusal::Refused;
+use crate::session::request::REQUEST_HEAD_END;
 use crate::wire::codec::denial::{Error, denied_resources};
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
-use crate::wire::schema::{Role, Roles};
-use crate::wire::walk::{Step, Value, Walker};
+use crate::wire::schema::{Api, Role, Roles};
+use crate::wire::walk::{Step, Value};
 
 /// `ConfigResource.Type`: a broker, and the log levels of one.
 const BROKER: i64 = 4;
@@ -41,7 +44,7 @@ struct Broker {
     name: Range<usize>,
 }
 
-/// What was read of the resources; places are offsets in the body.
+/// What was read of the resources; places are offsets in the frame.
 #[derive(Debug, Default)]
 struct Resources {
     count: Option<(Range<usize>, usize, bool)>,
@@ -54,31 +57,31 @@ struct Resources {
 /// Decides about a request that was read whole.
 pub(super) fn decide(
     head: RequestHead,
-    body: &Body,
+    entry: &Api,
+    frame: &Bytes,
     denial: &Denial,
 ) -> Result<Decision, ClientFault> {
     let untold = || ClientFault::RefusedUntold(head.api, head.version);
-    let Resources { count, brokers, .. } = Resources::read(head, body)?;
+    let Resources { count, brokers, .. } = Resources::read(head, entry, frame)?;
     let Some((count_at, total, compact)) = count.filter(|_| !brokers.is_empty()) else {
         return Ok(Decision::Pass(Edits::default(), None));
     };
     if brokers.len() == total {
         return Ok(Decision::Deny);
     }
-    let at = |range: &Range<usize>| body.at + range.start..body.at + range.end;
     let mut edits = Edits::default();
     let left = total.saturating_sub(brokers.len());
-    edits.replace(at(&count_at), edit::count(left, compact));
+    edits.replace(count_at, edit::count(left, compact));
     for broker in &brokers {
-        edits.cut(at(&broker.span));
+        edits.cut(broker.span.clone());
     }
     let error = Error {
         code: denial.error_code,
         message: denial.message,
     };
     let named = brokers.iter().filter_map(|broker| {
-        let name = body.bytes.get(broker.name.clone())?;
-        Some((broker.kind, body.bytes.slice_ref(name)))
+        let name = frame.get(broker.name.clone())?;
+        Some((broker.kind, frame.slice_ref(name)))
     });
     let entries = denied_resources(head, error, named).map_err(|_| untold())?;
     let refused = Refused::telling(entries, brokers.len());
@@ -86,33 +89,29 @@ pub(super) fn decide(
 }
 
 impl Resources {
-    fn read(head: RequestHead, body: &Body) -> Result<Self, ClientFault> {
+    fn read(head: RequestHead, entry: &Api, frame: &[u8]) -> Result<Self, ClientFault> {
         const INTEREST: Roles =
             Roles::of(&[Role::Resources, Role::ResourceType, Role::ResourceName]);
         let mut resources = Self::default();
-        let mut rest: &[u8] = &body.bytes;
-        let version = head.version.0;
-        let Some(mut walker) = Walker::new(body.message, version, body.bytes.len(), INTEREST)
-        else {
-            return Err(ClientFault::UnsupportedVersion(head.api, head.version));
-        };
+        let mut rest = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
+        let mut walk = walk(entry, head.version, frame, INTEREST);
         loop {
             let malformed = |why| ClientFault::Malformed(head.api, head.version, why);
-            let step = walker.step(&mut rest).map_err(malformed)?;
+            let step = walk.step(&mut rest).map_err(malformed)?;
             if let Step::Done { .. } = step {
                 return Ok(resources);
             }
             if let Step::More = step {
                 return Err(malformed(Malformed::Truncated));
             }
-            resources.step(&step);
+            resources.step(&step, walk.body_at());
             if resources.brokers.len() > BROKERS_MAX {
                 return Err(ClientFault::RefusedUntold(head.api, head.version));
             }
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, base: usize) {
         match step {
             Step::Array {
                 start,
@@ -122,18 +121,20 @@ impl Resources {
                 ..
             } => {
                 let count = count.map_or(0, |count| count as usize);
-                self.count = Some((*start..*end, count, *compact));
+                self.count = Some((base + start..base + end, count, *compact));
             }
-            Step::Element { at, .. } => self.begin = *at,
+            Step::Element { at, .. } => self.begin = base + at,
             Step::Value(found) => match (found.role, found.value) {
                 (Role::ResourceType, Value::Int(kind)) => self.kind = kind,
-                (Role::ResourceName, Value::Span) => self.name = found.data..found.end,
+                (Role::ResourceName, Value::Span) => {
+                    self.name = base + found.data..base + found.end
+                }
                 (_, _) => {}
             },
             Step::ElementEnd { at, .. } => {
                 if let (BROKER | BROKER_LOGGER, Ok(kind)) = (self.kind, i8::try_from(self.kind)) {
                     self.brokers.push(Broker {
-                        span: self.begin..*at,
+                        span: self.begin..base + at,
                         kind,
                         name: self.name.clone(),
                     });

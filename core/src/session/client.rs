@@ -76,16 +76,8 @@ impl Session {
         if !row.versions.contains(head.version.0) {
             return self.unsupported_version(head, frame_len);
         }
-        match row.access {
-            Access::All => {}
-            Access::NotBrokers(denial) => {
-                let whole = Whole::alters_configs(head, frame_len, denial);
-                return self.read_whole(Box::new(whole), chunk);
-            }
-            Access::Denied(denial) => {
-                let whole = Whole::denied(head, frame_len, denial)?;
-                return self.read_whole(Box::new(whole), chunk);
-            }
+        if !matches!(row.access, Access::All) {
+            return self.restricted(head, frame_len, row.access, chunk);
         }
         let carry = api::request_carry(&row, head.version, frame_len);
         let judged = refusal::operation(head.api)
@@ -107,6 +99,24 @@ impl Session {
             self.client.intake.stage = Stage::Request(Box::new(request));
         }
         Ok(())
+    }
+
+    /// A request of which all or some may be denied.
+    #[cold]
+    #[inline(never)]
+    fn restricted(
+        &mut self,
+        head: RequestHead,
+        frame_len: usize,
+        access: Access,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        let whole = match access {
+            Access::All => return Err(CloseReason::Bug("an API that is allowed is restricted")),
+            Access::NotBrokers(denial) => Whole::alters_configs(head, frame_len, denial),
+            Access::Denied(denial) => Whole::denied(head, frame_len, denial)?,
+        };
+        self.read_whole(Box::new(whole), chunk)
     }
 
     /// Only ApiVersions is answered in a version that is not there, so that a client can find
@@ -214,6 +224,8 @@ impl Session {
     }
 
     /// A request that speaks as a broker of the cluster.
+    #[cold]
+    #[inline(never)]
     fn deny_broker(
         &mut self,
         head: RequestHead,

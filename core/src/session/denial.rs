@@ -11,14 +11,14 @@ use crate::session::Session;
 use crate::session::broker_configs::{self, Decision};
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
-use crate::session::request::{Facts, REQUEST_HEAD_END};
+use crate::session::names::Names;
+use crate::session::request::Facts;
 use crate::wire::codec::denial::{Error, denied};
 use crate::wire::edit::lengthened;
 use crate::wire::framer;
-use crate::wire::header::{HeaderEnd, RequestHead};
+use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
-use crate::wire::named::Names;
-use crate::wire::schema::{self, Message};
+use crate::wire::schema::{self, Api};
 
 /// A longer request is not read for the sake of its denial. Kafka's own tools stay far below.
 const DENIED_BYTES_MAX: usize = 64 * 1024;
@@ -37,13 +37,6 @@ enum What {
     Deny(&'static Denial),
     /// What it alters of brokers is denied.
     DenyBrokerConfigs(&'static Denial),
-}
-
-/// The body of a frame in one piece, and where it begins in the frame.
-pub(super) struct Body {
-    pub(super) message: &'static Message,
-    pub(super) bytes: Bytes,
-    pub(super) at: usize,
 }
 
 impl Whole {
@@ -87,28 +80,14 @@ impl Whole {
         ClientFault::Malformed(self.head.api, self.head.version, why)
     }
 
-    /// Finds the body in what stands behind the fixed head.
-    fn body(&self, rest: Bytes) -> Result<Body, ClientFault> {
-        let entry =
-            schema::api(self.head.api.0).ok_or(ClientFault::ApiNotOffered(self.head.api))?;
-        let mut body: &[u8] = &rest;
-        let flexible = api::request_is_flexible(entry, self.head.version);
-        let mut header = HeaderEnd::of_request(flexible, body.len());
-        let is_read = header.step(&mut body).map_err(|why| self.malformed(why))?;
-        if !is_read {
-            return Err(self.malformed(Malformed::Truncated));
-        }
-        let at = rest.len() - body.len();
-        Ok(Body {
-            message: entry.request,
-            bytes: rest.slice(at..),
-            at: REQUEST_HEAD_END + at,
-        })
+    fn entry(&self) -> Result<&'static Api, ClientFault> {
+        schema::api(self.head.api.0).ok_or(ClientFault::ApiNotOffered(self.head.api))
     }
 
     /// The response that denies all of it.
-    fn response(&self, body: &Body, denial: &'static Denial) -> Result<Bytes, ClientFault> {
-        let mut names = Names::new(body.message, self.head.version.0, &body.bytes);
+    fn response(&self, frame: &Bytes, denial: &Denial) -> Result<Bytes, ClientFault> {
+        let entry = self.entry()?;
+        let mut names = Names::new(entry, self.head.version, frame);
         let error = Error {
             code: denial.error_code,
             message: denial.message,
@@ -121,6 +100,8 @@ impl Whole {
 
 impl Session {
     /// Reads on in a request that is read whole.
+    #[cold]
+    #[inline(never)]
     pub(super) fn whole_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let stage = std::mem::take(&mut self.client.intake.stage);
         let Stage::Whole(whole) = stage else {
@@ -130,6 +111,8 @@ impl Session {
     }
 
     /// Takes in the rest of a request, and decides about it once it is there.
+    #[cold]
+    #[inline(never)]
     pub(super) fn read_whole(
         &mut self,
         whole: Box<Whole>,
@@ -145,12 +128,11 @@ impl Session {
             intake.stage = Stage::Whole(whole);
             return Ok(());
         }
-        let rest = Bytes::from(intake.hold.copy(REQUEST_HEAD_END..whole.frame_len));
-        let body = whole.body(rest)?;
+        let frame = Bytes::from(intake.hold.copy(0..whole.frame_len));
         let denial = match whole.what {
             What::Deny(denial) => denial,
             What::DenyBrokerConfigs(denial) => {
-                match broker_configs::decide(whole.head, &body, denial)? {
+                match broker_configs::decide(whole.head, whole.entry()?, &frame, denial)? {
                     Decision::Deny => denial,
                     Decision::Pass(edits, refused) => {
                         let judged = (lengthened(edits, whole.frame_len), refused);
@@ -161,14 +143,14 @@ impl Session {
                 }
             }
         };
-        let frame = whole.response(&body, denial)?;
+        let response = whole.response(&frame, denial)?;
         if api::offering(whole.head.api) == Some(Offering::Login) {
             self.report(Event::SaslWithoutLogin);
         }
         let intake = &mut self.client.intake;
         intake.hold.clear();
         intake.stage = Stage::Drop { left: 0 };
-        let answer = Some(Owed::Local(frame));
+        let answer = Some(Owed::Local(response));
         self.pending = Some(Slot::new(whole.head, whole.frame_len, answer));
         Ok(())
     }

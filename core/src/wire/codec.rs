@@ -130,7 +130,7 @@ pub(crate) fn refusal(
 ) -> Result<Bytes, NotEncodable> {
     let v = head.version.0;
     let flexible = is_flexible(head.api, v);
-    let mut out = begin_response(head)?;
+    let mut out = begin_response(head, entries.len().saturating_add(64))?;
     let encoded = match head.api.0 {
         PRODUCE => ProduceResponse::default().encode(&mut out, v),
         FETCH => FetchResponse::default().encode(&mut out, v),
@@ -182,7 +182,7 @@ fn is_flexible(api: ApiKey, version: i16) -> bool {
 pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable> {
     const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
     let v = head.version.0;
-    let mut out = begin_response(head)?;
+    let mut out = begin_response(head, 64)?;
     FetchResponse::default()
         .with_error_code(FETCH_SESSION_ID_NOT_FOUND)
         .encode(&mut out, v)
@@ -191,8 +191,8 @@ pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable>
 }
 
 /// A frame with a response's header, of an API whose response header may be flexible.
-fn begin_response(head: RequestHead) -> Result<BytesMut, NotEncodable> {
-    let mut out = BytesMut::new();
+fn begin_response(head: RequestHead, capacity: usize) -> Result<BytesMut, NotEncodable> {
+    let mut out = BytesMut::with_capacity(capacity);
     out.put_u32(0);
     let flexible = is_flexible(head.api, head.version.0);
     ResponseHeader::default()

@@ -59,7 +59,7 @@ pub(crate) fn denied(
     error: Error,
     names: &mut dyn Iterator<Item = Named>,
 ) -> Result<Bytes, NotEncodable> {
-    let mut out = begin_response(head)?;
+    let mut out = begin_response(head, 64)?;
     let (v, to) = (head.version.0, &mut out);
     match head.api.0 {
         10 => put(to, v, &coordinators(error, names)),

@@ -1,0 +1,130 @@
+//! The names in a whole request, one after the other, for a response that has to name them again.
+
+use bytes::Bytes;
+
+use crate::api;
+use crate::id::ApiVersion;
+use crate::session::body::BodyWalk;
+use crate::session::request::REQUEST_HEAD_END;
+use crate::wire::header::HeaderEnd;
+use crate::wire::malformed::Malformed;
+use crate::wire::named::Named;
+use crate::wire::schema::{Api, Role, Roles};
+use crate::wire::walk::{Found, Step, Value};
+
+/// A walk over a request that is there as a whole, for what stands behind its fixed head.
+pub(super) fn walk(entry: &Api, version: ApiVersion, frame: &[u8], interest: Roles) -> BodyWalk {
+    let flexible = api::request_is_flexible(entry, version);
+    let header = HeaderEnd::of_request(flexible, frame.len().saturating_sub(REQUEST_HEAD_END));
+    BodyWalk::new(
+        entry.request,
+        version.0,
+        interest,
+        header,
+        REQUEST_HEAD_END,
+        frame.len(),
+    )
+}
+
+/// What a denial may have to name.
+const NAMES: Roles = Roles::of(&[
+    Role::ProducerId,
+    Role::TopicName,
+    Role::Partitions,
+    Role::PartitionIndex,
+    Role::ResourceType,
+    Role::ResourceName,
+    Role::Principal,
+    Role::QuotaEntity,
+    // The type of a quota's entity.
+    Role::Opaque,
+    Role::CoordinatorKey,
+    // For the elements of arrays.
+    Role::Plain,
+]);
+
+/// A walk over one whole request.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    frame: &'a Bytes,
+    rest: &'a [u8],
+    /// Nothing once it has come to its end.
+    walk: Option<BodyWalk>,
+    failed: Option<Malformed>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(entry: &Api, version: ApiVersion, frame: &'a Bytes) -> Self {
+        Self {
+            frame,
+            rest: frame.get(REQUEST_HEAD_END..).unwrap_or_default(),
+            walk: Some(walk(entry, version, frame, NAMES)),
+            failed: None,
+        }
+    }
+
+    /// Reads what was left unread.
+    ///
+    /// # Errors
+    /// The body does not follow its schema; what was named before that may be anything.
+    pub(super) fn finish(mut self) -> Result<(), Malformed> {
+        while self.next().is_some() {}
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn named(&self, found: &Found) -> Option<Named> {
+        let base = self.walk.as_ref()?.body_at();
+        match found.value {
+            _ if found.role == Role::Plain => None,
+            Value::Int(int) => Some(Named::Number(found.role, int)),
+            Value::Span => {
+                let name = self.frame.get(base + found.data..base + found.end)?;
+                Some(Named::Text(found.role, self.frame.slice_ref(name)))
+            }
+            Value::Null => Some(Named::Null(found.role)),
+            Value::Float(_) | Value::Uuid(_) => None,
+        }
+    }
+
+    fn fail(&mut self, why: Malformed) -> Option<Named> {
+        self.failed = Some(why);
+        self.walk = None;
+        None
+    }
+}
+
+impl Iterator for Names<'_> {
+    type Item = Named;
+
+    fn next(&mut self) -> Option<Named> {
+        loop {
+            let step = match self.walk.as_mut()?.step(&mut self.rest) {
+                Ok(step) => step,
+                Err(why) => return self.fail(why),
+            };
+            match step {
+                Step::Value(found) => {
+                    if let Some(named) = self.named(&found) {
+                        return Some(named);
+                    }
+                }
+                Step::Element { field, .. } if field.role == Role::Plain => {
+                    return Some(Named::Element(field.name));
+                }
+                Step::More => return self.fail(Malformed::Truncated),
+                Step::Done { .. } => {
+                    self.walk = None;
+                    return None;
+                }
+                Step::Begin { .. }
+                | Step::Array { .. }
+                | Step::Element { .. }
+                | Step::ElementEnd { .. }
+                | Step::ArrayEnd { .. }
+                | Step::Tags { .. }
+                | Step::Tagged { .. }
+                | Step::TaggedEnd { .. } => {}
+            }
+        }
+    }
+}

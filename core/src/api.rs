@@ -6,7 +6,7 @@ pub(crate) mod versions;
 use std::collections::BTreeSet;
 
 use crate::id::{ApiKey, ApiVersion};
-use crate::wire::schema::{self, Api, Role, Roles, Versions};
+use crate::wire::schema::{self, Api, Role, Roles, ThrottlePlace, Versions};
 
 /// Asks for the versions of all APIs; its answer header is always version 0.
 pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
@@ -202,9 +202,39 @@ pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) ->
     }
 }
 
-/// What must be read of an answer, because it may carry an address or ranges of versions. No more
-/// than `hold_bytes_max` may be held.
+/// Where a response says for how long its broker throttles the client.
+pub(crate) fn throttle_place(api: ApiKey, version: ApiVersion) -> ThrottlePlace {
+    schema::api(api.0)
+        .and_then(|entry| entry.response.edition(version.0))
+        .map_or(ThrottlePlace::Nowhere, |it| it.throttle_place(version.0))
+}
+
+/// What must be read of an answer, because it may carry an address or ranges of versions, or says
+/// in an unknown place for how long the client is throttled.
+///
+/// No more than `hold_bytes_max` may be held.
 pub(crate) fn answer_carry(
+    api: ApiKey,
+    version: ApiVersion,
+    frame_len: usize,
+    hold_bytes_max: usize,
+    throttle: ThrottlePlace,
+) -> Carry {
+    const THROTTLE: Roles = Roles::of(&[Role::ThrottleTime]);
+    let carry = address_carry(api, version, frame_len, hold_bytes_max);
+    match (throttle, carry) {
+        (ThrottlePlace::Nowhere | ThrottlePlace::At(_), carry) => carry,
+        (ThrottlePlace::BehindOthers, Carry::Pass) => Carry::Hold(THROTTLE),
+        (ThrottlePlace::BehindOthers, Carry::Hold(interest)) => {
+            Carry::Hold(interest.union(THROTTLE))
+        }
+        (ThrottlePlace::BehindOthers, Carry::Follow(interest)) => {
+            Carry::Follow(interest.union(THROTTLE))
+        }
+    }
+}
+
+fn address_carry(
     api: ApiKey,
     version: ApiVersion,
     frame_len: usize,

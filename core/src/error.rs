@@ -113,6 +113,8 @@ pub enum Wait {
     Topology,
     /// The upstream's answer.
     Answer,
+    /// The first answer on a connection to the upstream: nobody may be there at all.
+    FirstResponse,
     /// The peer to take its bytes.
     Write(Leg),
     /// An answer to a question.
@@ -202,6 +204,7 @@ impl Wait {
             Self::Idle => "idle",
             Self::Topology => "topology_timeout",
             Self::Answer => "answer_timeout",
+            Self::FirstResponse => "first_response_timeout",
             Self::Write(Leg::Client) => "client_write_stalled",
             Self::Write(Leg::Upstream) => "upstream_write_stalled",
             Self::Question => "question_timeout",

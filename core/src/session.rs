@@ -43,7 +43,7 @@ use connect::Connection;
 use finishing::Finishing;
 use in_flight::{InFlight, Slot};
 use intake::{Intake, Stage};
-use timers::Timers;
+use timers::{FirstResponse, Timers};
 
 /// One client connection and its upstream leg.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ pub struct Session {
     /// A request that is never answered waits for the connection.
     unanswered_waits: bool,
     timers: Timers,
+    first_response: FirstResponse,
     /// How long a group's members may take to rebalance, as the last JoinGroup said: the
     /// SyncGroup behind it waits as long, and does not say so itself.
     rebalance: Duration,
@@ -168,6 +169,7 @@ impl Session {
             backlog: Backlog::default(),
             unanswered_waits: false,
             timers: Timers::new(now),
+            first_response: FirstResponse::NotAwaited,
             rebalance: timers::REBALANCE_DEFAULT,
             effects: Queue::default(),
             marks: Marks::default(),
@@ -356,6 +358,9 @@ impl Session {
             return;
         }
         self.timers.active(now);
+        if leg == Leg::Upstream {
+            self.first_response = FirstResponse::Begun;
+        }
         if leg == Leg::Client && !self.backlog.bytes.is_empty() {
             self.backlog = std::mem::take(&mut self.backlog).followed_by(&bytes);
         } else {
@@ -417,6 +422,10 @@ impl Session {
         }
         self.timers.active(now);
         self.timers.wrote(now, leg, bytes);
+        let is_asked = self.upstream.egress.is_empty() && !self.in_flight.is_empty();
+        if is_asked && self.first_response == FirstResponse::NotAwaited {
+            self.first_response = FirstResponse::AwaitedSince(now);
+        }
     }
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {

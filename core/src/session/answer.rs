@@ -14,7 +14,7 @@ use crate::shared::Shared;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles};
-use crate::wire::walk::Step;
+use crate::wire::walk::{Found, Step, Value};
 
 /// An answer whose body is being read.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(super) struct Answer {
     /// The walk is over; only [`Tail`] still waits for the end of the frame.
     walked: bool,
     hold: Hold,
+    throttle_ms: i32,
 }
 
 /// Who edits what is found.
@@ -78,6 +79,7 @@ impl Answer {
             teller: None,
             outcome: Outcome::default(),
             walked: false,
+            throttle_ms: 0,
             hold: Hold::whole(),
         }
     }
@@ -126,8 +128,8 @@ impl Answer {
                 Step::Done { .. } => self.walked = true,
                 Step::More if is_whole => return Err(Malformed::Truncated),
                 Step::More => return Ok(self.release(frame)),
+                Step::Value(found) => self.note_throttle(&found),
                 Step::Begin { .. }
-                | Step::Value(_)
                 | Step::Array { .. }
                 | Step::Element { .. }
                 | Step::ElementEnd { .. }
@@ -180,6 +182,17 @@ impl Answer {
 
     fn release(&self, frame: &Rope) -> Progress {
         Progress::Release(self.hold.begins().min(frame.end()))
+    }
+
+    fn note_throttle(&mut self, found: &Found) {
+        if let (Role::ThrottleTime, Value::Int(ms)) = (found.role, found.value) {
+            self.throttle_ms = i32::try_from(ms).unwrap_or(i32::MAX);
+        }
+    }
+
+    /// For how many milliseconds the broker throttles the client; 0 unless the walk was asked.
+    pub(super) const fn throttle_ms(&self) -> i32 {
+        self.throttle_ms
     }
 
     fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {

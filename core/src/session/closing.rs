@@ -109,7 +109,9 @@ impl Last {
             | CloseReason::Upstream(_)
             | CloseReason::Unreachable(_)
             | CloseReason::BrokerUnknown(_)
-            | CloseReason::TimedOut(Wait::Topology | Wait::Answer | Wait::Write(Leg::Upstream)) => {
+            | CloseReason::TimedOut(
+                Wait::Topology | Wait::Answer | Wait::FirstResponse | Wait::Write(Leg::Upstream),
+            ) => {
                 (Forgotten, Given, Dropped, true)
             }
             CloseReason::HoldLimit(Leg::Upstream)

@@ -11,6 +11,10 @@ use crate::session::refusal::Refused;
 use crate::time::Instant;
 use crate::wire::header::RequestHead;
 
+/// The longest throttle that is believed. Kafka bounds that of a Produce by nothing: it is as
+/// long as the quota needs for the bytes (`QuotaUtils.throttleTime`).
+const THROTTLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One owed answer.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -72,6 +76,10 @@ pub(super) struct InFlight {
     /// Since when the front slot has been the front: a broker answers one request after the
     /// other, so the time for an answer starts when the one before it is done.
     front_since: Instant,
+    /// For how long the response that is coming in says that the client is throttled.
+    announced: Duration,
+    /// Until when the broker reads no requests of this connection, as its responses have said.
+    muted_until: Instant,
 }
 
 impl InFlight {
@@ -119,7 +127,24 @@ impl InFlight {
         let held = slot.answer.as_ref().map_or(0, Owed::held_bytes);
         self.held_bytes = self.held_bytes.saturating_sub(held);
         self.front_since = now;
+        let muted = std::mem::take(&mut self.announced);
+        if !muted.is_zero() {
+            self.muted_until = self.muted_until.max(now.after(muted));
+        }
         Some(slot)
+    }
+
+    /// The response that is coming in says for how long the client is throttled. Kafka sends it at
+    /// once, and reads nothing from the connection for so long (KIP-219,
+    /// `ClientQuotaManager.throttle`).
+    pub(super) fn announce_throttle(&mut self, ms: i32) {
+        let throttle = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        self.announced = self.announced.max(throttle.min(THROTTLE_MAX));
+    }
+
+    /// Until when the broker may read nothing; in the past unless it throttles.
+    pub(super) const fn muted_until(&self) -> Instant {
+        self.muted_until
     }
 
     /// Takes the front slot if its answer is ours, so that it can be given now.
@@ -131,11 +156,13 @@ impl InFlight {
         self.pop(now).map(|slot| (slot, frame))
     }
 
-    /// Until when the broker's next answer must have begun.
-    pub(super) fn deadline(&self, answer_timeout: Duration) -> Option<Instant> {
+    /// Until when the broker's next answer must have begun, which it cannot before `since`.
+    pub(super) fn deadline(&self, since: Instant, answer_timeout: Duration) -> Option<Instant> {
         match &self.front()?.answer {
             Some(Owed::Relayed { allowance, .. }) => Some(
                 self.front_since
+                    .max(self.muted_until)
+                    .max(since)
                     .after(answer_timeout.saturating_add(*allowance)),
             ),
             Some(Owed::Local(_)) | None => None,

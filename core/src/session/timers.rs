@@ -13,6 +13,17 @@ use crate::time::Instant;
 /// (`max.poll.interval.ms`, by default).
 pub(super) const REBALANCE_DEFAULT: Duration = Duration::from_secs(300);
 
+/// Whether the broker has shown on this connection that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstResponse {
+    /// It has not taken a whole request that it must respond to.
+    NotAwaited,
+    /// It has taken the first one, at this time.
+    AwaitedSince(Instant),
+    /// It has sent something.
+    Begun,
+}
+
 /// When things last happened.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -137,12 +148,20 @@ impl Session {
             }
             let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
             if let Some(pace) = self.timers.due(leg).filter(|_| taken) {
-                let at = pace.deadline(limits.write_stall_timeout);
+                let stalled = pace.deadline(limits.write_stall_timeout);
+                let at = match leg {
+                    Leg::Client => stalled,
+                    // A broker that throttles takes no bytes meanwhile.
+                    Leg::Upstream => {
+                        let muted_until = self.in_flight.muted_until();
+                        stalled.max(muted_until.after(limits.write_stall_timeout))
+                    }
+                };
                 waits(at, Expiry::Wait(Wait::Write(leg)));
             }
         }
-        if let Some(at) = self.answer_deadline() {
-            waits(at, Expiry::Wait(Wait::Answer));
+        if let Some((at, wait)) = self.answer_deadline() {
+            waits(at, Expiry::Wait(wait));
         }
         let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
@@ -177,14 +196,28 @@ impl Session {
 
     /// An answer that has begun is watched by [`Session::frame_deadline`] instead, and one that
     /// we do not read, because the client does not, is not late.
-    fn answer_deadline(&self) -> Option<Instant> {
+    ///
+    /// Whether anybody is there at all shows within the limit of a connection: a broker answers
+    /// its first request at once, unless that asks it to wait.
+    fn answer_deadline(&self) -> Option<(Instant, Wait)> {
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
         let forever = canary!(self, WaitForever);
         if !connected || begun || forever || !self.may_read(Leg::Upstream) {
             return None;
         }
-        self.in_flight.deadline(self.shared.limits.answer_timeout)
+        let limits = &self.shared.limits;
+        let (since, limit, wait) = match self.first_response {
+            FirstResponse::AwaitedSince(since) => {
+                let limit = limits.connect_timeout.min(limits.answer_timeout);
+                (since, limit, Wait::FirstResponse)
+            }
+            // Without a request that the broker has taken, it is late as any other response is.
+            FirstResponse::NotAwaited | FirstResponse::Begun => {
+                (Instant::ZERO, limits.answer_timeout, Wait::Answer)
+            }
+        };
+        Some((self.in_flight.deadline(since, limit)?, wait))
     }
 
     fn connect_expired(&mut self, now: Instant) {

@@ -22,7 +22,7 @@ use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
 use crate::wire::glance;
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
-use crate::wire::schema::{self, Roles};
+use crate::wire::schema::{self, Roles, ThrottlePlace};
 
 /// Where the variable part of an answer's header begins.
 const ANSWER_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
@@ -80,9 +80,15 @@ impl Session {
             self.upstream.intake.hold.push(std::mem::take(chunk));
             return Ok(());
         };
+        let place = api::throttle_place(api, version);
+        let Some(throttle_ms) = self.throttle_ms(place, api, version, frame_len, chunk) else {
+            self.upstream.intake.hold.push(std::mem::take(chunk));
+            return Ok(());
+        };
+        self.in_flight.announce_throttle(throttle_ms);
         let refused = self.in_flight.take_refused();
         let hold_bytes_max = self.shared.limits.hold_answer_bytes_max;
-        let carry = api::answer_carry(api, version, frame_len, hold_bytes_max);
+        let carry = api::answer_carry(api, version, frame_len, hold_bytes_max, place);
         let carry = match (carry, &refused) {
             (Carry::Hold(interest), None)
                 if self.is_bare(api, version, frame_len, interest, chunk) =>
@@ -141,9 +147,38 @@ impl Session {
         Some(if is_refusal { ApiVersion(0) } else { version })
     }
 
-    /// Whether an answer is there as a whole and has nothing in it that might have to be edited.
-    fn is_bare(
+    /// For how long the broker throttles the client, where the response says so in a known place.
+    /// Nothing while that has not come.
+    fn throttle_ms(
         &self,
+        place: ThrottlePlace,
+        api: ApiKey,
+        version: ApiVersion,
+        frame_len: usize,
+        chunk: &[u8],
+    ) -> Option<i32> {
+        const THROTTLE_BYTES: usize = 4;
+        let ThrottlePlace::At(at) = place else {
+            return Some(0);
+        };
+        // Kafka gives no response a tag in its header: one byte says that there are none.
+        let tag_bytes = usize::from(api::answer_is_flexible(api, version));
+        let at = ANSWER_HEAD_END + tag_bytes + at;
+        if frame_len < at + THROTTLE_BYTES {
+            return Some(0);
+        }
+        let hold = &self.upstream.intake.hold;
+        let throttle = framer::peek(hold, chunk, at).map(i32::from_be_bytes)?;
+        if tag_bytes > 0 && framer::peek(hold, chunk, ANSWER_HEAD_END)? != [0] {
+            return Some(0);
+        }
+        Some(throttle)
+    }
+
+    /// Whether an answer is there as a whole and has nothing in it that might have to be edited.
+    /// Notes for how long it says that the client is throttled.
+    fn is_bare(
+        &mut self,
         api: ApiKey,
         version: ApiVersion,
         frame_len: usize,
@@ -161,7 +196,14 @@ impl Session {
         };
         let flexible = api::answer_is_flexible(api, version);
         let header = HeaderEnd::of_response(flexible, body.len()).step(&mut body);
-        header == Ok(true) && glance::is_bare(entry.response, version.0, body, interest)
+        if header != Ok(true) {
+            return false;
+        }
+        let bare = glance::bare(entry.response, version.0, body, interest);
+        if let Some(bare) = bare {
+            self.in_flight.announce_throttle(bare.throttle_ms);
+        }
+        bare.is_some()
     }
 
     /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,
@@ -241,6 +283,7 @@ impl Session {
     fn release_answer(&mut self, answer: Answer) {
         let frame_len = answer.frame_len;
         let answer_follows = answer.is_followed();
+        self.in_flight.announce_throttle(answer.throttle_ms());
         let forgets = canary!(self, ForgetLength);
         let (mut outcome, growth) = answer.into_outcome(forgets);
         sometimes!(

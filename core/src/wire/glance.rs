@@ -4,23 +4,33 @@
 //! which tells what stands where and goes on wherever the bytes are cut. Whoever needs to know
 //! more, be it what is of interest or what is wrong, walks.
 
-use super::schema::{Field, Kind, Message, Roles, Struct};
+use super::schema::{Field, Kind, Message, Role, Roles, Struct};
 use crate::work;
 
-/// Whether `body` follows its schema, and of the fields whose role is in `interest` it has only
-/// some that are null or empty, and no tagged ones.
+/// What a glance tells of a body in which nothing is of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bare {
+    /// Its [`Role::ThrottleTime`], in milliseconds; 0 where it has none.
+    pub throttle_ms: i32,
+}
+
+/// That `body` follows its schema, and of the fields whose role is in `interest` has only some
+/// that are null or empty, and no tagged ones.
 ///
 /// A walk over such a body ends without a fault, whatever it asks for of this interest.
 #[must_use]
-pub fn is_bare(message: &Message, version: i16, body: &[u8], interest: Roles) -> bool {
-    message.edition(version).is_some_and(|edition| {
-        let mut glance = Glance {
-            rest: body,
-            version,
-            flexible: edition.flexible.contains(version),
-            interest,
-        };
-        glance.structure(edition.body).is_some()
+pub fn bare(message: &Message, version: i16, body: &[u8], interest: Roles) -> Option<Bare> {
+    let edition = message.edition(version)?;
+    let mut glance = Glance {
+        rest: body,
+        version,
+        flexible: edition.flexible.contains(version),
+        interest,
+        throttle_ms: 0,
+    };
+    glance.structure(edition.body)?;
+    Some(Bare {
+        throttle_ms: glance.throttle_ms,
     })
 }
 
@@ -31,6 +41,7 @@ struct Glance<'a> {
     version: i16,
     flexible: bool,
     interest: Roles,
+    throttle_ms: i32,
 }
 
 impl Glance<'_> {
@@ -77,6 +88,10 @@ impl Glance<'_> {
                 } else {
                     self.structure(inner)
                 }
+            }
+            Kind::Int32 if field.role == Role::ThrottleTime => {
+                self.throttle_ms = i32::from_be_bytes(self.bytes()?);
+                Some(())
             }
             Kind::Bool
             | Kind::Int8

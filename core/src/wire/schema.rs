@@ -131,6 +131,35 @@ impl Message {
     }
 }
 
+/// Where a response says for how long its broker throttles the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThrottlePlace {
+    /// It does not say.
+    Nowhere,
+    /// So many bytes behind the beginning of the body.
+    At(usize),
+    /// Behind fields whose length is not known before.
+    BehindOthers,
+}
+
+impl Edition {
+    /// Where a response in `version` has its [`Role::ThrottleTime`].
+    pub fn throttle_place(&self, version: i16) -> ThrottlePlace {
+        let mut at = Some(0);
+        for field in self.body.fields {
+            if !field.versions.contains(version) || field.tag_in(version).is_some() {
+                continue;
+            }
+            if field.role == Role::ThrottleTime {
+                return at.map_or(ThrottlePlace::BehindOthers, ThrottlePlace::At);
+            }
+            let len = field.kind.fixed_len();
+            at = at.zip(len).map(|(at, len)| at + len as usize);
+        }
+        ThrottlePlace::Nowhere
+    }
+}
+
 /// One release's description of a message.
 #[derive(Debug)]
 pub struct Edition {

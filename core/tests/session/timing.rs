@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::{CloseReason, Input, Leg, Route};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{
-    FetchRequest, GroupId, HeartbeatResponse, JoinGroupRequest, SyncGroupRequest,
+    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, OffsetDeleteRequest,
+    OffsetDeleteResponse, ProduceRequest, ProduceResponse, SyncGroupRequest,
 };
 
 use crate::harness::*;
@@ -94,17 +97,140 @@ fn a_paused_client_is_not_a_stalled_one() {
 fn a_silent_broker_ends_the_session() {
     let mut world = World::new();
     world.client(&heartbeat(1));
+    world.upstream(&heartbeat_answer(1));
+    world.client(&heartbeat(2));
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
     assert_eq!(world.closed, timed_out(Wait::Answer));
 }
 
+/// A black hole behind a load balancer accepts connections and takes requests.
+#[test]
+fn a_broker_that_is_silent_from_the_beginning_has_the_limit_of_a_connection() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.advance(9 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+}
+
+#[test]
+fn further_requests_give_a_broker_no_time_for_its_first_response() {
+    let mut world = World::new();
+    for second in 0..10 {
+        assert_eq!(world.closed, None);
+        world.client(&heartbeat(second));
+        world.advance(SECOND);
+    }
+    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+}
+
+/// What takes a slow line long to carry is not waited for meanwhile.
+#[test]
+fn the_first_response_is_waited_for_once_the_request_is_taken() {
+    let mut world = World::new();
+    world.client(&heartbeat(1)[..1]);
+    world.upstream_reads = false;
+    world.client(&heartbeat(1)[1..]);
+    world.advance(20 * SECOND);
+    world.upstream_reads = true;
+    world.settle();
+    world.advance(9 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+}
+
+/// Kafka sends a response that announces a throttle at once, and then reads nothing for so long.
+fn announces(asked: &[u8], response: &[u8], throttle: Duration) {
+    for cut in [response.len(), 1, 13] {
+        let mut world = World::new();
+        world.client(asked);
+        world.client(&heartbeat(2));
+        for piece in response.chunks(cut) {
+            world.upstream(piece);
+        }
+        assert_eq!(ids(&world.to_client), [1]);
+        world.advance(throttle + 59 * SECOND);
+        assert_eq!(world.closed, None, "in pieces of {cut}: {asked:?}");
+        world.advance(SECOND);
+        assert_eq!(world.closed, timed_out(Wait::Answer));
+    }
+}
+
+/// It stands before or behind fields of any length, in responses that are held, followed or just
+/// passed on.
+#[test]
+fn a_throttle_that_is_announced_is_added_to_the_time_for_an_answer() {
+    const THROTTLE: Duration = Duration::from_secs(90);
+    const MS: i32 = 90_000;
+    for version in [3, 7, 9] {
+        let asked = request(0, version, 1, &ProduceRequest::default().with_acks(1));
+        let response = ProduceResponse::default().with_throttle_time_ms(MS);
+        announces(&asked, &answer(version, 1, &response), THROTTLE);
+    }
+    for version in [4, 12, 16] {
+        let asked = request(1, version, 1, &FetchRequest::default());
+        let response = FetchResponse::default().with_throttle_time_ms(MS);
+        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        let partition = PartitionData::default().with_records(Some(vec![7; 70_000].into()));
+        let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+        let response = response.with_responses(vec![topic]);
+        announces(&asked, &answer(version, 1, &response), THROTTLE);
+    }
+    for version in [1, 3] {
+        let asked = request(18, version, 1, &ApiVersionsRequest::default());
+        let response = ApiVersionsResponse::default().with_throttle_time_ms(MS);
+        announces(&asked, &answer(version, 1, &response), THROTTLE);
+    }
+    for version in [1, 4] {
+        let asked = request(12, version, 1, &HeartbeatRequest::default());
+        let response = HeartbeatResponse::default().with_throttle_time_ms(MS);
+        announces(&asked, &answer(version, 1, &response), THROTTLE);
+    }
+    let asked = request(47, 0, 1, &OffsetDeleteRequest::default());
+    let response = OffsetDeleteResponse::default().with_throttle_time_ms(MS);
+    announces(&asked, &answer(0, 1, &response), THROTTLE);
+}
+
+#[test]
+fn a_throttle_holds_for_requests_that_come_later_and_ends() {
+    let mut world = World::new();
+    let throttled = HeartbeatResponse::default().with_throttle_time_ms(90_000);
+    world.client(&heartbeat(1));
+    world.upstream(&answer(4, 1, &throttled));
+    world.advance(30 * SECOND);
+    world.client(&heartbeat(2));
+    world.advance(119 * SECOND);
+    assert_eq!(world.closed, None);
+    world.upstream(&heartbeat_answer(2));
+    world.client(&heartbeat(3));
+    world.advance(60 * SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Answer));
+}
+
+/// A broker that throttles reads nothing: it takes no bytes either.
+#[test]
+fn a_broker_that_throttles_is_not_stalled() {
+    let mut world = World::new();
+    let throttled = HeartbeatResponse::default().with_throttle_time_ms(i32::MAX);
+    world.client(&heartbeat(1));
+    world.upstream(&answer(4, 1, &throttled));
+    world.upstream_reads = false;
+    world.client(&produce(2, 1, 400_000)[..300_000]);
+    world.advance(24 * 60 * 60 * SECOND + 599 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
+}
+
 #[test]
 fn the_time_of_the_second_answer_starts_with_the_first() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
-    world.advance(50 * SECOND);
+    world.advance(9 * SECOND);
     world.upstream(&heartbeat_answer(1));
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
@@ -114,13 +240,20 @@ fn the_time_of_the_second_answer_starts_with_the_first() {
 
 #[test]
 fn a_long_poll_may_take_as_long_as_it_says() {
+    let poll = |id| {
+        request(
+            1,
+            12,
+            id,
+            &FetchRequest::default().with_max_wait_ms(300_000),
+        )
+    };
     let mut world = World::new();
-    world.client(&request(
-        1,
-        12,
-        1,
-        &FetchRequest::default().with_max_wait_ms(300_000),
-    ));
+    world.client(&poll(1));
+    world.advance(309 * SECOND);
+    assert_eq!(world.closed, None, "the first on its connection");
+    world.upstream(&answer(12, 1, &FetchResponse::default()));
+    world.client(&poll(2));
     world.advance(359 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
@@ -135,6 +268,8 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
         .with_rebalance_timeout_ms(700_000);
     let sync = SyncGroupRequest::default().with_group_id(GroupId("g".into()));
     let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
     world.client(&request(11, 5, 1, &join));
     world.advance(759 * SECOND);
     assert_eq!(world.closed, None);

@@ -50,6 +50,8 @@ pub enum Role {
     Acks,
     /// How long, in milliseconds, the broker may legally take to answer.
     WaitMs,
+    /// For how many milliseconds the broker throttles the client: it does not read its requests.
+    ThrottleTime,
     /// An array whose elements each name a topic.
     Topics,
     /// An array of partitions.
@@ -155,6 +157,7 @@ impl Role {
         Self::ErrorMessage,
         Self::Acks,
         Self::WaitMs,
+        Self::ThrottleTime,
         Self::Topics,
         Self::Partitions,
         Self::PartitionIndex,

@@ -204,6 +204,11 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
             let waiting = ledger.asked.iter().any(|asked| asked.answer.is_none());
             waiting && now.since(ledger.opened) >= limits.answer_timeout
         }
+        Wait::FirstResponse => {
+            let waiting = ledger.asked.iter().any(|asked| asked.answer.is_none());
+            let limit = limits.connect_timeout.min(limits.answer_timeout);
+            waiting && now.since(ledger.opened) >= limit
+        }
         Wait::Write(leg) => {
             let last = facts.last_given(leg).unwrap_or(ledger.opened);
             let stall = limits.write_stall_timeout;

@@ -74,7 +74,7 @@ mod response_0_5 {
     ]);
 
     pub(super) static BODY: Fields = s("AddPartitionsToTxnResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 4, 5, R::ErrorCode),
         f("ResultsByTransaction",
             Array(&Struct(&ADD_PARTITIONS_TO_TXN_RESULT)), 4, 5, R::Transactions),

@@ -50,7 +50,7 @@ mod response_0_1 {
     use super::*;
 
     pub(super) static BODY: Fields = s("AddRaftVoterResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 1, R::ErrorCode),
         f("ErrorMessage", String, 0, 1, R::ErrorMessage).null(0, 1),
     ]);

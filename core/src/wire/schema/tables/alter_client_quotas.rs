@@ -67,7 +67,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterClientQuotasResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("Entries", Array(&Struct(&ENTRY_DATA)), 0, 1, R::Plain),
     ]);
 }

@@ -58,7 +58,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterConfigsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("Responses", Array(&Struct(&ALTER_CONFIGS_RESOURCE_RESPONSE)), 0, 2, R::Resources),
     ]);
 }

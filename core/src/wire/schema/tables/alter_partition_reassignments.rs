@@ -62,7 +62,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterPartitionReassignmentsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("AllowReplicationFactorChange", Bool, 1, 1, R::Plain),
         f("ErrorCode", Int16, 0, 1, R::ErrorCode),
         f("ErrorMessage", String, 0, 1, R::ErrorMessage).null(0, 1),

@@ -81,7 +81,7 @@ mod response_1_2 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterReplicaLogDirsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 2, R::ThrottleTime),
         f("Results", Array(&Struct(&ALTER_REPLICA_LOG_DIR_TOPIC_RESULT)), 1, 2, R::Topics),
     ]);
 }
@@ -102,7 +102,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterReplicaLogDirsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Results", Array(&Struct(&ALTER_REPLICA_LOG_DIR_TOPIC_RESULT)), 0, 0, R::Topics),
     ]);
 }

@@ -68,7 +68,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterShareGroupOffsetsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ErrorMessage", String, 0, 0, R::ErrorMessage).null(0, 0),
         f("Responses", Array(&Struct(&ALTER_SHARE_GROUP_OFFSETS_RESPONSE_TOPIC)), 0, 0, R::Topics),

@@ -59,7 +59,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("AlterUserScramCredentialsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Results", Array(&Struct(&ALTER_USER_SCRAM_CREDENTIALS_RESULT)), 0, 0, R::Plain),
     ]);
 }

@@ -62,7 +62,7 @@ mod response_0_5 {
     pub(super) static BODY: Fields = s("ApiVersionsResponse", &[
         f("ErrorCode", Int16, 0, 5, R::ErrorCode),
         f("ApiKeys", Array(&Struct(&API_VERSION)), 0, 5, R::ApiKeys),
-        f("ThrottleTimeMs", Int32, 1, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 5, R::ThrottleTime),
         f("SupportedFeatures", Array(&Struct(&SUPPORTED_FEATURE_KEY)), 3, 5, R::Plain).tag(0, 3, 5),
         f("FinalizedFeaturesEpoch", Int64, 3, 5, R::Plain).tag(1, 3, 5),
         f("FinalizedFeatures", Array(&Struct(&FINALIZED_FEATURE_KEY)), 3, 5, R::Plain).tag(2, 3, 5),

@@ -76,7 +76,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("ConsumerGroupDescribeResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("Groups", Array(&Struct(&DESCRIBED_GROUP)), 0, 1, R::Groups),
     ]);
 }

@@ -73,7 +73,7 @@ mod response_1_3 {
     ]);
 
     pub(super) static BODY: Fields = s("CreateAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
         f("Results", Array(&Struct(&ACL_CREATION_RESULT)), 1, 3, R::Plain),
     ]);
 }
@@ -87,7 +87,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("CreateAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Results", Array(&Struct(&ACL_CREATION_RESULT)), 0, 0, R::Plain),
     ]);
 }

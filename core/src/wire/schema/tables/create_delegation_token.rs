@@ -73,7 +73,7 @@ mod response_1_3 {
         f("MaxTimestampMs", Int64, 1, 3, R::Plain),
         f("TokenId", String, 1, 3, R::Opaque),
         f("Hmac", Bytes, 1, 3, R::Secret),
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
     ]);
 }
 
@@ -89,6 +89,6 @@ mod response_0_0 {
         f("MaxTimestampMs", Int64, 0, 0, R::Plain),
         f("TokenId", String, 0, 0, R::Opaque),
         f("Hmac", Bytes, 0, 0, R::Secret),
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
     ]);
 }

@@ -57,7 +57,7 @@ mod response_0_3 {
     ]);
 
     pub(super) static BODY: Fields = s("CreatePartitionsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 3, R::ThrottleTime),
         f("Results", Array(&Struct(&CREATE_PARTITIONS_TOPIC_RESULT)), 0, 3, R::Topics),
     ]);
 }

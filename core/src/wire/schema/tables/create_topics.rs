@@ -108,7 +108,7 @@ mod response_2_7 {
     ]);
 
     pub(super) static BODY: Fields = s("CreateTopicsResponse", &[
-        f("ThrottleTimeMs", Int32, 2, 7, R::Plain),
+        f("ThrottleTimeMs", Int32, 2, 7, R::ThrottleTime),
         f("Topics", Array(&Struct(&CREATABLE_TOPIC_RESULT)), 2, 7, R::Topics),
     ]);
 }

@@ -86,7 +86,7 @@ mod response_1_3 {
     ]);
 
     pub(super) static BODY: Fields = s("DeleteAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
         f("FilterResults", Array(&Struct(&DELETE_ACLS_FILTER_RESULT)), 1, 3, R::Plain),
     ]);
 }
@@ -112,7 +112,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DeleteAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("FilterResults", Array(&Struct(&DELETE_ACLS_FILTER_RESULT)), 0, 0, R::Plain),
     ]);
 }

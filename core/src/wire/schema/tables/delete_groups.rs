@@ -45,7 +45,7 @@ mod response_0_3 {
     ]);
 
     pub(super) static BODY: Fields = s("DeleteGroupsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 3, R::ThrottleTime),
         f("Results", Array(&Struct(&DELETABLE_GROUP_RESULT)), 0, 3, R::Groups),
     ]);
 }

@@ -61,7 +61,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("DeleteRecordsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("Topics", Array(&Struct(&DELETE_RECORDS_TOPIC_RESULT)), 0, 2, R::Topics),
     ]);
 }

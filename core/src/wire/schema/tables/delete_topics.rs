@@ -64,7 +64,7 @@ mod response_1_6 {
     ]);
 
     pub(super) static BODY: Fields = s("DeleteTopicsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 6, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 6, R::ThrottleTime),
         f("Responses", Array(&Struct(&DELETABLE_TOPIC_RESULT)), 1, 6, R::Topics),
     ]);
 }

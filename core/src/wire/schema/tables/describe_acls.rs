@@ -74,7 +74,7 @@ mod response_1_3 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
         f("ErrorCode", Int16, 1, 3, R::ErrorCode),
         f("ErrorMessage", String, 1, 3, R::ErrorMessage).null(1, 3),
         f("Resources", Array(&Struct(&DESCRIBE_ACLS_RESOURCE)), 1, 3, R::Resources),
@@ -98,7 +98,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeAclsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ErrorMessage", String, 0, 0, R::ErrorMessage).null(0, 0),
         f("Resources", Array(&Struct(&DESCRIBE_ACLS_RESOURCE)), 0, 0, R::Resources),

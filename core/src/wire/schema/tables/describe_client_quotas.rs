@@ -61,7 +61,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeClientQuotasResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 1, R::ErrorCode),
         f("ErrorMessage", String, 0, 1, R::ErrorMessage).null(0, 1),
         f("Entries", Array(&Struct(&ENTRY_DATA)), 0, 1, R::Plain).null(0, 1),

@@ -49,7 +49,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeClusterResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 2, R::ErrorCode),
         f("ErrorMessage", String, 0, 2, R::ErrorMessage).null(0, 2),
         f("EndpointType", Int8, 1, 2, R::Plain),

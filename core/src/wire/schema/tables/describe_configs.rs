@@ -88,7 +88,7 @@ mod response_1_4 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeConfigsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 4, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 4, R::ThrottleTime),
         f("Results", Array(&Struct(&DESCRIBE_CONFIGS_RESULT)), 1, 4, R::ConfigResults),
     ]);
 }
@@ -113,7 +113,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeConfigsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Results", Array(&Struct(&DESCRIBE_CONFIGS_RESULT)), 0, 0, R::ConfigResults),
     ]);
 }

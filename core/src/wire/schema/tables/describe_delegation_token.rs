@@ -79,7 +79,7 @@ mod response_1_3 {
     pub(super) static BODY: Fields = s("DescribeDelegationTokenResponse", &[
         f("ErrorCode", Int16, 1, 3, R::ErrorCode),
         f("Tokens", Array(&Struct(&DESCRIBED_DELEGATION_TOKEN)), 1, 3, R::Plain),
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
     ]);
 }
 
@@ -105,6 +105,6 @@ mod response_0_0 {
     pub(super) static BODY: Fields = s("DescribeDelegationTokenResponse", &[
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("Tokens", Array(&Struct(&DESCRIBED_DELEGATION_TOKEN)), 0, 0, R::Plain),
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
     ]);
 }

@@ -60,7 +60,7 @@ mod response_0_6 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeGroupsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 6, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 6, R::ThrottleTime),
         f("Groups", Array(&Struct(&DESCRIBED_GROUP)), 0, 6, R::Groups),
     ]);
 }

@@ -80,7 +80,7 @@ mod response_1_5 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeLogDirsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 3, 5, R::ErrorCode),
         f("Results", Array(&Struct(&DESCRIBE_LOG_DIRS_RESULT)), 1, 5, R::Plain),
     ]);
@@ -108,7 +108,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeLogDirsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Results", Array(&Struct(&DESCRIBE_LOG_DIRS_RESULT)), 0, 0, R::Plain),
     ]);
 }

@@ -65,7 +65,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeProducersResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Topics", Array(&Struct(&TOPIC_RESPONSE)), 0, 0, R::Topics),
     ]);
 }

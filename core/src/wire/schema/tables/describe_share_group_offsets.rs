@@ -79,7 +79,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeShareGroupOffsetsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("Groups", Array(&Struct(&DESCRIBE_SHARE_GROUP_OFFSETS_RESPONSE_GROUP)), 0, 1, R::Groups),
     ]);
 }

@@ -79,7 +79,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeTopicPartitionsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Topics", Array(&Struct(&DESCRIBE_TOPIC_PARTITIONS_RESPONSE_TOPIC)), 0, 0, R::Topics),
         f("NextCursor", Struct(&CURSOR), 0, 0, R::Plain).null(0, 0),
     ]);

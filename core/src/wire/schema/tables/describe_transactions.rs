@@ -55,7 +55,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeTransactionsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("TransactionStates", Array(&Struct(&TRANSACTION_STATE)), 0, 0, R::Transactions),
     ]);
 }

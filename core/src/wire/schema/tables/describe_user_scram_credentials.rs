@@ -56,7 +56,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("DescribeUserScramCredentialsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ErrorMessage", String, 0, 0, R::ErrorMessage).null(0, 0),
         f("Results", Array(&Struct(&DESCRIBE_USER_SCRAM_CREDENTIALS_RESULT)), 0, 0, R::Plain),

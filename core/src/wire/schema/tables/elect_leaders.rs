@@ -57,7 +57,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("ElectLeadersResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("ErrorCode", Int16, 1, 2, R::ErrorCode),
         f("ReplicaElectionResults", Array(&Struct(&REPLICA_ELECTION_RESULT)), 0, 2, R::Topics),
     ]);

@@ -42,7 +42,7 @@ mod response_0_5 {
     use super::*;
 
     pub(super) static BODY: Fields = s("EndTxnResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 5, R::ErrorCode),
         f("ProducerId", Int64, 5, 5, R::ProducerId),
         f("ProducerEpoch", Int16, 5, 5, R::Plain),

@@ -53,7 +53,7 @@ mod response_1_2 {
     pub(super) static BODY: Fields = s("ExpireDelegationTokenResponse", &[
         f("ErrorCode", Int16, 1, 2, R::ErrorCode),
         f("ExpiryTimestampMs", Int64, 1, 2, R::Plain),
-        f("ThrottleTimeMs", Int32, 1, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 2, R::ThrottleTime),
     ]);
 }
 
@@ -63,6 +63,6 @@ mod response_0_0 {
     pub(super) static BODY: Fields = s("ExpireDelegationTokenResponse", &[
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ExpiryTimestampMs", Int64, 0, 0, R::Plain),
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
     ]);
 }

@@ -150,7 +150,7 @@ mod response_4_18 {
     ]);
 
     pub(super) static BODY: Fields = s("FetchResponse", &[
-        f("ThrottleTimeMs", Int32, 4, 18, R::Plain),
+        f("ThrottleTimeMs", Int32, 4, 18, R::ThrottleTime),
         f("ErrorCode", Int16, 7, 18, R::ErrorCode),
         f("SessionId", Int32, 7, 18, R::SessionId),
         f("Responses", Array(&Struct(&FETCHABLE_TOPIC_RESPONSE)), 4, 18, R::Topics),
@@ -174,7 +174,7 @@ mod response_0_3 {
     ]);
 
     pub(super) static BODY: Fields = s("FetchResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 3, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 3, R::ThrottleTime),
         f("Responses", Array(&Struct(&FETCHABLE_TOPIC_RESPONSE)), 0, 3, R::Topics),
     ]);
 }

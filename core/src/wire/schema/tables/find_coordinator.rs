@@ -50,7 +50,7 @@ mod response_0_6 {
     ]);
 
     pub(super) static BODY: Fields = s("FindCoordinatorResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 6, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 6, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 3, R::ErrorCode),
         f("ErrorMessage", String, 1, 3, R::ErrorMessage).null(1, 3),
         f("NodeId", Int32, 0, 3, R::EndpointId),

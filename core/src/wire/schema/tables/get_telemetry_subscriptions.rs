@@ -39,7 +39,7 @@ mod response_0_0 {
     use super::*;
 
     pub(super) static BODY: Fields = s("GetTelemetrySubscriptionsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ClientInstanceId", Uuid, 0, 0, R::Opaque),
         f("SubscriptionId", Int32, 0, 0, R::Plain),

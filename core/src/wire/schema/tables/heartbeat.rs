@@ -42,7 +42,7 @@ mod response_0_4 {
     use super::*;
 
     pub(super) static BODY: Fields = s("HeartbeatResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 4, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 4, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 4, R::ErrorCode),
     ]);
 }

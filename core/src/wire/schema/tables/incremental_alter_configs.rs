@@ -59,7 +59,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("IncrementalAlterConfigsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("Responses", Array(&Struct(&ALTER_CONFIGS_RESOURCE_RESPONSE)), 0, 1, R::Resources),
     ]);
 }

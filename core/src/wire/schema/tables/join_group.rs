@@ -57,7 +57,7 @@ mod response_0_9 {
     ]);
 
     pub(super) static BODY: Fields = s("JoinGroupResponse", &[
-        f("ThrottleTimeMs", Int32, 2, 9, R::Plain),
+        f("ThrottleTimeMs", Int32, 2, 9, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 9, R::ErrorCode),
         f("GenerationId", Int32, 0, 9, R::Plain),
         f("ProtocolType", String, 7, 9, R::Opaque).null(7, 9),

@@ -53,7 +53,7 @@ mod response_0_5 {
     ]);
 
     pub(super) static BODY: Fields = s("LeaveGroupResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 5, R::ErrorCode),
         f("Members", Array(&Struct(&MEMBER_RESPONSE)), 3, 5, R::Plain),
     ]);

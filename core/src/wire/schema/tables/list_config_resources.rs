@@ -44,7 +44,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("ListConfigResourcesResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 1, R::ErrorCode),
         f("ConfigResources", Array(&Struct(&CONFIG_RESOURCE)), 0, 1, R::Resources),
     ]);

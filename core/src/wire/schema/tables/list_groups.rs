@@ -47,7 +47,7 @@ mod response_0_5 {
     ]);
 
     pub(super) static BODY: Fields = s("ListGroupsResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 5, R::ErrorCode),
         f("Groups", Array(&Struct(&LISTED_GROUP)), 0, 5, R::Groups),
     ]);

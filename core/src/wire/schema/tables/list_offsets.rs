@@ -88,7 +88,7 @@ mod response_1_11 {
     ]);
 
     pub(super) static BODY: Fields = s("ListOffsetsResponse", &[
-        f("ThrottleTimeMs", Int32, 2, 11, R::Plain),
+        f("ThrottleTimeMs", Int32, 2, 11, R::ThrottleTime),
         f("Topics", Array(&Struct(&LIST_OFFSETS_TOPIC_RESPONSE)), 1, 11, R::Topics),
     ]);
 }

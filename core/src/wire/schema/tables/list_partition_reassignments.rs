@@ -58,7 +58,7 @@ mod response_0_0 {
     ]);
 
     pub(super) static BODY: Fields = s("ListPartitionReassignmentsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ErrorMessage", String, 0, 0, R::ErrorMessage).null(0, 0),
         f("Topics", Array(&Struct(&ONGOING_TOPIC_REASSIGNMENT)), 0, 0, R::Topics),

@@ -48,7 +48,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("ListTransactionsResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 2, R::ErrorCode),
         f("UnknownStateFilters", Array(&String), 0, 2, R::Opaque),
         f("TransactionStates", Array(&Struct(&TRANSACTION_STATE)), 0, 2, R::Transactions),

@@ -73,7 +73,7 @@ mod response_0_13 {
     ]);
 
     pub(super) static BODY: Fields = s("MetadataResponse", &[
-        f("ThrottleTimeMs", Int32, 3, 13, R::Plain),
+        f("ThrottleTimeMs", Int32, 3, 13, R::ThrottleTime),
         f("Brokers", Array(&Struct(&METADATA_RESPONSE_BROKER)), 0, 13, R::Endpoints),
         f("ClusterId", String, 2, 13, R::ClusterId).null(2, 13),
         f("ControllerId", Int32, 1, 13, R::ControllerId),

@@ -93,7 +93,7 @@ mod response_2_10 {
     ]);
 
     pub(super) static BODY: Fields = s("OffsetCommitResponse", &[
-        f("ThrottleTimeMs", Int32, 3, 10, R::Plain),
+        f("ThrottleTimeMs", Int32, 3, 10, R::ThrottleTime),
         f("Topics", Array(&Struct(&OFFSET_COMMIT_RESPONSE_TOPIC)), 2, 10, R::Topics),
     ]);
 }

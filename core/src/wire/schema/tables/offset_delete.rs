@@ -60,7 +60,7 @@ mod response_0_0 {
 
     pub(super) static BODY: Fields = s("OffsetDeleteResponse", &[
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("Topics", Array(&Struct(&OFFSET_DELETE_RESPONSE_TOPIC)), 0, 0, R::Topics),
     ]);
 }

@@ -109,7 +109,7 @@ mod response_1_10 {
     ]);
 
     pub(super) static BODY: Fields = s("OffsetFetchResponse", &[
-        f("ThrottleTimeMs", Int32, 3, 10, R::Plain),
+        f("ThrottleTimeMs", Int32, 3, 10, R::ThrottleTime),
         f("Topics", Array(&Struct(&OFFSET_FETCH_RESPONSE_TOPIC)), 1, 7, R::Topics),
         f("ErrorCode", Int16, 2, 7, R::ErrorCode),
         f("Groups", Array(&Struct(&OFFSET_FETCH_RESPONSE_GROUP)), 8, 10, R::Groups),

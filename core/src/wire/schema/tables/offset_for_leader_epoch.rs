@@ -83,7 +83,7 @@ mod response_2_4 {
     ]);
 
     pub(super) static BODY: Fields = s("OffsetForLeaderEpochResponse", &[
-        f("ThrottleTimeMs", Int32, 2, 4, R::Plain),
+        f("ThrottleTimeMs", Int32, 2, 4, R::ThrottleTime),
         f("Topics", Array(&Struct(&OFFSET_FOR_LEADER_TOPIC_RESULT)), 2, 4, R::Topics),
     ]);
 }

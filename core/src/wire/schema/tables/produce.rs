@@ -110,7 +110,7 @@ mod response_3_13 {
 
     pub(super) static BODY: Fields = s("ProduceResponse", &[
         f("Responses", Array(&Struct(&TOPIC_PRODUCE_RESPONSE)), 3, 13, R::Topics),
-        f("ThrottleTimeMs", Int32, 3, 13, R::Plain),
+        f("ThrottleTimeMs", Int32, 3, 13, R::ThrottleTime),
         f("NodeEndpoints", Array(&Struct(&NODE_ENDPOINT)), 10, 13, R::Endpoints).tag(0, 10, 13),
     ]);
 }
@@ -132,6 +132,6 @@ mod response_0_2 {
 
     pub(super) static BODY: Fields = s("ProduceResponse", &[
         f("Responses", Array(&Struct(&TOPIC_PRODUCE_RESPONSE)), 0, 2, R::Topics),
-        f("ThrottleTimeMs", Int32, 1, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 2, R::ThrottleTime),
     ]);
 }

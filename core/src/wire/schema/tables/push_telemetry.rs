@@ -43,7 +43,7 @@ mod response_0_0 {
     use super::*;
 
     pub(super) static BODY: Fields = s("PushTelemetryResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
     ]);
 }

@@ -83,7 +83,7 @@ mod response_1_2 {
     ]);
 
     pub(super) static BODY: Fields = s("ShareAcknowledgeResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 2, R::ThrottleTime),
         f("ErrorCode", Int16, 1, 2, R::ErrorCode),
         f("ErrorMessage", String, 1, 2, R::ErrorMessage).null(1, 2),
         f("AcquisitionLockTimeoutMs", Int32, 2, 2, R::Plain),

@@ -72,7 +72,7 @@ mod response_1_1 {
     ]);
 
     pub(super) static BODY: Fields = s("ShareGroupDescribeResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 1, R::ThrottleTime),
         f("Groups", Array(&Struct(&DESCRIBED_GROUP)), 1, 1, R::Groups),
     ]);
 }

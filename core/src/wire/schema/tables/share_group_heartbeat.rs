@@ -52,7 +52,7 @@ mod response_1_1 {
     ]);
 
     pub(super) static BODY: Fields = s("ShareGroupHeartbeatResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 1, R::ThrottleTime),
         f("ErrorCode", Int16, 1, 1, R::ErrorCode),
         f("ErrorMessage", String, 1, 1, R::ErrorMessage).null(1, 1),
         f("MemberId", String, 1, 1, R::MemberId).null(1, 1),

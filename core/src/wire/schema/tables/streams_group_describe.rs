@@ -150,7 +150,7 @@ mod response_0_1 {
     ]);
 
     pub(super) static BODY: Fields = s("StreamsGroupDescribeResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 1, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 1, R::ThrottleTime),
         f("Groups", Array(&Struct(&DESCRIBED_GROUP)), 0, 1, R::Groups),
     ]);
 }

@@ -66,7 +66,7 @@ mod response_0_0 {
     use super::*;
 
     pub(super) static BODY: Fields = s("StreamsGroupTopologyDescriptionUpdateResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 0, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 0, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 0, R::ErrorCode),
         f("ErrorMessage", String, 0, 0, R::ErrorMessage).null(0, 0),
     ]);

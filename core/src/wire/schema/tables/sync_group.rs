@@ -50,7 +50,7 @@ mod response_0_5 {
     use super::*;
 
     pub(super) static BODY: Fields = s("SyncGroupResponse", &[
-        f("ThrottleTimeMs", Int32, 1, 5, R::Plain),
+        f("ThrottleTimeMs", Int32, 1, 5, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 5, R::ErrorCode),
         f("ProtocolType", String, 5, 5, R::Opaque).null(5, 5),
         f("ProtocolName", String, 5, 5, R::Opaque).null(5, 5),

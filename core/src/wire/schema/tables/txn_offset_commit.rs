@@ -70,7 +70,7 @@ mod response_0_6 {
     ]);
 
     pub(super) static BODY: Fields = s("TxnOffsetCommitResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 6, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 6, R::ThrottleTime),
         f("Topics", Array(&Struct(&TXN_OFFSET_COMMIT_RESPONSE_TOPIC)), 0, 6, R::Topics),
     ]);
 }

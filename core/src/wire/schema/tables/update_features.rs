@@ -54,7 +54,7 @@ mod response_0_2 {
     ]);
 
     pub(super) static BODY: Fields = s("UpdateFeaturesResponse", &[
-        f("ThrottleTimeMs", Int32, 0, 2, R::Plain),
+        f("ThrottleTimeMs", Int32, 0, 2, R::ThrottleTime),
         f("ErrorCode", Int16, 0, 2, R::ErrorCode),
         f("ErrorMessage", String, 0, 2, R::ErrorMessage).null(0, 2),
         f("Results", Array(&Struct(&UPDATABLE_FEATURE_RESULT)), 0, 1, R::Plain),

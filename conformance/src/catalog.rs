@@ -13,6 +13,8 @@ pub(crate) struct Scenario {
     pub(crate) is_representative: bool,
     /// What the suite does to the cluster or to doorkeeper while records flow.
     pub(crate) event: Option<Event>,
+    /// Its producers have a quota, which the suite sets before they begin.
+    pub(crate) has_quota: bool,
     /// Takes so much that nothing else should run beside it.
     pub(crate) is_large: bool,
 }
@@ -48,6 +50,7 @@ const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scen
         players,
         is_representative: false,
         event: None,
+        has_quota: false,
         is_large: false,
     }
 }
@@ -63,6 +66,11 @@ impl Scenario {
         self
     }
 
+    const fn under_quota(mut self) -> Self {
+        self.has_quota = true;
+        self
+    }
+
     const fn large(mut self) -> Self {
         self.is_large = true;
         self
@@ -71,6 +79,8 @@ impl Scenario {
 
 /// The longest first, so that none is left alone at the end.
 pub(crate) const SCENARIOS: &[Scenario] = &[
+    // It waits for a broker, for longer than doorkeeper waits for a response by default.
+    scenario("quota_throttle", &[(Java, 0)]).under_quota(),
     scenario("streams_classic", &[(Streams, 0)]).representative(),
     scenario("streams_group", &[(Streams, 4)]).representative(),
     scenario("tools", &[(Tools, 0)]).representative(),

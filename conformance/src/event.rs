@@ -98,10 +98,19 @@ async fn place(kit: &Kit, cluster: &Cluster, topics: &str, ids: &[u16], rounds: 
     admin(kit, cluster, "place", &args).await
 }
 
+/// Gives the producer of a scenario its quota: its client id begins with this text.
+pub(crate) async fn set_quota(kit: &Kit, bootstrap: &str, prefix: &str) -> Result<()> {
+    change(kit, bootstrap, "quota", &[prefix.to_owned()]).await
+}
+
 /// The suite's own changes go direct.
 async fn admin(kit: &Kit, cluster: &Cluster, what: &str, args: &[String]) -> Result<()> {
+    change(kit, &cluster.bootstrap(), what, args).await
+}
+
+async fn change(kit: &Kit, bootstrap: &str, what: &str, args: &[String]) -> Result<()> {
     let mut command = kit.admin();
-    command.args([what, &cluster.bootstrap()]).args(args);
+    command.args([what, bootstrap]).args(args);
     let said = process::run(&mut command).await.context("admin")?;
     if said.contains("\"error\"") {
         bail!("{what}: {said}");

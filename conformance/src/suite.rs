@@ -15,7 +15,7 @@ use crate::clients::{Client, Kit};
 use crate::cluster::{self, Cluster};
 use crate::compare::Differences;
 use crate::doorkeeper::{self, Doorkeeper, Front};
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::folders::{self, RunFolder};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -505,6 +505,10 @@ impl Stage {
         bootstrap: &str,
         handover: Option<Handover>,
     ) -> Result<Answer> {
+        if job.scenario.has_quota {
+            let bootstrap: Vec<&str> = self.direct.values().map(String::as_str).collect();
+            event::set_quota(&self.kit, &bootstrap.join(","), &job.prefix()).await?;
+        }
         let log = self.logs.join(format!("{}.log", job.prefix()));
         let command = self.kit.command(job.client).context("no such client")?;
         scenario::run(job, command, bootstrap, log, handover).await

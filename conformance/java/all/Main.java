@@ -54,6 +54,8 @@ public final class Main {
                 return Sizes::largeRecords;
             case "many_partitions":
                 return Sizes::manyPartitions;
+            case "quota_throttle":
+                return Throttled::run;
             case "many_topics":
                 return Sizes::manyTopics;
             // Only compiled where the clients have such groups.
@@ -77,6 +79,9 @@ public final class Main {
         switch (args[0]) {
             case "place":
                 Place.run(run, args[2], args[3], Integer.parseInt(args[4]));
+                return true;
+            case "quota":
+                Throttled.grant(run, args[2]);
                 return true;
             case "unregister":
                 Topics.get(run.admin.unregisterBroker(Integer.parseInt(args[2])).all());

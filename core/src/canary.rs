@@ -77,7 +77,7 @@ canaries! {
     WaitForever,
     /// Time: a session that waits for its connection has no deadline.
     StuckConnecting,
-    /// Time: a client that never sends a frame may stay.
+    /// Time: a client that never sends a frame is not idle.
     NeverFirstFrame,
 }
 

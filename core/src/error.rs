@@ -103,8 +103,6 @@ pub enum UpstreamFault {
 /// What was waited for when the time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wait {
-    /// The client's first whole frame.
-    FirstFrame,
     /// The rest of a frame that had begun.
     Frame(Leg),
     /// Anything at all.
@@ -198,7 +196,6 @@ impl UpstreamFault {
 impl Wait {
     const fn name(self) -> &'static str {
         match self {
-            Self::FirstFrame => "first_frame_timeout",
             Self::Frame(Leg::Client) => "client_frame_stalled",
             Self::Frame(Leg::Upstream) => "upstream_frame_stalled",
             Self::Idle => "idle",

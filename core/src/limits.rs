@@ -22,8 +22,6 @@ pub struct Limits {
     pub egress_high_bytes: usize,
     /// How many answers may be owed before the client is not read any further.
     pub in_flight_max: usize,
-    /// From accept until the first whole request frame.
-    pub first_frame_timeout: Duration,
     /// How long a frame that has begun may take to arrive whole while it makes no progress.
     pub frame_stall_timeout: Duration,
     /// How long a leg may wait for room in what sessions together may hold, before its session is
@@ -31,14 +29,16 @@ pub struct Limits {
     pub hold_timeout: Duration,
     /// How long nothing at all may happen on a session that owes nothing.
     pub idle_timeout: Duration,
-    /// From the wish for an upstream connection until it is open, all attempts included.
+    /// From the wish for an upstream connection until it is open, all attempts included; and from
+    /// the first request that the upstream has taken on it until the first response begins.
     pub connect_timeout: Duration,
     /// The first pause after a failed attempt; it doubles with each further one.
     pub connect_backoff_min: Duration,
     /// The longest pause between two attempts.
     pub connect_backoff_max: Duration,
     /// How long an upstream may take to answer, on top of the wait that the request itself
-    /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`).
+    /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`), and on top of what its last
+    /// response has announced (`ThrottleTimeMs`).
     pub answer_timeout: Duration,
     /// How long a peer may refuse to take bytes that are due to it.
     pub write_stall_timeout: Duration,
@@ -59,7 +59,6 @@ impl Default for Limits {
             hold_answer_bytes_max: 64 * MIB,
             egress_high_bytes: 128 * KIB,
             in_flight_max: 1000,
-            first_frame_timeout: Duration::from_secs(10),
             frame_stall_timeout: Duration::from_secs(30),
             hold_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),

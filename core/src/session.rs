@@ -313,6 +313,12 @@ impl Session {
         }
     }
 
+    /// Whether no whole request has come yet, nor as much of a large one as is passed on.
+    #[must_use]
+    pub const fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening)
+    }
+
     /// Whether the session has come to its end, and only writes what is left.
     #[must_use]
     pub const fn is_closing(&self) -> bool {

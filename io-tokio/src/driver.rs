@@ -40,6 +40,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
+use crate::silent::Silent;
 use crate::stream::{Arrived, Fit, Pipe};
 
 /// How often a session may go round before it lets others have the thread.
@@ -72,6 +73,7 @@ pub(crate) struct Surroundings<N> {
 pub(crate) async fn drive<N: Net>(
     around: Arc<Surroundings<N>>,
     visitor: Visitor,
+    silent: Silent,
     client: N::Stream,
 ) {
     let observer = Arc::clone(&around.observer);
@@ -79,7 +81,7 @@ pub(crate) async fn drive<N: Net>(
     let driver = contained(|| {
         observer.session_opened(&visitor);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
-        Box::new(Driver::new(around, visitor.clone(), client))
+        Box::new(Driver::new(around, visitor.clone(), silent, client))
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
@@ -124,6 +126,8 @@ struct Driver<N: Net> {
     stages: Ear,
     held: HeldShares,
     traffic: Traffic,
+    /// Its place among the connections that have sent no whole request, as long as it is one.
+    silent: Option<Silent>,
     /// What is recorded of the session, if it is.
     tape: Option<Tape>,
     /// It is where sessions are that carry much.
@@ -182,7 +186,12 @@ const MOVED: Moved = ControlFlow::Continue(true);
 const STILL: Moved = ControlFlow::Continue(false);
 
 impl<N: Net> Driver<N> {
-    fn new(around: Arc<Surroundings<N>>, visitor: Visitor, client: N::Stream) -> Self {
+    fn new(
+        around: Arc<Surroundings<N>>,
+        visitor: Visitor,
+        silent: Silent,
+        client: N::Stream,
+    ) -> Self {
         let now = around.clock.now();
         let shared = around.snapshots.newest();
         let epoch = shared.epoch;
@@ -206,6 +215,7 @@ impl<N: Net> Driver<N> {
                 .budgets
                 .shares(visitor.session, visitor.peer.ip().into()),
             traffic: Traffic::default(),
+            silent: Some(silent),
             tape,
             in_bulk: false,
             now,
@@ -326,7 +336,8 @@ impl<N: Net> Driver<N> {
             | self.answer(cx)?
             | self.refresh(cx)?
             | self.hold(cx)?
-            | self.leave(cx)?;
+            | self.leave(cx)?
+            | self.give_way(cx)?;
         ControlFlow::Continue(moved)
     }
 
@@ -432,6 +443,19 @@ impl<N: Net> Driver<N> {
             Stage::Run => STILL,
             Stage::Drain(by) => self.hand_in(Input::Drain { by }),
             Stage::Abort => ControlFlow::Break(Ended::Aborted),
+        }
+    }
+
+    /// One that has sent no whole request may have to give way to another such connection.
+    fn give_way(&mut self, cx: &mut Context<'_>) -> Moved {
+        let is_silent = self.session.is_opening();
+        let Some(silent) = self.silent.as_mut().filter(|_| is_silent) else {
+            self.silent = None;
+            return STILL;
+        };
+        match silent.poll_gives_way(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready(()) => ControlFlow::Break(Ended::SilentLimit),
         }
     }
 

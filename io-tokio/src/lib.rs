@@ -19,6 +19,7 @@ mod queue;
 pub mod recorder;
 pub mod serve;
 mod shutdown;
+pub mod silent;
 mod stream;
 
 pub use doorkeeper_net::{Ends, Net};

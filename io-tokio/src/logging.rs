@@ -299,7 +299,7 @@ impl Observer for Logging {
         let reason = ended.name();
         let detail = match ended {
             Ended::Closed(reason) => Some(reason.to_string()),
-            Ended::Aborted | Ended::NotMoved | Ended::Panicked => None,
+            Ended::SilentLimit | Ended::Aborted | Ended::NotMoved | Ended::Panicked => None,
         };
         let detail = detail.filter(|detail| detail != reason);
         info!(

@@ -68,6 +68,9 @@ impl Traffic {
 pub enum Ended {
     /// Core closed it.
     Closed(CloseReason),
+    /// It had sent no whole request, there were too many such connections, and it was the oldest
+    /// of the address with most of them.
+    SilentLimit,
     /// The process was told to end at once.
     Aborted,
     /// The system did not take its sockets to the threads for bulk.
@@ -82,6 +85,7 @@ impl Ended {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Closed(reason) => reason.name(),
+            Self::SilentLimit => "silent_limit",
             Self::Aborted => "aborted",
             Self::NotMoved => "not_moved",
             Self::Panicked => "panicked",

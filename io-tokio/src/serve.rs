@@ -37,6 +37,7 @@ use crate::observer::Door;
 use crate::own_addresses::OwnAddresses;
 use crate::serve::accept::Accepting;
 use crate::shutdown::Shutdown;
+use crate::silent::SilentConnections;
 
 /// How many hints of sessions may wait for a cluster's discovery; more are dropped.
 const HINTS_MAX: usize = 64;
@@ -287,12 +288,14 @@ impl<N: Net> House<N> {
             unaddressed: BTreeSet::new(),
         });
         let gate = Gate::new(listener.limits, Arc::clone(&self.places));
+        let silent = SilentConnections::new(listener.silent);
         for (door, bound) in room.doors {
             self.context.observer.listening(&door);
             let accept = Accepting {
                 around: Arc::clone(&around),
                 door,
                 gate: Arc::clone(&gate),
+                silent: Arc::clone(&silent),
                 sessions: self.sessions.clone(),
                 session_ids: Arc::clone(&self.session_ids),
             };

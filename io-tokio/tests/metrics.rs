@@ -41,8 +41,7 @@ fn after(reason: CloseReason) -> Option<CloseReason> {
         R::BrokerUnknown(_) => R::HoldLimit(Client),
         R::HoldLimit(Client) => R::HoldLimit(Upstream),
         R::HoldLimit(Upstream) => R::HoldRefused,
-        R::HoldRefused => R::TimedOut(Wait::FirstFrame),
-        R::TimedOut(Wait::FirstFrame) => R::TimedOut(Wait::Frame(Client)),
+        R::HoldRefused => R::TimedOut(Wait::Frame(Client)),
         R::TimedOut(Wait::Frame(Client)) => R::TimedOut(Wait::Frame(Upstream)),
         R::TimedOut(Wait::Frame(Upstream)) => R::TimedOut(Wait::Idle),
         R::TimedOut(Wait::Idle) => R::TimedOut(Wait::Topology),
@@ -97,7 +96,12 @@ fn after_upstream(fault: UpstreamFault) -> CloseReason {
 fn all_ends() -> Vec<Ended> {
     let first = CloseReason::ClientEnded(End::Fin);
     let closed = std::iter::successors(Some(first), |reason| after(*reason)).map(Ended::Closed);
-    let others = [Ended::Aborted, Ended::NotMoved, Ended::Panicked];
+    let others = [
+        Ended::SilentLimit,
+        Ended::Aborted,
+        Ended::NotMoved,
+        Ended::Panicked,
+    ];
     closed.chain(others).collect()
 }
 

@@ -228,7 +228,6 @@ struct LimitsText {
     hold_answer_bytes_max: usize,
     egress_high_bytes: usize,
     in_flight_max: usize,
-    first_frame_timeout: Duration,
     frame_stall_timeout: Duration,
     hold_timeout: Duration,
     idle_timeout: Duration,

@@ -324,9 +324,9 @@ mod tests {
 
     /// What goes on of a response that comes in pieces of `chunk` bytes.
     fn relayed(frame: &Bytes, refused: Refused, chunk: usize) -> Vec<u8> {
-        let Carry::Follow(interest) =
-            api::answer_carry(SHARE_FETCH, VERSION, frame.len(), usize::MAX)
-        else {
+        let throttle = api::throttle_place(SHARE_FETCH, VERSION);
+        let carry = api::answer_carry(SHARE_FETCH, VERSION, frame.len(), usize::MAX, throttle);
+        let Carry::Follow(interest) = carry else {
             panic!("a long response is not followed");
         };
         let message = schema::api(SHARE_FETCH.0).unwrap().response;

@@ -98,9 +98,7 @@ impl Last {
                 (AnsweredInTime, Given, Given, false)
             }
             // Nothing is owed.
-            CloseReason::TimedOut(Wait::FirstFrame | Wait::Idle) => {
-                (Forgotten, Given, Given, false)
-            }
+            CloseReason::TimedOut(Wait::Idle) => (Forgotten, Given, Given, false),
             CloseReason::TimedOut(Wait::Write(Leg::Client)) => {
                 (Forgotten, Dropped, Given, false)
             }

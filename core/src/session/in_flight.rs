@@ -220,8 +220,8 @@ mod tests {
         let mut in_flight = InFlight::default();
         in_flight.push(at(0), slot(1, relayed(30 * second)));
         in_flight.push(at(0), slot(2, relayed(Duration::ZERO)));
-        assert_eq!(in_flight.deadline(10 * second), Some(at(40)));
+        assert_eq!(in_flight.deadline(Instant::ZERO, 10 * second), Some(at(40)));
         in_flight.pop(at(35));
-        assert_eq!(in_flight.deadline(10 * second), Some(at(45)));
+        assert_eq!(in_flight.deadline(Instant::ZERO, 10 * second), Some(at(45)));
     }
 }

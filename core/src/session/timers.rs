@@ -27,7 +27,6 @@ pub(super) enum FirstResponse {
 /// When things last happened.
 #[derive(Debug)]
 pub(super) struct Timers {
-    accepted: Instant,
     last_active: Instant,
     /// How the egress of each leg (client, upstream) moves, since it was last empty.
     due: [Option<Pace>; 2],
@@ -44,7 +43,6 @@ const fn index(leg: Leg) -> usize {
 impl Timers {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            accepted: now,
             last_active: now,
             due: [None, None],
             client_was_written_to: false,
@@ -124,10 +122,6 @@ impl Session {
     fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
         let limits = &self.shared.limits;
         match &self.phase {
-            Phase::Opening if !canary!(self, NeverFirstFrame) => {
-                let at = self.timers.accepted.after(limits.first_frame_timeout);
-                waits(at, Expiry::Wait(Wait::FirstFrame));
-            }
             Phase::Draining { by } => waits(*by, Expiry::Drain),
             Phase::Finishing(finishing) => {
                 if let Some(at) = finishing.by {
@@ -163,10 +157,12 @@ impl Session {
         if let Some((at, wait)) = self.answer_deadline() {
             waits(at, Expiry::Wait(wait));
         }
+        // Nobody has to log in, so a client that has sent nothing yet is idle as any other, as in
+        // Kafka; how many of these there may be is for the driver to limit.
         let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
             && self.upstream.egress.is_empty();
-        if is_quiet {
+        if is_quiet && !(canary!(self, NeverFirstFrame) && self.is_opening()) {
             let at = self.timers.last_active.after(limits.idle_timeout);
             waits(at, Expiry::Wait(Wait::Idle));
         }

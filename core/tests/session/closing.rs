@@ -38,6 +38,8 @@ fn a_drain_gives_the_owed_answers_and_takes_no_more_requests() {
 #[test]
 fn a_drain_does_not_wait_for_ever() {
     let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
     world.client(&heartbeat(1));
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });

@@ -23,23 +23,33 @@ fn timed_out(wait: Wait) -> Option<CloseReason> {
 #[test]
 fn a_client_that_says_nothing_is_closed() {
     let mut world = World::new();
-    world.advance(Duration::from_millis(9_999));
-    assert_eq!(world.closed, None);
+    world.advance(Duration::from_millis(599_999));
+    assert_eq!(world.closed, None, "Kafka waits as long");
     world.advance(Duration::from_millis(1));
-    assert_eq!(world.closed, timed_out(Wait::FirstFrame));
+    assert_eq!(world.closed, timed_out(Wait::Idle));
+}
+
+#[test]
+fn a_client_may_speak_late() {
+    let mut world = World::new();
+    world.advance(500 * SECOND);
+    world.client(&heartbeat(1));
+    world.upstream(&heartbeat_answer(1));
+    assert_eq!(ids(&world.to_client), [1]);
 }
 
 #[test]
 fn a_client_that_drips_its_first_frame_is_closed_all_the_same() {
     let mut world = World::new();
+    world.advance(100 * SECOND);
     for byte in heartbeat(1).iter().take(15) {
         world.client(&[*byte]);
-        world.advance(SECOND);
+        world.advance(3 * SECOND);
         if world.closed.is_some() {
             break;
         }
     }
-    assert_eq!(world.closed, timed_out(Wait::FirstFrame));
+    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
     assert!(world.targets.is_empty());
 }
 

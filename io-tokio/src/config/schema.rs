@@ -63,7 +63,8 @@ pub struct Cluster {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterLimits {
-    /// Until a connection to a broker is open, all attempts included. The client waits for its
+    /// Until a connection to a broker is open, all attempts included; and then until the broker
+    /// has responded to its first request, on top of what that allows. The client waits for its
     /// first answer meanwhile: keep this below its `request.timeout.ms` (30 s in Kafka's own).
     #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
     pub connect_within: Time,
@@ -74,7 +75,8 @@ pub struct ClusterLimits {
     #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
     pub connect_backoff_max: Time,
     /// Until a broker has answered, on top of the wait that the request itself allows
-    /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, a group's rebalance timeout).
+    /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, a group's rebalance timeout), and on top
+    /// of the time for which the broker has said that it throttles (`ThrottleTimeMs`).
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub answer_within: Time,
 }
@@ -242,6 +244,17 @@ pub struct ListenerLimits {
     /// `connections`, one address can take all of them.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: u32,
+    /// How many of them may have sent no whole request yet. Beyond it the oldest such connection
+    /// of the address with most of them is closed; below it they may be silent for as long as
+    /// `idle`. Without it, a quarter of `connections`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub silent_connections: Option<u32>,
+    /// How many such connections may come from one address. Without it, a quarter of
+    /// `connections_per_address`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub silent_connections_per_address: Option<u32>,
     /// The longest request, as `socket.request.max.bytes` of Kafka.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub frame_bytes_max: Size,
@@ -260,9 +273,6 @@ pub struct ListenerLimits {
     /// How many answers a connection may be owed before doorkeeper stops reading from it.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight_max: u32,
-    /// From accept until the first whole request.
-    #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
-    pub first_frame_within: Time,
     /// How long a request or answer that has begun to arrive may make no progress.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub frame_stall_within: Time,
@@ -289,12 +299,13 @@ impl Default for ListenerLimits {
         Self {
             connections: 10_000,
             connections_per_address: 1_000,
+            silent_connections: None,
+            silent_connections_per_address: None,
             frame_bytes_max: size(core.frame_bytes_max),
             answer_bytes_max: size(core.answer_bytes_max),
             hold_bytes_max: size(core.hold_bytes_max),
             hold_answer_bytes_max: size(core.hold_answer_bytes_max),
             in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
-            first_frame_within: Time(core.first_frame_timeout),
             frame_stall_within: Time(core.frame_stall_timeout),
             hold_within: Time(core.hold_timeout),
             idle: Time(core.idle_timeout),

@@ -13,6 +13,7 @@ use crate::Net;
 use crate::driver::{Surroundings, drive};
 use crate::limits::Gate;
 use crate::observer::{Door, Visitor};
+use crate::silent::SilentConnections;
 
 /// The first pause after a failure to accept; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -24,6 +25,7 @@ pub(super) struct Accepting<N> {
     pub(super) around: Arc<Surroundings<N>>,
     pub(super) door: Arc<Door>,
     pub(super) gate: Arc<Gate>,
+    pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
     pub(super) session_ids: Arc<AtomicU64>,
 }
@@ -66,8 +68,9 @@ impl<N: Net> Accepting<N> {
             peer,
         };
         let around = Arc::clone(&self.around);
+        let silent = self.silent.admit(peer.ip().into());
         self.sessions.spawn(async move {
-            drive(around, visitor, stream).await;
+            drive(around, visitor, silent, stream).await;
             drop(admission);
         });
     }

@@ -15,6 +15,7 @@ use crate::bulk::Bulk;
 use crate::limits::ListenerLimits;
 use crate::observer::Observer;
 use crate::recorder::Recorder;
+use crate::silent::SilentLimits;
 
 /// Everything that one process serves.
 #[derive(Clone, Debug)]
@@ -101,6 +102,8 @@ pub struct Listener {
     pub shared: Shared,
     /// How many connections it takes.
     pub limits: ListenerLimits,
+    /// How many of them may have sent no whole request.
+    pub silent: SilentLimits,
 }
 
 /// One address of a listener.

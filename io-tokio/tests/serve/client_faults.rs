@@ -100,8 +100,8 @@ async fn a_version_of_api_versions_that_nobody_knows_is_answered() {
 async fn a_client_that_says_nothing() {
     let world = World::start().await;
     let mut client = world.client(BROKER_1).await;
-    world.ends(&mut client, "first_frame_timeout").await;
-    assert_eq!(client.age().as_secs(), 10);
+    world.ends(&mut client, "idle").await;
+    assert_eq!(client.age().as_secs(), 600);
     world.stops_in_order().await;
 }
 
@@ -123,8 +123,8 @@ async fn a_first_frame_that_drips_in() {
     let mut frame = heartbeat(1);
     frame[..4].copy_from_slice(&4000_i32.to_be_bytes());
     frame.resize(4004, 0);
-    assert_eq!(drip(&world, &mut client, &frame).await, 10);
-    world.ends(&mut client, "first_frame_timeout").await;
+    assert_eq!(drip(&world, &mut client, &frame).await, 30);
+    world.ends(&mut client, "client_frame_stalled").await;
     world.stops_in_order().await;
 }
 

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 
 use doorkeeper_io_tokio::limits::ListenerLimits;
+use doorkeeper_io_tokio::silent::SilentLimits;
 
 use crate::client::Client;
+use crate::clock::pass;
 use crate::frames::heartbeat;
 use crate::recorder::Seen;
 use crate::world::*;
@@ -87,6 +89,56 @@ async fn connections_of_one_address_are_limited() {
     let mut fifth = comes_from(&world, BROKER_1, "192.0.2.1:5");
     fifth.exchange(1).await;
     world.stops_in_order_but_for("panicked").await;
+}
+
+/// Who is silent gives way to others, the oldest of the address with most of them first; who has
+/// sent a whole request does not, nor does who is silent while there is room.
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_gives_way_when_there_are_too_many() {
+    let world = World::with(|plan| {
+        plan.listeners[0].silent = SilentLimits {
+            connections: 3,
+            connections_per_address: 2,
+        };
+    })
+    .await;
+    let mut spoke = comes_from(&world, BROKER_1, "192.0.2.1:1");
+    spoke.exchange(1).await;
+    let mut oldest = comes_from(&world, BROKER_1, "192.0.2.1:2");
+    let mut younger = comes_from(&world, BOOTSTRAP, "192.0.2.1:3");
+    let mut other = comes_from(&world, BROKER_1, "192.0.2.2:1");
+    other.send(&heartbeat(1)[..3]).await;
+    let mut newcomer = comes_from(&world, BROKER_1, "192.0.2.3:1");
+    world.ends(&mut oldest, "silent_limit").await;
+    pass(25 * SECOND).await;
+    for client in [&mut spoke, &mut younger, &mut newcomer] {
+        client.exchange(2).await;
+    }
+    other.send(&heartbeat(1)[3..]).await;
+    other.frame().await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_connections_of_one_address_give_way_to_their_own() {
+    let world = World::with(|plan| {
+        plan.listeners[0].silent = SilentLimits {
+            connections: 100,
+            connections_per_address: 2,
+        };
+    })
+    .await;
+    let mut legal = comes_from(&world, BROKER_1, "192.0.2.9:1");
+    let mut flood: Vec<_> = (1..=50)
+        .map(|port| comes_from(&world, BROKER_1, &format!("192.0.2.1:{port}")))
+        .collect();
+    for client in flood.iter_mut().take(48) {
+        world.ends(client, "silent_limit").await;
+    }
+    assert_eq!(world.seen.reasons()["silent_limit"], 48);
+    legal.exchange(1).await;
+    drop(flood);
+    world.stops_in_order().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,9 @@ struct Owing {
 async fn owing() -> Owing {
     let mesh = crate::mesh::Mesh::default();
     let cluster = cluster(&mesh);
-    let world = World::cold(mesh, cluster, plan());
+    let mut plan = plan();
+    waits_for_first_responses(&mut plan);
+    let world = World::cold(mesh, cluster, plan);
     world.published("main").await;
     let mut brokers = world.mesh.by_hand(B1);
     let mut client = world.client(BROKER_1).await;

@@ -58,15 +58,15 @@ async fn an_answer_of_a_huge_length() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_cut_off() {
-    let cut = |id: i32| heartbeat_answer(id)[..9].to_vec();
+    let cut = |id: i32| heartbeat_answer(id)[..14].to_vec();
     let acts = move |id| vec![Act::Say(cut(id)), Act::End];
-    closes(acts, &heartbeat_answer(1)[..9], "upstream_closed").await;
+    closes(acts, &heartbeat_answer(1)[..14], "upstream_closed").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_stops_in_the_middle() {
-    let acts = |id: i32| vec![Act::Say(heartbeat_answer(id)[..9].to_vec())];
-    closes(acts, &heartbeat_answer(1)[..9], "upstream_frame_stalled").await;
+    let acts = |id: i32| vec![Act::Say(heartbeat_answer(id)[..14].to_vec())];
+    closes(acts, &heartbeat_answer(1)[..14], "upstream_frame_stalled").await;
 }
 
 /// Not even a length that was promised keeps memory: only what came is held.

@@ -279,7 +279,11 @@ async fn an_answer_of_another_cluster_teaches_nothing() {
 /// What is learned while an answer is waited for counts for that answer: also where nothing more
 /// is read of the client.
 async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
-    let world = World::with(|plan| plan.drain_timeout = 300 * SECOND).await;
+    let world = World::with(|plan| {
+        plan.drain_timeout = 300 * SECOND;
+        waits_for_first_responses(plan);
+    })
+    .await;
     let mut brokers = world.mesh.by_hand(B1);
     let mut client = world.client(BROKER_1).await;
     let body = FindCoordinatorRequest::default().with_key("g".into());

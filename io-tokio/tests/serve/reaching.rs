@@ -285,8 +285,8 @@ async fn a_broker_that_accepts_and_says_nothing() {
     world.cluster.script(B1, To::Sessions, |_| vec![]);
     let mut client = world.client(BROKER_1).await;
     client.send(&heartbeat(1)).await;
-    world.ends(&mut client, "answer_timeout").await;
-    assert_eq!(client.age().as_secs(), 60);
+    world.ends(&mut client, "first_response_timeout").await;
+    assert_eq!(client.age().as_secs(), 10);
     world.stops_in_order().await;
 }
 
@@ -296,8 +296,8 @@ async fn may_wait(frame: &[u8], wait: Duration) {
     world.cluster.script(B1, To::Sessions, |_| vec![]);
     let mut client = world.client(BROKER_1).await;
     client.send(frame).await;
-    world.ends(&mut client, "answer_timeout").await;
-    assert_eq!(client.age().as_secs(), wait.as_secs() + 60);
+    world.ends(&mut client, "first_response_timeout").await;
+    assert_eq!(client.age().as_secs(), wait.as_secs() + 10);
     world.stops_in_order().await;
 }
 

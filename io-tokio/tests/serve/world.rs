@@ -19,6 +19,7 @@ use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
 use doorkeeper_io_tokio::serve::{
     self, Bind, Cluster as Upstream, Context, Listener, Plan, Readiness, ServeError,
 };
+use doorkeeper_io_tokio::silent::SilentLimits;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +92,7 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
             topology,
         },
         limits: ListenerLimits::default(),
+        silent: SilentLimits::default(),
     }
 }
 
@@ -131,10 +133,22 @@ pub fn cluster(mesh: &Mesh) -> Cluster {
     cluster
 }
 
+/// A first response may take as long as any other.
+pub fn waits_for_first_responses(plan: &mut Plan) {
+    for listener in &mut plan.listeners {
+        listener.shared.limits.connect_timeout = 60 * SECOND;
+    }
+}
+
 impl World {
     /// All brokers are known, and the bystander is served.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// The same; brokers may be silent for a minute from the first request of a connection on.
+    pub async fn patient() -> Self {
+        Self::with(waits_for_first_responses).await
     }
 
     pub async fn with(change: impl FnOnce(&mut Plan)) -> Self {

@@ -147,7 +147,6 @@ pub fn limits(small: Small) -> Limits {
             .map_or(plain.in_flight_max, usize::from)
             .max(1),
         frame_bytes_max: or(small.frame, 1 << 24),
-        first_frame_timeout: plain.first_frame_timeout.min(longest),
         frame_stall_timeout: plain.frame_stall_timeout.min(longest),
         hold_timeout: plain.hold_timeout.min(longest),
         idle_timeout: plain.idle_timeout.min(longest),

@@ -10,6 +10,7 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::serve::{Bind, Cluster, Context, Listener, Plan, Readiness};
+use doorkeeper_io_tokio::silent::SilentLimits;
 use doorkeeper_model::script::{Door, ProcessFault, Script, Step};
 use doorkeeper_model::surroundings::{self, DOOR};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,7 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
             binds,
             shared,
             limits: ListenerLimits::default(),
+            silent: SilentLimits::default(),
         }],
         drain_timeout: drain_timeout(script),
         held_bytes_max: HELD_BYTES_MAX,

@@ -155,7 +155,7 @@ impl Observer for Watch {
                 10,
                 format_args!("{name} s{session} ended by a bug: {bug:?}"),
             ),
-            Ended::Closed(_) | Ended::Aborted | Ended::NotMoved => {}
+            Ended::Closed(_) | Ended::SilentLimit | Ended::Aborted | Ended::NotMoved => {}
         }
     }
 

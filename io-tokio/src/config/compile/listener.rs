@@ -19,6 +19,7 @@ use super::binds::Owner;
 use super::{Compiler, Reach, shared_name};
 use crate::limits::ListenerLimits;
 use crate::serve;
+use crate::silent::SilentLimits;
 
 impl Compiler<'_> {
     /// The doors of a listener, as far as they make sense; an error for each other one.
@@ -268,6 +269,7 @@ pub(super) fn planned(
             connections: index(listener.limits.connections),
             connections_per_address: index(listener.limits.connections_per_address),
         },
+        silent: silent(&listener.limits),
     }
 }
 
@@ -302,7 +304,6 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
         hold_answer_bytes_max: bytes(ours.hold_answer_bytes_max),
         egress_high_bytes: Limits::default().egress_high_bytes,
         in_flight_max: index(ours.in_flight_max),
-        first_frame_timeout: ours.first_frame_within.0,
         frame_stall_timeout: ours.frame_stall_within.0,
         hold_timeout: ours.hold_within.0,
         idle_timeout: ours.idle.0,
@@ -312,6 +313,18 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
         answer_timeout: theirs.answer_within.0,
         write_stall_timeout: ours.write_stall_within.0,
         flush_timeout: ours.flush_within.0,
+    }
+}
+
+fn silent(limits: &schema::ListenerLimits) -> SilentLimits {
+    let quarter = |of: u32| (of / 4).max(1);
+    let connections = limits.silent_connections;
+    let per_address = limits.silent_connections_per_address;
+    SilentLimits {
+        connections: index(connections.unwrap_or_else(|| quarter(limits.connections))),
+        connections_per_address: index(
+            per_address.unwrap_or_else(|| quarter(limits.connections_per_address)),
+        ),
     }
 }
 

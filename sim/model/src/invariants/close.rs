@@ -195,7 +195,6 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
     let (limits, now) = (&shared.limits, *at);
     let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
     match wait {
-        Wait::FirstFrame => now.since(ledger.opened) >= limits.first_frame_timeout,
         Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
         Wait::Idle => since_bytes >= limits.idle_timeout,
         Wait::Topology => shared.topology.is_empty(),

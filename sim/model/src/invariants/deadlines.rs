@@ -1,19 +1,27 @@
 //! 14: a client that never asks for anything is gone by its deadline.
 
+use std::time::Duration;
+
 use doorkeeper_core::Instant;
 
 use super::ready::is_large;
 use crate::watch::{Ledger, Violation};
 
-/// Without a whole first frame a session is closed in time.
+/// What the bytes of a frame that is not large can earn it, at 8 KiB a second.
+const EARNED_MAX: Duration = Duration::from_secs(8);
+
+/// Without a whole first frame a session is closed in time: a frame may begin as late as an idle
+/// connection lasts, and then must go on.
 pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation> {
     let Some(shared) = ledger.newest() else {
         return Ok(());
     };
-    let by = ledger.opened.after(shared.limits.first_frame_timeout);
+    let limits = &shared.limits;
+    let begun = ledger.opened.after(limits.idle_timeout);
+    let by = begun.after(limits.frame_stall_timeout).after(EARNED_MAX);
     let large = is_large(ledger);
     // A session that is closing still has the time for its last bytes.
-    let by = by.after(shared.limits.flush_timeout);
+    let by = by.after(limits.flush_timeout);
     if now > by && ledger.requests == 0 && !large {
         let what = format!("{} is open and has not asked for anything", ledger.id);
         return Err(Violation::of(14, what));

@@ -103,10 +103,7 @@ impl Session {
                 Carry::Pass
             }
             (carry, None) => carry,
-            (Carry::Hold(interest), Some(_)) => Carry::Hold(interest.union(TOLD)),
-            (Carry::Follow(interest), Some(_)) => Carry::Follow(interest.union(TOLD)),
-            (Carry::Pass, Some(_)) if frame_len > FOLLOW_BYTES_MIN => Carry::Follow(TOLD),
-            (Carry::Pass, Some(_)) => Carry::Hold(TOLD),
+            (carry, Some(_)) => telling(carry, frame_len),
         };
         match carry {
             Carry::Pass => self.pass_answer(frame_len),
@@ -366,6 +363,16 @@ impl Session {
             });
         }
         self.give_local_answers(now);
+    }
+}
+
+/// How an answer is carried that has to tell of a refusal besides.
+fn telling(carry: Carry, frame_len: usize) -> Carry {
+    match carry {
+        Carry::Hold(interest) => Carry::Hold(interest.union(TOLD)),
+        Carry::Follow(interest) => Carry::Follow(interest.union(TOLD)),
+        Carry::Pass if frame_len > FOLLOW_BYTES_MIN => Carry::Follow(TOLD),
+        Carry::Pass => Carry::Hold(TOLD),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::Instant;
+use doorkeeper_core::{Instant, Leg};
 
 use super::ready::is_large;
 use crate::watch::{Ledger, Violation};
@@ -18,7 +18,11 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
     };
     let limits = &shared.limits;
     let begun = ledger.opened.after(limits.idle_timeout);
-    let by = begun.after(limits.frame_stall_timeout).after(EARNED_MAX);
+    let by = if ledger.rest_of(Leg::Client).is_empty() {
+        begun
+    } else {
+        begun.after(limits.frame_stall_timeout).after(EARNED_MAX)
+    };
     let large = is_large(ledger);
     // A session that is closing still has the time for its last bytes.
     let by = by.after(limits.flush_timeout);

@@ -58,10 +58,8 @@ impl Session {
             return Err(UpstreamFault::Unsolicited.into());
         };
         let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
-        let framer = Framer {
-            min: RESPONSE_HEAD_BYTES,
-            max: self.shared.limits.answer_bytes_max,
-        };
+        let (min, max) = (RESPONSE_HEAD_BYTES, self.shared.limits.answer_bytes_max);
+        let framer = Framer { min, max };
         let hold = &mut self.upstream.intake.hold;
         let frame_len = framer
             .frame_len(hold, chunk)
@@ -87,8 +85,8 @@ impl Session {
         };
         self.in_flight.announce_throttle(throttle_ms);
         let refused = self.in_flight.take_refused();
-        let hold_bytes_max = self.shared.limits.hold_answer_bytes_max;
-        let carry = api::answer_carry(api, version, frame_len, hold_bytes_max, place);
+        let most = self.shared.limits.hold_answer_bytes_max;
+        let carry = api::answer_carry(api, version, frame_len, most, place);
         let carry = match (carry, &refused) {
             (Carry::Hold(interest), None)
                 if self.is_bare(api, version, frame_len, interest, chunk) =>

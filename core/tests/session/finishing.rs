@@ -174,6 +174,8 @@ fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
 #[test]
 fn an_answer_to_a_client_that_has_ended_its_half_has_its_usual_deadline() {
     let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
     world.client(&heartbeat(1));
     world.ended(Leg::Client, End::Fin);
     let limit = world.shared.limits.answer_timeout;
@@ -273,11 +275,13 @@ fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
 #[test]
 fn a_request_that_stalls_does_not_lose_answers() {
     let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
     world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
     world.advance(world.shared.limits.frame_stall_timeout);
     assert_eq!(world.closed, None);
     world.upstream(&heartbeat_answer(1));
-    assert_eq!(ids(&world.to_client), [1]);
+    assert_eq!(ids(&world.to_client), [0, 1]);
     let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
     assert_eq!(world.closed, Some(why));
 }

@@ -77,6 +77,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Either leg may break in the middle of a frame.",
     },
     Lesson {
+        script: "denied-apis.txt",
+        seed: None,
+        commit: "19910ba",
+        taught: "A denied API is answered with Kafka's own error, and no broker hears of it.",
+    },
+    Lesson {
         script: "drain-behind-a-stump.txt",
         seed: Some(5_129_923),
         commit: "6ee9000",

@@ -79,7 +79,7 @@ const LESSONS: &[Lesson] = &[
     Lesson {
         script: "denied-apis.txt",
         seed: None,
-        commit: "19910ba",
+        commit: "fcd7776",
         taught: "A denied API is answered with Kafka's own error, and no broker hears of it.",
     },
     Lesson {

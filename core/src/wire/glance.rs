@@ -79,6 +79,11 @@ impl Glance<'_> {
                 }
                 self.elements(element, count)
             }
+            // What is known of it is told: nobody has to walk for it.
+            Kind::Int32 if field.role == Role::ThrottleTime => {
+                self.throttle_ms = i32::from_be_bytes(self.bytes()?);
+                Some(())
+            }
             // A structure, or a value that is never empty.
             _ if wanted => None,
             Kind::Struct(inner) => {
@@ -88,10 +93,6 @@ impl Glance<'_> {
                 } else {
                     self.structure(inner)
                 }
-            }
-            Kind::Int32 if field.role == Role::ThrottleTime => {
-                self.throttle_ms = i32::from_be_bytes(self.bytes()?);
-                Some(())
             }
             Kind::Bool
             | Kind::Int8
@@ -198,5 +199,32 @@ impl Glance<'_> {
     fn skip(&mut self, len: u32) -> Option<()> {
         self.rest = self.rest.get(len as usize..)?;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::schema;
+
+    /// A Produce response of version 11: one topic without partitions, and how long the client is
+    /// throttled.
+    const THROTTLED: &[u8] = &[2, 2, b't', 1, 0, 0, 0, 0x3a, 0x98, 0];
+
+    #[test]
+    fn a_throttle_time_is_told_also_where_it_is_of_interest() {
+        let produced = schema::api(0).unwrap().response;
+        let interest = Roles::of(&[Role::ThrottleTime, Role::Host]);
+        for interest in [interest, Roles::of(&[Role::Host])] {
+            let bare = bare(produced, 11, THROTTLED, interest);
+            assert_eq!(
+                bare,
+                Some(Bare {
+                    throttle_ms: 15_000
+                })
+            );
+        }
+        let interest = Roles::of(&[Role::Topics]);
+        assert_eq!(bare(produced, 11, THROTTLED, interest), None);
     }
 }

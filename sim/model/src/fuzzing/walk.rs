@@ -173,14 +173,16 @@ fn run<'a>(
     Some(told)
 }
 
-/// Whether a step tells of nothing but of places and what is null or empty.
+/// Whether a step tells of nothing but of places, of what is null or empty, and of a throttle.
 fn is_bare(step: &Step) -> bool {
     match step {
         Step::Value(found) => match found.value {
             Value::Span => found.data == found.end,
             // A structure that is null could also be there.
             Value::Null => !matches!(found.field.kind, Kind::Struct(_)),
-            Value::Int(_) | Value::Float(_) | Value::Uuid(_) => false,
+            // A glance tells it as well.
+            Value::Int(_) => found.role == Role::ThrottleTime,
+            Value::Float(_) | Value::Uuid(_) => false,
         },
         Step::Array { count, .. } => count.is_none_or(|count| count == 0),
         Step::Element { .. } | Step::ElementEnd { .. } => false,

@@ -147,6 +147,13 @@ struct LegState {
     hold_paused: Option<Instant>,
 }
 
+/// Whether there is room for what is read: requests on their way up, responses on their way down.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    requests: bool,
+    answers: bool,
+}
+
 /// A client's egress above so many water marks holds more than what passes: that is at most a mark
 /// and one read beyond it.
 const MARKS_OF_WHAT_PASSES: usize = 4;
@@ -235,10 +242,12 @@ impl Session {
     pub fn demand(&self) -> Demand {
         let connected = matches!(self.connection, Connection::Open);
         let relays = self.is_relaying();
+        let room = self.room();
+        let may_read_client = room.requests && self.client.hold_paused.is_none();
         let read_client = match &self.phase {
-            Phase::Opening | Phase::Ready => self.may_read(Leg::Client),
+            Phase::Opening | Phase::Ready => may_read_client,
             // The rest of a request of which the broker has the beginning.
-            Phase::Draining { .. } => self.is_amid_request() && self.may_read(Leg::Client),
+            Phase::Draining { .. } => self.is_amid_request() && may_read_client,
             Phase::Finishing(_) => false,
             Phase::Closing(closing) => closing.lingers(),
             Phase::Closed => false,
@@ -246,11 +255,22 @@ impl Session {
         Demand {
             read_client: read_client
                 || (canary!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
-            read_upstream: relays && connected && self.may_read(Leg::Upstream),
+            read_upstream: relays
+                && connected
+                && room.answers
+                && self.upstream.hold_paused.is_none(),
             // What is taken from the backlog is judged by the newest snapshot as well.
             shared: relays
                 && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
-            deadline: self.deadline(),
+            deadline: self.deadline(room),
+        }
+    }
+
+    /// Whether there is room for what is read of each leg.
+    fn room(&self) -> Room {
+        Room {
+            requests: self.has_room_for_requests(),
+            answers: self.has_room_for_answers(),
         }
     }
 
@@ -272,28 +292,22 @@ impl Session {
             || canary!(self, IgnoreClientEgress)
     }
 
-    /// Whether a leg may be read: there is room for what its frames become, and for what they
-    /// make the session hold.
-    fn may_read(&self, leg: Leg) -> bool {
-        let has_room = match leg {
-            Leg::Client => self.has_room_for_requests(),
-            Leg::Upstream => self.has_room_for_answers(),
-        };
-        has_room && self.leg(leg).hold_paused.is_none()
-    }
-
     /// Time in which a leg was not read is not the peer's.
     fn excuse(&mut self, now: Instant) {
-        if !self.may_read(Leg::Client) {
+        let Room { requests, answers } = self.room();
+        let is_paused = self.client.hold_paused.is_some() || self.upstream.hold_paused.is_some();
+        if requests && answers && !is_paused {
+            return;
+        }
+        if !requests || self.client.hold_paused.is_some() {
             self.client.intake.excuse(now);
         }
-        if !self.may_read(Leg::Upstream) {
+        if !answers || self.upstream.hold_paused.is_some() {
             self.upstream.intake.excuse(now);
             self.in_flight.restart(now);
         }
         // A leg that would not be read anyway does not wait for room to hold more.
-        let has_room = [self.has_room_for_requests(), self.has_room_for_answers()];
-        for (leg, has_room) in [Leg::Client, Leg::Upstream].into_iter().zip(has_room) {
+        for (leg, has_room) in [(Leg::Client, requests), (Leg::Upstream, answers)] {
             if let Some(since) = self.leg_mut(leg).hold_paused.as_mut().filter(|_| !has_room) {
                 *since = now;
             }
@@ -513,8 +527,9 @@ impl Session {
             self.give_local_answers(now);
         }
         self.open_when_due(now);
-        let all_given = self.owes_nothing() || canary!(self, DrainDropsAnswers);
-        if matches!(self.phase, Phase::Draining { .. }) && all_given {
+        if matches!(self.phase, Phase::Draining { .. })
+            && (self.owes_nothing() || canary!(self, DrainDropsAnswers))
+        {
             self.close(now, CloseReason::Drained);
         }
         self.advance_finishing(now);

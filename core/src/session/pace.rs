@@ -7,7 +7,9 @@ use crate::time::Instant;
 /// The slowest transfer that is not taken for a stall.
 const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// The time that the slowest transfer takes for so few bytes, in nanoseconds: a division less for
+/// every chunk.
+const NANOS_FOR_16_BYTES: u64 = 16 * 1_000_000_000 / BYTES_PER_SECOND_MIN;
 
 /// A transfer that has begun: a frame that comes in, or bytes that a peer has yet to take.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +19,7 @@ pub(super) struct Pace {
     carried: u64,
     /// How far it has fallen behind the slowest rate; whatever is faster than that makes up for
     /// it, and no more.
-    behind: Duration,
+    behind_nanos: u64,
 }
 
 impl Pace {
@@ -26,15 +28,18 @@ impl Pace {
             since: now,
             last: now,
             carried: 0,
-            behind: Duration::ZERO,
+            behind_nanos: 0,
         }
     }
 
     pub(super) fn moved(&mut self, now: Instant, bytes: usize) {
         let bytes = bytes as u64;
-        let earned = bytes.saturating_mul(NANOS_PER_SECOND) / BYTES_PER_SECOND_MIN;
-        let behind = self.behind.saturating_add(now.since(self.last));
-        self.behind = behind.saturating_sub(Duration::from_nanos(earned));
+        let earned = bytes.saturating_mul(NANOS_FOR_16_BYTES) / 16;
+        let passed = now.as_nanos().saturating_sub(self.last.as_nanos());
+        self.behind_nanos = self
+            .behind_nanos
+            .saturating_add(passed)
+            .saturating_sub(earned);
         self.last = now;
         self.carried = self.carried.saturating_add(bytes);
     }
@@ -52,7 +57,8 @@ impl Pace {
     /// at first earns no time here, because all of it waits for the rest: it must not fall behind
     /// the slowest rate by more than `stall`.
     pub(super) fn deadline_of_held(&self, stall: Duration) -> Instant {
-        self.last.after(stall.saturating_sub(self.behind))
+        let behind = Duration::from_nanos(self.behind_nanos);
+        self.last.after(stall.saturating_sub(behind))
     }
 }
 

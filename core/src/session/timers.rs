@@ -6,7 +6,7 @@ use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Leg, Route};
 use crate::session::pace::Pace;
-use crate::session::{Connection, Phase, Session};
+use crate::session::{Connection, Phase, Room, Session};
 use crate::time::Instant;
 
 /// What a SyncGroup is granted before any JoinGroup has said how long a rebalance may take
@@ -85,13 +85,15 @@ impl Timers {
 
 impl Session {
     /// When the driver must call back.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, room: Room) -> Option<Instant> {
         match &self.phase {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
             Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_) => {
                 let mut first = self.connection.retry_at();
-                self.each_wait(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
+                self.each_wait(room, |at, _| {
+                    first = Some(first.map_or(at, |first| first.min(at)))
+                });
                 first
             }
         }
@@ -103,7 +105,7 @@ impl Session {
             return;
         }
         let mut expired: Option<(Instant, Expiry)> = None;
-        self.each_wait(|at, what| {
+        self.each_wait(self.room(), |at, what| {
             if at <= now {
                 let wait = (at, what);
                 expired = Some(expired.map_or(wait, |first| first.min(wait)));
@@ -119,7 +121,7 @@ impl Session {
     }
 
     /// Hands out everything that is waited for, with its deadline.
-    fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
+    fn each_wait(&self, room: Room, mut waits: impl FnMut(Instant, Expiry)) {
         let limits = &self.shared.limits;
         match &self.phase {
             Phase::Draining { by } => waits(*by, Expiry::Drain),
@@ -133,12 +135,10 @@ impl Session {
             }
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => {}
         }
-        for leg in [Leg::Client, Leg::Upstream] {
-            if let Some(at) = self.hold_deadline(leg) {
-                waits(at, Expiry::Wait(Wait::Hold(leg)));
-            }
-            if let Some(at) = self.frame_deadline(leg) {
-                waits(at, Expiry::Wait(Wait::Frame(leg)));
+        let legs = [(Leg::Client, room.requests), (Leg::Upstream, room.answers)];
+        for (leg, has_room) in legs {
+            if let Some((at, wait)) = self.reading_deadline(leg, has_room) {
+                waits(at, Expiry::Wait(wait));
             }
             let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
             if let Some(pace) = self.timers.due(leg).filter(|_| taken) {
@@ -154,7 +154,7 @@ impl Session {
                 waits(at, Expiry::Wait(Wait::Write(leg)));
             }
         }
-        if let Some((at, wait)) = self.answer_deadline() {
+        if let Some((at, wait)) = self.answer_deadline(room) {
             waits(at, Expiry::Wait(wait));
         }
         // Nobody has to log in, so a client that has sent nothing yet is idle as any other, as in
@@ -173,33 +173,39 @@ impl Session {
     }
 
     /// A frame that has begun must go on, as long as we are willing to read it.
-    fn frame_deadline(&self, leg: Leg) -> Option<Instant> {
-        let stall = self.shared.limits.frame_stall_timeout;
-        let deadline = self.leg(leg).intake.deadline(stall);
-        deadline.filter(|_| self.may_read(leg))
-    }
-
+    ///
     /// A leg that would be read, and for which there is no room to hold more, does not wait for
     /// ever: those who wait for each other must end.
-    fn hold_deadline(&self, leg: Leg) -> Option<Instant> {
-        let would_read = match leg {
-            Leg::Client => self.has_room_for_requests() && !self.is_finishing(),
-            Leg::Upstream => self.has_room_for_answers(),
-        };
-        let since = self.leg(leg).hold_paused.filter(|_| would_read)?;
-        Some(since.after(self.shared.limits.hold_timeout))
+    #[inline]
+    fn reading_deadline(&self, leg: Leg, has_room: bool) -> Option<(Instant, Wait)> {
+        let state = self.leg(leg);
+        if !has_room {
+            return None;
+        }
+        match state.hold_paused {
+            Some(_) if leg == Leg::Client && self.is_finishing() => None,
+            Some(since) => Some((
+                since.after(self.shared.limits.hold_timeout),
+                Wait::Hold(leg),
+            )),
+            None => {
+                let stall = self.shared.limits.frame_stall_timeout;
+                Some((state.intake.deadline(stall)?, Wait::Frame(leg)))
+            }
+        }
     }
 
-    /// An answer that has begun is watched by [`Session::frame_deadline`] instead, and one that
+    /// An answer that has begun is watched by [`Session::reading_deadline`] instead, and one that
     /// we do not read, because the client does not, is not late.
     ///
     /// Whether anybody is there at all shows within the limit of a connection: a broker answers
     /// its first request at once, unless that asks it to wait.
-    fn answer_deadline(&self) -> Option<(Instant, Wait)> {
+    fn answer_deadline(&self, room: Room) -> Option<(Instant, Wait)> {
+        let is_read = room.answers && self.upstream.hold_paused.is_none();
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
         let forever = canary!(self, WaitForever);
-        if !connected || begun || forever || !self.may_read(Leg::Upstream) {
+        if !connected || begun || forever || !is_read {
             return None;
         }
         let limits = &self.shared.limits;

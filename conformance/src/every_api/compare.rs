@@ -327,8 +327,12 @@ fn without_listeners(text: &str) -> String {
     let mut parts = text.split("://");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |before, behind| {
-        let ends = |c: char| c.is_whitespace() || "/,;'\"()<>{}".contains(c);
-        let (address, behind) = behind.split_at(behind.find(ends).unwrap_or(behind.len()));
+        // A bracket that the address did not open belongs to the text around it.
+        let ends = |c: char| c.is_whitespace() || "/,;'\"()<>{}]".contains(c);
+        let literal = behind.starts_with('[').then(|| behind.find(']')).flatten();
+        let from = literal.map_or(0, |closing| closing + 1);
+        let rest = behind.get(from..).unwrap_or_default();
+        let (address, behind) = behind.split_at(from + rest.find(ends).unwrap_or(rest.len()));
         let address = if address.is_empty() { "" } else { "[upstream]" };
         format!("{before}://{address}{behind}")
     })
@@ -558,6 +562,9 @@ mod tests {
         let listeners = text("'A://other:1,B://kafka-1.canary:9093'");
         let hidden = text("'A://[upstream],B://[upstream]'");
         assert_eq!(differ(listeners, hidden), NONE);
+        let listed = text("from '[A://other:1, B://kafka-1.canary:9093, C://[::1]:9]': none");
+        let hidden = text("from '[A://[upstream], B://[upstream], C://[upstream]]': none");
+        assert_eq!(differ(listed, hidden), NONE);
         assert_eq!(differ(text("none"), text("none")), NONE);
         let nothing = json!({"errorMessage": null});
         assert_eq!(differ(nothing.clone(), nothing), NONE);

@@ -6,6 +6,7 @@ mod flat;
 mod latency;
 mod memory;
 mod metadata;
+mod starvation;
 
 use std::sync::atomic::Ordering;
 
@@ -80,6 +81,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(metadata::scenario());
     all.push(connections::scenario());
     all.push(flat::scenario());
+    all.extend(starvation::scenarios());
     all.extend(memory::scenarios());
     all
 }

@@ -99,6 +99,14 @@ impl Running {
         stream
     }
 
+    /// Waits until it has noticed that its clients are gone: only then are their places free.
+    fn has_let_go_of_all(&self) {
+        let begun = Instant::now();
+        while self.sample("doorkeeper_connections{listener=\"local\"}") > 0 {
+            assert!(begun.elapsed() < PATIENCE, "clients that left are counted");
+        }
+    }
+
     /// A client that is served: ApiVersions in a version that nobody knows needs no broker.
     fn is_served(&self) {
         Self::serves(self.connect(0));
@@ -192,6 +200,7 @@ fn a_flood_of_connections_leaves_descriptors_for_the_rest() {
     let failures = "doorkeeper_accept_failures_total{listener=\"local\"}";
     assert_eq!(running.sample(failures), 0);
     drop(flood);
+    running.has_let_go_of_all();
     running.is_served();
 }
 

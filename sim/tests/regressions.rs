@@ -107,6 +107,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A drain takes no request that still waits for room, whoever leaves meanwhile.",
     },
     Lesson {
+        script: "dripped-behind-a-lost-response.txt",
+        seed: Some(172_553_977_607_506),
+        commit: "66d9a5c",
+        taught: "A fault is found when it is found, not when the last byte came.",
+    },
+    Lesson {
         script: "dripping-broker.txt",
         seed: Some(20_029_205),
         commit: "e4d6e81",

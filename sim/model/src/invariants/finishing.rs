@@ -4,7 +4,7 @@
 //! and come to the end or the fault behind it.
 
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, End, Instant, Leg};
+use doorkeeper_core::{CloseReason, End, Leg};
 
 use crate::expected::Fate;
 use crate::watch::{Asked, Ledger, Violation};
@@ -19,7 +19,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
         CloseReason::Client(_)
         | CloseReason::HoldLimit(Leg::Client)
         | CloseReason::TimedOut(Wait::Frame(Leg::Client))
-            if closed_in_time(ledger, reason) =>
+            if closed_in_time(ledger) =>
         {
             let most = ledger.snapshots.iter();
             let most = most.map(|shared| shared.limits.frame_bytes_max).min();
@@ -44,19 +44,17 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
 }
 
 /// Whether the fault was not put off so long that answers could be missing: it was found when the
-/// client last sent something, or later. Behind a frame without a head nobody knows what was read,
-/// and a drain forgets what waits.
-fn closed_in_time(ledger: &Ledger, reason: CloseReason) -> bool {
-    let limits = || ledger.snapshots.iter().map(|shared| &shared.limits);
-    let flush = limits().map(|it| it.flush_timeout).min();
-    let stall = matches!(reason, CloseReason::TimedOut(_))
-        .then(|| limits().map(|it| it.frame_stall_timeout).min())
-        .flatten();
-    let last = ledger.facts.last_client_bytes.unwrap_or(Instant::ZERO);
-    let by = last.after(flush.unwrap_or_default() + stall.unwrap_or_default());
-    let began = ledger.decision().map_or(ledger.now, |decision| decision.at);
+/// client was last read, or later. Behind a frame without a head nobody knows what was read, and a
+/// drain forgets what waits.
+fn closed_in_time(ledger: &Ledger) -> bool {
+    let limits = ledger.snapshots.iter().map(|shared| &shared.limits);
+    let flush = limits.map(|it| it.flush_timeout).min().unwrap_or_default();
+    let Some(decision) = ledger.decision() else {
+        return false;
+    };
+    let found = decision.facts.unread_since.unwrap_or(decision.at);
     let is_known = !ledger.facts.headless && ledger.facts.drain.is_none();
-    is_known && began < by
+    is_known && decision.at < found.after(flush)
 }
 
 fn are_done<'a>(

@@ -104,8 +104,8 @@ pub(crate) struct Facts {
     /// The bytes that each leg had due when the session was last looked at.
     due: [Option<Due>; 2],
     pub(crate) last_bytes: Option<Instant>,
-    /// When the client last sent any.
-    pub(crate) last_client_bytes: Option<Instant>,
+    /// Since when the client is not read; nothing while it is.
+    pub(crate) unread_since: Option<Instant>,
 }
 
 /// Bytes that a leg has had due without a break.
@@ -144,6 +144,11 @@ impl Facts {
     }
 
     pub(super) fn saw(&mut self, now: Instant, session: &Session) {
+        self.unread_since = if session.demand().read_client {
+            None
+        } else {
+            self.unread_since.or(Some(now))
+        };
         for leg in [Leg::Client, Leg::Upstream] {
             if let Some(due) = self.due.get_mut(index(leg)) {
                 let begun = Due {
@@ -256,7 +261,6 @@ impl Ledger {
             return whole;
         }
         self.saw_chunk(bytes);
-        self.facts.last_client_bytes = Some(self.now);
         self.from_client.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_client.next_frame() {

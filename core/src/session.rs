@@ -479,7 +479,8 @@ impl Session {
         if shared.epoch > self.shared.epoch {
             self.mark_renewal(&shared);
             self.renewed = true;
-            let judges_anew = shared.policy != self.shared.policy;
+            let (old, new) = (&self.shared, &shared);
+            let judges_anew = (&new.policy, &new.offered) != (&old.policy, &old.offered);
             self.shared = shared;
             if judges_anew && let Err(reason) = self.judge_anew(now) {
                 self.close(now, reason);

@@ -18,12 +18,13 @@ mod walk_support;
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use doorkeeper_core::api::{Access, Offered, Offering, offering};
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::Value;
-use doorkeeper_core::{CloseReason, Route};
+use doorkeeper_core::{CloseReason, Input, Leg, Route};
 use harness::{World, answer, counts, decoded, framed, frames, request, shared};
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -240,6 +241,66 @@ fn write_txn_markers_goes_up_where_it_is_allowed_by_name() {
     let sent = request(27, 1, 1, &markers());
     world.client(&sent);
     assert_eq!(world.to_upstream, sent);
+}
+
+/// What has been read of it was judged already.
+#[test]
+fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
+    let elections = request(43, 2, ID, &ElectLeadersRequest::default());
+    let brokers = altering(1, &[(BROKER, "1")]);
+    for (api, sent) in [
+        (27, request(27, 1, ID, &markers())),
+        (43, elections),
+        (44, brokers),
+    ] {
+        let (denied, allowed) = (Offered::default(), Offered::with([ApiKey(api)]));
+        for is_allowed in [true, false] {
+            let (before, after) = if is_allowed {
+                (&denied, &allowed)
+            } else {
+                (&allowed, &denied)
+            };
+            for cut in 1..sent.len() {
+                for chunk in CHUNKS {
+                    let mut first = shared();
+                    first.offered = before.clone();
+                    let mut world = World::with(first, Route::Bootstrap);
+                    world.chunk = chunk;
+                    world.client(&sent[..cut]);
+                    if !world.session.egress(Leg::Upstream).is_empty() {
+                        // Nothing more is read of a request that may pass.
+                        assert!(!is_allowed, "{api} cut at {cut}");
+                        continue;
+                    }
+                    world.renew(|shared| shared.offered = after.clone());
+                    world.client(&sent[cut..]);
+                    assert_eq!(world.closed, None);
+                    let up = if is_allowed { sent.as_slice() } else { &[] };
+                    assert_eq!(world.to_upstream, up, "{api} cut at {cut}");
+                    assert_eq!(world.to_client.is_empty(), is_allowed, "{api} cut at {cut}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_judged_anew_keeps_no_more_alive_than_is_counted() {
+    let sent = request(43, 2, ID, &ElectLeadersRequest::default());
+    // All but the end of its timeout.
+    let begun = &sent[..sent.len() - 2];
+    let heartbeats = request(12, 0, 1, &HeartbeatRequest::default()).repeat(2);
+    let chunk = Bytes::from([&heartbeats, begun].concat());
+    let mut allowed = shared();
+    allowed.offered = Offered::with([ApiKey(43)]);
+    let mut world = World::with(allowed, Route::Bootstrap);
+    let (leg, bytes) = (Leg::Client, chunk.clone());
+    world.input(Input::Bytes { leg, bytes });
+    assert_eq!(world.session.held_bytes().requests, chunk.len());
+    assert!(!chunk.is_unique());
+    world.renew(|shared| shared.offered = Offered::default());
+    assert_eq!(world.session.held_bytes().requests, begun.len());
+    assert!(chunk.is_unique());
 }
 
 #[test]

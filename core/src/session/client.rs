@@ -201,24 +201,24 @@ impl Session {
         Ok(true)
     }
 
-    /// What has been read of a request that is still held was judged by a policy that is not the
+    /// What has been read of a request that is still held was judged by rules that are not the
     /// newest any more: it is read again from its beginning.
     #[cold]
     #[inline(never)]
     pub(super) fn judge_anew(&mut self, now: Instant) -> Result<(), CloseReason> {
-        let intake = &self.client.intake;
+        let intake = &mut self.client.intake;
         let is_held = intake.hold.len() == intake.hold.end();
-        if !is_held || !matches!(intake.stage, Stage::Request(_)) {
+        if !is_held || !matches!(intake.stage, Stage::Request(_) | Stage::Whole(_)) {
             return Ok(());
         }
-        self.client.intake.stage = Stage::Head;
-        let mut held = std::mem::take(&mut self.client.intake.hold);
-        let mut slices = Vec::with_capacity(held.slice_count());
-        held.take(held.len(), |slice| slices.push(slice));
-        for mut slice in slices {
-            while !slice.is_empty() {
-                self.client_bytes(now, &mut slice)?;
-            }
+        intake.stage = Stage::Head;
+        let held = std::mem::take(&mut intake.hold);
+        // A copy keeps no chunk alive: what it pins is its length, as is counted when it is read
+        // again.
+        let mut frame = Bytes::from(held.copy(0..held.end()));
+        drop(held);
+        while !frame.is_empty() {
+            self.client_bytes(now, &mut frame)?;
         }
         Ok(())
     }

@@ -30,10 +30,11 @@ pub struct Config {
     pub drain_timeout: Time,
     /// How much all connections together may hold back of requests until they are judged, and as
     /// much again of answers until they are edited. Connections of one client address (as of
-    /// `connections_per_address`) get no more than half of either. Where there is no room, a
-    /// connection that has to hold more than 64 KiB is not read until there is, at most
-    /// `limits.hold_within`; but an address that has less than its fair share goes on, and the one
-    /// that has most loses a connection for it.
+    /// `connections_per_address`) get no more than half of either, one of them at a time excepted:
+    /// they never wait for each other alone. Where there is no room, a connection that has to hold
+    /// more than 64 KiB is not read until there is, at most `limits.hold_within`; but an address
+    /// that has less than its fair share goes on, and the one that has most loses a connection for
+    /// it.
     #[serde(default = "defaults::held_bytes_max")]
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
     pub held_bytes_max: Size,

@@ -137,9 +137,9 @@ async fn held_requests_of_one_address_leave_room_for_others() {
     drop((crowd, other));
 }
 
-/// Two that hold a part each and want more: one of them ends, and the other goes on.
+/// Two that hold a part each and want more than there is for both: one after the other.
 #[tokio::test(start_paused = true)]
-async fn sessions_that_wait_for_each_other_do_not_wait_for_ever() {
+async fn sessions_that_wait_for_each_other_are_served_one_after_the_other() {
     let world = World::with(judging).await;
     let frame = refused_produce(1, 3 * MIB);
     let mut pair = attackers(&world, 2).await;
@@ -147,16 +147,38 @@ async fn sessions_that_wait_for_each_other_do_not_wait_for_ever() {
     let [first, second] = &mut pair[..] else {
         panic!("two")
     };
-    let (mut one, mut two) = (&frame[..], &frame[..]);
-    tokio::join!(first.far.try_say(&mut one), second.far.try_say(&mut two));
-    assert!(begun.elapsed() <= 10 * SECOND);
-    let answered = [
-        next_frame(&mut first.far.stream).await.is_some(),
-        next_frame(&mut second.far.stream).await.is_some(),
-    ];
-    pass(HOLD_EXPIRED).await;
-    assert!(answered == [true, false] || answered == [false, true]);
-    ends_with(world, "hold_timeout_client").await;
+    tokio::join!(first.far.say(&frame), second.far.say(&frame));
+    first.frame().await;
+    second.frame().await;
+    assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+    drop(pair);
+    world.stops_in_order().await;
+}
+
+/// Where two addresses hold all that there is, a third one does not wait for them: the one that
+/// holds most gives back.
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_left_the_largest_gives_back_for_a_newcomer() {
+    let world = World::with(judging).await;
+    let frame = refused_produce(1, 4 * MIB);
+    let mut holders = Vec::new();
+    for (n, bytes) in [(1, 4 * MIB), (2, 2 * MIB), (3, 3 * MIB / 2)] {
+        // The second address has two sessions.
+        let address = Ipv4Addr::new(10, 66, 66, if n == 1 { 1 } else { 2 });
+        let mut client = world.client_from(BROKER_1, address.into()).await;
+        client.exchange(0).await;
+        client.far.say(&frame[..bytes]).await;
+        holders.push(client);
+    }
+    pass(SECOND).await;
+    let begun = Instant::now();
+    let mut other = world.client_from(BROKER_1, OTHER.into()).await;
+    other.send(&refused_produce(1, MIB)).await;
+    other.frame().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
+    assert_eq!(world.seen.closed(holders[0].address).await, "hold_refused");
+    assert_eq!(world.seen.reasons(), [("hold_refused", 1)].into());
+    world.stops_in_order().await;
 }
 
 #[tokio::test(start_paused = true)]

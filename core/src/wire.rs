@@ -1,6 +1,7 @@
 //! The wire layer: frames, headers, schemas, walking and editing. Knows no policy.
 
 pub(crate) mod codec;
+pub(crate) mod config_resource;
 pub mod edit;
 pub mod framer;
 pub mod glance;

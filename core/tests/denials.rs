@@ -401,6 +401,7 @@ fn any_other_coordinator_is_asked_of_the_broker() {
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
 fn altering(version: i16, resources: &[(i8, &str)]) -> Vec<u8> {
@@ -455,6 +456,21 @@ fn configs_of_brokers_are_not_altered_and_those_of_others_are() {
             world.client(&sent);
             assert_eq!(world.to_upstream, sent);
         }
+    }
+}
+
+#[test]
+fn configs_of_topics_groups_and_client_metrics_are_altered_and_of_no_other_type() {
+    for kind in i8::MIN..=i8::MAX {
+        let mut world = World::new();
+        let sent = altering(1, &[(kind, "a"), (TOPIC, "t")]);
+        world.client(&sent);
+        let up = if [TOPIC, CLIENT_METRICS, GROUP].contains(&kind) {
+            sent
+        } else {
+            altering(1, &[(TOPIC, "t")])
+        };
+        assert_eq!(world.to_upstream, up, "{kind}");
     }
 }
 

@@ -5,14 +5,11 @@ use std::ops::Range;
 use crate::rewrite::address_text::OVERWRITTEN;
 use crate::rewrite::config_keys::holds_addresses;
 use crate::rewrite::{KnownHosts, Outcome};
+use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
 use crate::wire::walk::{Found, Step, Value};
-
-/// `ConfigResource.Type`, of what has no configs that could hold an address of the cluster: topics,
-/// client metrics and groups. A type that Kafka adds may.
-const WITHOUT_ADDRESSES: [i64; 3] = [2, 16, 32];
 
 /// How a value is hidden.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +102,7 @@ impl Configs {
         let data = base + found.data..base + found.end;
         match (found.field.role, &found.value) {
             (Role::ResourceType, Value::Int(kind)) => {
-                self.of_broker = !WITHOUT_ADDRESSES.contains(kind);
+                self.of_broker = may_be_of_brokers(*kind);
             }
             (Role::ConfigName, _) if self.of_broker => {
                 self.listed = holds_addresses(&frame.copy(data));

@@ -1,5 +1,5 @@
 //! AlterConfigs and IncrementalAlterConfigs where clients may not alter brokers: the resources that
-//! are brokers are cut out, and the response names them with an error all the same.
+//! are brokers, or may be, are cut out, and the response names them with an error all the same.
 //!
 //! Kafka's own admin client sends the resources of each broker in a request of their own, so most
 //! requests are of brokers or of none.
@@ -14,15 +14,12 @@ use crate::session::names::walk;
 use crate::session::refusal::Refused;
 use crate::session::request::REQUEST_HEAD_END;
 use crate::wire::codec::denial::{Error, denied_resources};
+use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Api, Role, Roles};
 use crate::wire::walk::{Step, Value};
-
-/// `ConfigResource.Type`: a broker, and the log levels of one.
-const BROKER: i64 = 4;
-const BROKER_LOGGER: i64 = 8;
 
 /// More brokers in one request, beside other resources, are not answered for.
 const BROKERS_MAX: usize = 1000;
@@ -36,11 +33,11 @@ pub(super) enum Decision {
     Pass(Edits, Option<Box<Refused>>),
 }
 
-/// A resource that is a broker.
+/// A resource that is a broker, or may be.
 #[derive(Debug)]
 struct Broker {
     span: Range<usize>,
-    kind: i8,
+    kind: i64,
     name: Range<usize>,
 }
 
@@ -81,7 +78,8 @@ pub(super) fn decide(
     };
     let named = brokers.iter().filter_map(|broker| {
         let name = frame.get(broker.name.clone())?;
-        Some((broker.kind, frame.slice_ref(name)))
+        let kind = i8::try_from(broker.kind).unwrap_or_default();
+        Some((kind, frame.slice_ref(name)))
     });
     let entries = denied_resources(head, error, named).map_err(|_| untold())?;
     let refused = Refused::telling(entries, brokers.len());
@@ -132,10 +130,10 @@ impl Resources {
                 (_, _) => {}
             },
             Step::ElementEnd { at, .. } => {
-                if let (BROKER | BROKER_LOGGER, Ok(kind)) = (self.kind, i8::try_from(self.kind)) {
+                if may_be_of_brokers(self.kind) {
                     self.brokers.push(Broker {
                         span: self.begin..base + at,
-                        kind,
+                        kind: self.kind,
                         name: self.name.clone(),
                     });
                 }

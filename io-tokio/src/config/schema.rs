@@ -116,8 +116,9 @@ pub struct Listener {
     /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,
     /// on the security of the cluster, or on the cluster itself. A request of one that is not
     /// listed is answered with Kafka's own error, and no broker hears of it. `AlterBrokerConfigs`
-    /// stands for AlterConfigs and IncrementalAlterConfigs of brokers and of their log levels; of
-    /// topics, groups and client metrics both are always allowed.
+    /// stands for AlterConfigs and IncrementalAlterConfigs of brokers, of their log levels, and of
+    /// any type of resource that doorkeeper does not know; of topics, groups and client metrics
+    /// both are always allowed.
     #[serde(default)]
     pub allow_apis: Vec<GuardedApi>,
     /// What clients may cost.

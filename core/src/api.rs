@@ -17,7 +17,10 @@ pub(crate) const FIND_COORDINATOR: ApiKey = ApiKey(10);
 pub(crate) const JOIN_GROUP: ApiKey = ApiKey(11);
 pub(crate) const SYNC_GROUP: ApiKey = ApiKey(14);
 pub(crate) const CREATE_TOPICS: ApiKey = ApiKey(19);
-const ADD_PARTITIONS_TO_TXN: ApiKey = ApiKey(24);
+pub(crate) const INIT_PRODUCER_ID: ApiKey = ApiKey(22);
+pub(crate) const ADD_PARTITIONS_TO_TXN: ApiKey = ApiKey(24);
+pub(crate) const ADD_OFFSETS_TO_TXN: ApiKey = ApiKey(25);
+pub(crate) const END_TXN: ApiKey = ApiKey(26);
 pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
 pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
 
@@ -180,10 +183,16 @@ pub(crate) fn answer_is_flexible(api: ApiKey, version: ApiVersion) -> bool {
 /// answer is not held for the addresses at its end.
 pub(crate) const FOLLOW_BYTES_MIN: usize = 64 * 1024;
 
+/// What decides whether a request may go on, and whether it is answered.
+const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType]);
+/// For how long a request lets the broker wait.
+const WAITS: Roles = Roles::of(&[Role::WaitMs]);
+
 /// What must be read of a request before it may go on, if no rule looks at its topics.
 pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) -> Carry {
-    const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType]);
-    const TELLS: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType, Role::WaitMs]);
+    const TELLS: Roles = DECIDES.union(WAITS);
+    // The broker waits for the log of transactions, and only transactional producers have one.
+    const TELLS_OF_PRODUCER: Roles = TELLS.union(Roles::of(&[Role::TransactionalId]));
     let Some(edition) = row.entry.request.edition(version.0) else {
         return Carry::Pass;
     };
@@ -195,11 +204,22 @@ pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) ->
     let decides_last = row.entry.key == FETCH.0 && version >= ApiVersion(15);
     if decides && decides_last && frame_len > FOLLOW_BYTES_MIN {
         Carry::Follow(TELLS)
+    } else if tells && row.entry.key == INIT_PRODUCER_ID.0 {
+        Carry::Hold(TELLS_OF_PRODUCER)
     } else if decides || tells {
         Carry::Hold(TELLS)
     } else {
         Carry::Pass
     }
+}
+
+/// Whether a request of this length says for how long it lets the broker wait, and is not held to
+/// read it.
+pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len: usize) -> bool {
+    let edition = schema::api(api.0).and_then(|entry| entry.request.edition(version.0));
+    frame_len > FOLLOW_BYTES_MIN
+        && edition
+            .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))
 }
 
 /// Where a response says for how long its broker throttles the client.

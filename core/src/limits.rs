@@ -37,8 +37,8 @@ pub struct Limits {
     /// The longest pause between two attempts.
     pub connect_backoff_max: Duration,
     /// How long an upstream may take to answer, on top of the wait that the request itself
-    /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`), and on top of what its last
-    /// response has announced (`ThrottleTimeMs`).
+    /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`, `TransactionTimeoutMs`), and on top
+    /// of what its last response has announced (`ThrottleTimeMs`).
     pub answer_timeout: Duration,
     /// How long a peer may refuse to take bytes that are due to it.
     pub write_stall_timeout: Duration,

@@ -19,10 +19,8 @@ mod request;
 mod timers;
 mod upstream;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
 
 use crate::api::PRODUCE;
 use crate::canary::canary;
@@ -43,6 +41,7 @@ use connect::Connection;
 use finishing::Finishing;
 use in_flight::{InFlight, Slot};
 use intake::{Intake, Stage};
+use request::EarlierWaits;
 use timers::{FirstResponse, Timers};
 
 /// One client connection and its upstream leg.
@@ -64,9 +63,7 @@ pub struct Session {
     unanswered_waits: bool,
     timers: Timers,
     first_response: FirstResponse,
-    /// How long a group's members may take to rebalance, as the last JoinGroup said: the
-    /// SyncGroup behind it waits as long, and does not say so itself.
-    rebalance: Duration,
+    earlier_waits: EarlierWaits,
     effects: Queue<Effect>,
     marks: Marks,
     /// Whether the snapshot is not the one of the accept any more.
@@ -177,7 +174,7 @@ impl Session {
             unanswered_waits: false,
             timers: Timers::new(now),
             first_response: FirstResponse::NotAwaited,
-            rebalance: timers::REBALANCE_DEFAULT,
+            earlier_waits: EarlierWaits::default(),
             effects: Queue::default(),
             marks: Marks::default(),
             renewed: false,

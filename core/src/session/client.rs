@@ -328,7 +328,7 @@ impl Session {
         facts: Facts,
         judged: Option<(Edits, Option<Box<Refused>>)>,
     ) {
-        let allowance = facts.allowance(head, &mut self.rebalance);
+        let allowance = facts.allowance(head, &mut self.earlier_waits);
         let (mut edits, refused) = judged.unwrap_or_default();
         let unanswered = facts.unanswered && !canary!(self, SlotForAcksZero);
         let answer = (!unanswered).then_some(Owed::Relayed { allowance, refused });

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::{self, JOIN_GROUP, PRODUCE, Row, SYNC_GROUP};
+use crate::api::{
+    self, ADD_OFFSETS_TO_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, JOIN_GROUP,
+    PRODUCE, Row, SYNC_GROUP,
+};
 use crate::error::{ClientFault, CloseReason};
 use crate::io::Leg;
 use crate::limits::HOLD_ALWAYS_BYTES;
@@ -25,6 +28,34 @@ const SHARE_KEY: i64 = 2;
 /// The longest wait that a request is granted, whatever it asks for.
 const ALLOWANCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a SyncGroup is granted before any JoinGroup has said how long a rebalance may take
+/// (`max.poll.interval.ms`, by default).
+const REBALANCE_DEFAULT: Duration = Duration::from_secs(300);
+
+/// What requests of a transaction are granted before any InitProducerId has said how long one may
+/// take (`transaction.timeout.ms`, by default).
+const TRANSACTION_DEFAULT: Duration = Duration::from_secs(60);
+
+/// How long earlier requests of a connection let the broker wait with the response to a later one,
+/// which does not say so itself.
+#[derive(Debug)]
+pub(super) struct EarlierWaits {
+    /// For the members of a group, as the last JoinGroup said.
+    rebalance: Duration,
+    /// For the replicas of the transaction log, as the last InitProducerId of a transactional
+    /// producer said (`TransactionStateManager.appendTransactionToLog`).
+    transaction: Duration,
+}
+
+impl Default for EarlierWaits {
+    fn default() -> Self {
+        Self {
+            rebalance: REBALANCE_DEFAULT,
+            transaction: TRANSACTION_DEFAULT,
+        }
+    }
+}
+
 /// A request whose body is being read.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -45,21 +76,29 @@ pub(super) struct Facts {
     pub(super) unanswered: bool,
     /// Whether it speaks as a replica, or asks for a coordinator that serves brokers.
     pub(super) replica: bool,
+    /// Whether it names a transactional producer.
+    transactional: bool,
     /// The longest time that it lets the broker wait.
     wait: Option<Duration>,
 }
 
 impl Facts {
-    /// How long the broker may take on top of `answer_timeout`. A group's rebalance lasts as
-    /// long as its JoinGroup said, also for the SyncGroup behind it.
-    pub(super) fn allowance(self, head: RequestHead, rebalance: &mut Duration) -> Duration {
-        let wait = self.wait.unwrap_or_default().min(ALLOWANCE_MAX);
-        match head.api {
-            JOIN_GROUP if self.wait.is_some() => *rebalance = wait,
-            SYNC_GROUP | JOIN_GROUP => return *rebalance,
+    /// How long the broker may take on top of `answer_timeout`.
+    pub(super) fn allowance(self, head: RequestHead, earlier: &mut EarlierWaits) -> Duration {
+        let wait = self.wait.map(|wait| wait.min(ALLOWANCE_MAX));
+        match (head.api, wait) {
+            (JOIN_GROUP, Some(wait)) => earlier.rebalance = wait,
+            (JOIN_GROUP, None) | (SYNC_GROUP, _) => return earlier.rebalance,
+            // Who has no transactions is given an id at once, whatever the timeout says: Kafka's
+            // own client says `Integer.MAX_VALUE` (`TransactionCoordinator.handleInitProducerId`).
+            (INIT_PRODUCER_ID, _) if !self.transactional => return Duration::ZERO,
+            (INIT_PRODUCER_ID, Some(wait)) => earlier.transaction = wait,
+            (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN, _) => {
+                return earlier.transaction;
+            }
             _ => {}
         }
-        wait
+        wait.unwrap_or_default()
     }
 
     #[expect(
@@ -67,6 +106,9 @@ impl Facts {
         reason = "a walk yields just the roles that were asked for"
     )]
     fn take(&mut self, head: RequestHead, found: &Found) {
+        if found.role == Role::TransactionalId {
+            self.transactional = found.value != Value::Null;
+        }
         let Value::Int(int) = found.value else { return };
         match found.role {
             Role::Acks => self.unanswered = head.api == PRODUCE && int == 0,

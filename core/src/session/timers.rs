@@ -1,17 +1,12 @@
 //! Every deadline of a session, by the name of what it waits for.
 
-use std::time::Duration;
-
+use crate::api;
 use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Leg, Route};
 use crate::session::pace::Pace;
 use crate::session::{Connection, Phase, Room, Session};
 use crate::time::Instant;
-
-/// What a SyncGroup is granted before any JoinGroup has said how long a rebalance may take
-/// (`max.poll.interval.ms`, by default).
-pub(super) const REBALANCE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Whether the broker has shown on this connection that it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,8 +193,9 @@ impl Session {
     /// An answer that has begun is watched by [`Session::reading_deadline`] instead, and one that
     /// we do not read, because the client does not, is not late.
     ///
-    /// Whether anybody is there at all shows within the limit of a connection: a broker answers
-    /// its first request at once, unless that asks it to wait.
+    /// Whether anybody is there at all must show within the limit of a connection. The first
+    /// request of Kafka's clients is one that brokers answer at once (ApiVersions, Metadata); what
+    /// another one asks the broker to wait comes on top.
     fn answer_deadline(&self, room: Room) -> Option<(Instant, Wait)> {
         let is_read = room.answers && self.upstream.hold_paused.is_none();
         let connected = matches!(self.connection, Connection::Open);
@@ -211,7 +207,14 @@ impl Session {
         let limits = &self.shared.limits;
         let (since, limit, wait) = match self.first_response {
             FirstResponse::AwaitedSince(since) => {
-                let limit = limits.connect_timeout.min(limits.answer_timeout);
+                let may_wait = self.in_flight.front().is_some_and(|slot| {
+                    api::request_wait_is_unread(slot.api, slot.version, slot.bytes)
+                });
+                let limit = if may_wait {
+                    limits.answer_timeout
+                } else {
+                    limits.connect_timeout.min(limits.answer_timeout)
+                };
                 (since, limit, Wait::FirstResponse)
             }
             // Without a request that the broker has taken, it is late as any other response is.

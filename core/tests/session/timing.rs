@@ -6,9 +6,11 @@ use doorkeeper_core::error::Wait;
 use doorkeeper_core::{CloseReason, Input, Leg, Route};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, GroupId,
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, OffsetDeleteRequest,
-    OffsetDeleteResponse, ProduceRequest, ProduceResponse, SyncGroupRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiVersionsRequest, ApiVersionsResponse,
+    DeleteTopicsRequest, EndTxnRequest, EndTxnResponse, FetchRequest, FetchResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest, InitProducerIdResponse,
+    JoinGroupRequest, OffsetDeleteRequest, OffsetDeleteResponse, ProduceRequest, ProduceResponse,
+    SyncGroupRequest, TopicName, TransactionalId,
 };
 
 use crate::harness::*;
@@ -293,6 +295,84 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
     assert_eq!(world.closed, None);
     world.advance(SECOND);
     assert_eq!(world.closed, timed_out(Wait::Answer));
+}
+
+/// The broker waits as long as that for the replicas of its transaction log
+/// (`TransactionStateManager.appendTransactionToLog`), also for what follows.
+#[test]
+fn requests_of_a_transaction_may_take_as_long_as_its_timeout() {
+    let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
+    let begin = InitProducerIdRequest::default()
+        .with_transactional_id(Some(TransactionalId("t".into())))
+        .with_transaction_timeout_ms(300_000);
+    world.client(&request(22, 4, 1, &begin));
+    world.advance(359 * SECOND);
+    assert_eq!(world.closed, None);
+    world.upstream(&answer(4, 1, &InitProducerIdResponse::default()));
+    let add = AddPartitionsToTxnRequest::default();
+    let offsets = AddOffsetsToTxnRequest::default();
+    let end = EndTxnRequest::default();
+    let parts = [
+        request(24, 3, 2, &add),
+        request(25, 3, 2, &offsets),
+        request(26, 3, 2, &end),
+    ];
+    for part in parts {
+        world.client(&part);
+        world.advance(359 * SECOND);
+        assert_eq!(world.closed, None);
+        world.upstream(&answer(3, 2, &EndTxnResponse::default()));
+    }
+    world.client(&request(26, 3, 3, &end));
+    world.advance(360 * SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Answer));
+}
+
+/// On a connection of its own nobody has said how long the transaction may take.
+#[test]
+fn requests_of_a_transaction_that_began_elsewhere_have_the_default_of_kafka() {
+    let mut world = World::new();
+    world.client(&heartbeat(0));
+    world.upstream(&heartbeat_answer(0));
+    world.client(&request(26, 3, 1, &EndTxnRequest::default()));
+    world.advance(119 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Answer));
+}
+
+/// Kafka's own client asks with the largest timeout there is, and is answered at once.
+#[test]
+fn an_id_for_a_producer_without_transactions_is_not_waited_for() {
+    let ask = InitProducerIdRequest::default()
+        .with_transactional_id(None)
+        .with_transaction_timeout_ms(i32::MAX);
+    for version in [1, 4] {
+        let mut world = World::new();
+        world.client(&request(22, version, 1, &ask));
+        world.advance(10 * SECOND);
+        assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+    }
+}
+
+/// It is not held for its TimeoutMs, so that may be any.
+#[test]
+fn a_long_request_that_may_let_the_broker_wait_has_the_limit_of_a_response() {
+    let name = |index: usize| TopicName(format!("{index:0>1000}").into());
+    let names = |count: usize| -> Vec<TopicName> { (0..count).map(name).collect() };
+    for (topics, limit) in [(1, 40), (70, 60)] {
+        let delete = DeleteTopicsRequest::default()
+            .with_topic_names(names(topics))
+            .with_timeout_ms(30_000);
+        let mut world = World::new();
+        world.client(&request(20, 3, 1, &delete));
+        world.advance((limit - 1) * SECOND);
+        assert_eq!(world.closed, None, "{topics} topics");
+        world.advance(SECOND);
+        assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+    }
 }
 
 #[test]

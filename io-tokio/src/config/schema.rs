@@ -76,8 +76,9 @@ pub struct ClusterLimits {
     #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
     pub connect_backoff_max: Time,
     /// Until a broker has answered, on top of the wait that the request itself allows
-    /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, a group's rebalance timeout), and on top
-    /// of the time for which the broker has said that it throttles (`ThrottleTimeMs`).
+    /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, the timeouts of a group's rebalance and
+    /// of a transaction), and on top of the time for which the broker has said that it throttles
+    /// (`ThrottleTimeMs`).
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub answer_within: Time,
 }

@@ -32,7 +32,7 @@ mod request_0_5 {
 
     pub(super) static BODY: Fields = s("InitProducerIdRequest", &[
         f("TransactionalId", String, 0, 5, R::TransactionalId).null(0, 5),
-        f("TransactionTimeoutMs", Int32, 0, 5, R::Plain),
+        f("TransactionTimeoutMs", Int32, 0, 5, R::WaitMs),
         f("ProducerId", Int64, 3, 5, R::ProducerId),
         f("ProducerEpoch", Int16, 3, 5, R::Plain),
     ]);

@@ -245,14 +245,7 @@ impl Session {
             name: address.clone(),
             why,
         });
-        if why.is_to_be_avoided() {
-            let observation = Observation::ConnectFailed { address, why };
-            self.effects.push_back(Effect::Learn(observation));
-        }
-        if let Route::Broker(broker) = self.accept.route {
-            self.effects
-                .push_back(Effect::Learn(Observation::Unreachable { broker }));
-        }
+        self.learn_of_failure(address, why);
         if why == ConnectFailure::Loop && matches!(self.accept.route, Route::Broker(_)) {
             // Where that broker is, only another topology can tell.
             self.close(now, CloseReason::Unreachable(why));
@@ -273,5 +266,17 @@ impl Session {
             attempts,
             last: Some(why),
         };
+    }
+
+    /// Others need not find out for themselves.
+    pub(super) fn learn_of_failure(&mut self, address: HostPort, why: ConnectFailure) {
+        if why.is_to_be_avoided() {
+            let observation = Observation::ConnectFailed { address, why };
+            self.effects.push_back(Effect::Learn(observation));
+        }
+        if let Route::Broker(broker) = self.accept.route {
+            self.effects
+                .push_back(Effect::Learn(Observation::Unreachable { broker }));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
-use crate::io::{Leg, Route};
+use crate::io::{ConnectFailure, Leg, Route};
 use crate::session::pace::Pace;
 use crate::session::{Connection, Phase, Room, Session};
 use crate::time::Instant;
@@ -240,8 +240,10 @@ impl Session {
                 CloseReason::BrokerUnknown(broker)
             }
             (Connection::Waiting { last: None, .. }, _) => CloseReason::TimedOut(Wait::Topology),
-            (Connection::Trying { .. }, _) => {
-                CloseReason::Unreachable(crate::io::ConnectFailure::TimedOut)
+            (Connection::Trying { name, .. }, _) => {
+                let (name, why) = (name.clone(), ConnectFailure::TimedOut);
+                self.learn_of_failure(name, why);
+                CloseReason::Unreachable(why)
             }
         };
         self.close(now, reason);

@@ -180,10 +180,14 @@ fn an_attempt_that_never_ends_is_given_up() {
     world.connects = false;
     world.client(&heartbeat(1));
     world.advance(Duration::from_secs(10));
-    assert_eq!(
-        world.closed,
-        Some(CloseReason::Unreachable(ConnectFailure::TimedOut))
-    );
+    let why = ConnectFailure::TimedOut;
+    assert_eq!(world.closed, Some(CloseReason::Unreachable(why)));
+    let (address, broker) = (at("kafka-1.canary:9092"), BrokerId(1));
+    let learned = [
+        Observation::ConnectFailed { address, why },
+        Observation::Unreachable { broker },
+    ];
+    assert_eq!(world.learned, learned, "others need not wait for it");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn good_files_come_to_their_plan() {
         }
         for (listener, doors) in compiled.plan.listeners.iter().zip(&compiled.reach) {
             let _ = writeln!(said, "{}: {:?}", listener.name, listener.limits);
+            let _ = writeln!(said, "  {:?}", listener.silent);
             for reach in doors {
                 let at = format!("{} at {}", reach.advertised, reach.bind);
                 let _ = writeln!(said, "  {}: {at}", reach.door);

@@ -3,6 +3,7 @@
 mod binds;
 mod descriptors;
 mod dial;
+mod limits;
 mod listener;
 mod localhost;
 
@@ -115,6 +116,7 @@ impl Compiler<'_> {
             let path = root.keys(&["listeners", name]);
             self.name(&path, name);
             let doors = self.doors(&path, listener);
+            self.check_limits(&path, &listener.limits, config.held_bytes_max);
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();

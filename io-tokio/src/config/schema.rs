@@ -249,12 +249,12 @@ pub struct ListenerLimits {
     pub connections_per_address: u32,
     /// How many of them may have sent no whole request yet. Beyond it the oldest such connection
     /// of the address with most of them is closed; below it they may be silent for as long as
-    /// `idle`. Without it, a quarter of `connections`.
+    /// `idle`. Without it, a quarter of `connections`, but 64 at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub silent_connections: Option<u32>,
     /// How many such connections may come from one address. Without it, a quarter of
-    /// `connections_per_address`.
+    /// `connections_per_address`, but 64 at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub silent_connections_per_address: Option<u32>,
@@ -266,11 +266,12 @@ pub struct ListenerLimits {
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub answer_bytes_max: Size,
     /// How much of one request may be held back until it is judged. A larger one that cannot be
-    /// passed on piece by piece closes its connection.
+    /// passed on piece by piece closes its connection. More than half of `held_bytes_max` is never
+    /// held.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub hold_bytes_max: Size,
     /// How much of one answer may be held back until it is edited: the metadata or the
-    /// configuration of a whole cluster, say.
+    /// configuration of a whole cluster, say. More than half of `held_bytes_max` is never held.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub hold_answer_bytes_max: Size,
     /// How many answers a connection may be owed before doorkeeper stops reading from it.

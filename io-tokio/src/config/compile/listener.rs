@@ -317,15 +317,21 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
 }
 
 fn silent(limits: &schema::ListenerLimits) -> SilentLimits {
-    let quarter = |of: u32| (of / 4).max(1);
     let connections = limits.silent_connections;
     let per_address = limits.silent_connections_per_address;
     SilentLimits {
-        connections: index(connections.unwrap_or_else(|| quarter(limits.connections))),
+        connections: index(connections.unwrap_or_else(|| most_silent(limits.connections))),
         connections_per_address: index(
-            per_address.unwrap_or_else(|| quarter(limits.connections_per_address)),
+            per_address.unwrap_or_else(|| most_silent(limits.connections_per_address)),
         ),
     }
+}
+
+/// A quarter, but where that is little as many as are there: every connection is silent for a
+/// round trip, and when a listener comes back its clients connect at the same time.
+fn most_silent(of: u32) -> u32 {
+    const FEW: u32 = 64;
+    (of / 4).max(FEW).min(of)
 }
 
 fn index(count: u32) -> usize {

@@ -1,0 +1,60 @@
+//! Holds the limits of a listener against each other, and against what all listeners share.
+
+use super::super::Size;
+use super::super::schema::ListenerLimits;
+use super::super::tree::Path;
+use super::Compiler;
+
+impl Compiler<'_> {
+    /// Warns of limits that others keep from ever being reached.
+    pub(super) fn check_limits(&mut self, path: &Path, limits: &ListenerLimits, held: Size) {
+        let path = path.key("limits");
+        let of_address = Size(held.0 / 2);
+        for (key, what, bytes) in [
+            ("hold_bytes_max", "request", limits.hold_bytes_max),
+            (
+                "hold_answer_bytes_max",
+                "answer",
+                limits.hold_answer_bytes_max,
+            ),
+        ] {
+            if bytes.0 > of_address.0 {
+                let message = format!(
+                    "{bytes} are more than connections of one address may hold, half of \
+                     held_bytes_max ({of_address}): a longer {what} closes its connection; raise \
+                     held_bytes_max, or lower {key}"
+                );
+                self.warning(&path.key(key), message);
+            }
+        }
+        let silent = limits.silent_connections;
+        let per_address = limits.silent_connections_per_address;
+        for (key, count, bound, most) in [
+            (
+                "silent_connections",
+                silent,
+                "connections",
+                Some(limits.connections),
+            ),
+            (
+                "silent_connections_per_address",
+                per_address,
+                "connections_per_address",
+                Some(limits.connections_per_address),
+            ),
+            (
+                "silent_connections_per_address",
+                per_address,
+                "silent_connections",
+                silent,
+            ),
+        ] {
+            if let (Some(count), Some(most)) = (count, most)
+                && count > most
+            {
+                let message = format!("{count} are never reached: {bound} is {most}");
+                self.warning(&path.key(key), message);
+            }
+        }
+    }
+}

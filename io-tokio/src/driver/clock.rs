@@ -63,7 +63,7 @@ pub(crate) struct Timer {
     /// When the sleep ends, if it has not ended yet.
     armed: Option<Instant>,
     ticked: Option<Instant>,
-    /// This deadline has come, and the runtime is asking which sockets are ready.
+    /// A deadline has come: since this time the runtime is asking which sockets are ready.
     readiness: Option<(Instant, ReadinessPoll)>,
 }
 
@@ -97,14 +97,15 @@ impl Timer {
         } else {
             ready!(self.poll_sleep(cx, deadline))
         };
-        let (asked_for, mut readiness) = self
+        // It is the same for all deadlines that had come by then. One that has come since must be
+        // preceded by another: the process may have stood still in between.
+        let (since, mut readiness) = self
             .readiness
             .take()
-            // What was asked for an earlier deadline says nothing of this one.
-            .filter(|(asked_for, _)| *asked_for == deadline)
-            .unwrap_or_else(|| (deadline, ReadinessPoll::default()));
+            .filter(|(since, _)| deadline <= *since)
+            .unwrap_or_else(|| (now, ReadinessPoll::default()));
         if readiness.poll(cx).is_pending() {
-            self.readiness = Some((asked_for, readiness));
+            self.readiness = Some((since, readiness));
             return Poll::Pending;
         }
         self.ticked = Some(now);
@@ -163,6 +164,34 @@ mod tests {
         })
         .await;
         assert!(clock.now() < ms(22));
+    }
+
+    /// A socket may wake the task again and again, and each time another deadline is the next.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_not_put_off_by_others_that_have_come_as_well() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock);
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            timer.poll(cx, ms(10), Some(ms(polls)))
+        })
+        .await;
+        assert_eq!(polls, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_comes_later_is_looked_for_anew() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock);
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            let now = ms(10 * polls.min(2));
+            timer.poll(cx, now, Some(now))
+        })
+        .await;
+        assert_eq!(polls, 3);
     }
 
     #[tokio::test(start_paused = true)]

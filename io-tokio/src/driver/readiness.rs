@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Ready once the runtime has asked the system which sockets are ready, after this was first
-/// polled.
+/// polled, or while another of its threads is asking.
 ///
-/// A runtime wakes a task that yields only then. Any other event may wake it before, which is why
-/// the yield has a waker of its own.
+/// A runtime wakes a task that yields when it has polled its I/O driver, or has found it taken: of
+/// several threads one at a time has it. What that one is told may come a moment after this is
+/// ready, so a deadline that has come after a stop may still be met before a socket that is ready.
+/// Any other event may wake the task before, which is why the yield has a waker of its own.
 #[derive(Default)]
 pub(super) struct ReadinessPoll {
     yielded: Option<(Yield, Arc<Woken>)>,

@@ -24,7 +24,7 @@ pub(crate) const END_TXN: ApiKey = ApiKey(26);
 pub(crate) const DESCRIBE_CONFIGS: ApiKey = ApiKey(32);
 pub(crate) const SHARE_FETCH: ApiKey = ApiKey(78);
 
-pub use denials::Denial;
+pub use crate::wire::codec::denial::Denial;
 
 /// Whether an API is for clients of doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +43,19 @@ pub enum Offering {
 /// How an API is offered, if our table has it at all.
 #[must_use]
 pub fn offering(api: ApiKey) -> Option<Offering> {
-    schema::api(api.0).map(offering_of)
+    schema::api(api.0)?;
+    Some(listed(api).unwrap_or(Offering::Never))
 }
 
-const fn offering_of(entry: &Api) -> Offering {
-    match entry.key {
+/// Each API by its key, so that one that comes to the table is for nobody until it stands here.
+const fn listed(api: ApiKey) -> Option<Offering> {
+    Some(match api.0 {
+        // Records, offsets, groups, transactions, and what their clients ask of a cluster.
+        0..=3 | 8..=16 | 18..=26 | 28 | 46 | 47 | 55 | 60 | 61 | 65 | 66 => Offering::Always,
+        // Of topics, and of configs: AlterConfigs and IncrementalAlterConfigs, see `Access`.
+        32 | 33 | 35 | 37 | 42 | 44 | 74 | 75 => Offering::Always,
+        // The newer kinds of groups, and telemetry.
+        68 | 69 | 71 | 72 | 76..=79 | 88..=93 => Offering::Always,
         // What brokers of 3.x ask of each other; the share coordinator's state.
         4..=7 | 83..=87 => Offering::Never,
         // ACLs, delegation tokens, quotas and SCRAM credentials.
@@ -56,9 +64,8 @@ const fn offering_of(entry: &Api) -> Offering {
         // elections, reassignments, features, and the membership of brokers and controllers.
         27 | 34 | 43 | 45 | 57 | 64 | 80 | 81 | 94 => Offering::ByName,
         17 | 36 => Offering::Login,
-        _ if !entry.listeners.broker => Offering::Never,
-        _ => Offering::Always,
-    }
+        _ => return None,
+    })
 }
 
 /// The name of an API as Kafka writes it, from the table alone: safe as a metric label.
@@ -80,16 +87,26 @@ pub fn by_name(name: &str) -> Option<ApiKey> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
     allowed: BTreeSet<ApiKey>,
+    alters_brokers: bool,
 }
 
 impl Offered {
     /// What is offered by default, and these besides: those that have to be named
-    /// ([`Offering::ByName`]). AlterConfigs and IncrementalAlterConfigs are offered in any case;
-    /// named here, they may alter brokers as well.
+    /// ([`Offering::ByName`]). Any other API is offered or not, whether it is named or not.
     #[must_use]
     pub fn with(allowed: impl IntoIterator<Item = ApiKey>) -> Self {
         Self {
             allowed: allowed.into_iter().collect(),
+            alters_brokers: false,
+        }
+    }
+
+    /// The same, where AlterConfigs and IncrementalAlterConfigs may alter brokers or may not.
+    #[must_use]
+    pub fn altering_brokers(self, alters_brokers: bool) -> Self {
+        Self {
+            alters_brokers,
+            ..self
         }
     }
 
@@ -98,23 +115,32 @@ impl Offered {
         self.allowed.iter().copied()
     }
 
+    /// Whether clients may alter the configs of brokers.
+    #[must_use]
+    pub const fn alters_brokers(&self) -> bool {
+        self.alters_brokers
+    }
+
     /// The API and the versions that clients may ask for, if it is offered. It may be one of which
     /// every request is denied.
     #[must_use]
     pub fn row(&self, api: ApiKey) -> Option<Row> {
         let entry = schema::api(api.0)?;
-        let access = match offering_of(entry) {
-            Offering::Always if !alters_configs(api) => Access::All,
-            Offering::Always | Offering::ByName if self.allowed.contains(&api) => Access::All,
-            Offering::Always => Access::NotBrokers(&denials::BROKER_CONFIGS),
-            Offering::ByName | Offering::Login => Access::Denied(denials::denial(api)?),
+        let mut versions = entry.versions;
+        let access = match offering(api)? {
+            Offering::Always if alters_configs(api) && !self.alters_brokers => {
+                Access::NotBrokers(&denials::BROKER_CONFIGS)
+            }
+            Offering::Always => Access::All,
+            Offering::ByName if self.allowed.contains(&api) => Access::All,
+            Offering::ByName | Offering::Login => {
+                let denied = denials::denied(api)?;
+                versions.first = versions.first.max(denied.versions.first);
+                versions.last = versions.last.min(denied.versions.last);
+                Access::Denied(&denied.denial)
+            }
             Offering::Never => return None,
         };
-        let mut versions = entry.versions;
-        if let Access::Denied(denial) = access {
-            versions.first = versions.first.max(denial.versions.first);
-            versions.last = versions.last.min(denial.versions.last);
-        }
         if api == ADD_PARTITIONS_TO_TXN {
             // From version 4 on it is a batch that only brokers send (KIP-890).
             versions.last = versions.last.min(3);
@@ -302,5 +328,28 @@ fn address_carry(
             Carry::Follow(ADDRESSES.union(FETCHED))
         }
         _ => Carry::Hold(ADDRESSES),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_has_said_of_every_api_whether_it_is_for_clients() {
+        for entry in schema::APIS {
+            let api = ApiKey(entry.key);
+            assert!(entry.listeners.broker, "{}", entry.name);
+            assert!(listed(api).is_some(), "{} has no row", entry.name);
+        }
+    }
+
+    #[test]
+    fn an_api_that_nobody_has_listed_is_not_offered() {
+        // Of controllers, of Kafka from 4.5 on, or of nobody.
+        for key in [-1, 52, 58, 62, 67, 70, 73, 82, 95, 96, i16::MAX] {
+            assert_eq!(listed(ApiKey(key)), None, "{key}");
+            assert_eq!(offering(ApiKey(key)), None, "{key}");
+        }
     }
 }

@@ -253,7 +253,8 @@ fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
         (43, elections),
         (44, brokers),
     ] {
-        let (denied, allowed) = (Offered::default(), Offered::with([ApiKey(api)]));
+        let denied = Offered::default();
+        let allowed = Offered::with([ApiKey(api)]).altering_brokers(api == 44);
         for is_allowed in [true, false] {
             let (before, after) = if is_allowed {
                 (&denied, &allowed)
@@ -536,11 +537,22 @@ fn the_older_api_is_denied_in_its_own_shape() {
 #[test]
 fn brokers_are_altered_where_the_configuration_says_so() {
     let mut allowed = shared();
-    allowed.offered = Offered::with([ApiKey(33), ApiKey(44)]);
+    allowed.offered = Offered::default().altering_brokers(true);
     let mut world = World::with(allowed, Route::Bootstrap);
     let sent = altering(1, &[(BROKER, "1"), (TOPIC, "t")]);
     world.client(&sent);
     assert_eq!(world.to_upstream, sent);
+}
+
+#[test]
+fn apis_that_alter_brokers_are_not_opened_by_their_names() {
+    let named = Offered::with([ApiKey(33), ApiKey(44)]);
+    for key in [33, 44] {
+        let access = |offered: &Offered| offered.row(ApiKey(key)).unwrap().access;
+        assert_eq!(access(&named), access(&Offered::default()));
+        assert!(matches!(access(&named), Access::NotBrokers(_)));
+        assert_eq!(access(&named.clone().altering_brokers(true)), Access::All);
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ const ID: i32 = 7;
 const LONG_TAIL: usize = 70_000;
 
 fn offered() -> Offered {
-    Offered::with(APIS.iter().map(|api| ApiKey(api.key)))
+    Offered::with(APIS.iter().map(|api| ApiKey(api.key))).altering_brokers(true)
 }
 
 fn world(with: Shared) -> World {

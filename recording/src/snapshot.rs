@@ -25,6 +25,8 @@ pub struct Snapshot {
     refused: Refused,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offered_besides: Vec<i16>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    alters_brokers: bool,
     bootstrap: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dial: Vec<Rule>,
@@ -57,6 +59,7 @@ impl From<&Shared> for Snapshot {
             limits: limits.clone(),
             refused: Refused::of(policy),
             offered_besides: offered.besides().map(|api| api.0).collect(),
+            alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
             dial: dial.rules().iter().cloned().map(Rule).collect(),
             advertised: Advertising::of(advertised),
@@ -100,7 +103,8 @@ impl Snapshot {
             epoch: self.epoch,
             limits: self.limits.clone(),
             policy: self.refused.policy(),
-            offered: Offered::with(self.offered_besides.iter().copied().map(ApiKey)),
+            offered: Offered::with(self.offered_besides.iter().copied().map(ApiKey))
+                .altering_brokers(self.alters_brokers),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,
             dial,
@@ -272,7 +276,7 @@ mod tests {
             policy: Policy::allow_all()
                 .refuse_topic(&Principal::new("User:a"), "t")
                 .refuse_api(ApiKey(20)),
-            offered: Offered::with([ApiKey(29), ApiKey(48)]),
+            offered: Offered::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,
             dial,

@@ -324,7 +324,7 @@ fn shared(dice: &mut Dice) -> Shared {
                 .refuse_topic(&anyone, "s1")
                 .refuse_topic(&anyone, "s2")
         },
-        offered: Offered::with(all),
+        offered: Offered::with(all).altering_brokers(true),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,
         dial: DialMap::default(),

@@ -5,24 +5,24 @@
 //! as too old, and a connection that closes makes it try again.
 
 use crate::id::ApiKey;
+use crate::wire::codec::denial::Denial;
 use crate::wire::schema::Versions;
 
-/// How a request is denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// Kafka's number of the error (`org.apache.kafka.common.protocol.Errors`).
-    pub error_code: i16,
-    /// What the response says of it, where it has room for a text.
-    pub message: &'static str,
+/// An API of which every request is denied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Denied {
+    pub(crate) denial: Denial,
     /// The versions of which the response can be encoded.
-    pub versions: Versions,
+    pub(crate) versions: Versions,
 }
 
-impl Denial {
+impl Denied {
     const fn new(error_code: i16, message: &'static str, first: i16, last: i16) -> Self {
         Self {
-            error_code,
-            message,
+            denial: Denial {
+                error_code,
+                message,
+            },
             versions: Versions::new(first, last),
         }
     }
@@ -46,14 +46,14 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 /// The last two numbers of each row are the first and the last version that `wire::codec` encodes.
 /// Nothing for UnregisterController, whose response it cannot encode: where it is not allowed, it
 /// is not offered.
-pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
+pub(crate) const fn denied(api: ApiKey) -> Option<&'static Denied> {
     Some(match api.0 {
         // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: what a PLAINTEXT
         // listener answers.
-        17 => &const { Denial::new(ILLEGAL_SASL_STATE, "", 0, 1) },
+        17 => &const { Denied::new(ILLEGAL_SASL_STATE, "", 0, 1) },
         36 => {
             &const {
-                Denial::new(
+                Denied::new(
                     ILLEGAL_SASL_STATE,
                     "SaslAuthenticate request received after successful authentication",
                     0,
@@ -64,7 +64,7 @@ pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
         // AclApis, on a broker without an authorizer.
         29 => {
             &const {
-                Denial::new(
+                Denied::new(
                     SECURITY_DISABLED,
                     "No Authorizer is configured on the broker",
                     1,
@@ -72,18 +72,18 @@ pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
                 )
             }
         }
-        30 | 31 => &const { Denial::new(SECURITY_DISABLED, "No Authorizer is configured.", 1, 3) },
+        30 | 31 => &const { Denied::new(SECURITY_DISABLED, "No Authorizer is configured.", 1, 3) },
         // KafkaApis.allowTokenRequests: what a PLAINTEXT listener answers, before it looks whether
         // tokens are enabled.
-        38 | 41 => &const { Denial::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 3) },
-        39 | 40 => &const { Denial::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 2) },
+        38 | 41 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 3) },
+        39 | 40 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 2) },
         // AuthHelper.authorizeClusterOperation, for a principal without the right.
-        27 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 1) },
-        34 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 2) },
-        43 | 57 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 2) },
-        45 | 48 | 49 => &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 1) },
+        27 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 1) },
+        34 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 2) },
+        43 | 57 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 2) },
+        45 | 48 | 49 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 1) },
         50 | 51 | 64 | 80 | 81 => {
-            &const { Denial::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 0) }
+            &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 0) }
         }
         _ => return None,
     })
@@ -91,16 +91,16 @@ pub(crate) const fn denial(api: ApiKey) -> Option<&'static Denial> {
 
 /// FindCoordinator for a share coordinator, which brokers ask of each other and which needs
 /// CLUSTER_ACTION (KafkaApis.getCoordinator).
-pub(crate) static SHARE_COORDINATOR: Denial = Denial {
-    error_code: CLUSTER_AUTHORIZATION_FAILED,
-    message: "Cluster authorization failed.",
-    versions: Versions::new(6, 6),
-};
+pub(crate) static SHARE_COORDINATOR: Denied = Denied::new(
+    CLUSTER_AUTHORIZATION_FAILED,
+    "Cluster authorization failed.",
+    6,
+    6,
+);
 
 /// AlterConfigs and IncrementalAlterConfigs of a broker (ControllerApis.authorizeAlterResource).
 pub(crate) static BROKER_CONFIGS: Denial = Denial {
     error_code: CLUSTER_AUTHORIZATION_FAILED,
     message: "Cluster authorization failed: this listener of doorkeeper allows it only where \
               allow_apis names AlterBrokerConfigs.",
-    versions: Versions::new(0, 2),
 };

@@ -13,7 +13,7 @@ use crate::error::ClientFault;
 use crate::session::names::walk;
 use crate::session::refusal::Refused;
 use crate::session::request::REQUEST_HEAD_END;
-use crate::wire::codec::denial::{Error, denied_resources};
+use crate::wire::codec::denial::denied_resources;
 use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
@@ -72,16 +72,12 @@ pub(super) fn decide(
     for broker in &brokers {
         edits.cut(broker.span.clone());
     }
-    let error = Error {
-        code: denial.error_code,
-        message: denial.message,
-    };
     let named = brokers.iter().filter_map(|broker| {
         let name = frame.get(broker.name.clone())?;
         let kind = i8::try_from(broker.kind).unwrap_or_default();
         Some((kind, frame.slice_ref(name)))
     });
-    let entries = denied_resources(head, error, named).map_err(|_| untold())?;
+    let entries = denied_resources(head, *denial, named).map_err(|_| untold())?;
     let refused = Refused::telling(entries, brokers.len());
     Ok(Decision::Pass(edits, Some(Box::new(refused))))
 }

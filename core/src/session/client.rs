@@ -240,7 +240,7 @@ impl Session {
             self.pass_request(head, frame_len, Facts::default(), None);
             return Ok(true);
         }
-        let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR)?;
+        let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR.denial)?;
         self.read_whole(Box::new(denied), chunk)?;
         Ok(true)
     }

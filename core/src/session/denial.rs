@@ -13,7 +13,7 @@ use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
 use crate::session::names::Names;
 use crate::session::request::Facts;
-use crate::wire::codec::denial::{Error, denied};
+use crate::wire::codec::denial::denied;
 use crate::wire::edit::lengthened;
 use crate::wire::framer;
 use crate::wire::header::RequestHead;
@@ -88,11 +88,7 @@ impl Whole {
     fn response(&self, frame: &Bytes, denial: &Denial) -> Result<Bytes, ClientFault> {
         let entry = self.entry()?;
         let mut names = Names::new(entry, self.head.version, frame);
-        let error = Error {
-            code: denial.error_code,
-            message: denial.message,
-        };
-        let response = denied(self.head, error, &mut names);
+        let response = denied(self.head, *denial, &mut names);
         names.finish().map_err(|why| self.malformed(why))?;
         response.map_err(|_| self.untold())
     }

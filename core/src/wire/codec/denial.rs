@@ -39,15 +39,16 @@ use crate::wire::header::RequestHead;
 use crate::wire::named::Named;
 use crate::wire::schema::Role;
 
-/// The error that a response gives, for all that its request names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Error {
-    pub(crate) code: i16,
-    /// Empty for none.
-    pub(crate) message: &'static str,
+/// The error that a response gives for all that its request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Kafka's number of the error (`org.apache.kafka.common.protocol.Errors`).
+    pub error_code: i16,
+    /// What the response says of it, where it has room for a text; empty for nothing.
+    pub message: &'static str,
 }
 
-impl Error {
+impl Denial {
     fn text(self) -> Option<StrBytes> {
         (!self.message.is_empty()).then(|| StrBytes::from_static_str(self.message))
     }
@@ -56,38 +57,42 @@ impl Error {
 /// The frame that denies a request. `names` is what it names, in its order.
 pub(crate) fn denied(
     head: RequestHead,
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> Result<Bytes, NotEncodable> {
     let mut out = begin_response(head, 64)?;
     let (v, to) = (head.version.0, &mut out);
     match head.api.0 {
-        10 => put(to, v, &coordinators(error, names)),
-        27 => put(to, v, &markers(error, names)),
-        30 => put(to, v, &created_acls(error, names)),
-        31 => put(to, v, &deleted_acls(error, names)),
-        33 => put(to, v, &altered_configs(error, names)),
-        34 => put(to, v, &log_dirs(error, names)),
-        43 => put(to, v, &elections(error, v, names)),
-        44 => put(to, v, &incremental(error, names)),
-        45 => put(to, v, &reassignments(error, names)),
-        49 => put(to, v, &altered_quotas(error, names)),
-        50 => put(to, v, &described_users(error, names)),
-        51 => put(to, v, &altered_users(error, names)),
-        _ => put_one_error(to, head, error),
+        10 => put(to, v, &coordinators(denial, names)),
+        27 => put(to, v, &markers(denial, names)),
+        30 => put(to, v, &created_acls(denial, names)),
+        31 => put(to, v, &deleted_acls(denial, names)),
+        33 => put(to, v, &altered_configs(denial, names)),
+        34 => put(to, v, &log_dirs(denial, names)),
+        43 => put(to, v, &elections(denial, v, names)),
+        44 => put(to, v, &incremental(denial, names)),
+        45 => put(to, v, &reassignments(denial, names)),
+        49 => put(to, v, &altered_quotas(denial, names)),
+        50 => put(to, v, &described_users(denial, names)),
+        51 => put(to, v, &altered_users(denial, names)),
+        _ => put_one_error(to, head, denial),
     }?;
     framed(out)
 }
 
 /// The body of a response that has one error, for all of its request.
-fn put_one_error(out: &mut BytesMut, head: RequestHead, error: Error) -> Result<(), NotEncodable> {
+fn put_one_error(
+    out: &mut BytesMut,
+    head: RequestHead,
+    denial: Denial,
+) -> Result<(), NotEncodable> {
     /// The response, with its error code and, where it has room for one, its text.
     macro_rules! body {
         ($response:ty) => {
-            <$response>::default().with_error_code(error.code)
+            <$response>::default().with_error_code(denial.error_code)
         };
         ($response:ty, text) => {
-            body!($response).with_error_message(error.text())
+            body!($response).with_error_message(denial.text())
         };
     }
     let v = head.version.0;
@@ -95,7 +100,7 @@ fn put_one_error(out: &mut BytesMut, head: RequestHead, error: Error) -> Result<
         17 => put(out, v, &body!(SaslHandshakeResponse)),
         29 => put(out, v, &body!(DescribeAclsResponse, text)),
         36 => put(out, v, &body!(SaslAuthenticateResponse, text)),
-        38 => put(out, v, &created_token(error, v)),
+        38 => put(out, v, &created_token(denial, v)),
         39 => {
             let body = body!(RenewDelegationTokenResponse);
             put(out, v, &body.with_expiry_timestamp_ms(NO_TIME))
@@ -180,12 +185,12 @@ fn resources(names: &mut dyn Iterator<Item = Named>) -> Vec<(i8, StrBytes)> {
 }
 
 /// `FindCoordinatorResponse.prepareErrorResponse`: no node for any key.
-fn coordinators(error: Error, names: &mut dyn Iterator<Item = Named>) -> FindCoordinatorResponse {
+fn coordinators(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> FindCoordinatorResponse {
     let coordinator = |key| {
         Coordinator::default()
             .with_key(key)
-            .with_error_code(error.code)
-            .with_error_message(error.text())
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text())
             .with_node_id(BrokerId(-1))
             .with_port(-1)
     };
@@ -196,7 +201,7 @@ fn coordinators(error: Error, names: &mut dyn Iterator<Item = Named>) -> FindCoo
     )
 }
 
-fn markers(error: Error, names: &mut dyn Iterator<Item = Named>) -> WriteTxnMarkersResponse {
+fn markers(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> WriteTxnMarkersResponse {
     let mut markers: Vec<WritableTxnMarkerResult> = Vec::new();
     for named in names {
         match named {
@@ -214,7 +219,7 @@ fn markers(error: Error, names: &mut dyn Iterator<Item = Named>) -> WriteTxnMark
             Named::Number(Role::Partitions, number) => {
                 let partition = WritableTxnMarkerPartitionResult::default()
                     .with_partition_index(index(number))
-                    .with_error_code(error.code);
+                    .with_error_code(denial.error_code);
                 if let Some(topic) = markers.last_mut().and_then(|it| it.topics.last_mut()) {
                     topic.partitions.push(partition);
                 }
@@ -225,51 +230,51 @@ fn markers(error: Error, names: &mut dyn Iterator<Item = Named>) -> WriteTxnMark
     WriteTxnMarkersResponse::default().with_markers(markers)
 }
 
-fn created_acls(error: Error, names: &mut dyn Iterator<Item = Named>) -> CreateAclsResponse {
+fn created_acls(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> CreateAclsResponse {
     let result = AclCreationResult::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text());
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text());
     CreateAclsResponse::default().with_results(vec![result; resources(names).len()])
 }
 
-fn deleted_acls(error: Error, names: &mut dyn Iterator<Item = Named>) -> DeleteAclsResponse {
+fn deleted_acls(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> DeleteAclsResponse {
     let result = DeleteAclsFilterResult::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text());
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text());
     DeleteAclsResponse::default().with_filter_results(vec![result; resources(names).len()])
 }
 
-fn altered_configs(error: Error, names: &mut dyn Iterator<Item = Named>) -> AlterConfigsResponse {
+fn altered_configs(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> AlterConfigsResponse {
     let all = resources(names).into_iter();
-    let response = |(kind, name)| altered(error, kind, name);
+    let response = |(kind, name)| altered(denial, kind, name);
     AlterConfigsResponse::default().with_responses(all.map(response).collect())
 }
 
-fn altered(error: Error, kind: i8, name: StrBytes) -> AlterConfigsResourceResponse {
+fn altered(denial: Denial, kind: i8, name: StrBytes) -> AlterConfigsResourceResponse {
     AlterConfigsResourceResponse::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text())
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text())
         .with_resource_type(kind)
         .with_resource_name(name)
 }
 
 fn incremental(
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> IncrementalAlterConfigsResponse {
     let all = resources(names).into_iter();
-    let response = |(kind, name)| incrementally_altered(error, kind, name);
+    let response = |(kind, name)| incrementally_altered(denial, kind, name);
     IncrementalAlterConfigsResponse::default().with_responses(all.map(response).collect())
 }
 
 fn incrementally_altered(
-    error: Error,
+    denial: Denial,
     kind: i8,
     name: StrBytes,
 ) -> incremental_response::AlterConfigsResourceResponse {
     incremental_response::AlterConfigsResourceResponse::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text())
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text())
         .with_resource_type(kind)
         .with_resource_name(name)
 }
@@ -278,26 +283,26 @@ fn incrementally_altered(
 /// response.
 pub(crate) fn denied_resources(
     head: RequestHead,
-    error: Error,
+    denial: Denial,
     resources: impl Iterator<Item = (i8, Bytes)>,
 ) -> Result<Bytes, NotEncodable> {
     let (v, mut out) = (head.version.0, BytesMut::new());
     for (kind, name) in resources {
         let name = text(name);
         match head.api.0 {
-            33 => put(&mut out, v, &altered(error, kind, name)),
-            44 => put(&mut out, v, &incrementally_altered(error, kind, name)),
+            33 => put(&mut out, v, &altered(denial, kind, name)),
+            44 => put(&mut out, v, &incrementally_altered(denial, kind, name)),
             _ => Err(NotEncodable),
         }?;
     }
     Ok(out.freeze())
 }
 
-fn log_dirs(error: Error, names: &mut dyn Iterator<Item = Named>) -> AlterReplicaLogDirsResponse {
+fn log_dirs(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> AlterReplicaLogDirsResponse {
     let partition = |index| {
         AlterReplicaLogDirPartitionResult::default()
             .with_partition_index(index)
-            .with_error_code(error.code)
+            .with_error_code(denial.error_code)
     };
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
         AlterReplicaLogDirTopicResult::default()
@@ -310,13 +315,13 @@ fn log_dirs(error: Error, names: &mut dyn Iterator<Item = Named>) -> AlterReplic
 
 /// `CreateDelegationTokenResponse.prepareResponse`: the requester is its owner, and nothing is of
 /// any time.
-fn created_token(error: Error, version: i16) -> CreateDelegationTokenResponse {
+fn created_token(denial: Denial, version: i16) -> CreateDelegationTokenResponse {
     let (kind, name) = (
         StrBytes::from_static_str("User"),
         StrBytes::from_static_str("ANONYMOUS"),
     );
     let out = CreateDelegationTokenResponse::default()
-        .with_error_code(error.code)
+        .with_error_code(denial.error_code)
         .with_principal_type(kind.clone())
         .with_principal_name(name.clone())
         .with_issue_timestamp_ms(NO_TIME)
@@ -331,14 +336,14 @@ fn created_token(error: Error, version: i16) -> CreateDelegationTokenResponse {
 }
 
 fn elections(
-    error: Error,
+    denial: Denial,
     version: i16,
     names: &mut dyn Iterator<Item = Named>,
 ) -> ElectLeadersResponse {
     let partition = |index| {
         PartitionResult::default()
             .with_partition_id(index)
-            .with_error_code(error.code)
+            .with_error_code(denial.error_code)
     };
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
         ReplicaElectionResult::default()
@@ -347,18 +352,18 @@ fn elections(
     };
     let all = topics(names).into_iter();
     ElectLeadersResponse::default()
-        .with_error_code(if version >= 1 { error.code } else { 0 })
+        .with_error_code(if version >= 1 { denial.error_code } else { 0 })
         .with_replica_election_results(all.map(topic).collect())
 }
 
 fn reassignments(
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> AlterPartitionReassignmentsResponse {
     let partition = |index| {
         ReassignablePartitionResponse::default()
             .with_partition_index(index)
-            .with_error_code(error.code)
+            .with_error_code(denial.error_code)
     };
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
         ReassignableTopicResponse::default()
@@ -367,19 +372,19 @@ fn reassignments(
     };
     let all = topics(names).into_iter();
     AlterPartitionReassignmentsResponse::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text())
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text())
         .with_responses(all.map(topic).collect())
 }
 
 fn altered_quotas(
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> AlterClientQuotasResponse {
     let entry = || {
         EntryData::default()
-            .with_error_code(error.code)
-            .with_error_message(error.text())
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text())
     };
     let mut entries: Vec<EntryData> = Vec::new();
     // A quota has a text like the type of an entity, and stands behind the entities of its entry.
@@ -411,24 +416,24 @@ fn altered_quotas(
 }
 
 fn described_users(
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> DescribeUserScramCredentialsResponse {
     // Kafka names no user here.
     let result = |_| {
         described_users_response::DescribeUserScramCredentialsResult::default()
-            .with_error_code(error.code)
-            .with_error_message(error.text())
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text())
     };
     DescribeUserScramCredentialsResponse::default()
-        .with_error_code(error.code)
-        .with_error_message(error.text())
+        .with_error_code(denial.error_code)
+        .with_error_message(denial.text())
         .with_results(texts(Role::Principal, names).map(result).collect())
 }
 
 /// Each user once, in order, whatever is to be done to how many of its credentials.
 fn altered_users(
-    error: Error,
+    denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
 ) -> AlterUserScramCredentialsResponse {
     let users: BTreeSet<String> = texts(Role::Principal, names)
@@ -437,8 +442,8 @@ fn altered_users(
     let result = |user| {
         altered_users_response::AlterUserScramCredentialsResult::default()
             .with_user(StrBytes::from_string(user))
-            .with_error_code(error.code)
-            .with_error_message(error.text())
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text())
     };
     AlterUserScramCredentialsResponse::default()
         .with_results(users.into_iter().map(result).collect())

@@ -242,7 +242,6 @@ pub(super) fn planned(
     let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
     let topology = Topology::default();
     let known_hosts = KnownHosts::new(&bootstrap, &dial, &topology);
-    let apis = listener.allow_apis.iter().flat_map(|api| keys_of(*api));
     let bind = |reach: &Reach| serve::Bind {
         at: reach.bind,
         route: match reach.door {
@@ -258,7 +257,7 @@ pub(super) fn planned(
             epoch: 0,
             limits: limits(listener, cluster),
             policy: Policy::allow_all(),
-            offered: Offered::with(apis),
+            offered: offered(&listener.allow_apis),
             bootstrap,
             dial,
             advertised: advertised(listener, doors),
@@ -338,37 +337,42 @@ fn index(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn keys_of(api: GuardedApi) -> impl Iterator<Item = ApiKey> {
-    let keys: &[i16] = match api {
-        GuardedApi::DescribeAcls => &[29],
-        GuardedApi::CreateAcls => &[30],
-        GuardedApi::DeleteAcls => &[31],
-        GuardedApi::CreateDelegationToken => &[38],
-        GuardedApi::RenewDelegationToken => &[39],
-        GuardedApi::ExpireDelegationToken => &[40],
-        GuardedApi::DescribeDelegationToken => &[41],
-        GuardedApi::DescribeClientQuotas => &[48],
-        GuardedApi::AlterClientQuotas => &[49],
-        GuardedApi::DescribeUserScramCredentials => &[50],
-        GuardedApi::AlterUserScramCredentials => &[51],
-        GuardedApi::WriteTxnMarkers => &[27],
-        GuardedApi::AlterReplicaLogDirs => &[34],
-        GuardedApi::ElectLeaders => &[43],
-        GuardedApi::AlterPartitionReassignments => &[45],
-        GuardedApi::UpdateFeatures => &[57],
-        GuardedApi::UnregisterBroker => &[64],
-        GuardedApi::UnregisterController => &[94],
-        GuardedApi::AddRaftVoter => &[80],
-        GuardedApi::RemoveRaftVoter => &[81],
-        // AlterConfigs and IncrementalAlterConfigs: named, they may alter brokers as well.
-        GuardedApi::AlterBrokerConfigs => &[33, 44],
-    };
-    keys.iter().copied().map(ApiKey)
+fn offered(allowed: &[GuardedApi]) -> Offered {
+    Offered::with(allowed.iter().filter_map(|api| key_of(*api)))
+        .altering_brokers(allowed.contains(&GuardedApi::AlterBrokerConfigs))
+}
+
+/// The API that is offered where this is allowed, if it is one.
+fn key_of(api: GuardedApi) -> Option<ApiKey> {
+    Some(ApiKey(match api {
+        GuardedApi::DescribeAcls => 29,
+        GuardedApi::CreateAcls => 30,
+        GuardedApi::DeleteAcls => 31,
+        GuardedApi::CreateDelegationToken => 38,
+        GuardedApi::RenewDelegationToken => 39,
+        GuardedApi::ExpireDelegationToken => 40,
+        GuardedApi::DescribeDelegationToken => 41,
+        GuardedApi::DescribeClientQuotas => 48,
+        GuardedApi::AlterClientQuotas => 49,
+        GuardedApi::DescribeUserScramCredentials => 50,
+        GuardedApi::AlterUserScramCredentials => 51,
+        GuardedApi::WriteTxnMarkers => 27,
+        GuardedApi::AlterReplicaLogDirs => 34,
+        GuardedApi::ElectLeaders => 43,
+        GuardedApi::AlterPartitionReassignments => 45,
+        GuardedApi::UpdateFeatures => 57,
+        GuardedApi::UnregisterBroker => 64,
+        GuardedApi::UnregisterController => 94,
+        GuardedApi::AddRaftVoter => 80,
+        GuardedApi::RemoveRaftVoter => 81,
+        // AlterConfigs and IncrementalAlterConfigs are offered in any case.
+        GuardedApi::AlterBrokerConfigs => return None,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
-    use doorkeeper_core::api::{self, Access, Offered, Offering};
+    use doorkeeper_core::api::{self, Offering};
     use doorkeeper_core::wire::schema::APIS;
 
     use super::*;
@@ -376,25 +380,33 @@ mod tests {
     #[test]
     fn guarded_apis_have_the_keys_that_kafka_gives_those_names() {
         for listed in GuardedApi::ALL {
-            let keys: Vec<ApiKey> = keys_of(*listed).collect();
-            let names: Vec<&str> = keys.iter().map(|key| api::name(*key)).collect();
+            let name = key_of(*listed).map(api::name);
             if *listed == GuardedApi::AlterBrokerConfigs {
-                assert_eq!(names, ["AlterConfigs", "IncrementalAlterConfigs"]);
+                assert_eq!(name, None);
             } else {
-                assert_eq!(names, [format!("{listed:?}")]);
+                assert_eq!(name, Some(&*format!("{listed:?}")));
             }
         }
     }
 
     #[test]
     fn every_api_that_has_to_be_named_can_be() {
-        let named: Vec<ApiKey> = GuardedApi::ALL.iter().flat_map(|it| keys_of(*it)).collect();
+        let named: Vec<ApiKey> = GuardedApi::ALL
+            .iter()
+            .filter_map(|it| key_of(*it))
+            .collect();
         for entry in APIS {
             let key = ApiKey(entry.key);
-            let access = Offered::default().row(key).map(|row| row.access);
-            let by_name = api::offering(key) == Some(Offering::ByName)
-                || matches!(access, Some(Access::NotBrokers(_)));
+            let by_name = api::offering(key) == Some(Offering::ByName);
             assert_eq!(named.contains(&key), by_name, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn brokers_are_altered_where_that_is_allowed_and_nowhere_else() {
+        for listed in GuardedApi::ALL {
+            let alters_brokers = *listed == GuardedApi::AlterBrokerConfigs;
+            assert_eq!(offered(&[*listed]).alters_brokers(), alters_brokers);
         }
     }
 }

@@ -37,6 +37,8 @@ canaries! {
     IgnoreClientEgress,
     /// Back-pressure: the client is read however many answers it is owed.
     IgnoreAnswersOwed,
+    /// Back-pressure: upstream is read without end for a client that has reset.
+    ReadForNobody,
     /// Limits: a held frame may grow without end.
     IgnoreHoldLimit,
     /// Editing: the length prefix stays what it was.

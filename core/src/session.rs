@@ -371,8 +371,14 @@ impl Session {
     }
 
     fn bytes(&mut self, now: Instant, leg: Leg, bytes: Bytes) {
-        if !self.is_relaying() || (leg == Leg::Client && self.is_finishing()) {
-            return;
+        match &mut self.phase {
+            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {}
+            Phase::Finishing(finishing) if leg == Leg::Upstream => {
+                if self.client.is_gone() {
+                    finishing.read_for_nobody(bytes.len());
+                }
+            }
+            Phase::Finishing(_) | Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
         if leg == Leg::Upstream {

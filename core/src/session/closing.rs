@@ -70,6 +70,9 @@ enum Requests {
     Answered,
     /// The same, as far as `flush_timeout` reaches.
     AnsweredInTime,
+    /// Each is sent up, and its response read, as far as one `answer_timeout` reaches for all:
+    /// nobody takes them.
+    AnsweredToNobody,
     /// They are not answered any more.
     Forgotten,
 }
@@ -85,10 +88,10 @@ enum Due {
 impl Last {
     const fn of(reason: CloseReason) -> Self {
         use Due::{Dropped, Given};
-        use Requests::{Answered, AnsweredInTime, Forgotten};
+        use Requests::{Answered, AnsweredInTime, AnsweredToNobody, Forgotten};
         let (requests, client, broker, may_send) = match reason {
             CloseReason::ClientEnded(End::Fin) => (Answered, Given, Given, false),
-            CloseReason::ClientEnded(End::Reset) => (Answered, Dropped, Given, false),
+            CloseReason::ClientEnded(End::Reset) => (AnsweredToNobody, Dropped, Given, false),
             CloseReason::Client(_)
             | CloseReason::HoldLimit(Leg::Client)
             | CloseReason::TimedOut(Wait::Hold(Leg::Client)) => {
@@ -146,7 +149,14 @@ impl Session {
                 let by = now.after(self.shared.limits.flush_timeout);
                 self.finish(now, reason, Some(by));
             }
-            Requests::Answered | Requests::AnsweredInTime | Requests::Forgotten => {
+            Requests::AnsweredToNobody if !canary!(self, DropLastAnswers) => {
+                let by = now.after(self.shared.limits.answer_timeout);
+                self.finish(now, reason, Some(by));
+            }
+            Requests::Answered
+            | Requests::AnsweredInTime
+            | Requests::AnsweredToNobody
+            | Requests::Forgotten => {
                 self.close_now(now, reason);
             }
         }

@@ -1,15 +1,18 @@
 //! A client that sends nothing more, because it has ended or because it broke a rule: what it has
 //! asked for by then is still done.
 //!
-//! A broker reads a request, answers it, and only then reads on. So it comes to an end, a reset or
-//! a fault behind requests when it has answered them, long polls included; whoever has ended only
-//! its own half reads the responses. `conformance/python/half_close.py` shows it of brokers.
+//! A broker reads a request, answers it, and only then reads on. So it comes to an end or a fault
+//! behind requests when it has answered them, long polls included; whoever has ended only its own
+//! half reads the responses. Behind a reset it serves the request that it has read, and those that
+//! follow as long as no write of a response fails. `conformance/python/half_close.py` shows it of
+//! brokers. What was read here before a reset goes up, so that no more is lost than without us;
+//! but nobody takes the responses, and so neither time nor bytes for them are without a limit.
 
 use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::io::End;
 use crate::mark::sometimes;
-use crate::session::{Backlog, Phase, Session};
+use crate::session::{Backlog, Connection, Phase, Session};
 use crate::time::Instant;
 
 /// A session of which nothing is owed but responses to requests that were read whole.
@@ -19,6 +22,8 @@ pub(super) struct Finishing {
     reason: CloseReason,
     /// Until when responses are waited for. Nothing when each has its own deadline only.
     pub(super) by: Option<Instant>,
+    /// How much has been read of responses that nobody takes, because the client has reset.
+    read_for_nobody: usize,
     /// When a session that drains must be gone.
     pub(super) drain: Option<Instant>,
 }
@@ -27,44 +32,52 @@ impl Finishing {
     pub(super) fn drain(&mut self, by: Instant) {
         self.drain = Some(self.drain.map_or(by, |drain| drain.min(by)));
     }
+
+    /// Responses are not waited for any longer than until then.
+    fn limit(&mut self, by: Option<Instant>) {
+        self.by = self.by.into_iter().chain(by).min();
+    }
+
+    /// So much of a response has come for a client that has reset.
+    pub(super) fn read_for_nobody(&mut self, bytes: usize) {
+        self.read_for_nobody = self.read_for_nobody.saturating_add(bytes);
+    }
 }
 
 impl Session {
-    /// Nothing more is read of the client for this reason; closes once nothing is owed. With a
-    /// limit it is the client's fault.
+    /// Nothing more is read of the client for this reason; closes once nothing is owed, or at the
+    /// limit.
     pub(super) fn finish(&mut self, now: Instant, reason: CloseReason, by: Option<Instant>) {
-        let left = by.is_none();
+        let left = matches!(reason, CloseReason::ClientEnded(_));
         self.mark_finish(reason, left);
         if left && canary!(self, DropLastRequests) {
             self.upstream.egress.discard();
             self.close_now(now, reason);
             return;
         }
-        if by.is_some() {
+        if !left {
             // There are no requests behind a fault.
             self.backlog = Backlog::default();
         }
-        let next = match &self.phase {
-            // What the client does next does not change what it has done, but for a fault in a
-            // request that has waited for room.
-            Phase::Finishing(earlier) if left || earlier.by.is_some() => return,
-            Phase::Finishing(earlier) => Finishing {
-                reason,
-                by,
-                drain: earlier.drain,
-            },
-            Phase::Draining { by: drain } => Finishing {
-                reason,
-                by,
-                drain: Some(*drain),
-            },
-            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => Finishing {
-                reason,
-                by,
-                drain: None,
-            },
+        let drain = match &mut self.phase {
+            Phase::Finishing(earlier) => {
+                earlier.limit(by);
+                // What the client does next does not change what it has done, but for a fault in
+                // a request that has waited for room.
+                if !left && matches!(earlier.reason, CloseReason::ClientEnded(_)) {
+                    earlier.reason = reason;
+                }
+                return;
+            }
+            Phase::Draining { by } => Some(*by),
+            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
         };
-        self.phase = Phase::Finishing(next);
+        self.phase = Phase::Finishing(Finishing {
+            reason,
+            by,
+            read_for_nobody: 0,
+            drain,
+        });
     }
 
     fn mark_finish(&mut self, reason: CloseReason, left: bool) {
@@ -76,7 +89,7 @@ impl Session {
         sometimes!(self.marks, FlushedAfterClientLeft, left && unsent);
     }
 
-    /// The client's fault is not put off any longer.
+    /// The end is not put off any longer.
     pub(super) fn finish_expired(&mut self, now: Instant) {
         if let Phase::Finishing(finishing) = &self.phase {
             let reason = finishing.reason;
@@ -92,8 +105,20 @@ impl Session {
         // What has begun never ends.
         self.client.intake.discard();
         self.pending = None;
-        if self.owes_nothing() {
+        if self.owes_nothing() || self.reads_for_nobody() {
             self.finish_expired(now);
         }
+    }
+
+    /// Whether the broker has been sent everything, and only sends what nobody takes. It was read
+    /// so far because a broker that cannot get rid of a response does not read the next request.
+    fn reads_for_nobody(&self) -> bool {
+        let Phase::Finishing(finishing) = &self.phase else {
+            return false;
+        };
+        finishing.read_for_nobody > self.shared.limits.egress_high_bytes
+            && !canary!(self, ReadForNobody)
+            && matches!(self.connection, Connection::Open)
+            && self.upstream.egress.is_empty()
     }
 }

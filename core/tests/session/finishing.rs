@@ -6,6 +6,9 @@ use doorkeeper_core::error::{ClientFault, Wait};
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Input, Leg, Route};
 
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, FetchResponse};
+
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
 
@@ -321,4 +324,85 @@ fn a_lost_broker_ends_a_session_whose_client_has_left() {
     world.ended(Leg::Upstream, End::Reset);
     assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Reset)));
     assert_ne!(world.closed, RESET);
+}
+
+/// A response of records that passes as it comes.
+fn fetched(id: i32, records: usize) -> Vec<u8> {
+    let partition = PartitionData::default().with_records(Some(vec![7; records].into()));
+    let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+    answer(
+        12,
+        id,
+        &FetchResponse::default().with_responses(vec![topic]),
+    )
+}
+
+fn fetch(id: i32, wait: Duration) -> Vec<u8> {
+    let wait = i32::try_from(wait.as_millis()).unwrap();
+    let body = FetchRequest::default().with_max_wait_ms(wait);
+    request(1, 12, id, &body)
+}
+
+#[test]
+fn a_broker_is_not_read_without_end_for_a_client_that_has_reset() {
+    for ends in [&[End::Reset][..], &[End::Fin, End::Reset]] {
+        let mut world = World::new();
+        let polls: Vec<u8> = (1..=20).flat_map(|id| fetch(id, Duration::ZERO)).collect();
+        world.client(&polls);
+        ends.iter().for_each(|end| world.ended(Leg::Client, *end));
+        world.chunk = 64 << 10;
+        let most = world.shared.limits.egress_high_bytes + world.chunk;
+        let (mut read, answers) = (0, (1..=20).flat_map(|id| fetched(id, 1 << 20)));
+        let answers: Vec<u8> = answers.collect();
+        for piece in answers.chunks(world.chunk) {
+            if world.closed.is_some() {
+                break;
+            }
+            world.upstream(piece);
+            read += piece.len();
+        }
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(ends[0])));
+        assert!(read <= most, "{read}");
+        assert!(world.to_client.is_empty());
+    }
+}
+
+/// The broker reads on only when it has got rid of its responses.
+#[test]
+fn requests_go_up_behind_large_responses_though_their_client_has_reset() {
+    let mut world = one_at_a_time();
+    let sent = [fetch(1, Duration::ZERO), produce(2, 1, 50)].concat();
+    world.client(&sent);
+    world.ended(Leg::Client, End::Reset);
+    world.upstream(&fetched(1, 4 << 20));
+    assert_eq!(world.to_upstream, sent);
+    assert_eq!(world.closed, RESET);
+    let mut world = World::new();
+    world.client(&fetch(1, Duration::ZERO));
+    world.upstream_reads = false;
+    world.client(&produce(2, 1, 50));
+    world.ended(Leg::Client, End::Reset);
+    world.upstream(&fetched(1, 4 << 20));
+    assert_eq!(world.closed, None, "a request has not been taken yet");
+    world.upstream_reads = true;
+    world.settle();
+    assert!(world.to_upstream.ends_with(&produce(2, 1, 50)));
+    assert_eq!(world.closed, RESET);
+}
+
+#[test]
+fn a_client_that_has_reset_is_not_waited_for_longer_than_for_one_answer() {
+    let day = Duration::from_secs(86_400);
+    for ends in [&[End::Reset][..], &[End::Fin, End::Reset]] {
+        let mut world = World::new();
+        world.client(&heartbeat(0));
+        world.upstream(&heartbeat_answer(0));
+        world.client(&[fetch(1, day), produce(2, 1, 50), produce(3, 1, 50)].concat());
+        ends.iter().for_each(|end| world.ended(Leg::Client, *end));
+        let limit = world.shared.limits.answer_timeout;
+        world.advance(limit - Duration::from_secs(1));
+        assert_eq!(world.closed, None);
+        world.advance(Duration::from_secs(1));
+        assert_eq!(world.closed, Some(CloseReason::ClientEnded(ends[0])));
+    }
 }

@@ -339,9 +339,11 @@ impl Watch {
         }
         invariants::stuck::waits_for_something(session)?;
         invariants::limits::reads_within_marks(ledger, session)?;
+        invariants::limits::reads_for_somebody(ledger, session)?;
         invariants::limits::holds_within_limit(ledger, session)?;
         invariants::drain::takes_no_request(ledger, session)?;
-        invariants::deadlines::first_frame(ledger, now)
+        invariants::deadlines::first_frame(ledger, now)?;
+        invariants::deadlines::gone_client(ledger, now)
     }
 
     /// Time has passed: nothing may be overdue.
@@ -352,6 +354,7 @@ impl Watch {
         let open = self.ledgers.iter().filter(|ledger| ledger.closed.is_none());
         for ledger in open {
             invariants::deadlines::first_frame(ledger, now)?;
+            invariants::deadlines::gone_client(ledger, now)?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! 14: a client that never asks for anything is gone by its deadline.
+//! 14: a client that never asks for anything is gone by its deadline, and so is the session of one
+//! that has reset.
 
 use std::time::Duration;
 
@@ -28,6 +29,22 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
     let by = by.after(limits.flush_timeout);
     if now > by && ledger.requests == 0 && !large {
         let what = format!("{} is open and has not asked for anything", ledger.id);
+        return Err(Violation::of(14, what));
+    }
+    Ok(())
+}
+
+/// Nobody takes the responses: however long the requests let the broker wait, they have one limit.
+pub(crate) fn gone_client(ledger: &Ledger, now: Instant) -> Result<(), Violation> {
+    let limits = || ledger.snapshots.iter().map(|shared| &shared.limits);
+    let answer = limits().map(|it| it.answer_timeout).max();
+    let flush = limits().map(|it| it.flush_timeout).max();
+    let Some(gone) = ledger.facts.client_gone else {
+        return Ok(());
+    };
+    let by = gone.after(answer.unwrap_or_default() + flush.unwrap_or_default());
+    if now > by && ledger.closed.is_none() {
+        let what = format!("{} is open, and its client has reset", ledger.id);
         return Err(Violation::of(14, what));
     }
     Ok(())

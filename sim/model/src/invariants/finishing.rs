@@ -12,7 +12,7 @@ use crate::watch::{Asked, Ledger, Violation};
 /// Whole requests that were read before their client's end or fault have gone up, and are answered.
 pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
     match reason {
-        CloseReason::ClientEnded(End::Fin | End::Reset) => {
+        CloseReason::ClientEnded(End::Fin | End::Reset) if is_waited_for(ledger) => {
             let read = ledger.asked.len().saturating_sub(ledger.facts.forgotten);
             are_done(ledger, ledger.asked.iter().take(read))
         }
@@ -30,6 +30,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
             are_done(ledger, ledger.asked.iter().take_while(is_sound))
         }
         CloseReason::Client(_)
+        | CloseReason::ClientEnded(_)
         | CloseReason::UpstreamEnded(_)
         | CloseReason::Upstream(_)
         | CloseReason::Unreachable(_)
@@ -41,6 +42,15 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
         | CloseReason::DrainExpired
         | CloseReason::Bug(_) => Ok(()),
     }
+}
+
+/// Whether there was still time for all that was read before the client's end: behind a reset it is
+/// limited, because nobody takes the responses.
+fn is_waited_for(ledger: &Ledger) -> bool {
+    let limits = ledger.snapshots.iter().map(|shared| &shared.limits);
+    let answer = limits.map(|it| it.answer_timeout).min();
+    let ended = ledger.facts.client_gone.zip(ledger.decision());
+    ended.is_none_or(|(gone, decision)| decision.at < gone.after(answer.unwrap_or_default()))
 }
 
 /// Whether the fault was not put off so long that answers could be missing: it was found when the
@@ -61,7 +71,7 @@ fn are_done<'a>(
     ledger: &Ledger,
     mut asked: impl Iterator<Item = &'a Asked>,
 ) -> Result<(), Violation> {
-    let gone = ledger.facts.client_is_gone;
+    let gone = ledger.facts.client_gone.is_some();
     let Some(lost) = asked.find(|asked| is_lost(asked, gone)) else {
         return Ok(());
     };

@@ -30,6 +30,21 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
     Ok(())
 }
 
+/// Once everything has gone up, no broker is read on for a client that has reset.
+pub(crate) fn reads_for_somebody(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
+    let marks = ledger.snapshots.iter();
+    let mark = marks.map(|shared| shared.limits.egress_high_bytes).max();
+    let sent = ledger.facts.sent_to_nobody;
+    let is_too_much = sent > mark.unwrap_or(0).saturating_add(ledger.facts.chunk_max);
+    let has_sent_all =
+        ledger.asked.iter().all(|asked| asked.sent) && session.egress(Leg::Upstream).is_empty();
+    if is_too_much && has_sent_all && session.demand().read_upstream {
+        let what = format!("{} reads on for nobody, after {sent} bytes", ledger.id);
+        return Err(Violation::of(9, what));
+    }
+    Ok(())
+}
+
 /// No more is held back than the limit allows, and what came in the last piece.
 pub(crate) fn holds_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
     // A reload may have made the limit smaller than what is held already.

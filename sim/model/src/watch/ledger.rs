@@ -84,8 +84,10 @@ pub(crate) struct Decision {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) client_ended: Option<(Instant, End)>,
-    /// The client has reset the connection, at first or later.
-    pub(crate) client_is_gone: bool,
+    /// When the client has reset the connection, at first or later.
+    pub(crate) client_gone: Option<Instant>,
+    /// How much the broker has sent since then.
+    pub(crate) sent_to_nobody: usize,
     pub(crate) upstream_ended: Option<(Instant, End)>,
     pub(crate) failed: Vec<ConnectFailure>,
     pub(crate) tampers: Vec<Tamper>,
@@ -125,7 +127,9 @@ const fn index(leg: Leg) -> usize {
 
 impl Facts {
     pub(super) fn ended(&mut self, now: Instant, leg: Leg, how: End) {
-        self.client_is_gone |= (leg, how) == (Leg::Client, End::Reset);
+        if (leg, how) == (Leg::Client, End::Reset) {
+            self.client_gone.get_or_insert(now);
+        }
         let ended = match leg {
             Leg::Client => &mut self.client_ended,
             Leg::Upstream => &mut self.upstream_ended,
@@ -294,6 +298,9 @@ impl Ledger {
 
     pub(super) fn broker_sent(&mut self, bytes: &[u8]) {
         self.saw_chunk(bytes);
+        if self.facts.client_gone.is_some() {
+            self.facts.sent_to_nobody += bytes.len();
+        }
         self.from_broker.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_broker.next_frame() {

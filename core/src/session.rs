@@ -29,6 +29,7 @@ use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
 use crate::io::{Accept, Demand, Effect, End, HeldBytes, Input, Leg, Route};
+use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::mark::{Marks, sometimes};
 use crate::policy::Principal;
 use crate::queue::Queue;
@@ -151,8 +152,8 @@ struct Room {
     answers: bool,
 }
 
-/// A client's egress above so many water marks holds more than what passes: that is at most a mark
-/// and one read beyond it.
+/// An egress above so many water marks holds more than what passes: that is at most a mark and one
+/// read beyond it.
 const MARKS_OF_WHAT_PASSES: usize = 4;
 
 impl Session {
@@ -204,7 +205,7 @@ impl Session {
             Input::Drain { by } => self.drain(now, by),
             Input::HoldPaused(leg) => self.leg_mut(leg).hold_paused = Some(now),
             Input::HoldResumed(leg) => self.leg_mut(leg).hold_paused = None,
-            Input::HoldRefused => self.close(now, CloseReason::HoldRefused),
+            Input::HoldRefused => self.hold_refused(now),
             Input::Tick => self.tick(now),
         }
         self.advance(now);
@@ -315,12 +316,15 @@ impl Session {
     #[must_use]
     pub fn held_bytes(&self) -> HeldBytes {
         let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.shared.limits.egress_high_bytes);
+        let due = |leg: &LegState| leg.egress.pinned().saturating_sub(passing);
+        let pending = self.pending.as_ref().map_or(0, Slot::held_bytes);
         HeldBytes {
             requests: self.client.intake.pinned()
                 + self.backlog.pinned
-                + self.in_flight.held_bytes(),
-            responses: self.upstream.intake.pinned()
-                + self.client.egress.pinned().saturating_sub(passing),
+                + pending
+                + self.in_flight.held_bytes()
+                + due(&self.upstream),
+            responses: self.upstream.intake.pinned() + due(&self.client),
         }
     }
 
@@ -334,6 +338,27 @@ impl Session {
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
+    }
+
+    /// The budgets of what sessions hold have nothing left for this one: whatever it is at, it
+    /// gives back what it holds.
+    fn hold_refused(&mut self, now: Instant) {
+        if self.is_relaying() {
+            self.close(now, CloseReason::HoldRefused);
+        } else {
+            self.give_back();
+        }
+    }
+
+    /// Drops what is due to a peer where it is so much that it counts as held.
+    fn give_back(&mut self) {
+        let held = self.held_bytes();
+        if held.responses > HOLD_ALWAYS_BYTES {
+            self.client.egress.discard();
+        }
+        if held.requests > HOLD_ALWAYS_BYTES {
+            self.upstream.egress.discard();
+        }
     }
 
     fn leg(&self, leg: Leg) -> &LegState {
@@ -499,6 +524,10 @@ impl Session {
                 sometimes!(self.marks, DrainWithAnswersOwed, !self.in_flight.is_empty());
                 self.phase = Phase::Draining { by };
                 self.backlog = Backlog::default();
+                if !self.is_amid_request() {
+                    self.client.intake.discard();
+                    self.pending = None;
+                }
             }
             Phase::Finishing(ref mut finishing) => finishing.drain(by),
             // Its last bytes must be out by then as well.

@@ -167,6 +167,11 @@ impl Answer {
         self.outcome.edits.pinned()
     }
 
+    /// The memory that is kept besides its bytes: its changes, and what is still to be told.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.pinned() + self.teller.as_ref().map_or(0, Teller::held_bytes)
+    }
+
     /// Whether its length was told before its end was read.
     pub(super) const fn is_followed(&self) -> bool {
         match self.editor {

@@ -3,7 +3,6 @@
 use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
-use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::session::{Backlog, Connection, LegState, Phase, Session};
 use crate::time::Instant;
 
@@ -94,11 +93,8 @@ impl Last {
             CloseReason::ClientEnded(End::Reset) => (AnsweredToNobody, Dropped, Given, false),
             CloseReason::Client(_)
             | CloseReason::HoldLimit(Leg::Client)
-            | CloseReason::TimedOut(Wait::Hold(Leg::Client)) => {
+            | CloseReason::TimedOut(Wait::Hold(Leg::Client) | Wait::Frame(Leg::Client)) => {
                 (AnsweredInTime, Given, Given, true)
-            }
-            CloseReason::TimedOut(Wait::Frame(Leg::Client)) => {
-                (AnsweredInTime, Given, Given, false)
             }
             // Nothing is owed.
             CloseReason::TimedOut(Wait::Idle) => (Forgotten, Given, Given, false),
@@ -175,10 +171,12 @@ impl Session {
         self.upstream.intake.discard();
         self.in_flight.clear();
         self.backlog = Backlog::default();
+        self.pending = None;
         // Whoever is to give back what it holds must not keep it until somebody takes it.
-        let must_give_back =
-            reason == CloseReason::HoldRefused && self.held_bytes().responses > HOLD_ALWAYS_BYTES;
-        if last.client == Due::Dropped || must_give_back {
+        if reason == CloseReason::HoldRefused {
+            self.give_back();
+        }
+        if last.client == Due::Dropped {
             self.client.egress.discard();
         }
         // There must be somebody to take it.

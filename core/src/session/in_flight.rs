@@ -41,6 +41,11 @@ impl Slot {
             answer,
         }
     }
+
+    /// The memory that is kept until the answer is given.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.answer.as_ref().map_or(0, Owed::held_bytes)
+    }
 }
 
 /// Where the answer comes from.
@@ -100,7 +105,7 @@ impl InFlight {
         if self.slots.is_empty() {
             self.front_since = now;
         }
-        self.held_bytes += slot.answer.as_ref().map_or(0, Owed::held_bytes);
+        self.held_bytes += slot.held_bytes();
         self.slots.push_back(slot);
     }
 
@@ -124,8 +129,7 @@ impl InFlight {
 
     pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
-        let held = slot.answer.as_ref().map_or(0, Owed::held_bytes);
-        self.held_bytes = self.held_bytes.saturating_sub(held);
+        self.held_bytes = self.held_bytes.saturating_sub(slot.held_bytes());
         self.front_since = now;
         let muted = std::mem::take(&mut self.announced);
         if !muted.is_zero() {

@@ -62,7 +62,7 @@ impl Intake {
         }
         let kept = match &self.stage {
             Stage::Request(request) => request.pinned(),
-            Stage::Answer(answer) => answer.pinned(),
+            Stage::Answer(answer) => answer.held_bytes(),
             Stage::Head | Stage::Whole(_) | Stage::Pass { .. } | Stage::Drop { .. } => 0,
         };
         self.hold.pinned() + kept

@@ -44,6 +44,11 @@ impl Pace {
         self.carried = self.carried.saturating_add(bytes);
     }
 
+    /// When it counts as stalled if only nothing at all is one: when nothing has moved for `stall`.
+    pub(super) fn deadline_of_any(&self, stall: Duration) -> Instant {
+        self.last.after(stall)
+    }
+
     /// When it counts as stalled: when nothing has moved for `stall`, and also when so little
     /// has that somebody only keeps it alive. It may take the longer, the more it carries: a slow
     /// line is not a stalled one.

@@ -137,13 +137,14 @@ impl Session {
             }
             let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
             if let Some(pace) = self.timers.due(leg).filter(|_| taken) {
-                let stalled = pace.deadline(limits.write_stall_timeout);
+                let stall = limits.write_stall_timeout;
                 let at = match leg {
-                    Leg::Client => stalled,
-                    // A broker that throttles takes no bytes meanwhile.
+                    Leg::Client => pace.deadline(stall),
+                    // A broker that throttles takes no bytes meanwhile, and as few as a quota
+                    // allows: it does not say so of a Produce with acks=0.
                     Leg::Upstream => {
                         let muted_until = self.in_flight.muted_until();
-                        stalled.max(muted_until.after(limits.write_stall_timeout))
+                        pace.deadline_of_any(stall).max(muted_until.after(stall))
                     }
                 };
                 waits(at, Expiry::Wait(Wait::Write(leg)));
@@ -178,7 +179,7 @@ impl Session {
             return None;
         }
         match state.hold_paused {
-            Some(_) if leg == Leg::Client && self.is_finishing() => None,
+            Some(_) if leg == Leg::Client && (self.is_finishing() || self.takes_no_more()) => None,
             Some(since) => Some((
                 since.after(self.shared.limits.hold_timeout),
                 Wait::Hold(leg),

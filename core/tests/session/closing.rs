@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::{CloseReason, End, Input, Leg};
+use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg};
 
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
@@ -186,4 +186,27 @@ fn no_last_bytes_are_waited_for_beyond_the_limit_of_a_drain() {
     world.input(Input::Drain { by });
     world.advance(Duration::from_secs(2));
     assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+}
+
+/// What has come of a request that is not taken any more has no time of its own.
+#[test]
+fn a_drain_gives_owed_answers_whatever_has_begun_behind_them() {
+    for waits_for_room in [false, true] {
+        let mut world = World::new();
+        world.client(&heartbeat(0));
+        world.upstream(&heartbeat_answer(0));
+        world.client(&[&*heartbeat(1), &produce(2, 1, 100)[..20]].concat());
+        if waits_for_room {
+            world.input(Input::HoldPaused(Leg::Client));
+        }
+        let by = world.now.after(Duration::from_secs(59));
+        world.input(Input::Drain { by });
+        assert_eq!(world.session.held_bytes(), HeldBytes::default());
+        let limits = world.shared.limits.clone();
+        world.advance(limits.hold_timeout.max(limits.frame_stall_timeout));
+        assert_eq!(world.closed, None);
+        world.upstream(&heartbeat_answer(1));
+        assert_eq!(ids(&world.to_client), [0, 1]);
+        assert_eq!(world.closed, Some(CloseReason::Drained));
+    }
 }

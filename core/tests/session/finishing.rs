@@ -289,6 +289,24 @@ fn a_request_that_stalls_does_not_lose_answers() {
     assert_eq!(world.closed, Some(why));
 }
 
+/// A connection that is dropped with the rest of the request unread on it is reset, and its last
+/// answers are lost.
+#[test]
+fn what_still_comes_of_a_request_that_stalled_is_read_before_the_end() {
+    let mut world = World::new();
+    world.client_leaves = false;
+    world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
+    world.upstream(&heartbeat_answer(1));
+    world.advance(world.shared.limits.frame_stall_timeout);
+    assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
+    assert!(world.session.demand().read_client);
+    world.client(&heartbeat(2)[10..]);
+    assert_eq!(world.closed, None);
+    world.ended(Leg::Client, End::Fin);
+    let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
+    assert_eq!(world.closed, Some(why));
+}
+
 /// The fault is in what has waited for room since the client ended.
 #[test]
 fn a_fault_behind_a_half_close_is_found_in_its_turn() {

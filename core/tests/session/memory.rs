@@ -8,8 +8,9 @@ use doorkeeper_core::policy::Principal;
 use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg, Route};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::TopicProduceResponse;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest, TopicName,
+    FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest, ProduceResponse, TopicName,
 };
 
 use crate::counting;
@@ -232,6 +233,85 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
     assert_eq!(world.closed, Some(CloseReason::HoldRefused));
 }
 
+/// A request that had to be held is still in memory while its broker takes it.
+#[test]
+fn a_held_request_counts_until_its_broker_has_taken_it() {
+    let mut world = judged_world();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    world.upstream(&heartbeat_answer(1));
+    world.upstream_reads = false;
+    let sent = produce_to_each(&["open", "public"], 2_000_000);
+    world.client(&sent[..1_000_000]);
+    counts_as(&world, 1_000_000);
+    world.client(&sent[1_000_000..]);
+    assert_eq!(world.session.held(Leg::Client), 0);
+    let passing = 4 * world.shared.limits.egress_high_bytes;
+    let due = world.session.egress(Leg::Upstream).pinned();
+    assert!(due >= sent.len(), "{due}");
+    assert_eq!(world.session.held_bytes().requests, due - passing);
+    // Whoever is to give it back does so at once, and the client keeps what is due to it.
+    world.input(Input::HoldRefused);
+    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    world.client_reads = true;
+    world.settle();
+    assert_eq!(ids(&world.to_client), [1]);
+    assert_eq!(world.closed, Some(CloseReason::HoldRefused));
+}
+
+/// A session that only writes what is left holds it all the same.
+#[test]
+fn a_session_that_closes_gives_back_what_it_holds() {
+    let mut world = World::new();
+    world.client_reads = false;
+    world.client(&find_coordinators(1));
+    world.upstream(&long_coordinators(1, 40_000));
+    world.ended(Leg::Upstream, End::Fin);
+    assert!(world.session.held_bytes().responses > 1 << 20);
+    assert_eq!(world.closed, None);
+    world.input(Input::HoldRefused);
+    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+}
+
+/// An answer of ours is kept while the rest of its request is thrown away.
+#[test]
+fn an_answer_to_a_request_that_is_still_coming_in_counts() {
+    let mut world = World::new();
+    let sent = framed(&[&strange(1)[4..], &[0; 1000]].concat());
+    world.client(&sent[..100]);
+    let held = world.session.held_bytes().requests;
+    world.client(&sent[100..]);
+    assert_eq!(held, world.to_client.len());
+}
+
+/// What was refused of a request is kept until the broker's response has come so far.
+#[test]
+fn what_is_still_to_be_told_in_a_response_counts() {
+    let mut shared = shared();
+    let anonymous = Principal::anonymous();
+    let names: Vec<String> = (0..1000).map(|n| format!("secret-{n}")).collect();
+    for name in &names {
+        shared.policy = shared.policy.refuse_topic(&anonymous, name);
+    }
+    let mut world = World::with(shared, Route::Bootstrap);
+    let mut topics: Vec<&str> = names.iter().map(String::as_str).collect();
+    topics.push("open");
+    world.client(&produce_to_each(&topics, 0));
+    let entries = world.session.held_bytes().requests;
+    assert!(entries > names.join("").len(), "{entries}");
+    let response = ProduceResponse::default().with_responses(vec![
+        TopicProduceResponse::default().with_name(TopicName("open".into())),
+    ]);
+    let response = answer(9, 1, &response);
+    world.upstream(&response[..9]);
+    assert_eq!(world.session.held_bytes().requests, 0);
+    let held = world.session.held_bytes().responses;
+    assert!(held >= entries, "{held}");
+    world.upstream(&response[9..]);
+    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+}
+
 #[test]
 fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
     let mut world = World::new();
@@ -327,13 +407,19 @@ fn judged_world() -> World {
 }
 
 fn produce_to(topic: &str, records: usize) -> Vec<u8> {
+    produce_to_each(&[topic], records)
+}
+
+fn produce_to_each(topics: &[&str], records: usize) -> Vec<u8> {
     let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
-    let topic = TopicProduceData::default()
-        .with_name(TopicName(topic.to_owned().into()))
-        .with_partition_data(vec![partition]);
+    let topic = |name: &&str| {
+        TopicProduceData::default()
+            .with_name(TopicName((*name).to_owned().into()))
+            .with_partition_data(vec![partition.clone()])
+    };
     let body = ProduceRequest::default()
         .with_acks(-1)
-        .with_topic_data(vec![topic]);
+        .with_topic_data(topics.iter().map(topic).collect());
     request(0, 9, 1, &body)
 }
 

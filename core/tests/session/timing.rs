@@ -436,6 +436,27 @@ fn a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_session_up() {
     assert_eq!(world.closed, timed_out(Wait::Write(Leg::Client)));
 }
 
+/// A quota lets a broker take fewer bytes than the slowest line, and of a Produce with acks=0 no
+/// response says so.
+#[test]
+fn a_broker_that_takes_a_byte_now_and_then_is_waited_for() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.upstream(&answer(4, 1, &HeartbeatResponse::default()));
+    world.upstream_reads = false;
+    world.client(&produce(2, 0, 100_000));
+    for _ in 0..100 {
+        world.advance(599 * SECOND);
+        assert_eq!(world.closed, None);
+        world.input(Input::Wrote {
+            leg: Leg::Upstream,
+            bytes: 1,
+        });
+    }
+    world.advance(600 * SECOND);
+    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
+}
+
 #[test]
 fn a_frame_that_came_fast_and_stops_is_stalled() {
     let mut world = World::new();

@@ -33,6 +33,11 @@ impl Teller {
         }
     }
 
+    /// The memory of what has not been told yet.
+    pub(in crate::session) const fn held_bytes(&self) -> usize {
+        self.refused.held_bytes()
+    }
+
     /// Takes in one step of the walk; `base` is where the body begins in the frame. True once
     /// the length of the answer is certain.
     pub(in crate::session) fn step(
@@ -55,7 +60,8 @@ impl Teller {
                 }
                 let count = count.map_or(0, |count| count as usize);
                 self.count = Some((base + start..base + end, count, *compact));
-                edits.replace(base + end..base + end, self.refused.entries.clone());
+                let entries = std::mem::take(&mut self.refused.entries);
+                edits.replace(base + end..base + end, entries);
                 if self.refused.filter.is_none() {
                     self.set_count(edits);
                     return true;

@@ -52,12 +52,96 @@ impl Shared {
     /// The next snapshot, with what discovery has learned.
     #[must_use]
     pub fn with_topology(&self, topology: Arc<Topology>) -> Self {
+        // Which addresses are tried last changes often, and no host with it.
+        let known_hosts = if self.topology.has_brokers_of(&topology) {
+            self.known_hosts.clone()
+        } else {
+            KnownHosts::new(&self.bootstrap, &self.dial, &topology)
+        };
+        self.followed_by(topology, known_hosts)
+    }
+
+    /// The next snapshot where anything that is configured may have changed, with what discovery
+    /// has learned.
+    #[must_use]
+    pub fn reconfigured(&self, topology: Arc<Topology>) -> Self {
         let known_hosts = KnownHosts::new(&self.bootstrap, &self.dial, &topology);
+        self.followed_by(topology, known_hosts)
+    }
+
+    fn followed_by(&self, topology: Arc<Topology>, known_hosts: KnownHosts) -> Self {
         Self {
             epoch: self.epoch + 1,
             topology,
             known_hosts,
             ..self.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::BrokerId;
+    use crate::work;
+
+    fn at(text: &str) -> HostPort {
+        text.parse().unwrap()
+    }
+
+    fn shared(brokers: i32) -> Shared {
+        let seen: Vec<(BrokerId, HostPort)> = (0..brokers)
+            .map(|id| (BrokerId(id), at(&format!("b{id}.test:9092"))))
+            .collect();
+        let first = Shared {
+            epoch: 0,
+            limits: Limits::default(),
+            policy: Policy::allow_all(),
+            offered: Offered::default(),
+            bootstrap: vec![at("boot.test:9092")],
+            dial: DialMap::default(),
+            advertised: Advertised::Explicit([].into()),
+            topology: Arc::default(),
+            known_hosts: KnownHosts::default(),
+        };
+        let topology = Topology::default().merged(&seen, None).unwrap();
+        first.reconfigured(topology.into())
+    }
+
+    /// How many steps it takes to make the next snapshot.
+    fn steps(shared: &Shared, topology: Topology) -> (u64, Shared) {
+        let before = work::taken();
+        let next = shared.with_topology(topology.into());
+        (work::taken() - before, next)
+    }
+
+    #[test]
+    fn other_addresses_to_try_last_are_no_other_hosts() {
+        let shared = shared(1000);
+        let avoiding = shared.topology.avoiding([at("b7.test:9092")].into());
+        let (taken, next) = steps(&shared, avoiding.unwrap());
+        assert_eq!(taken, 0);
+        assert_eq!((next.epoch, &next.known_hosts), (2, &shared.known_hosts));
+        assert!(next.topology.is_avoided(&at("b7.test:9092")));
+    }
+
+    #[test]
+    fn a_broker_that_moved_is_known_by_its_new_host_alone() {
+        let shared = shared(2);
+        let moved = shared
+            .topology
+            .merged(&[(BrokerId(1), at("new.test:1"))], None);
+        let (_, next) = steps(&shared, moved.unwrap());
+        let text = |host: &str| next.known_hosts.occurs_in(format!("see {host}").as_bytes());
+        assert!(text("new.test") && text("boot.test") && !text("b1.test"));
+    }
+
+    #[test]
+    fn what_is_configured_is_known_although_no_broker_has_moved() {
+        let mut shared = shared(2);
+        shared.bootstrap = vec![at("other.test:1")];
+        let topology = Arc::clone(&shared.topology);
+        let next = shared.reconfigured(topology);
+        assert!(next.known_hosts.occurs_in(b"see other.test"));
     }
 }

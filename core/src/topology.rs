@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::id::{BrokerId, HostPort};
 
@@ -13,7 +14,8 @@ use crate::id::{BrokerId, HostPort};
 /// the brokers that are up, so one that is absent is down, not gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    brokers: BTreeMap<BrokerId, HostPort>,
+    /// Shared by snapshots that differ in the rest.
+    brokers: Arc<BTreeMap<BrokerId, HostPort>>,
     cluster_id: Option<Box<str>>,
     avoided: BTreeSet<HostPort>,
 }
@@ -48,6 +50,12 @@ impl Topology {
         self.cluster_id.as_deref()
     }
 
+    /// Whether another topology has the same brokers at the same addresses.
+    #[must_use]
+    pub fn has_brokers_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.brokers, &other.brokers) || self.brokers == other.brokers
+    }
+
     /// The addresses to try after all others: attempts to connect there have lately timed out, or
     /// led back to doorkeeper.
     pub fn avoided(&self) -> impl Iterator<Item = &HostPort> {
@@ -75,8 +83,8 @@ impl Topology {
         let mut next = self.clone();
         for (id, at) in seen {
             // Sentinels (-1 and below) stand for "no broker" and never become one.
-            if id.0 >= 0 {
-                next.brokers.insert(*id, at.clone());
+            if id.0 >= 0 && self.upstream(*id) != Some(at) {
+                Arc::make_mut(&mut next.brokers).insert(*id, at.clone());
             }
         }
         if let Some(cluster_id) = cluster_id {

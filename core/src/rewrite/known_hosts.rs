@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::id::HostPort;
 use crate::rewrite::address_text::{self, REDACTED};
 use crate::topology::{DialMap, Topology};
+use crate::work;
 
 /// Bootstrap, advertised and dialled hosts of one cluster. Clones share one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,7 @@ impl KnownHosts {
         let mut names = BTreeSet::new();
         let mut literals = BTreeSet::new();
         for host in hosts {
+            work::steps(1);
             let host = host.to_ascii_lowercase();
             literals.extend(address_text::literal(&host));
             names.insert(host.trim_end_matches('.').into());

@@ -69,7 +69,7 @@ impl Reload {
             let mut next = newest.clone();
             change(&mut next);
             next.epoch = newest.epoch;
-            next.with_topology(Arc::clone(&newest.topology))
+            next.reconfigured(Arc::clone(&newest.topology))
         });
     }
 }

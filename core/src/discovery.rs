@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
 use crate::io::{ConnectFailure, End, Observation, Target};
-use crate::patience::patience;
+use crate::patience::{self, patience};
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
 use crate::wire::codec;
@@ -159,6 +159,9 @@ pub struct Discovery {
     /// What was noticed while a question was open: its answer may be older.
     noticed: Option<Observation>,
     failures: u32,
+    /// How many attempts to connect took all of their time, since one needed no more than each has
+    /// at first.
+    slow: u32,
     /// Whom to ask after all others.
     avoided: Avoided,
     correlation_id: i32,
@@ -174,7 +177,11 @@ enum State {
     /// Nothing, until then.
     Resting { until: Instant },
     /// Waiting for the connection.
-    Connecting { asked: Asked, deadline: Instant },
+    Connecting {
+        asked: Asked,
+        since: Instant,
+        within: Duration,
+    },
     /// Waiting for the ranges of versions.
     AskingVersions { asked: Asked, deadline: Instant },
     /// Waiting for the brokers.
@@ -212,6 +219,7 @@ impl Discovery {
             again: None,
             noticed: None,
             failures: 0,
+            slow: 0,
             avoided: Avoided::default(),
             correlation_id: 0,
             asked_at: None,
@@ -257,7 +265,7 @@ impl Discovery {
     pub fn demand(&self) -> Demand {
         let (read, deadline) = match &self.state {
             State::Resting { until } => (false, *until),
-            State::Connecting { deadline, .. } => (false, *deadline),
+            State::Connecting { since, within, .. } => (false, attempt_deadline(*since, *within)),
             State::AskingVersions { deadline, .. } | State::AskingBrokers { deadline, .. } => {
                 (true, *deadline)
             }
@@ -280,22 +288,19 @@ impl Discovery {
             return;
         };
         self.asked_at = Some(now);
-        let within = self.patience().min(self.config.connect_timeout);
+        let candidates = self.config.bootstrap.len() + self.topology.len();
+        let within = patience(self.slow, candidates).min(self.config.connect_timeout);
         let target = Target {
             name: asked.name.clone(),
             dial: self.config.dial.resolve(&asked.name),
             within,
         };
-        // The driver keeps the time of the attempt; this is for one that does not.
-        let deadline = now.after(within.saturating_mul(2));
-        self.state = State::Connecting { asked, deadline };
+        self.state = State::Connecting {
+            asked,
+            since: now,
+            within,
+        };
         self.effects.push_back(Effect::Connect(target));
-    }
-
-    /// How long the next one may take for each step.
-    fn patience(&self) -> Duration {
-        let candidates = self.config.bootstrap.len() + self.topology.len();
-        patience(self.failures, candidates)
     }
 
     /// The configured names and the learned addresses by turns, each list in its own order: what
@@ -332,11 +337,15 @@ impl Discovery {
     }
 
     fn connected(&mut self, now: Instant) {
-        let State::Connecting { asked, .. } = &self.state else {
+        let State::Connecting { asked, since, .. } = &self.state else {
             return;
         };
+        // Where all are slow, the next one needs its time as well.
+        if now.since(*since) <= patience::FIRST {
+            self.slow = 0;
+        }
         let asked = asked.clone();
-        let deadline = now.after(self.patience().min(self.config.answer_timeout));
+        let deadline = now.after(self.config.answer_timeout);
         self.state = State::AskingVersions { asked, deadline };
         let id = self.next_id();
         self.send(now, codec::api_versions(id));
@@ -496,6 +505,11 @@ impl Discovery {
             | State::AskingVersions { asked, .. }
             | State::AskingBrokers { asked, .. } => asked.name.clone(),
         };
+        if let State::Connecting { since, within, .. } = self.state
+            && patience::was_slow(now.since(since), within)
+        {
+            self.slow = self.slow.saturating_add(1);
+        }
         if why.is_to_be_avoided() {
             self.avoided.add(now, &asked);
             self.publish_avoided();
@@ -517,15 +531,14 @@ impl Discovery {
     /// A hint brings the next question forward, but never more often than is fair. Somebody else
     /// is asked then: who answered last does not know of it yet, or never will.
     fn observed(&mut self, now: Instant, observation: &Observation) {
-        if let Observation::ConnectFailed { address, why } = observation {
-            return self.session_failed(now, address, *why);
-        }
         let is_news = match observation {
             Observation::Endpoint { broker, address } => {
                 self.topology.upstream(*broker) != Some(address)
             }
             Observation::Unreachable { .. } => true,
-            Observation::ConnectFailed { .. } => false,
+            Observation::ConnectFailed { address, why } => {
+                return self.session_failed(now, address, *why);
+            }
         };
         if !is_news || self.failures > 0 {
             return;
@@ -555,23 +568,29 @@ impl Discovery {
     fn tick(&mut self, now: Instant) {
         self.avoided.expire(now);
         self.publish_avoided();
-        match self.state {
-            State::Resting { until } if until <= now => self.connect(now),
-            State::Connecting { deadline, .. }
-            | State::AskingVersions { deadline, .. }
-            | State::AskingBrokers { deadline, .. }
-                if deadline <= now =>
-            {
-                self.failed(now, Failure::TimedOut);
+        let (deadline, rests) = match self.state {
+            State::Resting { until } => (until, true),
+            State::Connecting { since, within, .. } => (attempt_deadline(since, within), false),
+            State::AskingVersions { deadline, .. } | State::AskingBrokers { deadline, .. } => {
+                (deadline, false)
             }
-            State::Resting { .. }
-            | State::Connecting { .. }
-            | State::AskingVersions { .. }
-            | State::AskingBrokers { .. } => {}
+        };
+        if deadline > now {
+            return;
+        }
+        if rests {
+            self.connect(now);
+        } else {
+            self.failed(now, Failure::TimedOut);
         }
     }
 
     fn report(&mut self, event: Event) {
         self.effects.push_back(Effect::Report(event));
     }
+}
+
+/// When an attempt is given up here. Its driver keeps the time; this is for one that does not.
+fn attempt_deadline(since: Instant, within: Duration) -> Instant {
+    since.after(within.saturating_mul(2))
 }

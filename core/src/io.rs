@@ -43,11 +43,11 @@ pub enum End {
 /// Why one attempt to reach an upstream failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnectFailure {
-    /// The name has no address.
+    /// The name has no address, or none was found within the time that the target allowed.
     Unresolved,
     /// The peer refused.
     Refused,
-    /// No answer within the time that the target allowed.
+    /// No answer from any address within the time that the target allowed.
     TimedOut,
     /// No route, no descriptor left, or another local reason.
     Unreachable,
@@ -118,7 +118,8 @@ pub struct Target {
     pub name: HostPort,
     /// Where to connect: `name` itself, unless the configuration dials another address.
     pub dial: HostPort,
-    /// How long this attempt may take; afterwards it is a [`ConnectFailure::TimedOut`].
+    /// How long this attempt may take; afterwards it is a [`ConnectFailure::TimedOut`], or
+    /// [`ConnectFailure::Unresolved`] if no address has been found by then.
     pub within: Duration,
 }
 

@@ -279,7 +279,7 @@ fn candidates_are_tried_in_turn_with_growing_pauses() {
     );
 }
 
-/// As long as nobody has answered, each has a second.
+/// As long as nobody has answered, each has two seconds.
 #[test]
 fn black_holes_in_the_bootstrap_list_do_not_keep_the_others_waiting() {
     let mut config = config();
@@ -293,8 +293,8 @@ fn black_holes_in_the_bootstrap_list_do_not_keep_the_others_waiting() {
         world.until_connect();
     }
     assert_eq!(world.targets.last().unwrap().name, at("third:3"));
-    // Two attempts of a second, and the two pauses.
-    assert_eq!(world.now.since(start), 5 * SECOND);
+    // Two attempts of two seconds, and the two pauses.
+    assert_eq!(world.now.since(start), 7 * SECOND);
     world.round("c", &[(0, "a", 1)]);
     assert_eq!(world.newest(), pairs(&[(0, "a:1")]));
     let avoided = world.published.last().unwrap().avoided().cloned();
@@ -305,12 +305,72 @@ fn black_holes_in_the_bootstrap_list_do_not_keep_the_others_waiting() {
 fn all_that_are_slow_get_more_time_each_time_round() {
     let mut world = World::new();
     let mut within = Vec::new();
-    for _ in 0..8 {
-        within.push(world.targets.last().unwrap().within.as_secs());
+    for _ in 0..6 {
+        let given = world.targets.last().unwrap().within;
+        within.push(given.as_secs());
+        world.now = world.now.after(given);
         world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
         world.until_connect();
     }
-    assert_eq!(within, [1, 1, 2, 2, 4, 4, 5, 5], "the limit is five");
+    assert_eq!(within, [2, 2, 4, 4, 5, 5], "the limit is five");
+}
+
+/// The time that it took to reach one says what the others need.
+#[test]
+fn brokers_that_are_slow_and_alive_are_asked_however_many_there_are() {
+    const NEEDS: Duration = Duration::from_secs(3);
+    let mut world = World::new();
+    let hosts: Vec<String> = (0..500).map(|id| format!("slow-{id}")).collect();
+    let brokers: Vec<(i32, &str, i32)> = hosts
+        .iter()
+        .enumerate()
+        .map(|(id, host)| (i32::try_from(id).unwrap(), host.as_str(), 1))
+        .collect();
+    world.round("c", &brokers);
+    let mut failed = Vec::new();
+    for _ in 0..4 {
+        world.until_connect();
+        let mut failures = 0;
+        while world.targets.last().unwrap().within < NEEDS {
+            world.now = world.now.after(world.targets.last().unwrap().within);
+            world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
+            world.until_connect();
+            failures += 1;
+        }
+        world.now = world.now.after(NEEDS);
+        world.round("c", &brokers);
+        failed.push(failures);
+    }
+    assert_eq!(failed, [3, 0, 0, 0], "once it is known that they are slow");
+    // One that is quick is none of them.
+    world.until_connect();
+    world.round("c", &brokers);
+    world.until_connect();
+    assert_eq!(world.targets.last().unwrap().within, 2 * SECOND);
+}
+
+/// Who refuses needs no more time than there is.
+#[test]
+fn brokers_that_refuse_get_no_black_hole_more_time() {
+    let mut world = World::new();
+    for _ in 0..20 {
+        world.input(Input::ConnectFailed(ConnectFailure::Refused));
+        world.until_connect();
+    }
+    assert_eq!(world.targets.last().unwrap().within, 2 * SECOND);
+}
+
+/// Only the connection is impatient: who is connected has the time that an answer has.
+#[test]
+fn a_broker_that_is_connected_and_slow_to_answer_is_waited_for() {
+    let mut world = World::new();
+    world.connect();
+    world.now = world.now.after(4 * SECOND);
+    world.input(Input::Tick);
+    world.offer(0, 13);
+    world.list("c", &[(0, "a", 1)]);
+    assert_eq!(world.failures(), []);
+    assert_eq!(world.newest(), pairs(&[(0, "a:1")]));
 }
 
 #[test]

@@ -58,6 +58,10 @@ impl Net for TokioNet {
         first_open(self.lookups.addresses(to).await?).await
     }
 
+    fn is_resolving(&self, name: &HostPort) -> bool {
+        self.lookups.are_under_way_for(name)
+    }
+
     fn ends(&self, stream: &TcpStream) -> Option<Ends> {
         let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
         Some(Ends { local, peer })

@@ -1,12 +1,15 @@
 //! The way up: whom to dial, how often, and until when.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
 use crate::mark::sometimes;
-use crate::patience::patience;
+use crate::patience::{self, patience};
 use crate::session::{Phase, Session};
 use crate::time::Instant;
 
@@ -14,6 +17,30 @@ use crate::time::Instant;
 struct Candidate {
     name: HostPort,
     among: usize,
+}
+
+/// Who has been tried for one session.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    attempts: u32,
+    /// How many attempts took all of their time.
+    slow: u32,
+    /// How often each, where there is a choice.
+    times: BTreeMap<HostPort, u32>,
+}
+
+impl Tried {
+    fn times(&self, name: &HostPort) -> u32 {
+        self.times.get(name).copied().unwrap_or(0)
+    }
+
+    fn count(&mut self, Candidate { name, among }: &Candidate) {
+        self.attempts = self.attempts.saturating_add(1);
+        if *among > 1 {
+            let times = self.times.entry(name.clone()).or_default();
+            *times = times.saturating_add(1);
+        }
+    }
 }
 
 /// The state of the upstream leg's connection.
@@ -27,8 +54,8 @@ pub(super) enum Connection {
         deadline: Instant,
         /// When to try again; nothing while only the topology can tell.
         retry_at: Option<Instant>,
-        /// How many attempts have failed.
-        attempts: u32,
+        /// Who has been tried in vain.
+        tried: Tried,
         /// Why the last one failed.
         last: Option<ConnectFailure>,
     },
@@ -36,10 +63,14 @@ pub(super) enum Connection {
     Trying {
         /// When to give up.
         deadline: Instant,
-        /// How many attempts have failed before.
-        attempts: u32,
+        /// Who has been tried, with this attempt.
+        tried: Tried,
         /// Whom it is for.
         name: HostPort,
+        /// When it began.
+        since: Instant,
+        /// How long it may take.
+        within: Duration,
     },
     /// The leg is open.
     Open,
@@ -84,7 +115,7 @@ impl Session {
             self.connection = Connection::Waiting {
                 deadline,
                 retry_at: None,
-                attempts: 0,
+                tried: Tried::default(),
                 last: None,
             };
             self.try_connect(now);
@@ -108,14 +139,16 @@ impl Session {
     fn try_connect(&mut self, now: Instant) {
         let Connection::Waiting {
             deadline,
-            attempts,
+            tried,
             last,
             ..
-        } = self.connection
+        } = &mut self.connection
         else {
             return;
         };
-        let Some(Candidate { name, among }) = self.candidate(attempts) else {
+        let (deadline, last) = (*deadline, *last);
+        let mut tried = std::mem::take(tried);
+        let Some(candidate) = self.candidate(&tried) else {
             if let Route::Broker(broker) = self.accept.route
                 && !self.shared.topology.is_empty()
             {
@@ -127,29 +160,45 @@ impl Session {
             self.connection = Connection::Waiting {
                 deadline,
                 retry_at,
-                attempts,
+                tried,
                 last,
             };
             return;
         };
-        sometimes!(self.marks, ConnectRetried, attempts > 0);
-        let left = deadline.since(now);
-        // One black hole must not use up the time of all candidates.
-        let within = if among > 1 { left / 2 } else { left };
-        let within = within.min(patience(attempts, among));
+        sometimes!(self.marks, ConnectRetried, tried.attempts > 0);
+        let within = self.time_of_attempt(deadline.since(now), tried.slow, candidate.among);
+        tried.count(&candidate);
+        let name = candidate.name;
         let dial = self.shared.dial.resolve(&name);
         self.connection = Connection::Trying {
             deadline,
-            attempts,
+            tried,
             name: name.clone(),
+            since: now,
+            within,
         };
         self.effects
             .push_back(Effect::Connect(Target { name, dial, within }));
     }
 
+    /// How long the next attempt may take, with so much time left for all of them.
+    fn time_of_attempt(&self, left: Duration, slow: u32, among: usize) -> Duration {
+        // It ends before the time of all does: its driver knows how it has ended.
+        let most = left.saturating_sub(self.last_moments()).max(left / 2);
+        // One black hole must not use up the time of all candidates.
+        let is_first_round = among > 1 && patience::rounds(slow, among) == 0;
+        let most = if is_first_round { left / 2 } else { most };
+        most.min(patience(slow, among))
+    }
+
+    /// What is too short for an attempt.
+    fn last_moments(&self) -> Duration {
+        self.shared.limits.connect_timeout / 32
+    }
+
     /// Whom to try next. Nobody before the topology is known: until then it cannot be told which
     /// hosts a client must not see.
-    fn candidate(&self, attempts: u32) -> Option<Candidate> {
+    fn candidate(&self, tried: &Tried) -> Option<Candidate> {
         let topology = &self.shared.topology;
         let alone = |at: &HostPort| Candidate {
             name: at.clone(),
@@ -166,7 +215,7 @@ impl Session {
                     .map(|(_, at)| alone(at))
             }
             Route::Broker(broker) => topology.upstream(broker).map(alone),
-            Route::Bootstrap => self.any_broker(attempts),
+            Route::Bootstrap => self.any_broker(tried),
         }
     }
 
@@ -174,35 +223,39 @@ impl Session {
     /// starts at the first broker; and every other time a broker that was found elsewhere,
     /// because all of the list may have moved since it was written. Those that others have found
     /// to swallow connections come into it once each of the rest has been tried.
-    fn any_broker(&self, attempts: u32) -> Option<Candidate> {
+    ///
+    /// What is known of the brokers may change between two attempts, so it is not the count of
+    /// attempts that says whose turn it is, but who has been tried.
+    fn any_broker(&self, tried: &Tried) -> Option<Candidate> {
         let topology = &self.shared.topology;
-        let mut listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
+        let listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
         let known = topology.brokers().map(|(_, at)| at);
-        let mut found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
-        let all = listed.len() + found.len();
-        let promising = listed.iter().chain(&found);
-        let promising = promising.filter(|at| !topology.is_avoided(at)).count();
-        if (attempts as usize) < promising {
-            listed.retain(|at| !topology.is_avoided(at));
-            found.retain(|at| !topology.is_avoided(at));
-        }
-        let (among, turn) = match (found.is_empty(), listed.is_empty()) {
-            (true, _) => (listed, attempts),
-            (false, true) => (found, attempts),
-            (false, false) if attempts.is_multiple_of(2) => (listed, attempts / 2),
-            (false, false) => (found, attempts / 2),
+        let found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
+        let among = listed.len() + found.len();
+        let is_promising = |at: &HostPort| !topology.is_avoided(at);
+        let mut all = listed.iter().chain(&found);
+        let spares = all.any(|at| is_promising(at) && tried.times(at) == 0);
+        let next_of = |list: &[&HostPort]| {
+            let start = usize::from(self.seed.0[0]).checked_rem(list.len())?;
+            let in_turn = list.iter().cycle().skip(start).take(list.len());
+            let eligible = in_turn.filter(|at| !spares || is_promising(at));
+            eligible
+                .min_by_key(|at| tried.times(at))
+                .map(|at| (*at).clone())
         };
-        let first = usize::from(self.seed.0[0]);
-        let index = first.wrapping_add(turn as usize).checked_rem(among.len())?;
-        let name = (*among.get(index)?).clone();
-        Some(Candidate { name, among: all })
+        let name = if tried.attempts.is_multiple_of(2) {
+            next_of(&listed).or_else(|| next_of(&found))
+        } else {
+            next_of(&found).or_else(|| next_of(&listed))
+        };
+        name.map(|name| Candidate { name, among })
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        let Connection::Trying { attempts, name, .. } = &self.connection else {
+        let Connection::Trying { tried, name, .. } = &self.connection else {
             self.close(
                 now,
                 CloseReason::Bug("a connection was opened that nobody asked for"),
@@ -211,7 +264,7 @@ impl Session {
         };
         let event = Event::UpstreamConnected {
             name: name.clone(),
-            attempts: attempts + 1,
+            attempts: tried.attempts,
         };
         self.connection = Connection::Open;
         sometimes!(self.marks, ConnectedAfterClientLeft, self.is_finishing());
@@ -229,9 +282,11 @@ impl Session {
         }
         let Connection::Trying {
             deadline,
-            attempts,
+            tried,
             name,
-        } = &self.connection
+            since,
+            within,
+        } = &mut self.connection
         else {
             self.close(
                 now,
@@ -239,23 +294,28 @@ impl Session {
             );
             return;
         };
-        let (deadline, attempts) = (*deadline, attempts + 1);
+        let (deadline, within, mut tried) = (*deadline, *within, std::mem::take(tried));
+        if patience::was_slow(now.since(*since), within) {
+            tried.slow = tried.slow.saturating_add(1);
+        }
         let address = name.clone();
         self.report(Event::UpstreamAttemptFailed {
             name: address.clone(),
             why,
         });
-        self.learn_of_failure(address, why);
+        self.learn_of_failure(address, why, within);
         if why == ConnectFailure::Loop && matches!(self.accept.route, Route::Broker(_)) {
             // Where that broker is, only another topology can tell.
             self.close(now, CloseReason::Unreachable(why));
             return;
         }
         let limits = &self.shared.limits;
-        let doublings = 1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);
+        let doublings = 1_u32
+            .checked_shl(tried.attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         let pause = limits.connect_backoff_min.saturating_mul(doublings);
         let retry_at = now.after(pause.min(limits.connect_backoff_max));
-        if retry_at >= deadline {
+        if retry_at.after(self.last_moments()) >= deadline {
             self.close(now, CloseReason::Unreachable(why));
             return;
         }
@@ -263,14 +323,22 @@ impl Session {
         self.connection = Connection::Waiting {
             deadline,
             retry_at,
-            attempts,
+            tried,
             last: Some(why),
         };
     }
 
-    /// Others need not find out for themselves.
-    pub(super) fn learn_of_failure(&mut self, address: HostPort, why: ConnectFailure) {
-        if why.is_to_be_avoided() {
+    /// Others need not find out for themselves. An attempt that was cut short, because there was
+    /// little time left for it, tells nothing of the address.
+    pub(super) fn learn_of_failure(
+        &mut self,
+        address: HostPort,
+        why: ConnectFailure,
+        within: Duration,
+    ) {
+        let enough = patience::FIRST.min(self.shared.limits.connect_timeout / 4);
+        let was_cut = why == ConnectFailure::TimedOut && within < enough;
+        if why.is_to_be_avoided() && !was_cut {
             let observation = Observation::ConnectFailed { address, why };
             self.effects.push_back(Effect::Learn(observation));
         }

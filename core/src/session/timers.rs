@@ -241,9 +241,10 @@ impl Session {
                 CloseReason::BrokerUnknown(broker)
             }
             (Connection::Waiting { last: None, .. }, _) => CloseReason::TimedOut(Wait::Topology),
-            (Connection::Trying { name, .. }, _) => {
-                let (name, why) = (name.clone(), ConnectFailure::TimedOut);
-                self.learn_of_failure(name, why);
+            (Connection::Trying { name, within, .. }, _) => {
+                let (name, within) = (name.clone(), *within);
+                let why = ConnectFailure::TimedOut;
+                self.learn_of_failure(name, why, within);
                 CloseReason::Unreachable(why)
             }
         };

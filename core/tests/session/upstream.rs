@@ -1,11 +1,13 @@
 //! The way up: whom a session dials, how often, and until when.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::{DialMap, DialRule, Topology};
-use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route};
+use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route, Shared};
 
 use crate::harness::*;
 use crate::relay::{heartbeat, produce};
@@ -117,11 +119,11 @@ fn black_holes_that_others_have_met_are_tried_last() {
 }
 
 #[test]
-fn a_black_hole_is_left_after_a_second_where_there_are_others_and_told_of() {
+fn a_black_hole_is_left_after_two_seconds_where_there_are_others_and_told_of() {
     let mut world = World::with(shared(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
-    assert_eq!(world.targets[0].within, Duration::from_secs(1));
+    assert_eq!(world.targets[0].within, Duration::from_secs(2));
     world.connect_failed(ConnectFailure::Refused);
     assert_eq!(world.learned, []);
     world.now = world.session.demand().deadline.unwrap();
@@ -130,6 +132,143 @@ fn a_black_hole_is_left_after_a_second_where_there_are_others_and_told_of() {
     world.connect_failed(ConnectFailure::TimedOut);
     let why = ConnectFailure::TimedOut;
     assert_eq!(world.learned, [Observation::ConnectFailed { address, why }]);
+}
+
+/// Many brokers behind `bootstrap.canary:9092`.
+fn many(brokers: i32) -> Shared {
+    let name = |id: i32| (BrokerId(id), at(&format!("many-{id}.canary:9092")));
+    let seen: Vec<(BrokerId, HostPort)> = (0..brokers).map(name).collect();
+    let mut shared = shared();
+    shared.bootstrap.truncate(1);
+    shared.topology = Topology::default().merged(&seen, None).unwrap().into();
+    shared
+}
+
+/// Lets attempts fail as their time ends until one has so much, or the session has closed.
+fn until_given(world: &mut World, enough: Duration) {
+    while world.closed.is_none() {
+        let (count, within) = (world.targets.len(), world.targets.last().unwrap().within);
+        if within >= enough {
+            return;
+        }
+        world.now = world.now.after(within);
+        world.connect_failed(ConnectFailure::TimedOut);
+        while world.closed.is_none() && world.targets.len() == count {
+            world.now = world.session.demand().deadline.unwrap();
+            world.input(Input::Tick);
+        }
+    }
+}
+
+/// A SYN that was lost twice is sent for the third time after three seconds.
+#[test]
+fn brokers_that_are_slow_and_alive_are_reached_however_many_there_are() {
+    for brokers in [1, 2, 3, 500] {
+        let mut world = World::with(many(brokers), Route::Bootstrap);
+        world.connects = false;
+        world.client(&heartbeat(1));
+        until_given(&mut world, Duration::from_millis(3200));
+        assert_eq!(world.closed, None, "{brokers} brokers");
+        world.connected = true;
+        world.input(Input::Connected);
+        assert_eq!(world.to_upstream, heartbeat(1));
+    }
+}
+
+#[test]
+fn an_attempt_that_was_cut_short_says_nothing_of_its_address() {
+    let mut world = World::with(many(500), Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    until_given(&mut world, Duration::from_secs(60));
+    let closed = CloseReason::Unreachable(ConnectFailure::TimedOut);
+    assert_eq!(world.closed, Some(closed));
+    let long = |within: Duration| within >= Duration::from_secs(2);
+    let long: Vec<HostPort> = world
+        .targets
+        .iter()
+        .filter(|target| long(target.within))
+        .map(|target| target.name.clone())
+        .collect();
+    let told = world.learned.iter().map(|observation| match observation {
+        Observation::ConnectFailed { address, .. } => address.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), long);
+    assert!(world.targets.iter().all(|target| !target.within.is_zero()));
+}
+
+/// Each that others have not found to be a black hole comes before any that they have, also where
+/// the list and what was found are not of one length, and where one of them is left out.
+#[test]
+fn all_that_is_promising_is_tried_before_what_is_not() {
+    let all = [
+        "bootstrap.canary:9092",
+        "spare.canary:9092",
+        "kafka-0.canary:9092",
+        "kafka-1.canary:9092",
+        "kafka-2.canary:9092",
+    ];
+    for holes in 0_u32..31 {
+        let is_hole = |index: usize| holes & (1 << index) != 0;
+        let hole = |index: usize| is_hole(index).then(|| at(all[index]));
+        let mut known = shared();
+        let avoiding = known.topology.avoiding((0..5).filter_map(hole).collect());
+        known.topology = avoiding.map_or(known.topology, Arc::new);
+        known.limits.connect_timeout = Duration::from_secs(60);
+        let mut world = World::with(known, Route::Bootstrap);
+        world.connects = false;
+        world.client(&heartbeat(1));
+        while world.targets.len() < 16 {
+            let count = world.targets.len();
+            world.connect_failed(ConnectFailure::Refused);
+            while world.targets.len() == count {
+                world.now = world.session.demand().deadline.unwrap();
+                world.input(Input::Tick);
+            }
+        }
+        let tried = names(&world);
+        let first = |name: &str| tried.iter().position(|it| it == name);
+        let firsts = |wanted: bool| {
+            let which = (0..5).filter(move |index| is_hole(*index) == wanted);
+            which.map(|index| first(all[index]).expect("each has its turn"))
+        };
+        let last_promising = firsts(false).max().unwrap();
+        let first_hole = firsts(true).min().unwrap_or(usize::MAX);
+        assert!(last_promising < first_hole, "{holes:05b}: {tried:?}");
+        // The list and the rest take turns as long as both have somebody to offer.
+        let is_listed = |name: &String| all[..2].contains(&name.as_str());
+        let turns: Vec<bool> = tried[..=last_promising].iter().map(is_listed).collect();
+        let (listed, found) = (holes & 3 != 3, holes & 28 != 28);
+        if listed && found {
+            assert!(turns.windows(2).all(|two| two[0] != two[1]), "{tried:?}");
+        }
+    }
+}
+
+/// What the session itself has found out changes what is promising, in the middle of its attempts.
+#[test]
+fn nobody_is_passed_over_when_another_turns_out_to_be_a_black_hole() {
+    let mut world = World::with(shared(), Route::Bootstrap);
+    world.connects = false;
+    world.client(&heartbeat(1));
+    let mut holes = BTreeSet::new();
+    while world.targets.len() < 6 {
+        let count = world.targets.len();
+        holes.insert(world.targets[count - 1].name.clone());
+        world.connect_failed(ConnectFailure::TimedOut);
+        let found = holes.clone();
+        world.renew(|shared| {
+            let avoiding = shared.topology.avoiding(found);
+            shared.topology = avoiding.map_or_else(|| Arc::clone(&shared.topology), Arc::new);
+        });
+        while world.targets.len() == count {
+            world.now = world.session.demand().deadline.unwrap();
+            world.input(Input::Tick);
+        }
+    }
+    let first: BTreeSet<String> = names(&world)[..5].iter().cloned().collect();
+    assert_eq!(first.len(), 5, "{:?}", names(&world));
 }
 
 /// Trying again would only come back again.

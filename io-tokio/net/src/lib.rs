@@ -49,6 +49,12 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// address tried.
     fn connect(&self, to: &HostPort) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
+    /// Whether somebody waits for the addresses of this name now: an attempt to connect there that
+    /// is given up says nothing of whoever has them.
+    fn is_resolving(&self, _name: &HostPort) -> bool {
+        false
+    }
+
     /// The ends of a connection that was opened here, as addresses that could be bound and dialled
     /// on this network; nothing where that cannot be told.
     fn ends(&self, stream: &Self::Stream) -> Option<Ends>;

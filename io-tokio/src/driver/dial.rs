@@ -51,7 +51,11 @@ where
                 ready!(elapsed.as_mut().poll(cx));
                 // A runtime that has not run for a while may not know yet that it is open.
                 ready!(readiness.poll(cx));
-                Poll::Ready(Err(ConnectFailure::TimedOut))
+                Poll::Ready(Err(if net.is_resolving(&target.dial) {
+                    ConnectFailure::Unresolved
+                } else {
+                    ConnectFailure::TimedOut
+                }))
             })
             .await
         }))

@@ -37,6 +37,11 @@ impl Lookups {
         }
     }
 
+    /// Whether the resolver has been asked for a name and has not answered.
+    pub(super) fn are_under_way_for(&self, name: &HostPort) -> bool {
+        self.under_way().contains_key(name)
+    }
+
     fn ask(&self, name: &HostPort) -> watch::Receiver<Answer> {
         let mut under_way = self.under_way();
         if let Some(answer) = under_way.get(name) {
@@ -74,6 +79,7 @@ mod tests {
         let name: HostPort = "localhost:1".parse().unwrap();
         let (one, other) = (lookups.ask(&name), lookups.ask(&name));
         assert!(one.same_channel(&other));
+        assert!(lookups.are_under_way_for(&name));
         let addresses = lookups.addresses(&name).await.unwrap();
         assert!(
             addresses
@@ -81,6 +87,7 @@ mod tests {
                 .all(|at| at.ip().is_loopback() && at.port() == 1)
         );
         assert!(!addresses.is_empty());
+        assert!(!lookups.are_under_way_for(&name));
         assert!(lookups.under_way().is_empty());
         assert!(!lookups.ask(&name).same_channel(&one));
     }

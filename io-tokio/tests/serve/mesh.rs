@@ -43,6 +43,8 @@ pub enum Place {
     Refuses,
     /// Packets vanish.
     Hangs,
+    /// The resolver says nothing.
+    HangsInLookup,
     /// No route.
     Unreachable,
     /// The far end of each connection goes here.
@@ -148,7 +150,7 @@ impl Net for Mesh {
             None => Err(io::ErrorKind::NotFound.into()),
             Some(Place::Refuses) => Err(io::ErrorKind::ConnectionRefused.into()),
             Some(Place::Unreachable) => Err(io::ErrorKind::HostUnreachable.into()),
-            Some(Place::Hangs) => pending().await,
+            Some(Place::Hangs | Place::HangsInLookup) => pending().await,
             Some(Place::Serves(connections)) => {
                 let (line, far) = line();
                 let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
@@ -157,6 +159,11 @@ impl Net for Mesh {
             }
             Some(Place::Doorkeeper(at)) => Ok(self.to_ourselves(at)),
         }
+    }
+
+    fn is_resolving(&self, name: &HostPort) -> bool {
+        let places = self.0.places.lock().unwrap();
+        matches!(places.get(name), Some(Place::HangsInLookup))
     }
 
     fn ends(&self, stream: &Line) -> Option<Ends> {

@@ -57,6 +57,29 @@ async fn a_broker_in_a_black_hole() {
     cannot_be_reached(Some(Place::Hangs), "upstream_connect_timed_out", 1).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_broker_whose_name_the_resolver_is_silent_about() {
+    cannot_be_reached(Some(Place::HangsInLookup), "upstream_unresolved", 1).await;
+}
+
+/// That a name is not looked up in time says nothing of the broker.
+#[tokio::test(start_paused = true)]
+async fn only_an_address_that_swallows_connections_is_tried_last() {
+    for (place, is_avoided) in [(Place::Hangs, true), (Place::HangsInLookup, false)] {
+        let world = World::start().await;
+        world.cluster.down(B1, place);
+        let mut client = world.client(BROKER_1).await;
+        client.send(&heartbeat(1)).await;
+        world.seen.closed(client.address).await;
+        pass(SECOND).await;
+        // Which addresses are tried last is published as what is learned is.
+        let published = |seen: &&Seen| matches!(seen, Seen::Published(..));
+        let times = world.seen.all().iter().filter(published).count();
+        assert_eq!(times, 1 + usize::from(is_avoided));
+        world.stops_in_order().await;
+    }
+}
+
 /// What it has asked for is not lost.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_before_its_broker_comes_back() {
@@ -164,8 +187,8 @@ async fn the_bootstrap_list_and_the_learned_brokers_are_tried_in_turn() {
         B2,
     ];
     assert_eq!(dialled, tried);
-    // The black hole had a second of the time that was left, not all of it.
-    assert!(client.age() < 3 * SECOND, "{:?}", client.age());
+    // The black hole had two seconds of the time that was left, not all of it.
+    assert!(client.age() < 4 * SECOND, "{:?}", client.age());
     world.stops_in_order().await;
 }
 
@@ -180,7 +203,7 @@ async fn a_black_hole_in_front_of_the_bootstrap_list_does_not_hold_the_topology_
     let started = tokio::time::Instant::now();
     let mut world = World::cold(mesh, cluster, plan);
     world.published("main").await;
-    assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+    assert!(started.elapsed() < 3 * SECOND, "{:?}", started.elapsed());
     world.warm_up().await;
     world.stops_in_order().await;
 }
@@ -198,8 +221,8 @@ async fn sessions_learn_of_a_black_hole_from_each_other() {
     world.mesh.put("hangs.test:1", Place::Hangs);
     let mut first = world.client(BOOTSTRAP).await;
     first.exchange(1).await;
-    assert!(first.age() >= SECOND, "{:?}", first.age());
-    assert!(first.age() < 2 * SECOND, "{:?}", first.age());
+    assert!(first.age() >= 2 * SECOND, "{:?}", first.age());
+    assert!(first.age() < 3 * SECOND, "{:?}", first.age());
     for _ in 0..5 {
         let mut client = world.client(BOOTSTRAP).await;
         client.exchange(1).await;

@@ -18,10 +18,10 @@ use self::steps::{CHECK, CI, Outcome, Step, Work};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this step, by its number or its name, and what it needs; may be given again
+    /// Only this step, by its number or its name, and what it requires; may be given again
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
-    /// All but this step, by its number or its name; may be given again; not in CI
+    /// All but this step and what nothing else requires; may be given again; not in CI
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
     skip: Vec<String>,
     /// Tell the steps and how long they take, and do none
@@ -83,23 +83,35 @@ impl fmt::Display for Chosen {
     }
 }
 
-/// Those that are asked for, with what they need, in the order of the list.
+/// Those that are asked for, with what they require, in the order of the list. What brings
+/// something that no step left requires is left out as well.
 fn select(all: &'static [Step], only: &[String], skip: &[String]) -> Result<Vec<Chosen>> {
     let numbered = || (1..).zip(all).map(|(number, step)| Chosen { number, step });
     let find = |wanted: &String| {
         numbered()
             .find(|it| it.step.name == wanted || it.number.to_string() == *wanted)
+            .map(|it| it.step)
             .with_context(|| format!("there is no step {wanted}: `--list` tells which there are"))
     };
-    let skipped = skip.iter().map(find).collect::<Result<Vec<_>>>()?;
-    let mut wanted: Vec<&str> = Vec::new();
-    for chosen in only.iter().map(find).collect::<Result<Vec<_>>>()? {
-        wanted.extend(chosen.step.needs);
-        wanted.push(chosen.step.name);
-    }
+    let only = only.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let skip = skip.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let is_asked_for = |step: &Step| {
+        let is_named = |others: &[&Step]| others.iter().any(|it| it.name == step.name);
+        !is_named(&skip) && (only.is_empty() || is_named(&only))
+    };
     let is_wanted = |it: &Chosen| {
-        (only.is_empty() || wanted.contains(&it.step.name))
-            && !skipped.iter().any(|skipped| skipped.number == it.number)
+        let name = it.step.name;
+        let is_skipped = skip.iter().any(|it| it.name == name);
+        let is_named = only.iter().any(|it| it.name == name);
+        let mut users = all
+            .iter()
+            .filter(|it| it.requires.contains(&name))
+            .peekable();
+        let is_of_use = match users.peek() {
+            Some(_) => is_named || users.any(is_asked_for),
+            None => is_asked_for(it.step),
+        };
+        is_of_use && !is_skipped
     };
     Ok(numbered().filter(is_wanted).collect())
 }
@@ -170,8 +182,11 @@ fn run_steps(chosen: &[Chosen], left_out: &[&str]) -> Result<()> {
     let mut rows = Vec::new();
     let mut running: Vec<(Chosen, Beside)> = Vec::new();
     for it in chosen {
-        let needed = running.extract_if(.., |other| it.step.needs.contains(&other.0.step.name));
-        rows.extend(needed.map(|(other, beside)| join(other, beside)));
+        let waited_for = running.extract_if(.., |(other, _)| {
+            let name = other.step.name;
+            it.step.requires.contains(&name) || it.step.after.contains(&name)
+        });
+        rows.extend(waited_for.map(|(other, beside)| join(other, beside)));
         println!("==> {it}");
         match it.step.work {
             Work::Beside(body) => running.push((*it, Beside::start(body))),
@@ -273,25 +288,52 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_chosen_by_its_number_or_its_name_with_what_it_needs() {
+    fn a_step_is_chosen_by_its_number_or_its_name_with_what_it_requires() {
         let all = names(&[], &[]);
         assert_eq!(all.len(), CI.len());
         assert_eq!(names(&["tidy"], &[]), ["tidy"]);
         assert_eq!(names(&["tests"], &[]), ["tools", "tests"]);
         assert_eq!(names(&["1", "tidy"], &[]), [all[0], "tidy"]);
-        let without = names(&[], &["conformance", "1"]);
-        assert_eq!(without.len(), all.len() - 2);
-        assert!(!without.contains(&"conformance") && !without.contains(&all[0]));
+        assert_eq!(names(&["clients"], &[]), ["clients"]);
         assert!(select(CI, &["no such".to_owned()], &[]).is_err());
+        assert!(select(CI, &[], &["no such".to_owned()]).is_err());
     }
 
     #[test]
-    fn what_a_step_needs_comes_before_it_and_no_name_is_used_twice() {
+    fn what_only_skipped_steps_require_is_left_out() {
+        let left_out = |skip: &[&str]| -> Vec<&str> {
+            let left = names(&[], skip);
+            let all = CI.iter().map(|it| it.name);
+            all.filter(|it| !left.contains(it)).collect()
+        };
+        // It needs a JDK and Maven, and nothing but the suite has a use for what it brings.
+        assert_eq!(left_out(&["conformance"]), ["clients", "conformance"]);
+        assert_eq!(left_out(&["licences"]), ["licences"]);
+        assert_eq!(
+            left_out(&["licences", "tests"]),
+            ["tools", "licences", "tests"]
+        );
+        // Whoever skips what brings the tools has them.
+        assert_eq!(left_out(&["tools"]), ["tools"]);
+        assert_eq!(left_out(&["simulation"]), ["simulation"]);
+    }
+
+    #[test]
+    fn what_a_step_only_comes_after_is_not_chosen_with_it() {
+        assert!(
+            CI.iter()
+                .any(|it| it.name == "simulation" && !it.after.is_empty())
+        );
+        assert_eq!(names(&["simulation"], &[]), ["simulation"]);
+    }
+
+    #[test]
+    fn what_a_step_waits_for_is_before_it_and_no_name_is_used_twice() {
         for steps in [CI, CHECK] {
             let mut before: Vec<&str> = Vec::new();
             for step in steps {
-                for need in step.needs {
-                    assert!(before.contains(need), "{} needs {need}", step.name);
+                for earlier in step.requires.iter().chain(step.after) {
+                    assert!(before.contains(earlier), "{}: {earlier}", step.name);
                 }
                 assert!(!before.contains(&step.name), "{} twice", step.name);
                 before.push(step.name);

@@ -18,8 +18,12 @@ pub(super) struct Step {
     pub(super) about: &'static str,
     /// On a quiet machine of two cores that has to build everything.
     pub(super) takes: Duration,
-    /// The steps that must be over before it begins.
-    pub(super) needs: &'static [&'static str],
+    /// The steps that bring what it uses. They are done only for those that require them, and are
+    /// over before it begins.
+    pub(super) requires: &'static [&'static str],
+    /// The steps that are over before it begins, if they are done at all: both would want all
+    /// processors.
+    pub(super) after: &'static [&'static str],
     pub(super) work: Work,
 }
 
@@ -27,7 +31,7 @@ pub(super) struct Step {
 pub(super) enum Work {
     /// Nothing else of the list begins before it has ended.
     Alone(fn(&mut Report) -> Result<Outcome>),
-    /// Runs beside the steps that follow, to the one that needs it or to the end.
+    /// Runs beside the steps that follow, to the one that waits for it or to the end.
     Beside(fn(&mut Output) -> Result<Outcome>),
 }
 
@@ -44,14 +48,20 @@ const fn step(name: &'static str, about: &'static str, seconds: u64, work: Work)
         name,
         about,
         takes: Duration::from_secs(seconds),
-        needs: &[],
+        requires: &[],
+        after: &[],
         work,
     }
 }
 
 impl Step {
-    const fn needs(mut self, needs: &'static [&'static str]) -> Self {
-        self.needs = needs;
+    const fn requires(mut self, requires: &'static [&'static str]) -> Self {
+        self.requires = requires;
+        self
+    }
+
+    const fn after(mut self, after: &'static [&'static str]) -> Self {
+        self.after = after;
         self
     }
 }
@@ -78,7 +88,7 @@ pub(super) const CI: &[Step] = &[
         Beside(bring_clients),
     ),
     CLIPPY,
-    step("licences", "of all dependencies", 2, Alone(licences)).needs(&["tools"]),
+    step("licences", "of all dependencies", 2, Alone(licences)).requires(&["tools"]),
     step(
         "wasm",
         "core without an operating system",
@@ -98,7 +108,7 @@ pub(super) const CI: &[Step] = &[
         40,
         Alone(documentation),
     ),
-    step("tests", "all tests", 150, Alone(tests)).needs(&["tools"]),
+    step("tests", "all tests", 150, Alone(tests)).requires(&["tools"]),
     step(
         "doctests",
         "examples in documentation",
@@ -111,7 +121,7 @@ pub(super) const CI: &[Step] = &[
         170,
         Alone(simulation),
     )
-    .needs(&["instructions"]),
+    .after(&["instructions"]),
     step(
         "server-simulation",
         "the real server on a simulated network, and twice",
@@ -130,7 +140,7 @@ pub(super) const CI: &[Step] = &[
         360,
         Alone(conformance),
     )
-    .needs(&["clients"]),
+    .requires(&["clients"]),
 ];
 
 /// `cargo xtask check`: nothing that is slow, nothing that needs Kafka.
@@ -145,7 +155,7 @@ pub(super) const CHECK: &[Step] = &[
         120,
         Alone(quick_tests),
     )
-    .needs(&["tools"]),
+    .requires(&["tools"]),
     step(
         "short-simulation",
         "sessions of core from a few seeds",

@@ -2,7 +2,6 @@
 has. Standard library only."""
 
 import sys
-import time
 
 from kafka_frames import (
     CREATE_TOPICS,
@@ -14,16 +13,17 @@ from kafka_frames import (
     brokers_and_leader,
     create_topic,
     fetch,
+    fetched,
     latest_offset,
     list_offsets,
     produce,
+    produced,
     text,
 )
-from shared import Deadline, Play, check_equal, main
+from shared import Deadline, Play, check, check_equal, main
 
-# How often each case is played.
+# How often each case is played, on as many connections at once.
 TRIES = 10
-VALUE = b"half-close"
 
 
 class HalfClose(Play):
@@ -31,98 +31,165 @@ class HalfClose(Play):
         super().__init__(bootstrap, prefix)
         self.first = bootstrap.split(",")[0]
         self.topic = self.name("topic")
-        self.leader = None
+        # Nothing is ever produced to it.
+        self.quiet = self.name("quiet")
+        self.leaders = {}
+        # By case: how many records of each connection must be stored, and what each has sent.
+        self.sent = {}
+        # The offset of each value whose Produce was answered.
+        self.told = {}
+        # Python closes a socket that nobody refers to any more.
+        self.half_closed = []
 
-    def connect(self, address=None):
-        return Connection(address or self.leader, self.client_id("raw"))
+    def connect(self, address):
+        return Connection(address, self.client_id("raw"))
 
-    def metadata(self):
-        connection = self.connect(self.first)
-        body = connection.ask(METADATA, b"\0\0\0\1" + text(self.topic))
+    def ask(self, topic, key, body):
+        connection = self.connect(self.leaders[topic])
+        body = connection.ask(key, body)
         connection.close()
-        return brokers_and_leader(body, self.topic)
+        return body
+
+    def metadata(self, topic):
+        connection = self.connect(self.first)
+        body = connection.ask(METADATA, b"\0\0\0\1" + text(topic))
+        connection.close()
+        return brokers_and_leader(body, topic)
 
     def nodes(self):
-        return {str(node): address for node, address in self.metadata()[0].items()}
+        nodes, _ = self.metadata(self.topic)
+        return {str(node): address for node, address in nodes.items()}
 
-    def begin(self):
+    def begin(self, topic):
         deadline = Deadline(60, "a leader of the new topic")
         connection = self.connect(self.first)
-        connection.ask(CREATE_TOPICS, create_topic(self.topic))
+        connection.ask(CREATE_TOPICS, create_topic(topic))
         connection.close()
         while True:
-            nodes, leader = self.metadata()
+            nodes, leader = self.metadata(topic)
             if leader in nodes:
-                self.leader = nodes[leader]
-                if self.latest()[0] == 0:
+                self.leaders[topic] = nodes[leader]
+                error, offset = latest_offset(self.ask(topic, LIST_OFFSETS, list_offsets(topic)))
+                if error == 0:
+                    check_equal(0, offset, "the end of a new topic")
                     return
             deadline.check(leader)
 
-    def latest(self):
-        connection = self.connect()
-        answer = latest_offset(connection.ask(LIST_OFFSETS, list_offsets(self.topic)))
-        connection.close()
-        return answer
-
-    def stored(self, before, wanted):
-        """How many records have come to the partition since, as soon as they are that many or a
-        while has passed."""
-        until = time.monotonic() + 10
-        while True:
-            error, offset = self.latest()
-            check_equal(0, error, "ListOffsets")
-            if offset - before >= wanted or time.monotonic() > until:
-                return offset - before
-            time.sleep(0.01)
-
-    def opened(self, is_warm):
-        connection = self.connect()
+    def opened(self, topic, is_warm):
+        connection = self.connect(self.leaders[topic])
         if is_warm:
-            connection.ask(LIST_OFFSETS, list_offsets(self.topic))
+            error, _ = latest_offset(connection.ask(LIST_OFFSETS, list_offsets(topic)))
+            check_equal(0, error, "ListOffsets")
         return connection
 
-    def produced(self, is_warm, acks, count, ends, sure):
-        """Whether of so many Produce in a row those are stored that are sure to be, each time
-        that their client ends the connection behind them."""
-        _, before = self.latest()
-        kept = []
-        for _ in range(TRIES):
-            connection = self.opened(is_warm)
-            value = produce(self.topic, acks, VALUE)
-            connection.send(*[connection.frame(PRODUCE, value) for _ in range(count)])
-            ends(connection)
-            kept.append(connection)
-        self.sent_bytes += TRIES * count * len(VALUE)
-        stored = self.stored(before, TRIES * sure)
-        print(f"acks={acks} {count} {ends.__name__}: {stored} stored", file=sys.stderr)
-        return min(stored, TRIES * sure)
+    def produces(self, case, acks, count, sure):
+        """So many Produce in a row, each with a value of its own, of which the first `sure` must be
+        stored."""
+        _, sent = self.sent.setdefault(case, (sure, []))
 
-    def answered(self, is_warm, make, behind=b"", ends=Connection.half_close):
-        """The responses to requests whose client ends its half behind them, and reads on."""
-        seen = set()
-        for _ in range(TRIES):
-            connection = self.opened(is_warm)
-            first = connection.number
-            connection.send(*make(connection), behind)
-            ends(connection)
-            numbers, how = connection.responses()
-            connection.close()
-            seen.add((tuple(number - first for number in numbers), how))
-        return sorted([list(numbers), how] for numbers, how in seen)
+        def make():
+            values = [f"{case} {len(sent)}/{number}".encode() for number in range(count)]
+            sent.append(values)
+            self.sent_bytes += sum(map(len, values))
+            return [(PRODUCE, produce(self.topic, acks, value), value) for value in values]
 
-    def produces(self, acks, count):
-        value = produce(self.topic, acks, VALUE)
-        return lambda it: [it.frame(PRODUCE, value) for _ in range(count)]
+        return self.topic, make
 
     def long_polls(self):
-        _, end = self.latest()
-        wait = fetch(self.topic, end, 300)
-        return lambda it: [it.frame(FETCH, wait), it.frame(FETCH, wait)]
+        wait = (FETCH, fetch(self.quiet, 0, 300), None)
+        return self.quiet, lambda: [wait, wait]
+
+    def played(self, is_warm, requests, ends, behind=b""):
+        """Every try of a case: its connection, the number before its first request, and the
+        requests."""
+        topic, make = requests
+        tries = []
+        for _ in range(TRIES):
+            connection = self.opened(topic, is_warm)
+            before, made = connection.number, make()
+            connection.send(*[connection.frame(key, body) for key, body, _ in made], behind)
+            ends(connection)
+            tries.append((connection, before, made))
+        return tries
+
+    def answered(self, is_warm, requests, behind=b"", ends=Connection.half_close):
+        """What is answered to a client that ends its half behind its requests and reads on: to
+        which of them, with which errors, and how it ends. How often, of so many tries, as well."""
+        seen = {}
+        for connection, before, made in self.played(is_warm, requests, ends, behind):
+            responses, end = connection.responses()
+            connection.close()
+            answers = []
+            for number, body in responses:
+                which = number - before - 1
+                check(0 <= which < len(made), f"a response to request {number}")
+                answers.append(f"{which}: {self.result(body, *made[which])}")
+            outcome = ", ".join([*answers, end])
+            seen[outcome] = seen.get(outcome, 0) + 1
+        return seen
+
+    def result(self, body, key, _, value):
+        if key == FETCH:
+            error, values = fetched(body)
+            return f"error {error}, {len(values)} records"
+        error, offset = produced(body)
+        if error == 0:
+            self.told[value] = offset
+        return f"error {error}"
+
+    def records(self):
+        """All of the topic, in their order, with their offsets."""
+        _, end = latest_offset(self.ask(self.topic, LIST_OFFSETS, list_offsets(self.topic)))
+        records = []
+        while len(records) < end:
+            error, more = fetched(self.ask(self.topic, FETCH, fetch(self.topic, len(records), 0)))
+            check_equal(0, error, "Fetch")
+            records += more
+        return records
+
+    def stored(self):
+        """How many records of each case are stored, or as how many are sure to be, if that is not
+        all. None may be there twice, out of order, or elsewhere than its response has said; and of
+        a connection nothing may be missing before what is there."""
+        deadline = Deadline(60, "what is sure to be stored")
+        while True:
+            records = self.records()
+            offsets = {value: offset for offset, value in records}
+            missing = [
+                value
+                for sure, connections in self.sent.values()
+                for values in connections
+                for value in values[:sure]
+                if value not in offsets
+            ]
+            if not missing:
+                break
+            deadline.check(f"{len(missing)} are missing, such as {missing[0]}")
+        check_equal(len(records), len(offsets), "different values")
+        for value, offset in self.told.items():
+            check_equal(offset, offsets.get(value), f"offset of {value}")
+        result = {}
+        for case, (sure, connections) in self.sent.items():
+            count = 0
+            for values in connections:
+                found = sorted(offsets.pop(value) for value in values if value in offsets)
+                kept = values[: len(found)]
+                check_equal(kept, [records[offset][1] for offset in found], f"stored of {case}")
+                count += len(found)
+            is_exact = all(len(values) == sure for values in connections)
+            result[case] = count if is_exact else f"{TRIES * sure} or more"
+            print(f"{case}: {count} stored", file=sys.stderr)
+        check_equal({}, offsets, "values that nobody sent")
+        return result
 
 
-# How a connection ends, how many Produce with acks=1 are sent before, and how many of them a
-# broker stores for certain. It reads one request after the other, and writes each response to a
-# socket of which it may have heard by then that nobody reads there any more.
+# How a connection ends, how many Produce with acks=1 are sent before, and how many of them a broker
+# stores for certain. It reads one after the other, and only when the response to the one before has
+# been written. Where the client is gone, a response is met by a reset, and the next that is written
+# fails: what was not read by then is lost (`Selector.pollSelectionKeys`). So of three the broker
+# mostly stores two after a close and one after a reset, and all three when it is fast: of 30 on 10
+# connections 16 to 22 and 10 to 28 were seen, of 3.9.2 and 4.4.0 without doorkeeper. Through it 25 to
+# 30 and 13 to 30 were: what it has read it hands on, on a connection that no client resets.
 ENDS = [
     (Connection.half_close, 1, 1),
     (Connection.half_close, 3, 3),
@@ -145,30 +212,32 @@ def stays(_):
 
 
 def half_close(play):
-    play.begin()
+    play.begin(play.topic)
+    play.begin(play.quiet)
     result = {}
     for warmth, is_warm in (("cold", False), ("warm", True)):
         for ends, count, sure in ENDS:
             for acks in (0, 1):
                 case = f"{warmth}, acks={acks}, {count} then {ends.__name__}"
                 sure_of = count if acks == 0 else sure
-                result[case] = play.produced(is_warm, acks, count, ends, sure_of)
-        for name, make in (
-            ("acks=0", play.produces(0, 1)),
-            ("acks=1", play.produces(1, 1)),
-            ("three", play.produces(1, 3)),
-            ("long polls", play.long_polls()),
-        ):
-            result[f"{warmth}, {name}, half-closed"] = play.answered(is_warm, make)
+                requests = play.produces(case, acks, count, sure_of)
+                play.half_closed += play.played(is_warm, requests, ends)
+
+        def answers(case, acks, count, *how):
+            case = f"{warmth}, {case}"
+            requests = play.produces(case, acks, count, count) if count else play.long_polls()
+            result[case] = play.answered(is_warm, requests, *how)
+
+        answers("acks=0, half-closed", 0, 1)
+        answers("acks=1, half-closed", 1, 1)
+        answers("three, half-closed", 1, 3)
+        answers("long polls, half-closed", 1, 0)
         # The beginning of a request is not one.
-        part = b"\0\0\1\0\0\0\0\7"
-        three = play.produces(1, 3)
-        result[f"{warmth}, part behind three"] = play.answered(is_warm, three, part)
+        answers("part behind three", 1, 3, b"\0\0\1\0\0\0\0\7")
         for name, bad in BAD.items():
-            three, polls = play.produces(1, 3), play.long_polls()
-            case = f"{warmth}, {name} behind"
-            result[f"{case} three"] = play.answered(is_warm, three, bad, stays)
-            result[f"{case} long polls"] = play.answered(is_warm, polls, bad, stays)
+            answers(f"{name} behind three", 1, 3, bad, stays)
+            answers(f"{name} behind long polls", 1, 0, bad, stays)
+    result["stored"] = play.stored()
     return result
 
 

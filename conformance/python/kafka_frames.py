@@ -95,30 +95,40 @@ class Connection:
             raise AssertionError(f"response {number} to request {self.number}")
         return body
 
-    def exactly(self, count):
+    def up_to(self, count):
+        """So many bytes, or those that come before the end."""
         got = b""
         while len(got) < count:
             part = self.socket.recv(count - len(got))
             if not part:
-                return None
+                break
             got += part
+        return got
+
+    def exactly(self, count):
+        got = self.up_to(count)
+        if len(got) < count:
+            raise AssertionError(f"a response ends after {len(got)} of {count} bytes")
         return got
 
     def response(self):
         """The next response, as its number and its body; nothing at the end."""
-        prefix = self.exactly(4)
-        frame = prefix and self.exactly(struct.unpack(">i", prefix)[0])
-        return frame and (struct.unpack(">i", frame[:4])[0], frame[4:])
+        prefix = self.up_to(1)
+        if not prefix:
+            return None
+        (size,) = struct.unpack(">i", prefix + self.exactly(3))
+        frame = self.exactly(size)
+        return struct.unpack(">i", frame[:4])[0], frame[4:]
 
     def responses(self):
-        """The numbers of all responses up to the end, and how it ended."""
-        numbers = []
+        """All responses up to the end, by number and body, and how it ended."""
+        responses = []
         try:
             while (response := self.response()) is not None:
-                numbers.append(response[0])
+                responses.append(response)
         except ConnectionResetError:
-            return numbers, "reset"
-        return numbers, "closed"
+            return responses, "reset"
+        return responses, "closed"
 
     def half_close(self):
         self.socket.shutdown(socket.SHUT_WR)
@@ -143,12 +153,22 @@ class Reader:
         self.data = self.data[size:]
         return value
 
+    def bytes(self, size):
+        value, self.data = self.data[:size], self.data[size:]
+        return value
+
+    def varint(self):
+        number, shift = 0, 0
+        while True:
+            byte = self.take(">B")
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+
     def text(self):
         size = self.take(">h")
-        if size < 0:
-            return None
-        value, self.data = self.data[:size].decode(), self.data[size:]
-        return value
+        return None if size < 0 else self.bytes(size).decode()
 
 
 def brokers_and_leader(body, topic):
@@ -180,3 +200,40 @@ def latest_offset(body):
     reader.take(">i"), reader.text(), reader.take(">i"), reader.take(">i")
     error, _ = reader.take(">h"), reader.take(">q")
     return error, reader.take(">q")
+
+
+def produced(body):
+    """Of a Produce response for one partition: the error and the offset of the first record."""
+    reader = Reader(body)
+    reader.take(">i"), reader.text(), reader.take(">i"), reader.take(">i")
+    return reader.take(">h"), reader.take(">q")
+
+
+def fetched(body):
+    """Of a Fetch response for one partition: the error, and the values with their offsets."""
+    reader = Reader(body)
+    reader.take(">i"), reader.take(">i"), reader.text(), reader.take(">i"), reader.take(">i")
+    error, _, _ = reader.take(">h"), reader.take(">q"), reader.take(">q")
+    for _ in range(reader.take(">i")):
+        reader.take(">q"), reader.take(">q")
+    records = Reader(reader.bytes(max(reader.take(">i"), 0)))
+    values = []
+    while records.data:
+        offset, size = records.take(">q"), records.take(">i")
+        values.append((offset, value_of(records.bytes(size))))
+    return error, values
+
+
+# Leader epoch, magic, checksum, attributes, last offset, two times, producer and first sequence.
+HEAD_OF_BATCH = struct.calcsize(">ibIhiqqqhi")
+
+
+def value_of(batch):
+    """What `batch` made, behind its offset and its length: the value of its one record."""
+    reader = Reader(batch)
+    reader.bytes(HEAD_OF_BATCH)
+    count = reader.take(">i")
+    if count != 1:
+        raise AssertionError(f"a batch of {count} records")
+    reader.varint(), reader.take(">b"), reader.varint(), reader.varint(), reader.varint()
+    return reader.bytes(reader.varint())

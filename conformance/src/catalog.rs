@@ -17,6 +17,8 @@ pub(crate) struct Scenario {
     pub(crate) has_quota: bool,
     /// Takes so much that nothing else should run beside it.
     pub(crate) is_large: bool,
+    /// Its client leaves nothing to chance: a failure is one, and is not played again.
+    pub(crate) is_final: bool,
 }
 
 use Client::{
@@ -52,6 +54,7 @@ const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scen
         event: None,
         has_quota: false,
         is_large: false,
+        is_final: false,
     }
 }
 
@@ -75,12 +78,19 @@ impl Scenario {
         self.is_large = true;
         self
     }
+
+    const fn final_at_once(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
 }
 
 /// The longest first, so that none is left alone at the end.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     // It waits for a broker, for longer than doorkeeper waits for a response by default.
-    scenario("quota_throttle", &[(Java, 0)]).under_quota(),
+    scenario("quota_throttle", &[(Java, 0)])
+        .under_quota()
+        .final_at_once(),
     scenario("streams_classic", &[(Streams, 0)]).representative(),
     scenario("streams_group", &[(Streams, 4)]).representative(),
     scenario("tools", &[(Tools, 0)]).representative(),
@@ -105,7 +115,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("groups_admin", MAIN),
     scenario("reassignments", JAVA),
     scenario("refused", JAVA).representative(),
-    scenario("half_close", &[(Sockets, 0)]).representative(),
+    scenario("half_close", &[(Sockets, 0)])
+        .representative()
+        .final_at_once(),
     scenario("follower_fetch", MAIN),
     scenario("large_records", MAIN),
     scenario("many_partitions", MAIN),

@@ -48,6 +48,13 @@ impl Outcome {
     }
 }
 
+/// Clients have races of their own, and so have brokers: what fails on the direct side may pass
+/// when it is played again. What fails through doorkeeper has failed, whatever a second play would
+/// show.
+fn is_forgiven_once(job: &Job) -> bool {
+    job.way == Way::Direct && !job.scenario.is_final
+}
+
 /// The jobs that failed direct and passed through doorkeeper.
 fn direct_alone(outcomes: &[Outcome]) -> Vec<Job> {
     let passed_through = |direct: &Job| {
@@ -80,18 +87,6 @@ fn replace(outcomes: &mut [Outcome], second: Vec<Outcome>) {
         }
     }
 }
-
-/// A client was told what only doorkeeper may know. Never a matter of luck.
-#[derive(Debug)]
-struct Leak(String);
-
-impl std::fmt::Display for Leak {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a client was told: {}", self.0)
-    }
-}
-
-impl std::error::Error for Leak {}
 
 /// All that runs against one release, while it runs.
 struct Play {
@@ -412,14 +407,14 @@ impl Play {
 }
 
 impl Stage {
-    /// Runs a job, and once more under other names if it fails: clients have races of their own,
-    /// direct as well. The report says so. A leak is a leak.
+    /// Runs a job, and once more under other names if it fails and that may be forgiven: the report
+    /// says so.
     async fn run(&self, job: Job) -> Outcome {
         let begun = Instant::now();
         let mut result = self.attempt(&job, None).await;
         let mut first_failure = None;
         if let Err(error) = &result
-            && !error.is::<Leak>()
+            && is_forgiven_once(&job)
         {
             first_failure = Some(format!("{error:#}"));
             result = self.attempt(&job.again(), None).await;
@@ -476,7 +471,7 @@ impl Stage {
         let prefix = job.prefix();
         let leaks = front.taps().leaks(Some(&prefix));
         if !leaks.is_empty() {
-            return Err(Leak(leaks.join("\n    ")).into());
+            bail!("a client was told: {}", leaks.join("\n    "));
         }
         let answer = result?;
         let ids = self.direct.keys().filter_map(|it| it.parse().ok());
@@ -535,6 +530,25 @@ mod tests {
                 Some(why) => Err(anyhow::anyhow!("{why}")),
                 None => Ok(serde_json::from_str("{}").unwrap()),
             },
+        }
+    }
+
+    #[test]
+    fn no_failure_through_doorkeeper_is_forgiven_and_none_of_a_client_that_is_exact() {
+        let forgiven = |name: &str, way| {
+            let scenario = SCENARIOS.iter().find(|it| it.name == name).unwrap();
+            let job = Job {
+                scenario: *scenario,
+                ..outcome(Client::Java, way, 0, None).job
+            };
+            is_forgiven_once(&job)
+        };
+        for scenario in SCENARIOS {
+            assert!(!forgiven(scenario.name, Way::Through));
+        }
+        assert!(forgiven("group_classic", Way::Direct));
+        for exact in ["half_close", "quota_throttle"] {
+            assert!(!forgiven(exact, Way::Direct), "{exact}");
         }
     }
 

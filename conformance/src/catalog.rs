@@ -19,6 +19,9 @@ pub(crate) struct Scenario {
     pub(crate) is_large: bool,
     /// Its client leaves nothing to chance: a failure is one, and is not played again.
     pub(crate) is_final: bool,
+    /// Goes where nothing is allowed by name: to doorkeeper's strict listener, and direct to a
+    /// broker that denies the same.
+    pub(crate) is_strict: bool,
 }
 
 use Client::{
@@ -55,6 +58,7 @@ const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scen
         has_quota: false,
         is_large: false,
         is_final: false,
+        is_strict: false,
     }
 }
 
@@ -76,6 +80,11 @@ impl Scenario {
 
     const fn large(mut self) -> Self {
         self.is_large = true;
+        self
+    }
+
+    const fn where_nothing_is_allowed(mut self) -> Self {
+        self.is_strict = true;
         self
     }
 
@@ -115,6 +124,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("groups_admin", MAIN),
     scenario("reassignments", JAVA),
     scenario("refused", JAVA).representative(),
+    scenario("denied", JAVA)
+        .where_nothing_is_allowed()
+        .final_at_once(),
     scenario("half_close", &[(Sockets, 0)])
         .representative()
         .final_at_once(),

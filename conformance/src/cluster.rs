@@ -301,16 +301,9 @@ impl Cluster {
 
     /// A JVM that can resolve what nobody else can: the names in its own hosts file.
     fn java(&self, level: &str) -> Command {
-        let mut words = self.kafka.class_path.jvm(512, level).into_iter();
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .arg(format!(
-                "-Djdk.net.hosts.file={}",
-                self.hosts_file().display()
-            ))
-            .args(["-cp", &self.kafka.class_path.jars]);
-        command
+        let hosts = self.hosts_file();
+        let option = format!("-Djdk.net.hosts.file={}", hosts.display());
+        self.kafka.class_path.broker(level, &[option])
     }
 }
 
@@ -331,17 +324,22 @@ enum Listener {
 
 impl Node {
     async fn started(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START_WITHIN;
-        while !contains(self.process.log(), STARTED) {
-            self.process.check_alive()?;
-            if Instant::now() > deadline {
-                let log = process::ending(self.process.log(), 15);
-                bail!("broker {} does not start: {log}", self.id);
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
+        await_start(&mut self.process).await
     }
+}
+
+/// Until a broker serves.
+pub(crate) async fn await_start(broker: &mut Process) -> Result<()> {
+    let deadline = Instant::now() + START_WITHIN;
+    while !contains(broker.log(), STARTED) {
+        broker.check_alive()?;
+        if Instant::now() > deadline {
+            let log = process::ending(broker.log(), 15);
+            bail!("a broker does not start: {log}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 fn contains(log: &Path, text: &str) -> bool {
@@ -349,7 +347,7 @@ fn contains(log: &Path, text: &str) -> bool {
 }
 
 /// A random id in Kafka's form: 16 bytes in URL-safe base64 without padding.
-fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letter = |bits: u64| {
         let index = usize::try_from(bits & 63).unwrap_or(0);

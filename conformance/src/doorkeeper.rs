@@ -20,8 +20,10 @@ use crate::tap::{Flow, Taps};
 
 /// Broker ids 0 to 9, as in the examples of the documentation.
 const BROKER_IDS: u16 = 10;
-/// The admin port, the bootstrap port, and one for each broker id.
-pub(crate) const PORTS: u16 = 2 + BROKER_IDS;
+/// The bootstrap port, and one for each broker id.
+const PORTS_OF_LISTENER: u16 = 1 + BROKER_IDS;
+/// The admin port, and those of both listeners.
+pub(crate) const PORTS: u16 = 1 + 2 * PORTS_OF_LISTENER;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// `drain_timeout` is 30 s by default.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
@@ -43,6 +45,39 @@ pub(crate) struct Front {
     listeners: Ports,
 }
 
+/// One of doorkeeper's listeners, in front of the same brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Allows what clients of the suite do to the cluster itself.
+    Open,
+    /// Allows nothing by name, which is the default.
+    Strict,
+}
+
+impl Listener {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Strict => "strict",
+        }
+    }
+
+    fn ports(self, all: Ports) -> Ports {
+        let first = match self {
+            Self::Open => 0,
+            Self::Strict => PORTS_OF_LISTENER,
+        };
+        all.part(first, PORTS_OF_LISTENER)
+    }
+
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::Open => ALLOWED,
+            Self::Strict => "",
+        }
+    }
+}
+
 impl Doorkeeper {
     pub(crate) async fn start(
         binary: &Path,
@@ -51,10 +86,10 @@ impl Doorkeeper {
         run: &RunFolder,
     ) -> Result<Self> {
         let admin = format!("{FRONT}:{}", ports.at(0));
-        let listeners = ports.part(1, 1 + BROKER_IDS);
+        let listeners = ports.part(1, 2 * PORTS_OF_LISTENER);
         let file = run.file("doorkeeper.yaml");
         folders::write(&file, &config(cluster, listeners, &admin))?;
-        let taps = Taps::open(listeners, 1 + BROKER_IDS, &secrets(cluster)).await?;
+        let taps = Taps::open(listeners, 2 * PORTS_OF_LISTENER, &secrets(cluster)).await?;
         let mut doorkeeper = Self {
             binary: binary.to_owned(),
             process: spawn(binary, &file, 1)?,
@@ -164,13 +199,18 @@ impl Front {
         &self.admin
     }
 
-    pub(crate) fn bootstrap(&self) -> String {
-        format!("{FRONT}:{}", self.listeners.at(0))
+    pub(crate) fn bootstrap(&self, listener: Listener) -> String {
+        format!("{FRONT}:{}", listener.ports(self.listeners).at(0))
     }
 
     /// What clients must be told, by broker id.
-    pub(crate) fn advertised(&self, ids: impl Iterator<Item = u16>) -> BTreeMap<String, String> {
-        let address = |id| format!("{FRONT}:{}", self.listeners.at(1 + id));
+    pub(crate) fn advertised(
+        &self,
+        listener: Listener,
+        ids: impl Iterator<Item = u16>,
+    ) -> BTreeMap<String, String> {
+        let ports = listener.ports(self.listeners);
+        let address = |id| format!("{FRONT}:{}", ports.at(1 + id));
         ids.map(|id| (id.to_string(), address(id))).collect()
     }
 
@@ -233,15 +273,22 @@ fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
     for (name, address) in cluster.advertised() {
         let _ = writeln!(text, "      \"{name}\": \"{address}\"");
     }
-    let _ = write!(
-        text,
-        "listeners:\n  loopback:\n    cluster: real\n    bind: {BEHIND}\n    \
-         advertised_host: {FRONT}\n    route:\n      ports:\n        \
-         bootstrap: {bootstrap}\n        brokers: {brokers}\n        \
-         broker_ids: 0-{last}\n    allow_apis: [{ALLOWED}]\nadmin:\n  bind: \"{admin}\"\n",
-        bootstrap = listeners.at(0),
-        brokers = listeners.at(1),
-        last = BROKER_IDS - 1,
-    );
+    text.push_str("listeners:\n");
+    for listener in [Listener::Open, Listener::Strict] {
+        let ports = listener.ports(listeners);
+        let _ = write!(
+            text,
+            "  {name}:\n    cluster: real\n    bind: {BEHIND}\n    \
+             advertised_host: {FRONT}\n    route:\n      ports:\n        \
+             bootstrap: {bootstrap}\n        brokers: {brokers}\n        \
+             broker_ids: 0-{last}\n    allow_apis: [{allowed}]\n",
+            name = listener.name(),
+            bootstrap = ports.at(0),
+            brokers = ports.at(1),
+            last = BROKER_IDS - 1,
+            allowed = listener.allowed(),
+        );
+    }
+    let _ = writeln!(text, "admin:\n  bind: \"{admin}\"");
     text
 }

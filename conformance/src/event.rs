@@ -103,6 +103,11 @@ pub(crate) async fn set_quota(kit: &Kit, bootstrap: &str, prefix: &str) -> Resul
     change(kit, bootstrap, "quota", &[prefix.to_owned()]).await
 }
 
+/// Leaves the cluster to another principal than that of clients, and waits until it is so.
+pub(crate) async fn make_strict(kit: &Kit, bootstrap: &str) -> Result<()> {
+    change(kit, bootstrap, "strict", &["suite".to_owned()]).await
+}
+
 /// The suite's own changes go direct.
 async fn admin(kit: &Kit, cluster: &Cluster, what: &str, args: &[String]) -> Result<()> {
     change(kit, &cluster.bootstrap(), what, args).await

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::Args;
 use crate::clients::Kit;
 use crate::cluster::Cluster;
-use crate::doorkeeper::{self, Front};
+use crate::doorkeeper::{self, Front, Listener};
 use crate::folders::{self, RunFolder};
 use crate::metrics::{CLOSED, Metrics, Pattern};
 use crate::process;
@@ -127,7 +127,7 @@ async fn ask(
     run: &RunFolder,
 ) -> Result<Said> {
     let direct = cluster.client_address(BROKER);
-    let behind = front.advertised(std::iter::once(BROKER));
+    let behind = front.advertised(Listener::Open, std::iter::once(BROKER));
     let behind = behind.get(&BROKER.to_string()).context("no broker")?;
     let (answers, errors) = (run.file("every_api.jsonl"), run.file("every_api.log"));
     let mut child = process::isolate(&mut command)
@@ -181,7 +181,7 @@ fn world(kafka: &str, cluster: &Cluster, front: &Front, said: &Said) -> Result<W
     // The names that are dialled in their place.
     world.hosts.push(split(&cluster.client_address(BROKER))?.0);
     let ids = cluster.direct();
-    for (id, address) in front.advertised(ids.iter().map(|it| it.0)) {
+    for (id, address) in front.advertised(Listener::Open, ids.iter().map(|it| it.0)) {
         world
             .ours
             .insert(id.parse().context("no id")?, split(&address)?);

@@ -78,6 +78,14 @@ impl ClassPath {
         })
     }
 
+    /// `java .. -cp ..` for a class of a broker, without the class.
+    pub(crate) fn broker(&self, level: &str, options: &[String]) -> Command {
+        let mut words = self.jvm(512, level).into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(options).args(["-cp", &self.jars]);
+        command
+    }
+
     /// What goes in front of `-cp`: a JVM whose log has this level.
     pub(crate) fn jvm(&self, heap_mib: u32, level: &str) -> Vec<String> {
         vec![

@@ -27,6 +27,7 @@ mod report;
 mod rotation;
 mod scenario;
 mod selection;
+mod strict;
 mod suite;
 mod tap;
 mod versions;

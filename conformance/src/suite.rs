@@ -14,13 +14,14 @@ use crate::catalog::Scenario;
 use crate::clients::{Client, Kit};
 use crate::cluster::{self, Cluster};
 use crate::compare::Differences;
-use crate::doorkeeper::{self, Doorkeeper, Front};
+use crate::doorkeeper::{self, Doorkeeper, Front, Listener};
 use crate::event::{self, Event};
 use crate::folders::{self, RunFolder};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::report::{Report, say};
 use crate::scenario::{self, Answer, Handover, Job, Way};
+use crate::strict::{self, Strict};
 use crate::versions::Versions;
 use crate::{Args, docs, every_api, kit, model, quickstart, rotation, selection};
 
@@ -30,6 +31,8 @@ struct Stage {
     /// Asked for its taps and counters.
     front: Option<Arc<Front>>,
     direct: BTreeMap<String, String>,
+    /// The broker that denies what doorkeeper's strict listener denies, if anyone goes there.
+    strict: BTreeMap<String, String>,
     logs: PathBuf,
 }
 
@@ -94,6 +97,7 @@ struct Play {
     version: String,
     stage: Arc<Stage>,
     cluster: Cluster,
+    strict: Option<Strict>,
     doorkeeper: Option<Doorkeeper>,
     report: Arc<Report>,
     outcomes: Vec<Outcome>,
@@ -174,11 +178,17 @@ async fn play(
         let ports = ports.part(cluster::PORTS, doorkeeper::PORTS);
         Some(Doorkeeper::start(&binary, &cluster, ports, &run).await?)
     };
+    let strict = if goes_to_strict(&jobs) {
+        Some(Strict::start(&kit, Ports::find(strict::PORTS)?, &run).await?)
+    } else {
+        None
+    };
     let direct = cluster.direct().into_iter();
     let stage = Arc::new(Stage {
         kit,
         front: doorkeeper.as_ref().map(|it| Arc::clone(it.front())),
         direct: direct.map(|(id, it)| (id.to_string(), it)).collect(),
+        strict: strict.iter().map(Strict::node).collect(),
         logs: run.path().to_owned(),
     });
     let mut play = Play {
@@ -186,6 +196,7 @@ async fn play(
         version,
         stage,
         cluster,
+        strict,
         doorkeeper,
         report,
         outcomes: Vec::new(),
@@ -213,6 +224,11 @@ async fn play(
         play.hold().await;
     }
     play.finish().await
+}
+
+fn goes_to_strict(jobs: &[Job]) -> bool {
+    jobs.iter()
+        .any(|it| it.scenario.is_strict && it.way == Way::Direct)
 }
 
 fn binary(args: &Args) -> Result<PathBuf> {
@@ -379,7 +395,7 @@ impl Play {
             say(format!("brokers advertise {name}, which is {address}"));
         }
         if let Some(front) = &self.stage.front {
-            say(format!("doorkeeper: {}", front.bootstrap()));
+            say(format!("doorkeeper: {}", front.bootstrap(Listener::Open)));
             say(format!(
                 "doorkeeper's metrics: http://{}/metrics",
                 front.admin()
@@ -401,6 +417,9 @@ impl Play {
             let failure = doorkeeper.finish().await.err().map(|it| format!("{it:#}"));
             self.report
                 .check(&self.version, "drain", begun.elapsed(), failure);
+        }
+        if let Some(strict) = self.strict {
+            strict.kill().await?;
         }
         self.cluster.kill().await
     }
@@ -448,14 +467,15 @@ impl Stage {
     }
 
     async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<Answer> {
-        let bootstrap: Vec<&str> = self.direct.values().map(String::as_str).collect();
+        let brokers = if job.scenario.is_strict {
+            &self.strict
+        } else {
+            &self.direct
+        };
+        let bootstrap: Vec<&str> = brokers.values().map(String::as_str).collect();
         let answer = self.client(job, &bootstrap.join(","), handover).await?;
-        if answer.nodes != self.direct {
-            bail!(
-                "was told {:?}, the brokers are {:?}",
-                answer.nodes,
-                self.direct
-            );
+        if answer.nodes != *brokers {
+            bail!("was told {:?}, the brokers are {brokers:?}", answer.nodes);
         }
         Ok(answer)
     }
@@ -467,7 +487,13 @@ impl Stage {
         handover: Option<Handover>,
     ) -> Result<Answer> {
         let before: Metrics = front.metrics().await?;
-        let result = self.client(job, &front.bootstrap(), handover).await;
+        let listener = if job.scenario.is_strict {
+            Listener::Strict
+        } else {
+            Listener::Open
+        };
+        let bootstrap = front.bootstrap(listener);
+        let result = self.client(job, &bootstrap, handover).await;
         let prefix = job.prefix();
         let leaks = front.taps().leaks(Some(&prefix));
         if !leaks.is_empty() {
@@ -475,7 +501,7 @@ impl Stage {
         }
         let answer = result?;
         let ids = self.direct.keys().filter_map(|it| it.parse().ok());
-        let expected = front.advertised(ids);
+        let expected = front.advertised(listener, ids);
         if answer.nodes != expected {
             bail!("was told {:?}, doorkeeper's are {expected:?}", answer.nodes);
         }

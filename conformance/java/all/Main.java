@@ -48,6 +48,8 @@ public final class Main {
                 return Reassignments::run;
             case "refused":
                 return Refused::run;
+            case "denied":
+                return Denied::run;
             case "follower_fetch":
                 return FollowerFetch::run;
             case "large_records":
@@ -82,6 +84,9 @@ public final class Main {
                 return true;
             case "quota":
                 Throttled.grant(run, args[2]);
+                return true;
+            case "strict":
+                Denied.leaveClusterToOthers(run);
                 return true;
             case "unregister":
                 Topics.get(run.admin.unregisterBroker(Integer.parseInt(args[2])).all());

@@ -61,10 +61,18 @@ final class Run implements AutoCloseable {
         return topic(what, PARTITIONS, Map.of());
     }
 
+    /** One partition on one broker, wherever there is only one. */
+    String topicOfOne(String what) throws Exception {
+        return create(new NewTopic(name(what), 1, (short) 1));
+    }
+
     String topic(String what, int partitions, Map<String, String> configs) throws Exception {
-        NewTopic topic = new NewTopic(name(what), partitions, (short) 3).configs(configs);
+        return create(new NewTopic(name(what), partitions, (short) 3).configs(configs));
+    }
+
+    private String create(NewTopic topic) throws Exception {
         admin.createTopics(List.of(topic)).all().get(60, TimeUnit.SECONDS);
-        awaitLeaders(Records.partitions(topic.name(), partitions));
+        awaitLeaders(Records.partitions(topic.name(), topic.numPartitions()));
         return topic.name();
     }
 

@@ -1,18 +1,25 @@
 //! Every planted bug must be found: else the simulator is weak, not the code strong.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool speaks through its standard streams"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use clap::Parser;
 use doorkeeper_core::canary::Canary;
 use doorkeeper_model::direct::Options;
 use doorkeeper_sim::seeds::{self, Budget, Kind, try_script};
 use doorkeeper_sim::swarm::Swarm;
 
-use crate::commands::exit;
-
-#[derive(clap::Args)]
-pub(crate) struct Args {
+/// Find every planted bug
+#[derive(Parser)]
+#[command(name = "cargo xtask sim canary")]
+struct Args {
+    /// What is simulated, for the first line of the output
+    #[arg(long, default_value = "unknown")]
+    commit: String,
     /// How many seeds may be needed
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
@@ -21,8 +28,9 @@ pub(crate) struct Args {
     only: Option<String>,
 }
 
-pub(crate) fn run(args: &Args, commit: &str) -> Result<ExitCode> {
-    println!("{} planted bugs, commit {commit}", Canary::ALL.len());
+pub(super) fn run() -> ExitCode {
+    let args = Args::parse();
+    println!("{} planted bugs, commit {}", Canary::ALL.len(), args.commit);
     let mut missed = 0;
     for canary in Canary::ALL {
         if args.only.as_ref().is_some_and(|only| only != canary.name()) {
@@ -56,7 +64,7 @@ pub(crate) fn run(args: &Args, commit: &str) -> Result<ExitCode> {
     }
     if missed > 0 {
         println!("{missed} planted bugs were not found");
-        return Ok(exit(Kind::Wrong));
+        return ExitCode::from(Kind::Wrong as u8);
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

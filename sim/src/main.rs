@@ -1,13 +1,10 @@
-//! The simulator's commands: run, twice, replay, shrink, script, show, and canary where bugs are
-//! planted.
+//! The simulator's commands: run, twice, replay, shrink, script and show.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line tool speaks through its standard streams"
 )]
 
-#[cfg(doorkeeper_canary)]
-mod canary;
 mod commands;
 mod incident;
 mod tier;
@@ -48,9 +45,6 @@ enum Command {
     Show(commands::show::Show),
     /// Make the script of a failing seed, or a failing script, small
     Shrink(commands::Shrink),
-    /// Find every planted bug
-    #[cfg(doorkeeper_canary)]
-    Canary(canary::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,8 +59,6 @@ fn main() -> ExitCode {
         Command::Script(args) => Ok(commands::script(&args)),
         Command::Show(args) => commands::show::run(&args, commit),
         Command::Shrink(args) => commands::shrink(&args, commit),
-        #[cfg(doorkeeper_canary)]
-        Command::Canary(args) => canary::run(&args, commit),
     };
     match result {
         Ok(code) => code,

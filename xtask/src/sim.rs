@@ -6,12 +6,17 @@ use anyhow::{Context as _, Result};
 
 use crate::tree;
 
-/// Names the `--cfg` of the packages of the workspace, when cargo calls this program instead of the
-/// compiler.
-const PLANTED: &str = "DOORKEEPER_XTASK_RUSTC_CFG";
+/// Set when cargo calls this program instead of the compiler, for the packages of the workspace.
+const PLANTED: &str = "DOORKEEPER_XTASK_PLANTED_BUGS";
 
-/// Compiles the planted bugs in.
-const CANARY: &str = "doorkeeper_canary";
+/// Compiles the planted bugs in, in half the time: they are found within few seeds, so that the
+/// build takes longer than the run.
+const PLANTED_FLAGS: &[&str] = &[
+    "--cfg",
+    "doorkeeper_canary",
+    "-Copt-level=1",
+    "-Cdebuginfo=0",
+];
 
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
@@ -33,30 +38,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// The simulator as a command, built first if need be.
+/// The simulator as a command, or the program with the planted bugs, built first if need be.
 pub(crate) fn command(args: &[String]) -> Result<Command> {
+    let (args, is_planted) = match args.split_first() {
+        Some((first, rest)) if first == "canary" => (rest, true),
+        _ => (args, false),
+    };
+    let program = if is_planted {
+        "doorkeeper-planted-bugs"
+    } else {
+        "doorkeeper-sim"
+    };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--quiet", "--locked", "--profile", "sim"]);
-    command.args(["--package", "doorkeeper-sim", "--", "--commit", &commit()?]);
+    command.args(["--package", "doorkeeper-sim", "--bin", program]);
+    command.args(["--", "--commit", &commit()?]);
     command.args(args).current_dir(tree::root());
-    if args.first().is_some_and(|it| it == "canary") {
+    if is_planted {
         // Flags for all crates would build all dependencies once more.
         let own = std::env::current_exe().context("where is this program?")?;
         command
             .env("RUSTC_WORKSPACE_WRAPPER", own)
-            .env(PLANTED, CANARY);
+            .env(PLANTED, "1");
     }
     Ok(command)
 }
 
 /// What cargo wants of its `RUSTC_WORKSPACE_WRAPPER`, if it is who calls: runs the compiler, with
-/// one more `--cfg`.
+/// some more flags.
 pub(crate) fn compile() -> Option<ExitCode> {
-    let planted = std::env::var_os(PLANTED)?;
+    std::env::var_os(PLANTED)?;
     let mut args = std::env::args_os().skip(1);
     let mut compiler = Command::new(args.next()?);
-    let status = compiler.args(args).arg("--cfg").arg(planted).status();
+    let status = compiler.args(args).args(PLANTED_FLAGS).status();
     let code = status.ok().and_then(|it| it.code());
     Some(
         code.and_then(|it| u8::try_from(it).ok())

@@ -6,7 +6,7 @@ pub(crate) mod versions;
 use std::collections::BTreeSet;
 
 use crate::id::{ApiKey, ApiVersion};
-use crate::wire::schema::{self, Api, Role, Roles, ThrottlePlace, Versions};
+use crate::wire::schema::{self, Api, Edition, Role, Roles, ThrottlePlace, Versions};
 
 /// Asks for the versions of all APIs; its answer header is always version 0.
 pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
@@ -191,18 +191,40 @@ pub(crate) enum Carry {
     Follow(Roles),
 }
 
-/// The header of a request: whether it has tagged fields.
-pub(crate) fn request_is_flexible(entry: &Api, version: ApiVersion) -> bool {
-    entry.request.is_flexible(version.0).unwrap_or(false)
+/// What the tables say of a response: looked up once for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseForm {
+    pub(crate) api: ApiKey,
+    pub(crate) version: ApiVersion,
+    pub(crate) edition: &'static Edition,
 }
 
-/// The header of an answer: whether it has tagged fields.
-pub(crate) fn answer_is_flexible(api: ApiKey, version: ApiVersion) -> bool {
-    // A client that does not know the broker yet must be able to read it (KIP-511).
-    api != API_VERSIONS
-        && schema::api(api.0)
-            .and_then(|e| e.response.is_flexible(version.0))
-            .unwrap_or(false)
+impl ResponseForm {
+    /// Of an API and version that the tables have.
+    pub(crate) fn of(api: ApiKey, version: ApiVersion) -> Option<Self> {
+        let edition = schema::api(api.0)?.response.edition(version.0)?;
+        Some(Self {
+            api,
+            version,
+            edition,
+        })
+    }
+
+    /// Whether the body has compact lengths and tagged fields.
+    pub(crate) fn is_flexible(&self) -> bool {
+        self.edition.flexible.contains(self.version.0)
+    }
+
+    /// Whether the header has tagged fields.
+    pub(crate) fn header_is_flexible(&self) -> bool {
+        // A client that does not know the broker yet must be able to read it (KIP-511).
+        self.api != API_VERSIONS && self.is_flexible()
+    }
+
+    /// Where it says for how long its broker throttles the client.
+    pub(crate) fn throttle_place(&self) -> ThrottlePlace {
+        self.edition.throttle_place(self.version.0)
+    }
 }
 
 /// A longer request is not held for a field that only sets a deadline, and a longer streamed
@@ -248,26 +270,18 @@ pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len
             .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))
 }
 
-/// Where a response says for how long its broker throttles the client.
-pub(crate) fn throttle_place(api: ApiKey, version: ApiVersion) -> ThrottlePlace {
-    schema::api(api.0)
-        .and_then(|entry| entry.response.edition(version.0))
-        .map_or(ThrottlePlace::Nowhere, |it| it.throttle_place(version.0))
-}
-
 /// What must be read of an answer, because it may carry an address or ranges of versions, or says
 /// in an unknown place for how long the client is throttled.
 ///
 /// No more than `hold_bytes_max` may be held.
 pub(crate) fn answer_carry(
-    api: ApiKey,
-    version: ApiVersion,
+    form: &ResponseForm,
     frame_len: usize,
     hold_bytes_max: usize,
     throttle: ThrottlePlace,
 ) -> Carry {
     const THROTTLE: Roles = Roles::of(&[Role::ThrottleTime]);
-    let carry = address_carry(api, version, frame_len, hold_bytes_max);
+    let carry = address_carry(form, frame_len, hold_bytes_max);
     match (throttle, carry) {
         (ThrottlePlace::Nowhere | ThrottlePlace::At(_), carry) => carry,
         (ThrottlePlace::BehindOthers, Carry::Pass) => Carry::Hold(THROTTLE),
@@ -280,12 +294,7 @@ pub(crate) fn answer_carry(
     }
 }
 
-fn address_carry(
-    api: ApiKey,
-    version: ApiVersion,
-    frame_len: usize,
-    hold_bytes_max: usize,
-) -> Carry {
+fn address_carry(form: &ResponseForm, frame_len: usize, hold_bytes_max: usize) -> Carry {
     const ADDRESSES: Roles = Roles::of(&[
         Role::Endpoints,
         Role::EndpointId,
@@ -312,18 +321,14 @@ fn address_carry(
         Role::MaxVersion,
     ]);
     const FETCHED: Roles = Roles::of(&[Role::Topics]);
-    let edition = schema::api(api.0).and_then(|entry| entry.response.edition(version.0));
-    let Some(edition) = edition else {
-        return Carry::Pass;
-    };
-    match api {
+    match form.api {
         API_VERSIONS => Carry::Hold(VERSIONS),
         FIND_COORDINATOR => Carry::Hold(ADDRESSES.union(COORDINATOR)),
         // Each value can be edited in its place, and of most resources none has to be.
         DESCRIBE_CONFIGS if frame_len > hold_bytes_max => Carry::Follow(ADDRESSES.union(CONFIGS)),
         DESCRIBE_CONFIGS => Carry::Hold(ADDRESSES.union(CONFIGS)),
-        _ if !edition.body.roles.intersects(ADDRESSES) => Carry::Pass,
-        FETCH if version < ApiVersion(16) => Carry::Pass,
+        _ if !form.edition.body.roles.intersects(ADDRESSES) => Carry::Pass,
+        FETCH if form.version < ApiVersion(16) => Carry::Pass,
         FETCH | SHARE_FETCH if frame_len > FOLLOW_BYTES_MIN => {
             Carry::Follow(ADDRESSES.union(FETCHED))
         }

@@ -470,8 +470,10 @@ impl Session {
         }
         self.timers.active(now);
         self.timers.wrote(now, leg, bytes);
-        let is_asked = self.upstream.egress.is_empty() && !self.in_flight.is_empty();
-        if is_asked && self.first_response == FirstResponse::NotAwaited {
+        if self.first_response == FirstResponse::NotAwaited
+            && self.upstream.egress.is_empty()
+            && !self.in_flight.is_empty()
+        {
             self.first_response = FirstResponse::AwaitedSince(now);
         }
     }

@@ -1,7 +1,7 @@
 //! An answer that may carry addresses, on its way through the walker and the editors.
 
 use crate::api::versions::ApiRanges;
-use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR};
+use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR, ResponseForm};
 use crate::id::{ApiKey, ApiVersion};
 use crate::rewrite::configs::Configs;
 use crate::rewrite::endpoints::Endpoints;
@@ -57,13 +57,8 @@ pub(super) enum Progress {
 
 impl Answer {
     /// An answer that is held until all its addresses have been read.
-    pub(super) fn held(
-        api: ApiKey,
-        version: ApiVersion,
-        frame_len: usize,
-        walk: BodyWalk,
-        compact: bool,
-    ) -> Self {
+    pub(super) fn held(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
+        let (api, compact) = (form.api, form.is_flexible());
         let editor = match api {
             API_VERSIONS => Editor::Versions(ApiRanges::new(compact)),
             DESCRIBE_CONFIGS => Editor::Configs(Configs::new(compact)),
@@ -71,7 +66,7 @@ impl Answer {
         };
         Self {
             api,
-            version,
+            version: form.version,
             frame_len,
             walk,
             compact,
@@ -85,17 +80,12 @@ impl Answer {
     }
 
     /// An answer of records, or of too many configs, that passes while it is read.
-    pub(super) fn followed(
-        api: ApiKey,
-        version: ApiVersion,
-        frame_len: usize,
-        walk: BodyWalk,
-    ) -> Self {
-        let editor = match api {
+    pub(super) fn followed(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
+        let editor = match form.api {
             DESCRIBE_CONFIGS => Editor::ConfigsInPlace(Configs::in_place()),
             _ => Editor::Tail(Tail::default()),
         };
-        let held = Self::held(api, version, frame_len, walk, true);
+        let held = Self::held(form, frame_len, walk);
         Self {
             editor,
             hold: Hold::streamed(),
@@ -276,7 +266,6 @@ mod tests {
     use crate::session::refusal::TOLD;
     use crate::topology::{Advertised, DialMap, Topology};
     use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
-    use crate::wire::schema;
 
     const VERSION: ApiVersion = ApiVersion(1);
     const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
@@ -329,17 +318,17 @@ mod tests {
 
     /// What goes on of a response that comes in pieces of `chunk` bytes.
     fn relayed(frame: &Bytes, refused: Refused, chunk: usize) -> Vec<u8> {
-        let throttle = api::throttle_place(SHARE_FETCH, VERSION);
-        let carry = api::answer_carry(SHARE_FETCH, VERSION, frame.len(), usize::MAX, throttle);
+        let form = &ResponseForm::of(SHARE_FETCH, VERSION).unwrap();
+        let throttle = form.throttle_place();
+        let carry = api::answer_carry(form, frame.len(), usize::MAX, throttle);
         let Carry::Follow(interest) = carry else {
             panic!("a long response is not followed");
         };
-        let message = schema::api(SHARE_FETCH.0).unwrap().response;
         let header = HeaderEnd::of_response(true, frame.len() - HEAD_END);
         let (version, interest) = (VERSION.0, interest.union(TOLD));
-        let walk = BodyWalk::new(message, version, interest, header, HEAD_END, frame.len());
-        let mut answer = Answer::followed(SHARE_FETCH, VERSION, frame.len(), walk)
-            .telling(Some(Box::new(refused)));
+        let edition = Some(form.edition);
+        let walk = BodyWalk::new(edition, version, interest, header, HEAD_END, frame.len());
+        let mut answer = Answer::followed(form, frame.len(), walk).telling(Some(Box::new(refused)));
         let (mut hold, mut out, shared) = (Rope::default(), Vec::new(), shared());
         let mut at = 0;
         while at < frame.len() {

@@ -2,14 +2,15 @@
 
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
-use crate::wire::schema::{Message, Roles};
+use crate::wire::schema::{Edition, Roles};
 use crate::wire::walk::{Step, Walker};
 
 /// Walks one frame's header and then its body.
 #[derive(Debug)]
 pub(super) struct BodyWalk {
     header: HeaderEnd,
-    message: &'static Message,
+    /// Nothing where the table does not have the version.
+    edition: Option<&'static Edition>,
     version: i16,
     interest: Roles,
     frame_len: usize,
@@ -22,7 +23,7 @@ pub(super) struct BodyWalk {
 impl BodyWalk {
     /// For a frame of which the fixed head, `head_len` bytes with the prefix, has been read.
     pub(super) fn new(
-        message: &'static Message,
+        edition: Option<&'static Edition>,
         version: i16,
         interest: Roles,
         header: HeaderEnd,
@@ -31,7 +32,7 @@ impl BodyWalk {
     ) -> Self {
         Self {
             header,
-            message,
+            edition,
             version,
             interest,
             frame_len,
@@ -61,7 +62,9 @@ impl BodyWalk {
             }
             self.body_at = self.at;
             let body_len = self.frame_len.saturating_sub(self.at);
-            self.walker = Walker::new(self.message, self.version, body_len, self.interest);
+            self.walker = self
+                .edition
+                .and_then(|edition| Walker::of(edition, self.version, body_len, self.interest));
         }
         match &mut self.walker {
             Some(walker) => walker.step(input),

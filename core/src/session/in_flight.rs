@@ -81,8 +81,8 @@ pub(super) struct InFlight {
     /// Since when the front slot has been the front: a broker answers one request after the
     /// other, so the time for an answer starts when the one before it is done.
     front_since: Instant,
-    /// For how long the response that is coming in says that the client is throttled.
-    announced: Duration,
+    /// For how many milliseconds the response that is coming in says that the client is throttled.
+    announced_ms: i32,
     /// Until when the broker reads no requests of this connection, as its responses have said.
     muted_until: Instant,
 }
@@ -131,19 +131,25 @@ impl InFlight {
         let slot = self.slots.pop_front()?;
         self.held_bytes = self.held_bytes.saturating_sub(slot.held_bytes());
         self.front_since = now;
-        let muted = std::mem::take(&mut self.announced);
-        if !muted.is_zero() {
-            self.muted_until = self.muted_until.max(now.after(muted));
+        if self.announced_ms > 0 {
+            self.is_muted(now);
         }
         Some(slot)
+    }
+
+    /// The broker reads nothing from now on, for as long as its response has said.
+    #[cold]
+    fn is_muted(&mut self, now: Instant) {
+        let ms = std::mem::take(&mut self.announced_ms).unsigned_abs();
+        let muted = Duration::from_millis(ms.into()).min(THROTTLE_MAX);
+        self.muted_until = self.muted_until.max(now.after(muted));
     }
 
     /// The response that is coming in says for how long the client is throttled. Kafka sends it at
     /// once, and reads nothing from the connection for so long (KIP-219,
     /// `ClientQuotaManager.throttle`).
     pub(super) fn announce_throttle(&mut self, ms: i32) {
-        let throttle = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        self.announced = self.announced.max(throttle.min(THROTTLE_MAX));
+        self.announced_ms = self.announced_ms.max(ms);
     }
 
     /// Until when the broker may read nothing; in the past unless it throttles.

@@ -70,7 +70,7 @@ impl Intake {
 
     /// When the frame that is coming in counts as stalled, if one is.
     pub(super) fn deadline(&self, stall: Duration) -> Option<Instant> {
-        let pace = self.pace?;
+        let pace = self.pace.as_ref()?;
         let is_held = match &self.stage {
             Stage::Head | Stage::Whole(_) => true,
             Stage::Request(request) => !request.is_followed,

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::api;
 use crate::id::ApiVersion;
 use crate::session::body::BodyWalk;
 use crate::session::request::REQUEST_HEAD_END;
@@ -14,10 +13,11 @@ use crate::wire::walk::{Found, Step, Value};
 
 /// A walk over a request that is there as a whole, for what stands behind its fixed head.
 pub(super) fn walk(entry: &Api, version: ApiVersion, frame: &[u8], interest: Roles) -> BodyWalk {
-    let flexible = api::request_is_flexible(entry, version);
+    let edition = entry.request.edition(version.0);
+    let flexible = edition.is_some_and(|edition| edition.flexible.contains(version.0));
     let header = HeaderEnd::of_request(flexible, frame.len().saturating_sub(REQUEST_HEAD_END));
     BodyWalk::new(
-        entry.request,
+        edition,
         version.0,
         interest,
         header,

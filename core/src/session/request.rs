@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::api::{
-    self, ADD_OFFSETS_TO_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, JOIN_GROUP,
-    PRODUCE, Row, SYNC_GROUP,
+    ADD_OFFSETS_TO_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, JOIN_GROUP, PRODUCE, Row,
+    SYNC_GROUP,
 };
 use crate::error::{ClientFault, CloseReason};
 use crate::io::Leg;
@@ -125,10 +125,11 @@ impl Facts {
 
 impl Request {
     pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
-        let flexible = api::request_is_flexible(row.entry, head.version);
+        let edition = row.entry.request.edition(head.version.0);
+        let flexible = edition.is_some_and(|edition| edition.flexible.contains(head.version.0));
         let header = HeaderEnd::of_request(flexible, frame_len.saturating_sub(REQUEST_HEAD_END));
         let walk = BodyWalk::new(
-            row.entry.request,
+            edition,
             head.version.0,
             interest,
             header,

@@ -69,12 +69,16 @@ impl Timers {
     /// Notes which legs have bytes due (client, upstream).
     pub(super) fn observe(&mut self, now: Instant, due: [bool; 2]) {
         for (pace, due) in self.due.iter_mut().zip(due) {
-            *pace = due.then(|| pace.unwrap_or_else(|| Pace::new(now)));
+            match (pace.is_some(), due) {
+                (false, true) => *pace = Some(Pace::new(now)),
+                (true, false) => *pace = None,
+                (true, true) | (false, false) => {}
+            }
         }
     }
 
-    fn due(&self, leg: Leg) -> Option<Pace> {
-        self.due.get(index(leg)).copied().flatten()
+    fn due(&self, leg: Leg) -> Option<&Pace> {
+        self.due.get(index(leg))?.as_ref()
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
-use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN};
+use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN, ResponseForm};
 use crate::canary::canary;
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
@@ -22,7 +22,7 @@ use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
 use crate::wire::glance;
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
-use crate::wire::schema::{self, Roles, ThrottlePlace};
+use crate::wire::schema::{Roles, ThrottlePlace};
 
 /// Where the variable part of an answer's header begins.
 const ANSWER_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
@@ -78,19 +78,19 @@ impl Session {
             self.upstream.intake.hold.push(std::mem::take(chunk));
             return Ok(());
         };
-        let place = api::throttle_place(api, version);
-        let Some(throttle_ms) = self.throttle_ms(place, api, version, frame_len, chunk) else {
+        let form = ResponseForm::of(api, version);
+        let form = &form.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
+        let place = form.throttle_place();
+        let Some(throttle_ms) = self.throttle_ms(place, form, frame_len, chunk) else {
             self.upstream.intake.hold.push(std::mem::take(chunk));
             return Ok(());
         };
         self.in_flight.announce_throttle(throttle_ms);
         let refused = self.in_flight.take_refused();
         let most = self.shared.limits.hold_answer_bytes_max;
-        let carry = api::answer_carry(api, version, frame_len, most, place);
+        let carry = api::answer_carry(form, frame_len, most, place);
         let carry = match (carry, &refused) {
-            (Carry::Hold(interest), None)
-                if self.is_bare(api, version, frame_len, interest, chunk) =>
-            {
+            (Carry::Hold(interest), None) if self.passes_bare(form, frame_len, interest, chunk) => {
                 Carry::Pass
             }
             (Carry::Follow(_), None) if canary!(self, LeakTail) => Carry::Pass,
@@ -110,13 +110,13 @@ impl Session {
                 return Err(CloseReason::HoldLimit(Leg::Upstream));
             }
             Carry::Hold(interest) => {
-                let (walk, compact) = answer_walk(api, version, frame_len, interest)?;
-                let answer = Answer::held(api, version, frame_len, walk, compact);
+                let walk = answer_walk(form, frame_len, interest);
+                let answer = Answer::held(form, frame_len, walk);
                 self.read_answer(answer.telling(refused), chunk)?;
             }
             Carry::Follow(interest) => {
-                let (walk, _) = answer_walk(api, version, frame_len, interest)?;
-                let answer = Answer::followed(api, version, frame_len, walk);
+                let walk = answer_walk(form, frame_len, interest);
+                let answer = Answer::followed(form, frame_len, walk);
                 self.read_answer(answer.telling(refused), chunk)?;
             }
         }
@@ -147,8 +147,7 @@ impl Session {
     fn throttle_ms(
         &self,
         place: ThrottlePlace,
-        api: ApiKey,
-        version: ApiVersion,
+        form: &ResponseForm,
         frame_len: usize,
         chunk: &[u8],
     ) -> Option<i32> {
@@ -157,7 +156,7 @@ impl Session {
             return Some(0);
         };
         // Kafka gives no response a tag in its header: one byte says that there are none.
-        let tag_bytes = usize::from(api::answer_is_flexible(api, version));
+        let tag_bytes = usize::from(form.header_is_flexible());
         let at = ANSWER_HEAD_END + tag_bytes + at;
         if frame_len < at + THROTTLE_BYTES {
             return Some(0);
@@ -170,12 +169,11 @@ impl Session {
         Some(throttle)
     }
 
-    /// Whether an answer is there as a whole and has nothing in it that might have to be edited.
-    /// Notes for how long it says that the client is throttled.
-    fn is_bare(
+    /// Whether an answer passes because it is there as a whole and has nothing in it that might
+    /// have to be edited; notes for how long that says that the client is throttled.
+    fn passes_bare(
         &mut self,
-        api: ApiKey,
-        version: ApiVersion,
+        form: &ResponseForm,
         frame_len: usize,
         interest: Roles,
         chunk: &[u8],
@@ -185,16 +183,14 @@ impl Session {
         if !may_be_held || !self.upstream.intake.hold.is_empty() {
             return false;
         }
-        let behind = chunk.get(ANSWER_HEAD_END..frame_len);
-        let (Some(mut body), Some(entry)) = (behind, schema::api(api.0)) else {
+        let Some(mut body) = chunk.get(ANSWER_HEAD_END..frame_len) else {
             return false;
         };
-        let flexible = api::answer_is_flexible(api, version);
-        let header = HeaderEnd::of_response(flexible, body.len()).step(&mut body);
-        if header != Ok(true) {
+        let mut header = HeaderEnd::of_response(form.header_is_flexible(), body.len());
+        if header.step(&mut body) != Ok(true) {
             return false;
         }
-        let bare = glance::bare(entry.response, version.0, body, interest);
+        let bare = glance::bare(form.edition, form.version.0, body, interest);
         if let Some(bare) = bare {
             self.in_flight.announce_throttle(bare.throttle_ms);
         }
@@ -374,24 +370,15 @@ fn telling(carry: Carry, frame_len: usize) -> Carry {
     }
 }
 
-/// A walk over an answer, and whether its strings are compact.
-fn answer_walk(
-    api: ApiKey,
-    version: ApiVersion,
-    frame_len: usize,
-    interest: Roles,
-) -> Result<(BodyWalk, bool), CloseReason> {
-    let message = schema::api(api.0).map(|entry| entry.response);
-    let message = message.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
-    let flexible = api::answer_is_flexible(api, version);
-    let header = HeaderEnd::of_response(flexible, frame_len.saturating_sub(ANSWER_HEAD_END));
-    let walk = BodyWalk::new(
-        message,
-        version.0,
+/// A walk over an answer.
+fn answer_walk(form: &ResponseForm, frame_len: usize, interest: Roles) -> BodyWalk {
+    let header_len = frame_len.saturating_sub(ANSWER_HEAD_END);
+    BodyWalk::new(
+        Some(form.edition),
+        form.version.0,
         interest,
-        header,
+        HeaderEnd::of_response(form.header_is_flexible(), header_len),
         ANSWER_HEAD_END,
         frame_len,
-    );
-    Ok((walk, message.is_flexible(version.0).unwrap_or(false)))
+    )
 }

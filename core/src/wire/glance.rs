@@ -4,7 +4,7 @@
 //! which tells what stands where and goes on wherever the bytes are cut. Whoever needs to know
 //! more, be it what is of interest or what is wrong, walks.
 
-use super::schema::{Field, Kind, Message, Role, Roles, Struct};
+use super::schema::{Edition, Field, Kind, Role, Roles, Struct};
 use crate::work;
 
 /// What a glance tells of a body in which nothing is of interest.
@@ -19,8 +19,7 @@ pub struct Bare {
 ///
 /// A walk over such a body ends without a fault, whatever it asks for of this interest.
 #[must_use]
-pub fn bare(message: &Message, version: i16, body: &[u8], interest: Roles) -> Option<Bare> {
-    let edition = message.edition(version)?;
+pub fn bare(edition: &Edition, version: i16, body: &[u8], interest: Roles) -> Option<Bare> {
     let mut glance = Glance {
         rest: body,
         version,
@@ -213,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_throttle_time_is_told_also_where_it_is_of_interest() {
-        let produced = schema::api(0).unwrap().response;
+        let produced = schema::api(0).unwrap().response.edition(11).unwrap();
         let interest = Roles::of(&[Role::ThrottleTime, Role::Host]);
         for interest in [interest, Roles::of(&[Role::Host])] {
             let bare = bare(produced, 11, THROTTLED, interest);

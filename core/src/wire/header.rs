@@ -142,7 +142,42 @@ impl HeaderEnd {
     ///
     /// # Errors
     /// The header does not fit its frame, or breaks its types.
+    #[inline]
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Malformed> {
+        if let Some(end) = self.plain_end(input) {
+            *input = input.get(end..).unwrap_or_default();
+            self.left -= end;
+            self.state = State::Done;
+            return Ok(true);
+        }
+        self.step_by_bytes(input)
+    }
+
+    /// Where a header ends that is in `input` as a whole and has no tagged fields: nearly every
+    /// one. Whatever else is there, or wrong, is found byte by byte.
+    #[inline]
+    fn plain_end(&self, input: &[u8]) -> Option<usize> {
+        let tags_at = match self.state {
+            State::ClientIdLength { got: 0, .. } => {
+                match i16::from_be_bytes(*input.first_chunk()?) {
+                    -1 => 2,
+                    length => 2 + usize::try_from(length).ok()?,
+                }
+            }
+            State::TagCount { shift: 0, .. } => 0,
+            State::Done => return Some(0),
+            State::ClientIdLength { .. }
+            | State::Skip { .. }
+            | State::TagCount { .. }
+            | State::TagNumber { .. }
+            | State::TagSize { .. } => return None,
+        };
+        let end = tags_at + usize::from(self.flexible);
+        let has_no_tags = !self.flexible || input.get(tags_at) == Some(&0);
+        (has_no_tags && end <= input.len().min(self.left)).then_some(end)
+    }
+
+    fn step_by_bytes(&mut self, input: &mut &[u8]) -> Result<bool, Malformed> {
         loop {
             if let State::Skip { count, then } = self.state {
                 let now = count.min(input.len());

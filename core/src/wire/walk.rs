@@ -12,7 +12,7 @@ mod read;
 mod tags;
 
 use super::malformed::Malformed;
-use super::schema::{Field, Kind, Message, Role, Roles, Struct};
+use super::schema::{Edition, Field, Kind, Message, Role, Roles, Struct};
 use crate::work;
 #[cfg(test)]
 pub(crate) use frame::DEPTH_MAX;
@@ -216,7 +216,16 @@ impl Walker {
         body_len: usize,
         interest: Roles,
     ) -> Option<Self> {
-        let edition = message.edition(version)?;
+        Self::of(message.edition(version)?, version, body_len, interest)
+    }
+
+    /// The same, of a version that the edition has.
+    pub(crate) fn of(
+        edition: &'static Edition,
+        version: i16,
+        body_len: usize,
+        interest: Roles,
+    ) -> Option<Self> {
         let len = i32::try_from(body_len).ok()?.unsigned_abs();
         Some(Self {
             reader: Reader::new(len),

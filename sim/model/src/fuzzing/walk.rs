@@ -48,7 +48,9 @@ pub fn walk(data: &[u8]) {
     }
     if missing == 0 {
         let before = work::taken();
-        let bare = glance::bare(message, version, body, interest).is_some();
+        let bare = message
+            .edition(version)
+            .is_some_and(|edition| glance::bare(edition, version, body, interest).is_some());
         is_bounded(body, 1, before);
         let told_nothing = whole.is_bare && matches!(whole.end, Ok(Some(_)));
         assert!(told_nothing || !bare, "a glance overlooked something");

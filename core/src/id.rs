@@ -51,6 +51,25 @@ pub struct HostPort {
     port: u16,
 }
 
+/// The bytes that a host name or an address literal may have, as bits: each broker of each response
+/// is held against them.
+const HOST_BYTES: u128 = {
+    let (mut bits, mut byte) = (0, 0_u8);
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%') {
+            bits |= 1 << byte;
+        }
+        byte += 1;
+    }
+    bits
+};
+
+fn is_host_byte(byte: u8) -> bool {
+    HOST_BYTES
+        .checked_shr(byte.into())
+        .is_some_and(|bits| bits & 1 == 1)
+}
+
 impl HostPort {
     /// Takes a host without brackets and a port that can be dialled.
     ///
@@ -64,8 +83,7 @@ impl HostPort {
         if host.len() > HOST_BYTES_MAX {
             return Err(BadHostPort::HostTooLong);
         }
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
-        if !host.bytes().all(|b| legal(b) || b == b'%') {
+        if !host.bytes().all(is_host_byte) {
             return Err(BadHostPort::HostBytes);
         }
         if port == 0 {

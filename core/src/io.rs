@@ -21,6 +21,15 @@ pub enum Leg {
 }
 
 impl Leg {
+    /// The one that it is joined to.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Upstream,
+            Self::Upstream => Self::Client,
+        }
+    }
+
     /// The name that logs and metric labels use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -65,6 +65,8 @@ pub struct Session {
     timers: Timers,
     first_response: FirstResponse,
     earlier_waits: EarlierWaits,
+    /// Where there was room when the last input had been dealt with.
+    room: Room,
     effects: Queue<Effect>,
     marks: Marks,
     /// Whether the snapshot is not the one of the accept any more.
@@ -176,6 +178,10 @@ impl Session {
             timers: Timers::new(now),
             first_response: FirstResponse::NotAwaited,
             earlier_waits: EarlierWaits::default(),
+            room: Room {
+                requests: true,
+                answers: true,
+            },
             effects: Queue::default(),
             marks: Marks::default(),
             renewed: false,
@@ -240,7 +246,7 @@ impl Session {
     pub fn demand(&self) -> Demand {
         let connected = matches!(self.connection, Connection::Open);
         let relays = self.is_relaying();
-        let room = self.room();
+        let room = self.room;
         let may_read_client = room.requests && self.client.hold_paused.is_none();
         let read_client = match &self.phase {
             Phase::Opening | Phase::Ready => may_read_client,
@@ -260,7 +266,7 @@ impl Session {
             // What is taken from the backlog is judged by the newest snapshot as well.
             shared: relays
                 && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
-            deadline: self.deadline(room),
+            deadline: self.deadline(),
         }
     }
 
@@ -292,11 +298,17 @@ impl Session {
 
     /// Time in which a leg was not read is not the peer's.
     fn excuse(&mut self, now: Instant) {
-        let Room { requests, answers } = self.room();
+        let Room { requests, answers } = self.room;
         let is_paused = self.client.hold_paused.is_some() || self.upstream.hold_paused.is_some();
-        if requests && answers && !is_paused {
-            return;
+        if !requests || !answers || is_paused {
+            self.excuse_unread(now);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn excuse_unread(&mut self, now: Instant) {
+        let Room { requests, answers } = self.room;
         if !requests || self.client.hold_paused.is_some() {
             self.client.intake.excuse(now);
         }
@@ -420,10 +432,7 @@ impl Session {
     /// Takes frames from a chunk, which keeps `chunk_len` bytes alive: all of it, but for requests
     /// that need room and have none.
     fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes, chunk_len: usize) {
-        for leg in [Leg::Client, Leg::Upstream] {
-            let leg = self.leg_mut(leg);
-            leg.egress.begin_chunk();
-        }
+        self.leg_mut(leg.other()).egress.begin_chunk();
         while !chunk.is_empty() && self.is_relaying() {
             work::steps(1);
             if leg == Leg::Client && self.takes_no_more() {
@@ -444,10 +453,7 @@ impl Session {
         }
         drop(chunk);
         self.leg_mut(leg).intake.settle(now, chunk_len);
-        for leg in [Leg::Client, Leg::Upstream] {
-            let leg = self.leg_mut(leg);
-            leg.egress.settle(chunk_len);
-        }
+        self.leg_mut(leg.other()).egress.settle(chunk_len);
     }
 
     /// A draining session takes no request but the one that is on its way.
@@ -562,14 +568,13 @@ impl Session {
             self.give_local_answers(now);
         }
         self.open_when_due(now);
-        if matches!(self.phase, Phase::Draining { .. })
-            && (self.owes_nothing() || canary!(self, DrainDropsAnswers))
-        {
-            self.close(now, CloseReason::Drained);
+        if !matches!(self.phase, Phase::Opening | Phase::Ready) {
+            self.advance_to_end(now);
         }
-        self.advance_finishing(now);
-        self.advance_closing(now);
-        self.mark_pauses();
+        self.room = self.room();
+        if !self.room.requests || !self.room.answers {
+            self.mark_pauses();
+        }
         self.timers.observe(
             now,
             [
@@ -579,7 +584,26 @@ impl Session {
         );
     }
 
+    /// The same, of a session that comes to its end.
+    fn advance_to_end(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Draining { .. })
+            && (self.owes_nothing() || canary!(self, DrainDropsAnswers))
+        {
+            self.close(now, CloseReason::Drained);
+        }
+        self.advance_finishing(now);
+        self.advance_closing(now);
+    }
+
+    #[inline]
     fn give_local_answers(&mut self, now: Instant) {
+        if self.in_flight.is_local_next() {
+            self.give_next_local_answers(now);
+        }
+    }
+
+    #[inline(never)]
+    fn give_next_local_answers(&mut self, now: Instant) {
         while self.is_relaying()
             && let Some((slot, frame)) = self.in_flight.pop_local(now)
         {

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::api::{API_VERSIONS, Offered, Row};
 use crate::id::{ApiKey, CorrelationId};
 use crate::wire::edit::{self, Edits};
+use crate::wire::header::PREFIX_BYTES;
 use crate::wire::schema::Role;
 use crate::wire::walk::{Found, Step, Value};
 
@@ -150,18 +151,21 @@ fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
 /// The answer to an ApiVersions request of a version that nobody here knows: a body of version
 /// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
 pub(crate) fn unsupported(correlation_id: CorrelationId, offered: &Offered) -> Bytes {
-    let mut body = BytesMut::new();
-    body.put_i32(correlation_id.0);
-    body.put_i16(UNSUPPORTED_VERSION);
+    // The correlation id, the error code and a count, then a key and two versions.
+    const HEAD_BYTES: u8 = 4 + 2 + 4;
+    const RANGE_BYTES: u8 = 3 * 2;
     let row = offered.row(API_VERSIONS);
-    body.put_i32(i32::from(row.is_some()));
+    let count = u8::from(row.is_some());
+    let len = HEAD_BYTES + count * RANGE_BYTES;
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + usize::from(len));
+    frame.put_u32(len.into());
+    frame.put_i32(correlation_id.0);
+    frame.put_i16(UNSUPPORTED_VERSION);
+    frame.put_i32(count.into());
     if let Some(row) = row {
-        body.put_i16(API_VERSIONS.0);
-        body.put_i16(row.versions.first);
-        body.put_i16(row.versions.last);
+        frame.put_i16(API_VERSIONS.0);
+        frame.put_i16(row.versions.first);
+        frame.put_i16(row.versions.last);
     }
-    let mut frame = BytesMut::with_capacity(body.len() + 4);
-    frame.put_u32(u32::try_from(body.len()).unwrap_or(0));
-    frame.extend_from_slice(&body);
     frame.freeze()
 }

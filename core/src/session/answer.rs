@@ -192,10 +192,9 @@ impl Answer {
 
     fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {
         let (base, with) = (self.walk.body_at(), &shared.addresses());
-        let is_followed = self.is_followed();
         if let Some(teller) = &mut self.teller
             && teller.step(step, base, frame, &mut self.outcome.edits)
-            && is_followed
+            && self.is_followed()
         {
             // The other editor keeps the length.
             self.hold

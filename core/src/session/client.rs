@@ -392,7 +392,10 @@ impl Session {
     /// changes with a snapshot: so this is asked after every input.
     pub(super) fn open_when_due(&mut self, now: Instant) {
         // Of a request that has only begun, the rest does not come any more.
-        if !self.is_relaying() || self.is_finishing() {
+        if !matches!(self.connection, Connection::Unneeded)
+            || !self.is_relaying()
+            || self.is_finishing()
+        {
             return;
         }
         let egress = &self.upstream.egress;

@@ -157,13 +157,27 @@ impl InFlight {
         self.muted_until
     }
 
-    /// Takes the front slot if its answer is ours, so that it can be given now.
+    /// Whether the next answer is ours, so that it can be given now.
+    pub(super) fn is_local_next(&self) -> bool {
+        matches!(
+            self.front(),
+            Some(Slot {
+                answer: Some(Owed::Local(_)),
+                ..
+            })
+        )
+    }
+
+    /// Takes the front slot if its answer is ours.
     pub(super) fn pop_local(&mut self, now: Instant) -> Option<(Slot, Bytes)> {
-        let Some(Owed::Local(frame)) = &self.front()?.answer else {
+        if !self.is_local_next() {
             return None;
-        };
-        let frame = frame.clone();
-        self.pop(now).map(|slot| (slot, frame))
+        }
+        let mut slot = self.pop(now)?;
+        match slot.answer.take() {
+            Some(Owed::Local(frame)) => Some((slot, frame)),
+            Some(Owed::Relayed { .. }) | None => None,
+        }
     }
 
     /// Until when the broker's next answer must have begun, which it cannot before `since`.

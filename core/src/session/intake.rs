@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::session::answer::Answer;
 use crate::session::denial::Whole;
-use crate::session::pace::Pace;
+use crate::session::pace::FramePace;
 use crate::session::request::Request;
 use crate::time::Instant;
 use crate::wire::rope::Rope;
@@ -16,7 +16,7 @@ pub(super) struct Intake {
     pub(super) hold: Rope,
     pub(super) stage: Stage,
     /// How the current frame moves; nothing between frames.
-    pub(super) pace: Option<Pace>,
+    pub(super) pace: Option<FramePace>,
 }
 
 /// What is being read of the current frame.
@@ -50,7 +50,7 @@ impl Intake {
         if self.is_between_frames() {
             self.pace = None;
         } else {
-            let pace = self.pace.get_or_insert_with(|| Pace::new(now));
+            let pace = self.pace.get_or_insert_with(|| FramePace::new(now));
             pace.moved(now, chunk_len);
         }
     }
@@ -92,7 +92,7 @@ impl Intake {
     /// Nothing is read at the moment, for no fault of the peer: its time starts anew.
     pub(super) fn excuse(&mut self, now: Instant) {
         if self.pace.is_some() {
-            self.pace = Some(Pace::new(now));
+            self.pace = Some(FramePace::new(now));
         }
     }
 

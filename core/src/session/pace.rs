@@ -11,12 +11,18 @@ const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 /// every chunk.
 const NANOS_FOR_16_BYTES: u64 = 16 * 1_000_000_000 / BYTES_PER_SECOND_MIN;
 
-/// A transfer that has begun: a frame that comes in, or bytes that a peer has yet to take.
+/// A transfer that has begun: bytes that a peer has yet to take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     since: Instant,
     last: Instant,
     carried: u64,
+}
+
+/// The transfer of a frame that comes in, and may be kept in memory until it is whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FramePace {
+    passing: Pace,
     /// How far it has fallen behind the slowest rate; whatever is faster than that makes up for
     /// it, and no more.
     behind_nanos: u64,
@@ -28,20 +34,12 @@ impl Pace {
             since: now,
             last: now,
             carried: 0,
-            behind_nanos: 0,
         }
     }
 
-    pub(super) fn moved(&mut self, now: Instant, bytes: usize) {
-        let bytes = bytes as u64;
-        let earned = bytes.saturating_mul(NANOS_FOR_16_BYTES) / 16;
-        let passed = now.as_nanos().saturating_sub(self.last.as_nanos());
-        self.behind_nanos = self
-            .behind_nanos
-            .saturating_add(passed)
-            .saturating_sub(earned);
+    pub(super) const fn moved(&mut self, now: Instant, bytes: usize) {
         self.last = now;
-        self.carried = self.carried.saturating_add(bytes);
+        self.carried = self.carried.saturating_add(bytes as u64);
     }
 
     /// When it counts as stalled if only nothing at all is one: when nothing has moved for `stall`.
@@ -57,13 +55,37 @@ impl Pace {
         let slow = self.since.after(stall.saturating_add(earned));
         slow.min(self.last.after(stall))
     }
+}
+
+impl FramePace {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            passing: Pace::new(now),
+            behind_nanos: 0,
+        }
+    }
+
+    pub(super) fn moved(&mut self, now: Instant, bytes: usize) {
+        let earned = (bytes as u64).saturating_mul(NANOS_FOR_16_BYTES) / 16;
+        let passed = now.as_nanos().saturating_sub(self.passing.last.as_nanos());
+        self.behind_nanos = self
+            .behind_nanos
+            .saturating_add(passed)
+            .saturating_sub(earned);
+        self.passing.moved(now, bytes);
+    }
+
+    /// When it counts as stalled if it passes.
+    pub(super) fn deadline(&self, stall: Duration) -> Instant {
+        self.passing.deadline(stall)
+    }
 
     /// When a transfer that is kept in memory until it is whole counts as stalled. What came fast
     /// at first earns no time here, because all of it waits for the rest: it must not fall behind
     /// the slowest rate by more than `stall`.
     pub(super) fn deadline_of_held(&self, stall: Duration) -> Instant {
         let behind = Duration::from_nanos(self.behind_nanos);
-        self.last.after(stall.saturating_sub(behind))
+        self.passing.last.after(stall.saturating_sub(behind))
     }
 }
 
@@ -95,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_slow_line_goes_on() {
-        let mut pace = Pace::new(at(0));
+        let mut pace = FramePace::new(at(0));
         for second in 1..1000 {
             pace.moved(at(second), 10_000);
             assert!(pace.deadline(STALL) > at(second + 1));
@@ -105,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_held_earns_nothing_by_having_been_fast() {
-        let mut pace = Pace::new(at(0));
+        let mut pace = FramePace::new(at(0));
         pace.moved(at(1), 16 << 20);
         let mut second = 1;
         while pace.deadline_of_held(STALL) > at(second) {

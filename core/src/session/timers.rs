@@ -5,7 +5,7 @@ use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{ConnectFailure, Leg, Route};
 use crate::session::pace::Pace;
-use crate::session::{Connection, Phase, Room, Session};
+use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
 
 /// Whether the broker has shown on this connection that it is there.
@@ -84,15 +84,13 @@ impl Timers {
 
 impl Session {
     /// When the driver must call back.
-    pub(super) fn deadline(&self, room: Room) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
             Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_) => {
                 let mut first = self.connection.retry_at();
-                self.each_wait(room, |at, _| {
-                    first = Some(first.map_or(at, |first| first.min(at)))
-                });
+                self.each_wait(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
                 first
             }
         }
@@ -104,7 +102,7 @@ impl Session {
             return;
         }
         let mut expired: Option<(Instant, Expiry)> = None;
-        self.each_wait(self.room(), |at, what| {
+        self.each_wait(|at, what| {
             if at <= now {
                 let wait = (at, what);
                 expired = Some(expired.map_or(wait, |first| first.min(wait)));
@@ -120,8 +118,9 @@ impl Session {
     }
 
     /// Hands out everything that is waited for, with its deadline.
-    fn each_wait(&self, room: Room, mut waits: impl FnMut(Instant, Expiry)) {
-        let limits = &self.shared.limits;
+    #[inline(always)]
+    fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
+        let (limits, room) = (&self.shared.limits, self.room);
         match &self.phase {
             Phase::Draining { by } => waits(*by, Expiry::Drain),
             Phase::Finishing(finishing) => {
@@ -136,7 +135,7 @@ impl Session {
         }
         let legs = [(Leg::Client, room.requests), (Leg::Upstream, room.answers)];
         for (leg, has_room) in legs {
-            if let Some((at, wait)) = self.reading_deadline(leg, has_room) {
+            if has_room && let Some((at, wait)) = self.reading_deadline(leg) {
                 waits(at, Expiry::Wait(wait));
             }
             let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
@@ -154,7 +153,7 @@ impl Session {
                 waits(at, Expiry::Wait(Wait::Write(leg)));
             }
         }
-        if let Some((at, wait)) = self.answer_deadline(room) {
+        if let Some((at, wait)) = self.answer_deadline() {
             waits(at, Expiry::Wait(wait));
         }
         // Nobody has to log in, so a client that has sent nothing yet is idle as any other, as in
@@ -176,21 +175,15 @@ impl Session {
     ///
     /// A leg that would be read, and for which there is no room to hold more, does not wait for
     /// ever: those who wait for each other must end.
-    #[inline]
-    fn reading_deadline(&self, leg: Leg, has_room: bool) -> Option<(Instant, Wait)> {
-        let state = self.leg(leg);
-        if !has_room {
-            return None;
-        }
+    #[inline(always)]
+    fn reading_deadline(&self, leg: Leg) -> Option<(Instant, Wait)> {
+        let (state, limits) = (self.leg(leg), &self.shared.limits);
         match state.hold_paused {
             Some(_) if leg == Leg::Client && (self.is_finishing() || self.takes_no_more()) => None,
-            Some(since) => Some((
-                since.after(self.shared.limits.hold_timeout),
-                Wait::Hold(leg),
-            )),
+            Some(since) => Some((since.after(limits.hold_timeout), Wait::Hold(leg))),
             None => {
-                let stall = self.shared.limits.frame_stall_timeout;
-                Some((state.intake.deadline(stall)?, Wait::Frame(leg)))
+                let at = state.intake.deadline(limits.frame_stall_timeout)?;
+                Some((at, Wait::Frame(leg)))
             }
         }
     }
@@ -201,8 +194,9 @@ impl Session {
     /// Whether anybody is there at all must show within the limit of a connection. The first
     /// request of Kafka's clients is one that brokers answer at once (ApiVersions, Metadata); what
     /// another one asks the broker to wait comes on top.
-    fn answer_deadline(&self, room: Room) -> Option<(Instant, Wait)> {
-        let is_read = room.answers && self.upstream.hold_paused.is_none();
+    #[inline(always)]
+    fn answer_deadline(&self) -> Option<(Instant, Wait)> {
+        let is_read = self.room.answers && self.upstream.hold_paused.is_none();
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
         let forever = canary!(self, WaitForever);

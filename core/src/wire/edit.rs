@@ -173,17 +173,23 @@ pub fn lengthened(mut edits: Edits, frame_len: usize) -> Edits {
     edits
 }
 
+/// No longer varint is read (`ByteUtils.readUnsignedVarint`).
+const VARINT_BYTES_MAX: usize = 5;
+
 /// An unsigned varint in its shortest form.
 #[must_use]
 pub fn unsigned_varint(value: usize) -> Bytes {
-    let mut out = BytesMut::with_capacity(5);
-    let mut value = value;
+    let mut out = BytesMut::with_capacity(VARINT_BYTES_MAX);
+    put_varint(&mut out, value);
+    out.freeze()
+}
+
+fn put_varint(out: &mut BytesMut, mut value: usize) {
     while value >= 0x80 {
         out.put_u8(low_bits(value) | 0x80);
         value >>= 7;
     }
     out.put_u8(low_bits(value));
-    out.freeze()
 }
 
 /// An unsigned varint of exactly `bytes` bytes, over-long if need be; nothing if it is too
@@ -209,9 +215,9 @@ const fn low_bits(value: usize) -> u8 {
 /// Cut to what the shorter form can hold.
 #[must_use]
 pub fn string(text: &[u8], compact: bool) -> Bytes {
-    let mut out = BytesMut::with_capacity(text.len() + 5);
+    let mut out = BytesMut::with_capacity(text.len() + VARINT_BYTES_MAX);
     if compact {
-        out.extend_from_slice(&unsigned_varint(text.len() + 1));
+        put_varint(&mut out, text.len() + 1);
         out.extend_from_slice(text);
     } else {
         let (length, text) = match i16::try_from(text.len()) {

@@ -244,7 +244,10 @@ impl<'a, N: Net> Driver<'a, N> {
         while let Some(effect) = self.machine.poll() {
             match effect {
                 Effect::Connect(target) => {
-                    self.connection = Dial::to(&self.task.net, &self.task.own, target);
+                    let Discovering {
+                        net, own, clock, ..
+                    } = &*self.task;
+                    self.connection = Dial::to(net, own, clock, target);
                 }
                 Effect::Disconnect => self.connection = Dial::Absent,
                 Effect::Publish(topology) => self.task.publish(&topology),

@@ -504,7 +504,10 @@ impl<N: Net> Driver<N> {
             }
             match effect {
                 Effect::Connect(target) => {
-                    self.upstream = Dial::to(&self.around.net, &self.around.own, target);
+                    let Surroundings {
+                        net, own, clock, ..
+                    } = &*self.around;
+                    self.upstream = Dial::to(net, own, clock, target);
                     self.waits.forget(Leg::Upstream);
                 }
                 Effect::Ask { ticket, question } => {

@@ -346,12 +346,14 @@ impl<N: Net> House<N> {
     async fn drain(&self, within: Duration) {
         self.sessions.close();
         self.context.observer.draining(self.sessions.len(), within);
-        self.shutdown.drain(self.clock.now().after(within));
+        let by = self.clock.now().after(within);
+        self.shutdown.drain(by);
         {
             // Each closes by itself when its time is over, and says so.
-            let limit = within.saturating_add(ABORT_GRACE);
-            let mut gone = pin!(tokio::time::timeout(limit, self.sessions.wait()));
-            let mut kill = pin!(self.context.kill.cancelled());
+            let gone = self
+                .clock
+                .until(by.after(ABORT_GRACE), self.sessions.wait());
+            let (mut gone, mut kill) = (pin!(gone), pin!(self.context.kill.cancelled()));
             poll_fn(|cx| match kill.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => gone.as_mut().poll(cx).map(|_| ()),
@@ -360,6 +362,7 @@ impl<N: Net> House<N> {
         }
         self.shutdown.abort();
         // Whoever does not notice even that is dropped with the runtime.
-        let _ = tokio::time::timeout(ABORT_GRACE, self.sessions.wait()).await;
+        let by = self.clock.now().after(ABORT_GRACE);
+        let _ = self.clock.until(by, self.sessions.wait()).await;
     }
 }

@@ -1,7 +1,8 @@
 //! The driver's clock and the one timer of a machine.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -42,6 +43,16 @@ impl Clock {
             self.pauses.beat(|| self.origin.elapsed());
             tokio::time::sleep(BEAT_EVERY).await;
         }
+    }
+
+    /// What comes of a future, or nothing if the deadline comes first.
+    pub(crate) async fn until<F: Future>(&self, by: Instant, future: F) -> Option<F::Output> {
+        let (mut future, mut timer) = (pin!(future), Timer::new(self.clone()));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => timer.poll(cx, self.now(), Some(by)).map(|()| None),
+        })
+        .await
     }
 
     /// The runtime's name for a moment; one beyond its reach is as good as never.
@@ -138,7 +149,6 @@ impl Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
 
     fn ms(ms: u64) -> Instant {
         Instant::ZERO.after(Duration::from_millis(ms))

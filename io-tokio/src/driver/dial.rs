@@ -1,14 +1,13 @@
 //! The connection that a machine asks for: absent, being opened, or open.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::{ConnectFailure, Target};
 
 use crate::Net;
-use crate::driver::readiness::ReadinessPoll;
+use crate::driver::clock::Clock;
 use crate::own_addresses::OwnAddresses;
 use crate::stream::Pipe;
 
@@ -29,35 +28,27 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     /// Starts an attempt. One that leads to ourselves fails, whatever the address was called.
-    pub(crate) fn to<N: Net<Stream = S>>(net: &N, own: &OwnAddresses, target: Target) -> Self {
-        let (net, own) = (net.clone(), own.clone());
+    pub(crate) fn to<N: Net<Stream = S>>(
+        net: &N,
+        own: &OwnAddresses,
+        clock: &Clock,
+        target: Target,
+    ) -> Self {
+        let (net, own, clock) = (net.clone(), own.clone(), clock.clone());
         Self::Opening(Box::pin(async move {
             if own.contains(&target.dial) {
                 return Err(ConnectFailure::Loop);
             }
-            let mut connecting = pin!(net.connect(&target.dial));
-            let mut elapsed = pin!(tokio::time::sleep(target.within));
-            let mut readiness = ReadinessPoll::default();
-            poll_fn(|cx| {
-                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-                    return Poll::Ready(match connected {
-                        Ok(stream) if net.ends(&stream).is_some_and(|it| own.accepts(it)) => {
-                            Err(ConnectFailure::Loop)
-                        }
-                        Ok(stream) => Ok(stream),
-                        Err(error) => Err(failure(&error)),
-                    });
+            let by = clock.now().after(target.within);
+            match clock.until(by, net.connect(&target.dial)).await {
+                Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.accepts(it)) => {
+                    Err(ConnectFailure::Loop)
                 }
-                ready!(elapsed.as_mut().poll(cx));
-                // A runtime that has not run for a while may not know yet that it is open.
-                ready!(readiness.poll(cx));
-                Poll::Ready(Err(if net.is_resolving(&target.dial) {
-                    ConnectFailure::Unresolved
-                } else {
-                    ConnectFailure::TimedOut
-                }))
-            })
-            .await
+                Some(Ok(stream)) => Ok(stream),
+                Some(Err(error)) => Err(failure(&error)),
+                None if net.is_resolving(&target.dial) => Err(ConnectFailure::Unresolved),
+                None => Err(ConnectFailure::TimedOut),
+            }
         }))
     }
 

@@ -25,20 +25,27 @@ pub(super) struct Pauses {
 impl Pauses {
     /// The process runs now.
     pub(super) fn beat(&self, real: impl Fn() -> Duration) {
-        self.counted(&real);
-        self.last_beat.fetch_max(nanos(real()), Ordering::Release);
+        let (now, _) = self.read(real);
+        self.last_beat.fetch_max(now, Ordering::Release);
     }
 
     /// The time that counts. It never goes back: a gap is left out down to its allowed length,
     /// which no reading before its end can have passed.
     pub(super) fn counted(&self, real: impl Fn() -> Duration) -> Duration {
+        let (now, left_out) = self.read(real);
+        Duration::from_nanos(now.saturating_sub(left_out))
+    }
+
+    /// Real time, and how much of it does not count, both in nanoseconds: a gap that is seen with
+    /// this reading of the clock is noted.
+    fn read(&self, real: impl Fn() -> Duration) -> (u64, u64) {
         loop {
             let last = self.last_beat.load(Ordering::Acquire);
             let left_out = self.left_out.load(Ordering::Acquire);
             // Read last: a pause before this line shows as a gap, and one behind it does no harm.
             let now = nanos(real());
             if last == 0 || now.saturating_sub(last) <= nanos(GAP_MAX) {
-                return Duration::from_nanos(now.saturating_sub(left_out));
+                return (now, left_out);
             }
             self.note_gap(last, now);
         }
@@ -89,6 +96,19 @@ mod tests {
         let pauses = Pauses::default();
         pauses.beat(|| seconds(10));
         pauses.beat(|| seconds(100));
+        assert_eq!(pauses.counted(|| seconds(100)), seconds(11));
+    }
+
+    /// The process may stand still between any two readings of the clock.
+    #[test]
+    fn a_gap_within_a_beat_is_noted_by_what_comes_next() {
+        let pauses = Pauses::default();
+        pauses.beat(|| seconds(10));
+        let readings = std::cell::Cell::new(0);
+        pauses.beat(|| {
+            readings.set(readings.get() + 1);
+            seconds(if readings.get() == 1 { 10 } else { 100 })
+        });
         assert_eq!(pauses.counted(|| seconds(100)), seconds(11));
     }
 

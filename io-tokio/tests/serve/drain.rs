@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::pass;
+use crate::clock::{pass, stand_still};
 use crate::cluster::To;
 use crate::frames::*;
 use crate::recorder::Seen;
@@ -92,6 +92,24 @@ async fn what_is_owed_for_too_long_is_dropped() {
     let took = began.elapsed();
     assert!(took >= 30 * SECOND && took < 31 * SECOND, "{took:?}");
     assert_eq!(world.seen.reasons()["drain_expired"], 1);
+}
+
+/// A process that is stopped while it drains has as much time left when it goes on.
+#[tokio::test(start_paused = true)]
+async fn time_in_which_the_process_is_stopped_is_none_to_drain_in() {
+    let Owing {
+        world,
+        mut client,
+        mut broker,
+    } = owing().await;
+    world.stop.cancel();
+    pass(2 * SECOND).await;
+    stand_still(600 * SECOND).await;
+    pass(20 * SECOND).await;
+    broker.say(&heartbeat_answer(1)).await;
+    assert_eq!(client.frame().await, heartbeat_answer(1));
+    world.ends(&mut client, "drained").await;
+    world.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::id::HostPort;
 use kafka_protocol::messages::{GroupId, JoinGroupRequest};
 
-use crate::clock::pass;
+use crate::clock::{pass, stand_still};
 use crate::cluster::{Act, To};
 use crate::frames::*;
 use crate::mesh::{Mesh, Place};
@@ -78,6 +78,25 @@ async fn only_an_address_that_swallows_connections_is_tried_last() {
         assert_eq!(times, 1 + usize::from(is_avoided));
         world.stops_in_order().await;
     }
+}
+
+/// A process that is stopped while it connects has as much time left when it goes on.
+#[tokio::test(start_paused = true)]
+async fn time_in_which_the_process_is_stopped_is_none_to_connect_in() {
+    let world = World::start().await;
+    world.cluster.down(B1, Place::Hangs);
+    let mut client = world.client(BROKER_1).await;
+    client.send(&heartbeat(1)).await;
+    world.dials(B1, 1).await;
+    pass(2 * SECOND).await;
+    stand_still(600 * SECOND).await;
+    // Another second is what a stop costs.
+    pass(6 * SECOND).await;
+    let attempts = |event: &Event| matches!(event, Event::UpstreamAttemptFailed { .. });
+    let events = world.seen.events(client.address);
+    assert!(!events.iter().any(attempts), "{events:?}");
+    world.ends(&mut client, "upstream_connect_timed_out").await;
+    world.stops_in_order().await;
 }
 
 /// What it has asked for is not lost.

@@ -127,6 +127,21 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The name that logs use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect(ConnectFailure::TimedOut) => "connect_timed_out",
+            Self::Connect(why) => why.name(),
+            Self::Ended(End::Fin) => "closed",
+            Self::Ended(End::Reset) => "reset",
+            Self::TimedOut => "answer_timeout",
+            Self::BadAnswer => "bad_answer",
+            Self::ErrorAnswer => "error_answer",
+            Self::OtherCluster => "other_cluster",
+        }
+    }
+
     /// Whether others should be asked first for a while: this one costs time, or is ourselves.
     const fn is_to_be_avoided(self) -> bool {
         match self {

@@ -277,11 +277,12 @@ impl<N: Net> Driver<N> {
     fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
         threads.spawn(async move {
             let (traffic, tape) = (self.traffic, self.tape.take());
+            let session = self.visitor.session;
             let mut driver = match (*self).taken_over() {
                 Ok(driver) => Box::new(driver),
                 Err(error) => {
                     // Its sockets are not where they were any more, so it cannot stay there.
-                    tracing::warn!(%error, "a connection could not be moved to other threads");
+                    tracing::debug!(session, %error, "not moved to other threads");
                     if let Some(tape) = tape {
                         tape.end(Ended::NotMoved);
                     }

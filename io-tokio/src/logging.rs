@@ -121,21 +121,24 @@ fn chosen(log: &Log, argument: Option<&str>) -> Result<EnvFilter, StartError> {
 /// Writes what happens to the log.
 #[derive(Debug, Default)]
 pub struct Logging {
-    /// Failures of each cluster's discovery: the same line is not written every second of an
-    /// outage.
-    failing: Thinning<String>,
+    /// Failures of each cluster's discovery, by the address that was asked: the same line is not
+    /// written every second of an outage, and one broker's failures do not hide another's.
+    failing: Thinning<(String, HostPort)>,
     /// The outages of clusters that have not answered since.
     outages: Mutex<BTreeMap<String, Outage>>,
     /// The same for brokers that make no sense: an answer that lists some is no failure.
     ignoring: Thinning<String>,
     /// What has become of the brokers of each cluster.
     brokers: Thinning<String>,
-    /// Connections that each listener has refused.
-    refused: Thinning<usize>,
+    /// Connections that each listener has refused, by their address where the limit is one of
+    /// each address, so that one does not hide the others.
+    refused: Thinning<(usize, Option<ClientNetwork>)>,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(usize, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
     loops: Thinning<usize>,
+    /// Connections of each listener that could not be moved to other threads.
+    not_moved: Thinning<usize>,
     /// Clients of each listener that speak another protocol.
     strangers: Thinning<(usize, ClientNetwork)>,
 }
@@ -152,7 +155,7 @@ impl Logging {
     fn stranger(&self, visitor: &Visitor, spoke: &'static str, advice: &'static str) {
         let door = &visitor.door;
         let from = (door.listener, ClientNetwork::from(visitor.peer.ip()));
-        if let Some(times) = self.strangers.deserves_a_line(from, spoke) {
+        if let Some(times) = self.strangers.count(from, spoke) {
             warn!(
                 session = visitor.session,
                 listener = %door.name,
@@ -167,28 +170,29 @@ impl Logging {
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often discovery had failed, if that was told.
-    fn is_well(&self, cluster: &str) -> Option<u64> {
+    /// Discovery works: how often it had failed before, if that was told.
+    fn end_outage(&self, cluster: &str) -> Option<u64> {
         let outage = self.outages().remove(cluster)?;
         outage.was_told.then_some(outage.failures)
     }
 
     fn discovery_failed(&self, cluster: &str, asked: &HostPort, why: Failure) {
-        let times = self
-            .failing
-            .deserves_a_line(cluster.to_owned(), format!("{why:?}"));
+        let place = (cluster.to_owned(), asked.clone());
+        let times = self.failing.count(place, why.name());
         {
             let mut outages = self.outages();
             let outage = outages.entry(cluster.to_owned()).or_default();
             outage.failures += 1;
             outage.was_told |= times.is_some();
         }
+        let is_loop = why == Failure::Connect(ConnectFailure::Loop);
+        let why = why.name();
         match times {
-            Some(times) if why == Failure::Connect(ConnectFailure::Loop) => {
-                warn!(cluster, %asked, ?why, times, "discovery failed: {asked} {LOOP}");
+            Some(times) if is_loop => {
+                warn!(cluster, %asked, why, times, "discovery failed: {asked} {LOOP}");
             }
-            Some(times) => warn!(cluster, %asked, ?why, times, "discovery failed"),
-            None => debug!(cluster, %asked, ?why, "discovery failed"),
+            Some(times) => warn!(cluster, %asked, why, times, "discovery failed"),
+            None => debug!(cluster, %asked, why, "discovery failed"),
         }
     }
 
@@ -196,7 +200,7 @@ impl Logging {
     fn broker_changed(&self, cluster: &str, id: BrokerId, was: Option<&HostPort>, at: &HostPort) {
         let what = if was.is_some() { "moved" } else { "found" };
         let kind = format!("{id} {what}");
-        let Some(times) = self.brokers.deserves_a_line(cluster.to_owned(), kind) else {
+        let Some(times) = self.brokers.count(cluster.to_owned(), kind) else {
             return;
         };
         match was {
@@ -213,6 +217,16 @@ const LOOP: &str = "leads back to doorkeeper itself: let the brokers advertise a
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether this happens with every frame.
+const fn is_of_a_frame(event: &Event) -> bool {
+    match event {
+        Event::Request { .. } | Event::Answered { .. } | Event::Rewrote(_) => true,
+        Event::UpstreamConnected { .. }
+        | Event::UpstreamAttemptFailed { .. }
+        | Event::SaslWithoutLogin => false,
+    }
 }
 
 /// The broker that a door leads to, or nothing for the bootstrap.
@@ -241,17 +255,19 @@ impl Observer for Logging {
     }
 
     fn session_event(&self, visitor: &Visitor, event: &Event) {
-        let _about = enabled!(Level::DEBUG).then(|| AboutClient::at(visitor.peer));
+        // Of what happens with every frame there are lines only where somebody asked for them.
+        let _about = (!is_of_a_frame(event) || enabled!(Level::TRACE))
+            .then(|| AboutClient::at(visitor.peer));
         let session = visitor.session;
         match event {
             Event::UpstreamConnected { name, attempts } => {
                 debug!(session, at = %name, attempts, "connected to a broker");
             }
             Event::UpstreamAttemptFailed { name, why } => {
-                debug!(session, at = %name, ?why, "cannot connect to a broker");
+                debug!(session, at = %name, why = why.name(), "cannot connect to a broker");
                 let door = &visitor.door;
                 if *why == ConnectFailure::Loop
-                    && let Some(times) = self.loops.deserves_a_line(door.listener, name.to_string())
+                    && let Some(times) = self.loops.count(door.listener, name.to_string())
                 {
                     warn!(listener = %door.name, at = %name, times, "{name} {LOOP}");
                 }
@@ -319,6 +335,12 @@ impl Observer for Logging {
         if let Ended::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
             self.stranger(visitor, reason, advice(other));
         }
+        if ended == Ended::NotMoved
+            && let Some(times) = self.not_moved.count(door.listener, reason)
+        {
+            warn!(listener = %door.name, times, "connections could not be moved to other threads: \
+                fs.epoll.max_user_watches is reached, or there is no memory");
+        }
         let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
         if is_bug {
             error!(session = visitor.session, "a bug ended this session");
@@ -327,17 +349,21 @@ impl Observer for Logging {
 
     fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
         let _about = AboutClient::at(peer);
+        let network = ClientNetwork::from(peer.ip());
+        let of_address = match why {
+            Refusal::Connections => None,
+            Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => Some(network),
+        };
         let why = why.name();
         debug!(listener = %door.name, %peer, why, "connection refused");
-        if let Some(times) = self.refused.deserves_a_line(door.listener, why) {
-            let network = ClientNetwork::from(peer.ip());
+        if let Some(times) = self.refused.count((door.listener, of_address), why) {
             warn!(listener = %door.name, %peer, %network, why, times, "connections are refused");
         }
     }
 
     fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
         let (place, kind) = ((door.listener, door.at), error.to_string());
-        if let Some(times) = self.not_accepted.deserves_a_line(place, kind) {
+        if let Some(times) = self.not_accepted.count(place, kind) {
             warn!(listener = %door.name, %error, pause_ms = ms(pause), times, "cannot accept");
         }
     }
@@ -346,7 +372,7 @@ impl Observer for Logging {
         match event {
             discovery::Event::Refreshed { brokers } => {
                 let brokers = brokers.len();
-                if let Some(failures) = self.is_well(cluster) {
+                if let Some(failures) = self.end_outage(cluster) {
                     info!(cluster, brokers, failures, "discovery works again");
                 }
                 debug!(cluster, brokers, "brokers listed");
@@ -356,7 +382,7 @@ impl Observer for Logging {
             }
             discovery::Event::Ignored { broker, brokers } => {
                 let (place, kind) = (cluster.to_owned(), broker.to_string());
-                if let Some(times) = self.ignoring.deserves_a_line(place, kind) {
+                if let Some(times) = self.ignoring.count(place, kind) {
                     warn!(cluster, first = %broker, brokers, times, "brokers that make no sense");
                 }
             }
@@ -383,8 +409,8 @@ impl Observer for Logging {
         at: &HostPort,
         how: OwnAddress,
     ) {
-        let (place, kind) = (cluster.to_owned(), format!("{broker} {how:?}"));
-        let Some(times) = self.brokers.deserves_a_line(place, kind) else {
+        let (place, kind) = (cluster.to_owned(), format!("{broker} {}", how.name()));
+        let Some(times) = self.brokers.count(place, kind) else {
             return;
         };
         let broker = broker.0;
@@ -416,5 +442,123 @@ impl Observer for Logging {
 
     fn draining(&self, sessions: usize, within: Duration) {
         info!(sessions, within_ms = ms(within), "draining");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Lines of the log, each with the client that it is about.
+    type Told = Vec<(Option<ClientNetwork>, String)>;
+
+    struct Sink(Arc<Mutex<Told>>);
+
+    impl Write for Sink {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let text = String::from_utf8_lossy(line).into_owned();
+            self.0.lock().unwrap().push((queue::client(), text));
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged from this level on.
+    fn told(level: Level, act: impl FnOnce(&Logging)) -> Told {
+        let told = Arc::new(Mutex::new(Told::new()));
+        let sink = Arc::clone(&told);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || act(&Logging::default()));
+        std::mem::take(&mut *told.lock().unwrap())
+    }
+
+    fn door() -> Door {
+        Door {
+            listener: 0,
+            name: "local".into(),
+            at: ([127, 0, 0, 1], 9000).into(),
+            route: Route::Bootstrap,
+        }
+    }
+
+    fn peer(address: u8) -> SocketAddr {
+        ([10, 0, 0, address], 1000).into()
+    }
+
+    #[test]
+    fn refusals_of_one_address_do_not_hide_those_of_another() {
+        for why in [Refusal::ConnectionsPerAddress, Refusal::FileDescriptors] {
+            let told = told(Level::WARN, |logging| {
+                for _ in 0..3 {
+                    logging.accept_refused(&door(), peer(1), why);
+                }
+                logging.accept_refused(&door(), peer(2), why);
+            });
+            let of = |peer: &str| told.iter().filter(|(_, line)| line.contains(peer)).count();
+            assert_eq!((of("10.0.0.1"), of("10.0.0.2")), (2, 1), "{told:?}");
+        }
+        let told = told(Level::WARN, |logging| {
+            for address in 1..=4 {
+                logging.accept_refused(&door(), peer(address), Refusal::Connections);
+            }
+        });
+        assert_eq!(told.len(), 3, "one limit of all: {told:?}");
+    }
+
+    #[test]
+    fn failures_of_one_broker_do_not_hide_those_of_another() {
+        let told = told(Level::WARN, |logging| {
+            for asked in [
+                "b1.test:9092",
+                "b1.test:9092",
+                "b1.test:9092",
+                "b2.test:9092",
+            ] {
+                let asked = asked.parse().unwrap();
+                let why = Failure::Connect(ConnectFailure::TimedOut);
+                logging.discovery_event("main", &discovery::Event::Failed { asked, why });
+            }
+        });
+        let of = |asked: &str| told.iter().filter(|(_, line)| line.contains(asked)).count();
+        assert_eq!((of("b1.test"), of("b2.test")), (2, 1), "{told:?}");
+        assert!(told[0].1.contains("why=\"connect_timed_out\""), "{told:?}");
+    }
+
+    /// Whatever else is logged: a flood of them must not use up the room of other clients.
+    #[test]
+    fn lines_about_a_client_are_about_it_at_every_level() {
+        for level in [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+            let told = told(level, |logging| {
+                let visitor = Visitor {
+                    session: 1,
+                    door: Arc::new(door()),
+                    peer: peer(1),
+                };
+                logging.session_event(&visitor, &Event::SaslWithoutLogin);
+                let attempt = Event::UpstreamAttemptFailed {
+                    name: "b1.test:9092".parse().unwrap(),
+                    why: ConnectFailure::Loop,
+                };
+                logging.session_event(&visitor, &attempt);
+                let ended = Ended::NotMoved;
+                logging.session_closed(&visitor, ended, Traffic::default(), Duration::ZERO);
+                logging.accept_refused(&door(), peer(1), Refusal::Connections);
+            });
+            assert!(told.len() >= 4, "{told:?}");
+            let of_client = Some(ClientNetwork::from(peer(1).ip()));
+            assert!(
+                told.iter().all(|(about, _)| *about == of_client),
+                "{told:?}"
+            );
+        }
+        assert_eq!(queue::client(), None);
     }
 }

@@ -127,6 +127,17 @@ pub enum OwnAddress {
     Advertised,
 }
 
+impl OwnAddress {
+    /// The name that logs use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Advertised => "advertised",
+        }
+    }
+}
+
 /// Is told what happens. Called on the data path: every method must be quick and must not block.
 ///
 /// Each session is opened once and closed once, and in between its events and bytes come in

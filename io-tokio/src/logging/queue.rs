@@ -50,19 +50,26 @@ thread_local! {
 
 /// While it lives, what this thread logs is about a client: lines about one client address do not
 /// use up the room of all others.
-pub(super) struct AboutClient(());
+pub(super) struct AboutClient {
+    before: Option<ClientNetwork>,
+}
 
 impl AboutClient {
     pub(super) fn at(peer: SocketAddr) -> Self {
-        CLIENT.set(Some(peer.ip().into()));
-        Self(())
+        let before = CLIENT.replace(Some(peer.ip().into()));
+        Self { before }
     }
 }
 
 impl Drop for AboutClient {
     fn drop(&mut self) {
-        CLIENT.set(None);
+        CLIENT.set(self.before);
     }
+}
+
+/// The client that this thread logs about, if it does.
+pub(super) fn client() -> Option<ClientNetwork> {
+    CLIENT.get()
 }
 
 /// Starts the thread that writes the lines of a queue, for as long as the process lives.
@@ -86,7 +93,7 @@ pub(super) fn start(
 
 /// Takes one or more whole lines, or drops them.
 fn push(queue: &Queue<u8>, lines: &[u8]) {
-    let pushed = queue.push(CLIENT.get(), lines.len(), |waiting| {
+    let pushed = queue.push(client(), lines.len(), |waiting| {
         waiting.extend_from_slice(lines)
     });
     if let Err(Full) = pushed {

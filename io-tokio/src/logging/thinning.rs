@@ -53,8 +53,8 @@ impl<P> Default for Thinning<P> {
 }
 
 impl<P: Ord> Thinning<P> {
-    /// How often this has happened by now, if that deserves a line.
-    pub(super) fn deserves_a_line(&self, place: P, kind: impl Into<String>) -> Option<u64> {
+    /// Counts one more; how often it has happened by now, if there is to be a line about it.
+    pub(super) fn count(&self, place: P, kind: impl Into<String>) -> Option<u64> {
         self.at(Instant::now(), place, kind.into())
     }
 

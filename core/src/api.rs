@@ -127,7 +127,7 @@ impl Offered {
     pub fn row(&self, api: ApiKey) -> Option<Row> {
         let entry = schema::api(api.0)?;
         let mut versions = entry.versions;
-        let access = match offering(api)? {
+        let access = match listed(api)? {
             Offering::Always if alters_configs(api) && !self.alters_brokers => {
                 Access::NotBrokers(&denials::BROKER_CONFIGS)
             }

@@ -49,7 +49,7 @@ impl ApiRanges {
         &mut self,
         step: &Step,
         base: usize,
-        row: &dyn Fn(ApiKey) -> Option<Row>,
+        row: impl Fn(ApiKey) -> Option<Row>,
         edits: &mut Edits,
     ) {
         match step {
@@ -110,7 +110,7 @@ impl ApiRanges {
         }
     }
 
-    fn settle(&mut self, end: usize, row_of: &dyn Fn(ApiKey) -> Option<Row>, edits: &mut Edits) {
+    fn settle(&mut self, end: usize, row_of: impl Fn(ApiKey) -> Option<Row>, edits: &mut Edits) {
         let Some(Element {
             from,
             key: Some(key),

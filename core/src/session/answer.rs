@@ -6,7 +6,7 @@ use crate::id::{ApiKey, ApiVersion};
 use crate::rewrite::configs::Configs;
 use crate::rewrite::endpoints::Endpoints;
 use crate::rewrite::tail::Tail;
-use crate::rewrite::{Outcome, texts};
+use crate::rewrite::{Addresses, Outcome, texts};
 use crate::session::body::BodyWalk;
 use crate::session::hold::Hold;
 use crate::session::refusal::{Refused, Teller};
@@ -111,9 +111,10 @@ impl Answer {
         shared: &Shared,
     ) -> Result<Progress, Malformed> {
         let is_whole = frame.end() == self.frame_len;
+        let with = &shared.addresses();
         while !self.walked {
             let step = self.walk.step(&mut input)?;
-            self.edit(&step, frame, shared);
+            self.edit(&step, frame, shared, with);
             match step {
                 Step::Done { .. } => self.walked = true,
                 Step::More if is_whole => return Err(Malformed::Truncated),
@@ -190,22 +191,19 @@ impl Answer {
         self.throttle_ms
     }
 
-    fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared) {
-        let (base, with) = (self.walk.body_at(), &shared.addresses());
-        if let Some(teller) = &mut self.teller
-            && teller.step(step, base, frame, &mut self.outcome.edits)
-            && self.is_followed()
-        {
-            // The other editor keeps the length.
-            self.hold
-                .write_length(&mut self.outcome.edits, self.frame_len);
+    fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared, with: &Addresses<'_>) {
+        let base = self.walk.body_at();
+        if self.teller.is_some() {
+            self.tell(step, base, frame);
         }
         let (out, compact) = (&mut self.outcome, self.compact);
         match &mut self.editor {
             Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
             Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
             Editor::Versions(ranges) => {
-                ranges.step(step, base, &|api| shared.row(api), &mut out.edits);
+                ranges.step(step, base, |api| shared.row(api), &mut out.edits);
+                // It has no texts.
+                return;
             }
             Editor::Tail(tail) => {
                 tail.step(step, base, out);
@@ -221,6 +219,21 @@ impl Answer {
             }
         }
         texts::step(step, base, frame, with.known_hosts, compact, out);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, step: &Step, base: usize, frame: &Rope) {
+        let edits = &mut self.outcome.edits;
+        let is_certain = self
+            .teller
+            .as_mut()
+            .is_some_and(|teller| teller.step(step, base, frame, edits));
+        if is_certain && self.is_followed() {
+            // The other editor keeps the length.
+            self.hold
+                .write_length(&mut self.outcome.edits, self.frame_len);
+        }
     }
 
     /// In a followed answer a text is held while it is read, and everything behind the records

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
 use self::lookups::Lookups;
+use crate::own_addresses::OwnAddresses;
 
 /// How long one address may be silent before the next one is tried beside it (RFC 8305 section 5
 /// recommends 250 ms).
@@ -32,6 +34,26 @@ const KEEPALIVE_PROBES: u32 = 6;
 #[derive(Clone, Debug, Default)]
 pub struct TokioNet {
     lookups: Lookups,
+    /// All that was bound with it.
+    bound: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl TokioNet {
+    /// One of these addresses. A name may lead to us and to the broker: what we listen at ourselves
+    /// is left out where there is anything else, and shows by its ends where there is not.
+    async fn connect_to_one_of(&self, found: Vec<SocketAddr>) -> io::Result<TcpStream> {
+        let own = {
+            let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+            OwnAddresses::new(bound.iter().copied())
+        };
+        let others = found.iter().filter(|at| !own.contains_resolved(**at));
+        let others: Vec<SocketAddr> = others.copied().collect();
+        let candidates = if others.is_empty() { found } else { others };
+        first_open(candidates, |stream| {
+            self.ends(stream).is_some_and(|ends| own.is_loop(ends))
+        })
+        .await
+    }
 }
 
 impl Net for TokioNet {
@@ -43,6 +65,8 @@ impl Net for TokioNet {
         if ACCEPTED_INHERIT {
             tune(SockRef::from(&listener));
         }
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.push(listener.local_addr()?);
         Ok(listener)
     }
 
@@ -55,7 +79,8 @@ impl Net for TokioNet {
     }
 
     async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
-        first_open(self.lookups.addresses(to).await?).await
+        self.connect_to_one_of(self.lookups.addresses(to).await?)
+            .await
     }
 
     fn is_resolving(&self, name: &HostPort) -> bool {
@@ -87,8 +112,13 @@ fn tune(socket: SockRef<'_>) {
 }
 
 /// Tries the addresses in the resolver's order, each next one as soon as the last attempt has
-/// failed or has been silent for a while. The first connection to open wins.
-async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+/// failed or has been silent for a while. The first connection to open wins, but for one that is a
+/// loop: that is given where no other opens.
+async fn first_open(
+    addresses: Vec<SocketAddr>,
+    is_loop: impl Fn(&TcpStream) -> bool,
+) -> io::Result<TcpStream> {
+    let mut looped = None;
     let mut rest = addresses.into_iter();
     let mut attempts: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>> = Vec::new();
     let mut patience: Option<Pin<Box<Sleep>>> = None;
@@ -101,7 +131,12 @@ async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                 match attempt.as_mut().poll(cx) {
                     Poll::Ready(Ok(stream)) => {
                         tune(SockRef::from(&stream));
-                        return Poll::Ready(Ok(stream));
+                        if !is_loop(&stream) {
+                            return Poll::Ready(Ok(stream));
+                        }
+                        drop(attempts.swap_remove(index));
+                        looped = Some(stream);
+                        failed = true;
                     }
                     Poll::Ready(Err(error)) => {
                         drop(attempts.swap_remove(index));
@@ -125,7 +160,8 @@ async fn first_open(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                 }
                 None if attempts.is_empty() => {
                     let none = io::Error::from(io::ErrorKind::NotFound);
-                    return Poll::Ready(Err(std::mem::replace(&mut last_error, none)));
+                    let failed = std::mem::replace(&mut last_error, none);
+                    return Poll::Ready(looped.take().ok_or(failed));
                 }
                 None => return Poll::Pending,
             }
@@ -166,11 +202,32 @@ mod tests {
             let gone = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             gone.local_addr().unwrap()
         };
-        let stream = first_open(vec![shut, open]).await.unwrap();
+        let stream = first_open(vec![shut, open], |_| false).await.unwrap();
         let (accepted, peer) = net.accept(&mut listener).await.unwrap();
         assert_eq!(peer, stream.local_addr().unwrap());
         assert!(stream.nodelay().unwrap() && accepted.nodelay().unwrap());
         assert!(SockRef::from(&accepted).keepalive().unwrap());
+    }
+
+    /// Whatever the resolver says first.
+    #[tokio::test]
+    async fn a_name_that_leads_to_us_and_to_another_leads_to_the_other() {
+        let net = TokioNet::default();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listening = net.bind(any).await.unwrap();
+        let own = listening.local_addr().unwrap();
+        let other = TcpListener::bind(any).await.unwrap();
+        let at = other.local_addr().unwrap();
+        let both = vec![own, at, own];
+        let stream = net.connect_to_one_of(both.clone()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), at);
+        // Where only the connection shows it.
+        let is_loop = |stream: &TcpStream| stream.peer_addr().unwrap() == own;
+        let stream = first_open(both, is_loop).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), at);
+        let stream = first_open(vec![own], is_loop).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), own, "nothing else is left");
+        drop(listening);
     }
 
     #[tokio::test]
@@ -181,9 +238,10 @@ mod tests {
             .unwrap();
         let shut = gone.local_addr().unwrap();
         drop(gone);
-        let error = first_open(vec![shut, shut]).await.unwrap_err();
+        let both = vec![shut, shut];
+        let error = first_open(both, |_| false).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let error = first_open(Vec::new()).await.unwrap_err();
+        let error = first_open(Vec::new(), |_| false).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

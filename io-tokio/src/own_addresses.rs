@@ -17,19 +17,24 @@ pub(crate) struct OwnAddresses(Arc<[SocketAddr]>);
 
 impl OwnAddresses {
     pub(crate) fn new(bound: impl IntoIterator<Item = SocketAddr>) -> Self {
-        Self(bound.into_iter().collect())
+        // An IPv4 address may be written as an IPv6 one.
+        let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+        Self(bound.into_iter().map(canonical).collect())
     }
 
     /// Whether this is one of them, as far as that can be told without a connection.
     pub(crate) fn contains(&self, address: &HostPort) -> bool {
-        let Ok(ip) = address.host().parse::<IpAddr>() else {
-            return false;
-        };
-        self.has_port(address.port()).any(|own| leads_to(own, ip))
+        let ip = address.host().parse::<IpAddr>();
+        ip.is_ok_and(|ip| self.contains_resolved(SocketAddr::new(ip, address.port())))
+    }
+
+    /// The same of an address that a name was looked up to.
+    pub(crate) fn contains_resolved(&self, at: SocketAddr) -> bool {
+        self.has_port(at.port()).any(|own| leads_to(own, at.ip()))
     }
 
     /// Whether a connection that was dialled has come to one of them.
-    pub(crate) fn accepts(&self, Ends { local, peer }: Ends) -> bool {
+    pub(crate) fn is_loop(&self, Ends { local, peer }: Ends) -> bool {
         let (from, to) = (local.ip().to_canonical(), peer.ip().to_canonical());
         // Linux takes the destination as the source where the destination is local.
         let is_local = |own: IpAddr| is_unspecified_for(own, to) && from == to;
@@ -72,6 +77,10 @@ mod tests {
             ("0.0.0.0:9092", "[::1]:9092", false),
             ("[::]:9092", "127.0.0.1:9092", true),
             ("[::]:9092", "[::1]:9092", true),
+            ("[::ffff:10.0.0.7]:9092", "10.0.0.7:9092", true),
+            ("10.0.0.7:9092", "[::ffff:10.0.0.7]:9092", true),
+            ("[::ffff:0.0.0.0]:9092", "127.0.0.1:9092", true),
+            ("[::ffff:0.0.0.0]:9092", "[::1]:9092", false),
             // Whose it is shows once it is dialled.
             ("0.0.0.0:9092", "10.0.0.7:9092", false),
             ("127.0.0.1:9092", "localhost:9092", false),
@@ -98,12 +107,18 @@ mod tests {
                 "[::ffff:10.0.0.7]:9092",
                 true,
             ),
+            (
+                "[::ffff:10.0.0.7]:9092",
+                "10.0.0.7:50000",
+                "10.0.0.7:9092",
+                true,
+            ),
         ] {
             let ends = Ends {
                 local: local.parse().unwrap(),
                 peer: peer.parse().unwrap(),
             };
-            assert_eq!(own(&[bound]).accepts(ends), is_own, "{bound} {peer}");
+            assert_eq!(own(&[bound]).is_loop(ends), is_own, "{bound} {peer}");
         }
     }
 }

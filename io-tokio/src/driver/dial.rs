@@ -41,7 +41,7 @@ where
             }
             let by = clock.now().after(target.within);
             match clock.until(by, net.connect(&target.dial)).await {
-                Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.accepts(it)) => {
+                Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.is_loop(it)) => {
                     Err(ConnectFailure::Loop)
                 }
                 Some(Ok(stream)) => Ok(stream),

@@ -1,4 +1,5 @@
-//! How many file descriptors the process may have open: two for each client that is served.
+//! How many file descriptors the process may have open: two for each client that is served, and a
+//! third while its broker is dialled.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

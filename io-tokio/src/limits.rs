@@ -35,7 +35,7 @@ pub(crate) struct Gate {
     places: Arc<Places>,
 }
 
-/// Counts the open connections of all listeners: each may need two file descriptors.
+/// Counts the open connections of all listeners: each needs file descriptors.
 #[derive(Debug)]
 pub(crate) struct Places {
     connections_max: usize,

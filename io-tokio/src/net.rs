@@ -23,6 +23,10 @@ use crate::own_addresses::OwnAddresses;
 /// recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// How many attempts of one connect are under way at a time, each with a file descriptor. When
+/// another address is due, the oldest makes room: it has been silent for twice as long.
+pub(crate) const ATTEMPTS_MAX: usize = 2;
+
 /// A silent connection is probed after this long,
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// then this often,
@@ -134,12 +138,12 @@ async fn first_open(
                         if !is_loop(&stream) {
                             return Poll::Ready(Ok(stream));
                         }
-                        drop(attempts.swap_remove(index));
+                        drop(attempts.remove(index));
                         looped = Some(stream);
                         failed = true;
                     }
                     Poll::Ready(Err(error)) => {
-                        drop(attempts.swap_remove(index));
+                        drop(attempts.remove(index));
                         last_error = error;
                         failed = true;
                     }
@@ -153,6 +157,11 @@ async fn first_open(
                     .is_some_and(|it| it.as_mut().poll(cx).is_ready());
             match next_is_due.then(|| rest.next()).flatten() {
                 Some(address) => {
+                    if attempts.len() + usize::from(looped.is_some()) >= ATTEMPTS_MAX
+                        && !attempts.is_empty()
+                    {
+                        drop(attempts.remove(0));
+                    }
                     attempts.push(Box::pin(TcpStream::connect(address)));
                     // Without another address there is no timer: one that is due before all others
                     // wakes the thread that sleeps until those are.
@@ -228,6 +237,51 @@ mod tests {
         let stream = first_open(vec![own], is_loop).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), own, "nothing else is left");
         drop(listening);
+    }
+
+    /// Whether nobody answers there (`/proc/net/tcp`: `SYN_SENT`), by the port.
+    #[cfg(target_os = "linux")]
+    fn attempts_to(ports: &[u16]) -> usize {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let is_one = |line: &&str| {
+            let fields: Vec<&str> = line.split_whitespace().take(4).collect();
+            let port = |at: &str| u16::from_str_radix(at.rsplit(':').next().unwrap(), 16);
+            fields[3] == "02" && ports.contains(&port(fields[2]).unwrap())
+        };
+        table.lines().skip(1).filter(is_one).count()
+    }
+
+    /// However many addresses are silent.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connect_has_no_more_attempts_at_a_time_than_are_reckoned_with() {
+        let mut ports = Vec::new();
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            // What nobody accepts fills the queue, and further attempts are not answered.
+            let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let full = full.unwrap();
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            full.bind(&any.into()).unwrap();
+            full.listen(0).unwrap();
+            let at = full.local_addr().unwrap().as_socket().unwrap();
+            held.push((full, TcpStream::connect(at).await.unwrap()));
+            ports.push(at.port());
+        }
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        ports.push(open.local_addr().unwrap().port());
+        let all = ports.iter().map(|port| ([127, 0, 0, 1], *port).into());
+        let mut connecting = std::pin::pin!(first_open(all.collect(), |_| false));
+        let mut most = 0;
+        let stream = poll_fn(|cx| {
+            let connected = connecting.as_mut().poll(cx);
+            most = most.max(attempts_to(&ports));
+            connected
+        })
+        .await;
+        let at = stream.unwrap().peer_addr().unwrap();
+        assert_eq!(at, open.local_addr().unwrap(), "the last is tried as well");
+        assert_eq!(most, ATTEMPTS_MAX);
     }
 
     #[tokio::test]

@@ -237,9 +237,10 @@ impl GuardedApi {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenerLimits {
-    /// How many connections may be open. The next one is closed when it is accepted. Each may take
-    /// two file descriptors: where the process may not open as many, fewer are let in, and one
-    /// address gets no more than are left.
+    /// How many connections may be open. The next one is closed when it is accepted. Each takes two
+    /// file descriptors, and a third while a broker is dialled whose name has several addresses:
+    /// where the process may not open three for each, fewer are let in, and one address gets no
+    /// more than are left.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
     /// How many of them may come from one client address: one IPv4 address, or one /64 network of

@@ -13,6 +13,7 @@ use super::Readiness;
 use crate::answers::Answers;
 use crate::bulk::Bulk;
 use crate::limits::ListenerLimits;
+use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
 use crate::recorder::Recorder;
 use crate::silent::SilentLimits;
@@ -33,8 +34,9 @@ pub struct Plan {
     pub connections_max: usize,
 }
 
-/// The descriptors of one connection: the client's, and the broker's.
-const DESCRIPTORS_PER_CONNECTION: usize = 2;
+/// The descriptors of one connection: the client's, and those of the attempts to reach the broker,
+/// of which the first that opens stays.
+const DESCRIPTORS_PER_CONNECTION: usize = 1 + ATTEMPTS_MAX;
 
 /// What is kept for all else: the runtime, the log, the recorder, the admin listener's
 /// connections, and what libraries open for a moment.
@@ -70,12 +72,12 @@ impl Plan {
         descriptors.saturating_sub(besides) / DESCRIPTORS_PER_CONNECTION
     }
 
-    /// A connection of discovery for each cluster, the listening sockets, and what is kept.
+    /// The attempts of discovery for each cluster, the listening sockets, and what is kept.
     fn descriptors_besides(&self, kept: usize) -> usize {
         let binds = self.listeners.iter().map(|it| it.binds.len());
         let listening = binds.fold(0, usize::saturating_add);
         listening
-            .saturating_add(self.clusters.len())
+            .saturating_add(self.clusters.len().saturating_mul(ATTEMPTS_MAX))
             .saturating_add(kept)
     }
 }

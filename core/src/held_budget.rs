@@ -100,6 +100,12 @@ impl Held {
     }
 }
 
+/// How much of what a session holds is counted.
+#[must_use]
+pub const fn counted(bytes: usize) -> usize {
+    bytes.saturating_sub(HOLD_ALWAYS_BYTES)
+}
+
 impl HeldBudget {
     /// A budget of so many bytes.
     #[must_use]
@@ -119,7 +125,7 @@ impl HeldBudget {
     ///
     /// What that means for other sessions is in [`HeldBudget::next_change`] afterwards.
     pub fn set(&mut self, session: u64, of: ClientNetwork, bytes: usize) -> HoldDecision {
-        let bytes = bytes.saturating_sub(HOLD_ALWAYS_BYTES);
+        let bytes = counted(bytes);
         let before = self.replace(session, of, None);
         let held = match before {
             _ if bytes == 0 => None,

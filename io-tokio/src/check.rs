@@ -24,14 +24,14 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     let loaded = config::load(file, config::environment())?;
     let mut compiled = config::compile(&loaded)?;
     if let Some(most) = descriptors::most() {
-        compiled.hold_against_descriptors(&loaded, most);
+        compiled.warn_of_descriptors(&loaded, most);
     }
     let localhost = if compiled.advertises_localhost() {
         localhost()
     } else {
         Vec::new()
     };
-    compiled.hold_against_localhost(&loaded, &localhost);
+    compiled.warn_of_localhost(&loaded, &localhost);
     Ok((loaded, compiled))
 }
 

@@ -65,7 +65,7 @@ impl<N> Follower<N> {
         let without: BTreeSet<BrokerId> = listed
             .iter()
             .copied()
-            .filter(|broker| advertised.address(*broker).is_none())
+            .filter(|broker| !advertised.has(*broker))
             .collect();
         observer.brokers_unaddressed(self.index, without.len());
         for broker in without {

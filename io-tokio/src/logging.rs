@@ -402,18 +402,12 @@ impl Observer for Logging {
         debug!(cluster, brokers, changed, tried_last, "topology published");
     }
 
-    fn broker_at_own_address(
-        &self,
-        cluster: &str,
-        broker: BrokerId,
-        at: &HostPort,
-        how: OwnAddress,
-    ) {
-        let (place, kind) = (cluster.to_owned(), format!("{broker} {}", how.name()));
+    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
+        let (place, kind) = (cluster.to_owned(), format!("{id} {}", how.name()));
         let Some(times) = self.brokers.count(place, kind) else {
             return;
         };
-        let broker = broker.0;
+        let broker = id.0;
         match how {
             OwnAddress::Bound => warn!(cluster, broker, %at, times, "{at} {LOOP}"),
             OwnAddress::Advertised => warn!(

@@ -438,14 +438,8 @@ impl Observer for Metrics {
             .set(i64::try_from(brokers).unwrap_or(i64::MAX));
     }
 
-    fn broker_at_own_address(
-        &self,
-        cluster: &str,
-        broker: BrokerId,
-        at: &HostPort,
-        how: OwnAddress,
-    ) {
-        self.log.broker_at_own_address(cluster, broker, at, how);
+    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
+        self.log.broker_at_own_address(cluster, id, at, how);
     }
 
     fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {

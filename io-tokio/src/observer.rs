@@ -169,14 +169,7 @@ pub trait Observer: Send + Sync + 'static {
     /// The topology of a cluster is known, or has changed from what was published before.
     fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {}
     /// The cluster gives an address for a broker, new or changed, that is doorkeeper's own.
-    fn broker_at_own_address(
-        &self,
-        _cluster: &str,
-        _broker: BrokerId,
-        _at: &HostPort,
-        _how: OwnAddress,
-    ) {
-    }
+    fn broker_at_own_address(&self, _: &str, _id: BrokerId, _at: &HostPort, _how: OwnAddress) {}
     /// The cluster has a broker for which this listener (by its name, and its place in the plan)
     /// has no address: clients do not see it. Told once for each.
     fn broker_unaddressed(&self, _listener: &Arc<str>, _index: usize, _broker: BrokerId) {}

@@ -82,8 +82,7 @@ pub(crate) async fn served(
 ) -> Result<ExitCode, Failure> {
     if let Some(descriptors) = descriptors::raise() {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-        let within = plan.connections_within(descriptors);
-        plan.connections_max = plan.connections_max.min(within);
+        plan.connections_max = plan.connections_within(descriptors);
     }
     let seed: Seed = entropy()?;
     // One draw shows that the system has entropy; afterwards it cannot fail.

@@ -114,7 +114,7 @@ listeners:
         let mut compiled = config::compile(&loaded).unwrap();
         assert!(compiled.advertises_localhost());
         let localhost: Vec<_> = localhost.iter().map(|ip| ip.parse().unwrap()).collect();
-        compiled.hold_against_localhost(&loaded, &localhost);
+        compiled.warn_of_localhost(&loaded, &localhost);
         let problems = compiled.warnings.problems;
         problems
             .iter()

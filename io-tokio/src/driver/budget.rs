@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use doorkeeper_core::client_network::ClientNetwork;
-use doorkeeper_core::held_budget::{HeldBudget, HoldDecision};
-use doorkeeper_core::limits::HOLD_ALWAYS_BYTES;
+use doorkeeper_core::held_budget::{HeldBudget, HoldDecision, counted};
 use doorkeeper_core::{HeldBytes, Input, Leg};
 
 /// A budget for what clients make the process hold, and another one for what brokers do: neither
@@ -138,7 +137,7 @@ impl State {
 }
 
 const fn is_counted(bytes: usize) -> bool {
-    bytes > HOLD_ALWAYS_BYTES
+    counted(bytes) > 0
 }
 
 impl Share {

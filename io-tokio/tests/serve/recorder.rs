@@ -225,16 +225,10 @@ impl Observer for Recorder {
         self.metrics.brokers_unaddressed(index, brokers);
     }
 
-    fn broker_at_own_address(
-        &self,
-        cluster: &str,
-        broker: BrokerId,
-        at: &HostPort,
-        how: OwnAddress,
-    ) {
+    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
         let metrics = &self.metrics;
-        metrics.broker_at_own_address(cluster, broker, at, how);
-        self.push(Seen::AtOwnAddress(broker.0, at.to_string(), how));
+        metrics.broker_at_own_address(cluster, id, at, how);
+        self.push(Seen::AtOwnAddress(id.0, at.to_string(), how));
     }
 
     fn discovery_panicked(&self, cluster: &str) {

@@ -1,4 +1,4 @@
-//! Holds the limits of connections against what the process may open.
+//! Warns of limits of connections for which the process may not open enough file descriptors.
 
 use super::super::load::Loaded;
 use super::super::problem::{Problem, Problems, Severity};
@@ -6,9 +6,9 @@ use super::super::tree::Path;
 use super::Compiled;
 
 impl Compiled {
-    /// Cuts the connections of all listeners together to what this many file descriptors allow,
-    /// with a warning if that is less than the listeners would take.
-    pub fn hold_against_descriptors(&mut self, loaded: &Loaded, most: u64) {
+    /// Adds a warning if this many file descriptors allow fewer connections than the listeners
+    /// would take.
+    pub fn warn_of_descriptors(&mut self, loaded: &Loaded, most: u64) {
         let wanted = self.plan.descriptors();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if wanted <= most {
@@ -16,7 +16,6 @@ impl Compiled {
         }
         let connections = self.plan.connections();
         let within = self.plan.connections_within(most);
-        self.plan.connections_max = within;
         let path = Path::default().key("listeners");
         let message = format!(
             "{connections} connections (limits.connections of all listeners) take up to {wanted} \

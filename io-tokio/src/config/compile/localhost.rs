@@ -24,7 +24,7 @@ impl Compiled {
     /// Adds a warning for what clients are told of this machine while doorkeeper listens at none of
     /// the addresses that it leads to. `localhost` are those of that name here; clients try all of
     /// them, so one is enough.
-    pub fn hold_against_localhost(&mut self, loaded: &Loaded, localhost: &[IpAddr]) {
+    pub fn warn_of_localhost(&mut self, loaded: &Loaded, localhost: &[IpAddr]) {
         let mut problems = std::mem::take(&mut self.warnings.problems);
         for ((name, listener), reach) in loaded.config.listeners.iter().zip(&self.reach) {
             let path = Path::default().keys(&["listeners", name]);

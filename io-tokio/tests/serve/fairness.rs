@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use doorkeeper_core::policy::Principal;
 use doorkeeper_io_tokio::serve::Plan;
+use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest, TopicName,
+    BrokerId, FetchRequest, FindCoordinatorRequest, FindCoordinatorResponse, ProduceRequest,
+    TopicName,
 };
 use tokio::time::Instant;
 
@@ -217,20 +219,40 @@ async fn slow_readers_of_one_address_leave_room_for_others() {
     ends_with(world, "hold_timeout_upstream").await;
 }
 
-/// Half of a request, of whatever kind and length: nothing of it is held that others need.
+/// A Fetch of so many bytes and more, of topics that nobody has; from version 15 on its last field
+/// may say that a replica sends it.
+fn long_fetch(id: i32, bytes: usize) -> Vec<u8> {
+    let topic = FetchTopic::default();
+    let body = FetchRequest::default().with_topics(vec![topic; bytes / 16]);
+    request(FETCH, 17, id, &body)
+}
+
+/// Half of a request, of whatever kind and length, passed on or held: others have room.
 #[tokio::test(start_paused = true)]
 async fn half_sent_requests_of_one_address_leave_room_for_others() {
-    let world = World::with(small).await;
-    broker_of_coordinators(&world, 200);
-    let long = produce(1, 2 * MIB);
-    let mut crowd = attackers(&world, 20).await;
-    for client in &mut crowd {
-        let mut rest = &long[..long.len() / 2];
-        let saying = client.far.try_say(&mut rest);
-        let _ = tokio::time::timeout(Duration::from_millis(1), saying).await;
+    for (is_held, long) in [
+        (false, produce(1, 2 * MIB)),
+        (false, long_fetch(1, 2 * MIB)),
+        (true, refused_produce(1, 2 * MIB)),
+    ] {
+        let world = World::with(if is_held { judging } else { small }).await;
+        broker_of_coordinators(&world, 200);
+        let mut crowd = attackers(&world, 20).await;
+        for client in &mut crowd {
+            let mut rest = &long[..long.len() / 2];
+            let saying = client.far.try_say(&mut rest);
+            let _ = tokio::time::timeout(Duration::from_millis(1), saying).await;
+        }
+        is_served_at_once(&world, 200).await;
+        if is_held {
+            let begun = Instant::now();
+            let mut other = world.client_from(BROKER_1, OTHER.into()).await;
+            other.send(&refused_produce(1, MIB)).await;
+            other.frame().await;
+            assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
+        }
+        world.stops_in_order().await;
     }
-    is_served_at_once(&world, 200).await;
-    world.stops_in_order().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use kafka_protocol::messages::FetchRequest;
 use tokio::io::AsyncReadExt as _;
 
+use crate::clock::pass;
 use crate::frames::*;
 use crate::mesh::{Far, UNDER_WAY_MAX};
 use crate::world::*;
@@ -70,23 +71,22 @@ async fn a_client_that_never_reads_is_closed() {
     world.stops_in_order().await;
 }
 
+/// Neither is one to a broker that has responded before, and takes no more.
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_never_reads_is_given_up() {
     let world = World::start().await;
-    let (mut client, broker) = pair(&world, &heartbeat(1)).await;
+    let (mut client, mut broker) = pair(&world, &heartbeat(1)).await;
+    broker.say(&heartbeat_answer(1)).await;
+    assert_eq!(
+        next_frame(&mut client.stream).await,
+        Some(heartbeat_answer(1))
+    );
     let large = produce(2, LARGE);
     let mut rest = &large[..];
     client.try_say(&mut rest).await;
+    pass(60 * SECOND).await;
     let reasons = world.seen.reasons();
-    let expected = [
-        "first_response_timeout",
-        "answer_timeout",
-        "upstream_write_stalled",
-    ];
-    assert!(
-        expected.iter().any(|it| reasons.contains_key(it)),
-        "{reasons:?}"
-    );
+    assert_eq!(reasons, [("upstream_write_stalled", 1)].into());
     drop(broker);
     world.stops_in_order().await;
 }
@@ -116,7 +116,7 @@ async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
 async fn time_passes_for_a_session_that_never_stands_still() {
     let world = World::with(|plan| {
         let limits = &mut plan.listeners[0].shared.limits;
-        limits.answer_timeout = SECOND / 5;
+        limits.answer_timeout = SECOND / 2;
     })
     .await;
     let mut brokers = world.mesh.by_hand(B1);
@@ -127,8 +127,7 @@ async fn time_passes_for_a_session_that_never_stands_still() {
     client.far.flood(produce_unanswered(2, 1000)).await;
     let closed = tokio::time::timeout(10 * SECOND, world.seen.closed(client.address)).await;
     let closed = closed.expect("an end");
-    let expected = ["first_response_timeout", "answer_timeout"];
-    assert!(expected.contains(&closed), "{closed}");
+    assert_eq!(closed, "first_response_timeout");
     assert!(
         client.far.taken() > LARGE as u64,
         "much was carried: {}",

@@ -4,7 +4,9 @@
 //! writes what is due, looks at everything else that may have happened, hands each to the
 //! session as one input, does what the session asks, and goes round again until nothing moves and
 //! no deadline has come.
-//! It decides nothing. On its way there is no channel and no lock.
+//! It decides nothing. On its way there is no channel, and for what passes as it comes no lock but
+//! those of metrics: who holds more than is always free counts it behind a lock of all sessions
+//! (`budget.rs`).
 
 pub(crate) mod bell;
 pub(crate) mod budget;

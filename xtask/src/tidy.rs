@@ -10,12 +10,17 @@ mod tokens;
 mod words;
 
 use std::collections::BTreeMap;
-use std::{fmt, fs};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fmt, fs, thread};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use proc_macro2::TokenStream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use self::functions::Function;
+use self::tokens::Token;
 use crate::tree::{self, File};
 
 const ALLOW_FILE: &str = "xtask/tidy.toml";
@@ -42,7 +47,7 @@ struct Layering {
 }
 
 /// One broken rule at one place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     path: String,
     /// From 1; `None` when the rule is about the whole file.
@@ -93,26 +98,85 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
 fn check(files: &[File]) -> Result<Vec<Finding>> {
     let allowed: Allowed = read_toml(ALLOW_FILE)?;
     let layering: Layering = read_toml(LAYERING_FILE)?;
-    let checkout = tree::root().to_string_lossy();
-    let mut findings = Vec::new();
-    let mut tokens_of = BTreeMap::new();
-    for file in files {
-        text::check(file, &mut findings);
-        words::check(file, &checkout, &mut findings);
-        limits::check(file, &mut findings);
-        // A file that does not parse is a finding of the rule about functions.
-        if let Some(Ok(tokens)) = file.rust().map(tokens::flatten) {
-            tokens_of.insert(file.path.as_str(), tokens);
-        }
-    }
-    functions::check(files, &allowed.long_functions, ALLOW_FILE, &mut findings);
-    for (path, tokens) in &tokens_of {
+    let Seen {
+        mut findings,
+        tokens,
+        long,
+    } = look_at(files)?;
+    functions::check(&long, &allowed.long_functions, ALLOW_FILE, &mut findings);
+    for (path, tokens) in &tokens {
         sleeps::check(path, tokens, &allowed.may_sleep, &mut findings);
         modules::check(path, tokens, &layering.core, LAYERING_FILE, &mut findings);
     }
-    packages::check_binary_only(&tokens_of, &layering.binary_only, &mut findings);
+    packages::check_binary_only(&tokens, &layering.binary_only, &mut findings);
     packages::check(&layering.packages, LAYERING_FILE, &mut findings)?;
+    findings.sort();
     Ok(findings)
+}
+
+/// What was seen of files, each looked at by itself.
+#[derive(Default)]
+struct Seen<'a> {
+    findings: Vec<Finding>,
+    /// By path, of what is Rust.
+    tokens: BTreeMap<&'a str, Vec<Token>>,
+    /// Functions that are too long, with their paths.
+    long: Vec<(&'a str, Function)>,
+}
+
+/// On all processors, each file parsed once: unoptimised, parsing takes nearly all of the time.
+fn look_at(files: &[File]) -> Result<Seen<'_>> {
+    let checkout = tree::root().to_string_lossy();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut seen = Seen::default();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            seen.look_at(file, &checkout);
+        }
+        seen
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = Seen::default();
+        for part in parts {
+            let part = part.join().map_err(|_| anyhow!("a rule panicked"))?;
+            all.findings.extend(part.findings);
+            all.tokens.extend(part.tokens);
+            all.long.extend(part.long);
+        }
+        Ok(all)
+    })
+}
+
+impl<'a> Seen<'a> {
+    fn look_at(&mut self, file: &'a File, checkout: &str) {
+        text::check(file, &mut self.findings);
+        words::check(file, checkout, &mut self.findings);
+        let Some(text) = file.rust() else { return };
+        if let Err(error) = self.parse(file, text) {
+            self.findings
+                .push(Finding::whole(&file.path, error.to_string()));
+        }
+    }
+
+    fn parse(&mut self, file: &'a File, text: &str) -> syn::Result<()> {
+        let stream: TokenStream = text.parse()?;
+        self.tokens
+            .insert(&file.path, tokens::flatten(stream.clone()));
+        // Long tables, which a compiler has parsed when they were written.
+        let is_generated = file.is_generated();
+        if is_generated && !text.contains(limits::STRUCT) {
+            return Ok(());
+        }
+        let parsed = syn::parse2(stream)?;
+        limits::check(&file.path, &parsed, &mut self.findings);
+        if !is_generated {
+            let long = functions::long(&parsed);
+            self.long.extend(long.map(|it| (file.path.as_str(), it)));
+        }
+        Ok(())
+    }
 }
 
 fn read_toml<T: DeserializeOwned>(path: &'static str) -> Result<T> {

@@ -1,12 +1,10 @@
 //! The length of functions, as a ratchet: 70 lines, and what is longer can only shrink.
 
-use anyhow::Result;
 use serde::Deserialize;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
 use super::Finding;
-use crate::tree::File;
 
 const LINES_MAX: usize = 70;
 
@@ -21,25 +19,15 @@ pub(super) struct LongFunction {
     reason: String,
 }
 
-/// `allow_file` is where the entries stand, for the findings about entries themselves.
+/// What is longer than a function should be, by the path of its file. `allow_file` is where the
+/// entries stand, for the findings about entries themselves.
 pub(super) fn check(
-    files: &[File],
+    long: &[(&str, Function)],
     allowed: &[LongFunction],
     allow_file: &str,
     findings: &mut Vec<Finding>,
 ) {
-    let mut long = Vec::new();
-    for file in files.iter().filter(|it| !it.is_generated()) {
-        let Some(text) = file.rust() else { continue };
-        match functions(text) {
-            Ok(functions) => {
-                let over = functions.into_iter().filter(|it| it.lines > LINES_MAX);
-                long.extend(over.map(|it| (file.path.as_str(), it)));
-            }
-            Err(error) => findings.push(Finding::whole(&file.path, error.to_string())),
-        }
-    }
-    for (path, function) in &long {
+    for (path, function) in long {
         let entry = allowed
             .iter()
             .find(|it| it.path == *path && it.name == function.name);
@@ -72,21 +60,27 @@ pub(super) fn check(
     }
 }
 
-struct Function {
+pub(super) struct Function {
     name: String,
     line: usize,
     /// From `fn` to the closing brace, both counted; docs and attributes are not.
     lines: usize,
 }
 
-fn functions(text: &str) -> Result<Vec<Function>> {
-    let file = syn::parse_file(text)?;
+/// The functions of a file that are too long.
+pub(super) fn long(file: &syn::File) -> impl Iterator<Item = Function> {
+    functions(file)
+        .into_iter()
+        .filter(|it| it.lines > LINES_MAX)
+}
+
+fn functions(file: &syn::File) -> Vec<Function> {
     let mut visitor = Visitor {
         owner: None,
         functions: Vec::new(),
     };
-    visitor.visit_file(&file);
-    Ok(visitor.functions)
+    visitor.visit_file(file);
+    visitor.functions
 }
 
 struct Visitor {
@@ -168,9 +162,10 @@ mod tests {
             lines,
             reason: "one table".to_owned(),
         });
-        let files = [File::new("a.rs", &function_of(lines))];
+        let file = syn::parse_file(&function_of(lines)).unwrap();
+        let long: Vec<_> = long(&file).map(|it| ("a.rs", it)).collect();
         let mut findings = Vec::new();
-        check(&files, entry.as_slice(), "allow.toml", &mut findings);
+        check(&long, entry.as_slice(), "allow.toml", &mut findings);
         findings.iter().map(ToString::to_string).collect()
     }
 
@@ -199,8 +194,7 @@ mod tests {
     #[test]
     fn nested_functions_count_for_themselves() {
         let text = "fn outer() {\n fn inner() {\n }\n}\ntrait T { fn given() {} fn asked(); }";
-        let names: Vec<_> = functions(text)
-            .unwrap()
+        let names: Vec<_> = functions(&syn::parse_file(text).unwrap())
             .into_iter()
             .map(|it| (it.name, it.lines))
             .collect();

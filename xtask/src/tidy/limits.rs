@@ -4,19 +4,12 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
 use super::Finding;
-use crate::tree::File;
 
-pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
-    let Some(text) = file.rust() else { return };
-    // A file that does not parse is a finding of the rule about functions.
-    let Ok(parsed) = syn::parse_file(text) else {
-        return;
-    };
-    Visitor {
-        path: &file.path,
-        findings,
-    }
-    .visit_file(&parsed);
+/// What stands in a file that this rule is about.
+pub(super) const STRUCT: &str = "struct Limits";
+
+pub(super) fn check(path: &str, file: &syn::File, findings: &mut Vec<Finding>) {
+    Visitor { path, findings }.visit_file(file);
 }
 
 struct Visitor<'a> {
@@ -51,7 +44,7 @@ mod tests {
         let text = "struct Limits {\n    /// In bytes.\n    a: u32,\n    b: u32,\n}\n\
                     struct Other { c: u8 }";
         let mut findings = Vec::new();
-        check(&File::new("limits.rs", text), &mut findings);
+        check("limits.rs", &syn::parse_file(text).unwrap(), &mut findings);
         let found: Vec<_> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,

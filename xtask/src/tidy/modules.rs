@@ -181,7 +181,7 @@ mod tests {
         let mut findings = Vec::new();
         check(
             path,
-            &tokens::flatten(text).unwrap(),
+            &tokens::flatten(text.parse().unwrap()),
             &core(),
             "layering.toml",
             &mut findings,

@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_binary_may_name_what_its_library_may_not() {
-        let source = |text| tokens::flatten(text).unwrap();
+        let source = |text: &str| tokens::flatten(text.parse().unwrap());
         let tokens_of = BTreeMap::from([
             ("a/src/main.rs", source("mod quick; use model::x;")),
             ("a/src/quick.rs", source("use model::x;")),

@@ -59,7 +59,7 @@ mod tests {
         let mut findings = Vec::new();
         check(
             path,
-            &tokens::flatten(text).unwrap(),
+            &tokens::flatten(text.parse().unwrap()),
             allowed,
             &mut findings,
         );

@@ -2,7 +2,6 @@
 //!
 //! Rules about names and paths work on tokens, because macros hide them from a syntax tree.
 
-use anyhow::{Result, anyhow};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// One token; the delimiters of a group are tokens of their own.
@@ -18,17 +17,14 @@ pub(super) struct Token {
 }
 
 /// Doc comments are left out: they are prose, not code.
-pub(super) fn flatten(text: &str) -> Result<Vec<Token>> {
-    let stream: TokenStream = text
-        .parse()
-        .map_err(|error| anyhow!("does not parse: {error}"))?;
+pub(super) fn flatten(stream: TokenStream) -> Vec<Token> {
     let mut flat = Flat {
         tokens: Vec::new(),
         in_test: false,
         inline_modules: 0,
     };
     flat.stream(stream);
-    Ok(flat.tokens)
+    flat.tokens
 }
 
 struct Flat {
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     fn tokens_named(text: &str, name: &str) -> Vec<(usize, bool, usize)> {
-        let tokens = flatten(text).unwrap().into_iter();
+        let tokens = flatten(text.parse().unwrap()).into_iter();
         tokens
             .filter(|it| it.text == name)
             .map(|it| (it.line, it.in_test, it.inline_modules))

@@ -65,8 +65,9 @@ fn window(all: &[Pairing], count: usize, first: u64) -> Vec<Pairing> {
     ring.take(count.min(all.len())).copied().collect()
 }
 
-/// Goes on by one with every commit. Where the history is not whole, or there is none, any number
-/// serves, as long as it is the same for the same commit.
+/// Goes on by one with every commit of a history without merges. Where it is not whole, any number
+/// serves, as long as it is the same for the same commit; there is no promise then of when a
+/// pairing comes.
 pub(crate) fn of_this_commit() -> Result<u64> {
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"])?;
     if is_shallow == "false" {
@@ -94,7 +95,7 @@ mod tests {
     use crate::catalog::SCENARIOS;
     use crate::clients::CLIENTS;
 
-    /// What CONTRIBUTING.md promises.
+    /// What CONTRIBUTING.md promises of commits in a row.
     const COMMITS: u64 = 20;
 
     fn all(major: u32) -> Vec<Pairing> {

@@ -88,9 +88,9 @@ pub(crate) struct Answer {
     error: Option<String>,
 }
 
-/// How long a program may work without a word to the suite. Only met by what hangs, because the
-/// programs bound each of their own waits, of which the command line tools have fifteen in a row;
-/// what the suite itself does meanwhile does not count.
+/// How long a program may work without a word to the suite: for what hangs although programs bound
+/// each of their own waits. The bounds of fifteen command line tools in a row come to more, but
+/// what moves on needs minutes only. What the suite itself does meanwhile does not count.
 const WORK_LIMIT: Duration = Duration::from_secs(900);
 
 /// How programs that want an event and the suite wait for each other.

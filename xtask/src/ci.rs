@@ -182,9 +182,10 @@ fn run_steps(chosen: &[Chosen], left_out: &[&str]) -> Result<()> {
     let mut rows = Vec::new();
     let mut running: Vec<(Chosen, Beside)> = Vec::new();
     for it in chosen {
-        let waited_for = running.extract_if(.., |(other, _)| {
+        // Those that are over are told of at once, so that a failure does not wait for the end.
+        let waited_for = running.extract_if(.., |(other, beside)| {
             let name = other.step.name;
-            it.step.requires.contains(&name) || it.step.after.contains(&name)
+            beside.has_ended() || it.step.requires.contains(&name) || it.step.after.contains(&name)
         });
         rows.extend(waited_for.map(|(other, beside)| join(other, beside)));
         println!("==> {it}");

@@ -1,5 +1,5 @@
 //! A step that runs beside others, because it mostly waits or keeps one processor busy: its output
-//! is shown when it has ended.
+//! is shown between two other steps, once it has ended.
 
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -50,6 +50,10 @@ impl Beside {
             }
         });
         Self { thread }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
     }
 
     pub(super) fn join(self) -> Ended {

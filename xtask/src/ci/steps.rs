@@ -83,19 +83,19 @@ pub(super) const CI: &[Step] = &[
     TIDY,
     step(
         "clients",
-        "brings Kafka and the clients of the conformance suite",
-        120,
+        "builds the conformance suite, brings Kafka and its clients",
+        130,
         Beside(bring_clients),
     ),
     CLIPPY,
     step("licences", "of all dependencies", 2, Alone(licences)).requires(&["tools"]),
     step(
         "wasm",
-        "core without an operating system",
+        "core and what it depends on, for a target without an operating system",
         20,
         Alone(core_alone),
     ),
-    step("fuzz", "fuzz targets build", 30, Alone(fuzz_targets)),
+    step("fuzz", "fuzz targets compile", 30, Alone(fuzz_targets)),
     step(
         "instructions",
         "what an exchange costs core, against a list",
@@ -108,7 +108,13 @@ pub(super) const CI: &[Step] = &[
         40,
         Alone(documentation),
     ),
-    step("tests", "all tests", 150, Alone(tests)).requires(&["tools"]),
+    step(
+        "tests",
+        "all tests but those in documentation",
+        220,
+        Alone(tests),
+    )
+    .requires(&["tools"]),
     step(
         "doctests",
         "examples in documentation",
@@ -117,27 +123,27 @@ pub(super) const CI: &[Step] = &[
     ),
     step(
         "simulation",
-        "sessions of core from seeds, and twice",
-        170,
+        "sessions of core from seeds, and some of them twice",
+        140,
         Alone(simulation),
     )
     .after(&["instructions"]),
     step(
         "server-simulation",
-        "the real server on a simulated network, and twice",
+        "the real server on a simulated network, and some seeds twice",
         85,
         Alone(server_simulation),
     ),
     step(
         "mutants",
-        "planted bugs that the simulation must find",
-        180,
+        "planted bugs, each of which the simulation must find",
+        150,
         Beside(planted_bugs),
     ),
     step(
         "conformance",
         "real clients and real Kafka: the part of this commit",
-        360,
+        480,
         Alone(conformance),
     )
     .requires(&["clients"]),

@@ -3,16 +3,24 @@
 use anyhow::Result;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiVersionsRequest, ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    FetchRequest, FetchResponse, IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse,
+    ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
@@ -31,6 +39,16 @@ pub const OLD_FETCH: (i16, i16) = (1, 12);
 pub const METADATA: (i16, i16) = (3, 12);
 /// Key and version of a client's first request.
 pub const API_VERSIONS: (i16, i16) = (18, 3);
+
+/// Key and version of a request whose answer is held to its end.
+pub const DESCRIBE_CONFIGS: (i16, i16) = (32, 4);
+/// Key and version of a request that is held to its end.
+pub const ALTER_CONFIGS: (i16, i16) = (44, 1);
+
+/// `ConfigResource.Type.TOPIC`.
+const TOPIC: i8 = 2;
+/// The value of each config, where there are many.
+const CONFIG_BYTES: usize = 1000;
 
 /// How many brokers the sink claims to be.
 pub const BROKERS: u16 = 3;
@@ -137,6 +155,43 @@ pub fn api_versions_of_version(version: i16) -> Result<Request> {
     })
 }
 
+/// An IncrementalAlterConfigs of a topic with so many bytes of values.
+pub fn alter_configs(bytes: usize) -> Result<Request> {
+    let value = StrBytes::from_string("x".repeat(CONFIG_BYTES));
+    let config = AlterableConfig::default()
+        .with_name("a.config".into())
+        .with_value(Some(value));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(topic(0).0)
+        .with_configs(vec![config; bytes / CONFIG_BYTES]);
+    let body = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    request(ALTER_CONFIGS, &body)
+}
+
+/// A DescribeConfigs of a topic.
+pub fn describe_configs() -> Result<Request> {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(topic(0).0);
+    let body = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    request(DESCRIBE_CONFIGS, &body)
+}
+
+/// The answer to a DescribeConfigs with so many bytes of values.
+pub fn configs(bytes: usize) -> Result<Bytes> {
+    let value = StrBytes::from_string("x".repeat(CONFIG_BYTES));
+    let config = DescribeConfigsResourceResult::default()
+        .with_name("a.config".into())
+        .with_value(Some(value));
+    let result = DescribeConfigsResult::default()
+        .with_resource_type(TOPIC)
+        .with_resource_name(topic(0).0)
+        .with_configs(vec![config; bytes / CONFIG_BYTES]);
+    let body = DescribeConfigsResponse::default().with_results(vec![result]);
+    answer(DESCRIBE_CONFIGS.1, &body)
+}
+
 /// The answer to a Produce.
 pub fn produced() -> Result<Bytes> {
     let partition = PartitionProduceResponse::default().with_base_offset(7);
@@ -194,7 +249,7 @@ pub fn ranges(version: i16) -> Result<Bytes> {
             .with_api_key(key)
             .with_max_version(max)
     };
-    let keys = [(0, 13), (1, 17), (3, 12), (18, 4)].map(range);
+    let keys = [(0, 13), (1, 17), (3, 12), (18, 4), (32, 4), (44, 1)].map(range);
     answer(
         version,
         &ApiVersionsResponse::default().with_api_keys(keys.to_vec()),

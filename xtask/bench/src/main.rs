@@ -106,7 +106,9 @@ fn run(args: RunArgs) -> Result<bool> {
     } else {
         Amount::FULL
     };
-    amount.rounds = args.rounds.unwrap_or(amount.rounds);
+    if let Some(rounds) = args.rounds {
+        (amount.rounds, amount.memory_rounds) = (rounds, rounds);
+    }
     let bench = Bench {
         sink: Sink::start(consecutive(BROKERS)?)?,
         programs,

@@ -50,6 +50,7 @@ struct Answers {
     described: Bytes,
     /// To Fetch in the newest version, and in the old one.
     fetched: RwLock<[Bytes; 2]>,
+    configs: RwLock<Bytes>,
 }
 
 impl Sink {
@@ -65,6 +66,7 @@ impl Sink {
             produced: frames::produced()?,
             described: frames::described(frames::METADATA.1, port)?,
             fetched: RwLock::default(),
+            configs: RwLock::default(),
         });
         let seen = Arc::new(Seen::default());
         for listener in listeners {
@@ -101,6 +103,13 @@ impl Sink {
         *fetched.unwrap_or_else(PoisonError::into_inner) = [new, old];
         Ok(())
     }
+
+    /// Makes answers to DescribeConfigs as large as this.
+    pub(crate) fn answer_describe_configs_with(&self, bytes: usize) -> Result<()> {
+        let configs = self.answers.configs.write();
+        *configs.unwrap_or_else(PoisonError::into_inner) = frames::configs(bytes)?;
+        Ok(())
+    }
 }
 
 impl Answers {
@@ -118,6 +127,10 @@ impl Answers {
             (3, _) if version == frames::METADATA.1 => self.described.clone(),
             (3, _) => frames::described(version, self.port)?,
             (18, _) => frames::ranges(version)?,
+            (32, _) => {
+                let configs = self.configs.read();
+                configs.unwrap_or_else(PoisonError::into_inner).clone()
+            }
             _ => anyhow::bail!("nobody sends API {key}"),
         })
     }

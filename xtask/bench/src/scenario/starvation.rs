@@ -1,13 +1,13 @@
 //! Whether a client address that takes all it can get slows the round trips of another address.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use socket2::{Domain, Socket, Type};
 
 use super::{Bench, Scenario, Values};
@@ -30,34 +30,50 @@ const STORM_PAUSE: Duration = Duration::from_millis(2);
 /// processor, often enough that it is not taken for one that stands still.
 const DRIP_PAUSE: Duration = Duration::from_millis(100);
 
-type Attack = fn(u16, &AtomicBool, &AtomicU64) -> Result<Vec<TcpStream>>;
+/// How long the sink must have written nothing before an attack has what it can get.
+const SETTLED: Duration = Duration::from_millis(200);
+
+/// What there is left when an attack is over.
+#[derive(Default)]
+struct Left {
+    open: Vec<TcpStream>,
+    /// Connections that were not accepted, or were closed before they had asked.
+    failed: u64,
+}
+
+type Attack = fn(u16, &AtomicBool, &AtomicU64) -> Result<Left>;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let scenario = |name: &str, attack: Attack| Scenario {
+    let figure = |name, unit, bar| Figure::less(name, unit, Kind::Doorkeeper, bar);
+    let scenario = |name: &str, attack: Attack, settles: bool| Scenario {
         name: format!("round trip beside {name} of another address"),
         figures: vec![
-            Figure::less("p99", "us", Kind::Doorkeeper, None),
-            Figure::less(
-                "p99 over quiet",
-                "x",
-                Kind::Doorkeeper,
-                Some(Bar::ValueAtMost(2.0)),
-            ),
+            figure("p99", "us", None),
+            figure("p99 over quiet", "x", Some(Bar::ValueAtMost(2.0))),
         ],
-        run: Box::new(move |bench, proxy| run(bench, proxy, attack)),
+        run: Box::new(move |bench, proxy| run(bench, proxy, attack, settles)),
         fresh: true,
         kinds: &[Kind::Doorkeeper],
     };
+    let mut stormed = scenario("a storm of connections", storm, false);
+    // A storm that is not let in is none.
+    let all_let_in = Some(Bar::ValueAtMost(0.0));
+    stormed
+        .figures
+        .push(figure("connections not let in", "", all_let_in));
     vec![
-        scenario("half-sent requests", half_sent),
-        scenario("slow readers", slow_readers),
-        scenario("a storm of connections", storm),
+        scenario("half-sent requests", half_sent, true),
+        scenario("held requests", held_requests, true),
+        scenario("slow readers", slow_readers, true),
+        scenario("held responses", held_responses, true),
+        stormed,
     ]
 }
 
 /// The same client before the attack and during it: its connection must live through it.
-fn run(bench: &Bench, proxy: &Proxy, attack: Attack) -> Result<Values> {
+fn run(bench: &Bench, proxy: &Proxy, attack: Attack, settles: bool) -> Result<Values> {
     bench.sink.answer_fetch_with(LARGE_BYTES)?;
+    bench.sink.answer_describe_configs_with(LARGE_BYTES)?;
     let request = frames::produce(RECORD_BYTES)?;
     let mut buffer = client::buffer();
     let mut client = Client::ready(proxy.port, &mut buffer)?;
@@ -76,14 +92,37 @@ fn run(bench: &Bench, proxy: &Proxy, attack: Attack) -> Result<Values> {
         ensure!(begun.elapsed().as_secs() < 20, "the attack does not begin");
         thread::yield_now();
     }
+    if settles {
+        settle(bench)?;
+    }
     let during = p99(&mut client, &request, bench.amount.trips, &mut buffer);
     stop.store(true, Ordering::SeqCst);
-    let held = attacker
+    let left = attacker
         .join()
         .map_err(|_| anyhow!("the attack panicked"))??;
-    drop(held);
+    drop(left.open);
     let during = during?;
-    Ok(vec![("p99", during), ("p99 over quiet", during / quiet)])
+    Ok(vec![
+        ("p99", during),
+        ("p99 over quiet", during / quiet),
+        ("connections not let in", left.failed as f64),
+    ])
+}
+
+/// Until as much of responses is held as may be: the sink has no more to write, or cannot.
+fn settle(bench: &Bench) -> Result<()> {
+    let written = &bench.sink.seen.written;
+    let begun = Instant::now();
+    let (mut last, mut since) = (written.load(Ordering::SeqCst), Instant::now());
+    while since.elapsed() < SETTLED {
+        ensure!(begun.elapsed().as_secs() < 20, "responses go on and on");
+        thread::sleep(STORM_PAUSE);
+        let now = written.load(Ordering::SeqCst);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    Ok(())
 }
 
 /// In microseconds.
@@ -107,7 +146,7 @@ fn connect(port: u16) -> Result<TcpStream> {
 }
 
 /// The beginning of a large Produce, and then a byte now and again.
-fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Vec<TcpStream>> {
+fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::produce(LARGE_BYTES)?;
     let (begin, rest) = request.frame.split_at(request.frame.len() / 8);
     let mut open = Vec::with_capacity(CONNECTIONS);
@@ -129,11 +168,11 @@ fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Vec<TcpSt
         }
         thread::sleep(STORM_PAUSE);
     }
-    Ok(open)
+    Ok(Left { open, failed: 0 })
 }
 
 /// Responses of which the beginning is read and nothing more.
-fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Vec<TcpStream>> {
+fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::fetch(frames::FETCH)?;
     let mut open = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
@@ -146,18 +185,71 @@ fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Vec<Tc
     while !stop.load(Ordering::SeqCst) {
         thread::sleep(STORM_PAUSE);
     }
-    Ok(open)
+    Ok(Left { open, failed: 0 })
+}
+
+/// Requests that are held to their end, of which the last byte is missing. Who is closed before it
+/// has sent so much comes again.
+fn held_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+    let request = frames::alter_configs(LARGE_BYTES)?;
+    let (_, begin) = request.frame.split_last().context("an empty frame")?;
+    let connect = || {
+        let stream = connect(port)?;
+        stream.set_nonblocking(true)?;
+        anyhow::Ok((stream, begin))
+    };
+    let mut open: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect::<Result<_>>()?;
+    while !stop.load(Ordering::SeqCst) {
+        let mut moved = 0;
+        for (stream, rest) in &mut open {
+            match stream.write(rest) {
+                Ok(count) => {
+                    *rest = rest.get(count..).unwrap_or_default();
+                    moved += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => (*stream, *rest) = connect()?,
+            }
+        }
+        if moved == 0 {
+            // All that is taken has been given.
+            done.fetch_max(CONNECTIONS as u64, Ordering::SeqCst);
+            thread::sleep(STORM_PAUSE);
+        }
+    }
+    let open = open.into_iter().map(|(stream, _)| stream).collect();
+    Ok(Left { open, failed: 0 })
+}
+
+/// Responses that are held to their end, and then not read.
+fn held_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+    let request = frames::describe_configs()?;
+    let mut open = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let mut stream = connect(port)?;
+        stream.write_all(&request.frame)?;
+        open.push(stream);
+        done.fetch_add(1, Ordering::SeqCst);
+    }
+    while !stop.load(Ordering::SeqCst) {
+        thread::sleep(STORM_PAUSE);
+    }
+    Ok(Left { open, failed: 0 })
 }
 
 /// Connections that ask something and leave without reading.
-fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Vec<TcpStream>> {
+fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::metadata()?;
+    let mut failed = 0;
     while !stop.load(Ordering::SeqCst) {
-        if let Ok(mut stream) = connect(port) {
-            let _ = stream.write_all(&request.frame);
+        match connect(port).and_then(|mut it| Ok(it.write_all(&request.frame)?)) {
+            Ok(()) => {
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(_) => failed += 1,
         }
-        done.fetch_add(1, Ordering::SeqCst);
         thread::sleep(STORM_PAUSE);
     }
-    Ok(Vec::new())
+    let open = Vec::new();
+    Ok(Left { open, failed })
 }

@@ -44,8 +44,6 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 /// The denial of an API that is not allowed by name, or that logs in where nobody has to.
 ///
 /// The last two numbers of each row are the first and the last version that `wire::codec` encodes.
-/// Nothing for UnregisterController, whose response it cannot encode: where it is not allowed, it
-/// is not offered.
 pub(crate) const fn denied(api: ApiKey) -> Option<&'static Denied> {
     Some(match api.0 {
         // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: what a PLAINTEXT
@@ -78,11 +76,12 @@ pub(crate) const fn denied(api: ApiKey) -> Option<&'static Denied> {
         38 | 41 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 3) },
         39 | 40 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 2) },
         // AuthHelper.authorizeClusterOperation, for a principal without the right.
-        27 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 1) },
-        34 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 2) },
+        27 | 34 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 1, 2) },
         43 | 57 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 2) },
-        45 | 48 | 49 => &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 1) },
-        50 | 51 | 64 | 80 | 81 => {
+        45 | 48 | 49 | 80 => {
+            &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 1) }
+        }
+        50 | 51 | 64 | 81 | 94 => {
             &const { Denied::new(CLUSTER_AUTHORIZATION_FAILED, NOT_ALLOWED, 0, 0) }
         }
         _ => return None,

@@ -114,7 +114,7 @@ impl Session {
         let whole = match access {
             Access::All => return Err(CloseReason::Bug("an API that is allowed is restricted")),
             Access::NotBrokers(denial) => Whole::alters_configs(head, frame_len, denial),
-            Access::Denied(denial) => Whole::denied(head, frame_len, denial)?,
+            Access::Denied(denial) => Whole::denied(head, frame_len, denial),
         };
         self.read_whole(Box::new(whole), chunk)
     }
@@ -240,7 +240,7 @@ impl Session {
             self.pass_request(head, frame_len, Facts::default(), None);
             return Ok(true);
         }
-        let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR.denial)?;
+        let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR.denial);
         self.read_whole(Box::new(denied), chunk)?;
         Ok(true)
     }

@@ -7,21 +7,19 @@ use crate::api::{self, Denial, Offering};
 use crate::error::{ClientFault, CloseReason};
 use crate::event::Event;
 use crate::io::Leg;
+use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::session::Session;
 use crate::session::broker_configs::{self, Decision};
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
 use crate::session::names::Names;
 use crate::session::request::Facts;
-use crate::wire::codec::denial::denied;
+use crate::wire::codec::denial::{Undenied, denied};
 use crate::wire::edit::lengthened;
 use crate::wire::framer;
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{self, Api};
-
-/// A longer request is not read for the sake of its denial. Kafka's own tools stay far below.
-const DENIED_BYTES_MAX: usize = 64 * 1024;
 
 /// A request that is read to its end.
 #[derive(Debug)]
@@ -41,22 +39,12 @@ enum What {
 
 impl Whole {
     /// A request that is denied.
-    ///
-    /// # Errors
-    /// It is too long to be answered.
-    pub(super) fn denied(
-        head: RequestHead,
-        frame_len: usize,
-        denial: &'static Denial,
-    ) -> Result<Self, ClientFault> {
-        if frame_len > DENIED_BYTES_MAX {
-            return Err(ClientFault::RefusedUntold(head.api, head.version));
-        }
-        Ok(Self {
+    pub(super) fn denied(head: RequestHead, frame_len: usize, denial: &'static Denial) -> Self {
+        Self {
             head,
             frame_len,
             what: What::Deny(denial),
-        })
+        }
     }
 
     /// An AlterConfigs or IncrementalAlterConfigs, where brokers are not to be altered.
@@ -84,13 +72,23 @@ impl Whole {
         schema::api(self.head.api.0).ok_or(ClientFault::ApiNotOffered(self.head.api))
     }
 
-    /// The response that denies all of it.
-    fn response(&self, frame: &Bytes, denial: &Denial) -> Result<Bytes, ClientFault> {
+    /// The response that denies all of it, no longer than it may be.
+    fn response(
+        &self,
+        frame: &Bytes,
+        denial: &Denial,
+        bytes_max: usize,
+    ) -> Result<Bytes, CloseReason> {
         let entry = self.entry()?;
         let mut names = Names::new(entry, self.head.version, frame);
-        let response = denied(self.head, *denial, &mut names);
-        names.finish().map_err(|why| self.malformed(why))?;
-        response.map_err(|_| self.untold())
+        let response = denied(self.head, *denial, &mut names, bytes_max);
+        if response != Err(Undenied::TooLong) {
+            names.finish().map_err(|why| self.malformed(why))?;
+        }
+        response.map_err(|why| match why {
+            Undenied::NotEncodable => self.untold().into(),
+            Undenied::TooLong => CloseReason::HoldLimit(Leg::Client),
+        })
     }
 }
 
@@ -114,13 +112,16 @@ impl Session {
         whole: Box<Whole>,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
+        let limits = &self.shared.limits;
+        if whole.frame_len > limits.hold_bytes_max {
+            return Err(CloseReason::HoldLimit(Leg::Client));
+        }
+        // What denies a request may be longer than the request.
+        let response_bytes_max = limits.hold_bytes_max.max(HOLD_ALWAYS_BYTES);
         let intake = &mut self.client.intake;
         let missing = whole.frame_len.saturating_sub(intake.hold.len());
         intake.hold.push(framer::take(chunk, missing));
         if intake.hold.len() < whole.frame_len {
-            if intake.hold.len() > self.shared.limits.hold_bytes_max {
-                return Err(CloseReason::HoldLimit(Leg::Client));
-            }
             intake.stage = Stage::Whole(whole);
             return Ok(());
         }
@@ -139,7 +140,7 @@ impl Session {
                 }
             }
         };
-        let response = whole.response(&frame, denial)?;
+        let response = whole.response(&frame, denial, response_bytes_max)?;
         if api::offering(whole.head.api) == Some(Offering::Login) {
             self.report(Event::SaslWithoutLogin);
         }

@@ -58,7 +58,7 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
         (0, 0, 99),   // Produce: min 0 stays, for librdkafka (KAFKA-18659)
         (58, 0, 0),   // Envelope: never
         (29, 0, 9),   // DescribeAcls: denied, in the versions that can say so
-        (94, 0, 0),   // UnregisterController: not allowed, and no denial of it can be encoded
+        (83, 0, 0),   // InitializeShareGroupState: for brokers
         (999, 0, 1),  // nobody knows it
         (12, 0, 4),   // Heartbeat: as it is
         (24, 0, 5),   // AddPartitionsToTxn: batches are for brokers
@@ -87,12 +87,13 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
 #[test]
 fn an_api_that_the_configuration_names_is_offered() {
     let mut shared = shared();
-    shared.offered = Offered::with([ApiKey(94)]);
+    shared.offered = Offered::with([ApiKey(29)]);
     let mut world = World::with(shared, Route::Bootstrap);
     world.client(&ask(0, 1));
-    world.upstream(&told(0, &[(94, 0, 0)]));
+    world.upstream(&told(0, &[(29, 0, 9)]));
     let (_, answer) = decoded::<ApiVersionsResponse>(0, &world.to_client);
-    assert_eq!(offered(&answer), [(94, 0, 0)]);
+    // All versions, and not only those that can be denied.
+    assert_eq!(offered(&answer), [(29, 0, 3)]);
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn other_apis_close_on_versions_that_are_not_there() {
 
 #[test]
 fn apis_that_are_not_offered_close() {
-    for key in [58, 94, 999, -1, 4, 83] {
+    for key in [58, 95, 999, -1, 4, 83] {
         let mut world = World::new();
         let mut strange = heartbeat(1);
         strange[4..6].copy_from_slice(&i16::to_be_bytes(key));

@@ -294,3 +294,73 @@ fn requests_that_come_in_pieces_while_there_is_no_room_for_them() {
     }
     assert_eq!(ids(&world.to_client).len(), 5001);
 }
+
+/// Requests that are denied, of which each element costs as few bytes as it can.
+#[test]
+fn a_denial_costs_a_few_steps_for_each_byte_of_its_request() {
+    let count = |count: usize| {
+        let count = u32::try_from(count + 1).unwrap();
+        let mut out = Vec::new();
+        let mut left = count;
+        while left >= 0x80 {
+            out.push((left & 0x7f) as u8 | 0x80);
+            left >>= 7;
+        }
+        out.push(left as u8);
+        out
+    };
+    for many in [1000, 20_000] {
+        // A topic of partitions without replicas.
+        let partition = [0, 0, 0, 1, 0, 0];
+        let reassignments = [
+            &[0; 5][..],
+            &[2, 1],
+            &count(many),
+            &partition.repeat(many),
+            &[0, 0],
+        ];
+        // Topics without a name, of no partitions.
+        let topics = [&[0; 5][..], &count(many), &[1, 1, 0].repeat(many), &[0]];
+        // One marker each.
+        let marker = [0; 11]
+            .into_iter()
+            .chain([1, 0, 0, 0, 0, 0])
+            .collect::<Vec<u8>>();
+        let markers = [&count(many)[..], &marker.repeat(many), &[0]];
+        // Entries of quotas without entities.
+        let quotas = [&count(many)[..], &[1, 1, 0].repeat(many), &[0, 0]];
+        let entities = [
+            &[2][..],
+            &count(many),
+            &[1, 0, 0].repeat(many),
+            &[1, 0, 0, 0],
+        ];
+        let users = |name: &dyn Fn(usize) -> [u8; 4]| -> Vec<u8> {
+            (0..many)
+                .flat_map(|it| [&[5], &name(it)[..], &[1, 0]].concat())
+                .collect()
+        };
+        let (same, other) = (
+            users(&|_| *b"same"),
+            users(&|it| format!("{it:04x}").into_bytes()[..4].try_into().unwrap()),
+        );
+        for (api, version, body) in [
+            (45, 1, reassignments.concat()),
+            (45, 1, topics.concat()),
+            (27, 1, markers.concat()),
+            (49, 1, quotas.concat()),
+            (49, 1, entities.concat()),
+            (51, 0, [&count(many)[..], &same, &[1, 0]].concat()),
+            (51, 0, [&count(many)[..], &other, &[1, 0]].concat()),
+        ] {
+            let mut world = World::new();
+            within_bounds(
+                &mut world,
+                Leg::Client,
+                &request_of(api, version, true, &body),
+            );
+            assert_eq!(world.closed, None, "{api} v{version} of {many}");
+            assert_eq!(frames(&world.to_client).len(), 1);
+        }
+    }
+}

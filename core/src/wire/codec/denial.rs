@@ -34,10 +34,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
-use super::{NotEncodable, begin_response, framed};
+use super::{NotEncodable, begin_response, fill, framed, is_flexible};
 use crate::wire::header::RequestHead;
 use crate::wire::named::Named;
 use crate::wire::schema::Role;
+use crate::work;
 
 /// The error that a response gives for all that its request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,37 +55,79 @@ impl Denial {
     }
 }
 
+/// Why there is no response that denies a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undenied {
+    /// A bug of ours.
+    NotEncodable,
+    /// It would be longer than it may be.
+    TooLong,
+}
+
+impl From<NotEncodable> for Undenied {
+    fn from(NotEncodable: NotEncodable) -> Self {
+        Self::NotEncodable
+    }
+}
+
 /// The frame that denies a request. `names` is what it names, in its order.
+///
+/// What a request names takes more room in its response. Each element is encoded when its name
+/// has been read, and no more than about `bytes_max` are.
 pub(crate) fn denied(
     head: RequestHead,
     denial: Denial,
     names: &mut dyn Iterator<Item = Named>,
-) -> Result<Bytes, NotEncodable> {
+    bytes_max: usize,
+) -> Result<Bytes, Undenied> {
     let mut out = begin_response(head, 64)?;
-    let (v, to) = (head.version.0, &mut out);
-    match head.api.0 {
-        10 => put(to, v, &coordinators(denial, names)),
-        27 => put(to, v, &markers(denial, names)),
-        30 => put(to, v, &created_acls(denial, names)),
-        31 => put(to, v, &deleted_acls(denial, names)),
-        33 => put(to, v, &altered_configs(denial, names)),
-        34 => put(to, v, &log_dirs(denial, names)),
-        43 => put(to, v, &elections(denial, v, names)),
-        44 => put(to, v, &incremental(denial, names)),
-        45 => put(to, v, &reassignments(denial, names)),
-        49 => put(to, v, &altered_quotas(denial, names)),
-        50 => put(to, v, &described_users(denial, names)),
-        51 => put(to, v, &altered_users(denial, names)),
-        _ => put_one_error(to, head, denial),
+    let version = version_with_the_same_fields(head);
+    let encoder = &mut Encoder {
+        version,
+        flexible: is_flexible(head.api, version),
+        bytes_left: bytes_max,
+    };
+    let elements = match head.api.0 {
+        10 => encoder.coordinators(denial, names),
+        27 => encoder.markers(denial, names),
+        30 => encoder.created_acls(denial, names),
+        31 => encoder.deleted_acls(denial, names),
+        33 => encoder.altered_configs(denial, names),
+        34 => encoder.log_dirs(denial, names),
+        43 => encoder.elections(denial, names),
+        44 => encoder.incremental(denial, names),
+        45 => encoder.reassignments(denial, names),
+        49 => encoder.altered_quotas(denial, names),
+        50 => encoder.described_users(denial, names),
+        51 => encoder.altered_users(denial, names),
+        _ => Ok(Elements::default()),
     }?;
-    framed(out)
+    put_body(&mut out, head, version, denial, names)?;
+    work::copied(elements.bytes.len());
+    let elements = (elements.count, &*elements.bytes);
+    fill(&mut out, encoder.flexible, 0, elements)?;
+    Ok(framed(out)?)
 }
 
-/// The body of a response that has one error, for all of its request.
-fn put_one_error(
+/// The newest version of the response that kafka-protocol knows, where it has the same fields as
+/// the one that was asked for.
+const fn version_with_the_same_fields(head: RequestHead) -> i16 {
+    match (head.api.0, head.version.0) {
+        // WriteTxnMarkers and AddRaftVoter, of which only the requests have got a field more.
+        (27, 2) => 1,
+        (80, 1) => 0,
+        (_, version) => version,
+    }
+}
+
+/// The body of the response, with its last array still empty, or with one error for all of its
+/// request.
+fn put_body(
     out: &mut BytesMut,
     head: RequestHead,
+    v: i16,
     denial: Denial,
+    names: &mut dyn Iterator<Item = Named>,
 ) -> Result<(), NotEncodable> {
     /// The response, with its error code and, where it has room for one, its text.
     macro_rules! body {
@@ -95,12 +138,17 @@ fn put_one_error(
             body!($response).with_error_message(denial.text())
         };
     }
-    let v = head.version.0;
     match head.api.0 {
+        10 => put(out, v, &FindCoordinatorResponse::default()),
         17 => put(out, v, &body!(SaslHandshakeResponse)),
+        27 => put(out, v, &WriteTxnMarkersResponse::default()),
         29 => put(out, v, &body!(DescribeAclsResponse, text)),
+        30 => put(out, v, &CreateAclsResponse::default()),
+        31 => put(out, v, &DeleteAclsResponse::default()),
+        33 => put(out, v, &AlterConfigsResponse::default()),
+        34 => put(out, v, &AlterReplicaLogDirsResponse::default()),
         36 => put(out, v, &body!(SaslAuthenticateResponse, text)),
-        38 => put(out, v, &created_token(denial, v)),
+        38 => put(out, v, &created_token(denial, v, names)),
         39 => {
             let body = body!(RenewDelegationTokenResponse);
             put(out, v, &body.with_expiry_timestamp_ms(NO_TIME))
@@ -110,12 +158,21 @@ fn put_one_error(
             put(out, v, &body.with_expiry_timestamp_ms(NO_TIME))
         }
         41 => put(out, v, &body!(DescribeDelegationTokenResponse)),
+        // Version 0 has no error of its own.
+        43 if v == 0 => put(out, v, &ElectLeadersResponse::default()),
+        43 => put(out, v, &body!(ElectLeadersResponse)),
+        44 => put(out, v, &IncrementalAlterConfigsResponse::default()),
+        45 => put(out, v, &body!(AlterPartitionReassignmentsResponse, text)),
         48 => {
             let body = body!(DescribeClientQuotasResponse, text);
             put(out, v, &body.with_entries(None))
         }
+        49 => put(out, v, &AlterClientQuotasResponse::default()),
+        50 => put(out, v, &body!(DescribeUserScramCredentialsResponse, text)),
+        51 => put(out, v, &AlterUserScramCredentialsResponse::default()),
         57 => put(out, v, &body!(UpdateFeaturesResponse, text)),
-        64 => put(out, v, &body!(UnregisterBrokerResponse, text)),
+        // kafka-protocol does not know UnregisterController, whose response has the same fields.
+        64 | 94 => put(out, v, &body!(UnregisterBrokerResponse, text)),
         80 => put(out, v, &body!(AddRaftVoterResponse, text)),
         81 => put(out, v, &body!(RemoveRaftVoterResponse, text)),
         _ => Err(NotEncodable),
@@ -139,23 +196,6 @@ fn index(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(-1)
 }
 
-/// The topics of a request with the numbers of their partitions.
-fn topics(names: &mut dyn Iterator<Item = Named>) -> Vec<(TopicName, Vec<i32>)> {
-    let mut topics: Vec<(TopicName, Vec<i32>)> = Vec::new();
-    for named in names {
-        match named {
-            Named::Text(Role::TopicName, name) => topics.push((TopicName(text(name)), Vec::new())),
-            Named::Number(Role::Partitions | Role::PartitionIndex, number) => {
-                if let Some((_, partitions)) = topics.last_mut() {
-                    partitions.push(index(number));
-                }
-            }
-            Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
-        }
-    }
-    topics
-}
-
 /// All names of that meaning.
 fn texts(role: Role, names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item = StrBytes> {
     names.filter_map(move |named| match named {
@@ -164,90 +204,385 @@ fn texts(role: Role, names: &mut dyn Iterator<Item = Named>) -> impl Iterator<It
     })
 }
 
-/// The resources of a request: one for each type that is named, with the name behind it.
-fn resources(names: &mut dyn Iterator<Item = Named>) -> Vec<(i8, StrBytes)> {
-    let mut resources: Vec<(i8, StrBytes)> = Vec::new();
-    for named in names {
-        match named {
-            Named::Number(Role::ResourceType, kind) => {
-                let kind = i8::try_from(kind).unwrap_or_default();
-                resources.push((kind, StrBytes::new()));
-            }
-            Named::Text(Role::ResourceName, name) => {
-                if let Some((_, last)) = resources.last_mut() {
-                    *last = text(name);
-                }
-            }
-            Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
-        }
-    }
-    resources
+/// The types of all resources, or of all patterns of resources.
+fn resource_types(names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item = i64> {
+    names.filter_map(|named| match named {
+        Named::Number(Role::ResourceType, kind) => Some(kind),
+        Named::Text(..) | Named::Number(..) | Named::Null(_) | Named::Element(_) => None,
+    })
 }
 
-/// `FindCoordinatorResponse.prepareErrorResponse`: no node for any key.
-fn coordinators(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> FindCoordinatorResponse {
-    let coordinator = |key| {
-        Coordinator::default()
-            .with_key(key)
-            .with_error_code(denial.error_code)
-            .with_error_message(denial.text())
-            .with_node_id(BrokerId(-1))
-            .with_port(-1)
+/// `CreateDelegationTokenResponse.prepareResponse`: nothing is of any time. Its owner is whom the
+/// request names first, before all renewers, or else who asks (KafkaApis.handleCreateTokenRequest).
+fn created_token(
+    denial: Denial,
+    version: i16,
+    names: &mut dyn Iterator<Item = Named>,
+) -> CreateDelegationTokenResponse {
+    let (kind, name) = (
+        StrBytes::from_static_str("User"),
+        StrBytes::from_static_str("ANONYMOUS"),
+    );
+    let owner = match (names.next(), names.next()) {
+        (owner_kind, Some(Named::Text(_, owner))) if version >= 3 && !owner.is_empty() => {
+            let owner_kind = match owner_kind {
+                Some(Named::Text(_, owner_kind)) => text(owner_kind),
+                Some(Named::Number(..) | Named::Null(_) | Named::Element(_)) | None => kind.clone(),
+            };
+            (owner_kind, text(owner))
+        }
+        (_, _) => (kind.clone(), name.clone()),
     };
-    FindCoordinatorResponse::default().with_coordinators(
-        texts(Role::CoordinatorKey, names)
-            .map(coordinator)
-            .collect(),
-    )
+    let out = CreateDelegationTokenResponse::default()
+        .with_error_code(denial.error_code)
+        .with_principal_type(owner.0)
+        .with_principal_name(owner.1)
+        .with_issue_timestamp_ms(NO_TIME)
+        .with_expiry_timestamp_ms(NO_TIME)
+        .with_max_timestamp_ms(NO_TIME);
+    if version >= 3 {
+        out.with_token_requester_principal_type(kind)
+            .with_token_requester_principal_name(name)
+    } else {
+        out
+    }
 }
 
-fn markers(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> WriteTxnMarkersResponse {
-    let mut markers: Vec<WritableTxnMarkerResult> = Vec::new();
-    for named in names {
-        match named {
-            Named::Number(Role::ProducerId, id) => {
-                let marker = WritableTxnMarkerResult::default().with_producer_id(ProducerId(id));
-                markers.push(marker);
-            }
-            Named::Text(Role::TopicName, name) => {
-                let topic =
-                    WritableTxnMarkerTopicResult::default().with_name(TopicName(text(name)));
-                if let Some(marker) = markers.last_mut() {
-                    marker.topics.push(topic);
-                }
-            }
-            Named::Number(Role::Partitions, number) => {
-                let partition = WritableTxnMarkerPartitionResult::default()
-                    .with_partition_index(index(number))
-                    .with_error_code(denial.error_code);
-                if let Some(topic) = markers.last_mut().and_then(|it| it.topics.last_mut()) {
-                    topic.partitions.push(partition);
-                }
-            }
-            Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
+/// Encodes the elements of arrays.
+#[derive(Debug)]
+struct Encoder {
+    version: i16,
+    flexible: bool,
+    /// How many bytes more may be encoded.
+    bytes_left: usize,
+}
+
+/// The elements of one array, encoded one behind the other.
+#[derive(Debug, Default)]
+struct Elements {
+    count: usize,
+    bytes: BytesMut,
+}
+
+/// An element that has begun, and the elements of the array that is its last field.
+#[derive(Debug)]
+struct Begun<T> {
+    element: Option<T>,
+    inner: Elements,
+}
+
+impl<T> Begun<T> {
+    fn nothing() -> Self {
+        Self {
+            element: None,
+            inner: Elements::default(),
         }
     }
-    WriteTxnMarkersResponse::default().with_markers(markers)
 }
 
-fn created_acls(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> CreateAclsResponse {
-    let result = AclCreationResult::default()
-        .with_error_code(denial.error_code)
-        .with_error_message(denial.text());
-    CreateAclsResponse::default().with_results(vec![result; resources(names).len()])
-}
+impl Encoder {
+    /// Adds an element.
+    fn push(&mut self, to: &mut Elements, element: &impl Encodable) -> Result<(), Undenied> {
+        let before = to.bytes.len();
+        put(&mut to.bytes, self.version, element)?;
+        to.count += 1;
+        let grown = to.bytes.len() - before;
+        work::copied(grown);
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(grown)
+            .ok_or(Undenied::TooLong)?;
+        Ok(())
+    }
 
-fn deleted_acls(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> DeleteAclsResponse {
-    let result = DeleteAclsFilterResult::default()
-        .with_error_code(denial.error_code)
-        .with_error_message(denial.text());
-    DeleteAclsResponse::default().with_filter_results(vec![result; resources(names).len()])
-}
+    /// Adds an element, if one has begun.
+    fn end(
+        &mut self,
+        to: &mut Elements,
+        begun: &mut Begun<impl Encodable>,
+    ) -> Result<(), Undenied> {
+        if let Some(element) = begun.element.take() {
+            self.push(to, &element)?;
+            let Elements { count, bytes } = &mut begun.inner;
+            work::copied(bytes.len());
+            fill(&mut to.bytes, self.flexible, 0, (*count, bytes))?;
+            *count = 0;
+            bytes.clear();
+        }
+        Ok(())
+    }
 
-fn altered_configs(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> AlterConfigsResponse {
-    let all = resources(names).into_iter();
-    let response = |(kind, name)| altered(denial, kind, name);
-    AlterConfigsResponse::default().with_responses(all.map(response).collect())
+    /// One element for each of these.
+    fn each<N, T: Encodable>(
+        &mut self,
+        named: impl Iterator<Item = N>,
+        element: impl Fn(N) -> T,
+    ) -> Result<Elements, Undenied> {
+        let mut elements = Elements::default();
+        for name in named {
+            self.push(&mut elements, &element(name))?;
+        }
+        Ok(elements)
+    }
+
+    /// The topics of a request with the numbers of their partitions.
+    fn topics<T: Encodable, P: Encodable>(
+        &mut self,
+        names: &mut dyn Iterator<Item = Named>,
+        topic: impl Fn(TopicName) -> T,
+        partition: impl Fn(i32) -> P,
+    ) -> Result<Elements, Undenied> {
+        let (mut topics, mut begun) = (Elements::default(), Begun::nothing());
+        for named in names {
+            match named {
+                Named::Text(Role::TopicName, name) => {
+                    self.end(&mut topics, &mut begun)?;
+                    begun.element = Some(topic(TopicName(text(name))));
+                }
+                Named::Number(Role::Partitions | Role::PartitionIndex, number) => {
+                    self.push(&mut begun.inner, &partition(index(number)))?;
+                }
+                Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
+            }
+        }
+        self.end(&mut topics, &mut begun)?;
+        Ok(topics)
+    }
+
+    /// The resources of a request: each by its type, and by the name behind it.
+    fn resources<T: Encodable>(
+        &mut self,
+        names: &mut dyn Iterator<Item = Named>,
+        resource: impl Fn(i8, StrBytes) -> T,
+    ) -> Result<Elements, Undenied> {
+        let (mut resources, mut of_type) = (Elements::default(), 0);
+        for named in names {
+            match named {
+                Named::Number(Role::ResourceType, number) => {
+                    of_type = i8::try_from(number).unwrap_or_default();
+                }
+                Named::Text(Role::ResourceName, name) => {
+                    self.push(&mut resources, &resource(of_type, text(name)))?;
+                }
+                Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
+            }
+        }
+        Ok(resources)
+    }
+
+    /// `FindCoordinatorResponse.prepareErrorResponse`: no node for any key.
+    fn coordinators(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.each(texts(Role::CoordinatorKey, names), |key| {
+            Coordinator::default()
+                .with_key(key)
+                .with_error_code(denial.error_code)
+                .with_error_message(denial.text())
+                .with_node_id(BrokerId(-1))
+                .with_port(-1)
+        })
+    }
+
+    fn markers(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        let mut markers = Elements::default();
+        let (mut marker, mut topic) = (Begun::nothing(), Begun::nothing());
+        for named in names {
+            match named {
+                Named::Number(Role::ProducerId, id) => {
+                    self.end(&mut marker.inner, &mut topic)?;
+                    self.end(&mut markers, &mut marker)?;
+                    let result = WritableTxnMarkerResult::default();
+                    marker.element = Some(result.with_producer_id(ProducerId(id)));
+                }
+                Named::Text(Role::TopicName, name) => {
+                    self.end(&mut marker.inner, &mut topic)?;
+                    let result = WritableTxnMarkerTopicResult::default();
+                    topic.element = Some(result.with_name(TopicName(text(name))));
+                }
+                Named::Number(Role::Partitions, number) => {
+                    let partition = WritableTxnMarkerPartitionResult::default()
+                        .with_partition_index(index(number))
+                        .with_error_code(denial.error_code);
+                    self.push(&mut topic.inner, &partition)?;
+                }
+                Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {}
+            }
+        }
+        self.end(&mut marker.inner, &mut topic)?;
+        self.end(&mut markers, &mut marker)?;
+        Ok(markers)
+    }
+
+    fn created_acls(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        let result = AclCreationResult::default()
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text());
+        self.each(resource_types(names), |_| result.clone())
+    }
+
+    fn deleted_acls(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        let result = DeleteAclsFilterResult::default()
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text());
+        self.each(resource_types(names), |_| result.clone())
+    }
+
+    fn altered_configs(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.resources(names, |kind, name| altered(denial, kind, name))
+    }
+
+    fn incremental(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.resources(names, |kind, name| {
+            incrementally_altered(denial, kind, name)
+        })
+    }
+
+    fn log_dirs(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.topics(
+            names,
+            |name| AlterReplicaLogDirTopicResult::default().with_topic_name(name),
+            |index| {
+                AlterReplicaLogDirPartitionResult::default()
+                    .with_partition_index(index)
+                    .with_error_code(denial.error_code)
+            },
+        )
+    }
+
+    fn elections(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.topics(
+            names,
+            |name| ReplicaElectionResult::default().with_topic(name),
+            |index| {
+                PartitionResult::default()
+                    .with_partition_id(index)
+                    .with_error_code(denial.error_code)
+                    .with_error_message(denial.text())
+            },
+        )
+    }
+
+    fn reassignments(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.topics(
+            names,
+            |name| ReassignableTopicResponse::default().with_name(name),
+            |index| {
+                ReassignablePartitionResponse::default()
+                    .with_partition_index(index)
+                    .with_error_code(denial.error_code)
+                    .with_error_message(denial.text())
+            },
+        )
+    }
+
+    fn altered_quotas(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        let entry = EntryData::default()
+            .with_error_code(denial.error_code)
+            .with_error_message(denial.text());
+        let (mut entries, mut begun) = (Elements::default(), Begun::nothing());
+        // A quota has a text like the type of an entity, but no name of one behind it.
+        let mut kind = StrBytes::new();
+        for named in names {
+            let name = match named {
+                Named::Element("Entries") => {
+                    self.end(&mut entries, &mut begun)?;
+                    begun.element = Some(entry.clone());
+                    continue;
+                }
+                Named::Text(Role::Opaque, name) => {
+                    kind = text(name);
+                    continue;
+                }
+                Named::Text(Role::QuotaEntity, name) => Some(text(name)),
+                Named::Null(Role::QuotaEntity) => None,
+                Named::Number(..) | Named::Text(..) | Named::Null(_) | Named::Element(_) => {
+                    continue;
+                }
+            };
+            let entity = EntityData::default()
+                .with_entity_type(kind.clone())
+                .with_entity_name(name);
+            self.push(&mut begun.inner, &entity)?;
+        }
+        self.end(&mut entries, &mut begun)?;
+        Ok(entries)
+    }
+
+    /// Kafka names no user here.
+    fn described_users(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        self.each(texts(Role::Principal, names), |_| {
+            described_users_response::DescribeUserScramCredentialsResult::default()
+                .with_error_code(denial.error_code)
+                .with_error_message(denial.text())
+        })
+    }
+
+    /// Each user once, in order, whatever is to be done to how many of its credentials.
+    fn altered_users(
+        &mut self,
+        denial: Denial,
+        names: &mut dyn Iterator<Item = Named>,
+    ) -> Result<Elements, Undenied> {
+        let mut users = BTreeSet::new();
+        // No more of them are kept than there is room to answer for.
+        let mut bytes_left = self.bytes_left;
+        for user in texts(Role::Principal, names) {
+            work::steps(1);
+            let bytes = user.len() + denial.message.len();
+            if users.insert(user) {
+                bytes_left = bytes_left.checked_sub(bytes).ok_or(Undenied::TooLong)?;
+            }
+        }
+        self.each(users.into_iter(), |user| {
+            altered_users_response::AlterUserScramCredentialsResult::default()
+                .with_user(user)
+                .with_error_code(denial.error_code)
+                .with_error_message(denial.text())
+        })
+    }
 }
 
 fn altered(denial: Denial, kind: i8, name: StrBytes) -> AlterConfigsResourceResponse {
@@ -256,15 +591,6 @@ fn altered(denial: Denial, kind: i8, name: StrBytes) -> AlterConfigsResourceResp
         .with_error_message(denial.text())
         .with_resource_type(kind)
         .with_resource_name(name)
-}
-
-fn incremental(
-    denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
-) -> IncrementalAlterConfigsResponse {
-    let all = resources(names).into_iter();
-    let response = |(kind, name)| incrementally_altered(denial, kind, name);
-    IncrementalAlterConfigsResponse::default().with_responses(all.map(response).collect())
 }
 
 fn incrementally_altered(
@@ -296,155 +622,4 @@ pub(crate) fn denied_resources(
         }?;
     }
     Ok(out.freeze())
-}
-
-fn log_dirs(denial: Denial, names: &mut dyn Iterator<Item = Named>) -> AlterReplicaLogDirsResponse {
-    let partition = |index| {
-        AlterReplicaLogDirPartitionResult::default()
-            .with_partition_index(index)
-            .with_error_code(denial.error_code)
-    };
-    let topic = |(name, partitions): (TopicName, Vec<i32>)| {
-        AlterReplicaLogDirTopicResult::default()
-            .with_topic_name(name)
-            .with_partitions(partitions.into_iter().map(partition).collect())
-    };
-    let all = topics(names).into_iter();
-    AlterReplicaLogDirsResponse::default().with_results(all.map(topic).collect())
-}
-
-/// `CreateDelegationTokenResponse.prepareResponse`: the requester is its owner, and nothing is of
-/// any time.
-fn created_token(denial: Denial, version: i16) -> CreateDelegationTokenResponse {
-    let (kind, name) = (
-        StrBytes::from_static_str("User"),
-        StrBytes::from_static_str("ANONYMOUS"),
-    );
-    let out = CreateDelegationTokenResponse::default()
-        .with_error_code(denial.error_code)
-        .with_principal_type(kind.clone())
-        .with_principal_name(name.clone())
-        .with_issue_timestamp_ms(NO_TIME)
-        .with_expiry_timestamp_ms(NO_TIME)
-        .with_max_timestamp_ms(NO_TIME);
-    if version >= 3 {
-        out.with_token_requester_principal_type(kind)
-            .with_token_requester_principal_name(name)
-    } else {
-        out
-    }
-}
-
-fn elections(
-    denial: Denial,
-    version: i16,
-    names: &mut dyn Iterator<Item = Named>,
-) -> ElectLeadersResponse {
-    let partition = |index| {
-        PartitionResult::default()
-            .with_partition_id(index)
-            .with_error_code(denial.error_code)
-    };
-    let topic = |(name, partitions): (TopicName, Vec<i32>)| {
-        ReplicaElectionResult::default()
-            .with_topic(name)
-            .with_partition_result(partitions.into_iter().map(partition).collect())
-    };
-    let all = topics(names).into_iter();
-    ElectLeadersResponse::default()
-        .with_error_code(if version >= 1 { denial.error_code } else { 0 })
-        .with_replica_election_results(all.map(topic).collect())
-}
-
-fn reassignments(
-    denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
-) -> AlterPartitionReassignmentsResponse {
-    let partition = |index| {
-        ReassignablePartitionResponse::default()
-            .with_partition_index(index)
-            .with_error_code(denial.error_code)
-    };
-    let topic = |(name, partitions): (TopicName, Vec<i32>)| {
-        ReassignableTopicResponse::default()
-            .with_name(name)
-            .with_partitions(partitions.into_iter().map(partition).collect())
-    };
-    let all = topics(names).into_iter();
-    AlterPartitionReassignmentsResponse::default()
-        .with_error_code(denial.error_code)
-        .with_error_message(denial.text())
-        .with_responses(all.map(topic).collect())
-}
-
-fn altered_quotas(
-    denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
-) -> AlterClientQuotasResponse {
-    let entry = || {
-        EntryData::default()
-            .with_error_code(denial.error_code)
-            .with_error_message(denial.text())
-    };
-    let mut entries: Vec<EntryData> = Vec::new();
-    // A quota has a text like the type of an entity, and stands behind the entities of its entry.
-    let mut in_entity = false;
-    for named in names {
-        match named {
-            Named::Element("Entries") => entries.push(entry()),
-            Named::Element("Entity") => {
-                in_entity = true;
-                if let Some(entry) = entries.last_mut() {
-                    entry
-                        .entity
-                        .push(EntityData::default().with_entity_name(None));
-                }
-            }
-            Named::Element(_) => in_entity = false,
-            Named::Text(role, name) if in_entity => {
-                let entity = entries.last_mut().and_then(|it| it.entity.last_mut());
-                match (role, entity) {
-                    (Role::Opaque, Some(entity)) => entity.entity_type = text(name),
-                    (Role::QuotaEntity, Some(entity)) => entity.entity_name = Some(text(name)),
-                    (_, _) => {}
-                }
-            }
-            Named::Number(..) | Named::Text(..) | Named::Null(_) => {}
-        }
-    }
-    AlterClientQuotasResponse::default().with_entries(entries)
-}
-
-fn described_users(
-    denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
-) -> DescribeUserScramCredentialsResponse {
-    // Kafka names no user here.
-    let result = |_| {
-        described_users_response::DescribeUserScramCredentialsResult::default()
-            .with_error_code(denial.error_code)
-            .with_error_message(denial.text())
-    };
-    DescribeUserScramCredentialsResponse::default()
-        .with_error_code(denial.error_code)
-        .with_error_message(denial.text())
-        .with_results(texts(Role::Principal, names).map(result).collect())
-}
-
-/// Each user once, in order, whatever is to be done to how many of its credentials.
-fn altered_users(
-    denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
-) -> AlterUserScramCredentialsResponse {
-    let users: BTreeSet<String> = texts(Role::Principal, names)
-        .map(|user| user.to_string())
-        .collect();
-    let result = |user| {
-        altered_users_response::AlterUserScramCredentialsResult::default()
-            .with_user(StrBytes::from_string(user))
-            .with_error_code(denial.error_code)
-            .with_error_message(denial.text())
-    };
-    AlterUserScramCredentialsResponse::default()
-        .with_results(users.into_iter().map(result).collect())
 }

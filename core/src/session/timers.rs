@@ -204,7 +204,11 @@ impl Session {
             return None;
         }
         let limits = &self.shared.limits;
-        let (since, limit, wait) = match self.first_response {
+        let mut first_response = self.first_response;
+        if canary!(self, HurryLaterResponses) && first_response == FirstResponse::Begun {
+            first_response = FirstResponse::AwaitedSince(Instant::ZERO);
+        }
+        let (since, limit, wait) = match first_response {
             FirstResponse::AwaitedSince(since) => {
                 let may_wait = self.in_flight.front().is_some_and(|slot| {
                     api::request_wait_is_unread(slot.api, slot.version, slot.bytes)

@@ -1,8 +1,10 @@
 //! What must happen, computed from the configuration and the bytes of both peers.
 //!
-//! Nothing here is shared with core but its tables: messages are decoded whole by kafka-protocol,
-//! changed as values, and compared as values. Only what has been walked by its schema is decoded,
-//! because that decoder reserves memory by counts that it has not checked.
+//! Of core it asks what is configured (which APIs and topics are for clients, with which error the
+//! others are denied, where clients find brokers), the tables, and the walker that reads by them.
+//! What follows from that is not shared: messages are decoded whole by kafka-protocol, changed as
+//! values, and compared as values. Only what has been walked by its schema is decoded, because that
+//! decoder reserves memory by counts that it has not checked.
 
 mod answers;
 mod create_topics;
@@ -20,10 +22,11 @@ use doorkeeper_core::Shared;
 use doorkeeper_core::api::Access;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Principal, Verdict};
+use doorkeeper_core::wire::schema::{self, Direction, Role};
 
 pub(crate) use answers::{is_denial, is_right};
 pub(crate) use judged::Refused;
-pub(crate) use typed::{answer, request};
+pub(crate) use typed::{answer, granted, names_brokers, request, throttle};
 
 use judged::Cut;
 use typed::Look;
@@ -102,7 +105,11 @@ pub(crate) enum Denial {
     /// Everything that it names is refused.
     All(Arc<Refused>),
     /// The API is not allowed, or not to clients: this error, for all that the request names.
-    Error(i16),
+    Error {
+        code: i16,
+        /// How often it must stand there, as far as that can be told from outside.
+        at_least: usize,
+    },
 }
 
 impl Fate {
@@ -112,6 +119,14 @@ impl Fate {
             Self::Closes => false,
             Self::Local(_) | Self::Cut { .. } => true,
             Self::Passes { unanswered, .. } | Self::Unclear { unanswered } => !*unanswered,
+        }
+    }
+
+    /// Whether doorkeeper answers it itself.
+    pub(crate) const fn is_local(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Closes | Self::Passes { .. } | Self::Unclear { .. } | Self::Cut { .. } => false,
         }
     }
 
@@ -156,6 +171,16 @@ const SHARE: i64 = 2;
 /// `Errors.CLUSTER_AUTHORIZATION_FAILED`.
 const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
 
+/// Whether the response to a request has an error code that belongs to all of it.
+fn tells_at_the_top(head: Head) -> bool {
+    let edition = schema::message(head.key, Direction::Response)
+        .and_then(|message| message.edition(head.version));
+    edition.is_some_and(|edition| {
+        let mut fields = edition.body.fields.iter();
+        fields.any(|it| it.role == Role::ErrorCode && it.versions.contains(head.version))
+    })
+}
+
 /// What becomes of a request that clients are not allowed, or not all of it.
 fn denied(head: Head, look: &Look, frame: &Bytes, shared: &Shared) -> Option<Fate> {
     /// Of a longer one it depends on what it names whether it can be answered.
@@ -178,8 +203,15 @@ fn denied(head: Head, look: &Look, frame: &Bytes, shared: &Shared) -> Option<Fat
     if frame.len() > CERTAIN_BYTES_MAX {
         return unclear;
     }
+    // Each resource has a result of its own; a response to any other request that names nothing
+    // may have no place for an error.
+    let at_least = match row.access {
+        Access::NotBrokers(_) => look.resources,
+        Access::Denied(_) if tells_at_the_top(head) => 1,
+        Access::Denied(_) | Access::All => 0,
+    };
     Some(if look.is_sound {
-        Fate::Local(Denial::Error(code))
+        Fate::Local(Denial::Error { code, at_least })
     } else {
         Fate::Closes
     })

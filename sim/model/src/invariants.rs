@@ -44,6 +44,7 @@ pub(crate) const fn name(number: u8) -> &'static str {
         19 => "a broker gets its own sessions only",
         22 => "no record of a refused topic",
         24 => "work follows the bytes that came",
+        25 => "what is denied comes to no broker",
         _ => "unnumbered",
     }
 }

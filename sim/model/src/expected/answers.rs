@@ -253,8 +253,9 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, shared: &Sha
             let expected = FetchResponse::default().with_error_code(FETCH_SESSION_ID_NOT_FOUND);
             answer == Some(expected)
         }
-        Denial::Error(code) => typed::errors(head, given)
-            .is_some_and(|codes| codes.iter().all(|it| *it == i64::from(*code))),
+        Denial::Error { code, at_least } => typed::errors(head, given).is_some_and(|codes| {
+            codes.len() >= *at_least && codes.iter().all(|it| *it == i64::from(*code))
+        }),
         Denial::All(refused) => match head.key {
             PRODUCE => typed::answer::<ProduceResponse>(head, given).is_some_and(|mut answer| {
                 let mut expected = ProduceResponse::default();

@@ -1,15 +1,17 @@
 //! Bodies as values, once the walker has found nothing wrong with them.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use doorkeeper_core::wire::header::{
     HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES,
 };
 use doorkeeper_core::wire::schema::{self, Direction, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
-use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
-use super::Head;
+use super::{API_VERSIONS, Head};
 
 /// What one look at a request tells.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Look {
     /// How many resources it has, and how many of these are brokers or the log levels of one.
     pub(super) resources: usize,
     pub(super) brokers: usize,
+    /// How long the broker may wait.
+    wait_ms: i64,
 }
 
 /// Looks at a request with its length.
@@ -49,11 +53,63 @@ pub(super) fn look(head: Head, frame: &Bytes) -> Look {
             look.key_type = Some(value);
         } else if role == Role::ResourceType {
             look.resources += 1;
-            look.brokers += usize::from(matches!(value, 4 | 8));
+            // `ConfigResource.Type`: whatever is no topic, group or client-metrics resource.
+            look.brokers += usize::from(!matches!(value, 2 | 16 | 32));
+        } else if role == Role::WaitMs {
+            look.wait_ms = look.wait_ms.max(value);
         }
     });
     look.is_sound = walked;
     look
+}
+
+/// Whether a request that alters configs names a broker, or what may be one.
+pub(crate) fn names_brokers(head: Head, frame: &Bytes) -> bool {
+    look(head, frame).brokers > 0
+}
+
+/// How long a request at least lets the broker wait, besides the time that each response has: what
+/// requests before it have said is not counted.
+pub(crate) fn granted(head: Head, frame: &Bytes) -> Duration {
+    /// A longer one is not read for it.
+    const READ_BYTES_MAX: usize = 64 * 1024;
+    /// No request is granted more.
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let look = look(head, frame);
+    let waits = look.is_sound
+        && frame.len() <= READ_BYTES_MAX
+        // Without a transactional id the broker does not wait.
+        && (head.key != INIT_PRODUCER_ID || is_transactional(head, frame));
+    let ms = u64::try_from(look.wait_ms).unwrap_or(0).min(DAY_MS);
+    Duration::from_millis(if waits { ms } else { 0 })
+}
+
+const INIT_PRODUCER_ID: i16 = 22;
+
+fn is_transactional(head: Head, frame: &Bytes) -> bool {
+    let body = request::<InitProducerIdRequest>(head, frame);
+    body.is_some_and(|(_, body)| body.transactional_id.is_some())
+}
+
+/// For how long a whole response says that its client is throttled.
+pub(crate) fn throttle(head: Head, frame: &Bytes) -> Duration {
+    let ms = |version| {
+        let message = schema::message(head.key, Direction::Response)?;
+        let mut body = frame.get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)?;
+        // That of ApiVersions has no tags, for clients that do not know the version (KIP-511).
+        let flexible = head.key != API_VERSIONS && message.is_flexible(version)?;
+        if HeaderEnd::of_response(flexible, body.len()).step(&mut body) != Ok(true) {
+            return None;
+        }
+        let mut throttle = 0;
+        let is_sound = walk(message, version, body, Roles::ALL, |role, value| {
+            if role == Role::ThrottleTime {
+                throttle = value;
+            }
+        });
+        is_sound.then(|| u64::try_from(throttle).unwrap_or(0))
+    };
+    Duration::from_millis(ms(head.version).unwrap_or(0))
 }
 
 fn walk(

@@ -12,6 +12,7 @@ use crate::watch::{Ledger, Violation};
 pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
     let id = ledger.id;
     let head = Head::of_request(&frame);
+    policy::is_for_clients(id, head, &frame)?;
     for at in 0..ledger.asked.len() {
         let Some(asked) = ledger.asked.get_mut(at).filter(|asked| !asked.sent) else {
             continue;
@@ -28,6 +29,9 @@ pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
                 .retain(|fate| goes_up_as(fate, head, &asked.frame, &frame));
             // The bytes are not needed any more.
             asked.frame.truncate(0);
+            if asked.fates.iter().any(Fate::is_owed) {
+                ledger.facts.first_sent.get_or_insert(ledger.now);
+            }
             return Ok(());
         }
         if asked

@@ -190,6 +190,18 @@ fn drips(due: Due, now: Instant, stall: Duration) -> bool {
     now.since(due.since) >= stall + earned
 }
 
+/// The first request that the broker has yet to answer.
+fn first_unanswered(ledger: &Ledger) -> Option<&Asked> {
+    let owed = |asked: &&Asked| {
+        asked.answer.is_none()
+            && asked
+                .fates
+                .iter()
+                .any(|fate| fate.is_owed() && !fate.is_local())
+    };
+    ledger.asked.iter().find(owed)
+}
+
 fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
     let Decision { at, shared, facts } = decision;
     let (limits, now) = (&shared.limits, *at);
@@ -198,20 +210,26 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
         Wait::Idle => since_bytes >= limits.idle_timeout,
         Wait::Topology => shared.topology.is_empty(),
-        // A request that the broker does not take is not answered either.
-        Wait::Answer => {
-            let waiting = ledger.asked.iter().any(|asked| asked.answer.is_none());
-            waiting && now.since(ledger.opened) >= limits.answer_timeout
-        }
-        Wait::FirstResponse => {
-            let waiting = ledger.asked.iter().any(|asked| asked.answer.is_none());
+        // A request that the broker does not take is not answered either. Whatever came of the
+        // broker was before the time for the next response began, and so was its throttle.
+        Wait::Answer => first_unanswered(ledger).is_some_and(|asked| {
+            let spoke = facts.broker_spoke.unwrap_or(ledger.opened);
+            let since = spoke.max(facts.muted_until).max(ledger.opened);
+            now >= since.after(limits.answer_timeout).after(asked.granted)
+        }),
+        // The broker has taken a whole request, and sent nothing since it was connected.
+        Wait::FirstResponse => first_unanswered(ledger).is_some_and(|asked| {
             let limit = limits.connect_timeout.min(limits.answer_timeout);
-            waiting && now.since(ledger.opened) >= limit
-        }
+            let by = |since: Instant| since.after(limit).after(asked.granted);
+            facts.broker_spoke.is_none() && facts.first_sent.is_some_and(|at| now >= by(at))
+        }),
         Wait::Write(leg) => {
             let last = facts.last_given(leg).unwrap_or(ledger.opened);
             let stall = limits.write_stall_timeout;
-            now.since(last) >= stall || facts.due(leg).is_some_and(|due| drips(due, now, stall))
+            let is_muted = leg == Leg::Upstream && now < facts.muted_until.after(stall);
+            !is_muted
+                && (now.since(last) >= stall
+                    || facts.due(leg).is_some_and(|due| drips(due, now, stall)))
         }
         // Nothing asks yet.
         Wait::Question => false,

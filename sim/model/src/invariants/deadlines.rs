@@ -3,31 +3,40 @@
 
 use std::time::Duration;
 
+use doorkeeper_core::limits::Limits;
 use doorkeeper_core::{Instant, Leg};
 
 use super::ready::is_large;
-use crate::watch::{Ledger, Violation};
+use crate::watch::{Decision, Ledger, Violation};
 
-/// What the bytes of a frame that is not large can earn it, at 8 KiB a second.
-const EARNED_MAX: Duration = Duration::from_secs(8);
+/// A frame that has begun may take so many nanoseconds longer for each byte of it: 8 KiB a second.
+const NANOS_A_BYTE: u64 = 1_000_000_000 / (8 * 1024) + 1;
 
 /// Without a whole first frame a session is closed in time: a frame may begin as late as an idle
-/// connection lasts, and then must go on.
+/// connection lasts, and then must go on. Only its last bytes may take longer.
 pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation> {
-    let Some(shared) = ledger.newest() else {
+    let is_read = ledger.facts.unread_since.is_none() || ledger.is_closing();
+    if ledger.requests > 0 || is_large(ledger) || !is_read {
         return Ok(());
+    }
+    let longest = |limit: fn(&Limits) -> Duration| {
+        let limits = ledger.snapshots.iter().map(|shared| limit(&shared.limits));
+        limits.max().unwrap_or_default()
     };
-    let limits = &shared.limits;
-    let begun = ledger.opened.after(limits.idle_timeout);
-    let by = if ledger.rest_of(Leg::Client).is_empty() {
-        begun
-    } else {
-        begun.after(limits.frame_stall_timeout).after(EARNED_MAX)
+    let quiet = ledger.facts.last_bytes.unwrap_or(ledger.opened);
+    let idle = quiet.after(longest(|limits| limits.idle_timeout));
+    let by = ledger.facts.request_began.map_or(idle, |began| {
+        let carried = ledger.rest_of(Leg::Client).len() as u64;
+        let earned = Duration::from_nanos(carried.saturating_mul(NANOS_A_BYTE));
+        let stall = longest(|limits| limits.frame_stall_timeout);
+        idle.min(began.after(stall).after(earned))
+    });
+    let flush = longest(|limits| limits.flush_timeout);
+    let is_late = match ledger.decision().filter(|_| ledger.is_closing()) {
+        Some(Decision { at, .. }) => at > by || now > at.after(flush),
+        None => now > by,
     };
-    let large = is_large(ledger);
-    // A session that is closing still has the time for its last bytes.
-    let by = by.after(limits.flush_timeout);
-    if now > by && ledger.requests == 0 && !large {
+    if is_late {
         let what = format!("{} is open and has not asked for anything", ledger.id);
         return Err(Violation::of(14, what));
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use doorkeeper_core::event::Event;
@@ -53,6 +54,8 @@ pub(crate) struct Ledger {
 pub(crate) struct Asked {
     pub(crate) head: Head,
     pub(crate) frame: Bytes,
+    /// How long it lets the broker wait.
+    pub(crate) granted: Duration,
     /// What may become of it, by the snapshots from its first byte to its last.
     pub(crate) fates: Vec<Fate>,
     /// It has gone up.
@@ -96,6 +99,12 @@ pub(crate) struct Facts {
     pub(crate) forgotten: usize,
     pub(crate) reached: Option<BrokerId>,
     pub(crate) finished: Vec<Leg>,
+    /// When a broker had got the first whole request that it must answer.
+    pub(crate) first_sent: Option<Instant>,
+    /// When the broker has last sent anything.
+    pub(crate) broker_spoke: Option<Instant>,
+    /// Until when the broker reads nothing, as it has said.
+    pub(crate) muted_until: Instant,
     /// The broker has answered what it was not asked.
     pub(crate) broker_lied: bool,
     /// The client has sent a frame too short to have a head, which no session takes.
@@ -106,6 +115,8 @@ pub(crate) struct Facts {
     /// The bytes that each leg had due when the session was last looked at.
     due: [Option<Due>; 2],
     pub(crate) last_bytes: Option<Instant>,
+    /// When the request began that is coming in.
+    pub(crate) request_began: Option<Instant>,
     /// Since when the client is not read; nothing while it is.
     pub(crate) unread_since: Option<Instant>,
 }
@@ -266,10 +277,12 @@ impl Ledger {
         }
         self.saw_chunk(bytes);
         self.from_client.push(bytes);
+        self.facts.request_began.get_or_insert(self.now);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_client.next_frame() {
             let by = self.request_from..=last;
             self.request_from = last;
+            self.facts.request_began = Some(self.now);
             let Some(head) = Head::of_request(&frame) else {
                 self.facts.headless = true;
                 continue;
@@ -281,12 +294,16 @@ impl Ledger {
             whole.push(frame.clone());
             self.asked.push_back(Asked {
                 head,
+                granted: expected::granted(head, &frame),
                 frame,
                 fates,
                 sent: false,
                 answer: None,
                 by,
             });
+        }
+        if self.from_client.rest().is_empty() {
+            self.facts.request_began = None;
         }
         whole
     }
@@ -301,6 +318,7 @@ impl Ledger {
         if self.facts.client_gone.is_some() {
             self.facts.sent_to_nobody += bytes.len();
         }
+        self.facts.broker_spoke = Some(self.now);
         self.from_broker.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_broker.next_frame() {
@@ -311,6 +329,11 @@ impl Ledger {
             };
             match self.asked.iter_mut().find(waits) {
                 Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
+                    let throttle = expected::throttle(asked.head, &frame);
+                    if !throttle.is_zero() {
+                        let until = self.now.after(throttle);
+                        self.facts.muted_until = self.facts.muted_until.max(until);
+                    }
                     asked.answer = Some(Answered { frame, by });
                 }
                 Some(_) | None => self.facts.broker_lied = true,

@@ -226,10 +226,13 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         Wait::Write(leg) => {
             let last = facts.last_given(leg).unwrap_or(ledger.opened);
             let stall = limits.write_stall_timeout;
-            let is_muted = leg == Leg::Upstream && now < facts.muted_until.after(stall);
-            !is_muted
-                && (now.since(last) >= stall
-                    || facts.due(leg).is_some_and(|due| drips(due, now, stall)))
+            let is_still = now.since(last) >= stall;
+            match leg {
+                Leg::Client => is_still || facts.due(leg).is_some_and(|due| drips(due, now, stall)),
+                // A quota lets few bytes through, and the broker that keeps it does not always say
+                // so; while it is muted it takes none.
+                Leg::Upstream => is_still && now >= facts.muted_until.after(stall),
+            }
         }
         // Nothing asks yet.
         Wait::Question => false,

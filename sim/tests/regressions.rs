@@ -287,6 +287,12 @@ const LESSONS: &[Lesson] = &[
         taught: "Slow writing and reading change nothing.",
     },
     Lesson {
+        script: "throttled.txt",
+        seed: None,
+        commit: "ef340a8",
+        taught: "A broker that throttles its client is not taken for dead, and is when that ends.",
+    },
+    Lesson {
         script: "thrown-out.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -1,6 +1,7 @@
 //! One broker: its address, whether it is up, and its sessions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use doorkeeper_core::id::HostPort;
 
@@ -16,6 +17,8 @@ pub(crate) struct Broker {
     pub(crate) share_sessions: ShareSessions,
     /// The last versions of APIs that it serves, where they are not those of the newest release.
     pub(crate) versions: BTreeMap<i16, i16>,
+    /// For how long each response throttles its client.
+    pub(crate) throttle: Duration,
 }
 
 impl Broker {
@@ -26,6 +29,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(),
             share_sessions: ShareSessions::new(),
             versions: BTreeMap::new(),
+            throttle: Duration::ZERO,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The cluster: requests in, answers out, time as an argument.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use doorkeeper_core::id::{BrokerId, HostPort};
@@ -174,6 +175,11 @@ impl Cluster {
             .chain(self.groups.deadline())
             .chain(self.transactions.deadline())
             .chain(self.shares.deadline())
+            .chain(
+                self.connections
+                    .values()
+                    .filter_map(Connection::muted_until),
+            )
             .min()
     }
 
@@ -262,6 +268,22 @@ impl Cluster {
         }
     }
 
+    /// From now on each response of a broker throttles its client for so long: it says so, and the
+    /// broker serves nothing of the connection meanwhile (KIP-219). Zero ends that for responses
+    /// to come.
+    pub fn throttle(&mut self, broker: BrokerId, throttle: Duration) {
+        if let Some(known) = self.brokers.get_mut(&broker) {
+            known.throttle = throttle;
+        }
+    }
+
+    /// Whether the client of a connection is throttled.
+    #[must_use]
+    pub fn is_muted(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        known.is_some_and(|known| known.muted_until().is_some())
+    }
+
     /// The last version of an API that a broker serves, if it is an older release.
     pub(crate) fn last_version(&self, broker: BrokerId, api_key: i16) -> i16 {
         let known = self.brokers.get(&broker);
@@ -326,10 +348,18 @@ impl Cluster {
                 self.groups.tick_modern(self.now, &self.topics);
                 self.expire_transactions();
                 self.logs_changed |= self.shares.tick(self.now, &self.limits);
+                self.unmute();
             } else {
                 return;
             }
         }
+    }
+
+    /// Throttles whose time is over end.
+    fn unmute(&mut self) {
+        let all = self.connections.iter_mut();
+        let unmuted = all.filter_map(|(id, known)| known.unmute(self.now).then_some(*id));
+        self.runnable.extend(unmuted);
     }
 
     fn answer_next(&mut self, id: ConnectionId) {
@@ -390,8 +420,14 @@ impl Cluster {
             return;
         };
         let waiting = connection.waiting() > 0;
+        let broker = self.brokers.get(&connection.broker);
+        let throttle = broker.map_or(Duration::ZERO, |broker| broker.throttle);
+        if !throttle.is_zero() {
+            connection.mute(self.now.after(throttle));
+        }
         match answer(&head) {
             Ok(bytes) => {
+                let bytes = bytes.map(|bytes| head.throttling(throttle, bytes));
                 let frame = bytes.map(|bytes| Output::Frame {
                     connection: id,
                     bytes,

@@ -1,8 +1,11 @@
 //! Frames to messages and back. Everything that came over the wire is read here.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::wire::schema::{self, Direction, Roles};
+use doorkeeper_core::wire::schema::{self, Direction, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Walker};
 use kafka_protocol::messages::{ApiKey, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
@@ -139,5 +142,42 @@ impl Head {
             .encode(&mut frame, version)
             .map_err(|error| failed(error.to_string()))?;
         Ok(frame.freeze())
+    }
+
+    /// The same frame of an answer, saying for how long its client is throttled, if answers of its
+    /// version say that.
+    pub(crate) fn throttling(&self, throttle: Duration, frame: Bytes) -> Bytes {
+        if throttle.is_zero() {
+            return frame;
+        }
+        let ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+        let mut frame = BytesMut::from(frame);
+        let place = self.throttle_place(&frame);
+        if let Some(place) = place.and_then(|place| frame.get_mut(place)) {
+            place.copy_from_slice(&ms.to_be_bytes());
+        }
+        frame.freeze()
+    }
+
+    fn throttle_place(&self, frame: &[u8]) -> Option<Range<usize>> {
+        let header = if self.api.response_header_version(self.version) >= 1 {
+            5
+        } else {
+            4
+        };
+        let body = frame.get(header..)?;
+        let message = schema::message(self.api as i16, Direction::Response)?;
+        let interest = Roles::of(&[Role::ThrottleTime]);
+        let mut walker = Walker::new(message, self.version, body.len(), interest)?;
+        let mut rest = body;
+        loop {
+            match walker.step(&mut rest) {
+                Ok(Step::Value(found)) if found.role == Role::ThrottleTime => {
+                    return Some(header + found.data..header + found.end);
+                }
+                Ok(Step::Done { .. } | Step::More) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use doorkeeper_core::id::BrokerId;
+use doorkeeper_core::time::Instant;
 
 use crate::codec::Head;
 
@@ -26,6 +27,8 @@ pub(crate) struct Connection {
     waiting: VecDeque<Bytes>,
     in_work: Option<(u64, Head)>,
     next_number: u64,
+    /// Until when no request of it is served, if its client is throttled.
+    muted_until: Option<Instant>,
 }
 
 impl Connection {
@@ -35,6 +38,7 @@ impl Connection {
             waiting: VecDeque::new(),
             in_work: None,
             next_number: 0,
+            muted_until: None,
         }
     }
 
@@ -51,9 +55,28 @@ impl Connection {
         self.in_work.is_some() || !self.waiting.is_empty()
     }
 
+    /// Its client is throttled: it is muted for so long (`SocketServer`, `ThrottledChannel`).
+    pub(crate) const fn mute(&mut self, until: Instant) {
+        self.muted_until = Some(until);
+    }
+
+    /// Until when it is muted, if it is.
+    pub(crate) const fn muted_until(&self) -> Option<Instant> {
+        self.muted_until
+    }
+
+    /// Ends a throttle whose time is over; false if there was none.
+    pub(crate) fn unmute(&mut self, now: Instant) -> bool {
+        let is_over = self.muted_until.is_some_and(|until| until <= now);
+        if is_over {
+            self.muted_until = None;
+        }
+        is_over
+    }
+
     /// The next frame to be answered, if nothing else is in work.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
-        if self.in_work.is_some() {
+        if self.in_work.is_some() || self.muted_until.is_some() {
             None
         } else {
             self.waiting.pop_front()

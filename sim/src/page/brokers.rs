@@ -83,16 +83,18 @@ enum Wrong {
     Down,
     Silent,
     Closed,
+    Throttling,
 }
 
 impl Wrong {
-    const ALL: [Self; 3] = [Self::Down, Self::Silent, Self::Closed];
+    const ALL: [Self; 4] = [Self::Down, Self::Silent, Self::Closed, Self::Throttling];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Silent => "silent",
             Self::Closed => "closed to new connections",
+            Self::Throttling => "throttling its clients",
         }
     }
 
@@ -105,6 +107,7 @@ impl Wrong {
             BrokerFault::Speak => Some((Self::Silent, false)),
             BrokerFault::Refuse | BrokerFault::BlackHole => Some((Self::Closed, true)),
             BrokerFault::Accept => Some((Self::Closed, false)),
+            BrokerFault::Throttle(ms) => Some((Self::Throttling, *ms > 0)),
             BrokerFault::Versions(..) | BrokerFault::Next(_) | BrokerFault::AdvertiseDoor => None,
         }
     }

@@ -194,6 +194,11 @@ where
                 self.cluster
                     .with(|cluster, _| cluster.serve_up_to(id, key, last));
             }
+            BrokerFault::Throttle(ms) => {
+                let throttle = Duration::from_millis(u64::from(*ms));
+                self.cluster
+                    .with(|cluster, _| cluster.throttle(id, throttle));
+            }
             BrokerFault::Silence
             | BrokerFault::Speak
             | BrokerFault::Refuse
@@ -219,6 +224,11 @@ where
 
     async fn heal(&mut self) -> Result<(), String> {
         self.clients.heal();
+        for broker in 0..self.rig.count() {
+            let id = BrokerId(i32::try_from(broker).unwrap_or(0));
+            self.cluster
+                .with(|cluster, _| cluster.throttle(id, Duration::ZERO));
+        }
         for broker in self.rig.heal() {
             let id = BrokerId(i32::try_from(broker).unwrap_or(0));
             self.cluster

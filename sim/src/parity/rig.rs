@@ -192,7 +192,9 @@ impl Rig {
             BrokerFault::Accept => known.door = DoorState::Open,
             BrokerFault::Next(tamper) => known.tampers.push_back(*tamper),
             // Scripts that have it are not played on networks.
-            BrokerFault::Versions(..) | BrokerFault::AdvertiseDoor => {}
+            BrokerFault::AdvertiseDoor => {}
+            // That is for the cluster.
+            BrokerFault::Versions(..) | BrokerFault::Throttle(_) => {}
         }
     }
 

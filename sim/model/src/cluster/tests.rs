@@ -585,3 +585,35 @@ fn the_same_seed_and_requests_give_the_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+/// KIP-219: the response comes at once and says for how long; what follows is served afterwards.
+#[test]
+fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
+    let mut world = World::with_topic();
+    let connection = world.connect(1);
+    world
+        .cluster
+        .throttle(BrokerId(1), Duration::from_millis(700));
+    let first = world.produce(connection, 1, batch_of(&["a"], None));
+    let produced: ProduceResponse = world.answer(first).unwrap();
+    assert_eq!(produced.throttle_time_ms, 700);
+    assert!(world.cluster.is_muted(connection));
+    let beat = HeartbeatRequest::default();
+    let second = world.send(connection, ApiKey::Heartbeat, 4, &beat);
+    world.pass(699);
+    assert_eq!(world.answer::<HeartbeatResponse>(second), None);
+    world.pass(1);
+    let answered: HeartbeatResponse = world.answer(second).unwrap();
+    assert_eq!(answered.throttle_time_ms, 700);
+    world.cluster.throttle(BrokerId(1), Duration::ZERO);
+    let versions = world.send(
+        connection,
+        ApiKey::ApiVersions,
+        3,
+        &ApiVersionsRequest::default(),
+    );
+    world.pass(700);
+    let answered: ApiVersionsResponse = world.answer(versions).unwrap();
+    assert_eq!(answered.throttle_time_ms, 0);
+    assert!(!world.cluster.is_muted(connection));
+}

@@ -195,8 +195,11 @@ impl World {
         let Some(wire) = self.brokers.wires.get_mut(at).filter(|wire| !wire.over) else {
             return Ok(false);
         };
-        // What has begun to wait is read on when it has been answered.
-        if !self.brokers.cluster.accepts(wire.connection) && wire.ending.is_none() {
+        // What has begun to wait is read on when it has been answered, and a client that is
+        // throttled when that is over.
+        let cluster = &self.brokers.cluster;
+        let reads = cluster.accepts(wire.connection) && !cluster.is_muted(wire.connection);
+        if !reads && wire.ending.is_none() {
             return Ok(false);
         }
         if !self.net.link(wire.link).up.is_readable(self.now) {
@@ -347,6 +350,10 @@ impl World {
             }
             BrokerFault::Next(tamper) => host.tampers.push_back(*tamper),
             BrokerFault::AdvertiseDoor => self.advertise_door(at),
+            BrokerFault::Throttle(ms) => {
+                let throttle = Duration::from_millis(u64::from(*ms));
+                self.brokers.cluster.throttle(host.id, throttle);
+            }
         }
     }
 
@@ -406,6 +413,7 @@ impl World {
             host.silent = false;
             host.door = DoorState::Open;
             host.tampers.clear();
+            self.brokers.cluster.throttle(host.id, Duration::ZERO);
             if !host.up {
                 host.up = true;
                 self.brokers.cluster.start_broker(self.now, host.id);

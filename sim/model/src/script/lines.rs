@@ -96,6 +96,7 @@ impl fmt::Display for BrokerFault {
             Self::Versions(key, last) => write!(f, "versions {key} {last}"),
             Self::Next(tamper) => write!(f, "next {tamper}"),
             Self::AdvertiseDoor => f.write_str("advertise-door"),
+            Self::Throttle(ms) => write!(f, "throttle {ms}"),
         }
     }
 }
@@ -218,6 +219,7 @@ fn broker_fault(words: &mut Words<'_>) -> Result<BrokerFault, Bad> {
         "black-hole" => BrokerFault::BlackHole,
         "accept" => BrokerFault::Accept,
         "advertise-door" => BrokerFault::AdvertiseDoor,
+        "throttle" => BrokerFault::Throttle(words.read()?),
         "versions" => BrokerFault::Versions(words.read()?, words.read()?),
         "next" => BrokerFault::Next(match words.next()? {
             "wrong-id" => Tamper::WrongId,

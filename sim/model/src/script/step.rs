@@ -129,6 +129,10 @@ pub enum BrokerFault {
     Next(Tamper),
     /// It advertises the address that doorkeeper advertises for it, until it moves or is healed.
     AdvertiseDoor,
+    /// Each of its responses throttles the client for so many milliseconds, until it is healed.
+    // What the corpora mean would be another thing if this were drawn from their bytes.
+    #[arbitrary(skip)]
+    Throttle(u16),
 }
 
 /// What happens to one answer of a broker.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_model::ConnectionId;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -54,14 +54,28 @@ async fn read<S: AsyncRead>(
         while !shared.has_room(id, outbox) {
             outbox.progress().await;
         }
-        let Some(frame) = frames.next().await? else {
-            // Whoever has ended its half only may still read.
-            while shared.owes(id, outbox) {
-                outbox.progress().await;
+        let frame = match frames.next().await {
+            Ok(Some(frame)) => frame,
+            // A broker comes to what is no frame, as to the end, behind the requests before it
+            // (`SocketServer` mutes the channel of a request until it is answered).
+            ended if is_ended(&ended) => {
+                while shared.owes(id, outbox) {
+                    outbox.progress().await;
+                }
+                return ended.map(drop);
             }
-            return Ok(());
+            failed => return failed.map(drop),
         };
         shared.with(|cluster, now| cluster.request(now, id, frame));
+    }
+}
+
+/// Whether a peer has ended its half, or has sent what is no frame, and may still read.
+fn is_ended(next: &io::Result<Option<Bytes>>) -> bool {
+    use io::ErrorKind::{InvalidData, UnexpectedEof};
+    match next {
+        Ok(frame) => frame.is_none(),
+        Err(error) => matches!(error.kind(), InvalidData | UnexpectedEof),
     }
 }
 

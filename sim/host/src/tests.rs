@@ -132,6 +132,38 @@ async fn a_bad_frame_closes_only_its_own_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_no_frame_closes_behind_the_answers_to_what_came_before() {
+    for garbage in [&[0xff; 4][..], &[0, 0, 0, 3], &[0, 0, 0, 100, 7]] {
+        let world = World::new().await;
+        let mut client = world.connect().await;
+        let metadata = [0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 1, b't'];
+        send(&mut client, &metadata).await;
+        receive(&mut client).await;
+        send(&mut client, &fetch(5000)).await;
+        send(&mut client, &api_versions(3)).await;
+        client.write_all(garbage).await.unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(receive(&mut client).await[..4], [0, 0, 0, 2]);
+        assert_eq!(receive(&mut client).await[..4], [0, 0, 0, 3]);
+        assert!(is_closed(&mut client).await);
+    }
+}
+
+/// Fetch version 4: replica -1, so long a wait for 1 byte of `t`, partition 0, offset 0.
+fn fetch(wait_ms: i32) -> Vec<u8> {
+    let mut fetch = vec![0, 1, 0, 4, 0, 0, 0, 2, 0xff, 0xff];
+    fetch.extend((-1_i32).to_be_bytes());
+    fetch.extend(wait_ms.to_be_bytes());
+    fetch.extend(1_i32.to_be_bytes());
+    fetch.extend(1000_i32.to_be_bytes());
+    fetch.push(0);
+    fetch.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
+    fetch.extend(0_i64.to_be_bytes());
+    fetch.extend(1000_i32.to_be_bytes());
+    fetch
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_poll_is_answered_at_its_deadline() {
     let world = World::new().await;
     let mut client = world.connect().await;
@@ -139,18 +171,8 @@ async fn a_long_poll_is_answered_at_its_deadline() {
     let metadata = [0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 1, b't'];
     send(&mut client, &metadata).await;
     receive(&mut client).await;
-    // Fetch version 4: replica -1, wait 5000 ms for 1 byte of `t`, partition 0, offset 0.
-    let mut fetch = vec![0, 1, 0, 4, 0, 0, 0, 2, 0xff, 0xff];
-    fetch.extend((-1_i32).to_be_bytes());
-    fetch.extend(5000_i32.to_be_bytes());
-    fetch.extend(1_i32.to_be_bytes());
-    fetch.extend(1000_i32.to_be_bytes());
-    fetch.push(0);
-    fetch.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
-    fetch.extend(0_i64.to_be_bytes());
-    fetch.extend(1000_i32.to_be_bytes());
     let before = tokio::time::Instant::now();
-    send(&mut client, &fetch).await;
+    send(&mut client, &fetch(5000)).await;
     assert_eq!(receive(&mut client).await[..4], [0, 0, 0, 2]);
     let waited = before.elapsed().as_millis();
     assert!((5000..5010).contains(&waited), "{waited} ms");

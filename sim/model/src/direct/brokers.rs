@@ -63,6 +63,9 @@ struct Wire {
     outbox: VecDeque<(Instant, Bytes)>,
     /// Its peer has ended its half; what it has asked for is still answered.
     half_closed: bool,
+    /// A size has come that no request has: nothing more is read, and what was asked for before is
+    /// still answered.
+    broken: bool,
     /// Nothing more is answered, and this is how it ends once the outbox is empty.
     ending: Option<bool>,
     over: bool,
@@ -159,6 +162,7 @@ impl World {
             cutter: Cutter::default(),
             outbox: VecDeque::new(),
             half_closed: false,
+            broken: false,
             ending: None,
             over: false,
         });
@@ -192,7 +196,8 @@ impl World {
     }
 
     fn wire_reads(&mut self, at: usize) -> Moved {
-        let Some(wire) = self.brokers.wires.get_mut(at).filter(|wire| !wire.over) else {
+        let wires = &mut self.brokers.wires;
+        let Some(wire) = wires.get_mut(at).filter(|it| !it.over && !it.broken) else {
             return Ok(false);
         };
         // What has begun to wait is read on when it has been answered, and a client that is
@@ -233,10 +238,9 @@ impl World {
                         .cluster
                         .request(self.now, wire.connection, frame);
                 }
-                if wire.cutter.is_broken() {
-                    // `NetworkReceive`: a size that no request has closes the connection.
-                    wire.ending = Some(true);
-                }
+                // `NetworkReceive`: a size that no request has closes the connection, and a broker
+                // comes to it when it has answered what came before.
+                wire.broken = wire.cutter.is_broken();
                 Ok(true)
             }
         }
@@ -281,7 +285,8 @@ impl World {
             return false;
         };
         let idle = wire.outbox.front().is_none_or(|(due, _)| *due > self.now);
-        let has_answered = wire.half_closed && !self.brokers.cluster.owes(wire.connection);
+        let is_done = !self.brokers.cluster.owes(wire.connection);
+        let has_answered = (wire.half_closed || wire.broken) && is_done;
         let ends = wire.outbox.is_empty() && (wire.ending.is_some() || has_answered);
         if self.brokers.is_silent(wire) || (idle && !ends) {
             return false;
@@ -310,7 +315,7 @@ impl World {
                 }
             }
         }
-        let ending = wire.ending.or_else(|| has_answered.then_some(false));
+        let ending = wire.ending.or_else(|| has_answered.then_some(wire.broken));
         if let (true, Some(reset)) = (wire.outbox.is_empty(), ending) {
             wire.over = true;
             let (link, connection) = (wire.link, wire.connection);

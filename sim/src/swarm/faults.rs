@@ -53,6 +53,8 @@ pub enum Fault {
     Drain,
     /// A broker advertises doorkeeper's address for a while.
     AdvertiseDoor,
+    /// A broker throttles its clients for a while.
+    Throttle,
 }
 
 impl Fault {
@@ -79,6 +81,7 @@ impl Fault {
         Self::LateAnswer,
         Self::Drain,
         Self::AdvertiseDoor,
+        Self::Throttle,
     ];
 }
 
@@ -146,8 +149,22 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
             vec![Step::Process(ProcessFault::LateAnswer(client))]
         }
         Fault::Drain if rng.one_in(2) => drain(broker, rng),
+        Fault::Throttle => throttle(broker, rng),
         Fault::Drain => Vec::new(),
     }
+}
+
+/// Each response throttles its client, for a moment or for longer than anything may take.
+fn throttle(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
+    let longest = if rng.one_in(2) { 300 } else { 20_000 };
+    let ms = u16::try_from(1 + number(rng, longest)).unwrap_or(u16::MAX);
+    let mut steps = vec![Step::Broker(broker, BrokerFault::Throttle(ms))];
+    if !rng.one_in(3) {
+        let ms = u16::try_from(rng.below(3000)).unwrap_or(0);
+        steps.push(Step::Wait(Wait::Millis(ms)));
+        steps.push(Step::Broker(broker, BrokerFault::Throttle(0)));
+    }
+    steps
 }
 
 /// doorkeeper stops, and whoever is owed an answer of this broker then has it to come. Nothing

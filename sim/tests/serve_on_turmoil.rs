@@ -303,7 +303,8 @@ fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure>
     let closed = only_end(&mut world)?;
     let timed_out = CloseReason::Unreachable(ConnectFailure::TimedOut);
     assert_eq!(closed.ended, Ended::Closed(timed_out));
-    assert_lasted(&closed, 4000);
+    // All but a 32nd of the limit: the attempt ends before the session would, and says how.
+    assert_lasted(&closed, 4000 - 4000 / 32);
     world.release_broker(BrokerId(3));
     world.end()?;
     Ok(())

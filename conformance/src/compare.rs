@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,9 +30,7 @@ pub(crate) struct Difference {
 
 impl Differences {
     pub(crate) fn load() -> Result<Self> {
-        let path = folders::source("differences.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        folders::table("differences.toml")
     }
 
     /// Both answers side by side for each that differs and should not, or should and does not.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use std::{fs, io};
 
 use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
 
 /// Older runs than these are removed.
 const RUNS_KEPT: usize = 10;
@@ -24,6 +25,13 @@ pub(crate) fn cache(name: &str) -> Result<PathBuf> {
         .join(name);
     create(&folder)?;
     Ok(folder)
+}
+
+/// A table of `conformance/`, in TOML.
+pub(crate) fn table<T: DeserializeOwned>(name: &str) -> Result<T> {
+    let path = source(name);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    toml::from_str(&text).with_context(|| path.display().to_string())
 }
 
 pub(crate) fn create(folder: &Path) -> Result<()> {

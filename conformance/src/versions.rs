@@ -78,9 +78,7 @@ impl Release {
 
 impl Versions {
     pub(crate) fn load() -> Result<Self> {
-        let path = folders::source("versions.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        folders::table("versions.toml")
     }
 
     /// The releases that `--kafka` asks for.

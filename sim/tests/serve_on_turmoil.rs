@@ -15,8 +15,9 @@ use doorkeeper_sim::world::faults::Crash;
 use doorkeeper_sim::world::link::Link;
 use doorkeeper_sim::world::watch::Closed;
 use doorkeeper_sim::world::workload::{Generation, Ledger, Work, consume, produce};
-use doorkeeper_sim::world::{Config, Failure, Report, World, door};
+use doorkeeper_sim::world::{ClientParts, Config, Failure, Report, World, door};
 use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 const TOPIC: &str = "orders";
@@ -249,6 +250,28 @@ fn assert_lasted(closed: &Closed, ms: u128) {
     assert!((ms..=ms + SLACK_MS).contains(&lasted), "{closed:?}");
 }
 
+/// A client's connection to what doorkeeper says is a broker.
+async fn linked(
+    parts: &ClientParts,
+    broker: BrokerId,
+) -> Result<Link<impl AsyncRead + AsyncWrite + Unpin>, String> {
+    let at = door::address(&parts.door, Some(broker))?;
+    let stream = parts.net.connect(&at).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    Ok(Link::new(stream, &parts.name, &parts.trace))
+}
+
+/// A request on it is not answered: doorkeeper ends it.
+async fn ends_when_asked(
+    link: &mut Link<impl AsyncRead + AsyncWrite + Unpin>,
+) -> Result<(), String> {
+    let request = ApiVersionsRequest::default();
+    match link.call(0, &request, Duration::from_secs(60)).await {
+        Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
+        other => Err(format!("an end was expected, not {other:?}")),
+    }
+}
+
 #[test]
 fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let mut world = World::new(exact(1))?;
@@ -256,18 +279,12 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let silent = Arc::new(Notify::new());
     let told = Arc::clone(&silent);
     world.client("client", |parts| async move {
-        let at = door::address(&parts.door, Some(BrokerId(2)))?;
-        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
-        let mut link = Link::new(stream, &parts.name, &parts.trace);
+        let mut link = linked(&parts, BrokerId(2)).await?;
         let request = ApiVersionsRequest::default();
-        let within = Duration::from_secs(60);
-        let first = link.call(0, &request, within).await;
+        let first = link.call(0, &request, Duration::from_secs(60)).await;
         first.map_err(|error| error.to_string())?;
         told.notified().await;
-        match link.call(0, &request, within).await {
-            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
-            other => Err(format!("an end was expected, not {other:?}")),
-        }
+        ends_when_asked(&mut link).await
     });
     world.run_for(Duration::from_secs(2))?;
     world.hold_broker(BrokerId(2));
@@ -290,14 +307,7 @@ fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure>
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     world.hold_broker(BrokerId(3));
     world.client("client", |parts| async move {
-        let at = door::address(&parts.door, Some(BrokerId(3)))?;
-        let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
-        let mut link = Link::new(stream, &parts.name, &parts.trace);
-        let request = ApiVersionsRequest::default();
-        match link.call(0, &request, Duration::from_secs(60)).await {
-            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
-            other => Err(format!("an end was expected, not {other:?}")),
-        }
+        ends_when_asked(&mut linked(&parts, BrokerId(3)).await?).await
     });
     world.finish(Duration::from_secs(60))?;
     let closed = only_end(&mut world)?;
@@ -327,14 +337,7 @@ fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(),
     })?;
     for number in 0..CLIENTS {
         world.client(&format!("client-{number}"), |parts| async move {
-            let at = door::address(&parts.door, Some(BrokerId(2)))?;
-            let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
-            let mut link = Link::new(stream, &parts.name, &parts.trace);
-            let request = ApiVersionsRequest::default();
-            match link.call(0, &request, Duration::from_secs(60)).await {
-                Err(error) if error.kind() != std::io::ErrorKind::TimedOut => Ok(()),
-                other => Err(format!("an end was expected, not {other:?}")),
-            }
+            ends_when_asked(&mut linked(&parts, BrokerId(2)).await?).await
         });
     }
     world.finish(Duration::from_secs(5))?;

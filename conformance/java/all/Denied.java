@@ -4,17 +4,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.RaftVoterEndpoint;
-import org.apache.kafka.clients.admin.ScramCredentialInfo;
-import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
-import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
@@ -26,9 +22,6 @@ import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ClusterAuthorizationException;
-import org.apache.kafka.common.quota.ClientQuotaAlteration;
-import org.apache.kafka.common.quota.ClientQuotaEntity;
-import org.apache.kafka.common.quota.ClientQuotaFilter;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
@@ -43,36 +36,36 @@ final class Denied {
         String topic = run.topicOfOne("topic");
         TopicPartition partition = new TopicPartition(topic, 0);
         Map<String, Object> agree = new LinkedHashMap<>();
-        agree.put("reassign", told(run.admin.alterPartitionReassignments(Map.of(partition,
+        agree.put("reassign", Refused.told(run.admin.alterPartitionReassignments(Map.of(partition,
                 Optional.of(new NewPartitionReassignment(List.of(1))))).all()));
-        agree.put("elect", told(run.admin.electLeaders(ElectionType.PREFERRED,
+        agree.put("elect", Refused.told(run.admin.electLeaders(ElectionType.PREFERRED,
                 Set.of(partition)).all()));
-        agree.put("elect_all", told(run.admin.electLeaders(ElectionType.PREFERRED, null).all()));
-        agree.put("alter_log_dirs", told(run.admin.alterReplicaLogDirs(Map.of(
+        agree.put("elect_all", Refused.told(run.admin.electLeaders(ElectionType.PREFERRED, null).all()));
+        agree.put("alter_log_dirs", Refused.told(run.admin.alterReplicaLogDirs(Map.of(
                 new TopicPartitionReplica(topic, 0, 1), "/nowhere")).all()));
-        agree.put("abort_transaction", told(run.admin.abortTransaction(
+        agree.put("abort_transaction", Refused.told(run.admin.abortTransaction(
                 new AbortTransactionSpec(partition, 1, (short) 0, 0)).all()));
-        agree.put("update_features", told(run.admin.updateFeatures(
+        agree.put("update_features", Refused.told(run.admin.updateFeatures(
                 Map.of("metadata.version",
                         new FeatureUpdate((short) 1, FeatureUpdate.UpgradeType.UNSAFE_DOWNGRADE)),
                 new UpdateFeaturesOptions()).all()));
-        agree.put("unregister", told(run.admin.unregisterBroker(77).all()));
-        agree.put("add_voter", told(run.admin.addRaftVoter(77, Uuid.randomUuid(),
+        agree.put("unregister", Refused.told(run.admin.unregisterBroker(77).all()));
+        agree.put("add_voter", Refused.told(run.admin.addRaftVoter(77, Uuid.randomUuid(),
                 Set.of(new RaftVoterEndpoint("CONTROLLER", "localhost", 1))).all()));
-        agree.put("remove_voter", told(run.admin.removeRaftVoter(77, Uuid.randomUuid()).all()));
+        agree.put("remove_voter", Refused.told(run.admin.removeRaftVoter(77, Uuid.randomUuid()).all()));
         configs(run, agree);
-        principals(run, agree);
+        agree.putAll(Refused.principals(run));
         agree.forEach((what, told) -> Run.check(told.equals(expected(what)), what + ": " + told));
         return agree;
     }
 
     /** Of a broker, by its id, of all brokers, and of what a broker logs. */
     private static void configs(Run run, Map<String, Object> agree) throws Exception {
-        agree.put("alter_broker", told(alter(run, ConfigResource.Type.BROKER, "1",
+        agree.put("alter_broker", Refused.told(alter(run, ConfigResource.Type.BROKER, "1",
                 "log.cleaner.threads", "2")));
-        agree.put("alter_brokers", told(alter(run, ConfigResource.Type.BROKER, "",
+        agree.put("alter_brokers", Refused.told(alter(run, ConfigResource.Type.BROKER, "",
                 "log.cleaner.threads", "2")));
-        agree.put("alter_logger", told(alter(run, ConfigResource.Type.BROKER_LOGGER, "1",
+        agree.put("alter_logger", Refused.told(alter(run, ConfigResource.Type.BROKER_LOGGER, "1",
                 "kafka.server.KafkaApis", "INFO")));
     }
 
@@ -84,42 +77,11 @@ final class Denied {
                 Map.of(new ConfigResource(type, name), List.of(set))).all();
     }
 
-    /** What acts on those who log in, or on what they may take. */
-    private static void principals(Run run, Map<String, Object> agree) throws Exception {
-        agree.put("describe_scram", told(run.admin.describeUserScramCredentials().all()));
-        agree.put("alter_scram", told(run.admin.alterUserScramCredentials(List.of(
-                new UserScramCredentialUpsertion(run.name("user"),
-                        new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096),
-                        "conformance"))).all()));
-        agree.put("describe_quotas",
-                told(run.admin.describeClientQuotas(ClientQuotaFilter.all()).entities()));
-        ClientQuotaAlteration quota = new ClientQuotaAlteration(
-                new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, run.name("client"))),
-                List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e9)));
-        agree.put("alter_quotas", told(run.admin.alterClientQuotas(List.of(quota)).all()));
-        agree.put("create_token", told(run.admin.createDelegationToken().delegationToken()));
-        agree.put("renew_token",
-                told(run.admin.renewDelegationToken(new byte[4]).expiryTimestamp()));
-        agree.put("expire_token",
-                told(run.admin.expireDelegationToken(new byte[4]).expiryTimestamp()));
-        agree.put("describe_tokens",
-                told(run.admin.describeDelegationToken().delegationTokens()));
-    }
-
     /** Whoever has not logged in has no use for a token, whatever an authorizer says. */
     private static String expected(String what) {
         return what.endsWith("_token") || what.endsWith("_tokens")
                 ? "UnsupportedByAuthenticationException"
                 : ClusterAuthorizationException.class.getSimpleName();
-    }
-
-    private static String told(KafkaFuture<?> future) throws Exception {
-        try {
-            Topics.get(future);
-            return "ok";
-        } catch (ExecutionException failure) {
-            return failure.getCause().getClass().getSimpleName();
-        }
     }
 
     /**
@@ -133,7 +95,7 @@ final class Denied {
                         "User:somebody", "*", AclOperation.ALL, AclPermissionType.ALLOW));
         Topics.get(run.admin.createAcls(List.of(acl)).all());
         Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "an ACL in effect");
-        while (told(run.admin.describeUserScramCredentials().all()).equals("ok")) {
+        while (Refused.told(run.admin.describeUserScramCredentials().all()).equals("ok")) {
             deadline.check(acl);
             Thread.sleep(50);
         }

@@ -30,6 +30,13 @@ final class Refused {
         agree.put("describe_acls", told(run.admin.describeAcls(AclBindingFilter.ANY).values()));
         agree.put("create_acls", told(run.admin.createAcls(List.of(acl)).all()));
         agree.put("delete_acls", told(run.admin.deleteAcls(List.of(acl.toFilter())).all()));
+        agree.putAll(principals(run));
+        return agree;
+    }
+
+    /** What acts on those who log in, or on what they may take. */
+    static Map<String, Object> principals(Run run) throws Exception {
+        Map<String, Object> agree = new LinkedHashMap<>();
         agree.put("describe_quotas",
                 told(run.admin.describeClientQuotas(ClientQuotaFilter.all()).entities()));
         ClientQuotaAlteration quota = new ClientQuotaAlteration(
@@ -51,7 +58,7 @@ final class Refused {
         return agree;
     }
 
-    private static String told(KafkaFuture<?> future) throws Exception {
+    static String told(KafkaFuture<?> future) throws Exception {
         try {
             Topics.get(future);
             return "ok";

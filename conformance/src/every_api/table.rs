@@ -1,6 +1,6 @@
 //! `conformance/every_api.toml`: every difference that is allowed, with its reason.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
 use crate::folders;
@@ -35,7 +35,7 @@ pub(crate) struct Cut {
     /// Up to which version it is offered. Without one of both, it is not offered at all.
     pub(crate) last: Option<i16>,
     #[serde(default)]
-    kafka: String,
+    kafka: Releases,
     /// For the reader: nothing is listed without a reason.
     #[serde(rename = "why")]
     _why: String,
@@ -49,7 +49,7 @@ pub(crate) struct Refused {
     /// The label of the closed session in doorkeeper's metrics.
     pub(crate) reason: String,
     #[serde(default)]
-    kafka: String,
+    kafka: Releases,
     #[serde(rename = "why")]
     _why: String,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Denied {
     /// Every error code in the answer.
     pub(crate) error: i64,
     #[serde(default)]
-    kafka: String,
+    kafka: Releases,
     #[serde(rename = "why")]
     _why: String,
 }
@@ -89,7 +89,7 @@ pub(crate) struct Exempt {
     last: Option<i16>,
     claim: Claim,
     #[serde(default)]
-    kafka: String,
+    kafka: Releases,
     #[serde(rename = "why")]
     _why: String,
 }
@@ -133,7 +133,7 @@ pub(crate) struct Rule {
     case: Option<String>,
     /// Only in releases that begin so.
     #[serde(default)]
-    kafka: String,
+    kafka: Releases,
     /// No request of the program makes a broker say it; `why` tells the reason.
     #[serde(default)]
     unseen: bool,
@@ -141,29 +141,38 @@ pub(crate) struct Rule {
     _why: String,
 }
 
+/// The releases of Kafka for which an entry is: all whose version begins so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+struct Releases(String);
+
+impl Releases {
+    fn include(&self, version: &str) -> bool {
+        version.starts_with(&self.0)
+    }
+}
+
 impl Table {
     pub(crate) fn load() -> Result<Self> {
-        let path = folders::source("every_api.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        folders::table("every_api.toml")
     }
 }
 
 impl Cut {
     pub(crate) fn is_for(&self, kafka: &str, api: &str) -> bool {
-        kafka.starts_with(&self.kafka) && self.apis.iter().any(|it| it == api)
+        self.kafka.include(kafka) && self.apis.iter().any(|it| it == api)
     }
 }
 
 impl Refused {
     pub(crate) fn is_in(&self, kafka: &str) -> bool {
-        kafka.starts_with(&self.kafka)
+        self.kafka.include(kafka)
     }
 }
 
 impl Denied {
     pub(crate) fn is_in(&self, kafka: &str) -> bool {
-        kafka.starts_with(&self.kafka)
+        self.kafka.include(kafka)
     }
 
     pub(crate) fn is_for(&self, kafka: &str, api: &str, case: &str) -> bool {
@@ -180,7 +189,7 @@ impl Denied {
 
 impl Exempt {
     pub(crate) fn is_for(&self, kafka: &str, api: &str, version: i16, claim: Claim) -> bool {
-        kafka.starts_with(&self.kafka)
+        self.kafka.include(kafka)
             && self.api == api
             && self.claim == claim
             && self.first.is_none_or(|it| version >= it)
@@ -190,13 +199,13 @@ impl Exempt {
 
 impl Rule {
     pub(crate) fn is_for(&self, kafka: &str, api: &str, case: &str) -> bool {
-        kafka.starts_with(&self.kafka)
+        self.kafka.include(kafka)
             && self.apis.iter().any(|it| it == api)
             && self.case.as_deref().is_none_or(|it| it == case)
     }
 
     pub(crate) fn must_be_seen(&self, kafka: &str) -> bool {
-        kafka.starts_with(&self.kafka) && !self.unseen
+        self.kafka.include(kafka) && !self.unseen
     }
 
     /// Whether it is about an address, so that a run in which it never applies shows nothing.

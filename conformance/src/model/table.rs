@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use doorkeeper_core::api;
 use doorkeeper_core::id::ApiKey;
 #[cfg(test)]
@@ -62,8 +62,7 @@ pub(super) enum How {
 
 impl Table {
     pub(super) fn load() -> Result<Self> {
-        let text = std::fs::read_to_string(folders::source("model.toml"));
-        toml::from_str(&text.context("no model.toml")?).context("model.toml")
+        folders::table("model.toml")
     }
 
     pub(super) fn leaves_out(&self, script: &str) -> bool {

@@ -4,20 +4,16 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bytes::{BufMut as _, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
-use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse, ResponseHeader};
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse};
 
+use crate::frames::{API_VERSIONS, METADATA, answer};
 use crate::support::PATIENCE;
 
 /// Version 0, of no client id, for no topics: what clients of tests ask, and discovery never does.
 pub(crate) const METADATA_REQUEST: &[u8] =
     &[0, 0, 0, 14, 0, 3, 0, 0, 0, 0, 0, 1, 255, 255, 0, 0, 0, 0];
-
-const API_VERSIONS: i16 = 18;
-const METADATA: i16 = 3;
 
 pub(crate) struct Broker {
     port: u16,
@@ -72,8 +68,8 @@ fn serve(mut stream: TcpStream, port: u16, requests: &Sender<Request>) {
         let (api, version) = (int16(0), int16(2));
         let id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
         let response = match api {
-            API_VERSIONS => encoded(version, id, &api_versions()),
-            METADATA => encoded(version, id, &metadata(port)),
+            API_VERSIONS => answer(version, id, &api_versions()),
+            METADATA => answer(version, id, &metadata(port)),
             // Nobody asks for anything else: what would wait for it fails.
             _ => return,
         };
@@ -103,17 +99,4 @@ fn metadata(port: u16) -> MetadataResponse {
         .with_host("127.0.0.1".into())
         .with_port(port.into());
     MetadataResponse::default().with_brokers(vec![broker])
-}
-
-fn encoded<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Vec<u8> {
-    let mut frame = BytesMut::new();
-    let header = ResponseHeader::default().with_correlation_id(id);
-    header
-        .encode(&mut frame, M::header_version(version))
-        .unwrap();
-    body.encode(&mut frame, version).unwrap();
-    let mut out = Vec::with_capacity(frame.len() + 4);
-    out.put_u32(frame.len().try_into().unwrap());
-    out.extend_from_slice(&frame);
-    out
 }

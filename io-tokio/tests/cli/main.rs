@@ -7,6 +7,13 @@
 )]
 
 mod broker;
+#[path = "../serve/frames.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the tests of `serve` use all of it"
+)]
+mod frames;
 mod log;
 mod process;
 #[cfg(feature = "quickstart")]

@@ -17,7 +17,6 @@ enum Named {
 ///
 /// Names of listeners are no addresses (`inter.broker.listener.name`, `early.start.listeners`,
 /// `remote.log.metadata.manager.listener.name`), nor is what is left of `controller.quorum.`.
-/// `max.connections.per.ip.overrides` is about whoever connects.
 const ADDRESSES: &[Named] = &[
     // SocketServerConfigs.
     Named::As("listeners"),
@@ -39,9 +38,39 @@ const ADDRESSES: &[Named] = &[
     Named::As("advertised.port"),
 ];
 
-/// Whether the value of the broker config of this name is made of addresses.
-pub(super) fn holds_addresses(name: &[u8]) -> bool {
-    ADDRESSES.iter().any(|known| match known {
+/// Configs of the same definitions whose values may look like addresses and are none of brokers.
+const NO_ADDRESSES: &[Named] = &[
+    // SocketServerConfigs: whoever connects.
+    Named::As("max.connections.per.ip.overrides"),
+    // SaslConfigs: compared with what a token says, and not connected to.
+    Named::Ending("sasl.oauthbearer.expected.issuer"),
+    Named::Ending("sasl.oauthbearer.expected.audience"),
+];
+
+/// What the value of a broker config is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Addresses of the cluster.
+    Addresses,
+    /// No address of the cluster, whatever it looks like.
+    NoAddresses,
+    /// Anything.
+    Unlisted,
+}
+
+/// What the value of the broker config of this name is made of.
+pub(super) fn content(name: &[u8]) -> Content {
+    if is_listed(ADDRESSES, name) {
+        Content::Addresses
+    } else if is_listed(NO_ADDRESSES, name) {
+        Content::NoAddresses
+    } else {
+        Content::Unlisted
+    }
+}
+
+fn is_listed(list: &[Named], name: &[u8]) -> bool {
+    list.iter().any(|known| match known {
         Named::As(whole) => name == whole.as_bytes(),
         Named::Ending(end) => {
             let before = name.strip_suffix(end.as_bytes());
@@ -67,7 +96,7 @@ mod tests {
             "listener.name.client.oauthbearer.sasl.oauthbearer.jwks.endpoint.url",
             "host.name",
         ] {
-            assert!(holds_addresses(name.as_bytes()), "{name}");
+            assert_eq!(content(name.as_bytes()), Content::Addresses, "{name}");
         }
         for name in [
             "early.start.listeners",
@@ -82,13 +111,20 @@ mod tests {
             "controller.quorum.request.timeout.ms",
             "controller.quorum.retry.backoff.ms",
             "sasl.oauthbearer.jwks.endpoint.refresh.ms",
-            "sasl.oauthbearer.expected.issuer",
             "zookeeper.connection.timeout.ms",
             "process.roles",
             "notbootstrap.servers",
             "",
         ] {
-            assert!(!holds_addresses(name.as_bytes()), "{name}");
+            assert_eq!(content(name.as_bytes()), Content::Unlisted, "{name}");
+        }
+        for name in [
+            "max.connections.per.ip.overrides",
+            "sasl.oauthbearer.expected.issuer",
+            "listener.name.client.oauthbearer.sasl.oauthbearer.expected.issuer",
+            "sasl.oauthbearer.expected.audience",
+        ] {
+            assert_eq!(content(name.as_bytes()), Content::NoAddresses, "{name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::rewrite::address_text::OVERWRITTEN;
-use crate::rewrite::config_keys::holds_addresses;
+use crate::rewrite::config_keys::{Content, content};
 use crate::rewrite::{KnownHosts, Outcome};
 use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit;
@@ -28,8 +28,8 @@ pub(crate) struct Configs {
     of_broker: bool,
     /// Whether the current config's own value has been hidden.
     hidden: bool,
-    /// Whether the name read last, of a config or a synonym, stands for addresses.
-    listed: bool,
+    /// What the name read last, of a config or a synonym, stands for.
+    content: Content,
     in_synonyms: bool,
 }
 
@@ -49,7 +49,7 @@ impl Configs {
             how,
             of_broker: false,
             hidden: false,
-            listed: false,
+            content: Content::Unlisted,
             in_synonyms: false,
         }
     }
@@ -105,16 +105,23 @@ impl Configs {
                 self.of_broker = may_be_of_brokers(*kind);
             }
             (Role::ConfigName, _) if self.of_broker => {
-                self.listed = holds_addresses(&frame.copy(data));
+                self.content = content(&frame.copy(data));
             }
             (Role::ConfigValue, Value::Span)
-                if self.of_broker
-                    && (self.listed || known_hosts.occurs_in(&frame.copy(data.clone()))) =>
+                if self.of_broker && self.is_address(&data, frame, known_hosts) =>
             {
                 self.hide(at, data, out);
             }
             (Role::IsSensitive, _) if self.hidden => out.edits.replace(at, vec![1]),
             _ => {}
+        }
+    }
+
+    fn is_address(&self, value: &Range<usize>, frame: &Rope, known_hosts: &KnownHosts) -> bool {
+        match self.content {
+            Content::Addresses => true,
+            Content::NoAddresses => false,
+            Content::Unlisted => known_hosts.occurs_in(&frame.copy(value.clone())),
         }
     }
 

@@ -28,6 +28,9 @@ struct Index {
 /// text can cost.
 const LABELS_MAX: usize = 16;
 
+/// Kafka writes and reads no longer string, compact or not.
+const TEXT_BYTES_MAX: usize = i16::MAX as usize;
+
 impl KnownHosts {
     /// All hosts by which the cluster is known.
     #[must_use]
@@ -40,7 +43,11 @@ impl KnownHosts {
         for host in hosts {
             work::steps(1);
             let host = host.to_ascii_lowercase();
-            literals.extend(address_text::literal(&host));
+            if let Some(literal) = address_text::literal(&host) {
+                literals.insert(literal);
+                // An IPv4 address inside of an IPv6 one is known by its own name as well.
+                names.insert(literal.to_string().into());
+            }
             names.insert(host.trim_end_matches('.').into());
         }
         let names = names.into_iter().collect();
@@ -114,6 +121,9 @@ impl KnownHosts {
             done = range.end;
         }
         out.extend_from_slice(text.get(done..).unwrap_or_default());
+        if out.len() > TEXT_BYTES_MAX {
+            return Some(REDACTED.to_vec());
+        }
         Some(out)
     }
 }
@@ -146,6 +156,25 @@ mod tests {
         }
         assert!(known.has_name(b"kafka"));
         assert!(!known.has_name(b"kafk"));
+    }
+
+    #[test]
+    fn an_ipv4_address_inside_of_an_ipv6_one_is_known_by_its_own_name() {
+        let known = known(&["::ffff:10.0.0.3"]);
+        for text in ["10.0.0.3", "at 10.0.0.3.", "10.0.0.3.x"] {
+            assert!(known.occurs_in(text.as_bytes()), "{text}");
+        }
+        assert!(!known.occurs_in(b"10.0.0.30"));
+    }
+
+    #[test]
+    fn a_text_that_would_be_longer_than_a_string_may_be_is_replaced_as_a_whole() {
+        let known = known(&["b"]);
+        let text = |count: usize| "b:1 ".repeat(count);
+        let most = TEXT_BYTES_MAX / (REDACTED.len() + 1);
+        let out = known.redacted(text(most).as_bytes()).unwrap();
+        assert_eq!(out.len(), most * (REDACTED.len() + 1));
+        assert_eq!(known.redacted(text(most + 1).as_bytes()).unwrap(), REDACTED);
     }
 
     #[test]

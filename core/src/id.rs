@@ -42,7 +42,7 @@ impl fmt::Debug for Seed {
 }
 
 /// The longest host name that Kafka's own wire types could carry and a resolver would take.
-const HOST_BYTES_MAX: usize = 255;
+pub(crate) const HOST_BYTES_MAX: usize = 255;
 
 /// A host name or address literal with a port, as Kafka's `host:port` texts write it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

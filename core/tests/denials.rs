@@ -812,6 +812,27 @@ fn brokers_are_cut_from_a_request_that_alters_others_as_well() {
 }
 
 #[test]
+fn of_brokers_as_many_are_cut_as_there_is_room_to_answer_for() {
+    let names: Vec<String> = (0..2000).map(|id| id.to_string()).collect();
+    let mut resources: Vec<(i8, &str)> = names.iter().map(|name| (BROKER, &**name)).collect();
+    resources.push((TOPIC, "t"));
+    let sent = altering(1, &resources);
+    for (hold_bytes_max, closed) in [
+        (200_000, Some(CloseReason::HoldLimit(Leg::Client))),
+        (400_000, None),
+    ] {
+        let mut limited = shared();
+        limited.limits.hold_bytes_max = hold_bytes_max;
+        let mut world = World::with(limited, Route::Bootstrap);
+        world.client(&sent);
+        assert_eq!(world.closed, closed);
+        if closed.is_none() {
+            assert_eq!(world.to_upstream, altering(1, &[(TOPIC, "t")]));
+        }
+    }
+}
+
+#[test]
 fn the_older_api_is_denied_in_its_own_shape() {
     for version in 0..=2 {
         let resource = alter_configs_request::AlterConfigsResource::default()

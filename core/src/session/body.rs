@@ -1,8 +1,10 @@
 //! A body on its way through the walker, header first, in chunks of any size.
 
+use crate::id::ApiVersion;
+use crate::session::request::REQUEST_HEAD_END;
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
-use crate::wire::schema::{Edition, Roles};
+use crate::wire::schema::{Api, Edition, Roles};
 use crate::wire::walk::{Step, Walker};
 
 /// Walks one frame's header and then its body.
@@ -21,6 +23,27 @@ pub(super) struct BodyWalk {
 }
 
 impl BodyWalk {
+    /// For a request of which the fixed head has been read.
+    pub(super) fn of_request(
+        entry: &Api,
+        version: ApiVersion,
+        interest: Roles,
+        frame_len: usize,
+    ) -> Self {
+        let edition = entry.request.edition(version.0);
+        let flexible = edition.is_some_and(|edition| edition.flexible.contains(version.0));
+        let rest = frame_len.saturating_sub(REQUEST_HEAD_END);
+        let header = HeaderEnd::of_request(flexible, rest);
+        Self::new(
+            edition,
+            version.0,
+            interest,
+            header,
+            REQUEST_HEAD_END,
+            frame_len,
+        )
+    }
+
     /// For a frame of which the fixed head, `head_len` bytes with the prefix, has been read.
     pub(super) fn new(
         edition: Option<&'static Edition>,

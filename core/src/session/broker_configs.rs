@@ -6,23 +6,22 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::api::Denial;
-use crate::error::ClientFault;
-use crate::session::names::walk;
+use crate::error::{ClientFault, CloseReason};
+use crate::io::Leg;
+use crate::session::body::BodyWalk;
 use crate::session::refusal::Refused;
 use crate::session::request::REQUEST_HEAD_END;
-use crate::wire::codec::denial::denied_resources;
+use crate::wire::codec::denial::denied_resource;
+use crate::wire::codec::{NotEncodable, exact};
 use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Api, Role, Roles};
 use crate::wire::walk::{Step, Value};
-
-/// More brokers in one request, beside other resources, are not answered for.
-const BROKERS_MAX: usize = 1000;
 
 /// What becomes of such a request.
 #[derive(Debug)]
@@ -33,79 +32,87 @@ pub(super) enum Decision {
     Pass(Edits, Option<Box<Refused>>),
 }
 
-/// A resource that is a broker, or may be.
-#[derive(Debug)]
-struct Broker {
-    span: Range<usize>,
-    kind: i64,
-    name: Range<usize>,
-}
-
 /// What was read of the resources; places are offsets in the frame.
-#[derive(Debug, Default)]
-struct Resources {
+#[derive(Debug)]
+struct Resources<'a> {
+    head: RequestHead,
+    frame: &'a Bytes,
+    denial: Denial,
     count: Option<(Range<usize>, usize, bool)>,
-    brokers: Vec<Broker>,
     begin: usize,
     kind: i64,
     name: Range<usize>,
+    /// How many are brokers, or may be.
+    brokers: usize,
+    /// These, cut.
+    edits: Edits,
+    /// What the response says of them, encoded.
+    entries: BytesMut,
 }
 
-/// Decides about a request that was read whole.
+/// Decides about a request that was read whole. What is kept of brokers may have `bytes_max`.
 pub(super) fn decide(
     head: RequestHead,
     entry: &Api,
     frame: &Bytes,
     denial: &Denial,
-) -> Result<Decision, ClientFault> {
-    let untold = || ClientFault::RefusedUntold(head.api, head.version);
-    let Resources { count, brokers, .. } = Resources::read(head, entry, frame)?;
-    let Some((count_at, total, compact)) = count.filter(|_| !brokers.is_empty()) else {
+    bytes_max: usize,
+) -> Result<Decision, CloseReason> {
+    let resources = Resources {
+        head,
+        frame,
+        denial: *denial,
+        count: None,
+        begin: 0,
+        kind: 0,
+        name: 0..0,
+        brokers: 0,
+        edits: Edits::default(),
+        entries: BytesMut::new(),
+    };
+    let Resources {
+        count,
+        brokers,
+        mut edits,
+        entries,
+        ..
+    } = resources.read(entry, bytes_max)?;
+    let Some((count_at, total, compact)) = count.filter(|_| brokers > 0) else {
         return Ok(Decision::Pass(Edits::default(), None));
     };
-    if brokers.len() == total {
+    if brokers == total {
         return Ok(Decision::Deny);
     }
-    let mut edits = Edits::default();
-    let left = total.saturating_sub(brokers.len());
-    edits.replace(count_at, edit::count(left, compact));
-    for broker in &brokers {
-        edits.cut(broker.span.clone());
-    }
-    let named = brokers.iter().filter_map(|broker| {
-        let name = frame.get(broker.name.clone())?;
-        let kind = i8::try_from(broker.kind).unwrap_or_default();
-        Some((kind, frame.slice_ref(name)))
-    });
-    let entries = denied_resources(head, *denial, named).map_err(|_| untold())?;
-    let refused = Refused::telling(entries, brokers.len());
+    edits.replace(count_at, edit::count(total - brokers, compact));
+    let refused = Refused::telling(exact(entries), brokers);
     Ok(Decision::Pass(edits, Some(Box::new(refused))))
 }
 
-impl Resources {
-    fn read(head: RequestHead, entry: &Api, frame: &[u8]) -> Result<Self, ClientFault> {
+impl Resources<'_> {
+    fn read(mut self, entry: &Api, bytes_max: usize) -> Result<Self, CloseReason> {
         const INTEREST: Roles =
             Roles::of(&[Role::Resources, Role::ResourceType, Role::ResourceName]);
-        let mut resources = Self::default();
+        let (head, frame) = (self.head, self.frame);
         let mut rest = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
-        let mut walk = walk(entry, head.version, frame, INTEREST);
+        let mut walk = BodyWalk::of_request(entry, head.version, INTEREST, frame.len());
         loop {
             let malformed = |why| ClientFault::Malformed(head.api, head.version, why);
             let step = walk.step(&mut rest).map_err(malformed)?;
             if let Step::Done { .. } = step {
-                return Ok(resources);
+                return Ok(self);
             }
             if let Step::More = step {
-                return Err(malformed(Malformed::Truncated));
+                return Err(malformed(Malformed::Truncated).into());
             }
-            resources.step(&step, walk.body_at());
-            if resources.brokers.len() > BROKERS_MAX {
-                return Err(ClientFault::RefusedUntold(head.api, head.version));
+            self.step(&step, walk.body_at())
+                .map_err(|NotEncodable| ClientFault::RefusedUntold(head.api, head.version))?;
+            if self.entries.len() + self.edits.pinned() > bytes_max {
+                return Err(CloseReason::HoldLimit(Leg::Client));
             }
         }
     }
 
-    fn step(&mut self, step: &Step, base: usize) {
+    fn step(&mut self, step: &Step, base: usize) -> Result<(), NotEncodable> {
         match step {
             Step::Array {
                 start,
@@ -121,26 +128,26 @@ impl Resources {
             Step::Value(found) => match (found.role, found.value) {
                 (Role::ResourceType, Value::Int(kind)) => self.kind = kind,
                 (Role::ResourceName, Value::Span) => {
-                    self.name = base + found.data..base + found.end
+                    self.name = base + found.data..base + found.end;
                 }
                 (_, _) => {}
             },
-            Step::ElementEnd { at, .. } => {
-                if may_be_of_brokers(self.kind) {
-                    self.brokers.push(Broker {
-                        span: self.begin..base + at,
-                        kind: self.kind,
-                        name: self.name.clone(),
-                    });
-                }
+            Step::ElementEnd { at, .. } if may_be_of_brokers(self.kind) => {
+                let name = self.frame.get(self.name.clone()).unwrap_or_default();
+                let resource = (self.kind, self.frame.slice_ref(name));
+                denied_resource(self.head, self.denial, resource, &mut self.entries)?;
+                self.edits.cut(self.begin..base + at);
+                self.brokers += 1;
             }
             Step::More
             | Step::Begin { .. }
+            | Step::ElementEnd { .. }
             | Step::ArrayEnd { .. }
             | Step::Tags { .. }
             | Step::Tagged { .. }
             | Step::TaggedEnd { .. }
             | Step::Done { .. } => {}
         }
+        Ok(())
     }
 }

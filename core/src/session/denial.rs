@@ -129,7 +129,13 @@ impl Session {
         let denial = match whole.what {
             What::Deny(denial) => denial,
             What::DenyBrokerConfigs(denial) => {
-                match broker_configs::decide(whole.head, whole.entry()?, &frame, denial)? {
+                match broker_configs::decide(
+                    whole.head,
+                    whole.entry()?,
+                    &frame,
+                    denial,
+                    response_bytes_max,
+                )? {
                     Decision::Deny => denial,
                     Decision::Pass(edits, refused) => {
                         let judged = (lengthened(edits, whole.frame_len), refused);

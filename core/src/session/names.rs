@@ -5,26 +5,10 @@ use bytes::Bytes;
 use crate::id::ApiVersion;
 use crate::session::body::BodyWalk;
 use crate::session::request::REQUEST_HEAD_END;
-use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
 use crate::wire::named::Named;
 use crate::wire::schema::{Api, Role, Roles};
 use crate::wire::walk::{Found, Step, Value};
-
-/// A walk over a request that is there as a whole, for what stands behind its fixed head.
-pub(super) fn walk(entry: &Api, version: ApiVersion, frame: &[u8], interest: Roles) -> BodyWalk {
-    let edition = entry.request.edition(version.0);
-    let flexible = edition.is_some_and(|edition| edition.flexible.contains(version.0));
-    let header = HeaderEnd::of_request(flexible, frame.len().saturating_sub(REQUEST_HEAD_END));
-    BodyWalk::new(
-        edition,
-        version.0,
-        interest,
-        header,
-        REQUEST_HEAD_END,
-        frame.len(),
-    )
-}
 
 /// What a denial may have to name.
 const NAMES: Roles = Roles::of(&[
@@ -58,7 +42,7 @@ impl<'a> Names<'a> {
         Self {
             frame,
             rest: frame.get(REQUEST_HEAD_END..).unwrap_or_default(),
-            walk: Some(walk(entry, version, frame, NAMES)),
+            walk: Some(BodyWalk::of_request(entry, version, NAMES, frame.len())),
             failed: None,
         }
     }

@@ -13,7 +13,7 @@ use crate::policy::Operation;
 use crate::session::body::BodyWalk;
 use crate::session::refusal::{JUDGED, Judge, Topics};
 use crate::wire::codec::NotEncodable;
-use crate::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};
 use crate::wire::walk::{Found, Step, Value};
@@ -125,17 +125,7 @@ impl Facts {
 
 impl Request {
     pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
-        let edition = row.entry.request.edition(head.version.0);
-        let flexible = edition.is_some_and(|edition| edition.flexible.contains(head.version.0));
-        let header = HeaderEnd::of_request(flexible, frame_len.saturating_sub(REQUEST_HEAD_END));
-        let walk = BodyWalk::new(
-            edition,
-            head.version.0,
-            interest,
-            header,
-            REQUEST_HEAD_END,
-            frame_len,
-        );
+        let walk = BodyWalk::of_request(row.entry, head.version, interest, frame_len);
         Self {
             head,
             frame_len,

@@ -196,6 +196,10 @@ fn index(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(-1)
 }
 
+fn resource_type(number: i64) -> i8 {
+    i8::try_from(number).unwrap_or_default()
+}
+
 /// All names of that meaning.
 fn texts(role: Role, names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item = StrBytes> {
     names.filter_map(move |named| match named {
@@ -359,7 +363,7 @@ impl Encoder {
         for named in names {
             match named {
                 Named::Number(Role::ResourceType, number) => {
-                    of_type = i8::try_from(number).unwrap_or_default();
+                    of_type = resource_type(number);
                 }
                 Named::Text(Role::ResourceName, name) => {
                     self.push(&mut resources, &resource(of_type, text(name)))?;
@@ -605,21 +609,21 @@ fn incrementally_altered(
         .with_resource_name(name)
 }
 
-/// The entries of denied resources among those of an AlterConfigs or IncrementalAlterConfigs
+/// Adds the entry of a denied resource to those of an AlterConfigs or IncrementalAlterConfigs
 /// response.
-pub(crate) fn denied_resources(
+pub(crate) fn denied_resource(
     head: RequestHead,
     denial: Denial,
-    resources: impl Iterator<Item = (i8, Bytes)>,
-) -> Result<Bytes, NotEncodable> {
-    let (v, mut out) = (head.version.0, BytesMut::new());
-    for (kind, name) in resources {
-        let name = text(name);
-        match head.api.0 {
-            33 => put(&mut out, v, &altered(denial, kind, name)),
-            44 => put(&mut out, v, &incrementally_altered(denial, kind, name)),
-            _ => Err(NotEncodable),
-        }?;
-    }
-    Ok(out.freeze())
+    (kind, name): (i64, Bytes),
+    out: &mut BytesMut,
+) -> Result<(), NotEncodable> {
+    let (v, before) = (head.version.0, out.len());
+    let (kind, name) = (resource_type(kind), text(name));
+    match head.api.0 {
+        33 => put(out, v, &altered(denial, kind, name)),
+        44 => put(out, v, &incrementally_altered(denial, kind, name)),
+        _ => Err(NotEncodable),
+    }?;
+    work::copied(out.len() - before);
+    Ok(())
 }

@@ -77,6 +77,8 @@ canaries! {
     SendTwice,
     /// Time: nothing limits the wait for an answer.
     WaitForever,
+    /// Time: what a broker says of its throttle is forgotten.
+    ForgetThrottle,
     /// Time: each response has the limit of the first one.
     HurryLaterResponses,
     /// Time: a session that waits for its connection has no deadline.

@@ -85,7 +85,7 @@ impl Session {
             self.upstream.intake.hold.push(std::mem::take(chunk));
             return Ok(());
         };
-        self.in_flight.announce_throttle(throttle_ms);
+        self.announce_throttle(throttle_ms);
         let refused = self.in_flight.take_refused();
         let most = self.shared.limits.hold_answer_bytes_max;
         let carry = api::answer_carry(form, frame_len, most, place);
@@ -169,6 +169,13 @@ impl Session {
         Some(throttle)
     }
 
+    /// The response that is coming in says for how long the broker throttles the client.
+    fn announce_throttle(&mut self, throttle_ms: i32) {
+        if !canary!(self, ForgetThrottle) {
+            self.in_flight.announce_throttle(throttle_ms);
+        }
+    }
+
     /// Whether an answer passes because it is there as a whole and has nothing in it that might
     /// have to be edited; notes for how long that says that the client is throttled.
     fn passes_bare(
@@ -192,7 +199,7 @@ impl Session {
         }
         let bare = glance::bare(form.edition, form.version.0, body, interest);
         if let Some(bare) = bare {
-            self.in_flight.announce_throttle(bare.throttle_ms);
+            self.announce_throttle(bare.throttle_ms);
         }
         bare.is_some()
     }
@@ -274,7 +281,7 @@ impl Session {
     fn release_answer(&mut self, answer: Answer) {
         let frame_len = answer.frame_len;
         let answer_follows = answer.is_followed();
-        self.in_flight.announce_throttle(answer.throttle_ms());
+        self.announce_throttle(answer.throttle_ms());
         let forgets = canary!(self, ForgetLength);
         let (mut outcome, growth) = answer.into_outcome(forgets);
         sometimes!(

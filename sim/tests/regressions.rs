@@ -227,6 +227,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A new leader is told of by the old one.",
     },
     Lesson {
+        script: "no-room.txt",
+        seed: None,
+        commit: "50fc493",
+        taught: "Who waits for room is not read, and who may never have it is closed for it.",
+    },
+    Lesson {
         script: "older-broker.txt",
         seed: None,
         commit: "d2d0cf9",

@@ -11,6 +11,7 @@ mod clients;
 mod director;
 mod discovery;
 mod door;
+mod held;
 mod net;
 mod pipe;
 mod setup;
@@ -30,6 +31,7 @@ use brokers::Brokers;
 use clients::Client;
 use discovery::Asking;
 use door::Guest;
+use held::Budgets;
 use net::Net;
 
 /// What a run came to.
@@ -129,6 +131,8 @@ struct World {
     open: Vec<usize>,
     asking: Asking,
     brokers: Brokers,
+    /// What sessions together may hold, where the script limits that.
+    budgets: Option<Budgets>,
     /// The newest snapshot.
     shared: Arc<Shared>,
     /// All sessions must be gone by then.

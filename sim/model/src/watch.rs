@@ -233,13 +233,10 @@ impl Watch {
             Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
             Input::Shared(shared) => ledger.renewed(shared),
             Input::Drain { by } => ledger.drains(*by),
-            Input::Connected
-            | Input::Wrote { .. }
-            | Input::Answered { .. }
-            | Input::HoldPaused(_)
-            | Input::HoldResumed(_)
-            | Input::HoldRefused
-            | Input::Tick => {}
+            Input::HoldPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
+            Input::HoldResumed(leg) => ledger.facts.pauses(*leg, None),
+            Input::HoldRefused => ledger.facts.hold_refused = true,
+            Input::Connected | Input::Wrote { .. } | Input::Answered { .. } | Input::Tick => {}
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
         jitter_ms: if rng.one_in(2) { small(rng, 30) } else { 0 },
         window,
         small: limits(rng),
+        held: None,
         policy: policy(rng),
         timed: true,
         direct: true,

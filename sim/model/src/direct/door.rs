@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::id::{BrokerId, Ticket};
 use doorkeeper_core::mark::Marks;
 use doorkeeper_core::{
-    Accept, Answer, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
-    Target,
+    Accept, Answer, ConnectFailure, Effect, End, HeldBytes, Input, Instant, Leg, Route, Session,
+    Shared, Target,
 };
 
+use super::held::{self, Told};
 use super::net::LinkId;
 use super::pipe::Got;
 use super::{Moved, World};
@@ -31,6 +33,9 @@ pub(super) struct Guest {
     /// An answer to a question that it has forgotten.
     late_answer: bool,
     finished: [bool; 2],
+    network: ClientNetwork,
+    /// What it has to be told of what sessions together hold.
+    pub(super) told: Told,
     pub(super) closed: bool,
     work: Work,
 }
@@ -58,12 +63,26 @@ enum Act {
     Refresh,
     Drain,
     LateAnswer,
+    Held,
     Tick,
 }
 
 impl Guest {
     pub(super) fn marks(&self) -> Marks {
         self.session.marks()
+    }
+
+    pub(super) const fn network(&self) -> ClientNetwork {
+        self.network
+    }
+
+    /// What it holds that is counted; nothing once it is gone.
+    pub(super) fn held_bytes(&self) -> HeldBytes {
+        if self.closed {
+            HeldBytes::default()
+        } else {
+            self.session.held_bytes()
+        }
     }
 
     pub(super) fn link(&self, leg: Leg) -> Option<LinkId> {
@@ -140,6 +159,8 @@ impl World {
             draining: false,
             late_answer: false,
             finished: [false; 2],
+            network: held::network(client),
+            told: Told::default(),
             closed: false,
             work: Work::default(),
         });
@@ -172,6 +193,7 @@ impl World {
                 let (ticket, answer) = (Ticket(99), Answer::Unavailable);
                 self.hand_in(at, Input::Answered { ticket, answer })?;
             }
+            Act::Held => self.tell_held(at)?,
             Act::Tick => self.hand_in(at, Input::Tick)?,
         }
         Ok(true)
@@ -213,6 +235,9 @@ impl World {
         }
         if guest.late_answer {
             acts.push(Act::LateAnswer);
+        }
+        if !guest.told.due.is_empty() {
+            acts.push(Act::Held);
         }
         if demand.deadline.is_some_and(|deadline| deadline <= now) {
             acts.push(Act::Tick);
@@ -315,7 +340,7 @@ impl World {
     }
 
     /// Hands one input in, and does all that the session asks for in return.
-    fn hand_in(&mut self, at: usize, input: Input) -> Result<(), Violation> {
+    pub(super) fn hand_in(&mut self, at: usize, input: Input) -> Result<(), Violation> {
         let now = self.now;
         let Some(guest) = self.guests.get_mut(at) else {
             return Ok(());
@@ -334,6 +359,7 @@ impl World {
             self.watch.effect(now, id, &effect)?;
             self.carry_out(at, effect);
         }
+        self.count_held(at);
         match self.guests.get(at) {
             Some(guest) => self.watch.state(now, id, &guest.session),
             None => Ok(()),

@@ -10,6 +10,7 @@ use doorkeeper_core::mark::Mark;
 use super::brokers::Brokers;
 use super::clients::Client;
 use super::discovery::Asking;
+use super::held::Budgets;
 use super::net::Net;
 use super::{Options, World};
 use crate::rng::Rng;
@@ -42,6 +43,7 @@ impl World {
             open: Vec::new(),
             asking: Asking::new(machine),
             brokers,
+            budgets: setting.held.map(|bytes| Budgets::new(bytes as usize)),
             watch: Watch::new(&shared, options.transcript, options.whole_trace)
                 .with_story(options.story),
             shared,

@@ -164,6 +164,11 @@ impl Driven {
         self.input(Input::Drain { by });
     }
 
+    /// There is no room for what the session holds, or there is again.
+    pub(super) fn hold(&mut self, input: Input) {
+        self.input(input);
+    }
+
     fn input(&mut self, input: Input) {
         let done = self.work.handle(self.now, &mut self.session, input);
         assert!(done.is_ok(), "{done:?}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::{ConnectFailure, End, Leg};
+use doorkeeper_core::{ConnectFailure, End, Input, Leg};
 
 use super::driven::Driven;
 
@@ -26,8 +26,18 @@ pub fn session_bytes(data: &[u8]) {
     driven.leave_alone();
 }
 
-/// Hands in one thing that a driver could hand in now.
+/// Hands in one thing that a driver could hand in now. What came later than the first inputs of the
+/// corpus has numbers that none of them has.
 fn step(driven: &mut Driven, what: u8, rest: &mut &[u8]) {
+    match what {
+        200 => return driven.hold(Input::HoldPaused(Leg::Client)),
+        201 => return driven.hold(Input::HoldPaused(Leg::Upstream)),
+        202 => return driven.hold(Input::HoldResumed(Leg::Client)),
+        203 => return driven.hold(Input::HoldResumed(Leg::Upstream)),
+        204 => return driven.hold(Input::HoldRefused),
+        205 => return driven.ended(Leg::Client, End::Reset),
+        _ => {}
+    }
     match what % 12 {
         0 => driven.bytes(Leg::Client, bytes(rest)),
         1 => driven.bytes(Leg::Upstream, bytes(rest)),

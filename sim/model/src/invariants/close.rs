@@ -82,8 +82,8 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         // Whoever has not asked for anything is owed nothing, nor is a request that still waited.
         CloseReason::Drained => facts.drain.is_some() && ledger.owed_to_taken() == 0,
         CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
-        // Nobody counts what all sessions hold here.
-        CloseReason::HoldRefused | CloseReason::Bug(_) => false,
+        CloseReason::HoldRefused => facts.hold_refused,
+        CloseReason::Bug(_) => false,
     };
     if holds {
         return Ok(());
@@ -236,7 +236,9 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         }
         // Nothing asks yet.
         Wait::Question => false,
-        // The simulator has room for all that sessions hold.
-        Wait::Hold(_) => false,
+        Wait::Hold(leg) => {
+            let since = facts.hold_paused(leg);
+            since.is_some_and(|since| now >= since.after(limits.hold_timeout))
+        }
     }
 }

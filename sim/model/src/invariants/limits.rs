@@ -19,6 +19,16 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
     if session.is_closing() {
         return Ok(());
     }
+    let is_read = [
+        (Leg::Client, demand.read_client),
+        (Leg::Upstream, demand.read_upstream),
+    ];
+    for (leg, is_read) in is_read {
+        if is_read && ledger.facts.hold_paused(leg).is_some() {
+            let what = format!("{id} reads its {} leg without room for it", leg.name());
+            return Err(Violation::of(9, what));
+        }
+    }
     if demand.read_client && full(Leg::Upstream) {
         let what = format!("{id} reads its client, though its broker takes nothing");
         return Err(Violation::of(9, what));

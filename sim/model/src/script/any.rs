@@ -40,6 +40,8 @@ impl<'a> Arbitrary<'a> for Setting {
                 _ => 65_536,
             },
             small: u.arbitrary()?,
+            // What the corpora mean would be another thing if this took bytes.
+            held: None,
             policy: u.arbitrary()?,
             timed: true,
             direct: true,

@@ -58,6 +58,9 @@ fn setting(setting: &Setting) -> Option<(&'static str, &'static str)> {
     if times != (plain.latency_ms, plain.jitter_ms) {
         return Some(("latency", "a network has its own"));
     }
+    if setting.held.is_some() {
+        return Some(("held", "a server has one budget for all its listeners"));
+    }
     (setting.window != plain.window).then_some(("window", WINDOW))
 }
 

@@ -24,6 +24,8 @@ pub struct Setting {
     pub window: u32,
     /// What sessions may cost; nothing for what is not said.
     pub small: Small,
+    /// How much sessions together may hold of requests, and of responses; nothing for any amount.
+    pub held: Option<u32>,
     /// What is refused.
     pub policy: Policy,
     /// The outcome depends on time, so that it differs where time is real.
@@ -43,6 +45,7 @@ impl Default for Setting {
             jitter_ms: 0,
             window: 65_536,
             small: Small::default(),
+            held: None,
             policy: Policy::default(),
             timed: false,
             direct: false,
@@ -171,6 +174,7 @@ impl Setting {
                     }
                 }
             }
+            "held" => self.held = Some(words.read()?),
             "refuse" => words
                 .next()?
                 .split(',')
@@ -202,6 +206,9 @@ impl fmt::Display for Setting {
         }
         if self.small != plain.small {
             writeln!(f, "limits{}", self.small)?;
+        }
+        if let Some(held) = self.held {
+            writeln!(f, "held {held}")?;
         }
         if !self.policy.is_empty() {
             writeln!(f, "refuse {}", self.policy)?;

@@ -111,6 +111,10 @@ pub(crate) struct Facts {
     pub(crate) headless: bool,
     /// The largest piece that was read.
     pub(crate) chunk_max: usize,
+    /// Since when each leg waits for room for what it holds.
+    hold_paused: [Option<Instant>; 2],
+    /// It was told to give back what it holds.
+    pub(crate) hold_refused: bool,
     last_given: [Option<Instant>; 2],
     /// The bytes that each leg had due when the session was last looked at.
     due: [Option<Due>; 2],
@@ -146,6 +150,18 @@ impl Facts {
             Leg::Upstream => &mut self.upstream_ended,
         };
         ended.get_or_insert((now, how));
+    }
+
+    /// A leg waits for room from now on, or has it again.
+    pub(super) fn pauses(&mut self, leg: Leg, since: Option<Instant>) {
+        if let Some(paused) = self.hold_paused.get_mut(index(leg)) {
+            *paused = since;
+        }
+    }
+
+    /// Since when a leg waits for room.
+    pub(crate) fn hold_paused(&self, leg: Leg) -> Option<Instant> {
+        self.hold_paused.get(index(leg)).copied().flatten()
     }
 
     pub(super) fn gave(&mut self, now: Instant, leg: Leg, bytes: usize) {

@@ -316,7 +316,9 @@ fn without_host(text: &str, host: &str) -> String {
     let mut parts = text.split(host);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |before, behind| {
+        // A colon without a port belongs to the text: `kafka-1.internal: gone`.
         let port = behind.strip_prefix(':');
+        let port = port.filter(|port| port.starts_with(|c: char| c.is_ascii_digit()));
         let behind = port.map_or(behind, |port| port.trim_start_matches(char::is_numeric));
         format!("{before}[upstream]{behind}")
     })
@@ -595,6 +597,21 @@ mod tests {
         );
         assert_eq!(differ(json!({"epoch": 1}), json!({"epoch": 2})), ["epoch"]);
         assert_eq!(differ(json!({"epoch": 1}), json!({})), ["epoch"]);
+    }
+
+    #[test]
+    fn a_host_goes_with_its_port_and_leaves_any_other_colon() {
+        for (text, expected) in [
+            (
+                "at b.internal:9092, b.internal",
+                "at [upstream], [upstream]",
+            ),
+            ("b.internal: gone", "[upstream]: gone"),
+            ("b.internal:9092: gone", "[upstream]: gone"),
+            ("b.internal:", "[upstream]:"),
+        ] {
+            assert_eq!(without_host(text, "b.internal"), expected);
+        }
     }
 
     #[test]

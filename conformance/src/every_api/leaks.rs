@@ -12,12 +12,18 @@ pub(crate) fn find(secrets: &Secrets, frame: &[u8], json: &Value) -> Vec<String>
         .iter()
         .map(|it| format!("{} at byte {}", it.needle, it.offset))
         .collect();
-    pairs(&needles, &secrets.ports, "", json, &mut found);
+    port_fields(&needles, &secrets.ports, "", json, &mut found);
     found
 }
 
-/// Fields side by side whose names end in `host` and `port`, wherever their bytes stand.
-fn pairs(needles: &Needles, ports: &[u16], path: &str, json: &Value, found: &mut Vec<String>) {
+/// Ports of the cluster in fields whose names end in `port`, whatever host stands beside them.
+fn port_fields(
+    needles: &Needles,
+    ports: &[u16],
+    path: &str,
+    json: &Value,
+    found: &mut Vec<String>,
+) {
     match json {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -26,12 +32,12 @@ fn pairs(needles: &Needles, ports: &[u16], path: &str, json: &Value, found: &mut
                 if let Some(port) = port.filter(|it| is_port && ports.contains(it)) {
                     found.push(format!("the port {port} of the cluster at {path}.{name}"));
                 }
-                pairs(needles, ports, &format!("{path}.{name}"), value, found);
+                port_fields(needles, ports, &format!("{path}.{name}"), value, found);
             }
         }
         Value::Array(elements) => {
             for element in elements {
-                pairs(needles, ports, &format!("{path}[]"), element, found);
+                port_fields(needles, ports, &format!("{path}[]"), element, found);
             }
         }
         // What is compressed or escaped on the wire is plain here.

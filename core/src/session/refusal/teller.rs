@@ -14,6 +14,8 @@ use crate::wire::walk::{Step, Value};
 pub(in crate::session) struct Teller {
     refused: Box<Refused>,
     count: Option<(Range<usize>, usize, bool)>,
+    /// Whether the topics or resources have begun.
+    has_begun: bool,
     element_at: Option<usize>,
     name: Range<usize>,
     cut: usize,
@@ -26,6 +28,7 @@ impl Teller {
         Self {
             refused,
             count: None,
+            has_begun: false,
             element_at: None,
             name: 0..0,
             cut: 0,
@@ -58,6 +61,7 @@ impl Teller {
                 if self.failed {
                     return true;
                 }
+                self.has_begun = true;
                 let count = count.map_or(0, |count| count as usize);
                 self.count = Some((base + start..base + end, count, *compact));
                 let entries = std::mem::take(&mut self.refused.entries);
@@ -73,8 +77,9 @@ impl Teller {
             Step::Value(found) if found.role == Role::TopicName => {
                 self.name = base + found.data..base + found.end;
             }
-            // Before the topics stands only the error of the whole answer (Fetch).
-            Step::Value(found) if found.role == Role::ErrorCode && self.count.is_none() => {
+            // Before the topics stands only the error of the whole answer (Fetch); what stands
+            // among them is of one topic or resource.
+            Step::Value(found) if found.role == Role::ErrorCode && !self.has_begun => {
                 self.failed |= found.value != Value::Int(0);
             }
             Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {

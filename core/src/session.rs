@@ -494,7 +494,7 @@ impl Session {
             ResetInsideProduce,
             (leg, how) == (Leg::Client, End::Reset) && in_produce
         );
-        self.leg_mut(leg).has_ended(how);
+        self.leg_mut(leg).note_end(how);
         if let (Phase::Closing(closing), Leg::Client) = (&mut self.phase, leg) {
             closing.client_ended();
         }

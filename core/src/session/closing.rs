@@ -31,7 +31,7 @@ impl Closing {
 }
 
 impl LegState {
-    pub(super) fn has_ended(&mut self, how: End) {
+    pub(super) fn note_end(&mut self, how: End) {
         match how {
             // The peer may still read.
             End::Fin => {

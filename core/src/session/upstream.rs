@@ -20,7 +20,7 @@ use crate::session::intake::Stage;
 use crate::session::refusal::TOLD;
 use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
-use crate::wire::glance;
+use crate::wire::glance::{self, Bare};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::schema::{Roles, ThrottlePlace};
 
@@ -89,10 +89,14 @@ impl Session {
         let refused = self.in_flight.take_refused();
         let most = self.shared.limits.hold_answer_bytes_max;
         let carry = api::answer_carry(form, frame_len, most, place);
+        if let (Carry::Hold(interest), None) = (carry, &refused)
+            && let Some(bare) = self.bare(form, frame_len, interest, chunk)
+        {
+            self.announce_throttle(bare.throttle_ms);
+            self.pass_answer(frame_len);
+            return Ok(());
+        }
         let carry = match (carry, &refused) {
-            (Carry::Hold(interest), None) if self.passes_bare(form, frame_len, interest, chunk) => {
-                Carry::Pass
-            }
             (Carry::Follow(_), None) if canary!(self, LeakTail) => Carry::Pass,
             (_, None)
                 if canary!(self, LeakDescribeCluster)
@@ -176,32 +180,26 @@ impl Session {
         }
     }
 
-    /// Whether an answer passes because it is there as a whole and has nothing in it that might
-    /// have to be edited; notes for how long that says that the client is throttled.
-    fn passes_bare(
-        &mut self,
+    /// What a response says that is there as a whole and has nothing in it that might have to be
+    /// edited.
+    fn bare(
+        &self,
         form: &ResponseForm,
         frame_len: usize,
         interest: Roles,
         chunk: &[u8],
-    ) -> bool {
+    ) -> Option<Bare> {
         // However it is cut, an answer that may not be held closes.
         let may_be_held = frame_len <= self.shared.limits.hold_answer_bytes_max;
         if !may_be_held || !self.upstream.intake.hold.is_empty() {
-            return false;
+            return None;
         }
-        let Some(mut body) = chunk.get(ANSWER_HEAD_END..frame_len) else {
-            return false;
-        };
+        let mut body = chunk.get(ANSWER_HEAD_END..frame_len)?;
         let mut header = HeaderEnd::of_response(form.header_is_flexible(), body.len());
         if header.step(&mut body) != Ok(true) {
-            return false;
+            return None;
         }
-        let bare = glance::bare(form.edition, form.version.0, body, interest);
-        if let Some(bare) = bare {
-            self.announce_throttle(bare.throttle_ms);
-        }
-        bare.is_some()
+        glance::bare(form.edition, form.version.0, body, interest)
     }
 
     /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,

@@ -17,7 +17,7 @@ use crate::session::answer::{Answer, Progress};
 use crate::session::body::BodyWalk;
 use crate::session::in_flight::Slot;
 use crate::session::intake::Stage;
-use crate::session::refusal::TOLD;
+use crate::session::refusal::{Refused, TOLD};
 use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
 use crate::wire::glance::{self, Bare};
@@ -107,6 +107,18 @@ impl Session {
             (carry, None) => carry,
             (carry, Some(_)) => telling(carry, frame_len),
         };
+        self.carry_answer(form, frame_len, carry, refused, chunk)
+    }
+
+    /// Lets a response pass, or begins to read it.
+    fn carry_answer(
+        &mut self,
+        form: &ResponseForm,
+        frame_len: usize,
+        carry: Carry,
+        refused: Option<Box<Refused>>,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
         match carry {
             Carry::Pass => self.pass_answer(frame_len),
             // Whatever of it were taken in would be for nothing.

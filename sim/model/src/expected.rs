@@ -34,7 +34,7 @@ use typed::Look;
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
-const FIND_COORDINATOR: i16 = 10;
+pub(crate) const FIND_COORDINATOR: i16 = 10;
 const API_VERSIONS: i16 = 18;
 const CREATE_TOPICS: i16 = 19;
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use doorkeeper_core::api::Access;
 use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
 use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route};
 
-use crate::expected::{self, Fate, Head};
+use crate::expected::{self, FIND_COORDINATOR, Fate, Head};
 use crate::script::Tamper;
 use crate::watch::{Asked, Decision, Due, Ledger, Violation};
 
@@ -67,8 +68,10 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             let least = limits.min().unwrap_or(0);
             let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
             let rest = ledger.rest_of(leg);
-            // An answer says how long it will be; a request may be judged before its end.
+            // An answer says how long it will be, and so does a request that is denied; another
+            // one may be judged before its end.
             let claimed = match leg {
+                Leg::Client if is_restricted(ledger, rest) => claimed(rest),
                 Leg::Client => 0,
                 Leg::Upstream => {
                     let whole = ledger.asked.iter().filter_map(|it| it.answer.as_ref());
@@ -94,6 +97,19 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         reason.name()
     );
     Err(Violation::of(13, what))
+}
+
+/// Whether all or some of the request that has begun may be denied.
+fn is_restricted(ledger: &Ledger, rest: &[u8]) -> bool {
+    let Some(head) = Head::of_request(rest) else {
+        return false;
+    };
+    let mut rows = ledger
+        .snapshots
+        .iter()
+        .map(|it| it.offered.row(ApiKey(head.key)));
+    // A coordinator that serves brokers is denied as well.
+    head.key == FIND_COORDINATOR || rows.any(|row| row.is_some_and(|row| row.access != Access::All))
 }
 
 /// The length of a frame that has begun, its prefix included.

@@ -242,16 +242,18 @@ pub fn described(version: i16, first_port: u16) -> Result<Bytes> {
     answer(version, &body)
 }
 
+/// The APIs, with their last versions, of every scenario.
+pub const APIS: &[(i16, i16)] = &[(0, 13), (1, 17), (3, 12), (18, 4)];
+/// Those that are held to their end.
+pub const HELD_APIS: &[(i16, i16)] = &[DESCRIBE_CONFIGS, ALTER_CONFIGS];
+
 /// The answer to an ApiVersions request.
-pub fn ranges(version: i16) -> Result<Bytes> {
+pub fn ranges(version: i16, apis: impl IntoIterator<Item = (i16, i16)>) -> Result<Bytes> {
     let range = |(key, max)| {
         ApiVersion::default()
             .with_api_key(key)
             .with_max_version(max)
     };
-    let keys = [(0, 13), (1, 17), (3, 12), (18, 4), (32, 4), (44, 1)].map(range);
-    answer(
-        version,
-        &ApiVersionsResponse::default().with_api_keys(keys.to_vec()),
-    )
+    let keys = apis.into_iter().map(range).collect();
+    answer(version, &ApiVersionsResponse::default().with_api_keys(keys))
 }

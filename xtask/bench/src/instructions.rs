@@ -57,7 +57,7 @@ fn exchange(name: &str) -> Result<Exchange> {
         ),
         "api_versions" => relayed(
             frames::api_versions()?,
-            frames::ranges(frames::API_VERSIONS.1)?,
+            frames::ranges(frames::API_VERSIONS.1, frames::APIS.iter().copied())?,
         ),
         "refused_topic" => Exchange {
             request: frames::produce(100)?.frame,

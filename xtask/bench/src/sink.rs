@@ -126,7 +126,7 @@ impl Answers {
             }
             (3, _) if version == frames::METADATA.1 => self.described.clone(),
             (3, _) => frames::described(version, self.port)?,
-            (18, _) => frames::ranges(version)?,
+            (18, _) => frames::ranges(version, [frames::APIS, frames::HELD_APIS].concat())?,
             (32, _) => {
                 let configs = self.configs.read();
                 configs.unwrap_or_else(PoisonError::into_inner).clone()

@@ -46,6 +46,9 @@ impl TokioNet {
     /// One of these addresses. A name may lead to us and to the broker: what we listen at ourselves
     /// is left out where there is anything else, and shows by its ends where there is not.
     async fn connect_to_one_of(&self, found: Vec<SocketAddr>) -> io::Result<TcpStream> {
+        if found.len() < 2 {
+            return first_open(found, |_| false).await;
+        }
         let own = {
             let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
             OwnAddresses::new(bound.iter().copied())

@@ -19,8 +19,9 @@ mod request;
 mod timers;
 mod upstream;
 
-use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 
 use crate::api::PRODUCE;
 use crate::canary::canary;

@@ -132,14 +132,14 @@ impl InFlight {
         self.held_bytes = self.held_bytes.saturating_sub(slot.held_bytes());
         self.front_since = now;
         if self.announced_ms > 0 {
-            self.is_muted(now);
+            self.mute(now);
         }
         Some(slot)
     }
 
     /// The broker reads nothing from now on, for as long as its response has said.
     #[cold]
-    fn is_muted(&mut self, now: Instant) {
+    fn mute(&mut self, now: Instant) {
         let ms = std::mem::take(&mut self.announced_ms).unsigned_abs();
         let muted = Duration::from_millis(ms.into()).min(THROTTLE_MAX);
         self.muted_until = self.muted_until.max(now.after(muted));

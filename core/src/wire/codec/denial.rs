@@ -70,14 +70,17 @@ impl From<NotEncodable> for Undenied {
     }
 }
 
-/// The frame that denies a request. `names` is what it names, in its order.
+/// What a request names, in its order.
+type NamesIn<'a> = &'a mut dyn Iterator<Item = Named>;
+
+/// The frame that denies a request, by what that names.
 ///
 /// What a request names takes more room in its response. Each element is encoded when its name
 /// has been read, and no more than about `bytes_max` are.
 pub(crate) fn denied(
     head: RequestHead,
     denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
+    names: NamesIn<'_>,
     bytes_max: usize,
 ) -> Result<Bytes, Undenied> {
     let mut out = begin_response(head, 64)?;
@@ -127,7 +130,7 @@ fn put_body(
     head: RequestHead,
     v: i16,
     denial: Denial,
-    names: &mut dyn Iterator<Item = Named>,
+    names: NamesIn<'_>,
 ) -> Result<(), NotEncodable> {
     /// The response, with its error code and, where it has room for one, its text.
     macro_rules! body {
@@ -201,7 +204,7 @@ fn resource_type(number: i64) -> i8 {
 }
 
 /// All names of that meaning.
-fn texts(role: Role, names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item = StrBytes> {
+fn texts(role: Role, names: NamesIn<'_>) -> impl Iterator<Item = StrBytes> {
     names.filter_map(move |named| match named {
         Named::Text(of, name) if of == role => Some(text(name)),
         Named::Text(..) | Named::Number(..) | Named::Null(_) | Named::Element(_) => None,
@@ -209,7 +212,7 @@ fn texts(role: Role, names: &mut dyn Iterator<Item = Named>) -> impl Iterator<It
 }
 
 /// The types of all resources, or of all patterns of resources.
-fn resource_types(names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item = i64> {
+fn resource_types(names: NamesIn<'_>) -> impl Iterator<Item = i64> {
     names.filter_map(|named| match named {
         Named::Number(Role::ResourceType, kind) => Some(kind),
         Named::Text(..) | Named::Number(..) | Named::Null(_) | Named::Element(_) => None,
@@ -221,7 +224,7 @@ fn resource_types(names: &mut dyn Iterator<Item = Named>) -> impl Iterator<Item 
 fn created_token(
     denial: Denial,
     version: i16,
-    names: &mut dyn Iterator<Item = Named>,
+    names: NamesIn<'_>,
 ) -> CreateDelegationTokenResponse {
     let (kind, name) = (
         StrBytes::from_static_str("User"),
@@ -332,7 +335,7 @@ impl Encoder {
     /// The topics of a request with the numbers of their partitions.
     fn topics<T: Encodable, P: Encodable>(
         &mut self,
-        names: &mut dyn Iterator<Item = Named>,
+        names: NamesIn<'_>,
         topic: impl Fn(TopicName) -> T,
         partition: impl Fn(i32) -> P,
     ) -> Result<Elements, Undenied> {
@@ -356,7 +359,7 @@ impl Encoder {
     /// The resources of a request: each by its type, and by the name behind it.
     fn resources<T: Encodable>(
         &mut self,
-        names: &mut dyn Iterator<Item = Named>,
+        names: NamesIn<'_>,
         resource: impl Fn(i8, StrBytes) -> T,
     ) -> Result<Elements, Undenied> {
         let (mut resources, mut of_type) = (Elements::default(), 0);
@@ -375,11 +378,7 @@ impl Encoder {
     }
 
     /// `FindCoordinatorResponse.prepareErrorResponse`: no node for any key.
-    fn coordinators(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn coordinators(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         self.each(texts(Role::CoordinatorKey, names), |key| {
             Coordinator::default()
                 .with_key(key)
@@ -390,11 +389,7 @@ impl Encoder {
         })
     }
 
-    fn markers(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn markers(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         let mut markers = Elements::default();
         let (mut marker, mut topic) = (Begun::nothing(), Begun::nothing());
         for named in names {
@@ -424,22 +419,14 @@ impl Encoder {
         Ok(markers)
     }
 
-    fn created_acls(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn created_acls(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         let result = AclCreationResult::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
         self.each(resource_types(names), |_| result.clone())
     }
 
-    fn deleted_acls(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn deleted_acls(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         let result = DeleteAclsFilterResult::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
@@ -449,26 +436,18 @@ impl Encoder {
     fn altered_configs(
         &mut self,
         denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
+        names: NamesIn<'_>,
     ) -> Result<Elements, Undenied> {
         self.resources(names, |kind, name| altered(denial, kind, name))
     }
 
-    fn incremental(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn incremental(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         self.resources(names, |kind, name| {
             incrementally_altered(denial, kind, name)
         })
     }
 
-    fn log_dirs(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn log_dirs(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         self.topics(
             names,
             |name| AlterReplicaLogDirTopicResult::default().with_topic_name(name),
@@ -480,11 +459,7 @@ impl Encoder {
         )
     }
 
-    fn elections(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn elections(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         self.topics(
             names,
             |name| ReplicaElectionResult::default().with_topic(name),
@@ -497,11 +472,7 @@ impl Encoder {
         )
     }
 
-    fn reassignments(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn reassignments(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         self.topics(
             names,
             |name| ReassignableTopicResponse::default().with_name(name),
@@ -514,11 +485,7 @@ impl Encoder {
         )
     }
 
-    fn altered_quotas(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn altered_quotas(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         let entry = EntryData::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
@@ -555,7 +522,7 @@ impl Encoder {
     fn described_users(
         &mut self,
         denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
+        names: NamesIn<'_>,
     ) -> Result<Elements, Undenied> {
         self.each(texts(Role::Principal, names), |_| {
             described_users_response::DescribeUserScramCredentialsResult::default()
@@ -565,11 +532,7 @@ impl Encoder {
     }
 
     /// Each user once, in order, whatever is to be done to how many of its credentials.
-    fn altered_users(
-        &mut self,
-        denial: Denial,
-        names: &mut dyn Iterator<Item = Named>,
-    ) -> Result<Elements, Undenied> {
+    fn altered_users(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
         let mut users = BTreeSet::new();
         // No more of them are kept than there is room to answer for.
         let mut bytes_left = self.bytes_left;

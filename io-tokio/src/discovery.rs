@@ -14,7 +14,6 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::topology::Topology;
 use tokio::sync::mpsc;
 
-use crate::Net;
 use crate::driver::Surroundings;
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
@@ -22,6 +21,7 @@ use crate::observer::{Observer, OwnAddress};
 use crate::own_addresses::OwnAddresses;
 use crate::serve::{Cluster, Readiness};
 use crate::stream::{Arrived, Fit};
+use crate::{Interest, Net};
 
 /// How often discovery may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
@@ -227,11 +227,22 @@ impl<'a, N: Net> Driver<'a, N> {
         let deadline = self.machine.demand().deadline;
         match self.timer.poll(cx, self.now, deadline) {
             Poll::Pending => false,
+            Poll::Ready(()) if self.is_ready() => false,
             Poll::Ready(()) => {
                 self.now = self.task.clock.now();
                 self.hand_in(Input::Tick)
             }
         }
+    }
+
+    /// Whether the network has something of which the runtime does not know yet.
+    fn is_ready(&mut self) -> bool {
+        let interest = Interest {
+            read: self.machine.demand().read,
+            write: !self.machine.egress().is_empty(),
+        };
+        let pipe = self.connection.pipe();
+        pipe.is_some_and(|pipe| pipe.is_ready(&self.task.net, interest))
     }
 
     fn hand_in(&mut self, input: Input) -> Moved {

@@ -29,7 +29,6 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::Net;
 use crate::answers::Answers;
 use crate::bulk::Bulk;
 use crate::driver::bell::Ear;
@@ -44,6 +43,7 @@ use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
 use crate::silent::Silent;
 use crate::stream::{Arrived, Fit, Pipe};
+use crate::{Interest, Net};
 
 /// How often a session may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
@@ -466,11 +466,26 @@ impl<N: Net> Driver<N> {
         let deadline = self.demand.deadline;
         match self.timer.poll(cx, self.now, deadline) {
             Poll::Pending => STILL,
+            // What has come in time is handed in before the deadline: the runtime wakes this task.
+            Poll::Ready(()) if self.is_ready(Leg::Client) | self.is_ready(Leg::Upstream) => STILL,
             Poll::Ready(()) => {
                 self.now = self.around.clock.now();
                 self.hand_in(Input::Tick)
             }
         }
+    }
+
+    /// Whether the network has something for this leg of which the runtime does not know yet.
+    fn is_ready(&mut self, leg: Leg) -> bool {
+        let interest = Interest {
+            read: *self.waits.read(leg),
+            write: *self.waits.write(leg),
+        };
+        let pipe = match leg {
+            Leg::Client => Some(&mut self.client),
+            Leg::Upstream => self.upstream.pipe(),
+        };
+        pipe.is_some_and(|pipe| pipe.is_ready(&self.around.net, interest))
     }
 
     fn hand_in_newest(&mut self) -> Moved {

@@ -22,4 +22,4 @@ mod shutdown;
 pub mod silent;
 mod stream;
 
-pub use doorkeeper_net::{Ends, Net};
+pub use doorkeeper_net::{Ends, Interest, Net};

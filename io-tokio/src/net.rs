@@ -11,7 +11,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::{Ends, Net};
+use doorkeeper_net::{Ends, Interest, Net};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
@@ -97,6 +98,15 @@ impl Net for TokioNet {
     fn ends(&self, stream: &TcpStream) -> Option<Ends> {
         let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
         Some(Ends { local, peer })
+    }
+
+    fn is_ready(&self, stream: &TcpStream, interest: Interest) -> bool {
+        let mut wanted = PollFlags::empty();
+        wanted.set(PollFlags::IN, interest.read);
+        wanted.set(PollFlags::OUT, interest.write);
+        // One that has failed is ready for whatever is asked for.
+        let mut sockets = [PollFd::new(stream, wanted)];
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     fn take_over(&self, stream: TcpStream) -> io::Result<TcpStream> {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use doorkeeper_core::End;
+use doorkeeper_net::{Interest, Net};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
@@ -101,6 +102,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
                 Poll::Ready(Arrived::End(End::Reset))
             }
         }
+    }
+
+    /// Whether a read or write that was pending would not be, if the runtime knew all that the
+    /// network knows. It is told of it, and wakes the task.
+    pub(crate) fn is_ready<N: Net<Stream = S>>(&self, net: &N, interest: Interest) -> bool {
+        let interest = Interest {
+            read: interest.read && self.readable,
+            write: interest.write && self.writable,
+        };
+        interest != Interest::default() && net.is_ready(&self.stream, interest)
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, fit: Fit) -> Poll<io::Result<Bytes>> {

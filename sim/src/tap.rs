@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::{Ends, Net};
+use doorkeeper_net::{Ends, Interest, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A network that is listened to.
@@ -109,6 +109,10 @@ impl<N: Net> Net for Tap<N> {
 
     fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
         self.inner.ends(&stream.inner)
+    }
+
+    fn is_ready(&self, stream: &Self::Stream, interest: Interest) -> bool {
+        self.inner.is_ready(&stream.inner, interest)
     }
 }
 

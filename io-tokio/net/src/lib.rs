@@ -19,6 +19,15 @@ pub struct Ends {
     pub peer: SocketAddr,
 }
 
+/// What a connection may be ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// There are bytes to be read, or an end.
+    pub read: bool,
+    /// There is room for bytes to be written.
+    pub write: bool,
+}
+
 /// A network: where connections come in, and how others are opened.
 pub trait Net: Clone + Send + Sync + 'static {
     /// One connection. Dropping it closes it.
@@ -58,6 +67,12 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// The ends of a connection that was opened here, as addresses that could be bound and dialled
     /// on this network; nothing where that cannot be told.
     fn ends(&self, stream: &Self::Stream) -> Option<Ends>;
+
+    /// Whether the network itself, asked now, has a connection ready for any of this: a runtime may
+    /// not know yet what has happened while it did not run. Where a runtime cannot be late, never.
+    fn is_ready(&self, _stream: &Self::Stream, _interest: Interest) -> bool {
+        false
+    }
 
     /// The same connection for the runtime that this is called on, which may be another one than
     /// opened it. Where runtimes have nothing to do with it, there is nothing to do.

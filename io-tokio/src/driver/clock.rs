@@ -90,7 +90,8 @@ impl Timer {
     }
 
     /// Ready once the deadline has come and the runtime has asked the system since which sockets
-    /// are ready; the current task is woken then. Call it when the sockets have nothing more.
+    /// are ready; the current task is woken then. Call it when the sockets have nothing more, and
+    /// ask the network itself of them before the deadline decides.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 ///
 /// A runtime wakes a task that yields when it has polled its I/O driver, or has found it taken: of
 /// several threads one at a time has it. What that one is told may come a moment after this is
-/// ready, so a deadline that has come after a stop may still be met before a socket that is ready.
+/// ready, so of open connections the network itself is asked as well (`Net::is_ready`).
 /// Any other event may wake the task before, which is why the yield has a waker of its own.
 #[derive(Default)]
 pub(super) struct ReadinessPoll {

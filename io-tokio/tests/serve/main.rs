@@ -32,3 +32,4 @@ mod pressure;
 mod reaching;
 mod recording;
 mod sockets;
+mod unnoticed;

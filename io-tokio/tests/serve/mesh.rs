@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_io_tokio::{Ends, Net};
+use doorkeeper_io_tokio::{Ends, Interest, Net};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -169,6 +169,18 @@ impl Net for Mesh {
     fn ends(&self, stream: &Line) -> Option<Ends> {
         stream.ends
     }
+
+    /// Whoever asks is told of what has come unnoticed, and so is the runtime.
+    fn is_ready(&self, stream: &Line, interest: Interest) -> bool {
+        let unnoticed = stream.state.unnoticed.load(Ordering::Relaxed);
+        if interest.read && unnoticed {
+            stream.state.unnoticed.store(false, Ordering::Relaxed);
+            if let Some(reader) = stream.state.reader.lock().unwrap().take() {
+                reader.wake();
+            }
+        }
+        interest.read && unnoticed
+    }
 }
 
 /// Where connections of doorkeeper come from that it opens to itself.
@@ -195,6 +207,9 @@ struct State {
     swallows: AtomicBool,
     /// Bytes that doorkeeper has read.
     taken: AtomicU64,
+    /// What comes from here is there, but the runtime has not been told.
+    unnoticed: AtomicBool,
+    reader: Mutex<Option<Waker>>,
 }
 
 /// doorkeeper's end of a connection.
@@ -231,6 +246,11 @@ impl Far {
     /// Takes whatever is written, and never makes the other end wait.
     pub fn swallow(&self) {
         self.state.swallows.store(true, Ordering::Relaxed);
+    }
+
+    /// The runtime does not learn of what is said from now on, unless the network itself is asked.
+    pub fn go_unnoticed(&self) {
+        self.state.unnoticed.store(true, Ordering::Relaxed);
     }
 
     pub async fn say(&mut self, bytes: &[u8]) {
@@ -277,6 +297,10 @@ impl AsyncRead for Line {
             buf.put_slice(&rest[..count]);
             self.state.taken.fetch_add(count as u64, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
+        }
+        if self.state.unnoticed.load(Ordering::Relaxed) {
+            *self.state.reader.lock().unwrap() = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);

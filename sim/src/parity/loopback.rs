@@ -11,7 +11,7 @@ use doorkeeper_host::Clock;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve;
 use doorkeeper_model::script::Script;
-use doorkeeper_net::{Ends, Net};
+use doorkeeper_net::{Ends, Interest, Net};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +112,10 @@ impl Net for Loopback {
     fn ends(&self, _: &Self::Stream) -> Option<Ends> {
         // Its real ports are not those that it is bound at.
         None
+    }
+
+    fn is_ready(&self, stream: &Self::Stream, interest: Interest) -> bool {
+        self.inner.is_ready(stream, interest)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::{Ends, Net};
+use doorkeeper_net::{Ends, Interest, Net};
 
 use super::brokers::place;
 use super::rig::{Reached, Rig};
@@ -44,5 +44,9 @@ impl<N: Net> Net for Named<N> {
 
     fn ends(&self, stream: &N::Stream) -> Option<Ends> {
         self.inner.ends(stream)
+    }
+
+    fn is_ready(&self, stream: &N::Stream, interest: Interest) -> bool {
+        self.inner.is_ready(stream, interest)
     }
 }

@@ -7,6 +7,7 @@
 mod habits;
 mod incident;
 mod stream;
+mod unnoticed;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use doorkeeper_core::id::HostPort;
-use doorkeeper_net::{Ends, Net};
+use doorkeeper_net::{Ends, Interest, Net};
 
 use crate::dice::Dice;
 use crate::net::Reset;
@@ -127,5 +128,10 @@ where
 
     fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
         self.inner.ends(stream.inner())
+    }
+
+    /// All that is there is known, but for what this network has kept from the runtime.
+    fn is_ready(&self, stream: &Self::Stream, interest: Interest) -> bool {
+        interest.read && stream.notice()
     }
 }

@@ -30,6 +30,7 @@ use trouble::Trouble;
 const NETWORK: u64 = 5 << 16;
 const WORK: u64 = 6 << 16;
 const FAULTS: u64 = 7 << 16;
+const LATE_RUNTIME: u64 = 8 << 16;
 
 /// How long whatever was begun may take once nothing breaks any more.
 const LIVELY_WITHIN: Duration = Duration::from_secs(90);
@@ -217,6 +218,7 @@ fn new_clients(world: &mut World) {
 
 fn config(seed: u64, dice: &mut Dice) -> Config {
     let door_habits = Habits::drawn(dice);
+    let door_habits = door_habits.with_late_runtime(&mut Dice::new(seed, LATE_RUNTIME));
     let other_habits = Habits::drawn(dice);
     Config {
         doors: if dice.chance(500) { 2 } else { 1 },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use doorkeeper_core::CloseReason;
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::{ConnectFailure, Leg};
+use doorkeeper_core::{ConnectFailure, End, Leg};
 use doorkeeper_io_tokio::observer::Ended;
 use doorkeeper_net::Net;
 use doorkeeper_sim::choppy::Habits;
@@ -297,6 +297,40 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     );
     assert_lasted(&closed, 2000 + 7000);
     world.release_broker(BrokerId(2));
+    world.end()?;
+    Ok(())
+}
+
+/// Of every other piece that comes doorkeeper's runtime learns up to 12 s later, unless it asks
+/// the network itself, as it does before it decides by a deadline.
+#[test]
+fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> {
+    let mut config = exact(1);
+    config.door_habits = Habits {
+        unnoticed_permille: 500,
+        unnoticed_max: Duration::from_secs(12),
+        ..Habits::default()
+    };
+    let mut world = World::new(config)?;
+    world.run_until("doorkeeper is ready", Duration::from_secs(300), is_ready)?;
+    world.client("client", |parts| async move {
+        let mut link = linked(&parts, BrokerId(2)).await?;
+        for _ in 0..8 {
+            let request = ApiVersionsRequest::default();
+            let answered = link.call(0, &request, Duration::from_secs(150)).await;
+            answered.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    });
+    world.finish(Duration::from_secs(300))?;
+    let has_closed = |world: &World| !world.door().watch().closed().is_empty();
+    world.run_until(
+        "the session has closed",
+        Duration::from_secs(20),
+        has_closed,
+    )?;
+    let by_client = Ended::Closed(CloseReason::ClientEnded(End::Fin));
+    assert_eq!(only_end(&mut world)?.ended, by_client);
     world.end()?;
     Ok(())
 }

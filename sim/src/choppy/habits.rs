@@ -13,6 +13,10 @@ pub struct Habits {
     pub piece_bytes_max: u64,
     /// Reads and writes that find nothing to do although there is something, and say so again.
     pub not_yet_permille: u16,
+    /// Reads that find something of which the runtime has not been told.
+    pub unnoticed_permille: u16,
+    /// How late it is told at most, unless the network itself is asked.
+    pub unnoticed_max: Duration,
     /// Directions of connections that stall once.
     pub stall_permille: u16,
     /// How long at most.
@@ -41,6 +45,8 @@ impl Habits {
             one_byte_permille: 150,
             piece_bytes_max: 32 << 10,
             not_yet_permille: 50,
+            unnoticed_permille: 0,
+            unnoticed_max: Duration::ZERO,
             stall_permille: 0,
             stall_max: Duration::ZERO,
             reset_permille: 0,
@@ -66,15 +72,18 @@ impl Habits {
         let (reset, finish) = (permille(150), permille(100));
         let (refused, unanswered, accept) = (permille(100), permille(50), permille(100));
         let (piece_bits, stall_ms, delay_ms) = (on(17), on(20_000), on(300));
+        let incident_bits = 8 + dice.below(10);
         Self {
             one_byte_permille: one_byte,
             piece_bytes_max: if piece_bits == 0 { 0 } else { 1 << piece_bits },
             not_yet_permille: not_yet,
+            unnoticed_permille: 0,
+            unnoticed_max: Duration::ZERO,
             stall_permille: stall,
             stall_max: Duration::from_millis(stall_ms),
             reset_permille: reset,
             finish_permille: finish,
-            incident_bytes_max: 1 << (8 + dice.below(10)),
+            incident_bytes_max: 1 << incident_bits,
             dial_refused_permille: refused,
             dial_unanswered_permille: unanswered,
             dial_delay_max: Duration::from_millis(delay_ms),
@@ -82,10 +91,28 @@ impl Habits {
         }
     }
 
+    /// The same with a runtime that is late to learn what has come, in half of the runs: only that
+    /// of doorkeeper asks the network itself before a deadline decides.
+    #[must_use]
+    pub fn with_late_runtime(self, dice: &mut Dice) -> Self {
+        let (exists, permille) = (dice.chance(500), dice.below(100));
+        let unnoticed_max = dice.duration(Duration::from_secs(20));
+        Self {
+            unnoticed_permille: if exists {
+                u16::try_from(permille).unwrap_or(0)
+            } else {
+                0
+            },
+            unnoticed_max,
+            ..self
+        }
+    }
+
     /// The same without anything that breaks or holds up.
     #[must_use]
     pub const fn healed(self) -> Self {
         Self {
+            unnoticed_permille: 0,
             stall_permille: 0,
             reset_permille: 0,
             finish_permille: 0,

@@ -3,12 +3,14 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::Habits;
 use super::incident::{self, Incident, Way};
+use super::unnoticed::Unnoticed;
 use crate::dice::Dice;
 use crate::net::Reset;
 
@@ -25,6 +27,8 @@ pub struct ChoppyStream<S> {
     inner: S,
     read: Half,
     write: Half,
+    /// What was read before the reader is to know of it.
+    unnoticed: Option<Unnoticed>,
     /// Cut by an incident: all that is left is to be dropped.
     cut: bool,
 }
@@ -96,6 +100,20 @@ impl Half {
     const fn pass(&mut self, count: usize) {
         self.passed += count as u64;
     }
+
+    const fn may_be_unnoticed(&self) -> bool {
+        self.habits.unnoticed_permille > 0
+    }
+
+    /// For how long the reader is not told of what has come, if so.
+    fn is_unnoticed(&mut self) -> Option<Duration> {
+        if !self.may_be_unnoticed() {
+            return None;
+        }
+        let kept = self.dice.chance(self.habits.unnoticed_permille);
+        let for_so_long = self.dice.duration(self.habits.unnoticed_max);
+        kept.then_some(for_so_long)
+    }
 }
 
 impl<S: Reset> ChoppyStream<S> {
@@ -113,8 +131,14 @@ impl<S: Reset> ChoppyStream<S> {
             inner,
             read: half(1, Way::Read),
             write: half(2, Way::Write),
+            unnoticed: None,
             cut: false,
         }
+    }
+
+    /// Whether something has come that the reader was not told of. It is, now.
+    pub(super) fn notice(&self) -> bool {
+        self.unnoticed.as_ref().map(Unnoticed::notice).is_some()
     }
 
     fn half(&mut self, way: Way) -> &mut Half {
@@ -163,20 +187,34 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_incidents(cx, Way::Read))?;
-        let piece = self.read.piece();
-        if piece >= buf.remaining() {
-            let before = buf.filled().len();
-            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-            self.read.pass(buf.filled().len() - before);
-        } else {
-            let mut bytes = vec![0; piece];
+        loop {
+            if let Some(unnoticed) = &mut self.unnoticed {
+                ready!(unnoticed.poll_noticed(cx));
+                self.unnoticed = self.unnoticed.take().and_then(|it| it.rest(buf));
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_incidents(cx, Way::Read))?;
+            let piece = self.read.piece();
+            if piece >= buf.remaining() && !self.read.may_be_unnoticed() {
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+                self.read.pass(buf.filled().len() - before);
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = vec![0; piece.min(buf.remaining())];
             let mut part = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-            buf.put_slice(part.filled());
             self.read.pass(part.filled().len());
+            match self.read.is_unnoticed() {
+                Some(for_so_long) => {
+                    self.unnoticed = Some(Unnoticed::new(part.filled(), for_so_long));
+                }
+                None => {
+                    buf.put_slice(part.filled());
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -230,7 +268,6 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for ChoppyStream<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     impl Reset for DuplexStream {

@@ -13,9 +13,9 @@ pub struct Habits {
     pub piece_bytes_max: u64,
     /// Reads and writes that find nothing to do although there is something, and say so again.
     pub not_yet_permille: u16,
-    /// Reads that find something of which the runtime has not been told.
+    /// Connections whose runtime once learns late that there is something to be read.
     pub unnoticed_permille: u16,
-    /// How late it is told at most, unless the network itself is asked.
+    /// How late at most, unless the network itself is asked.
     pub unnoticed_max: Duration,
     /// Directions of connections that stall once.
     pub stall_permille: u16,
@@ -95,7 +95,7 @@ impl Habits {
     /// of doorkeeper asks the network itself before a deadline decides.
     #[must_use]
     pub fn with_late_runtime(self, dice: &mut Dice) -> Self {
-        let (exists, permille) = (dice.chance(500), dice.below(100));
+        let (exists, permille) = (dice.chance(500), dice.below(300));
         let unnoticed_max = dice.duration(Duration::from_secs(20));
         Self {
             unnoticed_permille: if exists {

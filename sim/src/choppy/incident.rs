@@ -10,6 +10,8 @@ use crate::dice::Dice;
 pub(super) enum Incident {
     /// Nothing moves for so long.
     Stall(Duration),
+    /// What is read next comes so late to the runtime's knowledge.
+    Unnoticed(Duration),
     /// The connection is cut.
     Reset,
     /// The writing half ends; what is written later goes nowhere.
@@ -45,6 +47,13 @@ pub(super) fn drawn(dice: &mut Dice, habits: &Habits, way: Way) -> Vec<(u64, Inc
     let third = at(happens(second, habits.reset_permille), Incident::Reset);
     let finishes = way == Way::Write && happens(third, habits.finish_permille);
     at(finishes, Incident::Finish);
+    // Without it no other draw may change.
+    if way == Way::Read && habits.unnoticed_permille > 0 {
+        let happens = dice.chance(habits.unnoticed_permille);
+        let for_so_long = dice.duration(habits.unnoticed_max);
+        let byte = dice.size(habits.incident_bytes_max.max(1)) - 1;
+        incidents.extend(happens.then_some((byte, Incident::Unnoticed(for_so_long))));
+    }
     // Popped from the end.
     incidents.sort_by_key(|(byte, _)| std::cmp::Reverse(*byte));
     incidents
@@ -61,6 +70,7 @@ mod tests {
             stall_max: Duration::from_secs(9),
             reset_permille: 1000,
             finish_permille: 1000,
+            unnoticed_permille: 1000,
             incident_bytes_max: 1 << 12,
             ..Habits::default()
         };
@@ -70,7 +80,7 @@ mod tests {
             assert_eq!(written.len(), 3);
             assert!(written.iter().all(|(byte, _)| *byte < 1 << 12));
             assert!(written.is_sorted_by(|one, next| one.0 >= next.0));
-            assert_eq!(drawn(&mut dice, &habits, Way::Read).len(), 2);
+            assert_eq!(drawn(&mut dice, &habits, Way::Read).len(), 3);
             let none = drawn(&mut dice, &Habits::choppy(), Way::Write);
             assert_eq!(none, []);
         }

@@ -43,6 +43,8 @@ struct Half {
     /// The nearest one last.
     incidents: Vec<(u64, Incident)>,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// How late the reader learns of what is read next.
+    late: Option<Duration>,
     /// The writing half was ended by an incident.
     finished: bool,
 }
@@ -57,6 +59,7 @@ impl Half {
             passed: 0,
             incidents,
             stalled: None,
+            late: None,
             finished: false,
         }
     }
@@ -99,20 +102,6 @@ impl Half {
 
     const fn pass(&mut self, count: usize) {
         self.passed += count as u64;
-    }
-
-    const fn may_be_unnoticed(&self) -> bool {
-        self.habits.unnoticed_permille > 0
-    }
-
-    /// For how long the reader is not told of what has come, if so.
-    fn is_unnoticed(&mut self) -> Option<Duration> {
-        if !self.may_be_unnoticed() {
-            return None;
-        }
-        let kept = self.dice.chance(self.habits.unnoticed_permille);
-        let for_so_long = self.dice.duration(self.habits.unnoticed_max);
-        kept.then_some(for_so_long)
     }
 }
 
@@ -167,6 +156,7 @@ impl<S: Reset> ChoppyStream<S> {
                 Some(Incident::Stall(how_long)) => {
                     half.stalled = Some(Box::pin(tokio::time::sleep(how_long)));
                 }
+                Some(Incident::Unnoticed(for_so_long)) => half.late = Some(for_so_long),
                 Some(Incident::Reset) => {
                     self.inner.reset();
                     self.cut = true;
@@ -195,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
             }
             ready!(self.poll_incidents(cx, Way::Read))?;
             let piece = self.read.piece();
-            if piece >= buf.remaining() && !self.read.may_be_unnoticed() {
+            if piece >= buf.remaining() && self.read.late.is_none() {
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
                 self.read.pass(buf.filled().len() - before);
@@ -205,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
             let mut part = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
             self.read.pass(part.filled().len());
-            match self.read.is_unnoticed() {
+            match self.read.late.take() {
                 Some(for_so_long) => {
                     self.unnoticed = Some(Unnoticed::new(part.filled(), for_so_long));
                 }

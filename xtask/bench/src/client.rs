@@ -2,15 +2,27 @@
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use doorkeeper_bench::frames::{self, REQUEST_HEAD, Request};
+use socket2::{Domain, Socket, Type};
 
 const READ_BYTES: usize = 256 * 1024;
 /// Longer than anything in the bench may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where many clients come from.
+const ADDRESSES: u8 = 8;
+
+/// Connects from one of the addresses of the loopback interface.
+pub(crate) fn connect_from(address: Ipv4Addr, port: u16) -> Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((address, 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket.into())
+}
 
 /// What clients have sent and received, of Produce and Fetch alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +54,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -59,6 +74,24 @@ impl Client {
         let mut client = Self::connect(port)?;
         client.exchange(&frames::api_versions()?, buffer)?;
         Ok(client)
+    }
+
+    /// So many of them, from several addresses: one alone may not take all the room there is.
+    pub(crate) fn many(count: usize, port: u16) -> impl Iterator<Item = Result<Self>> {
+        let addresses = (1..=ADDRESSES).map(|last| Ipv4Addr::new(127, 0, 0, last));
+        let connect = move |address| Self::over(connect_from(address, port)?);
+        addresses.cycle().take(count).map(connect)
+    }
+
+    /// The same, with both legs open.
+    pub(crate) fn many_ready(count: usize, port: u16, buffer: &mut [u8]) -> Result<Vec<Self>> {
+        let versions = frames::api_versions()?;
+        let ready = |client: Result<Self>| {
+            let mut client = client?;
+            client.exchange(&versions, buffer)?;
+            Ok(client)
+        };
+        Self::many(count, port).map(ready).collect()
     }
 
     pub(crate) fn send(&mut self, request: &Request) -> Result<()> {

@@ -57,9 +57,7 @@ fn cost(
 ) -> Result<(Counted, f64)> {
     let turns = requests.max(connections) / connections;
     let mut buffer = client::buffer();
-    let mut clients: Vec<Client> = (0..connections)
-        .map(|_| Client::ready(proxy.port, &mut buffer))
-        .collect::<Result<_>>()?;
+    let mut clients = Client::many_ready(connections, proxy.port, &mut buffer)?;
     for client in &mut clients {
         client.exchange(request, &mut buffer)?;
     }

@@ -12,9 +12,7 @@ use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames;
 
 const IDLE_CONNECTIONS: usize = 4500;
-const KNOCKS: usize = 9000;
-/// haproxy opens two connections for each, so its descriptors end sooner.
-const KNOCKS_FEWER: usize = 4500;
+const KNOCKS: usize = 4500;
 const SLOW_READERS: usize = 64;
 const SLOW_BYTES: usize = 10 << 20;
 /// How long nothing must move before everything is taken to stand still.
@@ -75,13 +73,12 @@ fn idle_connections(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     first.exchange(&metadata, &mut buffer)?;
     first.exchange(&produce, &mut buffer)?;
     let before = settled(proxy)?;
-    let mut clients = Vec::with_capacity(IDLE_CONNECTIONS);
+    let mut clients = Vec::new();
     bench.checked(|| {
-        for _ in 0..IDLE_CONNECTIONS {
-            let mut client = Client::ready(proxy.port, &mut buffer)?;
+        clients = Client::many_ready(IDLE_CONNECTIONS, proxy.port, &mut buffer)?;
+        for client in &mut clients {
             client.exchange(&metadata, &mut buffer)?;
             client.exchange(&produce, &mut buffer)?;
-            clients.push(client);
         }
         let counted = clients
             .iter()
@@ -93,19 +90,15 @@ fn idle_connections(bench: &Bench, proxy: &Proxy) -> Result<Values> {
 }
 
 fn knocks(_: &Bench, proxy: &Proxy) -> Result<Values> {
-    let count = match proxy.kind {
-        Kind::Doorkeeper => KNOCKS,
-        Kind::Relay | Kind::Haproxy => KNOCKS_FEWER,
-    };
     let before = settled(proxy)?;
-    let mut clients = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut client = Client::connect(proxy.port)?;
+    let mut clients = Vec::with_capacity(KNOCKS);
+    for client in Client::many(KNOCKS, proxy.port) {
+        let mut client = client?;
         client.knock(&[0, 0, 0])?;
         clients.push(client);
     }
     let after = settled(proxy)?;
-    Ok(each(before, after, count))
+    Ok(each(before, after, KNOCKS))
 }
 
 fn each(before: Memory, after: Memory, count: usize) -> Values {

@@ -1,14 +1,13 @@
 //! Whether a client address that takes all it can get slows the round trips of another address.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use socket2::{Domain, Socket, Type};
 
 use super::{Bench, Scenario, Values};
 use crate::client::{self, Client};
@@ -141,10 +140,7 @@ fn p99(client: &mut Client, request: &Request, trips: usize, buffer: &mut [u8]) 
 }
 
 fn connect(port: u16) -> Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::from((ATTACKER, 0)).into())?;
-    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    Ok(socket.into())
+    client::connect_from(ATTACKER, port)
 }
 
 /// The beginning of a large Produce, and then a byte now and again.

@@ -53,13 +53,13 @@ async fn serve_within(
     ready: Arc<Readiness>,
     metrics: Arc<Metrics>,
 ) -> Infallible {
-    let mut guests = Guests::default();
+    let mut connections = AdminConnections::default();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_BACKOFF).await;
             continue;
         };
-        guests.make_room(limits.connections);
+        connections.make_room(limits.connections);
         let (ready, metrics) = (Arc::clone(&ready), Arc::clone(&metrics));
         let has_asked = Arc::new(AtomicBool::new(false));
         let asks = Arc::clone(&has_asked);
@@ -67,7 +67,9 @@ async fn serve_within(
             asks.store(true, Ordering::Relaxed);
             answer(request, &ready, &metrics)
         }));
-        guests.open.push_back(Guest { has_asked, task });
+        connections
+            .open
+            .push_back(AdminConnection { has_asked, task });
     }
 }
 
@@ -92,30 +94,32 @@ async fn exchange(
 
 /// The open connections, the oldest first.
 #[derive(Debug, Default)]
-struct Guests {
-    open: VecDeque<Guest>,
+struct AdminConnections {
+    open: VecDeque<AdminConnection>,
 }
 
 #[derive(Debug)]
-struct Guest {
+struct AdminConnection {
     /// Its request has come whole.
     has_asked: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Guest {
+impl Drop for AdminConnection {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Guests {
+impl AdminConnections {
     /// Whoever only holds a place must not keep out a probe: the one that has said nothing for the
     /// longest time goes first, then whoever takes its answer the most slowly.
     fn make_room(&mut self, connections: usize) {
-        self.open.retain(|guest| !guest.task.is_finished());
+        self.open
+            .retain(|connection| !connection.task.is_finished());
         if self.open.len() >= connections {
-            let silent = |guest: &Guest| !guest.has_asked.load(Ordering::Relaxed);
+            let silent =
+                |connection: &AdminConnection| !connection.has_asked.load(Ordering::Relaxed);
             let place = self.open.iter().position(silent).unwrap_or(0);
             drop(self.open.remove(place));
         }

@@ -8,13 +8,13 @@
 //! those of metrics: who holds more than is always free counts it behind a lock of all sessions
 //! (`budget.rs`).
 
-pub(crate) mod bell;
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod dial;
 mod pauses;
 mod questions;
 mod readiness;
+pub(crate) mod version_watch;
 
 use std::future::poll_fn;
 use std::io;
@@ -31,11 +31,11 @@ use tokio::task::JoinHandle;
 
 use crate::answers::Answers;
 use crate::bulk::Bulk;
-use crate::driver::bell::Ear;
 use crate::driver::budget::{Budgets, HeldShares};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
+use crate::driver::version_watch::Subscription;
 use crate::observer::{Direction, Ended, Observer, Traffic, Visitor};
 use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
@@ -122,10 +122,10 @@ struct Driver<N: Net> {
     timer: Timer,
     /// The epoch of the snapshot that the session has, and word of a newer one.
     epoch: u64,
-    epochs: Ear,
+    epochs: Subscription,
     /// How far the end has come for this session, and word of more.
     stage: Stage,
-    stages: Ear,
+    stages: Subscription,
     held: HeldShares,
     traffic: Traffic,
     /// Its place among the connections that have sent no whole request, as long as it is one.
@@ -210,9 +210,9 @@ impl<N: Net> Driver<N> {
             questions: Questions::default(),
             timer: Timer::new(around.clock.clone()),
             epoch,
-            epochs: Ear::new(around.snapshots.epoch()),
+            epochs: Subscription::new(around.snapshots.epoch()),
             stage: Stage::Run,
-            stages: around.shutdown.ear(),
+            stages: around.shutdown.subscribe(),
             held: around
                 .budgets
                 .shares(visitor.session, visitor.peer.ip().into()),
@@ -423,7 +423,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
-        if self.demand.shared && self.epochs.listen(cx) != self.epoch {
+        if self.demand.shared && self.epochs.poll(cx) != self.epoch {
             return self.hand_in_newest();
         }
         STILL
@@ -437,7 +437,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn leave(&mut self, cx: &Context<'_>) -> Moved {
-        let stage = Stage::from_value(self.stages.listen(cx));
+        let stage = Stage::from_value(self.stages.poll(cx));
         if stage == self.stage {
             return STILL;
         }

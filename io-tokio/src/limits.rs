@@ -29,15 +29,15 @@ impl Default for ListenerLimits {
 /// Counts the open connections of one listener. Touched when one opens and when it closes, never
 /// in between.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct ConnectionLimiter {
     limits: ListenerLimits,
     open: Mutex<Open>,
-    places: Arc<Places>,
+    process: Arc<ProcessConnections>,
 }
 
 /// Counts the open connections of all listeners: each needs file descriptors.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ProcessConnections {
     connections_max: usize,
     open: Mutex<Open>,
 }
@@ -50,22 +50,25 @@ struct Open {
 
 /// The right to be connected; dropping it gives the place to the next.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    gate: Arc<Gate>,
+pub(crate) struct ConnectionPermit {
+    limiter: Arc<ConnectionLimiter>,
     network: ClientNetwork,
 }
 
-impl Gate {
-    pub(crate) fn new(limits: ListenerLimits, places: Arc<Places>) -> Arc<Self> {
+impl ConnectionLimiter {
+    pub(crate) fn new(limits: ListenerLimits, process: Arc<ProcessConnections>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             open: Mutex::default(),
-            places,
+            process,
         })
     }
 
     /// Lets one more connection in, or says which limit is reached.
-    pub(crate) fn admit(self: &Arc<Self>, network: ClientNetwork) -> Result<Admission, Refusal> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        network: ClientNetwork,
+    ) -> Result<ConnectionPermit, Refusal> {
         let mut open = locked(&self.open);
         if open.all >= self.limits.connections {
             return Err(Refusal::Connections);
@@ -73,17 +76,17 @@ impl Gate {
         if open.of(network) >= self.limits.connections_per_address {
             return Err(Refusal::ConnectionsPerAddress);
         }
-        self.places.enter(network)?;
+        self.process.enter(network)?;
         open.enter(network);
         drop(open);
-        Ok(Admission {
-            gate: Arc::clone(self),
+        Ok(ConnectionPermit {
+            limiter: Arc::clone(self),
             network,
         })
     }
 }
 
-impl Places {
+impl ProcessConnections {
     /// So many, all listeners together.
     pub(crate) fn new(connections_max: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -130,10 +133,10 @@ fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Drop for Admission {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        locked(&self.gate.open).leave(self.network);
-        locked(&self.gate.places.open).leave(self.network);
+        locked(&self.limiter.open).leave(self.network);
+        locked(&self.limiter.process.open).leave(self.network);
     }
 }
 
@@ -141,12 +144,12 @@ impl Drop for Admission {
 mod tests {
     use super::*;
 
-    fn gate(connections: usize, connections_per_address: usize) -> Arc<Gate> {
+    fn limiter(connections: usize, connections_per_address: usize) -> Arc<ConnectionLimiter> {
         let limits = ListenerLimits {
             connections,
             connections_per_address,
         };
-        Gate::new(limits, Places::new(usize::MAX))
+        ConnectionLimiter::new(limits, ProcessConnections::new(usize::MAX))
     }
 
     fn ip(text: &str) -> ClientNetwork {
@@ -155,58 +158,62 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_once_it_is_given_back() {
-        let gate = gate(2, 1);
-        let first = gate.admit(ip("10.0.0.1")).unwrap();
-        let _second = gate.admit(ip("10.0.0.2")).unwrap();
+        let limiter = limiter(2, 1);
+        let first = limiter.admit(ip("10.0.0.1")).unwrap();
+        let _second = limiter.admit(ip("10.0.0.2")).unwrap();
         assert_eq!(
-            gate.admit(ip("10.0.0.3")).unwrap_err(),
+            limiter.admit(ip("10.0.0.3")).unwrap_err(),
             Refusal::Connections
         );
         drop(first);
-        gate.admit(ip("10.0.0.3")).unwrap();
-        assert_eq!(locked(&gate.open).by_network.len(), 1, "no address is kept");
+        limiter.admit(ip("10.0.0.3")).unwrap();
+        assert_eq!(
+            locked(&limiter.open).by_network.len(),
+            1,
+            "no address is kept"
+        );
     }
 
     #[test]
     fn a_mapped_v4_address_counts_as_v4() {
-        let gate = gate(9, 1);
-        let _one = gate.admit(ip("10.0.0.1")).unwrap();
+        let limiter = limiter(9, 1);
+        let _one = limiter.admit(ip("10.0.0.1")).unwrap();
         assert_eq!(
-            gate.admit(ip("::ffff:10.0.0.1")).unwrap_err(),
+            limiter.admit(ip("::ffff:10.0.0.1")).unwrap_err(),
             Refusal::ConnectionsPerAddress
         );
     }
 
-    /// Whoever has an IPv6 network has more addresses than any listener has places.
+    /// Whoever has an IPv6 network has more addresses than any listener has connections.
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
-        let gate = gate(9, 2);
-        let _two = ["2001:db8::1", "2001:db8::2"].map(|at| gate.admit(ip(at)).unwrap());
+        let limiter = limiter(9, 2);
+        let _two = ["2001:db8::1", "2001:db8::2"].map(|at| limiter.admit(ip(at)).unwrap());
         assert_eq!(
-            gate.admit(ip("2001:db8::3")).unwrap_err(),
+            limiter.admit(ip("2001:db8::3")).unwrap_err(),
             Refusal::ConnectionsPerAddress
         );
-        gate.admit(ip("2001:db8:0:1::1")).unwrap();
+        limiter.admit(ip("2001:db8:0:1::1")).unwrap();
     }
 
     #[test]
-    fn of_all_places_one_address_leaves_as_many_as_it_takes() {
-        let places = Places::new(20);
+    fn of_all_connections_one_address_leaves_as_many_as_it_takes() {
+        let process = ProcessConnections::new(20);
         let limits = ListenerLimits::default();
-        let gates = [(); 2].map(|()| Gate::new(limits, Arc::clone(&places)));
-        let flood = |address: &str| -> Vec<Admission> {
-            let of_both = gates.iter().cycle();
+        let limiters = [(); 2].map(|()| ConnectionLimiter::new(limits, Arc::clone(&process)));
+        let flood = |address: &str| -> Vec<ConnectionPermit> {
+            let of_both = limiters.iter().cycle();
             of_both
-                .map_while(|gate| gate.admit(ip(address)).ok())
+                .map_while(|limiter| limiter.admit(ip(address)).ok())
                 .collect()
         };
         let first = flood("10.0.0.1");
         assert_eq!(first.len(), 10);
-        let refused = gates[0].admit(ip("10.0.0.1")).unwrap_err();
+        let refused = limiters[0].admit(ip("10.0.0.1")).unwrap_err();
         assert_eq!(refused, Refusal::FileDescriptors);
         assert_eq!(flood("10.0.0.2").len(), 5, "which were given back");
         drop(first);
         assert_eq!(flood("10.0.0.3").len(), 10);
-        assert_eq!(locked(&places.open).all, 0);
+        assert_eq!(locked(&process.open).all, 0);
     }
 }

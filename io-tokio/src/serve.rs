@@ -32,7 +32,7 @@ use crate::discovery::{Discovering, Follower};
 use crate::driver::Surroundings;
 use crate::driver::budget::Budgets;
 use crate::driver::clock::Clock;
-use crate::limits::{Gate, Places};
+use crate::limits::{ConnectionLimiter, ProcessConnections};
 use crate::observer::Door;
 use crate::own_addresses::OwnAddresses;
 use crate::serve::accept::Accepting;
@@ -146,7 +146,7 @@ pub async fn serve_bound<N: Net>(
         context,
         shutdown: Shutdown::default(),
         budgets: Arc::new(Budgets::new(plan.held_bytes_max)),
-        places: Places::new(plan.connections_max),
+        process: ProcessConnections::new(plan.connections_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
@@ -252,7 +252,7 @@ struct House<N> {
     context: Context,
     shutdown: Shutdown,
     budgets: Arc<Budgets>,
-    places: Arc<Places>,
+    process: Arc<ProcessConnections>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
 }
@@ -287,14 +287,14 @@ impl<N: Net> House<N> {
             around: Arc::clone(&around),
             unaddressed: BTreeSet::new(),
         });
-        let gate = Gate::new(listener.limits, Arc::clone(&self.places));
+        let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.process));
         let silent = SilentConnections::new(listener.silent);
         for (door, bound) in room.doors {
             self.context.observer.listening(&door);
             let accept = Accepting {
                 around: Arc::clone(&around),
                 door,
-                gate: Arc::clone(&gate),
+                limiter: Arc::clone(&limiter),
                 silent: Arc::clone(&silent),
                 sessions: self.sessions.clone(),
                 session_ids: Arc::clone(&self.session_ids),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorkeeper_core::Instant;
 
-use crate::driver::bell::{Bell, Ear};
+use crate::driver::version_watch::{Subscription, VersionWatch};
 
 const RUN: u64 = 0;
 const ABORT: u64 = u64::MAX;
@@ -12,7 +12,7 @@ const ABORT: u64 = u64::MAX;
 /// Tells all sessions to go.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
-    bell: Arc<Bell>,
+    watch: Arc<VersionWatch>,
 }
 
 /// What a session has to do about it.
@@ -29,21 +29,21 @@ pub(crate) enum Stage {
 impl Shutdown {
     /// Nobody comes in any more; who is in is to be gone by then.
     pub(crate) fn drain(&self, by: Instant) {
-        self.bell.ring(by.as_nanos().clamp(RUN + 1, ABORT - 1));
+        self.watch.publish(by.as_nanos().clamp(RUN + 1, ABORT - 1));
     }
 
     /// Everyone goes now.
     pub(crate) fn abort(&self) {
-        self.bell.ring(ABORT);
+        self.watch.publish(ABORT);
     }
 
-    pub(crate) fn ear(&self) -> Ear {
-        Ear::new(Arc::clone(&self.bell))
+    pub(crate) fn subscribe(&self) -> Subscription {
+        Subscription::new(Arc::clone(&self.watch))
     }
 }
 
 impl Stage {
-    /// What the number of the bell stands for.
+    /// What the number of the watch stands for.
     pub(crate) const fn from_value(value: u64) -> Self {
         match value {
             RUN => Self::Run,

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::Net;
 use crate::driver::{Surroundings, drive};
-use crate::limits::Gate;
+use crate::limits::ConnectionLimiter;
 use crate::observer::{Door, Visitor};
 use crate::silent::SilentConnections;
 
@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Accepting<N> {
     pub(super) around: Arc<Surroundings<N>>,
     pub(super) door: Arc<Door>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
     pub(super) session_ids: Arc<AtomicU64>,
@@ -54,8 +54,8 @@ impl<N: Net> Accepting<N> {
     }
 
     fn welcome(&self, stream: N::Stream, peer: SocketAddr) {
-        let admission = match self.gate.admit(peer.ip().into()) {
-            Ok(admission) => admission,
+        let permit = match self.limiter.admit(peer.ip().into()) {
+            Ok(permit) => permit,
             Err(why) => {
                 drop(stream);
                 self.around.observer.accept_refused(&self.door, peer, why);
@@ -71,7 +71,7 @@ impl<N: Net> Accepting<N> {
         let silent = self.silent.admit(peer.ip().into());
         self.sessions.spawn(async move {
             drive(around, visitor, silent, stream).await;
-            drop(admission);
+            drop(permit);
         });
     }
 }

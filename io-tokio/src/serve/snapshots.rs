@@ -7,21 +7,21 @@ use arc_swap::ArcSwap;
 use doorkeeper_core::Shared;
 use doorkeeper_core::topology::Topology;
 
-use crate::driver::bell::Bell;
+use crate::driver::version_watch::VersionWatch;
 
 /// The sessions of a listener compare epochs before each client read, and only those whose
 /// machine asks for it are woken by a change.
 pub(crate) struct Snapshots {
     newest: ArcSwap<Shared>,
-    epoch: Arc<Bell>,
+    epoch: Arc<VersionWatch>,
     /// Who writes, one at a time, so that epochs are rung in their order. Sessions only read.
     writer: Mutex<()>,
 }
 
 impl Snapshots {
     pub(crate) fn new(first: Shared) -> Self {
-        let epoch = Arc::new(Bell::default());
-        epoch.ring(first.epoch);
+        let epoch = Arc::new(VersionWatch::default());
+        epoch.publish(first.epoch);
         Self {
             newest: ArcSwap::from_pointee(first),
             epoch,
@@ -34,7 +34,7 @@ impl Snapshots {
     }
 
     /// Rings with the newest epoch.
-    pub(crate) fn epoch(&self) -> Arc<Bell> {
+    pub(crate) fn epoch(&self) -> Arc<VersionWatch> {
         Arc::clone(&self.epoch)
     }
 
@@ -49,7 +49,7 @@ impl Snapshots {
         let next = next(&self.newest.load());
         let epoch = next.epoch;
         self.newest.store(Arc::new(next));
-        self.epoch.ring(epoch);
+        self.epoch.publish(epoch);
     }
 }
 

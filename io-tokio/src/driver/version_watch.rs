@@ -1,6 +1,6 @@
 //! A number that many tasks look at, and a way to wake those who wait for it to change.
 //!
-//! Looking is one atomic load. The lock is taken when a task begins or ends to listen and when
+//! Looking is one atomic load. The lock is taken when a task begins or ends to watch and when
 //! the number changes, so it is never on the data path.
 
 use std::collections::BTreeMap;
@@ -8,90 +8,90 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-/// The number and its listeners.
+/// The number and its subscribers.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct VersionWatch {
     value: AtomicU64,
-    listeners: Mutex<Listeners>,
+    subscribers: Mutex<Subscribers>,
 }
 
 #[derive(Debug, Default)]
-struct Listeners {
+struct Subscribers {
     next: u64,
     /// In the order in which they came, so that a simulation wakes them in the same one.
     wakers: BTreeMap<u64, Waker>,
 }
 
-impl Bell {
+impl VersionWatch {
     /// The number, as it is now.
     pub(crate) fn value(&self) -> u64 {
         self.value.load(Ordering::Acquire)
     }
 
-    /// Changes the number and wakes everyone who listens.
-    pub(crate) fn ring(&self, value: u64) {
+    /// Changes the number and wakes every subscriber.
+    pub(crate) fn publish(&self, value: u64) {
         self.value.store(value, Ordering::Release);
         for waker in self.lock().wakers.values() {
             waker.wake_by_ref();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Listeners> {
+    fn lock(&self) -> MutexGuard<'_, Subscribers> {
         // The map is whole between any two statements.
-        self.listeners
+        self.subscribers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One task's place among the listeners. Stays until it is dropped, however often the bell rings.
+/// One task's place among the subscribers. Stays until it is dropped, however often the number changes.
 #[derive(Debug)]
-pub(crate) struct Ear {
-    bell: Arc<Bell>,
+pub(crate) struct Subscription {
+    watch: Arc<VersionWatch>,
     registered: Option<(u64, Waker)>,
 }
 
-impl Ear {
-    /// Does not listen yet.
-    pub(crate) const fn new(bell: Arc<Bell>) -> Self {
+impl Subscription {
+    /// Does not watch yet.
+    pub(crate) const fn new(watch: Arc<VersionWatch>) -> Self {
         Self {
-            bell,
+            watch,
             registered: None,
         }
     }
 
     /// The number, without being woken when it changes.
     pub(crate) fn value(&self) -> u64 {
-        self.bell.value()
+        self.watch.value()
     }
 
     /// The number; the current task is woken when it changes after this.
-    pub(crate) fn listen(&mut self, cx: &Context<'_>) -> u64 {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> u64 {
         match &mut self.registered {
             Some((_, waker)) if waker.will_wake(cx.waker()) => {}
             Some((place, waker)) => {
                 waker.clone_from(cx.waker());
-                let mut listeners = self.bell.lock();
-                listeners.wakers.insert(*place, cx.waker().clone());
+                let mut subscribers = self.watch.lock();
+                subscribers.wakers.insert(*place, cx.waker().clone());
             }
             None => {
-                let mut listeners = self.bell.lock();
-                let place = listeners.next;
-                listeners.next += 1;
-                listeners.wakers.insert(place, cx.waker().clone());
-                drop(listeners);
+                let mut subscribers = self.watch.lock();
+                let place = subscribers.next;
+                subscribers.next += 1;
+                subscribers.wakers.insert(place, cx.waker().clone());
+                drop(subscribers);
                 self.registered = Some((place, cx.waker().clone()));
             }
         }
-        // Read after the place was taken: a ring in between is either seen here or wakes us.
-        self.bell.value()
+        // Read after the place was taken: a change in between is either seen here or wakes us.
+        self.watch.value()
     }
 }
 
-impl Drop for Ear {
+impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some((place, _)) = self.registered.take() {
-            self.bell.lock().wakers.remove(&place);
+            self.watch.lock().wakers.remove(&place);
         }
     }
 }
@@ -112,19 +112,19 @@ mod tests {
     }
 
     #[test]
-    fn every_ring_wakes_a_listener_that_listened_once() {
-        let bell = Arc::new(Bell::default());
+    fn every_change_wakes_a_subscriber_that_polled_once() {
+        let watch = Arc::new(VersionWatch::default());
         let counter = Arc::new(Counter::default());
         let waker = Waker::from(Arc::clone(&counter));
-        let mut ear = Ear::new(Arc::clone(&bell));
-        assert_eq!(ear.listen(&Context::from_waker(&waker)), 0);
-        bell.ring(1);
-        bell.ring(2);
+        let mut subscription = Subscription::new(Arc::clone(&watch));
+        assert_eq!(subscription.poll(&Context::from_waker(&waker)), 0);
+        watch.publish(1);
+        watch.publish(2);
         assert_eq!(counter.0.load(Ordering::Relaxed), 2);
-        assert_eq!(ear.value(), 2);
-        drop(ear);
-        bell.ring(3);
+        assert_eq!(subscription.value(), 2);
+        drop(subscription);
+        watch.publish(3);
         assert_eq!(counter.0.load(Ordering::Relaxed), 2);
-        assert!(bell.lock().wakers.is_empty());
+        assert!(watch.lock().wakers.is_empty());
     }
 }

@@ -14,7 +14,7 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::topology::Topology;
 use tokio::sync::mpsc;
 
-use crate::driver::Surroundings;
+use crate::driver::SessionContext;
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::observer::{Observer, OwnAddress};
@@ -43,25 +43,25 @@ pub(crate) struct Discovering<N> {
     pub(crate) cluster: Cluster,
     pub(crate) hints: mpsc::Receiver<Observation>,
     /// The cluster's listeners.
-    pub(crate) followers: Vec<Follower<N>>,
+    pub(crate) listeners: Vec<ListenerContext<N>>,
     /// What was published last: it outlives a bug.
     pub(crate) published: Arc<Topology>,
 }
 
 /// A listener that goes by what discovery learns.
-pub(crate) struct Follower<N> {
+pub(crate) struct ListenerContext<N> {
     /// Its place in the plan.
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) around: Arc<Surroundings<N>>,
+    pub(crate) context: Arc<SessionContext<N>>,
     /// The brokers of which it has been told that it has no address for them.
     pub(crate) unaddressed: BTreeSet<BrokerId>,
 }
 
-impl<N> Follower<N> {
+impl<N> ListenerContext<N> {
     /// Counts the brokers without an address among those that are up, and tells of each once.
     fn tell_unaddressed(&mut self, listed: &[BrokerId], observer: &dyn Observer) {
-        let advertised = &self.around.snapshots.newest().advertised;
+        let advertised = &self.context.snapshots.newest().advertised;
         let without: BTreeSet<BrokerId> = listed
             .iter()
             .copied()
@@ -92,11 +92,11 @@ impl<N: Net> Discovering<N> {
     }
 
     fn publish(&mut self, topology: &Arc<Topology>) {
-        for follower in &mut self.followers {
-            follower.around.snapshots.learn(topology);
+        for listener in &mut self.listeners {
+            listener.context.snapshots.learn(topology);
             // As many are kept as there are brokers.
             let is_known = |broker: &BrokerId| topology.upstream(*broker).is_some();
-            follower.unaddressed.retain(is_known);
+            listener.unaddressed.retain(is_known);
         }
         let before = std::mem::replace(&mut self.published, Arc::clone(topology));
         self.ready.discovered(self.index);
@@ -118,9 +118,9 @@ impl<N: Net> Discovering<N> {
         if self.own.contains(&dial) {
             return Some(OwnAddress::Bound);
         }
-        let mut all = self.followers.iter();
-        let is_advertised = all.any(|follower| {
-            let advertised = &follower.around.snapshots.newest().advertised;
+        let mut all = self.listeners.iter();
+        let is_advertised = all.any(|listener| {
+            let advertised = &listener.context.snapshots.newest().advertised;
             advertised.address(broker).as_ref() == Some(&dial)
         });
         is_advertised.then_some(OwnAddress::Advertised)
@@ -129,8 +129,8 @@ impl<N: Net> Discovering<N> {
     fn report(&mut self, event: &discovery::Event) {
         self.observer.discovery_event(&self.cluster.name, event);
         if let discovery::Event::Refreshed { brokers } = event {
-            for follower in &mut self.followers {
-                follower.tell_unaddressed(brokers, &*self.observer);
+            for listener in &mut self.listeners {
+                listener.tell_unaddressed(brokers, &*self.observer);
             }
         }
     }

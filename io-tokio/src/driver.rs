@@ -53,7 +53,7 @@ const ROUNDS_MAX: usize = 32;
 const BULK_BYTES_MIN: u64 = 64 * 1024;
 
 /// What all sessions of one listener have in common.
-pub(crate) struct Surroundings<N> {
+pub(crate) struct SessionContext<N> {
     pub(crate) net: N,
     /// Where it would dial itself.
     pub(crate) own: OwnAddresses,
@@ -73,17 +73,17 @@ pub(crate) struct Surroundings<N> {
 
 /// Serves one client from accept to close. A bug in it ends this session alone.
 pub(crate) async fn drive<N: Net>(
-    around: Arc<Surroundings<N>>,
+    context: Arc<SessionContext<N>>,
     visitor: Visitor,
     silent: Silent,
     client: N::Stream,
 ) {
-    let observer = Arc::clone(&around.observer);
-    let (clock, opened) = (around.clock.clone(), around.clock.now());
+    let observer = Arc::clone(&context.observer);
+    let (clock, opened) = (context.clock.clone(), context.clock.now());
     let driver = contained(|| {
         observer.session_opened(&visitor);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
-        Box::new(Driver::new(around, visitor.clone(), silent, client))
+        Box::new(Driver::new(context, visitor.clone(), silent, client))
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
@@ -114,7 +114,7 @@ fn contained<T>(act: impl FnOnce() -> T) -> Option<T> {
 
 struct Driver<N: Net> {
     session: Session,
-    around: Arc<Surroundings<N>>,
+    context: Arc<SessionContext<N>>,
     visitor: Visitor,
     client: Pipe<N::Stream>,
     upstream: Dial<N::Stream>,
@@ -189,17 +189,17 @@ const STILL: Moved = ControlFlow::Continue(false);
 
 impl<N: Net> Driver<N> {
     fn new(
-        around: Arc<Surroundings<N>>,
+        context: Arc<SessionContext<N>>,
         visitor: Visitor,
         silent: Silent,
         client: N::Stream,
     ) -> Self {
-        let now = around.clock.now();
-        let shared = around.snapshots.newest();
+        let now = context.clock.now();
+        let shared = context.snapshots.newest();
         let epoch = shared.epoch;
         let accept = Accept::new(visitor.peer, visitor.door.route);
-        let seed = (around.seed)();
-        let recorder = around.recorder.as_ref();
+        let seed = (context.seed)();
+        let recorder = context.recorder.as_ref();
         let tape = recorder.and_then(|it| it.tape(&visitor, now, accept, &shared, seed));
         let session = Session::new(now, accept, shared, seed);
         Self {
@@ -208,12 +208,12 @@ impl<N: Net> Driver<N> {
             client: Pipe::new(client),
             upstream: Dial::Absent,
             questions: Questions::default(),
-            timer: Timer::new(around.clock.clone()),
+            timer: Timer::new(context.clock.clone()),
             epoch,
-            epochs: Subscription::new(around.snapshots.epoch()),
+            epochs: Subscription::new(context.snapshots.epoch()),
             stage: Stage::Run,
-            stages: around.shutdown.subscribe(),
-            held: around
+            stages: context.shutdown.subscribe(),
+            held: context
                 .budgets
                 .shares(visitor.session, visitor.peer.ip().into()),
             traffic: Traffic::default(),
@@ -223,7 +223,7 @@ impl<N: Net> Driver<N> {
             now,
             waits: Waits::default(),
             visitor,
-            around,
+            context,
         }
     }
 
@@ -249,7 +249,7 @@ impl<N: Net> Driver<N> {
     /// may be more.
     fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Stop, bool> {
         let before = self.traffic.read();
-        self.now = self.around.clock.now();
+        self.now = self.context.clock.now();
         self.waits = Waits::default();
         for _ in 0..ROUNDS_MAX {
             if self.traffic.read() - before >= BULK_BYTES_MIN
@@ -269,7 +269,7 @@ impl<N: Net> Driver<N> {
 
     /// Where to go on with much to carry, unless that is here.
     fn bulk_threads(&self) -> Option<&Handle> {
-        let bulk = self.around.bulk.as_ref().filter(|_| !self.in_bulk)?;
+        let bulk = self.context.bulk.as_ref().filter(|_| !self.in_bulk)?;
         // A connection that is being opened belongs to the runtime that opens it.
         let is_settled = !matches!(self.upstream, Dial::Opening(_));
         is_settled.then(|| bulk.handle()).flatten()
@@ -302,11 +302,11 @@ impl<N: Net> Driver<N> {
 
     /// The same, bound to the runtime that this is called on.
     fn taken_over(self) -> io::Result<Self> {
-        let net = &self.around.net;
+        let net = &self.context.net;
         Ok(Self {
             client: self.client.with(|stream| net.take_over(stream))?,
             upstream: self.upstream.with(|stream| net.take_over(stream))?,
-            timer: Timer::new(self.around.clock.clone()),
+            timer: Timer::new(self.context.clock.clone()),
             in_bulk: true,
             ..self
         })
@@ -469,7 +469,7 @@ impl<N: Net> Driver<N> {
             // What has come in time is handed in before the deadline: the runtime wakes this task.
             Poll::Ready(()) if self.is_ready(Leg::Client) | self.is_ready(Leg::Upstream) => STILL,
             Poll::Ready(()) => {
-                self.now = self.around.clock.now();
+                self.now = self.context.clock.now();
                 self.hand_in(Input::Tick)
             }
         }
@@ -485,11 +485,11 @@ impl<N: Net> Driver<N> {
             Leg::Client => Some(&mut self.client),
             Leg::Upstream => self.upstream.pipe(),
         };
-        pipe.is_some_and(|pipe| pipe.is_ready(&self.around.net, interest))
+        pipe.is_some_and(|pipe| pipe.is_ready(&self.context.net, interest))
     }
 
     fn hand_in_newest(&mut self) -> Moved {
-        let newest = self.around.snapshots.newest();
+        let newest = self.context.snapshots.newest();
         self.epoch = newest.epoch;
         self.hand_in(Input::Shared(newest))
     }
@@ -522,23 +522,23 @@ impl<N: Net> Driver<N> {
             }
             match effect {
                 Effect::Connect(target) => {
-                    let Surroundings {
+                    let SessionContext {
                         net, own, clock, ..
-                    } = &*self.around;
+                    } = &*self.context;
                     self.upstream = Dial::to(net, own, clock, target);
                     self.waits.forget(Leg::Upstream);
                 }
                 Effect::Ask { ticket, question } => {
                     self.questions
-                        .ask(ticket, self.around.answers.ask(question));
+                        .ask(ticket, self.context.answers.ask(question));
                 }
                 Effect::Forget(ticket) => self.questions.forget(ticket),
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.
-                    let _ = self.around.hints.try_send(observation);
+                    let _ = self.context.hints.try_send(observation);
                 }
                 Effect::Report(event) => {
-                    self.around.observer.session_event(&self.visitor, &event);
+                    self.context.observer.session_event(&self.visitor, &event);
                 }
                 Effect::Finish(Leg::Client) => self.client.finish(),
                 Effect::Finish(Leg::Upstream) => {
@@ -561,7 +561,7 @@ impl<N: Net> Driver<N> {
             (Leg::Upstream, Direction::Out) => &mut self.traffic.upstream_out,
         };
         *total += bytes as u64;
-        let observer = &self.around.observer;
+        let observer = &self.context.observer;
         observer.bytes(&self.visitor, leg, direction, bytes);
     }
 }

@@ -28,8 +28,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
-use crate::discovery::{Discovering, Follower};
-use crate::driver::Surroundings;
+use crate::discovery::{Discovering, ListenerContext};
+use crate::driver::SessionContext;
 use crate::driver::budget::Budgets;
 use crate::driver::clock::Clock;
 use crate::limits::{ConnectionLimiter, ProcessConnections};
@@ -100,12 +100,12 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
 
 /// The addresses of a plan, bound. Dropping it frees them.
 pub struct Bound<N: Net> {
-    rooms: Vec<Room<N>>,
+    listeners: Vec<BoundListener<N>>,
 }
 
 /// What there is of one listener before anybody is let in.
-struct Room<N: Net> {
-    doors: Doors<N>,
+struct BoundListener<N: Net> {
+    doors: BoundAddresses<N>,
     snapshots: Arc<Snapshots>,
 }
 
@@ -114,14 +114,14 @@ impl<N: Net> Bound<N> {
     /// anybody is let in and as long as it is served.
     #[must_use]
     pub fn reload(&self, listener: usize) -> Option<Reload> {
-        let room = self.rooms.get(listener)?;
-        Some(Reload::new(Arc::clone(&room.snapshots)))
+        let bound = self.listeners.get(listener)?;
+        Some(Reload::new(Arc::clone(&bound.snapshots)))
     }
 }
 
 impl<N: Net> fmt::Debug for Bound<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doors = self.rooms.iter().flat_map(|room| &room.doors);
+        let doors = self.listeners.iter().flat_map(|bound| &bound.doors);
         f.debug_set()
             .entries(doors.map(|(door, _)| door.at))
             .finish()
@@ -138,8 +138,8 @@ pub async fn serve_bound<N: Net>(
     bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
-    let doors = bound.rooms.iter().flat_map(|room| &room.doors);
-    let house = House {
+    let doors = bound.listeners.iter().flat_map(|bound| &bound.doors);
+    let server = Server {
         net,
         own: OwnAddresses::new(doors.map(|(door, _)| door.at)),
         clock: Clock::start(),
@@ -152,40 +152,40 @@ pub async fn serve_bound<N: Net>(
     };
     let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
     let mut beating = JoinSet::new();
-    beating.spawn(house.clock.clone().beat());
+    beating.spawn(server.clock.clone().beat());
     let mut accepting = JoinSet::new();
-    for (index, (listener, room)) in plan.listeners.into_iter().zip(bound.rooms).enumerate() {
+    for (index, (listener, bound)) in plan.listeners.into_iter().zip(bound.listeners).enumerate() {
         let Some(upstream) = clusters.get_mut(listener.cluster) else {
             return Err(ServeError::NoCluster {
                 listener: listener.name,
             });
         };
-        house.open(index, listener, room, upstream, &mut accepting);
+        server.open(index, listener, bound, upstream, &mut accepting);
     }
-    house.context.ready.bound();
+    server.context.ready.bound();
     let mut discovering = JoinSet::new();
     for (index, upstream) in clusters.into_iter().enumerate() {
-        discovering.spawn(house.discovering(index, upstream).run());
+        discovering.spawn(server.discovering(index, upstream).run());
     }
 
-    let failed = house.until_told(&mut accepting, &mut discovering).await;
-    house.context.ready.draining();
+    let failed = server.until_told(&mut accepting, &mut discovering).await;
+    server.context.ready.draining();
     accepting.shutdown().await;
-    house.drain(plan.drain_timeout).await;
+    server.drain(plan.drain_timeout).await;
     discovering.shutdown().await;
     beating.shutdown().await;
     failed.map_or(Ok(()), Err)
 }
 
 /// The bound addresses of one listener.
-type Doors<N> = Vec<(Arc<Door>, <N as Net>::Listener)>;
+type BoundAddresses<N> = Vec<(Arc<Door>, <N as Net>::Listener)>;
 
 /// Binds every address of the plan. Nobody is let in yet.
 ///
 /// # Errors
 /// [`ServeError::Bind`] with all that cannot be bound.
 pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> {
-    let mut rooms = Vec::with_capacity(plan.listeners.len());
+    let mut listeners = Vec::with_capacity(plan.listeners.len());
     let mut failed = Vec::new();
     for (index, listener) in plan.listeners.iter().enumerate() {
         let mut doors = Vec::with_capacity(listener.binds.len());
@@ -206,10 +206,10 @@ pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> 
             }
         }
         let snapshots = Arc::new(Snapshots::new(listener.shared.clone()));
-        rooms.push(Room { doors, snapshots });
+        listeners.push(BoundListener { doors, snapshots });
     }
     if failed.is_empty() {
-        Ok(Bound { rooms })
+        Ok(Bound { listeners })
     } else {
         Err(ServeError::Bind(failed))
     }
@@ -229,7 +229,7 @@ struct Upstream<N> {
     cluster: Cluster,
     hints: mpsc::Sender<Observation>,
     hinted: mpsc::Receiver<Observation>,
-    followers: Vec<Follower<N>>,
+    listeners: Vec<ListenerContext<N>>,
 }
 
 impl<N> Upstream<N> {
@@ -239,13 +239,13 @@ impl<N> Upstream<N> {
             cluster,
             hints,
             hinted,
-            followers: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 }
 
 /// What all listeners and clusters of one process have in common.
-struct House<N> {
+struct Server<N> {
     net: N,
     own: OwnAddresses,
     clock: Clock,
@@ -257,17 +257,17 @@ struct House<N> {
     session_ids: Arc<AtomicU64>,
 }
 
-impl<N: Net> House<N> {
+impl<N: Net> Server<N> {
     /// Starts to accept at all doors of a listener.
     fn open(
         &self,
         index: usize,
         listener: Listener,
-        room: Room<N>,
+        bound: BoundListener<N>,
         upstream: &mut Upstream<N>,
         accepting: &mut JoinSet<Never>,
     ) {
-        let around = Arc::new(Surroundings {
+        let context = Arc::new(SessionContext {
             net: self.net.clone(),
             own: self.own.clone(),
             clock: self.clock.clone(),
@@ -276,23 +276,23 @@ impl<N: Net> House<N> {
             seed: Arc::clone(&self.context.seed),
             recorder: self.context.recorder.clone(),
             bulk: self.context.bulk.clone(),
-            snapshots: room.snapshots,
+            snapshots: bound.snapshots,
             shutdown: self.shutdown.clone(),
             budgets: Arc::clone(&self.budgets),
             hints: upstream.hints.clone(),
         });
-        upstream.followers.push(Follower {
+        upstream.listeners.push(ListenerContext {
             index,
             name: listener.name,
-            around: Arc::clone(&around),
+            context: Arc::clone(&context),
             unaddressed: BTreeSet::new(),
         });
         let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.process));
         let silent = SilentConnections::new(listener.silent);
-        for (door, bound) in room.doors {
+        for (door, bound) in bound.doors {
             self.context.observer.listening(&door);
             let accept = Accepting {
-                around: Arc::clone(&around),
+                context: Arc::clone(&context),
                 door,
                 limiter: Arc::clone(&limiter),
                 silent: Arc::clone(&silent),
@@ -314,7 +314,7 @@ impl<N: Net> House<N> {
             index,
             cluster: upstream.cluster,
             hints: upstream.hinted,
-            followers: upstream.followers,
+            listeners: upstream.listeners,
             published: Arc::default(),
         }
     }

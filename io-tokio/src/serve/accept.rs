@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
-use crate::driver::{Surroundings, drive};
+use crate::driver::{SessionContext, drive};
 use crate::limits::ConnectionLimiter;
 use crate::observer::{Door, Visitor};
 use crate::silent::SilentConnections;
@@ -22,7 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// One bound address and what its clients need.
 pub(super) struct Accepting<N> {
-    pub(super) around: Arc<Surroundings<N>>,
+    pub(super) context: Arc<SessionContext<N>>,
     pub(super) door: Arc<Door>,
     pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) silent: Arc<SilentConnections>,
@@ -36,7 +36,7 @@ impl<N: Net> Accepting<N> {
     pub(super) async fn run(self, mut listener: N::Listener) -> Infallible {
         let mut pause = PAUSE_MIN;
         loop {
-            match self.around.net.accept(&mut listener).await {
+            match self.context.net.accept(&mut listener).await {
                 Ok((stream, peer)) => {
                     pause = PAUSE_MIN;
                     self.welcome(stream, peer);
@@ -44,7 +44,7 @@ impl<N: Net> Accepting<N> {
                 // A client that left before it was accepted says nothing about the next one.
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    let observer = &self.around.observer;
+                    let observer = &self.context.observer;
                     observer.accept_failed(&self.door, &error, pause);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
@@ -58,7 +58,7 @@ impl<N: Net> Accepting<N> {
             Ok(permit) => permit,
             Err(why) => {
                 drop(stream);
-                self.around.observer.accept_refused(&self.door, peer, why);
+                self.context.observer.accept_refused(&self.door, peer, why);
                 return;
             }
         };
@@ -67,10 +67,10 @@ impl<N: Net> Accepting<N> {
             door: Arc::clone(&self.door),
             peer,
         };
-        let around = Arc::clone(&self.around);
+        let context = Arc::clone(&self.context);
         let silent = self.silent.admit(peer.ip().into());
         self.sessions.spawn(async move {
-            drive(around, visitor, silent, stream).await;
+            drive(context, visitor, silent, stream).await;
             drop(permit);
         });
     }

@@ -36,7 +36,7 @@ use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::questions::Questions;
 use crate::driver::version_watch::Subscription;
-use crate::observer::{Direction, Ended, Observer, Traffic, Visitor};
+use crate::observer::{ClientConnection, Direction, Ended, Observer, Traffic};
 use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
@@ -74,16 +74,16 @@ pub(crate) struct SessionContext<N> {
 /// Serves one client from accept to close. A bug in it ends this session alone.
 pub(crate) async fn drive<N: Net>(
     context: Arc<SessionContext<N>>,
-    visitor: Visitor,
+    connection: ClientConnection,
     silent: Silent,
     client: N::Stream,
 ) {
     let observer = Arc::clone(&context.observer);
     let (clock, opened) = (context.clock.clone(), context.clock.now());
     let driver = contained(|| {
-        observer.session_opened(&visitor);
+        observer.session_opened(&connection);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
-        Box::new(Driver::new(context, visitor.clone(), silent, client))
+        Box::new(Driver::new(context, connection.clone(), silent, client))
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
@@ -104,7 +104,7 @@ pub(crate) async fn drive<N: Net>(
     };
     // Both connections are closed by now.
     let lasted = clock.now().since(opened);
-    contained(|| observer.session_closed(&visitor, ended, traffic, lasted));
+    contained(|| observer.session_closed(&connection, ended, traffic, lasted));
 }
 
 /// What comes of `act`, or nothing if it panicked, which must never happen.
@@ -115,7 +115,7 @@ fn contained<T>(act: impl FnOnce() -> T) -> Option<T> {
 struct Driver<N: Net> {
     session: Session,
     context: Arc<SessionContext<N>>,
-    visitor: Visitor,
+    connection: ClientConnection,
     client: Pipe<N::Stream>,
     upstream: Dial<N::Stream>,
     questions: Questions,
@@ -190,17 +190,17 @@ const STILL: Moved = ControlFlow::Continue(false);
 impl<N: Net> Driver<N> {
     fn new(
         context: Arc<SessionContext<N>>,
-        visitor: Visitor,
+        connection: ClientConnection,
         silent: Silent,
         client: N::Stream,
     ) -> Self {
         let now = context.clock.now();
         let shared = context.snapshots.newest();
         let epoch = shared.epoch;
-        let accept = Accept::new(visitor.peer, visitor.door.route);
+        let accept = Accept::new(connection.peer, connection.listen_addr.route);
         let seed = (context.seed)();
         let recorder = context.recorder.as_ref();
-        let tape = recorder.and_then(|it| it.tape(&visitor, now, accept, &shared, seed));
+        let tape = recorder.and_then(|it| it.tape(&connection, now, accept, &shared, seed));
         let session = Session::new(now, accept, shared, seed);
         Self {
             demand: session.demand(),
@@ -215,14 +215,14 @@ impl<N: Net> Driver<N> {
             stages: context.shutdown.subscribe(),
             held: context
                 .budgets
-                .shares(visitor.session, visitor.peer.ip().into()),
+                .shares(connection.session, connection.peer.ip().into()),
             traffic: Traffic::default(),
             silent: Some(silent),
             tape,
             in_bulk: false,
             now,
             waits: Waits::default(),
-            visitor,
+            connection,
             context,
         }
     }
@@ -279,7 +279,7 @@ impl<N: Net> Driver<N> {
     fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
         threads.spawn(async move {
             let (traffic, tape) = (self.traffic, self.tape.take());
-            let session = self.visitor.session;
+            let session = self.connection.session;
             let mut driver = match (*self).taken_over() {
                 Ok(driver) => Box::new(driver),
                 Err(error) => {
@@ -538,7 +538,9 @@ impl<N: Net> Driver<N> {
                     let _ = self.context.hints.try_send(observation);
                 }
                 Effect::Report(event) => {
-                    self.context.observer.session_event(&self.visitor, &event);
+                    self.context
+                        .observer
+                        .session_event(&self.connection, &event);
                 }
                 Effect::Finish(Leg::Client) => self.client.finish(),
                 Effect::Finish(Leg::Upstream) => {
@@ -562,6 +564,6 @@ impl<N: Net> Driver<N> {
         };
         *total += bytes as u64;
         let observer = &self.context.observer;
-        observer.bytes(&self.visitor, leg, direction, bytes);
+        observer.bytes(&self.connection, leg, direction, bytes);
     }
 }

@@ -30,7 +30,9 @@ use self::strangers::{SASL, advice};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
-use crate::observer::{Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor};
+use crate::observer::{
+    ClientConnection, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
+};
 
 pub(crate) use self::queue::DROPPED;
 
@@ -152,14 +154,17 @@ struct Outage {
 
 impl Logging {
     /// Warns of a client that speaks another protocol than its listener.
-    fn stranger(&self, visitor: &Visitor, spoke: &'static str, advice: &'static str) {
-        let door = &visitor.door;
-        let from = (door.listener, ClientNetwork::from(visitor.peer.ip()));
+    fn stranger(&self, connection: &ClientConnection, spoke: &'static str, advice: &'static str) {
+        let listen_addr = &connection.listen_addr;
+        let from = (
+            listen_addr.listener,
+            ClientNetwork::from(connection.peer.ip()),
+        );
         if let Some(times) = self.strangers.count(from, spoke) {
             warn!(
-                session = visitor.session,
-                listener = %door.name,
-                peer = %visitor.peer,
+                session = connection.session,
+                listener = %listen_addr.name,
+                peer = %connection.peer,
                 times,
                 "{advice}"
             );
@@ -229,7 +234,7 @@ const fn is_of_a_frame(event: &Event) -> bool {
     }
 }
 
-/// The broker that a door leads to, or nothing for the bootstrap.
+/// The broker that clients reach through an address, or nothing for the bootstrap.
 const fn broker(route: Route) -> Option<i32> {
     match route {
         Route::Bootstrap => None,
@@ -238,38 +243,38 @@ const fn broker(route: Route) -> Option<i32> {
 }
 
 impl Observer for Logging {
-    fn listening(&self, door: &Door) {
-        info!(listener = %door.name, at = %door.at, broker = broker(door.route), "listening");
+    fn listening(&self, listen_addr: &ListenAddr) {
+        info!(listener = %listen_addr.name, at = %listen_addr.at, broker = broker(listen_addr.route), "listening");
     }
 
-    fn session_opened(&self, visitor: &Visitor) {
-        let _about = AboutClient::at(visitor.peer);
-        let door = &visitor.door;
+    fn session_opened(&self, connection: &ClientConnection) {
+        let _about = AboutClient::at(connection.peer);
+        let listen_addr = &connection.listen_addr;
         info!(
-            session = visitor.session,
-            listener = %door.name,
-            broker = broker(door.route),
-            peer = %visitor.peer,
+            session = connection.session,
+            listener = %listen_addr.name,
+            broker = broker(listen_addr.route),
+            peer = %connection.peer,
             "session opened"
         );
     }
 
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
+    fn session_event(&self, connection: &ClientConnection, event: &Event) {
         // Of what happens with every frame there are lines only where somebody asked for them.
         let _about = (!is_of_a_frame(event) || enabled!(Level::TRACE))
-            .then(|| AboutClient::at(visitor.peer));
-        let session = visitor.session;
+            .then(|| AboutClient::at(connection.peer));
+        let session = connection.session;
         match event {
             Event::UpstreamConnected { name, attempts } => {
                 debug!(session, at = %name, attempts, "connected to a broker");
             }
             Event::UpstreamAttemptFailed { name, why } => {
                 debug!(session, at = %name, why = why.name(), "cannot connect to a broker");
-                let door = &visitor.door;
+                let listen_addr = &connection.listen_addr;
                 if *why == ConnectFailure::Loop
-                    && let Some(times) = self.loops.count(door.listener, name.to_string())
+                    && let Some(times) = self.loops.count(listen_addr.listener, name.to_string())
                 {
-                    warn!(listener = %door.name, at = %name, times, "{name} {LOOP}");
+                    warn!(listener = %listen_addr.name, at = %name, times, "{name} {LOOP}");
                 }
             }
             Event::Request {
@@ -305,13 +310,19 @@ impl Observer for Logging {
                 blanked = rewrites.blanked,
                 "addresses"
             ),
-            Event::SaslWithoutLogin => self.stranger(visitor, "sasl", SASL),
+            Event::SaslWithoutLogin => self.stranger(connection, "sasl", SASL),
         }
     }
 
-    fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
-        let _about = AboutClient::at(visitor.peer);
-        let door = &visitor.door;
+    fn session_closed(
+        &self,
+        connection: &ClientConnection,
+        ended: Ended,
+        sent: Traffic,
+        lasted: Duration,
+    ) {
+        let _about = AboutClient::at(connection.peer);
+        let listen_addr = &connection.listen_addr;
         let reason = ended.name();
         let detail = match ended {
             Ended::Closed(reason) => Some(reason.to_string()),
@@ -319,10 +330,10 @@ impl Observer for Logging {
         };
         let detail = detail.filter(|detail| detail != reason);
         info!(
-            session = visitor.session,
-            listener = %door.name,
-            broker = broker(door.route),
-            peer = %visitor.peer,
+            session = connection.session,
+            listener = %listen_addr.name,
+            broker = broker(listen_addr.route),
+            peer = %connection.peer,
             reason,
             detail,
             client_in_bytes = sent.client_in,
@@ -333,21 +344,21 @@ impl Observer for Logging {
             "session closed"
         );
         if let Ended::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
-            self.stranger(visitor, reason, advice(other));
+            self.stranger(connection, reason, advice(other));
         }
         if ended == Ended::NotMoved
-            && let Some(times) = self.not_moved.count(door.listener, reason)
+            && let Some(times) = self.not_moved.count(listen_addr.listener, reason)
         {
-            warn!(listener = %door.name, times, "connections could not be moved to other threads: \
+            warn!(listener = %listen_addr.name, times, "connections could not be moved to other threads: \
                 fs.epoll.max_user_watches is reached, or there is no memory");
         }
         let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
         if is_bug {
-            error!(session = visitor.session, "a bug ended this session");
+            error!(session = connection.session, "a bug ended this session");
         }
     }
 
-    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
+    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
         let _about = AboutClient::at(peer);
         let network = ClientNetwork::from(peer.ip());
         let of_address = match why {
@@ -355,16 +366,16 @@ impl Observer for Logging {
             Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => Some(network),
         };
         let why = why.name();
-        debug!(listener = %door.name, %peer, why, "connection refused");
-        if let Some(times) = self.refused.count((door.listener, of_address), why) {
-            warn!(listener = %door.name, %peer, %network, why, times, "connections are refused");
+        debug!(listener = %listen_addr.name, %peer, why, "connection refused");
+        if let Some(times) = self.refused.count((listen_addr.listener, of_address), why) {
+            warn!(listener = %listen_addr.name, %peer, %network, why, times, "connections are refused");
         }
     }
 
-    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        let (place, kind) = ((door.listener, door.at), error.to_string());
+    fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
+        let (place, kind) = ((listen_addr.listener, listen_addr.at), error.to_string());
         if let Some(times) = self.not_accepted.count(place, kind) {
-            warn!(listener = %door.name, %error, pause_ms = ms(pause), times, "cannot accept");
+            warn!(listener = %listen_addr.name, %error, pause_ms = ms(pause), times, "cannot accept");
         }
     }
 
@@ -474,8 +485,8 @@ mod tests {
         std::mem::take(&mut *told.lock().unwrap())
     }
 
-    fn door() -> Door {
-        Door {
+    fn listen_addr() -> ListenAddr {
+        ListenAddr {
             listener: 0,
             name: "local".into(),
             at: ([127, 0, 0, 1], 9000).into(),
@@ -492,16 +503,16 @@ mod tests {
         for why in [Refusal::ConnectionsPerAddress, Refusal::FileDescriptors] {
             let told = told(Level::WARN, |logging| {
                 for _ in 0..3 {
-                    logging.accept_refused(&door(), peer(1), why);
+                    logging.accept_refused(&listen_addr(), peer(1), why);
                 }
-                logging.accept_refused(&door(), peer(2), why);
+                logging.accept_refused(&listen_addr(), peer(2), why);
             });
             let of = |peer: &str| told.iter().filter(|(_, line)| line.contains(peer)).count();
             assert_eq!((of("10.0.0.1"), of("10.0.0.2")), (2, 1), "{told:?}");
         }
         let told = told(Level::WARN, |logging| {
             for address in 1..=4 {
-                logging.accept_refused(&door(), peer(address), Refusal::Connections);
+                logging.accept_refused(&listen_addr(), peer(address), Refusal::Connections);
             }
         });
         assert_eq!(told.len(), 3, "one limit of all: {told:?}");
@@ -531,20 +542,20 @@ mod tests {
     fn lines_about_a_client_are_about_it_at_every_level() {
         for level in [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
             let told = told(level, |logging| {
-                let visitor = Visitor {
+                let connection = ClientConnection {
                     session: 1,
-                    door: Arc::new(door()),
+                    listen_addr: Arc::new(listen_addr()),
                     peer: peer(1),
                 };
-                logging.session_event(&visitor, &Event::SaslWithoutLogin);
+                logging.session_event(&connection, &Event::SaslWithoutLogin);
                 let attempt = Event::UpstreamAttemptFailed {
                     name: "b1.test:9092".parse().unwrap(),
                     why: ConnectFailure::Loop,
                 };
-                logging.session_event(&visitor, &attempt);
+                logging.session_event(&connection, &attempt);
                 let ended = Ended::NotMoved;
-                logging.session_closed(&visitor, ended, Traffic::default(), Duration::ZERO);
-                logging.accept_refused(&door(), peer(1), Refusal::Connections);
+                logging.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
+                logging.accept_refused(&listen_addr(), peer(1), Refusal::Connections);
             });
             assert!(told.len() >= 4, "{told:?}");
             let of_client = Some(ClientNetwork::from(peer(1).ip()));

@@ -20,7 +20,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::{DROPPED, Logging};
-use crate::observer::{Direction, Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor};
+use crate::observer::{
+    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
+};
 use crate::recorder::Counts;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -290,8 +292,8 @@ impl Metrics {
         }))
     }
 
-    fn of(&self, door: &Door) -> Option<&Handles> {
-        self.listeners.get(door.listener)
+    fn of(&self, listen_addr: &ListenAddr) -> Option<&Handles> {
+        self.listeners.get(listen_addr.listener)
     }
 }
 
@@ -308,20 +310,26 @@ fn is_withheld(ended: Ended) -> bool {
 }
 
 impl Observer for Metrics {
-    fn listening(&self, door: &Door) {
-        self.log.listening(door);
+    fn listening(&self, listen_addr: &ListenAddr) {
+        self.log.listening(listen_addr);
     }
 
-    fn session_opened(&self, visitor: &Visitor) {
-        if let Some(of) = self.of(&visitor.door) {
+    fn session_opened(&self, connection: &ClientConnection) {
+        if let Some(of) = self.of(&connection.listen_addr) {
             of.open.inc();
             of.opened.inc();
         }
-        self.log.session_opened(visitor);
+        self.log.session_opened(connection);
     }
 
-    fn session_closed(&self, visitor: &Visitor, ended: Ended, sent: Traffic, lasted: Duration) {
-        if let Some(of) = self.of(&visitor.door) {
+    fn session_closed(
+        &self,
+        connection: &ClientConnection,
+        ended: Ended,
+        sent: Traffic,
+        lasted: Duration,
+    ) {
+        if let Some(of) = self.of(&connection.listen_addr) {
             of.open.dec();
             if is_withheld(ended) {
                 of.withheld.inc();
@@ -331,12 +339,12 @@ impl Observer for Metrics {
             let why = Why { listener, reason };
             self.closed.get_or_create(&why).inc();
         }
-        self.log.session_closed(visitor, ended, sent, lasted);
+        self.log.session_closed(connection, ended, sent, lasted);
     }
 
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
-        self.log.session_event(visitor, event);
-        let Some(of) = self.of(&visitor.door) else {
+    fn session_event(&self, connection: &ClientConnection, event: &Event) {
+        self.log.session_event(connection, event);
+        let Some(of) = self.of(&connection.listen_addr) else {
             return;
         };
         match event {
@@ -374,8 +382,8 @@ impl Observer for Metrics {
         }
     }
 
-    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
-        let Some(of) = self.of(&visitor.door) else {
+    fn bytes(&self, connection: &ClientConnection, leg: Leg, direction: Direction, bytes: usize) {
+        let Some(of) = self.of(&connection.listen_addr) else {
             return;
         };
         let [client, upstream] = &of.bytes;
@@ -390,22 +398,22 @@ impl Observer for Metrics {
         counter.inc_by(bytes as u64);
     }
 
-    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
-        if let Some(of) = self.of(door) {
+    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+        if let Some(of) = self.of(listen_addr) {
             let why = Why {
                 listener: of.name.clone(),
                 reason: why.name(),
             };
             self.refused.get_or_create(&why).inc();
         }
-        self.log.accept_refused(door, peer, why);
+        self.log.accept_refused(listen_addr, peer, why);
     }
 
-    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        if let Some(of) = self.of(door) {
+    fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
+        if let Some(of) = self.of(listen_addr) {
             of.accept_failed.inc();
         }
-        self.log.accept_failed(door, error, pause);
+        self.log.accept_failed(listen_addr, error, pause);
     }
 
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
@@ -476,11 +484,11 @@ mod tests {
 
     use super::*;
 
-    fn visitor() -> Visitor {
+    fn connection() -> ClientConnection {
         let at = SocketAddr::from(([127, 0, 0, 1], 9092));
-        Visitor {
+        ClientConnection {
             session: 1,
-            door: Arc::new(Door {
+            listen_addr: Arc::new(ListenAddr {
                 listener: 0,
                 name: "front".into(),
                 at,
@@ -508,7 +516,7 @@ mod tests {
             blanked: 2,
         };
         for _ in 0..2 {
-            metrics.session_event(&visitor(), &Event::Rewrote(rewrites));
+            metrics.session_event(&connection(), &Event::Rewrote(rewrites));
         }
         for (how, count) in [("rewritten", 6), ("dropped", 2), ("blanked", 4)] {
             let series = format!("doorkeeper_addresses_total{{listener=\"front\",how=\"{how}\"}}");
@@ -521,9 +529,9 @@ mod tests {
         let metrics = Metrics::new(["front".into()]);
         let withheld = "doorkeeper_answers_withheld_total{listener=\"front\"}";
         let close = |reason| {
-            let (visitor, traffic) = (visitor(), Traffic::default());
-            metrics.session_opened(&visitor);
-            metrics.session_closed(&visitor, Ended::Closed(reason), traffic, Duration::ZERO);
+            let (connection, traffic) = (connection(), Traffic::default());
+            metrics.session_opened(&connection);
+            metrics.session_closed(&connection, Ended::Closed(reason), traffic, Duration::ZERO);
         };
         let (api, version) = (ApiKey(3), ApiVersion(12));
         close(CloseReason::HoldLimit(Leg::Client));

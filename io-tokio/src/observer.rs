@@ -12,7 +12,7 @@ use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
 /// One bound address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct ListenAddr {
     /// The listener, by its place in [`crate::serve::Plan::listeners`].
     pub listener: usize,
     /// The listener's name.
@@ -25,11 +25,11 @@ pub struct Door {
 
 /// One client connection.
 #[derive(Clone, Debug)]
-pub struct Visitor {
+pub struct ClientConnection {
     /// Counts the sessions of this process, from 1.
     pub session: u64,
     /// Where it came in.
-    pub door: Arc<Door>,
+    pub listen_addr: Arc<ListenAddr>,
     /// Where it comes from.
     pub peer: SocketAddr,
 }
@@ -144,26 +144,26 @@ impl OwnAddress {
 /// order.
 pub trait Observer: Send + Sync + 'static {
     /// An address has been bound.
-    fn listening(&self, _door: &Door) {}
+    fn listening(&self, _door: &ListenAddr) {}
     /// A client came in and its session began.
-    fn session_opened(&self, _visitor: &Visitor) {}
+    fn session_opened(&self, _visitor: &ClientConnection) {}
     /// The session reports something.
-    fn session_event(&self, _visitor: &Visitor, _event: &Event) {}
+    fn session_event(&self, _visitor: &ClientConnection, _event: &Event) {}
     /// Bytes were read or written on a leg. Called for every read and write.
-    fn bytes(&self, _visitor: &Visitor, _leg: Leg, _direction: Direction, _bytes: usize) {}
+    fn bytes(&self, _visitor: &ClientConnection, _leg: Leg, _direction: Direction, _bytes: usize) {}
     /// The session is over and both its connections are closed.
     fn session_closed(
         &self,
-        _visitor: &Visitor,
+        _visitor: &ClientConnection,
         _ended: Ended,
         _traffic: Traffic,
         _lasted: Duration,
     ) {
     }
     /// A client was turned away at accept.
-    fn accept_refused(&self, _door: &Door, _peer: SocketAddr, _why: Refusal) {}
+    fn accept_refused(&self, _door: &ListenAddr, _peer: SocketAddr, _why: Refusal) {}
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
-    fn accept_failed(&self, _door: &Door, _error: &io::Error, _pause: Duration) {}
+    fn accept_failed(&self, _door: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.
     fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
     /// The topology of a cluster is known, or has changed from what was published before.

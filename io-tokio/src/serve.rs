@@ -33,7 +33,7 @@ use crate::driver::SessionContext;
 use crate::driver::budget::Budgets;
 use crate::driver::clock::Clock;
 use crate::limits::{ConnectionLimiter, ProcessConnections};
-use crate::observer::Door;
+use crate::observer::ListenAddr;
 use crate::own_addresses::OwnAddresses;
 use crate::serve::accept::Accepting;
 use crate::shutdown::Shutdown;
@@ -105,7 +105,7 @@ pub struct Bound<N: Net> {
 
 /// What there is of one listener before anybody is let in.
 struct BoundListener<N: Net> {
-    doors: BoundAddresses<N>,
+    listen_addrs: BoundAddresses<N>,
     snapshots: Arc<Snapshots>,
 }
 
@@ -121,9 +121,9 @@ impl<N: Net> Bound<N> {
 
 impl<N: Net> fmt::Debug for Bound<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doors = self.listeners.iter().flat_map(|bound| &bound.doors);
+        let listen_addrs = self.listeners.iter().flat_map(|bound| &bound.listen_addrs);
         f.debug_set()
-            .entries(doors.map(|(door, _)| door.at))
+            .entries(listen_addrs.map(|(listen_addr, _)| listen_addr.at))
             .finish()
     }
 }
@@ -138,10 +138,10 @@ pub async fn serve_bound<N: Net>(
     bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
-    let doors = bound.listeners.iter().flat_map(|bound| &bound.doors);
+    let listen_addrs = bound.listeners.iter().flat_map(|bound| &bound.listen_addrs);
     let server = Server {
         net,
-        own: OwnAddresses::new(doors.map(|(door, _)| door.at)),
+        own: OwnAddresses::new(listen_addrs.map(|(listen_addr, _)| listen_addr.at)),
         clock: Clock::start(),
         context,
         shutdown: Shutdown::default(),
@@ -178,7 +178,7 @@ pub async fn serve_bound<N: Net>(
 }
 
 /// The bound addresses of one listener.
-type BoundAddresses<N> = Vec<(Arc<Door>, <N as Net>::Listener)>;
+type BoundAddresses<N> = Vec<(Arc<ListenAddr>, <N as Net>::Listener)>;
 
 /// Binds every address of the plan. Nobody is let in yet.
 ///
@@ -188,25 +188,28 @@ pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> 
     let mut listeners = Vec::with_capacity(plan.listeners.len());
     let mut failed = Vec::new();
     for (index, listener) in plan.listeners.iter().enumerate() {
-        let mut doors = Vec::with_capacity(listener.binds.len());
+        let mut listen_addrs = Vec::with_capacity(listener.binds.len());
         for bind in &listener.binds {
-            let door = Door {
+            let listen_addr = ListenAddr {
                 listener: index,
                 name: Arc::clone(&listener.name),
                 at: bind.at,
                 route: bind.route,
             };
             match net.bind(bind.at).await {
-                Ok(bound) => doors.push((Arc::new(door), bound)),
+                Ok(bound) => listen_addrs.push((Arc::new(listen_addr), bound)),
                 Err(source) => failed.push(CannotBind {
-                    listener: door.name,
-                    at: door.at,
+                    listener: listen_addr.name,
+                    at: listen_addr.at,
                     source,
                 }),
             }
         }
         let snapshots = Arc::new(Snapshots::new(listener.shared.clone()));
-        listeners.push(BoundListener { doors, snapshots });
+        listeners.push(BoundListener {
+            listen_addrs,
+            snapshots,
+        });
     }
     if failed.is_empty() {
         Ok(Bound { listeners })
@@ -258,7 +261,7 @@ struct Server<N> {
 }
 
 impl<N: Net> Server<N> {
-    /// Starts to accept at all doors of a listener.
+    /// Starts to accept at all addresses of a listener.
     fn open(
         &self,
         index: usize,
@@ -289,11 +292,11 @@ impl<N: Net> Server<N> {
         });
         let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.process));
         let silent = SilentConnections::new(listener.silent);
-        for (door, bound) in bound.doors {
-            self.context.observer.listening(&door);
+        for (listen_addr, bound) in bound.listen_addrs {
+            self.context.observer.listening(&listen_addr);
             let accept = Accepting {
                 context: Arc::clone(&context),
-                door,
+                listen_addr,
                 limiter: Arc::clone(&limiter),
                 silent: Arc::clone(&silent),
                 sessions: self.sessions.clone(),

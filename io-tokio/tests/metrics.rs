@@ -17,7 +17,9 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Leg, Route};
 use doorkeeper_io_tokio::metrics::Metrics;
-use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use doorkeeper_io_tokio::observer::{
+    ClientConnection, Direction, Ended, ListenAddr, Observer, Refusal, Traffic,
+};
 
 const API: ApiKey = ApiKey(0);
 const VERSION: ApiVersion = ApiVersion(3);
@@ -122,18 +124,18 @@ fn refusal_is_listed(refusal: Refusal) -> bool {
 /// Everything that can be counted has happened at least once.
 fn page() -> String {
     let metrics = Metrics::new(["public".into()]);
-    let door = Arc::new(Door {
+    let listen_addr = Arc::new(ListenAddr {
         listener: 0,
         name: "public".into(),
         at: "127.0.0.1:9092".parse().unwrap(),
         route: Route::Bootstrap,
     });
-    let visitor = Visitor {
+    let connection = ClientConnection {
         session: 1,
-        door: Arc::clone(&door),
+        listen_addr: Arc::clone(&listen_addr),
         peer: "192.0.2.1:5000".parse().unwrap(),
     };
-    metrics.session_opened(&visitor);
+    metrics.session_opened(&connection);
     for event in [
         Event::Request {
             api: API,
@@ -150,21 +152,21 @@ fn page() -> String {
         Event::Rewrote(Rewrites::default()),
         Event::SaslWithoutLogin,
     ] {
-        metrics.session_event(&visitor, &event);
+        metrics.session_event(&connection, &event);
     }
-    metrics.bytes(&visitor, Leg::Client, Direction::In, 10);
+    metrics.bytes(&connection, Leg::Client, Direction::In, 10);
     for ended in all_ends() {
-        metrics.session_closed(&visitor, ended, Traffic::default(), Duration::ZERO);
+        metrics.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
     }
     for refusal in REFUSALS {
         assert!(refusal_is_listed(refusal));
-        metrics.accept_refused(&door, visitor.peer, refusal);
+        metrics.accept_refused(&listen_addr, connection.peer, refusal);
     }
-    metrics.accept_failed(&door, &io::ErrorKind::Other.into(), Duration::ZERO);
+    metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
     metrics.topology_published("main", &known, &known);
-    metrics.brokers_unaddressed(door.listener, 1);
-    metrics.broker_unaddressed(&door.name, door.listener, BrokerId(3));
+    metrics.brokers_unaddressed(listen_addr.listener, 1);
+    metrics.broker_unaddressed(&listen_addr.name, listen_addr.listener, BrokerId(3));
     metrics.discovery_panicked("main");
     for event in [
         discovery::Event::Refreshed {

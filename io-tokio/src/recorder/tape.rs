@@ -12,7 +12,7 @@ use doorkeeper_recording::{Dues, Taken};
 
 use super::writer::{Beginning, Item};
 use super::{Cut, Recorder};
-use crate::observer::{Ended, Visitor};
+use crate::observer::{ClientConnection, Ended};
 use crate::queue::{Full, Queue};
 
 /// The recording of one session while the session lasts.
@@ -35,7 +35,7 @@ impl Recorder {
     /// The recording of a session that begins, if there is room for its beginning.
     pub(crate) fn tape(
         &self,
-        visitor: &Visitor,
+        connection: &ClientConnection,
         at: Instant,
         accept: Accept,
         shared: &Arc<Shared>,
@@ -43,7 +43,7 @@ impl Recorder {
     ) -> Option<Tape> {
         let is_cut = Arc::new(AtomicBool::new(false));
         let beginning = Box::new(Beginning {
-            visitor: visitor.clone(),
+            connection: connection.clone(),
             opened: SystemTime::now(),
             at,
             accept,
@@ -53,14 +53,14 @@ impl Recorder {
         });
         let waiting = Arc::clone(&self.0.waiting);
         let item = Item::Opened(beginning);
-        let client = visitor.peer.ip().into();
+        let client = connection.peer.ip().into();
         if let Err(Full) = waiting.push(Some(client), item.bytes(), |items| items.push(item)) {
             self.0.counts.cut(Cut::Queue);
             return None;
         }
         Some(Tape {
             waiting,
-            session: visitor.session,
+            session: connection.session,
             client,
             dues: Dues::default(),
             input: None,
@@ -131,7 +131,7 @@ impl Drop for Tape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Door;
+    use crate::observer::ListenAddr;
     use crate::recorder::{Counts, Shelf};
     use doorkeeper_core::api::Offered;
     use doorkeeper_core::limits::Limits;
@@ -154,12 +154,12 @@ mod tests {
         })
     }
 
-    fn visitor() -> Visitor {
+    fn connection() -> ClientConnection {
         let at = "127.0.0.1:9092".parse().unwrap();
         let (name, route) = ("local".into(), Route::Bootstrap);
-        Visitor {
+        ClientConnection {
             session: 7,
-            door: Arc::new(Door {
+            listen_addr: Arc::new(ListenAddr {
                 listener: 0,
                 name,
                 at,
@@ -178,9 +178,12 @@ mod tests {
             waiting: Arc::clone(&waiting),
             counts: counts.clone(),
         }));
-        let (visitor, shared, seed) = (visitor(), shared(), Seed([0; 32]));
-        let (at, accept) = (Instant::ZERO, Accept::new(visitor.peer, Route::Bootstrap));
-        let tape = recorder.tape(&visitor, at, accept, &shared, seed);
+        let (connection, shared, seed) = (connection(), shared(), Seed([0; 32]));
+        let (at, accept) = (
+            Instant::ZERO,
+            Accept::new(connection.peer, Route::Bootstrap),
+        );
+        let tape = recorder.tape(&connection, at, accept, &shared, seed);
         let mut tape = tape.unwrap();
         let session = Session::new(at, accept, Arc::clone(&shared), seed);
         for _ in 0..100 {
@@ -189,10 +192,13 @@ mod tests {
             tape.input(at, &Input::Bytes { leg, bytes });
             tape.settled(&session);
         }
-        while recorder.tape(&visitor, at, accept, &shared, seed).is_some() {}
-        let other = Visitor {
+        while recorder
+            .tape(&connection, at, accept, &shared, seed)
+            .is_some()
+        {}
+        let other = ClientConnection {
             peer: "127.0.0.2:9092".parse().unwrap(),
-            ..visitor
+            ..connection
         };
         let of_another = recorder.tape(&other, at, accept, &shared, seed);
         assert!(of_another.is_some(), "there is room for other addresses");
@@ -215,9 +221,12 @@ mod tests {
             waiting: Arc::clone(&waiting),
             counts: Counts::default(),
         }));
-        let (visitor, shared, seed) = (visitor(), shared(), Seed([0; 32]));
-        let (at, accept) = (Instant::ZERO, Accept::new(visitor.peer, Route::Bootstrap));
-        let tape = recorder.tape(&visitor, at, accept, &shared, seed);
+        let (connection, shared, seed) = (connection(), shared(), Seed([0; 32]));
+        let (at, accept) = (
+            Instant::ZERO,
+            Accept::new(connection.peer, Route::Bootstrap),
+        );
+        let tape = recorder.tape(&connection, at, accept, &shared, seed);
         let mut tape = tape.unwrap();
         tape.input(at, &Input::Tick);
         tape.end(Ended::Panicked);

@@ -12,7 +12,7 @@ use doorkeeper_recording::{Key, Opened, Scribe, Taken};
 
 use super::Counts;
 use super::folder::{File, Folder};
-use crate::observer::Visitor;
+use crate::observer::ClientConnection;
 use crate::queue::Queue;
 
 /// What there is to write of one session is written once it is so long, and at the latest when
@@ -37,7 +37,7 @@ pub(super) enum Item {
 /// How a session began.
 #[derive(Debug)]
 pub(super) struct Beginning {
-    pub(super) visitor: Visitor,
+    pub(super) connection: ClientConnection,
     pub(super) opened: SystemTime,
     pub(super) at: Instant,
     pub(super) accept: Accept,
@@ -50,7 +50,7 @@ impl Item {
     /// The session that it is of.
     const fn session(&self) -> Option<u64> {
         match self {
-            Self::Opened(beginning) => Some(beginning.visitor.session),
+            Self::Opened(beginning) => Some(beginning.connection.session),
             Self::Step(session, _) | Self::Cut(session) | Self::Ended(session, _) => Some(*session),
             Self::Stop => None,
         }
@@ -146,7 +146,7 @@ impl Writer {
 
     fn begin(&mut self, beginning: Beginning) {
         let Beginning {
-            visitor,
+            connection,
             opened,
             at,
             accept,
@@ -154,7 +154,7 @@ impl Writer {
             seed,
             is_cut,
         } = beginning;
-        let session = visitor.session;
+        let session = connection.session;
         let file = match self.folder.begin(session) {
             Ok(file) => file,
             Err(why) => {
@@ -166,7 +166,7 @@ impl Writer {
         let first = Opened {
             doorkeeper: env!("CARGO_PKG_VERSION"),
             session,
-            listener: &visitor.door.name,
+            listener: &connection.listen_addr.name,
             opened: &humantime::format_rfc3339_millis(opened).to_string(),
             at,
             accept,

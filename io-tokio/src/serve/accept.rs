@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::Net;
 use crate::driver::{SessionContext, drive};
 use crate::limits::ConnectionLimiter;
-use crate::observer::{Door, Visitor};
+use crate::observer::{ClientConnection, ListenAddr};
 use crate::silent::SilentConnections;
 
 /// The first pause after a failure to accept; it doubles with each further one.
@@ -23,7 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// One bound address and what its clients need.
 pub(super) struct Accepting<N> {
     pub(super) context: Arc<SessionContext<N>>,
-    pub(super) door: Arc<Door>,
+    pub(super) listen_addr: Arc<ListenAddr>,
     pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
@@ -45,7 +45,7 @@ impl<N: Net> Accepting<N> {
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     let observer = &self.context.observer;
-                    observer.accept_failed(&self.door, &error, pause);
+                    observer.accept_failed(&self.listen_addr, &error, pause);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -58,19 +58,21 @@ impl<N: Net> Accepting<N> {
             Ok(permit) => permit,
             Err(why) => {
                 drop(stream);
-                self.context.observer.accept_refused(&self.door, peer, why);
+                self.context
+                    .observer
+                    .accept_refused(&self.listen_addr, peer, why);
                 return;
             }
         };
-        let visitor = Visitor {
+        let connection = ClientConnection {
             session: self.session_ids.fetch_add(1, Ordering::Relaxed) + 1,
-            door: Arc::clone(&self.door),
+            listen_addr: Arc::clone(&self.listen_addr),
             peer,
         };
         let context = Arc::clone(&self.context);
         let silent = self.silent.admit(peer.ip().into());
         self.sessions.spawn(async move {
-            drive(context, visitor, silent, stream).await;
+            drive(context, connection, silent, stream).await;
             drop(permit);
         });
     }

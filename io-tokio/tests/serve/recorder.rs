@@ -13,7 +13,7 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
-    Direction, Door, Ended, Observer, OwnAddress, Refusal, Traffic, Visitor,
+    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
 };
 use doorkeeper_io_tokio::recorder::Counts;
 use tokio::sync::Notify;
@@ -168,36 +168,43 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn session_opened(&self, visitor: &Visitor) {
-        self.metrics.session_opened(visitor);
-        self.push(Seen::Opened(visitor.peer));
+    fn session_opened(&self, connection: &ClientConnection) {
+        self.metrics.session_opened(connection);
+        self.push(Seen::Opened(connection.peer));
     }
 
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
-        self.metrics.session_event(visitor, event);
-        self.push(Seen::Event(visitor.peer, event.clone()));
+    fn session_event(&self, connection: &ClientConnection, event: &Event) {
+        self.metrics.session_event(connection, event);
+        self.push(Seen::Event(connection.peer, event.clone()));
     }
 
-    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
-        self.metrics.bytes(visitor, leg, direction, bytes);
+    fn bytes(&self, connection: &ClientConnection, leg: Leg, direction: Direction, bytes: usize) {
+        self.metrics.bytes(connection, leg, direction, bytes);
         let thread = std::thread::current();
         if thread.name() == Some("doorkeeper-bulk") {
             self.in_bulk.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    fn session_closed(&self, visitor: &Visitor, ended: Ended, moved: Traffic, lasted: Duration) {
-        self.metrics.session_closed(visitor, ended, moved, lasted);
-        self.push(Seen::Closed(visitor.peer, ended.name(), lasted));
+    fn session_closed(
+        &self,
+        connection: &ClientConnection,
+        ended: Ended,
+        moved: Traffic,
+        lasted: Duration,
+    ) {
+        self.metrics
+            .session_closed(connection, ended, moved, lasted);
+        self.push(Seen::Closed(connection.peer, ended.name(), lasted));
     }
 
-    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
-        self.metrics.accept_refused(door, peer, why);
+    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+        self.metrics.accept_refused(listen_addr, peer, why);
         self.push(Seen::Refused(peer, why.name()));
     }
 
-    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        self.metrics.accept_failed(door, error, pause);
+    fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
+        self.metrics.accept_failed(listen_addr, error, pause);
         self.push(Seen::AcceptFailed(error.to_string(), pause));
     }
 

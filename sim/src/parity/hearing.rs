@@ -21,10 +21,10 @@ pub(super) fn transcript(
     let mut text = String::new();
     let sessions = recorder.sessions();
     for (number, (session, client)) in sessions.iter().zip(clients).enumerate() {
-        let peer = Peer::Accepted(session.visitor.peer);
+        let peer = Peer::Accepted(session.connection.peer);
         let from_client = tracks.iter().find(|track| track.peer == peer);
         let from_client = from_client.ok_or("a session whose connection nobody has heard")?;
-        let route = session.visitor.door.route;
+        let route = session.connection.listen_addr.route;
         let mut transcript = Transcript::new(number, *client, route);
         play(&mut transcript, Leg::Client, from_client);
         for track in tracks.iter().filter(|it| is_upstream(it, from_client)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_io_tokio::observer::{Ended, Observer, Traffic, Visitor};
+use doorkeeper_io_tokio::observer::{ClientConnection, Ended, Observer, Traffic};
 use tokio::sync::Notify;
 
 /// Is told everything.
@@ -25,7 +25,7 @@ struct Told {
 /// What was told of one session.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    pub(super) visitor: Visitor,
+    pub(super) connection: ClientConnection,
     pub(super) events: Vec<Event>,
     pub(super) ended: Option<Ended>,
 }
@@ -35,10 +35,10 @@ impl Recorder {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, visitor: &Visitor, act: impl FnOnce(&mut Session)) {
+    fn tell(&self, connection: &ClientConnection, act: impl FnOnce(&mut Session)) {
         let mut told = self.told();
         let mut sessions = told.sessions.iter_mut();
-        if let Some(known) = sessions.find(|it| it.visitor.session == visitor.session) {
+        if let Some(known) = sessions.find(|it| it.connection.session == connection.session) {
             act(known);
         }
     }
@@ -72,21 +72,21 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn session_opened(&self, visitor: &Visitor) {
+    fn session_opened(&self, connection: &ClientConnection) {
         self.told().sessions.push(Session {
-            visitor: visitor.clone(),
+            connection: connection.clone(),
             events: Vec::new(),
             ended: None,
         });
         self.news.notify_one();
     }
 
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
-        self.tell(visitor, |told| told.events.push(event.clone()));
+    fn session_event(&self, connection: &ClientConnection, event: &Event) {
+        self.tell(connection, |told| told.events.push(event.clone()));
     }
 
-    fn session_closed(&self, visitor: &Visitor, ended: Ended, _: Traffic, _: Duration) {
-        self.tell(visitor, |told| told.ended = Some(ended));
+    fn session_closed(&self, connection: &ClientConnection, ended: Ended, _: Traffic, _: Duration) {
+        self.tell(connection, |told| told.ended = Some(ended));
         self.news.notify_one();
     }
 

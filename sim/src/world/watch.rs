@@ -9,7 +9,9 @@ use std::time::Duration;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, discovery};
-use doorkeeper_io_tokio::observer::{Direction, Door, Ended, Observer, Refusal, Traffic, Visitor};
+use doorkeeper_io_tokio::observer::{
+    ClientConnection, Direction, Ended, ListenAddr, Observer, Refusal, Traffic,
+};
 
 use super::trace::Trace;
 
@@ -87,9 +89,9 @@ impl Watch {
 }
 
 impl Observer for Watch {
-    fn session_opened(&self, visitor: &Visitor) {
-        let (name, session) = (&self.name, visitor.session);
-        let (peer, route) = (visitor.peer, visitor.door.route);
+    fn session_opened(&self, connection: &ClientConnection) {
+        let (name, session) = (&self.name, connection.session);
+        let (peer, route) = (connection.peer, connection.listen_addr.route);
         self.trace
             .event(format_args!("{name} s{session} opened {peer} {route:?}"));
         if self.seen().open.insert(session, 0).is_some() {
@@ -98,14 +100,14 @@ impl Observer for Watch {
         }
     }
 
-    fn session_event(&self, visitor: &Visitor, event: &Event) {
-        let (name, session) = (&self.name, visitor.session);
+    fn session_event(&self, connection: &ClientConnection, event: &Event) {
+        let (name, session) = (&self.name, connection.session);
         self.trace
             .event(format_args!("{name} s{session} {event:?}"));
     }
 
-    fn bytes(&self, visitor: &Visitor, leg: Leg, direction: Direction, bytes: usize) {
-        let (name, session, leg) = (&self.name, visitor.session, leg.name());
+    fn bytes(&self, connection: &ClientConnection, leg: Leg, direction: Direction, bytes: usize) {
+        let (name, session, leg) = (&self.name, connection.session, leg.name());
         self.trace.event(format_args!(
             "{name} s{session} {leg} {direction:?} {bytes}"
         ));
@@ -125,8 +127,14 @@ impl Observer for Watch {
         }
     }
 
-    fn session_closed(&self, visitor: &Visitor, ended: Ended, traffic: Traffic, lasted: Duration) {
-        let (name, session) = (&self.name, visitor.session);
+    fn session_closed(
+        &self,
+        connection: &ClientConnection,
+        ended: Ended,
+        traffic: Traffic,
+        lasted: Duration,
+    ) {
+        let (name, session) = (&self.name, connection.session);
         self.trace.event(format_args!(
             "{name} s{session} closed {ended:?} {traffic:?} {lasted:?}"
         ));
@@ -159,14 +167,14 @@ impl Observer for Watch {
         }
     }
 
-    fn accept_refused(&self, door: &Door, peer: SocketAddr, why: Refusal) {
-        let (name, at) = (&self.name, door.at);
+    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+        let (name, at) = (&self.name, listen_addr.at);
         self.trace
             .event(format_args!("{name} {at} turned {peer} away: {why:?}"));
     }
 
-    fn accept_failed(&self, door: &Door, error: &io::Error, pause: Duration) {
-        let (name, at) = (&self.name, door.at);
+    fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
+        let (name, at) = (&self.name, listen_addr.at);
         self.trace.event(format_args!(
             "{name} {at} cannot accept: {:?}, pause {pause:?}",
             error.kind()

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort, Ticket};
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
 /// One of the two connections of a session.
@@ -210,7 +210,7 @@ pub enum Input {
         answer: Answer,
     },
     /// A newer snapshot of everything reloadable.
-    Shared(Arc<Shared>),
+    Snapshot(Arc<Snapshot>),
     /// Take no further request, give the owed answers, and be closed by then.
     Drain {
         /// When the session must be gone.
@@ -272,8 +272,8 @@ pub struct Demand {
     pub read_client: bool,
     /// Read the upstream leg.
     pub read_upstream: bool,
-    /// Hand in a newer [`Shared`] as soon as there is one, without waiting for a read.
-    pub shared: bool,
+    /// Hand in a newer [`Snapshot`] as soon as there is one, without waiting for a read.
+    pub snapshot: bool,
     /// When to hand in [`Input::Tick`], if nothing else came before.
     pub deadline: Option<Instant>,
 }

@@ -29,7 +29,7 @@ mod queue;
 pub mod record;
 pub mod rewrite;
 mod session;
-pub mod shared;
+pub mod snapshot;
 pub mod time;
 pub mod topology;
 pub mod wire;
@@ -42,5 +42,5 @@ pub use io::{
     Question, Route, Target,
 };
 pub use session::Session;
-pub use shared::Shared;
+pub use snapshot::Snapshot;
 pub use time::Instant;

@@ -45,7 +45,7 @@ impl fmt::Display for InputLine<'_> {
             Input::Connected => f.write_str("connected"),
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
             Input::Answered { ticket, .. } => write!(f, "answered {}", ticket.0),
-            Input::Shared(shared) => write!(f, "shared {}", shared.epoch),
+            Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
             Input::HoldPaused(leg) => write!(f, "hold-paused {}", leg.name()),
             Input::HoldResumed(leg) => write!(f, "hold-resumed {}", leg.name()),

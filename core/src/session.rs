@@ -34,7 +34,7 @@ use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::mark::{Marks, sometimes};
 use crate::policy::Principal;
 use crate::queue::Queue;
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::work;
 
@@ -50,7 +50,7 @@ use timers::{FirstResponse, Timers};
 #[derive(Debug)]
 pub struct Session {
     accept: Accept,
-    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
     principal: Principal,
     seed: Seed,
     phase: Phase,
@@ -162,10 +162,10 @@ const MARKS_OF_WHAT_PASSES: usize = 4;
 impl Session {
     /// A session for a client that has just been accepted.
     #[must_use]
-    pub fn new(now: Instant, accept: Accept, shared: Arc<Shared>, seed: Seed) -> Self {
+    pub fn new(now: Instant, accept: Accept, snapshot: Arc<Snapshot>, seed: Seed) -> Self {
         Self {
             accept,
-            shared,
+            snapshot,
             principal: Principal::anonymous(),
             seed,
             phase: Phase::Opening,
@@ -208,7 +208,7 @@ impl Session {
                     self.close(now, CloseReason::TimedOut(crate::error::Wait::Question));
                 }
             }
-            Input::Shared(shared) => self.renew(now, shared),
+            Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by),
             Input::HoldPaused(leg) => self.leg_mut(leg).hold_paused = Some(now),
             Input::HoldResumed(leg) => self.leg_mut(leg).hold_paused = None,
@@ -265,7 +265,7 @@ impl Session {
                 && room.answers
                 && self.upstream.hold_paused.is_none(),
             // What is taken from the backlog is judged by the newest snapshot as well.
-            shared: relays
+            snapshot: relays
                 && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
             deadline: self.deadline(),
         }
@@ -282,7 +282,7 @@ impl Session {
     /// A client that does not take its answers is not read either, as in Kafka: answers that are
     /// given here would grow without a bound.
     fn has_room_for_requests(&self) -> bool {
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         let due = [
             self.upstream.egress.pinned(),
             self.client.egress.pinned(),
@@ -293,7 +293,7 @@ impl Session {
     }
 
     fn has_room_for_answers(&self) -> bool {
-        self.client.egress.pinned() < self.shared.limits.egress_high_bytes
+        self.client.egress.pinned() < self.snapshot.limits.egress_high_bytes
             || canary!(self, IgnoreClientEgress)
     }
 
@@ -328,7 +328,7 @@ impl Session {
     /// How much memory is held back: what sessions together have budgets for.
     #[must_use]
     pub fn held_bytes(&self) -> HeldBytes {
-        let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.shared.limits.egress_high_bytes);
+        let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.snapshot.limits.egress_high_bytes);
         let due = |leg: &LegState| leg.egress.pinned().saturating_sub(passing);
         let pending = self.pending.as_ref().map_or(0, Slot::held_bytes);
         HeldBytes {
@@ -509,16 +509,16 @@ impl Session {
     }
 
     /// Takes a newer snapshot; an older one is not an answer to anything.
-    fn renew(&mut self, now: Instant, shared: Arc<Shared>) {
+    fn renew(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         if canary!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
             return;
         }
-        if shared.epoch > self.shared.epoch {
-            self.mark_renewal(&shared);
+        if snapshot.epoch > self.snapshot.epoch {
+            self.mark_renewal(&snapshot);
             self.renewed = true;
-            let (old, new) = (&self.shared, &shared);
+            let (old, new) = (&self.snapshot, &snapshot);
             let judges_anew = (&new.policy, &new.offered) != (&old.policy, &old.offered);
-            self.shared = shared;
+            self.snapshot = snapshot;
             if judges_anew && let Err(reason) = self.judge_anew(now) {
                 self.close(now, reason);
             }
@@ -623,18 +623,18 @@ impl Session {
         }
     }
 
-    fn mark_renewal(&mut self, next: &Shared) {
+    fn mark_renewal(&mut self, next: &Snapshot) {
         let owed = !self.in_flight.is_empty();
         sometimes!(self.marks, ReloadWithAnswersOwed, owed);
         sometimes!(self.marks, ReloadInsideRequest, self.pending.is_some());
         if let (Route::Broker(broker), Connection::Open) = (self.accept.route, &self.connection) {
-            let moved = self.shared.topology.upstream(broker) != next.topology.upstream(broker);
+            let moved = self.snapshot.topology.upstream(broker) != next.topology.upstream(broker);
             sometimes!(self.marks, BrokerMovedWhileConnected, moved);
         }
     }
 
     fn mark_pauses(&mut self) {
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         let full = |leg: &LegState| leg.egress.pinned() >= limits.egress_high_bytes;
         let (up, down) = (full(&self.upstream), full(&self.client));
         let owed = self.in_flight.len() >= limits.in_flight_max;

@@ -11,7 +11,7 @@ use crate::topology::{Advertised, DialMap, Topology};
 
 /// What the sessions of one listener go by. Replaced whole, never changed.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct Snapshot {
     /// Counts the snapshots of this listener.
     pub epoch: u64,
     /// What a session may cost.
@@ -32,7 +32,7 @@ pub struct Shared {
     pub known_hosts: KnownHosts,
 }
 
-impl Shared {
+impl Snapshot {
     /// The API as clients of this listener may use it.
     pub(crate) fn row(&self, api: ApiKey) -> Option<Row> {
         match self.policy.api(api) {
@@ -89,11 +89,11 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn shared(brokers: i32) -> Shared {
+    fn snapshot(brokers: i32) -> Snapshot {
         let seen: Vec<(BrokerId, HostPort)> = (0..brokers)
             .map(|id| (BrokerId(id), at(&format!("b{id}.test:9092"))))
             .collect();
-        let first = Shared {
+        let first = Snapshot {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
@@ -109,39 +109,39 @@ mod tests {
     }
 
     /// How many steps it takes to make the next snapshot.
-    fn steps(shared: &Shared, topology: Topology) -> (u64, Shared) {
+    fn steps(snapshot: &Snapshot, topology: Topology) -> (u64, Snapshot) {
         let before = work::taken();
-        let next = shared.with_topology(topology.into());
+        let next = snapshot.with_topology(topology.into());
         (work::taken() - before, next)
     }
 
     #[test]
     fn other_addresses_to_try_last_are_no_other_hosts() {
-        let shared = shared(1000);
-        let avoiding = shared.topology.avoiding([at("b7.test:9092")].into());
-        let (taken, next) = steps(&shared, avoiding.unwrap());
+        let snapshot = snapshot(1000);
+        let avoiding = snapshot.topology.avoiding([at("b7.test:9092")].into());
+        let (taken, next) = steps(&snapshot, avoiding.unwrap());
         assert_eq!(taken, 0);
-        assert_eq!((next.epoch, &next.known_hosts), (2, &shared.known_hosts));
+        assert_eq!((next.epoch, &next.known_hosts), (2, &snapshot.known_hosts));
         assert!(next.topology.is_avoided(&at("b7.test:9092")));
     }
 
     #[test]
     fn a_broker_that_moved_is_known_by_its_new_host_alone() {
-        let shared = shared(2);
-        let moved = shared
+        let snapshot = snapshot(2);
+        let moved = snapshot
             .topology
             .merged(&[(BrokerId(1), at("new.test:1"))], None);
-        let (_, next) = steps(&shared, moved.unwrap());
+        let (_, next) = steps(&snapshot, moved.unwrap());
         let text = |host: &str| next.known_hosts.occurs_in(format!("see {host}").as_bytes());
         assert!(text("new.test") && text("boot.test") && !text("b1.test"));
     }
 
     #[test]
     fn what_is_configured_is_known_although_no_broker_has_moved() {
-        let mut shared = shared(2);
-        shared.bootstrap = vec![at("other.test:1")];
-        let topology = Arc::clone(&shared.topology);
-        let next = shared.reconfigured(topology);
+        let mut snapshot = snapshot(2);
+        snapshot.bootstrap = vec![at("other.test:1")];
+        let topology = Arc::clone(&snapshot.topology);
+        let next = snapshot.reconfigured(topology);
         assert!(next.known_hosts.occurs_in(b"see other.test"));
     }
 }

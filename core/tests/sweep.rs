@@ -26,8 +26,8 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{DialMap, Topology};
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::Value;
-use doorkeeper_core::{CloseReason, Route, Shared};
-use harness::{World, at, framed, frames, shared};
+use doorkeeper_core::{CloseReason, Route, Snapshot};
+use harness::{World, at, framed, frames, snapshot};
 use walk_support::{Frame, Seen, frames_of, walk};
 
 const API_VERSIONS: i16 = 18;
@@ -43,9 +43,9 @@ fn offered() -> Offered {
     Offered::with(APIS.iter().map(|api| ApiKey(api.key))).altering_brokers(true)
 }
 
-fn world(with: Shared) -> World {
+fn world(with: Snapshot) -> World {
     World::with(
-        Shared {
+        Snapshot {
             offered: offered(),
             ..with
         },
@@ -93,7 +93,7 @@ fn asking(api: &Api, version: i16) -> Vec<u8> {
         .filter(|frame| frame.version == version && answered(frame))
         .map(|frame| request(api, &frame))
         .find(|bytes| {
-            let mut world = world(shared());
+            let mut world = world(snapshot());
             world.client(bytes);
             world.closed.is_none()
         });
@@ -137,7 +137,7 @@ fn requests_pass_to_the_byte_whatever_the_chunks() {
         for frame in recorded(api.request, version) {
             let sent = request(api, &frame);
             for chunk in [1, 3, 11, usize::MAX] {
-                let mut world = world(shared());
+                let mut world = world(snapshot());
                 world.chunk = chunk;
                 world.client(&sent);
                 match world.closed {
@@ -164,7 +164,7 @@ fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
                 let (head, behind) = told.split_at(told.len() - tail);
                 let mut first: Option<Vec<u8>> = None;
                 for chunk in [1, 2, 3, 7, 16, usize::MAX] {
-                    let mut world = world(shared());
+                    let mut world = world(snapshot());
                     world.client(&ask);
                     world.chunk = chunk;
                     world.upstream(head);
@@ -277,9 +277,9 @@ fn every_text_that_names_a_host_is_redacted_and_nothing_else_is_changed() {
                 .collect();
             for tail in tails(api) {
                 let known: Vec<_> = secret.iter().map(|host| at(&format!("{host}:1"))).collect();
-                let mut world = world(Shared {
+                let mut world = world(Snapshot {
                     known_hosts: KnownHosts::new(&known, &DialMap::default(), &Topology::default()),
-                    ..shared()
+                    ..snapshot()
                 });
                 world.client(&ask);
                 world.chunk = 1000;

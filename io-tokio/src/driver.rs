@@ -195,13 +195,13 @@ impl<N: Net> Driver<N> {
         client: N::Stream,
     ) -> Self {
         let now = context.clock.now();
-        let shared = context.snapshots.newest();
-        let epoch = shared.epoch;
+        let snapshot = context.snapshots.newest();
+        let epoch = snapshot.epoch;
         let accept = Accept::new(connection.peer, connection.listen_addr.route);
         let seed = (context.seed)();
         let recorder = context.recorder.as_ref();
-        let tape = recorder.and_then(|it| it.tape(&connection, now, accept, &shared, seed));
-        let session = Session::new(now, accept, shared, seed);
+        let tape = recorder.and_then(|it| it.tape(&connection, now, accept, &snapshot, seed));
+        let session = Session::new(now, accept, snapshot, seed);
         Self {
             demand: session.demand(),
             session,
@@ -423,7 +423,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
-        if self.demand.shared && self.epochs.poll(cx) != self.epoch {
+        if self.demand.snapshot && self.epochs.poll(cx) != self.epoch {
             return self.hand_in_newest();
         }
         STILL
@@ -491,7 +491,7 @@ impl<N: Net> Driver<N> {
     fn hand_in_newest(&mut self) -> Moved {
         let newest = self.context.snapshots.newest();
         self.epoch = newest.epoch;
-        self.hand_in(Input::Shared(newest))
+        self.hand_in(Input::Snapshot(newest))
     }
 
     /// Hands one input in and does all that the session asks for in return.

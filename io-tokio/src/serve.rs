@@ -205,7 +205,7 @@ pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> 
                 }),
             }
         }
-        let snapshots = Arc::new(Snapshots::new(listener.shared.clone()));
+        let snapshots = Arc::new(Snapshots::new(listener.snapshot.clone()));
         listeners.push(BoundListener {
             listen_addrs,
             snapshots,

@@ -81,8 +81,8 @@ fn good_files_come_to_their_plan() {
                 let at = format!("{} at {}", reach.advertised, reach.bind);
                 let _ = writeln!(said, "  {}: {at}", reach.door);
             }
-            let shared = &listener.shared;
-            let _ = writeln!(said, "  {:#?}\n  {:?}", shared.limits, shared.offered);
+            let snapshot = &listener.snapshot;
+            let _ = writeln!(said, "  {:#?}\n  {:?}", snapshot.limits, snapshot.offered);
         }
         for cluster in &compiled.plan.clusters {
             let _ = writeln!(said, "{}: {:#?}", cluster.name, cluster.discovery);

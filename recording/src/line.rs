@@ -8,7 +8,7 @@ use doorkeeper_core::{ConnectFailure, End, Leg, Route};
 use serde::{Deserialize, Serialize};
 
 use crate::pieces::{Hash, Pieces};
-use crate::snapshot::Snapshot;
+use crate::snapshot::RecordedSnapshot;
 
 /// What this code writes, and the only version that it reads.
 pub const VERSION: u32 = 1;
@@ -63,7 +63,7 @@ pub struct Opening {
     #[serde(with = "seed")]
     pub seed: Seed,
     /// What it went by.
-    pub shared: Snapshot,
+    pub snapshot: RecordedSnapshot,
 }
 
 /// One input and what came of it.
@@ -107,7 +107,7 @@ pub enum Input {
         ticket: u64,
         answer: Answer,
     },
-    Shared(Box<Snapshot>),
+    Snapshot(Box<RecordedSnapshot>),
     Drain {
         by: u64,
     },

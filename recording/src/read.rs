@@ -32,7 +32,7 @@ pub enum Unreadable {
     Line(usize, String),
     /// One snapshot is not as it must be.
     #[error("{0}")]
-    Snapshot(#[from] Senseless),
+    RecordedSnapshot(#[from] Senseless),
     /// A read gave more bytes than any can.
     #[error("step {0} claims to have read {1} bytes at once")]
     Claim(usize, usize),

@@ -188,13 +188,13 @@ struct Player {
 
 impl Player {
     fn new(opening: &Opening) -> Result<Self, Unreadable> {
-        let shared = Arc::new(opening.shared.shared()?);
+        let snapshot = Arc::new(opening.snapshot.snapshot()?);
         let accept = Accept::new(opening.peer, opening.route);
         let at = Instant::from_nanos(opening.at);
         Ok(Self {
             // Fingerprints of payloads are not compared, and so the key does not matter.
-            scribe: Scribe::new(Key([0; 32]), &shared),
-            session: Session::new(at, accept, shared, opening.seed),
+            scribe: Scribe::new(Key([0; 32]), &snapshot),
+            session: Session::new(at, accept, snapshot, opening.seed),
             dues: Dues::default(),
         })
     }
@@ -242,7 +242,7 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
                 line::Answer::Unavailable => Answer::Unavailable,
             },
         },
-        line::Input::Shared(snapshot) => Input::Shared(Arc::new(snapshot.shared()?)),
+        line::Input::Snapshot(snapshot) => Input::Snapshot(Arc::new(snapshot.snapshot()?)),
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),
         },

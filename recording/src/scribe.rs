@@ -2,13 +2,13 @@
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
-use doorkeeper_core::{Accept, Answer, Effect, Input, Instant, Leg, Shared};
+use doorkeeper_core::{Accept, Answer, Effect, Input, Instant, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
 use crate::mask::{Connection, Key};
 use crate::outcome::{Grown, Outcome, Taken};
 use crate::pieces::Pieces;
-use crate::snapshot::Snapshot;
+use crate::snapshot::RecordedSnapshot;
 
 /// How a session begins.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Opened<'a> {
     /// The entropy of the session.
     pub seed: Seed,
     /// What it goes by.
-    pub shared: &'a Shared,
+    pub snapshot: &'a Snapshot,
 }
 
 impl Opened<'_> {
@@ -45,7 +45,7 @@ impl Opened<'_> {
             peer: self.accept.peer,
             route: self.accept.route,
             seed: self.seed,
-            shared: Snapshot::from(self.shared),
+            snapshot: RecordedSnapshot::from(self.snapshot),
         }))
     }
 }
@@ -60,18 +60,18 @@ pub struct Scribe {
 impl Scribe {
     /// For a session that begins with these limits.
     #[must_use]
-    pub fn new(key: Key, shared: &Shared) -> Self {
+    pub fn new(key: Key, snapshot: &Snapshot) -> Self {
         let mut scribe = Self {
             client: Connection::new(key),
             upstream: Connection::new(key),
         };
-        scribe.limit(shared);
+        scribe.limit(snapshot);
         scribe
     }
 
-    const fn limit(&mut self, shared: &Shared) {
-        self.client.limit(&shared.limits);
-        self.upstream.limit(&shared.limits);
+    const fn limit(&mut self, snapshot: &Snapshot) {
+        self.client.limit(&snapshot.limits);
+        self.upstream.limit(&snapshot.limits);
     }
 
     /// What may be told of a step.
@@ -111,9 +111,9 @@ impl Scribe {
                     Answer::Unavailable => line::Answer::Unavailable,
                 },
             },
-            Input::Shared(shared) => {
-                self.limit(shared);
-                line::Input::Shared(Box::new(Snapshot::from(&**shared)))
+            Input::Snapshot(snapshot) => {
+                self.limit(snapshot);
+                line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
             }
             Input::Drain { by } => line::Input::Drain { by: by.as_nanos() },
             Input::HoldPaused(leg) => line::Input::HoldPaused { leg: *leg },

@@ -1,11 +1,11 @@
-//! What a session goes by, as text: all of core's `Shared`, in which there are no secrets.
+//! What a session goes by, as text: all of core's `Snapshot`, in which there are no secrets.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::api::Offered;
 use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
 use doorkeeper_core::limits::Limits;
@@ -14,10 +14,10 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
 use serde::{Deserialize, Serialize};
 
-/// As [`Shared`].
+/// As [`Snapshot`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Snapshot {
+pub struct RecordedSnapshot {
     epoch: u64,
     #[serde(with = "LimitsText")]
     limits: Limits,
@@ -39,10 +39,10 @@ pub struct Snapshot {
 #[error("{0:?} is no address: {1}")]
 pub struct Senseless(String, String);
 
-impl From<&Shared> for Snapshot {
-    fn from(shared: &Shared) -> Self {
+impl From<&Snapshot> for RecordedSnapshot {
+    fn from(snapshot: &Snapshot) -> Self {
         // Named one by one, so that nothing comes to a snapshot without a word here.
-        let Shared {
+        let Snapshot {
             epoch,
             limits,
             policy,
@@ -53,7 +53,7 @@ impl From<&Shared> for Snapshot {
             topology,
             // Follows from the others.
             known_hosts: _,
-        } = shared;
+        } = snapshot;
         Self {
             epoch: *epoch,
             limits: limits.clone(),
@@ -72,7 +72,7 @@ impl From<&Shared> for Snapshot {
     }
 }
 
-impl Snapshot {
+impl RecordedSnapshot {
     /// The number of the snapshot.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
@@ -83,7 +83,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Something in it is no address.
-    pub fn shared(&self) -> Result<Shared, Senseless> {
+    pub fn snapshot(&self) -> Result<Snapshot, Senseless> {
         let bootstrap: Vec<HostPort> = self
             .bootstrap
             .iter()
@@ -99,7 +99,7 @@ impl Snapshot {
         let avoided = self.topology.avoided.iter().map(|it| address(it));
         let avoiding = topology.avoiding(avoided.collect::<Result<_, _>>()?);
         let topology = avoiding.unwrap_or(topology);
-        Ok(Shared {
+        Ok(Snapshot {
             epoch: self.epoch,
             limits: self.limits.clone(),
             policy: self.refused.policy(),
@@ -247,7 +247,7 @@ struct LimitsText {
 mod tests {
     use super::*;
 
-    fn shared(advertised: Advertised) -> Shared {
+    fn snapshot(advertised: Advertised) -> Snapshot {
         let bootstrap = vec![
             "boot.test:9092".parse().unwrap(),
             "[::1]:1".parse().unwrap(),
@@ -266,7 +266,7 @@ mod tests {
         let topology = Topology::default().merged(&seen, Some("main")).unwrap();
         let avoided = ["b3.test:9092".parse().unwrap()].into();
         let topology = topology.avoiding(avoided).unwrap();
-        Shared {
+        Snapshot {
             epoch: 7,
             limits: Limits {
                 in_flight_max: 11,
@@ -296,19 +296,19 @@ mod tests {
             },
             Advertised::Explicit(explicit.into_iter().collect()),
         ] {
-            let shared = shared(advertised);
-            let text = serde_json::to_string(&Snapshot::from(&shared)).unwrap();
-            let read: Snapshot = serde_json::from_str(&text).unwrap();
-            let back = read.shared().unwrap();
-            assert_eq!(format!("{back:?}"), format!("{shared:?}"));
+            let snapshot = snapshot(advertised);
+            let text = serde_json::to_string(&RecordedSnapshot::from(&snapshot)).unwrap();
+            let read: RecordedSnapshot = serde_json::from_str(&text).unwrap();
+            let back = read.snapshot().unwrap();
+            assert_eq!(format!("{back:?}"), format!("{snapshot:?}"));
         }
     }
 
     #[test]
     fn an_address_that_makes_no_sense_is_told() {
-        let mut snapshot = Snapshot::from(&shared(Advertised::Explicit(BTreeMap::new())));
+        let mut snapshot = RecordedSnapshot::from(&snapshot(Advertised::Explicit(BTreeMap::new())));
         snapshot.bootstrap = vec!["nowhere".to_owned()];
-        let told = snapshot.shared().unwrap_err().to_string();
+        let told = snapshot.snapshot().unwrap_err().to_string();
         assert_eq!(told, "\"nowhere\" is no address: expected host:port");
     }
 }

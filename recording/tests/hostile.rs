@@ -22,7 +22,7 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::wire::schema::{APIS, Api, Message};
 use doorkeeper_core::{
-    Accept, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
+    Accept, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
 };
 use doorkeeper_recording::line::Line;
 use doorkeeper_recording::{Came, Dues, Key, Opened, Recording, Scribe, Taken, replay};
@@ -95,7 +95,7 @@ struct Play<'a> {
     session: Session,
     scribe: Scribe,
     dues: Dues,
-    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
     now: Instant,
     text: String,
     connecting: bool,
@@ -109,7 +109,7 @@ struct Play<'a> {
 impl<'a> Play<'a> {
     fn new(seed: u64, topics: &'a [Topic]) -> Self {
         let mut dice = Dice(seed);
-        let shared = Arc::new(shared(&mut dice));
+        let snapshot = Arc::new(snapshot(&mut dice));
         let opened = Opened {
             doorkeeper: "0.0.0",
             session: seed,
@@ -121,11 +121,11 @@ impl<'a> Play<'a> {
                 Route::Broker(BrokerId(1)),
             ),
             seed: Seed([7; 32]),
-            shared: &shared,
+            snapshot: &snapshot,
         };
         Self {
-            session: Session::new(opened.at, opened.accept, Arc::clone(&shared), opened.seed),
-            scribe: Scribe::new(Key([dice.roll() as u8; 32]), &shared),
+            session: Session::new(opened.at, opened.accept, Arc::clone(&snapshot), opened.seed),
+            scribe: Scribe::new(Key([dice.roll() as u8; 32]), &snapshot),
             dues: Dues::default(),
             now: opened.at,
             text: opened.line().text(),
@@ -136,7 +136,7 @@ impl<'a> Play<'a> {
             id: 0,
             dice,
             topics,
-            shared,
+            snapshot,
         }
     }
 
@@ -271,10 +271,10 @@ impl<'a> Play<'a> {
             12 => self.input(Input::HoldResumed(Leg::Client)),
             13 => self.input(Input::HoldResumed(Leg::Upstream)),
             4..=8 => {
-                let mut next = Shared::clone(&self.shared);
+                let mut next = Snapshot::clone(&self.snapshot);
                 next.epoch += 1;
-                self.shared = Arc::new(next);
-                self.input(Input::Shared(Arc::clone(&self.shared)));
+                self.snapshot = Arc::new(next);
+                self.input(Input::Snapshot(Arc::clone(&self.snapshot)));
             }
             9 => self.to_say[0].extend(CANARY),
             _ => {}
@@ -297,7 +297,7 @@ fn broken(dice: &mut Dice, body: &[u8]) -> Vec<u8> {
     body
 }
 
-fn shared(dice: &mut Dice) -> Shared {
+fn snapshot(dice: &mut Dice) -> Snapshot {
     let bootstrap = vec!["boot.test:9092".parse().unwrap()];
     let seen = [1, 2, 3].map(|id| (BrokerId(id), format!("b{id}.test:9092").parse().unwrap()));
     let topology = Topology::default().merged(&seen, Some("main")).unwrap();
@@ -313,7 +313,7 @@ fn shared(dice: &mut Dice) -> Shared {
     } else {
         Limits::default()
     };
-    Shared {
+    Snapshot {
         epoch: 1,
         limits,
         policy: if dice.one_in(2) {

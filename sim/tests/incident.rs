@@ -14,7 +14,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap};
-use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Shared};
+use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Snapshot};
 use doorkeeper_recording::line::Line;
 use doorkeeper_recording::{Dues, Key, Opened, Scribe, Taken};
 
@@ -22,7 +22,7 @@ use doorkeeper_recording::{Dues, Key, Opened, Scribe, Taken};
 const SAID: &[u8] = b"GET /secret HTTP/1.1\r\n\r\n";
 
 fn recorded() -> String {
-    let shared = Arc::new(Shared {
+    let snapshot = Arc::new(Snapshot {
         epoch: 0,
         limits: Limits::default(),
         policy: Policy::allow_all(),
@@ -41,11 +41,11 @@ fn recorded() -> String {
         at: Instant::from_nanos(5),
         accept: Accept::new("192.0.2.1:5000".parse().unwrap(), Route::Bootstrap),
         seed: Seed([0; 32]),
-        shared: &shared,
+        snapshot: &snapshot,
     };
-    let (mut scribe, mut dues) = (Scribe::new(Key([1; 32]), &shared), Dues::default());
+    let (mut scribe, mut dues) = (Scribe::new(Key([1; 32]), &snapshot), Dues::default());
     let at = opened.at;
-    let mut session = Session::new(at, opened.accept, Arc::clone(&shared), opened.seed);
+    let mut session = Session::new(at, opened.accept, Arc::clone(&snapshot), opened.seed);
     let (leg, bytes) = (Leg::Client, SAID.into());
     let input = Input::Bytes { leg, bytes };
     session.handle(at, input.clone());

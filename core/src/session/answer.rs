@@ -10,7 +10,7 @@ use crate::rewrite::{Addresses, Outcome, texts};
 use crate::session::body::BodyWalk;
 use crate::session::hold::Hold;
 use crate::session::refusal::{Refused, Teller};
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles};
@@ -108,13 +108,13 @@ impl Answer {
         &mut self,
         mut input: &[u8],
         frame: &Rope,
-        shared: &Shared,
+        snapshot: &Snapshot,
     ) -> Result<Progress, Malformed> {
         let is_whole = frame.end() == self.frame_len;
-        let with = &shared.addresses();
+        let with = &snapshot.addresses();
         while !self.walked {
             let step = self.walk.step(&mut input)?;
-            self.edit(&step, frame, shared, with);
+            self.edit(&step, frame, snapshot, with);
             match step {
                 Step::Done { .. } => self.walked = true,
                 Step::More if is_whole => return Err(Malformed::Truncated),
@@ -191,7 +191,7 @@ impl Answer {
         self.throttle_ms
     }
 
-    fn edit(&mut self, step: &Step, frame: &Rope, shared: &Shared, with: &Addresses<'_>) {
+    fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot, with: &Addresses<'_>) {
         let base = self.walk.body_at();
         if self.teller.is_some() {
             self.tell(step, base, frame);
@@ -201,7 +201,7 @@ impl Answer {
             Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
             Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
             Editor::Versions(ranges) => {
-                ranges.step(step, base, |api| shared.row(api), &mut out.edits);
+                ranges.step(step, base, |api| snapshot.row(api), &mut out.edits);
                 // It has no texts.
                 return;
             }
@@ -284,9 +284,9 @@ mod tests {
     /// What stands in the place of a refused topic: no partitions, no tagged fields.
     const ENTRY: [u8; 18] = [9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0];
 
-    fn shared() -> Shared {
+    fn snapshot() -> Snapshot {
         let bootstrap: Vec<HostPort> = vec!["kafka-1.canary:9092".parse().unwrap()];
-        Shared {
+        Snapshot {
             epoch: 1,
             limits: Limits::default(),
             policy: Policy::allow_all(),
@@ -341,14 +341,14 @@ mod tests {
         let edition = Some(form.edition);
         let walk = BodyWalk::new(edition, version, interest, header, HEAD_END, frame.len());
         let mut answer = Answer::followed(form, frame.len(), walk).telling(Some(Box::new(refused)));
-        let (mut hold, mut out, shared) = (Rope::default(), Vec::new(), shared());
+        let (mut hold, mut out, snapshot) = (Rope::default(), Vec::new(), snapshot());
         let mut at = 0;
         while at < frame.len() {
             let end = (at + chunk).min(frame.len());
             hold.push(frame.slice(at..end));
             let unread = frame.slice(at.max(HEAD_END).min(end)..end);
             at = end;
-            match answer.read(&unread, &hold, &shared).unwrap() {
+            match answer.read(&unread, &hold, &snapshot).unwrap() {
                 Progress::Release(until) => {
                     let edits = &mut answer.outcome().edits;
                     edits.apply(&mut hold, until, |part| out.extend_from_slice(&part));

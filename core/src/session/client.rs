@@ -54,7 +54,7 @@ impl Session {
     fn request_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let framer = Framer {
             min: REQUEST_HEAD_BYTES,
-            max: self.shared.limits.frame_bytes_max,
+            max: self.snapshot.limits.frame_bytes_max,
         };
         let hold = &mut self.client.intake.hold;
         let frame_len = framer.frame_len(hold, chunk).map_err(|why| {
@@ -71,7 +71,7 @@ impl Session {
             return Ok(());
         };
         let head = RequestHead::read(head);
-        let row = self.shared.row(head.api);
+        let row = self.snapshot.row(head.api);
         let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
         if !row.versions.contains(head.version.0) {
             return self.unsupported_version(head, frame_len);
@@ -81,7 +81,7 @@ impl Session {
         }
         let carry = api::request_carry(&row, head.version, frame_len);
         let judged = refusal::operation(head.api)
-            .filter(|_| self.shared.policy.judges_topics(&self.principal));
+            .filter(|_| self.snapshot.policy.judges_topics(&self.principal));
         let mut request = match (carry, judged) {
             (Carry::Pass, None) => {
                 self.pass_request(head, frame_len, Facts::default(), None);
@@ -130,7 +130,7 @@ impl Session {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
         sometimes!(self.marks, VersionsAnsweredHere);
-        let answer = Owed::Local(unsupported(head.correlation_id, &self.shared.offered));
+        let answer = Owed::Local(unsupported(head.correlation_id, &self.snapshot.offered));
         self.pending = Some(Slot::new(head, frame_len, Some(answer)));
         let left = frame_len.saturating_sub(self.client.intake.hold.len());
         self.client.intake.hold.clear();
@@ -168,7 +168,7 @@ impl Session {
         let is_whole = intake.hold.end() == request.frame_len;
         let judge = Judge {
             principal: &self.principal,
-            shared: &self.shared,
+            snapshot: &self.snapshot,
             frame: &intake.hold,
         };
         if !request.read(unread, is_whole, judge)? {
@@ -180,7 +180,7 @@ impl Session {
                 intake.hold.take(held, |part| upstream.egress.push(part));
                 return Ok(false);
             }
-            let too_much = intake.hold.len() > self.shared.limits.hold_bytes_max;
+            let too_much = intake.hold.len() > self.snapshot.limits.hold_bytes_max;
             sometimes!(self.marks, HoldLimitHit, too_much);
             return if too_much && !canary!(self, IgnoreHoldLimit) {
                 Err(CloseReason::HoldLimit(Leg::Client))
@@ -262,7 +262,7 @@ impl Session {
             FetchSessionRefusedAfterReload,
             in_session && self.renewed
         );
-        let judgement = topics.decide(&self.principal, &self.shared);
+        let judgement = topics.decide(&self.principal, &self.snapshot);
         self.mark_judgement(head, facts, &judgement);
         let hold = &self.client.intake.hold;
         let untold = |NotEncodable| ClientFault::RefusedUntold(head.api, head.version);
@@ -400,7 +400,7 @@ impl Session {
         }
         let egress = &self.upstream.egress;
         // Nobody would take what is due, and the rest of the frame would never be read.
-        let is_full = egress.pinned() >= self.shared.limits.egress_high_bytes;
+        let is_full = egress.pinned() >= self.snapshot.limits.egress_high_bytes;
         if is_full || egress.len() >= FOLLOW_BYTES_MIN {
             self.became_ready();
             self.want_upstream(now);

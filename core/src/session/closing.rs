@@ -142,11 +142,11 @@ impl Session {
                 self.finish(now, reason, None);
             }
             Requests::AnsweredInTime if !canary!(self, FaultDropsAnswers) => {
-                let by = now.after(self.shared.limits.flush_timeout);
+                let by = now.after(self.snapshot.limits.flush_timeout);
                 self.finish(now, reason, Some(by));
             }
             Requests::AnsweredToNobody if !canary!(self, DropLastAnswers) => {
-                let by = now.after(self.shared.limits.answer_timeout);
+                let by = now.after(self.snapshot.limits.answer_timeout);
                 self.finish(now, reason, Some(by));
             }
             Requests::Answered
@@ -161,7 +161,7 @@ impl Session {
     /// No answer is waited for any more: only what is due already is still written.
     pub(super) fn close_now(&mut self, now: Instant, reason: CloseReason) {
         let last = Last::of(reason);
-        let flushed = now.after(self.shared.limits.flush_timeout);
+        let flushed = now.after(self.snapshot.limits.flush_timeout);
         let drain = match &self.phase {
             Phase::Draining { by } => Some(*by),
             Phase::Finishing(finishing) => finishing.drain,

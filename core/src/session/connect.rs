@@ -111,7 +111,7 @@ impl Session {
     /// A request is on its way that a broker must answer.
     pub(super) fn want_upstream(&mut self, now: Instant) {
         if matches!(self.connection, Connection::Unneeded) {
-            let deadline = now.after(self.shared.limits.connect_timeout);
+            let deadline = now.after(self.snapshot.limits.connect_timeout);
             self.connection = Connection::Waiting {
                 deadline,
                 retry_at: None,
@@ -150,7 +150,7 @@ impl Session {
         let mut tried = std::mem::take(tried);
         let Some(candidate) = self.candidate(&tried) else {
             if let Route::Broker(broker) = self.accept.route
-                && !self.shared.topology.is_empty()
+                && !self.snapshot.topology.is_empty()
             {
                 self.effects
                     .push_back(Effect::Learn(Observation::Unreachable { broker }));
@@ -169,7 +169,7 @@ impl Session {
         let within = self.time_of_attempt(deadline.since(now), tried.slow, candidate.among);
         tried.count(&candidate);
         let name = candidate.name;
-        let dial = self.shared.dial.resolve(&name);
+        let dial = self.snapshot.dial.resolve(&name);
         self.connection = Connection::Trying {
             deadline,
             tried,
@@ -193,13 +193,13 @@ impl Session {
 
     /// What is too short for an attempt.
     fn last_moments(&self) -> Duration {
-        self.shared.limits.connect_timeout / 32
+        self.snapshot.limits.connect_timeout / 32
     }
 
     /// Whom to try next. Nobody before the topology is known: until then it cannot be told which
     /// hosts a client must not see.
     fn candidate(&self, tried: &Tried) -> Option<Candidate> {
-        let topology = &self.shared.topology;
+        let topology = &self.snapshot.topology;
         let alone = |at: &HostPort| Candidate {
             name: at.clone(),
             among: 1,
@@ -227,8 +227,8 @@ impl Session {
     /// What is known of the brokers may change between two attempts, so it is not the count of
     /// attempts that says whose turn it is, but who has been tried.
     fn any_broker(&self, tried: &Tried) -> Option<Candidate> {
-        let topology = &self.shared.topology;
-        let listed: Vec<&HostPort> = self.shared.bootstrap.iter().collect();
+        let topology = &self.snapshot.topology;
+        let listed: Vec<&HostPort> = self.snapshot.bootstrap.iter().collect();
         let known = topology.brokers().map(|(_, at)| at);
         let found: Vec<&HostPort> = known.filter(|at| !listed.contains(at)).collect();
         let among = listed.len() + found.len();
@@ -309,7 +309,7 @@ impl Session {
             self.close(now, CloseReason::Unreachable(why));
             return;
         }
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         let doublings = 1_u32
             .checked_shl(tried.attempts.saturating_sub(1))
             .unwrap_or(u32::MAX);
@@ -336,7 +336,7 @@ impl Session {
         why: ConnectFailure,
         within: Duration,
     ) {
-        let enough = patience::FIRST.min(self.shared.limits.connect_timeout / 4);
+        let enough = patience::FIRST.min(self.snapshot.limits.connect_timeout / 4);
         let was_cut = why == ConnectFailure::TimedOut && within < enough;
         if why.is_to_be_avoided() && !was_cut {
             let observation = Observation::ConnectFailed { address, why };

@@ -112,7 +112,7 @@ impl Session {
         whole: Box<Whole>,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         if whole.frame_len > limits.hold_bytes_max {
             return Err(CloseReason::HoldLimit(Leg::Client));
         }

@@ -116,7 +116,7 @@ impl Session {
         let Phase::Finishing(finishing) = &self.phase else {
             return false;
         };
-        finishing.read_for_nobody > self.shared.limits.egress_high_bytes
+        finishing.read_for_nobody > self.snapshot.limits.egress_high_bytes
             && !canary!(self, ReadForNobody)
             && matches!(self.connection, Connection::Open)
             && self.upstream.egress.is_empty()

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::api::{CREATE_TOPICS, FETCH, METADATA, PRODUCE};
 use crate::id::ApiKey;
 use crate::policy::{Operation, Principal};
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::wire::schema::{Role, Roles};
 
 pub(super) use teller::Teller;
@@ -73,7 +73,7 @@ impl Refused {
 /// Which topics of a listing are left out, by the snapshot of its request.
 #[derive(Debug)]
 struct Filter {
-    by: Arc<Shared>,
+    by: Arc<Snapshot>,
     principal: Principal,
     all: bool,
 }

@@ -178,7 +178,7 @@ impl Request {
         is_whole: bool,
         judge: Judge<'_>,
     ) -> Result<bool, CloseReason> {
-        let (head, limits) = (self.head, &judge.shared.limits);
+        let (head, limits) = (self.head, &judge.snapshot.limits);
         // What is told of a refusal may be longer than what was asked.
         let pinned_max = limits.hold_bytes_max.max(HOLD_ALWAYS_BYTES);
         loop {

@@ -120,7 +120,7 @@ impl Session {
     /// Hands out everything that is waited for, with its deadline.
     #[inline(always)]
     fn each_wait(&self, mut waits: impl FnMut(Instant, Expiry)) {
-        let (limits, room) = (&self.shared.limits, self.room);
+        let (limits, room) = (&self.snapshot.limits, self.room);
         match &self.phase {
             Phase::Draining { by } => waits(*by, Expiry::Drain),
             Phase::Finishing(finishing) => {
@@ -177,7 +177,7 @@ impl Session {
     /// ever: those who wait for each other must end.
     #[inline(always)]
     fn reading_deadline(&self, leg: Leg) -> Option<(Instant, Wait)> {
-        let (state, limits) = (self.leg(leg), &self.shared.limits);
+        let (state, limits) = (self.leg(leg), &self.snapshot.limits);
         match state.hold_paused {
             Some(_) if leg == Leg::Client && (self.is_finishing() || self.takes_no_more()) => None,
             Some(since) => Some((since.after(limits.hold_timeout), Wait::Hold(leg))),
@@ -203,7 +203,7 @@ impl Session {
         if !connected || begun || forever || !is_read {
             return None;
         }
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         let mut first_response = self.first_response;
         if canary!(self, HurryLaterResponses) && first_response == FirstResponse::Begun {
             first_response = FirstResponse::AwaitedSince(Instant::ZERO);
@@ -238,7 +238,7 @@ impl Session {
                 _,
             ) => CloseReason::Unreachable(*why),
             (Connection::Waiting { last: None, .. }, Route::Broker(broker))
-                if !self.shared.topology.is_empty() =>
+                if !self.snapshot.topology.is_empty() =>
             {
                 CloseReason::BrokerUnknown(broker)
             }

@@ -58,7 +58,7 @@ impl Session {
             return Err(UpstreamFault::Unsolicited.into());
         };
         let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
-        let (min, max) = (RESPONSE_HEAD_BYTES, self.shared.limits.answer_bytes_max);
+        let (min, max) = (RESPONSE_HEAD_BYTES, self.snapshot.limits.answer_bytes_max);
         let framer = Framer { min, max };
         let hold = &mut self.upstream.intake.hold;
         let frame_len = framer
@@ -87,7 +87,7 @@ impl Session {
         };
         self.announce_throttle(throttle_ms);
         let refused = self.in_flight.take_refused();
-        let most = self.shared.limits.hold_answer_bytes_max;
+        let most = self.snapshot.limits.hold_answer_bytes_max;
         let carry = api::answer_carry(form, frame_len, most, place);
         if let (Carry::Hold(interest), None) = (carry, &refused)
             && let Some(bare) = self.bare(form, frame_len, interest, chunk)
@@ -122,7 +122,7 @@ impl Session {
         match carry {
             Carry::Pass => self.pass_answer(frame_len),
             // Whatever of it were taken in would be for nothing.
-            Carry::Hold(_) if frame_len > self.shared.limits.hold_answer_bytes_max => {
+            Carry::Hold(_) if frame_len > self.snapshot.limits.hold_answer_bytes_max => {
                 return Err(CloseReason::HoldLimit(Leg::Upstream));
             }
             Carry::Hold(interest) => {
@@ -202,7 +202,7 @@ impl Session {
         chunk: &[u8],
     ) -> Option<Bare> {
         // However it is cut, an answer that may not be held closes.
-        let may_be_held = frame_len <= self.shared.limits.hold_answer_bytes_max;
+        let may_be_held = frame_len <= self.snapshot.limits.hold_answer_bytes_max;
         if !may_be_held || !self.upstream.intake.hold.is_empty() {
             return None;
         }
@@ -222,7 +222,7 @@ impl Session {
         if !early.is_empty() {
             let (api, version) = (answer.api, answer.version);
             answer
-                .read(&early, hold, &self.shared)
+                .read(&early, hold, &self.snapshot)
                 .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         }
         // Most answers are there with their first bytes, and need no place to wait in.
@@ -254,7 +254,7 @@ impl Session {
         let Self {
             upstream,
             client,
-            shared,
+            snapshot,
             ..
         } = self;
         let intake = &mut upstream.intake;
@@ -267,10 +267,10 @@ impl Session {
             .unwrap_or_default();
         let (api, version) = (answer.api, answer.version);
         let progress = answer
-            .read(unread, &intake.hold, shared)
+            .read(unread, &intake.hold, snapshot)
             .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         // Many small changes take more than the bytes that they are in.
-        let pinned_max = shared.limits.hold_answer_bytes_max.max(HOLD_ALWAYS_BYTES);
+        let pinned_max = snapshot.limits.hold_answer_bytes_max.max(HOLD_ALWAYS_BYTES);
         if answer.pinned() > pinned_max {
             return Err(CloseReason::HoldLimit(Leg::Upstream));
         }
@@ -278,7 +278,7 @@ impl Session {
             Progress::Release(until) => {
                 let edits = &mut answer.outcome().edits;
                 edits.apply(&mut intake.hold, until, |part| client.egress.push(part));
-                if intake.hold.len() > shared.limits.hold_answer_bytes_max {
+                if intake.hold.len() > snapshot.limits.hold_answer_bytes_max {
                     return Err(CloseReason::HoldLimit(Leg::Upstream));
                 }
                 Ok(false)

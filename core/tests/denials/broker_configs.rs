@@ -9,7 +9,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{
 };
 use kafka_protocol::messages::*;
 
-use crate::harness::{World, answer, decoded, request, shared};
+use crate::harness::{World, answer, decoded, request, snapshot};
 use crate::{CHUNKS, ID};
 
 const TOPIC: i8 = 2;
@@ -139,7 +139,7 @@ fn of_brokers_as_many_are_cut_as_there_is_room_to_answer_for() {
         (200_000, Some(CloseReason::HoldLimit(Leg::Client))),
         (400_000, None),
     ] {
-        let mut limited = shared();
+        let mut limited = snapshot();
         limited.limits.hold_bytes_max = hold_bytes_max;
         let mut world = World::with(limited, Route::Bootstrap);
         world.client(&sent);
@@ -170,7 +170,7 @@ fn the_older_api_is_denied_in_its_own_shape() {
 
 #[test]
 fn brokers_are_altered_where_the_configuration_says_so() {
-    let mut allowed = shared();
+    let mut allowed = snapshot();
     allowed.offered = Offered::default().altering_brokers(true);
     let mut world = World::with(allowed, Route::Bootstrap);
     let sent = altering(1, &[(BROKER, "1"), (TOPIC, "t")]);

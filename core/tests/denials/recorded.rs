@@ -8,7 +8,7 @@ use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::Value;
 
-use crate::harness::{World, framed, frames, shared};
+use crate::harness::{World, framed, frames, snapshot};
 use crate::walk_support::{Frame, Seen, frames_of, walk};
 use crate::{CHUNKS, ID};
 
@@ -61,7 +61,7 @@ fn elements(seen: &[Seen], wanted: &str) -> usize {
 
 /// The body of the one response, once a request has come in pieces of `chunk` bytes.
 fn denied(api: &Api, frame: &Frame, chunk: usize) -> Vec<u8> {
-    let mut world = World::with(shared(), Route::Bootstrap);
+    let mut world = World::with(snapshot(), Route::Bootstrap);
     world.chunk = chunk;
     world.client(&sent(api, frame));
     assert_eq!(world.closed, None, "{}", frame.name());

@@ -11,7 +11,7 @@ use kafka_protocol::messages::write_txn_markers_request::{
 use kafka_protocol::messages::*;
 
 use crate::broker_configs::{BROKER, altering};
-use crate::harness::{World, answer, frames, request, shared};
+use crate::harness::{World, answer, frames, request, snapshot};
 use crate::responses::{not_reassigned, reassigning};
 use crate::{CHUNKS, ID};
 
@@ -27,7 +27,7 @@ fn markers() -> WriteTxnMarkersRequest {
 
 #[test]
 fn write_txn_markers_goes_up_where_it_is_allowed_by_name() {
-    let mut allowed = shared();
+    let mut allowed = snapshot();
     allowed.offered = Offered::with([ApiKey(27)]);
     let mut world = World::with(allowed, Route::Bootstrap);
     let sent = request(27, 1, 1, &markers());
@@ -55,7 +55,7 @@ fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
             };
             for cut in 1..sent.len() {
                 for chunk in CHUNKS {
-                    let mut first = shared();
+                    let mut first = snapshot();
                     first.offered = before.clone();
                     let mut world = World::with(first, Route::Bootstrap);
                     world.chunk = chunk;
@@ -65,7 +65,7 @@ fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
                         assert!(!is_allowed, "{api} cut at {cut}");
                         continue;
                     }
-                    world.renew(|shared| shared.offered = after.clone());
+                    world.renew(|snapshot| snapshot.offered = after.clone());
                     world.client(&sent[cut..]);
                     assert_eq!(world.closed, None);
                     let up = if is_allowed { sent.as_slice() } else { &[] };
@@ -84,14 +84,14 @@ fn a_request_that_is_judged_anew_keeps_no_more_alive_than_is_counted() {
     let begun = &sent[..sent.len() - 2];
     let heartbeats = request(12, 0, 1, &HeartbeatRequest::default()).repeat(2);
     let chunk = Bytes::from([&heartbeats, begun].concat());
-    let mut allowed = shared();
+    let mut allowed = snapshot();
     allowed.offered = Offered::with([ApiKey(43)]);
     let mut world = World::with(allowed, Route::Bootstrap);
     let (leg, bytes) = (Leg::Client, chunk.clone());
     world.input(Input::Bytes { leg, bytes });
     assert_eq!(world.session.held_bytes().requests, chunk.len());
     assert!(!chunk.is_unique());
-    world.renew(|shared| shared.offered = Offered::default());
+    world.renew(|snapshot| snapshot.offered = Offered::default());
     assert_eq!(world.session.held_bytes().requests, begun.len());
     assert!(chunk.is_unique());
 }
@@ -132,7 +132,7 @@ fn a_request_that_is_too_long_to_be_held_whole_closes_before_it_is_held() {
             (100_003, Some(CloseReason::HoldLimit(Leg::Client))),
             (100_004, None),
         ] {
-            let mut limited = shared();
+            let mut limited = snapshot();
             limited.limits.hold_bytes_max = hold_bytes_max;
             let mut world = World::with(limited, Route::Bootstrap);
             let mut head = length.to_be_bytes().to_vec();
@@ -155,7 +155,7 @@ fn a_request_whose_denial_would_be_longer_than_what_may_be_held_closes() {
         ),
         (response.len(), None),
     ] {
-        let mut limited = shared();
+        let mut limited = snapshot();
         limited.limits.hold_bytes_max = hold_bytes_max;
         let mut world = World::with(limited, Route::Bootstrap);
         world.client_leaves = true;

@@ -377,9 +377,9 @@ fn an_answer_that_names_nobody_passes_as_it_came() {
 #[test]
 fn an_answer_too_long_to_be_held_closes_however_it_is_cut() {
     for chunk in CHUNKS {
-        let mut shared = shared();
-        shared.limits.hold_answer_bytes_max = 20;
-        let mut world = World::with(shared, Route::Bootstrap);
+        let mut snapshot = snapshot();
+        snapshot.limits.hold_answer_bytes_max = 20;
+        let mut world = World::with(snapshot, Route::Bootstrap);
         world.chunk = chunk;
         world.client(&request(0, 11, 7, &ProduceRequest::default().with_acks(1)));
         world.upstream(&answer(11, 7, &bare()));
@@ -474,10 +474,10 @@ fn configs_of_a_broker_that_hold_addresses_are_shown_as_sensitive() {
 
 /// Brokers at `broker:9092`, whose name is a word that texts have.
 fn at_a_word() -> World {
-    let mut shared = shared();
+    let mut snapshot = snapshot();
     let bootstrap = vec![at("broker:9092")];
-    shared.known_hosts = KnownHosts::new(&bootstrap, &DialMap::default(), &topology());
-    World::with(shared, Route::Bootstrap)
+    snapshot.known_hosts = KnownHosts::new(&bootstrap, &DialMap::default(), &topology());
+    World::with(snapshot, Route::Bootstrap)
 }
 
 #[test]
@@ -578,9 +578,9 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
         let told = DescribeConfigsResponse::default().with_results(results.collect());
         let frame = answer(version, 7, &told);
         for chunk in [1, 7, 1000, usize::MAX] {
-            let mut shared = shared();
-            shared.limits.hold_answer_bytes_max = 200;
-            let mut world = World::with(shared, Route::Bootstrap);
+            let mut snapshot = snapshot();
+            snapshot.limits.hold_answer_bytes_max = 200;
+            let mut world = World::with(snapshot, Route::Bootstrap);
             world.chunk = chunk;
             world.client(&request(32, version, 7, &DescribeConfigsRequest::default()));
             let (most, last) = frame.split_at(frame.len() - 300);
@@ -606,9 +606,9 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
 
 #[test]
 fn a_text_of_configs_that_is_too_long_to_be_held_ends_the_session() {
-    let mut shared = shared();
-    shared.limits.hold_answer_bytes_max = 200;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.hold_answer_bytes_max = 200;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.chunk = 50;
     world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
     let long = config("a.config", Some(&"x".repeat(1000)));

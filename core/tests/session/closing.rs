@@ -202,7 +202,7 @@ fn a_drain_gives_owed_answers_whatever_has_begun_behind_them() {
         let by = world.now.after(Duration::from_secs(59));
         world.input(Input::Drain { by });
         assert_eq!(world.session.held_bytes(), HeldBytes::default());
-        let limits = world.shared.limits.clone();
+        let limits = world.snapshot.limits.clone();
         world.advance(limits.hold_timeout.max(limits.frame_stall_timeout));
         assert_eq!(world.closed, None);
         world.upstream(&heartbeat_answer(1));

@@ -16,9 +16,9 @@ const FIN: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Fin));
 const RESET: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Reset));
 
 fn one_at_a_time() -> World {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 1;
-    World::with(shared, Route::Broker(BrokerId(1)))
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 1;
+    World::with(snapshot, Route::Broker(BrokerId(1)))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_broker_that_cannot_be_reached_is_not_tried_for_ever_without_a_client() {
     world.connects = false;
     world.client(&produce(1, 1, 100));
     world.ended(Leg::Client, End::Fin);
-    world.advance(world.shared.limits.connect_timeout);
+    world.advance(world.snapshot.limits.connect_timeout);
     let why = CloseReason::Unreachable(ConnectFailure::TimedOut);
     assert_eq!(world.closed, Some(why));
 }
@@ -181,7 +181,7 @@ fn an_answer_to_a_client_that_has_ended_its_half_has_its_usual_deadline() {
     world.upstream(&heartbeat_answer(0));
     world.client(&heartbeat(1));
     world.ended(Leg::Client, End::Fin);
-    let limit = world.shared.limits.answer_timeout;
+    let limit = world.snapshot.limits.answer_timeout;
     world.advance(limit - Duration::from_secs(1));
     assert_eq!(world.closed, None);
     world.advance(Duration::from_secs(1));
@@ -195,7 +195,7 @@ fn a_client_that_has_ended_its_half_and_takes_nothing_is_not_waited_for_for_ever
     world.ended(Leg::Client, End::Fin);
     world.client_reads = false;
     world.upstream(&heartbeat_answer(1));
-    world.advance(world.shared.limits.write_stall_timeout);
+    world.advance(world.snapshot.limits.write_stall_timeout);
     let why = CloseReason::TimedOut(Wait::Write(Leg::Client));
     assert_eq!(world.closed, Some(why));
 }
@@ -254,7 +254,7 @@ fn a_fault_waits_until_requests_before_it_are_answered() {
 fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
     let mut world = World::new();
     world.client(&[&*heartbeat(1), &[0xff; 4]].concat());
-    let limit = world.shared.limits.flush_timeout;
+    let limit = world.snapshot.limits.flush_timeout;
     world.advance(limit - Duration::from_millis(1));
     assert_eq!(world.closed, None);
     world.advance(Duration::from_millis(1));
@@ -263,9 +263,9 @@ fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
 
 #[test]
 fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
-    let mut shared = shared();
-    shared.limits.hold_bytes_max = 64;
-    let mut world = World::with(shared, Route::Broker(BrokerId(1)));
+    let mut snapshot = snapshot();
+    snapshot.limits.hold_bytes_max = 64;
+    let mut world = World::with(snapshot, Route::Broker(BrokerId(1)));
     // A Produce is held until its acks, which stand behind the name of its transaction.
     let head = [0, 0, 1, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 200];
     world.client(&[&*heartbeat(1), &head, &[b'a'; 100]].concat());
@@ -281,7 +281,7 @@ fn a_request_that_stalls_does_not_lose_answers() {
     world.client(&heartbeat(0));
     world.upstream(&heartbeat_answer(0));
     world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
-    world.advance(world.shared.limits.frame_stall_timeout);
+    world.advance(world.snapshot.limits.frame_stall_timeout);
     assert_eq!(world.closed, None);
     world.upstream(&heartbeat_answer(1));
     assert_eq!(ids(&world.to_client), [0, 1]);
@@ -297,7 +297,7 @@ fn what_still_comes_of_a_request_that_stalled_is_read_before_the_end() {
     world.client_leaves = false;
     world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
     world.upstream(&heartbeat_answer(1));
-    world.advance(world.shared.limits.frame_stall_timeout);
+    world.advance(world.snapshot.limits.frame_stall_timeout);
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
     assert!(world.session.demand().read_client);
     world.client(&heartbeat(2)[10..]);
@@ -369,7 +369,7 @@ fn a_broker_is_not_read_without_end_for_a_client_that_has_reset() {
         world.client(&polls);
         ends.iter().for_each(|end| world.ended(Leg::Client, *end));
         world.chunk = 64 << 10;
-        let most = world.shared.limits.egress_high_bytes + world.chunk;
+        let most = world.snapshot.limits.egress_high_bytes + world.chunk;
         let (mut read, answers) = (0, (1..=20).flat_map(|id| fetched(id, 1 << 20)));
         let answers: Vec<u8> = answers.collect();
         for piece in answers.chunks(world.chunk) {
@@ -417,7 +417,7 @@ fn a_client_that_has_reset_is_not_waited_for_longer_than_for_one_answer() {
         world.upstream(&heartbeat_answer(0));
         world.client(&[fetch(1, day), produce(2, 1, 50), produce(3, 1, 50)].concat());
         ends.iter().for_each(|end| world.ended(Leg::Client, *end));
-        let limit = world.shared.limits.answer_timeout;
+        let limit = world.snapshot.limits.answer_timeout;
         world.advance(limit - Duration::from_secs(1));
         assert_eq!(world.closed, None);
         world.advance(Duration::from_secs(1));

@@ -14,7 +14,7 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Observation, Route,
-    Session, Shared, Target,
+    Session, Snapshot, Target,
 };
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
@@ -31,9 +31,9 @@ pub fn topology() -> Arc<Topology> {
     Arc::new(Topology::default().merged(&seen, Some("cluster")).unwrap())
 }
 
-pub fn shared() -> Shared {
+pub fn snapshot() -> Snapshot {
     let bootstrap = vec![at("bootstrap.canary:9092"), at("spare.canary:9092")];
-    Shared {
+    Snapshot {
         epoch: 1,
         limits: Limits::default(),
         policy: Policy::allow_all(),
@@ -53,7 +53,7 @@ pub fn shared() -> Shared {
 pub struct World {
     pub session: Session,
     pub now: Instant,
-    pub shared: Arc<Shared>,
+    pub snapshot: Arc<Snapshot>,
     /// Bytes are handed in in pieces of this size.
     pub chunk: usize,
     /// Whether the peer of each leg takes what is written to it.
@@ -75,17 +75,17 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::with(shared(), Route::Broker(BrokerId(1)))
+        Self::with(snapshot(), Route::Broker(BrokerId(1)))
     }
 
-    pub fn with(shared: Shared, route: Route) -> Self {
-        let shared = Arc::new(shared);
+    pub fn with(snapshot: Snapshot, route: Route) -> Self {
+        let snapshot = Arc::new(snapshot);
         let accept = Accept::new("192.0.2.1:5000".parse().unwrap(), route);
         let now = Instant::from_nanos(1_000_000_000);
         Self {
-            session: Session::new(now, accept, Arc::clone(&shared), Seed([0; 32])),
+            session: Session::new(now, accept, Arc::clone(&snapshot), Seed([0; 32])),
             now,
-            shared,
+            snapshot,
             chunk: usize::MAX,
             client_reads: true,
             upstream_reads: true,
@@ -226,12 +226,12 @@ impl World {
         self.now = until;
     }
 
-    pub fn renew(&mut self, change: impl FnOnce(&mut Shared)) {
-        let mut next = Shared::clone(&self.shared);
+    pub fn renew(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let mut next = Snapshot::clone(&self.snapshot);
         next.epoch += 1;
         change(&mut next);
-        self.shared = Arc::new(next);
-        self.input(Input::Shared(Arc::clone(&self.shared)));
+        self.snapshot = Arc::new(next);
+        self.input(Input::Snapshot(Arc::clone(&self.snapshot)));
     }
 }
 

@@ -34,7 +34,7 @@ fn strange_many(count: i32) -> Vec<u8> {
 fn answers_given_here_do_not_pile_up_for_a_client_that_takes_none() {
     let mut world = World::new();
     world.client_reads = false;
-    let limits = world.shared.limits.clone();
+    let limits = world.snapshot.limits.clone();
     let chunk = strange_many(1000);
     let mut rounds = 0;
     while world.session.demand().read_client {
@@ -53,9 +53,9 @@ fn answers_given_here_do_not_pile_up_for_a_client_that_takes_none() {
 
 #[test]
 fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 10;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 10;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     let sent: Vec<u8> = (0..100).flat_map(heartbeat).collect();
     world.client(&sent);
     let mut given = 0;
@@ -77,7 +77,7 @@ fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
 #[test]
 fn answers_given_here_that_wait_for_their_turn_are_counted() {
     let mut world = World::new();
-    let limits = world.shared.limits.clone();
+    let limits = world.snapshot.limits.clone();
     // The broker owes the first answer, so all others wait behind it.
     world.client(&heartbeat(0));
     let mut taken = 0;
@@ -92,13 +92,13 @@ fn answers_given_here_that_wait_for_their_turn_are_counted() {
 
 #[test]
 fn requests_that_wait_are_judged_by_the_newest_snapshot() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 1;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 1;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&[heartbeat(1), heartbeat(2)].concat());
-    assert!(world.session.demand().shared);
-    world.renew(|shared| {
-        shared.policy = shared
+    assert!(world.session.demand().snapshot);
+    world.renew(|snapshot| {
+        snapshot.policy = snapshot
             .policy
             .clone()
             .refuse_api(doorkeeper_core::id::ApiKey(12));
@@ -113,7 +113,7 @@ fn a_client_that_takes_no_answers_is_closed() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&strange(1));
-    let stall = world.shared.limits.write_stall_timeout;
+    let stall = world.snapshot.limits.write_stall_timeout;
     world.advance(stall.saturating_sub(Duration::from_secs(1)));
     assert_eq!(world.closed, None);
     world.advance(Duration::from_secs(10));
@@ -125,9 +125,9 @@ fn a_client_that_takes_no_answers_is_closed() {
 
 #[test]
 fn bytes_that_come_although_they_were_not_asked_for_keep_their_order() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 1;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 1;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     let sent = [heartbeat(1), heartbeat(2), heartbeat(3)].concat();
     for piece in sent.chunks(9) {
         world.input(Input::Bytes {
@@ -151,9 +151,9 @@ fn ids_of_requests(bytes: &[u8]) -> Vec<i32> {
 fn who_has_reset_is_given_nothing() {
     let waiting = strange_many(20_000);
     let leaves = |waiting: &[u8]| {
-        let mut shared = shared();
-        shared.limits.in_flight_max = 1;
-        let mut world = World::with(shared, Route::Bootstrap);
+        let mut snapshot = snapshot();
+        snapshot.limits.in_flight_max = 1;
+        let mut world = World::with(snapshot, Route::Bootstrap);
         world.client(&[&*heartbeat(1), waiting].concat());
         world.ended(Leg::Client, End::Reset);
         world.upstream(&heartbeat_answer(1));
@@ -201,9 +201,9 @@ fn a_little_that_is_held_leaves_its_buffer() {
 /// Requests that wait for their turn keep the read alive that they came in.
 #[test]
 fn requests_that_wait_count_as_all_of_their_buffer() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 1;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 1;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     let behind: Vec<u8> = (2..100).flat_map(heartbeat).collect();
     let chunk = [heartbeat(1), behind].concat();
     world.client(&chunk);
@@ -223,7 +223,7 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
     world.upstream(&frame[..frame.len() / 2]);
     assert_eq!(world.session.held_bytes().responses, frame.len() / 2);
     world.upstream(&frame[frame.len() / 2..]);
-    let passing = 4 * world.shared.limits.egress_high_bytes;
+    let passing = 4 * world.snapshot.limits.egress_high_bytes;
     let due = world.session.egress(Leg::Client).pinned();
     assert!(due > frame.len() - 1000 && due > 2 * passing, "{due}");
     assert_eq!(world.session.held_bytes().responses, due - passing);
@@ -246,7 +246,7 @@ fn a_held_request_counts_until_its_broker_has_taken_it() {
     counts_as(&world, 1_000_000);
     world.client(&sent[1_000_000..]);
     assert_eq!(world.session.held(Leg::Client), 0);
-    let passing = 4 * world.shared.limits.egress_high_bytes;
+    let passing = 4 * world.snapshot.limits.egress_high_bytes;
     let due = world.session.egress(Leg::Upstream).pinned();
     assert!(due >= sent.len(), "{due}");
     assert_eq!(world.session.held_bytes().requests, due - passing);
@@ -288,13 +288,13 @@ fn an_answer_to_a_request_that_is_still_coming_in_counts() {
 /// What was refused of a request is kept until the broker's response has come so far.
 #[test]
 fn what_is_still_to_be_told_in_a_response_counts() {
-    let mut shared = shared();
+    let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
     let names: Vec<String> = (0..1000).map(|n| format!("secret-{n}")).collect();
     for name in &names {
-        shared.policy = shared.policy.refuse_topic(&anonymous, name);
+        snapshot.policy = snapshot.policy.refuse_topic(&anonymous, name);
     }
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut world = World::with(snapshot, Route::Bootstrap);
     let mut topics: Vec<&str> = names.iter().map(String::as_str).collect();
     topics.push("open");
     world.client(&produce_to_each(&topics, 0));
@@ -321,7 +321,7 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
     world.input(Input::HoldPaused(Leg::Upstream));
     let demand = world.session.demand();
     assert!(demand.read_client && !demand.read_upstream);
-    let limit = world.shared.limits.hold_timeout;
+    let limit = world.snapshot.limits.hold_timeout;
     world.advance(limit - Duration::from_millis(1));
     assert_eq!(world.closed, None);
     world.input(Input::HoldResumed(Leg::Upstream));
@@ -347,7 +347,7 @@ fn a_leg_does_not_wait_for_room_for_ever() {
             }
         }
         world.input(Input::HoldPaused(leg));
-        let limit = world.shared.limits.hold_timeout;
+        let limit = world.snapshot.limits.hold_timeout;
         world.advance(limit - Duration::from_millis(1));
         assert_eq!(world.closed, None);
         world.advance(Duration::from_millis(1));
@@ -368,7 +368,7 @@ fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
     assert_eq!(world.closed, None);
     world.client_reads = true;
     world.settle();
-    world.advance(world.shared.limits.hold_timeout);
+    world.advance(world.snapshot.limits.hold_timeout);
     let reason = CloseReason::TimedOut(Wait::Hold(Leg::Upstream));
     assert_eq!(world.closed, Some(reason));
 }
@@ -400,10 +400,10 @@ fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
 
 /// A session whose policy refuses the topic `secret`.
 fn judged_world() -> World {
-    let mut shared = shared();
+    let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
-    shared.policy = shared.policy.refuse_topic(&anonymous, "secret");
-    World::with(shared, Route::Bootstrap)
+    snapshot.policy = snapshot.policy.refuse_topic(&anonymous, "secret");
+    World::with(snapshot, Route::Bootstrap)
 }
 
 fn produce_to(topic: &str, records: usize) -> Vec<u8> {

@@ -25,13 +25,13 @@ use crate::relay::{heartbeat, heartbeat_answer};
 const CHUNKS: [usize; 3] = [1, 17, usize::MAX];
 
 pub fn world(chunk: usize) -> World {
-    let mut shared = shared();
+    let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
-    shared.policy = Policy::allow_all()
+    snapshot.policy = Policy::allow_all()
         .refuse_topic(&anonymous, "secret")
         .refuse_topic(&anonymous, "hidden")
         .refuse_topic(&Principal::new("User:other"), "open");
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.chunk = chunk;
     world
 }
@@ -437,9 +437,9 @@ fn refused_topics_are_not_created() {
 
 #[test]
 fn a_refused_api_is_neither_offered_nor_served() {
-    let mut shared = shared();
-    shared.policy = Policy::allow_all().refuse_api(ApiKey(19));
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.policy = Policy::allow_all().refuse_api(ApiKey(19));
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&request(19, 5, 1, &CreateTopicsRequest::default()));
     let fault = ClientFault::ApiNotOffered(ApiKey(19));
     assert_eq!(world.closed, Some(CloseReason::Client(fault)));
@@ -450,8 +450,8 @@ fn a_new_policy_judges_the_next_request() {
     let mut world = World::new();
     world.client(&request(0, 9, 1, &produce(&["secret"], 1)));
     world.upstream(&answer(9, 1, &produced(&[("secret", 0)])));
-    world.renew(|shared| {
-        shared.policy = Policy::allow_all().refuse_topic(&Principal::anonymous(), "secret");
+    world.renew(|snapshot| {
+        snapshot.policy = Policy::allow_all().refuse_topic(&Principal::anonymous(), "secret");
     });
     world.to_client.clear();
     world.client(&request(0, 9, 2, &produce(&["secret"], 1)));
@@ -467,9 +467,9 @@ fn a_request_that_is_held_is_judged_anew_by_a_new_policy() {
         for chunk in CHUNKS {
             let mut world = world(chunk);
             world.client(&frame[..cut]);
-            world.renew(|shared| {
+            world.renew(|snapshot| {
                 let anonymous = Principal::anonymous();
-                shared.policy = Policy::allow_all().refuse_topic(&anonymous, "open");
+                snapshot.policy = Policy::allow_all().refuse_topic(&anonymous, "open");
             });
             world.client(&frame[cut..]);
             let up = sent::<ProduceRequest>(&world, 9);

@@ -161,9 +161,9 @@ fn the_broker_is_paused_while_the_client_does_not_take_its_bytes() {
 
 #[test]
 fn the_client_is_paused_while_too_many_answers_are_owed() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 3;
-    let mut world = World::with(shared, doorkeeper_core::Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 3;
+    let mut world = World::with(snapshot, doorkeeper_core::Route::Bootstrap);
     world.client(&[heartbeat(1), heartbeat(2), heartbeat(3)].concat());
     assert!(!world.session.demand().read_client);
     world.upstream(&heartbeat_answer(1));

@@ -204,9 +204,9 @@ fn a_long_fetch_that_breaks_its_schema_ends_the_session() {
 
 #[test]
 fn a_tail_that_grows_without_end_hits_the_hold_limit() {
-    let mut shared = shared();
-    shared.limits.hold_answer_bytes_max = 100_000;
-    let mut world = World::with(shared, doorkeeper_core::Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.hold_answer_bytes_max = 100_000;
+    let mut world = World::with(snapshot, doorkeeper_core::Route::Bootstrap);
     world.chunk = 10_000;
     world.client(&fetch(17));
     let mut body = fetched(10, vec![]);

@@ -469,9 +469,9 @@ fn a_frame_that_came_fast_and_stops_is_stalled() {
 
 #[test]
 fn nobody_could_take_bytes_before_the_connection_was_open() {
-    let mut shared = shared();
-    shared.limits.write_stall_timeout = 5 * SECOND;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.write_stall_timeout = 5 * SECOND;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
     world.advance(6 * SECOND);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::{DialMap, DialRule, Topology};
-use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route, Shared};
+use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route, Snapshot};
 
 use crate::harness::*;
 use crate::relay::{heartbeat, produce};
@@ -38,7 +38,7 @@ fn half_a_request_is_dialled_for_when_there_is_no_room_for_the_rest() {
     let frame = produce(1, 1, 5000);
     world.client(&frame[..2000]);
     assert!(world.targets.is_empty(), "it could be somebody who knocks");
-    world.renew(|shared| shared.limits.egress_high_bytes = 1000);
+    world.renew(|snapshot| snapshot.limits.egress_high_bytes = 1000);
     assert_eq!(names(&world), ["kafka-1.canary:9092"]);
     world.client(&frame[2000..]);
     assert_eq!(world.to_upstream, frame);
@@ -46,14 +46,14 @@ fn half_a_request_is_dialled_for_when_there_is_no_room_for_the_rest() {
 
 #[test]
 fn another_address_is_dialled_than_the_name_says() {
-    let mut shared = shared();
-    shared.dial = DialMap::new(vec![DialRule {
+    let mut snapshot = snapshot();
+    snapshot.dial = DialMap::new(vec![DialRule {
         host: "kafka-*.canary".into(),
         port: None,
         to_host: "127.0.0.1".into(),
         to_port: Some(7),
     }]);
-    let mut world = World::with(shared, Route::Broker(BrokerId(2)));
+    let mut world = World::with(snapshot, Route::Broker(BrokerId(2)));
     world.client(&heartbeat(1));
     assert_eq!(names(&world), ["kafka-2.canary:9092"]);
     assert_eq!(world.targets[0].dial, at("127.0.0.1:7"));
@@ -61,7 +61,7 @@ fn another_address_is_dialled_than_the_name_says() {
 
 #[test]
 fn the_bootstrap_list_and_known_brokers_are_tried_in_turn_with_growing_pauses() {
-    let mut world = World::with(shared(), Route::Bootstrap);
+    let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
     let mut pauses = Vec::new();
@@ -94,7 +94,7 @@ fn the_bootstrap_list_and_known_brokers_are_tried_in_turn_with_growing_pauses() 
 #[test]
 fn black_holes_that_others_have_met_are_tried_last() {
     let holes = ["bootstrap.canary:9092", "kafka-0.canary:9092"];
-    let mut known = shared();
+    let mut known = snapshot();
     let avoiding = known.topology.avoiding(holes.map(at).into());
     known.topology = avoiding.unwrap().into();
     let mut world = World::with(known, Route::Bootstrap);
@@ -120,7 +120,7 @@ fn black_holes_that_others_have_met_are_tried_last() {
 
 #[test]
 fn a_black_hole_is_left_after_two_seconds_where_there_are_others_and_told_of() {
-    let mut world = World::with(shared(), Route::Bootstrap);
+    let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
     assert_eq!(world.targets[0].within, Duration::from_secs(2));
@@ -135,13 +135,13 @@ fn a_black_hole_is_left_after_two_seconds_where_there_are_others_and_told_of() {
 }
 
 /// Many brokers behind `bootstrap.canary:9092`.
-fn many(brokers: i32) -> Shared {
+fn many(brokers: i32) -> Snapshot {
     let name = |id: i32| (BrokerId(id), at(&format!("many-{id}.canary:9092")));
     let seen: Vec<(BrokerId, HostPort)> = (0..brokers).map(name).collect();
-    let mut shared = shared();
-    shared.bootstrap.truncate(1);
-    shared.topology = Topology::default().merged(&seen, None).unwrap().into();
-    shared
+    let mut snapshot = snapshot();
+    snapshot.bootstrap.truncate(1);
+    snapshot.topology = Topology::default().merged(&seen, None).unwrap().into();
+    snapshot
 }
 
 /// Lets attempts fail as their time ends until one has so much, or the session has closed.
@@ -212,7 +212,7 @@ fn all_that_is_promising_is_tried_before_what_is_not() {
     for holes in 0_u32..31 {
         let is_hole = |index: usize| holes & (1 << index) != 0;
         let hole = |index: usize| is_hole(index).then(|| at(all[index]));
-        let mut known = shared();
+        let mut known = snapshot();
         let avoiding = known.topology.avoiding((0..5).filter_map(hole).collect());
         known.topology = avoiding.map_or(known.topology, Arc::new);
         known.limits.connect_timeout = Duration::from_secs(60);
@@ -249,7 +249,7 @@ fn all_that_is_promising_is_tried_before_what_is_not() {
 /// What the session itself has found out changes what is promising, in the middle of its attempts.
 #[test]
 fn nobody_is_passed_over_when_another_turns_out_to_be_a_black_hole() {
-    let mut world = World::with(shared(), Route::Bootstrap);
+    let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
     let mut holes = BTreeSet::new();
@@ -258,9 +258,9 @@ fn nobody_is_passed_over_when_another_turns_out_to_be_a_black_hole() {
         holes.insert(world.targets[count - 1].name.clone());
         world.connect_failed(ConnectFailure::TimedOut);
         let found = holes.clone();
-        world.renew(|shared| {
-            let avoiding = shared.topology.avoiding(found);
-            shared.topology = avoiding.map_or_else(|| Arc::clone(&shared.topology), Arc::new);
+        world.renew(|snapshot| {
+            let avoiding = snapshot.topology.avoiding(found);
+            snapshot.topology = avoiding.map_or_else(|| Arc::clone(&snapshot.topology), Arc::new);
         });
         while world.targets.len() == count {
             world.now = world.session.demand().deadline.unwrap();
@@ -283,7 +283,7 @@ fn a_broker_whose_address_is_our_own_is_dialled_once() {
     assert_eq!(world.targets.len(), 1);
     assert_eq!(reason.name(), "upstream_loop");
     // Any other broker will do on the way in.
-    let mut world = World::with(shared(), Route::Bootstrap);
+    let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
     world.connect_failed(ConnectFailure::Loop);
@@ -331,24 +331,24 @@ fn an_attempt_that_never_ends_is_given_up() {
 
 #[test]
 fn sessions_wait_for_the_first_topology() {
-    let mut early = shared();
+    let mut early = snapshot();
     early.topology = Topology::default().into();
     for route in [Route::Bootstrap, Route::Broker(BrokerId(1))] {
         let mut world = World::with(early.clone(), route);
         world.client(&heartbeat(1));
         assert!(world.targets.is_empty());
-        assert!(world.session.demand().shared);
+        assert!(world.session.demand().snapshot);
         world.advance(Duration::from_secs(9));
-        world.renew(|shared| shared.topology = topology());
+        world.renew(|snapshot| snapshot.topology = topology());
         assert_eq!(world.targets.len(), 1);
         assert_eq!(world.to_upstream, heartbeat(1));
-        assert!(!world.session.demand().shared);
+        assert!(!world.session.demand().snapshot);
     }
 }
 
 #[test]
 fn but_not_for_ever() {
-    let mut early = shared();
+    let mut early = snapshot();
     early.topology = Topology::default().into();
     let mut world = World::with(early, Route::Broker(BrokerId(1)));
     world.client(&heartbeat(1));
@@ -358,12 +358,12 @@ fn but_not_for_ever() {
 
 #[test]
 fn a_broker_of_which_nothing_was_heard_is_asked_for_and_waited_for() {
-    let mut shared = shared();
-    shared.topology = Topology::default()
+    let mut snapshot = snapshot();
+    snapshot.topology = Topology::default()
         .merged(&[(BrokerId(0), at("a:1"))], None)
         .unwrap()
         .into();
-    let mut world = World::with(shared.clone(), Route::Broker(BrokerId(2)));
+    let mut world = World::with(snapshot.clone(), Route::Broker(BrokerId(2)));
     world.client(&heartbeat(1));
     assert_eq!(
         world.learned,
@@ -371,9 +371,9 @@ fn a_broker_of_which_nothing_was_heard_is_asked_for_and_waited_for() {
             broker: BrokerId(2)
         }]
     );
-    let mut late = World::with(shared, Route::Broker(BrokerId(2)));
+    let mut late = World::with(snapshot, Route::Broker(BrokerId(2)));
     late.client(&heartbeat(1));
-    late.renew(|shared| shared.topology = topology());
+    late.renew(|snapshot| snapshot.topology = topology());
     assert_eq!(names(&late), ["kafka-2.canary:9092"]);
     world.advance(Duration::from_secs(10));
     assert_eq!(world.closed, Some(CloseReason::BrokerUnknown(BrokerId(2))));
@@ -385,12 +385,12 @@ fn a_broker_that_moved_while_it_was_dialled_is_dialled_anew() {
     world.connects = false;
     world.client(&heartbeat(1));
     world.connect_failed(ConnectFailure::Refused);
-    world.renew(|shared| {
-        let moved = shared
+    world.renew(|snapshot| {
+        let moved = snapshot
             .topology
             .merged(&[(BrokerId(1), at("new:1"))], None)
             .unwrap();
-        shared.topology = moved.into();
+        snapshot.topology = moved.into();
     });
     world.advance(Duration::from_millis(60));
     assert_eq!(names(&world), ["kafka-1.canary:9092", "new:1"]);

@@ -86,9 +86,9 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
 
 #[test]
 fn an_api_that_the_configuration_names_is_offered() {
-    let mut shared = shared();
-    shared.offered = Offered::with([ApiKey(29)]);
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.offered = Offered::with([ApiKey(29)]);
+    let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&ask(0, 1));
     world.upstream(&told(0, &[(29, 0, 9)]));
     let (_, answer) = decoded::<ApiVersionsResponse>(0, &world.to_client);

@@ -281,9 +281,9 @@ fn a_tagged_field_with_endpoints_that_comes_again_and_again() {
 
 #[test]
 fn requests_that_come_in_pieces_while_there_is_no_room_for_them() {
-    let mut shared = shared();
-    shared.limits.in_flight_max = 1;
-    let mut world = World::with(shared, Route::Bootstrap);
+    let mut snapshot = snapshot();
+    snapshot.limits.in_flight_max = 1;
+    let mut world = World::with(snapshot, Route::Bootstrap);
     let sent: Vec<u8> = (0..5000).flat_map(heartbeat).collect();
     world.client(&heartbeat(0));
     world.chunk = 9;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::{Accept, Effect, Input, Instant, Session, Shared};
+use doorkeeper_core::{Accept, Effect, Input, Instant, Session, Snapshot};
 use doorkeeper_recording::{Dues, Taken};
 
 use super::writer::{Beginning, Item};
@@ -38,7 +38,7 @@ impl Recorder {
         connection: &ClientConnection,
         at: Instant,
         accept: Accept,
-        shared: &Arc<Shared>,
+        snapshot: &Arc<Snapshot>,
         seed: Seed,
     ) -> Option<Tape> {
         let is_cut = Arc::new(AtomicBool::new(false));
@@ -47,7 +47,7 @@ impl Recorder {
             opened: SystemTime::now(),
             at,
             accept,
-            shared: Arc::clone(shared),
+            snapshot: Arc::clone(snapshot),
             seed,
             is_cut: Arc::clone(&is_cut),
         });
@@ -140,8 +140,8 @@ mod tests {
     use doorkeeper_core::topology::{Advertised, DialMap};
     use doorkeeper_core::{CloseReason, Leg, Route};
 
-    fn shared() -> Arc<Shared> {
-        Arc::new(Shared {
+    fn snapshot() -> Arc<Snapshot> {
+        Arc::new(Snapshot {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
@@ -178,14 +178,14 @@ mod tests {
             waiting: Arc::clone(&waiting),
             counts: counts.clone(),
         }));
-        let (connection, shared, seed) = (connection(), shared(), Seed([0; 32]));
+        let (connection, snapshot, seed) = (connection(), snapshot(), Seed([0; 32]));
         let (at, accept) = (
             Instant::ZERO,
             Accept::new(connection.peer, Route::Bootstrap),
         );
-        let tape = recorder.tape(&connection, at, accept, &shared, seed);
+        let tape = recorder.tape(&connection, at, accept, &snapshot, seed);
         let mut tape = tape.unwrap();
-        let session = Session::new(at, accept, Arc::clone(&shared), seed);
+        let session = Session::new(at, accept, Arc::clone(&snapshot), seed);
         for _ in 0..100 {
             let bytes = vec![0; 1000].into();
             let leg = Leg::Client;
@@ -193,14 +193,14 @@ mod tests {
             tape.settled(&session);
         }
         while recorder
-            .tape(&connection, at, accept, &shared, seed)
+            .tape(&connection, at, accept, &snapshot, seed)
             .is_some()
         {}
         let other = ClientConnection {
             peer: "127.0.0.2:9092".parse().unwrap(),
             ..connection
         };
-        let of_another = recorder.tape(&other, at, accept, &shared, seed);
+        let of_another = recorder.tape(&other, at, accept, &snapshot, seed);
         assert!(of_another.is_some(), "there is room for other addresses");
         drop(of_another);
         tape.end(Ended::Closed(CloseReason::Drained));
@@ -221,12 +221,12 @@ mod tests {
             waiting: Arc::clone(&waiting),
             counts: Counts::default(),
         }));
-        let (connection, shared, seed) = (connection(), shared(), Seed([0; 32]));
+        let (connection, snapshot, seed) = (connection(), snapshot(), Seed([0; 32]));
         let (at, accept) = (
             Instant::ZERO,
             Accept::new(connection.peer, Route::Bootstrap),
         );
-        let tape = recorder.tape(&connection, at, accept, &shared, seed);
+        let tape = recorder.tape(&connection, at, accept, &snapshot, seed);
         let mut tape = tape.unwrap();
         tape.input(at, &Input::Tick);
         tape.end(Ended::Panicked);

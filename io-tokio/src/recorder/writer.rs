@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::{Accept, Input, Instant, Shared};
+use doorkeeper_core::{Accept, Input, Instant, Snapshot};
 use doorkeeper_recording::line::{Cut, Line};
 use doorkeeper_recording::{Key, Opened, Scribe, Taken};
 
@@ -41,7 +41,7 @@ pub(super) struct Beginning {
     pub(super) opened: SystemTime,
     pub(super) at: Instant,
     pub(super) accept: Accept,
-    pub(super) shared: Arc<Shared>,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) seed: Seed,
     pub(super) is_cut: Arc<AtomicBool>,
 }
@@ -68,7 +68,7 @@ impl Item {
                     | Input::Connected
                     | Input::ConnectFailed(_)
                     | Input::Answered { .. }
-                    | Input::Shared(_)
+                    | Input::Snapshot(_)
                     | Input::Drain { .. }
                     | Input::HoldPaused(_)
                     | Input::HoldResumed(_)
@@ -150,7 +150,7 @@ impl Writer {
             opened,
             at,
             accept,
-            shared,
+            snapshot,
             seed,
             is_cut,
         } = beginning;
@@ -171,9 +171,9 @@ impl Writer {
             at,
             accept,
             seed,
-            shared: &shared,
+            snapshot: &snapshot,
         };
-        let scribe = Scribe::new(self.key, &shared);
+        let scribe = Scribe::new(self.key, &snapshot);
         let open = Open {
             scribe,
             file,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::{Route, Shared, discovery};
+use doorkeeper_core::{Route, Snapshot, discovery};
 use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
@@ -101,7 +101,7 @@ pub struct Listener {
     /// Its addresses.
     pub binds: Vec<Bind>,
     /// What its sessions go by at first: epoch 0 and an empty topology.
-    pub shared: Shared,
+    pub snapshot: Snapshot,
     /// How many connections it takes.
     pub limits: ListenerLimits,
     /// How many of them may have sent no whole request.

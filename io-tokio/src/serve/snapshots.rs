@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::topology::Topology;
 
 use crate::driver::version_watch::VersionWatch;
@@ -12,14 +12,14 @@ use crate::driver::version_watch::VersionWatch;
 /// The sessions of a listener compare epochs before each client read, and only those whose
 /// machine asks for it are woken by a change.
 pub(crate) struct Snapshots {
-    newest: ArcSwap<Shared>,
+    newest: ArcSwap<Snapshot>,
     epoch: Arc<VersionWatch>,
     /// Who writes, one at a time, so that epochs are rung in their order. Sessions only read.
     writer: Mutex<()>,
 }
 
 impl Snapshots {
-    pub(crate) fn new(first: Shared) -> Self {
+    pub(crate) fn new(first: Snapshot) -> Self {
         let epoch = Arc::new(VersionWatch::default());
         epoch.publish(first.epoch);
         Self {
@@ -29,7 +29,7 @@ impl Snapshots {
         }
     }
 
-    pub(crate) fn newest(&self) -> Arc<Shared> {
+    pub(crate) fn newest(&self) -> Arc<Snapshot> {
         self.newest.load_full()
     }
 
@@ -43,7 +43,7 @@ impl Snapshots {
         self.replace(|newest| newest.with_topology(Arc::clone(topology)));
     }
 
-    fn replace(&self, next: impl FnOnce(&Shared) -> Shared) {
+    fn replace(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
         // Nothing that a panic could leave half done is behind this lock.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let next = next(&self.newest.load());
@@ -64,7 +64,7 @@ impl Reload {
 
     /// Lets `change` lay what is configured over the newest snapshot. What discovery has learned
     /// stays, and so does the count of the snapshots. All that is read after this goes by it.
-    pub fn change(&self, change: impl FnOnce(&mut Shared)) {
+    pub fn change(&self, change: impl FnOnce(&mut Snapshot)) {
         self.0.replace(|newest| {
             let mut next = newest.clone();
             change(&mut next);
@@ -91,8 +91,8 @@ mod tests {
     use doorkeeper_core::rewrite::KnownHosts;
     use doorkeeper_core::topology::{Advertised, DialMap};
 
-    fn first() -> Shared {
-        Shared {
+    fn first() -> Snapshot {
+        Snapshot {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
@@ -117,11 +117,11 @@ mod tests {
         let learned = Arc::new(learned.unwrap());
         snapshots.learn(&learned);
         let refused = Policy::allow_all().refuse_topic(&Principal::anonymous(), "secret");
-        Reload::new(Arc::clone(&snapshots)).change(|shared| {
-            shared.policy = refused.clone();
+        Reload::new(Arc::clone(&snapshots)).change(|snapshot| {
+            snapshot.policy = refused.clone();
             // Neither is configured: a change of them is none.
-            shared.epoch = 77;
-            shared.topology = Arc::default();
+            snapshot.epoch = 77;
+            snapshot.topology = Arc::default();
         });
         let newest = snapshots.newest();
         assert_eq!((newest.epoch, snapshots.epoch().value()), (2, 2));

@@ -38,9 +38,9 @@ fn small(plan: &mut Plan) {
 /// Where a topic is refused, requests that name it are held to their end.
 fn judging(plan: &mut Plan) {
     small(plan);
-    let shared = &mut plan.listeners[0].shared;
-    let policy = shared.policy.clone();
-    shared.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
+    let snapshot = &mut plan.listeners[0].snapshot;
+    let policy = snapshot.policy.clone();
+    snapshot.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
 }
 
 /// A Produce of so many bytes to a topic that is refused.

@@ -192,7 +192,7 @@ async fn brokers_with_addresses_of_their_own() {
     let world = World::with(|plan| {
         let listener = &mut plan.listeners[0];
         let advertised = ours.map(|(id, at, _)| (BrokerId(id), at.parse().unwrap()));
-        listener.shared.advertised = Advertised::Explicit(advertised.into());
+        listener.snapshot.advertised = Advertised::Explicit(advertised.into());
         listener.binds.extend(ours.map(|(id, _, port)| Bind {
             at: door(port),
             route: Route::Broker(BrokerId(id)),
@@ -234,7 +234,7 @@ async fn another_address_is_dialled_than_the_name_says() {
     cluster.up("one.test:1");
     let mut plan = plan();
     plan.clusters[0].discovery.dial = dial.clone();
-    plan.listeners[0].shared.dial = dial;
+    plan.listeners[0].snapshot.dial = dial;
     let mut world = World::cold(mesh, cluster, plan);
     world.warm_up().await;
     assert_eq!(
@@ -361,7 +361,7 @@ async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {
     const OTHER: u16 = 7000;
     let world = World::with(|plan| {
         let mut second = listener("second", 0, &[BOOT], OTHER);
-        second.shared.advertised = Advertised::Ports {
+        second.snapshot.advertised = Advertised::Ports {
             host: "second.test".into(),
             base: OTHER + 1,
             ids: vec![0..=5],

@@ -69,7 +69,7 @@ async fn a_broker_that_is_mapped_to_ourselves() {
             to_port: Some(BROKER_1),
         }]);
         plan.clusters[0].discovery.dial = dial.clone();
-        plan.listeners[0].shared.dial = dial;
+        plan.listeners[0].snapshot.dial = dial;
     })
     .await;
     world

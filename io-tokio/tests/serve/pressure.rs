@@ -115,7 +115,7 @@ async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
 #[tokio::test]
 async fn time_passes_for_a_session_that_never_stands_still() {
     let world = World::with(|plan| {
-        let limits = &mut plan.listeners[0].shared.limits;
+        let limits = &mut plan.listeners[0].snapshot.limits;
         limits.answer_timeout = SECOND / 2;
     })
     .await;

@@ -174,7 +174,7 @@ async fn a_session_that_learns_of_newer_snapshots_replays() {
     client.frame().await;
     studio.world.stop.cancel();
     let recording = studio.replays(client.address, "drained").await;
-    let is_it = |input: &Input| matches!(input, Input::Shared(_));
+    let is_it = |input: &Input| matches!(input, Input::Snapshot(_));
     assert!(recording.steps.iter().any(|step| is_it(&step.input)));
     let is_it = |input: &Input| matches!(input, Input::Drain { .. });
     assert!(recording.steps.iter().any(|step| is_it(&step.input)));
@@ -200,7 +200,7 @@ fn canaries(count: usize) -> Bytes {
 async fn a_refused_request_replays() {
     let refuse = |plan: &mut Plan| {
         let policy = Policy::allow_all();
-        plan.listeners[0].shared.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
+        plan.listeners[0].snapshot.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
     };
     let studio = Studio::with("refused", 1 << 30, 1 << 30, refuse).await;
     let mut client = studio.world.client(BROKER_1).await;

@@ -12,7 +12,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
-use doorkeeper_core::{Route, Shared, discovery};
+use doorkeeper_core::{Route, Snapshot, discovery};
 use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
@@ -76,7 +76,7 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
         name: name.into(),
         cluster,
         binds,
-        shared: Shared {
+        snapshot: Snapshot {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
@@ -136,7 +136,7 @@ pub fn cluster(mesh: &Mesh) -> Cluster {
 /// A first response may take as long as any other.
 pub fn waits_for_first_responses(plan: &mut Plan) {
     for listener in &mut plan.listeners {
-        listener.shared.limits.connect_timeout = 60 * SECOND;
+        listener.snapshot.limits.connect_timeout = 60 * SECOND;
     }
 }
 

@@ -19,7 +19,7 @@ mod setup;
 use std::sync::Arc;
 
 use doorkeeper_core::mark::{Mark, Marks};
-use doorkeeper_core::{Instant, Shared};
+use doorkeeper_core::{Instant, Snapshot};
 
 use crate::rng::Rng;
 use crate::script::Script;
@@ -134,7 +134,7 @@ struct World {
     /// What sessions together may hold, where the script limits that.
     budgets: Option<Budgets>,
     /// The newest snapshot.
-    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
     /// All sessions must be gone by then.
     drain: Option<Instant>,
     watch: Watch,

@@ -18,7 +18,7 @@ mod versions;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::api::Access;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Principal, Verdict};
@@ -142,7 +142,7 @@ impl Fate {
 
 /// What may become of a whole request: by one of the snapshots, or, where one decides that it has
 /// to be judged and the next one judges, by both.
-pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Shared>]) -> Vec<Fate> {
+pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Snapshot>]) -> Vec<Fate> {
     let mut all = Vec::new();
     for (at, first) in snapshots.iter().enumerate() {
         for judge in snapshots.iter().skip(at) {
@@ -156,12 +156,12 @@ pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Shared>]) -> Vec
 }
 
 /// Whether a snapshot offers the API in that version.
-pub(crate) fn offers(shared: &Shared, head: Head) -> Option<bool> {
+pub(crate) fn offers(snapshot: &Snapshot, head: Head) -> Option<bool> {
     let api = ApiKey(head.key);
-    if shared.policy.api(api) == Verdict::Refuse {
+    if snapshot.policy.api(api) == Verdict::Refuse {
         return None;
     }
-    let row = shared.offered.row(api)?;
+    let row = snapshot.offered.row(api)?;
     Some(row.versions.contains(head.version))
 }
 
@@ -182,11 +182,11 @@ fn tells_at_the_top(head: Head) -> bool {
 }
 
 /// What becomes of a request that clients are not allowed, or not all of it.
-fn denied(head: Head, look: &Look, frame: &Bytes, shared: &Shared) -> Option<Fate> {
+fn denied(head: Head, look: &Look, frame: &Bytes, snapshot: &Snapshot) -> Option<Fate> {
     /// Of a longer one it depends on what it names whether it can be answered.
     const CERTAIN_BYTES_MAX: usize = 10_000;
     let unclear = Some(Fate::Unclear { unanswered: false });
-    let row = shared.offered.row(ApiKey(head.key))?;
+    let row = snapshot.offered.row(ApiKey(head.key))?;
     let code = match row.access {
         Access::Denied(denial) => denial.error_code,
         Access::All if (head.key, head.version) == (FIND_COORDINATOR, 6) => match look.key_type {
@@ -217,7 +217,7 @@ fn denied(head: Head, look: &Look, frame: &Bytes, shared: &Shared) -> Option<Fat
     })
 }
 
-fn fate(head: Head, frame: &Bytes, first: &Shared, judge: &Shared) -> Fate {
+fn fate(head: Head, frame: &Bytes, first: &Snapshot, judge: &Snapshot) -> Fate {
     match offers(first, head) {
         None => return Fate::Closes,
         Some(false) if head.key == API_VERSIONS => return Fate::Local(Denial::UnknownVersion),

@@ -163,8 +163,8 @@ impl Story {
             Input::Bytes { leg, bytes } => self.came(at, id, *leg, bytes),
             Input::Ended { leg, how } => self.of(at, id, OfSession::Ended(*leg, *how)),
             Input::ConnectFailed(why) => self.of(at, id, OfSession::ConnectFailed(*why)),
-            Input::Shared(shared) => {
-                let epoch = shared.epoch;
+            Input::Snapshot(snapshot) => {
+                let epoch = snapshot.epoch;
                 self.of(at, id, OfSession::Renewed { epoch });
             }
             Input::Drain { by: _ } => self.of(at, id, OfSession::Drains),

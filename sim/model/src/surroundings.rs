@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::api::Offered;
 use doorkeeper_core::discovery::Config;
 use doorkeeper_core::id::{ApiKey, BrokerId, HostPort, Seed};
@@ -79,7 +79,7 @@ pub fn create_topics(cluster: &mut Cluster) {
 
 /// What sessions go by at first.
 #[must_use]
-pub fn shared(setting: &Setting) -> Shared {
+pub fn snapshot(setting: &Setting) -> Snapshot {
     let named = |name: &&str| HostPort::new(name, UPSTREAM_PORT).ok();
     let bootstrap: Vec<HostPort> = BOOTSTRAP.iter().filter_map(named).collect();
     let (host, base) = DOOR;
@@ -89,7 +89,7 @@ pub fn shared(setting: &Setting) -> Shared {
         to_host: WORD.into(),
         to_port: None,
     }]);
-    Shared {
+    Snapshot {
         epoch: 1,
         limits: limits(setting.small),
         policy: policy(&setting.policy),
@@ -108,10 +108,10 @@ pub fn shared(setting: &Setting) -> Shared {
 
 /// What discovery goes by.
 #[must_use]
-pub fn discovery(shared: &Shared) -> Config {
+pub fn discovery(snapshot: &Snapshot) -> Config {
     Config {
-        bootstrap: shared.bootstrap.clone(),
-        dial: shared.dial.clone(),
+        bootstrap: snapshot.bootstrap.clone(),
+        dial: snapshot.dial.clone(),
         refresh_interval: Duration::from_secs(60),
         refresh_interval_min: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(3),

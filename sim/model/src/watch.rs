@@ -14,7 +14,7 @@ use bytes::Bytes;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::record::{EffectLine, InputLine};
 use doorkeeper_core::{
-    CloseReason, Effect, Input, Instant, Leg, Route, Session, Shared, discovery,
+    CloseReason, Effect, Input, Instant, Leg, Route, Session, Snapshot, discovery,
 };
 
 use crate::invariants::{self, produced::Produced};
@@ -107,7 +107,7 @@ pub struct Watch {
     ledgers: Vec<Ledger>,
     /// What clients have produced, and brokers have got.
     produced: Produced,
-    newest: Arc<Shared>,
+    newest: Arc<Snapshot>,
     trace: Trace,
     /// The bytes that sessions have read and written.
     carried: usize,
@@ -118,11 +118,11 @@ pub struct Watch {
 impl Watch {
     /// Nothing has happened.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>, keep_transcript: bool, whole_trace: bool) -> Self {
+    pub fn new(snapshot: &Arc<Snapshot>, keep_transcript: bool, whole_trace: bool) -> Self {
         Self {
             ledgers: Vec::new(),
             produced: Produced::default(),
-            newest: Arc::clone(shared),
+            newest: Arc::clone(snapshot),
             trace: Trace::new(whole_trace),
             carried: 0,
             keep_transcript,
@@ -172,21 +172,21 @@ impl Watch {
         id: SessionId,
         client: Numbered,
         route: Route,
-        shared: &Arc<Shared>,
+        snapshot: &Arc<Snapshot>,
     ) {
         let what = format_args!("opened for c{} {route:?}", client.0);
         self.trace.note(now, &id, what);
-        let ledger = Ledger::new(now, id, client, route, shared, self.keep_transcript);
+        let ledger = Ledger::new(now, id, client, route, snapshot, self.keep_transcript);
         self.ledgers.push(ledger);
         self.tell(|story| story.opened(now, id, client, route));
     }
 
     /// A newer snapshot is there for all sessions.
-    pub fn published(&mut self, now: Instant, shared: &Arc<Shared>) {
+    pub fn published(&mut self, now: Instant, snapshot: &Arc<Snapshot>) {
         self.trace
-            .note(now, &"door", format_args!("snapshot {}", shared.epoch));
-        self.newest = Arc::clone(shared);
-        self.tell(|story| story.published(now, shared.epoch));
+            .note(now, &"door", format_args!("snapshot {}", snapshot.epoch));
+        self.newest = Arc::clone(snapshot);
+        self.tell(|story| story.published(now, snapshot.epoch));
     }
 
     /// Discovery is told something.
@@ -231,7 +231,7 @@ impl Watch {
             } => ledger.broker_sent(bytes),
             Input::Ended { leg, how } => ledger.facts.ended(now, *leg, *how),
             Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
-            Input::Shared(shared) => ledger.renewed(shared),
+            Input::Snapshot(snapshot) => ledger.renewed(snapshot),
             Input::Drain { by } => ledger.drains(*by),
             Input::HoldPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
             Input::HoldResumed(leg) => ledger.facts.pauses(*leg, None),

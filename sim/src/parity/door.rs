@@ -40,7 +40,7 @@ pub(super) fn place(door: Door) -> Result<HostPort, String> {
 /// There are not so many ports.
 pub(super) fn plan(script: &Script) -> Result<Plan, String> {
     let setting = &script.setting;
-    let shared = surroundings::shared(setting);
+    let snapshot = surroundings::snapshot(setting);
     let (_, base) = DOOR;
     let bind = |port: Option<u16>, route| {
         let port = port.ok_or("a door without a port")?;
@@ -55,13 +55,13 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
     Ok(Plan {
         clusters: vec![Cluster {
             name: "main".into(),
-            discovery: surroundings::discovery(&shared),
+            discovery: surroundings::discovery(&snapshot),
         }],
         listeners: vec![Listener {
             name: "public".into(),
             cluster: 0,
             binds,
-            shared,
+            snapshot,
             limits: ListenerLimits::default(),
             silent: SilentLimits::default(),
         }],

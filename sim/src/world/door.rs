@@ -210,7 +210,7 @@ impl Inside {
         let rules = lock(&self.rules).clone();
         let (reload, listener) = (lock(&self.reload), self.plan.listeners.first());
         if let (Some(reload), Some(listener)) = (&*reload, listener) {
-            reload.change(|shared| rules.lay_over(shared, &listener.shared.limits));
+            reload.change(|snapshot| rules.lay_over(snapshot, &listener.snapshot.limits));
         }
     }
 

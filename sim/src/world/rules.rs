@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 
@@ -34,16 +34,16 @@ pub struct Small {
 
 impl Rules {
     /// Changes a snapshot, whose limits were these when doorkeeper started.
-    pub(super) fn lay_over(&self, shared: &mut Shared, configured: &Limits) {
+    pub(super) fn lay_over(&self, snapshot: &mut Snapshot, configured: &Limits) {
         let policy = Policy::allow_all();
-        shared.policy = if self.embargo {
+        snapshot.policy = if self.embargo {
             policy.refuse_topic(&Principal::anonymous(), EMBARGOED)
         } else {
             policy
         };
         let least = |small: Option<usize>, plain: usize| small.map_or(plain, |it| it.min(plain));
         let small = self.small;
-        shared.limits = Limits {
+        snapshot.limits = Limits {
             frame_bytes_max: least(small.frame_bytes_max, configured.frame_bytes_max),
             hold_bytes_max: least(small.hold_bytes_max, configured.hold_bytes_max),
             hold_answer_bytes_max: least(small.hold_bytes_max, configured.hold_answer_bytes_max),

@@ -14,7 +14,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
-use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Route, Session, Shared};
+use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Route, Session, Snapshot};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const SINK_PORT: u16 = 9092;
@@ -100,10 +100,10 @@ impl Pair {
             peer: "192.0.2.1:5000".parse()?,
             route: Route::Broker(BrokerId(1)),
         };
-        let shared = Arc::new(shared(policy)?);
+        let snapshot = Arc::new(snapshot(policy)?);
         let now = Instant::from_nanos(1_000_000_000);
         Ok(Self {
-            session: Session::new(now, accept, shared, Seed([0; 32])),
+            session: Session::new(now, accept, snapshot, Seed([0; 32])),
             now,
             written: [0, 0],
         })
@@ -165,7 +165,7 @@ impl Pair {
     }
 }
 
-fn shared(policy: Policy) -> Result<Shared> {
+fn snapshot(policy: Policy) -> Result<Snapshot> {
     let seen = (0..frames::BROKERS).map(|id| {
         let at: HostPort = format!("127.0.0.1:{}", SINK_PORT + id).parse()?;
         Ok((BrokerId(id.into()), at))
@@ -175,7 +175,7 @@ fn shared(policy: Policy) -> Result<Shared> {
     let topology = Arc::new(topology.context("no brokers")?);
     let bootstrap: Vec<HostPort> = vec!["bootstrap.internal:9092".parse()?];
     let dial = DialMap::default();
-    Ok(Shared {
+    Ok(Snapshot {
         epoch: 1,
         limits: Limits::default(),
         policy,

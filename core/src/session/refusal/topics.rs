@@ -10,7 +10,7 @@ use crate::api::{FETCH, METADATA};
 use crate::id::ApiVersion;
 use crate::policy::{Operation, Principal, Verdict};
 use crate::session::refusal::{Filter, Refused};
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::wire::codec::{self, NotEncodable, RefusedTopic};
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
@@ -32,7 +32,7 @@ const FINAL_EPOCH: i32 = -1;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::session) struct Judge<'a> {
     pub(in crate::session) principal: &'a Principal,
-    pub(in crate::session) shared: &'a Shared,
+    pub(in crate::session) snapshot: &'a Snapshot,
     pub(in crate::session) frame: &'a Rope,
 }
 
@@ -252,7 +252,7 @@ impl Topics {
     pub(in crate::session) fn decide(
         mut self,
         principal: &Principal,
-        shared: &Arc<Shared>,
+        snapshot: &Arc<Snapshot>,
     ) -> Result<Judgement, NotEncodable> {
         let head = self.head;
         if head.api == FETCH
@@ -280,7 +280,7 @@ impl Topics {
             entries: codec::exact(self.entries),
             count: refused,
             filter: lists.then(|| Filter {
-                by: Arc::clone(shared),
+                by: Arc::clone(snapshot),
                 principal: principal.clone(),
                 // In version 0 no topics means all topics: whatever the broker lists then was
                 // not asked for.
@@ -312,7 +312,7 @@ impl Judged {
     fn of_name(name: &[u8], what: Operation, judge: Judge<'_>) -> Self {
         // Kafka decodes invalid UTF-8 to replacement characters; no rule names such a topic.
         let name = String::from_utf8_lossy(name);
-        match judge.shared.policy.topic(judge.principal, what, &name) {
+        match judge.snapshot.policy.topic(judge.principal, what, &name) {
             Verdict::Allow => Self::Allowed,
             Verdict::Refuse => {
                 Self::refused(name.into_owned(), [0; 16], TOPIC_AUTHORIZATION_FAILED)

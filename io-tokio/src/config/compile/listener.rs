@@ -10,7 +10,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
-use doorkeeper_core::{Route, Shared};
+use doorkeeper_core::{Route, Snapshot};
 
 use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports};
 use super::super::tree::Path;
@@ -253,7 +253,7 @@ pub(super) fn planned(
         name: shared_name(name),
         cluster: place,
         binds: doors.iter().map(bind).collect(),
-        shared: Shared {
+        snapshot: Snapshot {
             epoch: 0,
             limits: limits(listener, cluster),
             policy: Policy::allow_all(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::{End, Instant, Shared};
+use doorkeeper_core::{End, Instant, Snapshot};
 
 use super::World;
 use crate::script::{Client, Numbered, ProcessFault, Step, Wait};
@@ -172,11 +172,11 @@ impl World {
     fn process_fault(&mut self, fault: &ProcessFault) {
         match fault {
             ProcessFault::Reload(policy, small) => {
-                let next = Shared {
-                    epoch: self.shared.epoch + 1,
+                let next = Snapshot {
+                    epoch: self.snapshot.epoch + 1,
                     limits: surroundings::limits(*small),
                     policy: surroundings::policy(policy),
-                    ..Shared::clone(&self.shared)
+                    ..Snapshot::clone(&self.snapshot)
                 };
                 self.publish(next);
             }

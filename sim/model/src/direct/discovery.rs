@@ -145,7 +145,7 @@ impl World {
                     self.asking.wire = Wire::Absent;
                 }
                 Effect::Publish(topology) => {
-                    let next = self.shared.with_topology(topology);
+                    let next = self.snapshot.with_topology(topology);
                     self.publish(next);
                 }
                 Effect::Report(_) => {}

@@ -7,7 +7,7 @@ use doorkeeper_core::id::{BrokerId, Ticket};
 use doorkeeper_core::mark::Marks;
 use doorkeeper_core::{
     Accept, Answer, ConnectFailure, Effect, End, HeldBytes, Input, Instant, Leg, Route, Session,
-    Shared, Target,
+    Snapshot, Target,
 };
 
 use super::held::{self, Told};
@@ -147,15 +147,16 @@ impl World {
         {
             accept.canary = self.options.canary;
         }
-        let session = Session::new(self.now, accept, Arc::clone(&self.shared), seed);
-        self.watch.opened(self.now, id, client, route, &self.shared);
+        let session = Session::new(self.now, accept, Arc::clone(&self.snapshot), seed);
+        self.watch
+            .opened(self.now, id, client, route, &self.snapshot);
         self.open.push(id.0);
         self.guests.push(Guest {
             id,
             session,
             client: link,
             upstream: Upstream::Absent,
-            epoch: self.shared.epoch,
+            epoch: self.snapshot.epoch,
             draining: false,
             late_answer: false,
             finished: [false; 2],
@@ -227,7 +228,7 @@ impl World {
             Upstream::Dialling { ready, .. } if ready <= now => acts.push(Act::Connect),
             Upstream::Dialling { .. } | Upstream::Absent | Upstream::Open { .. } => {}
         }
-        if demand.shared && guest.epoch != self.shared.epoch {
+        if demand.snapshot && guest.epoch != self.snapshot.epoch {
             acts.push(Act::Refresh);
         }
         if self.drain.is_some() && !guest.draining {
@@ -290,7 +291,7 @@ impl World {
         let stale = self
             .guests
             .get(at)
-            .is_some_and(|guest| guest.epoch != self.shared.epoch);
+            .is_some_and(|guest| guest.epoch != self.snapshot.epoch);
         if leg == Leg::Client && stale {
             self.refresh(at)?;
         }
@@ -306,11 +307,11 @@ impl World {
     }
 
     fn refresh(&mut self, at: usize) -> Result<(), Violation> {
-        let newest = Arc::clone(&self.shared);
+        let newest = Arc::clone(&self.snapshot);
         if let Some(guest) = self.guests.get_mut(at) {
             guest.epoch = newest.epoch;
         }
-        self.hand_in(at, Input::Shared(newest))
+        self.hand_in(at, Input::Snapshot(newest))
     }
 
     fn connect(&mut self, at: usize) -> Result<(), Violation> {
@@ -416,9 +417,9 @@ impl World {
     }
 
     /// The next snapshot is there for all sessions.
-    pub(super) fn publish(&mut self, next: Shared) {
-        self.shared = Arc::new(next);
-        self.watch.published(self.now, &self.shared);
+    pub(super) fn publish(&mut self, next: Snapshot) {
+        self.snapshot = Arc::new(next);
+        self.watch.published(self.now, &self.snapshot);
     }
 }
 

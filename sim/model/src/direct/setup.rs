@@ -22,8 +22,8 @@ impl World {
     pub(super) fn new(script: &Script, options: Options) -> Self {
         let setting = &script.setting;
         let now = Instant::from_nanos(1_000_000_000);
-        let shared = Arc::new(surroundings::shared(setting));
-        let machine = Discovery::new(now, surroundings::discovery(&shared), Seed([0; 32]));
+        let snapshot = Arc::new(surroundings::snapshot(setting));
+        let machine = Discovery::new(now, surroundings::discovery(&snapshot), Seed([0; 32]));
         let brokers = Brokers::new(
             surroundings::cluster(setting),
             surroundings::brokers(setting),
@@ -44,9 +44,9 @@ impl World {
             asking: Asking::new(machine),
             brokers,
             budgets: setting.held.map(|bytes| Budgets::new(bytes as usize)),
-            watch: Watch::new(&shared, options.transcript, options.whole_trace)
+            watch: Watch::new(&snapshot, options.transcript, options.whole_trace)
                 .with_story(options.story),
-            shared,
+            snapshot,
             drain: None,
             marks: vec![0; Mark::ALL.len()],
         }

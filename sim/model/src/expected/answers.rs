@@ -1,7 +1,7 @@
 //! What a client must be answered, given what the broker has answered.
 
 use bytes::Bytes;
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::id::BrokerId;
 use kafka_protocol::messages::{
     self, ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse,
@@ -36,18 +36,18 @@ pub(crate) fn is_right(
     from_broker: &Bytes,
     given: &Bytes,
     refused: Option<&Refused>,
-    shared: &Shared,
+    snapshot: &Snapshot,
 ) -> bool {
     let nothing = Refused::default();
     let told = refused.unwrap_or(&nothing);
     match head.key {
-        API_VERSIONS => api_versions(head, from_broker, given, shared),
+        API_VERSIONS => api_versions(head, from_broker, given, snapshot),
         PRODUCE if refused.is_none() && head.version < 10 => from_broker == given,
         PRODUCE => same::<ProduceResponse>(head, from_broker, given, |answer, expected| {
             if expected {
                 answer.node_endpoints.retain_mut(|endpoint| {
                     address(
-                        shared,
+                        snapshot,
                         endpoint.node_id.0,
                         &mut endpoint.host,
                         &mut endpoint.port,
@@ -58,21 +58,26 @@ pub(crate) fn is_right(
             produce::sort(answer);
         }),
         FETCH if refused.is_none() && head.version < 16 => from_broker == given,
-        FETCH => fetched(head, from_broker, given, told, shared),
-        SHARE_FETCH => share_fetched(head, from_broker, given, shared),
+        FETCH => fetched(head, from_broker, given, told, snapshot),
+        SHARE_FETCH => share_fetched(head, from_broker, given, snapshot),
         METADATA => same::<MetadataResponse>(head, from_broker, given, |answer, expected| {
             if expected {
                 answer.brokers.retain_mut(|broker| {
-                    address(shared, broker.node_id.0, &mut broker.host, &mut broker.port)
+                    address(
+                        snapshot,
+                        broker.node_id.0,
+                        &mut broker.host,
+                        &mut broker.port,
+                    )
                 });
-                answer.controller_id = controller(shared, answer.controller_id);
+                answer.controller_id = controller(snapshot, answer.controller_id);
                 metadata::tell(answer, head.version, told);
             }
             metadata::sort(answer);
         }),
-        FIND_COORDINATOR => find_coordinator(head, from_broker, given, shared),
-        DESCRIBE_CLUSTER => describe_cluster(head, from_broker, given, shared),
-        DESCRIBE_CONFIGS => describe_configs(head, from_broker, given, shared),
+        FIND_COORDINATOR => find_coordinator(head, from_broker, given, snapshot),
+        DESCRIBE_CLUSTER => describe_cluster(head, from_broker, given, snapshot),
+        DESCRIBE_CONFIGS => describe_configs(head, from_broker, given, snapshot),
         CREATE_TOPICS if refused.is_some() => {
             same::<CreateTopicsResponse>(head, from_broker, given, |answer, expected| {
                 if expected {
@@ -85,13 +90,13 @@ pub(crate) fn is_right(
     }
 }
 
-fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, shared: &Shared) -> bool {
+fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, snapshot: &Snapshot) -> bool {
     let followed = from.len() > FOLLOWED_BYTES;
     same::<FetchResponse>(head, from, given, |answer, expected| {
         if expected {
             answer.node_endpoints.retain_mut(|endpoint| {
                 let (host, port) = (&mut endpoint.host, &mut endpoint.port);
-                !followed && address(shared, endpoint.node_id.0, host, port)
+                !followed && address(snapshot, endpoint.node_id.0, host, port)
             });
             fetch::tell(answer, head.version, told);
         } else if followed {
@@ -102,13 +107,13 @@ fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, shared: &Sha
     })
 }
 
-fn share_fetched(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+fn share_fetched(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
     let followed = from.len() > FOLLOWED_BYTES;
     same::<ShareFetchResponse>(head, from, given, |answer, expected| {
         if expected {
             answer.node_endpoints.retain_mut(|endpoint| {
                 let (host, port) = (&mut endpoint.host, &mut endpoint.port);
-                !followed && address(shared, endpoint.node_id.0, host, port)
+                !followed && address(snapshot, endpoint.node_id.0, host, port)
             });
         } else if followed {
             // What is left of the blanked endpoints.
@@ -117,14 +122,14 @@ fn share_fetched(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bo
     })
 }
 
-fn describe_cluster(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+fn describe_cluster(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
     same::<DescribeClusterResponse>(head, from, given, |answer, expected| {
         if expected {
             answer.brokers.retain_mut(|broker| {
                 let (host, port) = (&mut broker.host, &mut broker.port);
-                address(shared, broker.broker_id.0, host, port)
+                address(snapshot, broker.broker_id.0, host, port)
             });
-            answer.controller_id = controller(shared, answer.controller_id);
+            answer.controller_id = controller(snapshot, answer.controller_id);
         }
     })
 }
@@ -145,11 +150,11 @@ where
 }
 
 /// Puts our own address in the place of a broker's; false if it has none.
-fn address(shared: &Shared, id: i32, host: &mut StrBytes, port: &mut i32) -> bool {
+fn address(snapshot: &Snapshot, id: i32, host: &mut StrBytes, port: &mut i32) -> bool {
     if host.is_empty() {
         return true;
     }
-    let Some(ours) = shared.advertised.address(BrokerId(id)) else {
+    let Some(ours) = snapshot.advertised.address(BrokerId(id)) else {
         return false;
     };
     *host = StrBytes::from_string(ours.host().to_owned());
@@ -158,27 +163,27 @@ fn address(shared: &Shared, id: i32, host: &mut StrBytes, port: &mut i32) -> boo
 }
 
 /// The controller that clients may be told of: none, if clients cannot reach it.
-fn controller(shared: &Shared, id: messages::BrokerId) -> messages::BrokerId {
-    match shared.advertised.address(BrokerId(id.0)) {
+fn controller(snapshot: &Snapshot, id: messages::BrokerId) -> messages::BrokerId {
+    match snapshot.advertised.address(BrokerId(id.0)) {
         Some(_) => id,
         None => (-1).into(),
     }
 }
 
-fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
     same::<FindCoordinatorResponse>(head, from, given, |answer, expected| {
         if !expected {
             return;
         }
         let (host, port) = (&mut answer.host, &mut answer.port);
-        if head.version < 4 && !address(shared, answer.node_id.0, host, port) {
+        if head.version < 4 && !address(snapshot, answer.node_id.0, host, port) {
             answer.error_code = COORDINATOR_NOT_AVAILABLE;
             answer.node_id = (-1).into();
             answer.host = StrBytes::default();
             answer.port = -1;
         }
         for one in &mut answer.coordinators {
-            if !address(shared, one.node_id.0, &mut one.host, &mut one.port) {
+            if !address(snapshot, one.node_id.0, &mut one.host, &mut one.port) {
                 one.error_code = COORDINATOR_NOT_AVAILABLE;
                 one.node_id = (-1).into();
                 one.host = StrBytes::default();
@@ -191,8 +196,8 @@ fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
 /// Values that hold addresses are shown as Kafka shows sensitive ones, or overwritten where the
 /// answer is too long to be held; nothing else changes, not even texts and values that have the
 /// name of a host as a word.
-fn describe_configs(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
-    let is_followed = from.len() > shared.limits.hold_answer_bytes_max;
+fn describe_configs(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
+    let is_followed = from.len() > snapshot.limits.hold_answer_bytes_max;
     let hidden =
         |value: &StrBytes| is_followed.then(|| StrBytes::from_string("*".repeat(value.len())));
     let holds_addresses = |name: &str, value: Option<&StrBytes>| {
@@ -224,7 +229,7 @@ fn describe_configs(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) ->
     })
 }
 
-fn api_versions(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> bool {
+fn api_versions(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
     // A broker that does not know the version answers in version 0 (KIP-511).
     let error = from.get(8..10).and_then(|two| two.try_into().ok());
     let refused = error.map(i16::from_be_bytes) == Some(versions::UNSUPPORTED_VERSION);
@@ -235,18 +240,18 @@ fn api_versions(head: Head, from: &Bytes, given: &Bytes, shared: &Shared) -> boo
     };
     same::<ApiVersionsResponse>(head, from, given, |answer, expected| {
         if expected {
-            versions::cut(answer, shared);
+            versions::cut(answer, snapshot);
         }
     })
 }
 
 /// Whether an answer is the one that doorkeeper must give itself.
-pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, shared: &Shared) -> bool {
+pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, snapshot: &Snapshot) -> bool {
     match denial {
         Denial::UnknownVersion => {
             let head = Head { version: 0, ..head };
             let answer = typed::answer::<ApiVersionsResponse>(head, given);
-            answer.is_some_and(|answer| versions::unknown_version(&answer, shared))
+            answer.is_some_and(|answer| versions::unknown_version(&answer, snapshot))
         }
         Denial::NoFetchSession => {
             let answer = typed::answer::<FetchResponse>(head, given);

@@ -1,6 +1,6 @@
 //! ApiVersions: what the broker and our table have in common, and everything else untouched.
 
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::Verdict;
 use kafka_protocol::messages::ApiVersionsResponse;
@@ -9,11 +9,11 @@ use kafka_protocol::messages::ApiVersionsResponse;
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 
 /// The answer of the broker, cut to what is offered.
-pub(super) fn cut(answer: &mut ApiVersionsResponse, shared: &Shared) {
+pub(super) fn cut(answer: &mut ApiVersionsResponse, snapshot: &Snapshot) {
     answer.api_keys.retain_mut(|entry| {
         let api = ApiKey(entry.api_key);
-        let row = shared.offered.row(api);
-        let Some(row) = row.filter(|_| shared.policy.api(api) == Verdict::Allow) else {
+        let row = snapshot.offered.row(api);
+        let Some(row) = row.filter(|_| snapshot.policy.api(api) == Verdict::Allow) else {
             return false;
         };
         entry.min_version = entry.min_version.max(row.versions.first);
@@ -23,8 +23,8 @@ pub(super) fn cut(answer: &mut ApiVersionsResponse, shared: &Shared) {
 }
 
 /// The answer to a version that nobody here knows.
-pub(super) fn unknown_version(answer: &ApiVersionsResponse, shared: &Shared) -> bool {
-    let row = shared.offered.row(ApiKey(super::API_VERSIONS));
+pub(super) fn unknown_version(answer: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
+    let row = snapshot.offered.row(ApiKey(super::API_VERSIONS));
     let told = answer.api_keys.first();
     let same = match (row, told) {
         (Some(row), Some(told)) => {

@@ -13,7 +13,7 @@ use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{
-    Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Shared,
+    Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
 };
 
 use crate::invariants::work::Work;
@@ -36,7 +36,7 @@ pub(super) const WORD: &str = "broker";
 /// One session and what its driver knows.
 pub(super) struct Driven {
     session: Session,
-    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
     now: Instant,
     /// An attempt to connect is under way.
     connecting: bool,
@@ -51,7 +51,7 @@ impl Driven {
     /// Flags: 1 comes through the bootstrap address, 2 has small limits, 4 knows no topology yet,
     /// 8 is refused the topic `t`.
     pub(super) fn new(flags: u8) -> Option<Self> {
-        let shared = Arc::new(shared(flags)?);
+        let snapshot = Arc::new(snapshot(flags)?);
         let route = if flags & 1 == 0 {
             Route::Broker(BrokerId(1))
         } else {
@@ -59,10 +59,10 @@ impl Driven {
         };
         let accept = Accept::new(([192, 0, 2, 1], 5000).into(), route);
         let now = Instant::from_nanos(1_000_000_000);
-        let session = Session::new(now, accept, Arc::clone(&shared), Seed([7; 32]));
+        let session = Session::new(now, accept, Arc::clone(&snapshot), Seed([7; 32]));
         Some(Self {
             session,
-            shared,
+            snapshot,
             now,
             connecting: false,
             ended: [false; 2],
@@ -77,7 +77,7 @@ impl Driven {
     }
 
     pub(super) fn known_hosts(&self) -> &KnownHosts {
-        &self.shared.known_hosts
+        &self.snapshot.known_hosts
     }
 
     /// Hands bytes of a peer in. A driver reads only what is wanted, and never after the end.
@@ -153,10 +153,10 @@ impl Driven {
     }
 
     pub(super) fn renew(&mut self) {
-        let mut next = Shared::clone(&self.shared);
+        let mut next = Snapshot::clone(&self.snapshot);
         next.epoch += 1;
-        self.shared = Arc::new(next);
-        self.input(Input::Shared(Arc::clone(&self.shared)));
+        self.snapshot = Arc::new(next);
+        self.input(Input::Snapshot(Arc::clone(&self.snapshot)));
     }
 
     pub(super) fn drain(&mut self, within: Duration) {
@@ -214,7 +214,7 @@ impl Driven {
 
     /// No more is held back than the limits allow, and what came in one piece.
     fn is_bounded(&self) {
-        let limits = &self.shared.limits;
+        let limits = &self.snapshot.limits;
         for (leg, limit) in [
             (Leg::Client, limits.hold_bytes_max),
             (Leg::Upstream, limits.hold_answer_bytes_max),
@@ -250,7 +250,7 @@ impl Driven {
 }
 
 /// Small limits where the flags say so, so that short inputs reach them.
-fn shared(flags: u8) -> Option<Shared> {
+fn snapshot(flags: u8) -> Option<Snapshot> {
     let at = |host: &str, port| HostPort::new(host, port).ok();
     let [bootstrap, b0, b1] = HOSTS;
     let bootstrap = vec![at(bootstrap, 9092)?, at(WORD, 9092)?];
@@ -269,7 +269,7 @@ fn shared(flags: u8) -> Option<Shared> {
         0 => Policy::allow_all(),
         _ => Policy::allow_all().refuse_topic(&Principal::anonymous(), "t"),
     };
-    Some(Shared {
+    Some(Snapshot {
         epoch: 1,
         limits,
         policy,

@@ -1,7 +1,7 @@
 //! 2, 3, 8, 17 and 18: each request has one answer, in its turn, and it is the right one.
 
 use bytes::Bytes;
-use doorkeeper_core::Shared;
+use doorkeeper_core::Snapshot;
 
 use super::{leaks, policy};
 use crate::expected::{self, Fate};
@@ -49,7 +49,7 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
     let by = ledger.answered_by(&asked);
     let is_right = |fate| {
         by.iter()
-            .any(|shared| is_right(fate, &asked, &frame, shared))
+            .any(|snapshot| is_right(fate, &asked, &frame, snapshot))
     };
     if asked.fates.iter().any(is_right) {
         return Ok(());
@@ -78,18 +78,18 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
     Err(Violation::of(number, what))
 }
 
-fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, shared: &Shared) -> bool {
+fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, snapshot: &Snapshot) -> bool {
     let refused = match fate {
         Fate::Closes => return false,
         Fate::Unclear { .. } => return true,
-        Fate::Local(denial) => return expected::is_denial(asked.head, given, denial, shared),
+        Fate::Local(denial) => return expected::is_denial(asked.head, given, denial, snapshot),
         Fate::Passes { .. } => None,
         Fate::Cut { refused, .. } => Some(&**refused),
     };
     let Some(answer) = asked.answer.as_ref().filter(|_| asked.sent) else {
         return false;
     };
-    expected::is_right(asked.head, &answer.frame, given, refused, shared)
+    expected::is_right(asked.head, &answer.frame, given, refused, snapshot)
 }
 
 /// 3, as the client sees it: what it gets is the answer that it waits for.

@@ -48,7 +48,9 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
     let Some(decision) = ledger.decision() else {
         return Ok(());
     };
-    let Decision { shared, facts, .. } = &decision;
+    let Decision {
+        snapshot, facts, ..
+    } = &decision;
     let holds = match reason {
         CloseReason::ClientEnded(how) => facts.client_ended.map(|(_, how)| how) == Some(how),
         CloseReason::UpstreamEnded(how) => facts.upstream_ended.map(|(_, how)| how) == Some(how),
@@ -57,13 +59,13 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         CloseReason::Unreachable(ConnectFailure::TimedOut) => facts.reached.is_none(),
         CloseReason::Unreachable(why) => facts.failed.last() == Some(&why),
         CloseReason::BrokerUnknown(broker) => {
-            let known = shared.topology.upstream(broker).is_some();
+            let known = snapshot.topology.upstream(broker).is_some();
             ledger.route == Route::Broker(broker) && !known
         }
         CloseReason::HoldLimit(leg) => {
-            let limits = ledger.snapshots.iter().map(|shared| match leg {
-                Leg::Client => shared.limits.hold_bytes_max,
-                Leg::Upstream => shared.limits.hold_answer_bytes_max,
+            let limits = ledger.snapshots.iter().map(|snapshot| match leg {
+                Leg::Client => snapshot.limits.hold_bytes_max,
+                Leg::Upstream => snapshot.limits.hold_answer_bytes_max,
             });
             let least = limits.min().unwrap_or(0);
             let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
@@ -134,7 +136,7 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
         let mut heads = all.iter().filter(|(head, _)| head.key == api.0);
         heads.any(|(head, _)| {
             let mut snapshots = ledger.snapshots.iter();
-            snapshots.any(|shared| expected::offers(shared, *head) == wanted)
+            snapshots.any(|snapshot| expected::offers(snapshot, *head) == wanted)
         })
     };
     match fault {
@@ -156,7 +158,7 @@ fn length_is_wrong(ledger: &Ledger) -> bool {
     let limits = ledger
         .snapshots
         .iter()
-        .map(|shared| shared.limits.frame_bytes_max);
+        .map(|snapshot| snapshot.limits.frame_bytes_max);
     let most = limits.min().unwrap_or(0);
     let rest = ledger.rest_of(Leg::Client).first_chunk::<4>();
     let claimed = rest.map(|prefix| u32::from_be_bytes(*prefix) as usize);
@@ -173,7 +175,7 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
     let limits = ledger
         .snapshots
         .iter()
-        .map(|shared| shared.limits.frame_bytes_max);
+        .map(|snapshot| snapshot.limits.frame_bytes_max);
     let claimed = ledger.rest_of(Leg::Upstream).first_chunk::<4>();
     let claimed = claimed.map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
     let answers = ledger
@@ -219,13 +221,17 @@ fn first_unanswered(ledger: &Ledger) -> Option<&Asked> {
 }
 
 fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
-    let Decision { at, shared, facts } = decision;
-    let (limits, now) = (&shared.limits, *at);
+    let Decision {
+        at,
+        snapshot,
+        facts,
+    } = decision;
+    let (limits, now) = (&snapshot.limits, *at);
     let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
     match wait {
         Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
         Wait::Idle => since_bytes >= limits.idle_timeout,
-        Wait::Topology => shared.topology.is_empty(),
+        Wait::Topology => snapshot.topology.is_empty(),
         // A request that the broker does not take is not answered either. Whatever came of the
         // broker was before the time for the next response began, and so was its throttle.
         Wait::Answer => first_unanswered(ledger).is_some_and(|asked| {

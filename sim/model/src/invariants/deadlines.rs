@@ -20,7 +20,10 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
         return Ok(());
     }
     let longest = |limit: fn(&Limits) -> Duration| {
-        let limits = ledger.snapshots.iter().map(|shared| limit(&shared.limits));
+        let limits = ledger
+            .snapshots
+            .iter()
+            .map(|snapshot| limit(&snapshot.limits));
         limits.max().unwrap_or_default()
     };
     let quiet = ledger.facts.last_bytes.unwrap_or(ledger.opened);
@@ -45,7 +48,7 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
 
 /// Nobody takes the responses: however long the requests let the broker wait, they have one limit.
 pub(crate) fn gone_client(ledger: &Ledger, now: Instant) -> Result<(), Violation> {
-    let limits = || ledger.snapshots.iter().map(|shared| &shared.limits);
+    let limits = || ledger.snapshots.iter().map(|snapshot| &snapshot.limits);
     let answer = limits().map(|it| it.answer_timeout).max();
     let flush = limits().map(|it| it.flush_timeout).max();
     let Some(gone) = ledger.facts.client_gone else {

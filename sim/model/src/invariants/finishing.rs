@@ -22,7 +22,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
             if closed_in_time(ledger) =>
         {
             let most = ledger.snapshots.iter();
-            let most = most.map(|shared| shared.limits.frame_bytes_max).min();
+            let most = most.map(|snapshot| snapshot.limits.frame_bytes_max).min();
             let is_sound = |asked: &&Asked| {
                 let fits = asked.frame.len() <= most.unwrap_or(0).saturating_add(4);
                 fits && !asked.fates.iter().any(Fate::may_close)
@@ -47,7 +47,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
 /// Whether there was still time for all that was read before the client's end: behind a reset it is
 /// limited, because nobody takes the responses.
 fn is_waited_for(ledger: &Ledger) -> bool {
-    let limits = ledger.snapshots.iter().map(|shared| &shared.limits);
+    let limits = ledger.snapshots.iter().map(|snapshot| &snapshot.limits);
     let answer = limits.map(|it| it.answer_timeout).min();
     let ended = ledger.facts.client_gone.zip(ledger.decision());
     ended.is_none_or(|(gone, decision)| decision.at < gone.after(answer.unwrap_or_default()))
@@ -57,7 +57,7 @@ fn is_waited_for(ledger: &Ledger) -> bool {
 /// client was last read, or later. Behind a frame without a head nobody knows what was read, and a
 /// drain forgets what waits.
 fn closed_in_time(ledger: &Ledger) -> bool {
-    let limits = ledger.snapshots.iter().map(|shared| &shared.limits);
+    let limits = ledger.snapshots.iter().map(|snapshot| &snapshot.limits);
     let flush = limits.map(|it| it.flush_timeout).min().unwrap_or_default();
     let Some(decision) = ledger.decision() else {
         return false;

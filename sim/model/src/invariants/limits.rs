@@ -6,10 +6,10 @@ use crate::watch::{Ledger, Violation};
 
 /// A session reads on only where there is room for what it reads.
 pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
-    let Some(shared) = ledger.newest() else {
+    let Some(snapshot) = ledger.newest() else {
         return Ok(());
     };
-    let (limits, demand, id) = (&shared.limits, session.demand(), ledger.id);
+    let (limits, demand, id) = (&snapshot.limits, session.demand(), ledger.id);
     let full = |leg| session.egress(leg).pinned() >= limits.egress_high_bytes;
     if demand.read_upstream && full(Leg::Client) {
         let what = format!("{id} reads its broker, though its client takes nothing");
@@ -43,7 +43,9 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
 /// Once everything has gone up, no broker is read on for a client that has reset.
 pub(crate) fn reads_for_somebody(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
     let marks = ledger.snapshots.iter();
-    let mark = marks.map(|shared| shared.limits.egress_high_bytes).max();
+    let mark = marks
+        .map(|snapshot| snapshot.limits.egress_high_bytes)
+        .max();
     let sent = ledger.facts.sent_to_nobody;
     let is_too_much = sent > mark.unwrap_or(0);
     // The beginning of a request may wait in the session for room, as whole ones do.
@@ -60,10 +62,10 @@ pub(crate) fn reads_for_somebody(ledger: &Ledger, session: &Session) -> Result<(
 /// No more is held back than the limit allows, and what came in the last piece.
 pub(crate) fn holds_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
     // A reload may have made the limit smaller than what is held already.
-    let limits = ledger.snapshots.iter().map(|shared| {
+    let limits = ledger.snapshots.iter().map(|snapshot| {
         [
-            shared.limits.hold_bytes_max,
-            shared.limits.hold_answer_bytes_max,
+            snapshot.limits.hold_bytes_max,
+            snapshot.limits.hold_answer_bytes_max,
         ]
     });
     let limit = limits.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]);

@@ -80,8 +80,8 @@ pub(crate) fn fetched(ledger: &Ledger, asked: &Asked, frame: &Bytes) -> Result<(
     let judges = ledger.snapshots.get(asked.by.clone()).unwrap_or_default();
     let anonymous = Principal::anonymous();
     for tag in payloads(frame).unwrap_or_default() {
-        let refused = judges.iter().all(|shared| {
-            let verdict = shared
+        let refused = judges.iter().all(|snapshot| {
+            let verdict = snapshot
                 .policy
                 .topic(&anonymous, Operation::Read, tag.topic.name());
             verdict == Verdict::Refuse

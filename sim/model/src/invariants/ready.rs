@@ -29,7 +29,7 @@ pub(super) fn is_large(ledger: &Ledger) -> bool {
     let marks = ledger
         .snapshots
         .iter()
-        .map(|shared| shared.limits.egress_high_bytes);
+        .map(|snapshot| snapshot.limits.egress_high_bytes);
     let least = marks.chain([LARGE_BYTES]).min().unwrap_or(0);
     ledger.rest_of(Leg::Client).len() >= least
 }

@@ -30,7 +30,7 @@ impl Work {
         let bytes = match &input {
             Input::Bytes { bytes, .. } => bytes.len(),
             // What is held may have to be judged again.
-            Input::Shared(_) => session.held(Leg::Client),
+            Input::Snapshot(_) => session.held(Leg::Client),
             Input::Wrote { .. }
             | Input::Ended { .. }
             | Input::Connected

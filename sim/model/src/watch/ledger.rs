@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Session, Shared};
+use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Session, Snapshot};
 
 use super::SessionId;
 use crate::expected::{self, Fate, Head};
@@ -24,7 +24,7 @@ pub(crate) struct Ledger {
     pub(crate) opened: Instant,
     pub(crate) now: Instant,
     /// All snapshots that it was given, the newest last.
-    pub(crate) snapshots: Vec<Arc<Shared>>,
+    pub(crate) snapshots: Vec<Arc<Snapshot>>,
     from_client: Cutter,
     from_broker: Cutter,
     pub(crate) to_client: Cutter,
@@ -79,7 +79,7 @@ pub(crate) struct Answered {
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) at: Instant,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) facts: Facts,
 }
 
@@ -211,7 +211,7 @@ impl Ledger {
         id: SessionId,
         client: Numbered,
         route: Route,
-        shared: &Arc<Shared>,
+        snapshot: &Arc<Snapshot>,
         keep_transcript: bool,
     ) -> Self {
         Self {
@@ -219,7 +219,7 @@ impl Ledger {
             route,
             opened: now,
             now,
-            snapshots: vec![Arc::clone(shared)],
+            snapshots: vec![Arc::clone(snapshot)],
             from_client: Cutter::default(),
             from_broker: Cutter::default(),
             to_client: Cutter::default(),
@@ -237,7 +237,7 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn newest(&self) -> Option<&Arc<Shared>> {
+    pub(crate) fn newest(&self) -> Option<&Arc<Snapshot>> {
         self.snapshots.last()
     }
 
@@ -246,7 +246,7 @@ impl Ledger {
         let at_once = || {
             Some(Decision {
                 at: self.now,
-                shared: Arc::clone(self.newest()?),
+                snapshot: Arc::clone(self.newest()?),
                 facts: self.facts.clone(),
             })
         };
@@ -267,14 +267,14 @@ impl Ledger {
     }
 
     /// The snapshots that may have made the answer to `asked` what it is.
-    pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Shared>] {
+    pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Snapshot>] {
         let answer = asked.answer.as_ref();
         let by = answer.map_or(&asked.by, |answer| &answer.by);
         self.snapshots.get(by.clone()).unwrap_or_default()
     }
 
-    pub(super) fn renewed(&mut self, shared: &Arc<Shared>) {
-        self.snapshots.push(Arc::clone(shared));
+    pub(super) fn renewed(&mut self, snapshot: &Arc<Snapshot>) {
+        self.snapshots.push(Arc::clone(snapshot));
         self.judge_anew();
         if self.from_client.rest().is_empty() {
             self.request_from = self.snapshots.len() - 1;

@@ -61,8 +61,6 @@ canaries! {
     DrainDropsAnswers,
     /// Drain: requests are still taken.
     DrainTakesRequests,
-    /// Tickets: an answer that nobody waits for ends the session.
-    DeadTicketCloses,
     /// Close: the reason is given twice.
     CloseTwice,
     /// Close: no leg is told to finish.

@@ -115,8 +115,6 @@ pub enum Wait {
     FirstResponse,
     /// The peer to take its bytes.
     Write(Leg),
-    /// An answer to a question.
-    Question,
     /// Room for what a leg makes the session hold.
     Hold(Leg),
 }
@@ -204,7 +202,6 @@ impl Wait {
             Self::FirstResponse => "first_response_timeout",
             Self::Write(Leg::Client) => "client_write_stalled",
             Self::Write(Leg::Upstream) => "upstream_write_stalled",
-            Self::Question => "question_timeout",
             Self::Hold(Leg::Client) => "hold_timeout_client",
             Self::Hold(Leg::Upstream) => "hold_timeout_upstream",
         }

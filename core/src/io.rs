@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::CloseReason;
 use crate::event::Event;
-use crate::id::{BrokerId, HostPort, Ticket};
+use crate::id::{BrokerId, HostPort};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
@@ -132,22 +132,6 @@ pub struct Target {
     pub within: Duration,
 }
 
-/// What a session needs from outside core to decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Which topic has this id? Where a rule names topics and the request names ids.
-    TopicName([u8; 16]),
-}
-
-/// The answer to a [`Question`], by its ticket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The topic with that id.
-    TopicName(Arc<str>),
-    /// It cannot be told. The session refuses what depended on it.
-    Unavailable,
-}
-
 /// What a session noticed of the cluster: a hint to refresh, never a fact to act upon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Observation {
@@ -202,13 +186,6 @@ pub enum Input {
     Connected,
     /// It could not be opened.
     ConnectFailed(ConnectFailure),
-    /// The answer to a question; one for a forgotten ticket is ignored.
-    Answered {
-        /// The ticket of the question.
-        ticket: Ticket,
-        /// What is known.
-        answer: Answer,
-    },
     /// A newer snapshot of everything reloadable.
     Snapshot(Arc<Snapshot>),
     /// Take no further request, give the owed answers, and be closed by then.
@@ -246,15 +223,6 @@ pub struct HeldBytes {
 pub enum Effect {
     /// Open the upstream leg. At most one attempt is under way.
     Connect(Target),
-    /// Find out, and hand the answer back with the ticket.
-    Ask {
-        /// Names the question.
-        ticket: Ticket,
-        /// What to find out.
-        question: Question,
-    },
-    /// The answer to this ticket is no longer wanted.
-    Forget(Ticket),
     /// Pass a hint on to discovery.
     Learn(Observation),
     /// Something to log or count.

@@ -38,8 +38,7 @@ pub mod work;
 pub use egress::Egress;
 pub use error::CloseReason;
 pub use io::{
-    Accept, Answer, ConnectFailure, Demand, Effect, End, HeldBytes, Input, Leg, Observation,
-    Question, Route, Target,
+    Accept, ConnectFailure, Demand, Effect, End, HeldBytes, Input, Leg, Observation, Route, Target,
 };
 pub use session::Session;
 pub use snapshot::Snapshot;

@@ -44,8 +44,6 @@ marks! {
     ReloadWithAnswersOwed = "reload between two pipelined requests",
     /// A newer snapshot came in the middle of a request.
     ReloadInsideRequest = "reload inside a request",
-    /// An answer came for a ticket that nobody holds.
-    AnswerForDeadTicket = "answer for a dead ticket",
     /// The client reset the connection in the middle of a Produce.
     ResetInsideProduce = "reset inside a produce",
     /// An answer was edited that had come in several pieces.

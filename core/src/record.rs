@@ -44,7 +44,6 @@ impl fmt::Display for InputLine<'_> {
             Input::Ended { leg, how } => write!(f, "ended {} {how:?}", leg.name()),
             Input::Connected => f.write_str("connected"),
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
-            Input::Answered { ticket, .. } => write!(f, "answered {}", ticket.0),
             Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
             Input::HoldPaused(leg) => write!(f, "hold-paused {}", leg.name()),
@@ -59,8 +58,6 @@ impl fmt::Display for EffectLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Effect::Connect(target) => write!(f, "connect {} at {}", target.name, target.dial),
-            Effect::Ask { ticket, .. } => write!(f, "ask {}", ticket.0),
-            Effect::Forget(ticket) => write!(f, "forget {}", ticket.0),
             Effect::Learn(observation) => write!(f, "learn {observation:?}"),
             Effect::Report(event) => write!(f, "report {event:?}"),
             Effect::Finish(leg) => write!(f, "finish {}", leg.name()),

@@ -201,13 +201,6 @@ impl Session {
             Input::Ended { leg, how } => self.ended(now, leg, how),
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
-            // No rule asks yet: an answer can only be one to a question that was forgotten.
-            Input::Answered { .. } => {
-                sometimes!(self.marks, AnswerForDeadTicket);
-                if canary!(self, DeadTicketCloses) {
-                    self.close(now, CloseReason::TimedOut(crate::error::Wait::Question));
-                }
-            }
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by),
             Input::HoldPaused(leg) => self.leg_mut(leg).hold_paused = Some(now),

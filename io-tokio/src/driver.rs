@@ -12,7 +12,6 @@ pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod dial;
 mod pauses;
-mod questions;
 mod readiness;
 pub(crate) mod version_watch;
 
@@ -29,12 +28,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::answers::Answers;
 use crate::bulk::Bulk;
 use crate::driver::budget::{Budgets, HeldShares};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
-use crate::driver::questions::Questions;
 use crate::driver::version_watch::Subscription;
 use crate::observer::{ClientConnection, Direction, Ended, Observer, Traffic};
 use crate::own_addresses::OwnAddresses;
@@ -59,7 +56,6 @@ pub(crate) struct SessionContext<N> {
     pub(crate) own: OwnAddresses,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) answers: Arc<dyn Answers>,
     pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) bulk: Option<Bulk>,
@@ -118,7 +114,6 @@ struct Driver<N: Net> {
     connection: ClientConnection,
     client: Pipe<N::Stream>,
     upstream: Dial<N::Stream>,
-    questions: Questions,
     timer: Timer,
     /// The epoch of the snapshot that the session has, and word of a newer one.
     epoch: u64,
@@ -207,7 +202,6 @@ impl<N: Net> Driver<N> {
             session,
             client: Pipe::new(client),
             upstream: Dial::Absent,
-            questions: Questions::default(),
             timer: Timer::new(context.clock.clone()),
             epoch,
             epochs: Subscription::new(context.snapshots.epoch()),
@@ -336,7 +330,6 @@ impl<N: Net> Driver<N> {
             | self.read(cx, Leg::Upstream)?
             | self.write(cx, Leg::Client)?
             | self.connect(cx)?
-            | self.answer(cx)?
             | self.refresh(cx)?
             | self.hold(cx)?
             | self.leave(cx)?
@@ -412,13 +405,6 @@ impl<N: Net> Driver<N> {
             Poll::Pending => STILL,
             Poll::Ready(Ok(())) => self.hand_in(Input::Connected),
             Poll::Ready(Err(failure)) => self.hand_in(Input::ConnectFailed(failure)),
-        }
-    }
-
-    fn answer(&mut self, cx: &mut Context<'_>) -> Moved {
-        match self.questions.poll(cx) {
-            Poll::Pending => STILL,
-            Poll::Ready((ticket, answer)) => self.hand_in(Input::Answered { ticket, answer }),
         }
     }
 
@@ -528,11 +514,6 @@ impl<N: Net> Driver<N> {
                     self.upstream = Dial::to(net, own, clock, target);
                     self.waits.forget(Leg::Upstream);
                 }
-                Effect::Ask { ticket, question } => {
-                    self.questions
-                        .ask(ticket, self.context.answers.ask(question));
-                }
-                Effect::Forget(ticket) => self.questions.forget(ticket),
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.
                     let _ = self.context.hints.try_send(observation);

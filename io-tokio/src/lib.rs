@@ -4,7 +4,6 @@
 //! decided in core alone.
 
 pub mod admin;
-pub mod answers;
 pub mod bulk;
 pub mod config;
 mod discovery;

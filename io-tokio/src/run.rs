@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::admin;
-use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::config::schema::Log;
 use doorkeeper_io_tokio::logging::{self, StartError};
@@ -114,7 +113,6 @@ pub(crate) async fn served(
     });
     let context = Context {
         observer: metrics,
-        answers: Arc::new(Unanswered),
         seed: Arc::new(draw),
         recorder: recorder.clone(),
         bulk: Some(Bulk::default()),

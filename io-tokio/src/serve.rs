@@ -275,7 +275,6 @@ impl<N: Net> Server<N> {
             own: self.own.clone(),
             clock: self.clock.clone(),
             observer: Arc::clone(&self.context.observer),
-            answers: Arc::clone(&self.context.answers),
             seed: Arc::clone(&self.context.seed),
             recorder: self.context.recorder.clone(),
             bulk: self.context.bulk.clone(),

@@ -103,10 +103,6 @@ pub enum Input {
     },
     Connected,
     ConnectFailed(#[serde(with = "ConnectFailureText")] ConnectFailure),
-    Answered {
-        ticket: u64,
-        answer: Answer,
-    },
     Snapshot(Box<RecordedSnapshot>),
     Drain {
         by: u64,
@@ -121,16 +117,6 @@ pub enum Input {
     },
     HoldRefused,
     Tick,
-}
-
-/// As [`doorkeeper_core::Answer`]. What is asked about a login is to be told by its verdict, and
-/// by the lengths and fingerprints of what was compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "core's answer says it")]
-pub enum Answer {
-    TopicName(String),
-    Unavailable,
 }
 
 /// What came of an input.

@@ -5,9 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorkeeper_core::id::Ticket;
 use doorkeeper_core::record::InputLine;
-use doorkeeper_core::{Accept, Answer, Input, Instant, Leg, Session};
+use doorkeeper_core::{Accept, Input, Instant, Leg, Session};
 
 use crate::line::{self, Opening};
 use crate::mask::Key;
@@ -235,13 +234,6 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
         },
         line::Input::Connected => Input::Connected,
         line::Input::ConnectFailed(why) => Input::ConnectFailed(*why),
-        line::Input::Answered { ticket, answer } => Input::Answered {
-            ticket: Ticket(*ticket),
-            answer: match answer {
-                line::Answer::TopicName(name) => Answer::TopicName(name.as_str().into()),
-                line::Answer::Unavailable => Answer::Unavailable,
-            },
-        },
         line::Input::Snapshot(snapshot) => Input::Snapshot(Arc::new(snapshot.snapshot()?)),
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),

@@ -2,7 +2,7 @@
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
-use doorkeeper_core::{Accept, Answer, Effect, Input, Instant, Leg, Snapshot};
+use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
 use crate::mask::{Connection, Key};
@@ -104,13 +104,6 @@ impl Scribe {
             },
             Input::Connected => line::Input::Connected,
             Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
-            Input::Answered { ticket, answer } => line::Input::Answered {
-                ticket: ticket.0,
-                answer: match answer {
-                    Answer::TopicName(name) => line::Answer::TopicName(name.to_string()),
-                    Answer::Unavailable => line::Answer::Unavailable,
-                },
-            },
             Input::Snapshot(snapshot) => {
                 self.limit(snapshot);
                 line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
@@ -146,15 +139,11 @@ fn egress(grown: &Grown, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
     }
 }
 
-/// An effect with all that it says. None holds a payload: a question asks for a name by an id, an
-/// event counts.
+/// An effect with all that it says. None holds a payload: an event counts.
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Connect(target) => format!("{} within {:?}", EffectLine(effect), target.within),
-        Effect::Ask { question, .. } => format!("{} {question:?}", EffectLine(effect)),
         Effect::Close(reason) => format!("{} {reason:?}", EffectLine(effect)),
-        Effect::Forget(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
-            EffectLine(effect).to_string()
-        }
+        Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => EffectLine(effect).to_string(),
     }
 }

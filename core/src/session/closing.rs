@@ -113,7 +113,7 @@ impl Last {
             }
             CloseReason::HoldLimit(Leg::Upstream)
             | CloseReason::TimedOut(
-                Wait::Frame(Leg::Upstream) | Wait::Question | Wait::Hold(Leg::Upstream),
+                Wait::Frame(Leg::Upstream) | Wait::Hold(Leg::Upstream),
             )
             // To hold more is what was refused.
             | CloseReason::HoldRefused

@@ -175,7 +175,6 @@ impl World {
                 }
             }
             Effect::Close(reason) => self.closed = Some(reason),
-            Effect::Ask { .. } | Effect::Forget(_) => panic!("{effect:?}"),
         }
     }
 

@@ -67,7 +67,6 @@ impl Item {
                     | Input::Ended { .. }
                     | Input::Connected
                     | Input::ConnectFailed(_)
-                    | Input::Answered { .. }
                     | Input::Snapshot(_)
                     | Input::Drain { .. }
                     | Input::HoldPaused(_)

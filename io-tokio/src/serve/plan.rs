@@ -10,7 +10,6 @@ use doorkeeper_core::{Route, Snapshot, discovery};
 use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
-use crate::answers::Answers;
 use crate::bulk::Bulk;
 use crate::limits::ListenerLimits;
 use crate::net::ATTEMPTS_MAX;
@@ -122,8 +121,6 @@ pub struct Bind {
 pub struct Context {
     /// Is told what happens.
     pub observer: Arc<dyn Observer>,
-    /// Answers the questions of sessions.
-    pub answers: Arc<dyn Answers>,
     /// Entropy for each session and each discovery.
     pub seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     /// Records what sessions see, if anybody wants that.

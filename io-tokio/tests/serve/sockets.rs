@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::id::{HostPort, Seed};
-use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
@@ -92,7 +91,6 @@ impl Loopback {
         let stop = CancellationToken::new();
         let context = Context {
             observer: Arc::clone(&seen) as _,
-            answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
             recorder: None,
             bulk: Some(Bulk::default()),

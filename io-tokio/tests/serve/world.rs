@@ -13,7 +13,6 @@ use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{Route, Snapshot, discovery};
-use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
 use doorkeeper_io_tokio::serve::{
@@ -180,7 +179,6 @@ impl World {
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let context = Context {
             observer: Arc::clone(&seen) as _,
-            answers: Arc::new(Unanswered),
             seed: Arc::new(|| Seed([0; 32])),
             recorder: recorder(seen.recordings()),
             bulk: None,

@@ -170,7 +170,6 @@ impl Story {
             Input::Drain { by: _ } => self.of(at, id, OfSession::Drains),
             Input::Connected
             | Input::Wrote { .. }
-            | Input::Answered { .. }
             | Input::HoldPaused(_)
             | Input::HoldResumed(_)
             | Input::HoldRefused
@@ -185,11 +184,8 @@ impl Story {
                 self.of(at, id, OfSession::Dials { name });
             }
             Effect::Close(reason) => self.of(at, id, OfSession::Closed(*reason)),
-            Effect::Ask { .. }
-            | Effect::Forget(_)
-            | Effect::Learn(_)
-            | Effect::Report(_)
-            | Effect::Finish(_) => {}
+
+            Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
         }
     }
 

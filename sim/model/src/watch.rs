@@ -236,7 +236,7 @@ impl Watch {
             Input::HoldPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
             Input::HoldResumed(leg) => ledger.facts.pauses(*leg, None),
             Input::HoldRefused => ledger.facts.hold_refused = true,
-            Input::Connected | Input::Wrote { .. } | Input::Answered { .. } | Input::Tick => {}
+            Input::Connected | Input::Wrote { .. } | Input::Tick => {}
         }
         Ok(())
     }
@@ -267,7 +267,7 @@ impl Watch {
                 Ok(())
             }
             Effect::Close(reason) => self.closed(id, *reason),
-            Effect::Ask { .. } | Effect::Forget(_) | Effect::Learn(_) => Ok(()),
+            Effect::Learn(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use doorkeeper_core::Route;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
-use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::serve::{Bind, Cluster, Context, Listener, Plan, Readiness};
 use doorkeeper_io_tokio::silent::SilentLimits;
@@ -96,7 +95,6 @@ pub(super) fn context(
     let (seed, asked) = (script.setting.seed, AtomicUsize::new(0));
     Context {
         observer: Arc::clone(recorder) as Arc<_>,
-        answers: Arc::new(Unanswered),
         // Discovery is the first to ask; nobody comes in before it knows the cluster.
         seed: Arc::new(move || match asked.fetch_add(1, Ordering::Relaxed) {
             0 => Seed([0; 32]),

@@ -101,9 +101,7 @@ where
                 self.stop.cancel();
                 Ok(())
             }
-            Step::Process(ProcessFault::Reload(..) | ProcessFault::LateAnswer(_)) => {
-                Err("no network can do that".to_owned())
-            }
+            Step::Process(ProcessFault::Reload(..)) => Err("no network can do that".to_owned()),
             Step::Heal => self.heal().await,
             Step::Wait(Wait::All) => self.wait_for(|clients| clients.who_waits().is_none()).await,
             Step::Wait(Wait::Millis(ms)) => {

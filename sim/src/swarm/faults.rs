@@ -47,8 +47,6 @@ pub enum Fault {
     Reload,
     /// The configuration changes again and again.
     Storm,
-    /// An answer comes to a question that was forgotten.
-    LateAnswer,
     /// doorkeeper stops.
     Drain,
     /// A broker advertises doorkeeper's address for a while.
@@ -78,7 +76,6 @@ impl Fault {
         Self::Cut,
         Self::Reload,
         Self::Storm,
-        Self::LateAnswer,
         Self::Drain,
         Self::AdvertiseDoor,
         Self::Throttle,
@@ -143,10 +140,6 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
             let count = 2 + rng.below(6);
             let reloads = (0..count).flat_map(|_| [reload(rng), pause(rng)]);
             reloads.collect()
-        }
-        Fault::LateAnswer => {
-            let client = Numbered(small(rng, swarm.clients));
-            vec![Step::Process(ProcessFault::LateAnswer(client))]
         }
         Fault::Drain if rng.one_in(2) => drain(broker, rng),
         Fault::Throttle => throttle(broker, rng),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
-use doorkeeper_io_tokio::answers::Unanswered;
 use doorkeeper_io_tokio::config;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness, Reload, ServeError};
 use tokio::sync::Notify;
@@ -122,7 +121,6 @@ impl DoorHost {
         let inside = Arc::clone(&self.0);
         let context = Context {
             observer: Arc::clone(&self.0.watch) as Arc<_>,
-            answers: Arc::new(Unanswered),
             seed: Arc::new(move || inside.next_seed()),
             recorder: None,
             bulk: None,

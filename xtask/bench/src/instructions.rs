@@ -153,11 +153,8 @@ impl Pair {
             match effect {
                 Effect::Connect(_) => self.input(Input::Connected)?,
                 Effect::Close(reason) => bail!("the session closed: {reason}"),
-                Effect::Ask { .. }
-                | Effect::Forget(_)
-                | Effect::Learn(_)
-                | Effect::Report(_)
-                | Effect::Finish(_) => drop(black_box(effect)),
+
+                Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => drop(black_box(effect)),
             }
         }
         black_box(self.session.demand());

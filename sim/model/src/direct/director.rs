@@ -186,13 +186,6 @@ impl World {
                     .after(Duration::from_millis(u64::from(*tenths) * 100));
                 self.drain.get_or_insert(by);
             }
-            ProcessFault::LateAnswer(who) => {
-                let client = self.clients.get(usize::from(who.0));
-                let id = client.and_then(super::clients::Client::session);
-                if let Some(guest) = id.and_then(|id| self.guests.get_mut(id.0)) {
-                    guest.answer_late();
-                }
-            }
         }
     }
 

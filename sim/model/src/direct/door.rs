@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use doorkeeper_core::client_network::ClientNetwork;
-use doorkeeper_core::id::{BrokerId, Ticket};
+use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::mark::Marks;
 use doorkeeper_core::{
-    Accept, Answer, ConnectFailure, Effect, End, HeldBytes, Input, Instant, Leg, Route, Session,
-    Snapshot, Target,
+    Accept, ConnectFailure, Effect, End, HeldBytes, Input, Instant, Leg, Route, Session, Snapshot,
+    Target,
 };
 
 use super::held::{self, Told};
@@ -30,8 +30,6 @@ pub(super) struct Guest {
     epoch: u64,
     /// It has been told to drain.
     draining: bool,
-    /// An answer to a question that it has forgotten.
-    late_answer: bool,
     finished: [bool; 2],
     network: ClientNetwork,
     /// What it has to be told of what sessions together hold.
@@ -62,7 +60,6 @@ enum Act {
     Connect,
     Refresh,
     Drain,
-    LateAnswer,
     Held,
     Tick,
 }
@@ -103,10 +100,6 @@ impl Guest {
             .chain(dialled)
             .min()
             .filter(|_| !self.closed)
-    }
-
-    pub(super) fn answer_late(&mut self) {
-        self.late_answer = !self.closed;
     }
 }
 
@@ -158,7 +151,6 @@ impl World {
             upstream: Upstream::Absent,
             epoch: self.snapshot.epoch,
             draining: false,
-            late_answer: false,
             finished: [false; 2],
             network: held::network(client),
             told: Told::default(),
@@ -186,13 +178,6 @@ impl World {
                     guest.draining = true;
                 }
                 self.hand_in(at, Input::Drain { by })?;
-            }
-            Act::LateAnswer => {
-                if let Some(guest) = self.guests.get_mut(at) {
-                    guest.late_answer = false;
-                }
-                let (ticket, answer) = (Ticket(99), Answer::Unavailable);
-                self.hand_in(at, Input::Answered { ticket, answer })?;
             }
             Act::Held => self.tell_held(at)?,
             Act::Tick => self.hand_in(at, Input::Tick)?,
@@ -233,9 +218,6 @@ impl World {
         }
         if self.drain.is_some() && !guest.draining {
             acts.push(Act::Drain);
-        }
-        if guest.late_answer {
-            acts.push(Act::LateAnswer);
         }
         if !guest.told.due.is_empty() {
             acts.push(Act::Held);
@@ -412,7 +394,7 @@ impl World {
                     }
                 }
             }
-            Effect::Ask { .. } | Effect::Forget(_) | Effect::Report(_) => {}
+            Effect::Report(_) => {}
         }
     }
 

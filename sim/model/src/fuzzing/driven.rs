@@ -192,7 +192,7 @@ impl Driven {
                     assert!(!matches!(reason, CloseReason::Bug(_)), "{reason}");
                     self.closed = true;
                 }
-                Effect::Ask { .. } | Effect::Forget(_) | Effect::Learn(_) | Effect::Report(_) => {}
+                Effect::Learn(_) | Effect::Report(_) => {}
             }
         }
         self.is_not_stuck();

@@ -256,8 +256,6 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
                 Leg::Upstream => is_still && now >= facts.muted_until.after(stall),
             }
         }
-        // Nothing asks yet.
-        Wait::Question => false,
         Wait::Hold(leg) => {
             let since = facts.hold_paused(leg);
             since.is_some_and(|since| now >= since.after(limits.hold_timeout))

@@ -35,7 +35,6 @@ impl Work {
             | Input::Ended { .. }
             | Input::Connected
             | Input::ConnectFailed(_)
-            | Input::Answered { .. }
             | Input::Drain { .. }
             | Input::HoldPaused(_)
             | Input::HoldResumed(_)

@@ -132,7 +132,6 @@ impl fmt::Display for ProcessFault {
             Self::Reload(policy, small) if policy.is_empty() => write!(f, "reload{small}"),
             Self::Reload(policy, small) => write!(f, "reload refuse={policy}{small}"),
             Self::Drain(tenths) => write!(f, "drain {tenths}"),
-            Self::LateAnswer(client) => write!(f, "late-answer c{}", client.0),
         }
     }
 }
@@ -165,10 +164,6 @@ impl FromStr for Step {
             ),
             "reload" => Self::Process(reload(&mut words)?),
             "drain" => Self::Process(ProcessFault::Drain(words.read()?)),
-            "late-answer" => {
-                let client = numbered('c', words.next()?)?;
-                Self::Process(ProcessFault::LateAnswer(client))
-            }
             "heal" => Self::Heal,
             "wait" => Self::Wait(match words.next()? {
                 "all" => Wait::All,

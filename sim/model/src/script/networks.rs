@@ -75,7 +75,6 @@ fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
             Some("doorkeeper is advertised by a name that leads nowhere there")
         }
         Step::Process(ProcessFault::Reload(..)) => Some("a server is not reloaded"),
-        Step::Process(ProcessFault::LateAnswer(_)) => Some("a driver gives no answer twice"),
         Step::Process(ProcessFault::Drain(_))
         | Step::Client(..)
         | Step::Broker(..)
@@ -127,7 +126,6 @@ mod tests {
             "net c1 client up window 3",
             "net c1 upstream up cut 3 fin",
             "reload refuse=orders",
-            "late-answer c1",
         ] {
             let error = playable(step).unwrap_err();
             assert_eq!((error.step, &*error.text), (2, step), "{error}");

@@ -194,8 +194,6 @@ pub enum ProcessFault {
     Reload(Policy, Small),
     /// It stops, and sessions have so many tenths of a second.
     Drain(u8),
-    /// The session of a client gets an answer to a question that it has forgotten.
-    LateAnswer(Numbered),
 }
 
 /// What is waited for.

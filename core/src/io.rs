@@ -103,8 +103,8 @@ pub struct Accept {
     /// The door it came through.
     pub route: Route,
     /// The planted bug that is active.
-    #[cfg(doorkeeper_canary)]
-    pub canary: Option<crate::canary::Canary>,
+    #[cfg(doorkeeper_mutants)]
+    pub mutation: Option<crate::mutation::Mutation>,
 }
 
 impl Accept {
@@ -114,8 +114,8 @@ impl Accept {
         Self {
             peer,
             route,
-            #[cfg(doorkeeper_canary)]
-            canary: None,
+            #[cfg(doorkeeper_mutants)]
+            mutation: None,
         }
     }
 }

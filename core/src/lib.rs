@@ -9,10 +9,6 @@
 #![warn(missing_docs)]
 
 pub mod api;
-#[cfg(doorkeeper_canary)]
-pub mod canary;
-#[cfg(not(doorkeeper_canary))]
-mod canary;
 pub mod client_network;
 pub mod discovery;
 mod egress;
@@ -23,6 +19,10 @@ pub mod id;
 mod io;
 pub mod limits;
 pub mod mark;
+#[cfg(doorkeeper_mutants)]
+pub mod mutation;
+#[cfg(not(doorkeeper_mutants))]
+mod mutation;
 mod patience;
 pub mod policy;
 mod queue;

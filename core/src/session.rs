@@ -24,7 +24,6 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::api::PRODUCE;
-use crate::canary::canary;
 use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
@@ -32,6 +31,7 @@ use crate::id::Seed;
 use crate::io::{Accept, Demand, Effect, End, HeldBytes, Input, Leg, Route};
 use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::mark::{Marks, sometimes};
+use crate::mutation::mutation;
 use crate::policy::Principal;
 use crate::queue::Queue;
 use crate::snapshot::Snapshot;
@@ -252,7 +252,7 @@ impl Session {
         };
         Demand {
             read_client: read_client
-                || (canary!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
+                || (mutation!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
             read_upstream: relays
                 && connected
                 && room.answers
@@ -281,13 +281,13 @@ impl Session {
             self.client.egress.pinned(),
             self.in_flight.held_bytes(),
         ];
-        (self.in_flight.len() < limits.in_flight_max || canary!(self, IgnoreAnswersOwed))
+        (self.in_flight.len() < limits.in_flight_max || mutation!(self, IgnoreAnswersOwed))
             && due.iter().all(|bytes| *bytes < limits.egress_high_bytes)
     }
 
     fn has_room_for_answers(&self) -> bool {
         self.client.egress.pinned() < self.snapshot.limits.egress_high_bytes
-            || canary!(self, IgnoreClientEgress)
+            || mutation!(self, IgnoreClientEgress)
     }
 
     /// Time in which a leg was not read is not the peer's.
@@ -503,7 +503,7 @@ impl Session {
 
     /// Takes a newer snapshot; an older one is not an answer to anything.
     fn renew(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
-        if canary!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
+        if mutation!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
             return;
         }
         if snapshot.epoch > self.snapshot.epoch {
@@ -581,7 +581,7 @@ impl Session {
     /// The same, of a session that comes to its end.
     fn advance_to_end(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Draining { .. })
-            && (self.owes_nothing() || canary!(self, DrainDropsAnswers))
+            && (self.owes_nothing() || mutation!(self, DrainDropsAnswers))
         {
             self.close(now, CloseReason::Drained);
         }

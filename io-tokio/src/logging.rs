@@ -244,7 +244,8 @@ const fn broker(route: Route) -> Option<i32> {
 
 impl Observer for Logging {
     fn listening(&self, listen_addr: &ListenAddr) {
-        info!(listener = %listen_addr.name, at = %listen_addr.at, broker = broker(listen_addr.route), "listening");
+        let ListenAddr { name, at, .. } = listen_addr;
+        info!(listener = %name, %at, broker = broker(listen_addr.route), "listening");
     }
 
     fn session_opened(&self, connection: &ClientConnection) {
@@ -349,7 +350,8 @@ impl Observer for Logging {
         if ended == Ended::NotMoved
             && let Some(times) = self.not_moved.count(listen_addr.listener, reason)
         {
-            warn!(listener = %listen_addr.name, times, "connections could not be moved to other threads: \
+            let listener = &listen_addr.name;
+            warn!(%listener, times, "connections could not be moved to other threads: \
                 fs.epoll.max_user_watches is reached, or there is no memory");
         }
         let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
@@ -366,16 +368,18 @@ impl Observer for Logging {
             Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => Some(network),
         };
         let why = why.name();
-        debug!(listener = %listen_addr.name, %peer, why, "connection refused");
+        let listener = &listen_addr.name;
+        debug!(%listener, %peer, why, "connection refused");
         if let Some(times) = self.refused.count((listen_addr.listener, of_address), why) {
-            warn!(listener = %listen_addr.name, %peer, %network, why, times, "connections are refused");
+            warn!(%listener, %peer, %network, why, times, "connections are refused");
         }
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
         let (place, kind) = ((listen_addr.listener, listen_addr.at), error.to_string());
         if let Some(times) = self.not_accepted.count(place, kind) {
-            warn!(listener = %listen_addr.name, %error, pause_ms = ms(pause), times, "cannot accept");
+            let listener = &listen_addr.name;
+            warn!(%listener, %error, pause_ms = ms(pause), times, "cannot accept");
         }
     }
 

@@ -53,7 +53,7 @@ enum Command {
     Instructions(instructions::Args),
     /// Generate the message tables of the core from Kafka's jars
     Schema(schema::Args),
-    /// Simulate: run, twice, replay, shrink, show or canary
+    /// Simulate: run, twice, replay, shrink, show or mutants
     Sim(sim::Args),
     /// Hold the house rules that no compiler checks
     Tidy(tidy::Args),

@@ -13,7 +13,7 @@ const PLANTED: &str = "DOORKEEPER_XTASK_PLANTED_BUGS";
 /// build takes longer than the run.
 const PLANTED_FLAGS: &[&str] = &[
     "--cfg",
-    "doorkeeper_canary",
+    "doorkeeper_mutants",
     "-Copt-level=1",
     "-Cdebuginfo=0",
 ];
@@ -21,7 +21,7 @@ const PLANTED_FLAGS: &[&str] = &[
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// run, twice, replay, shrink, script, show or canary, with their own options
+    /// run, twice, replay, shrink, script, show or mutants, with their own options
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     args: Vec<String>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The simulator as a command, or the program with the planted bugs, built first if need be.
 pub(crate) fn command(args: &[String]) -> Result<Command> {
     let (args, is_planted) = match args.split_first() {
-        Some((first, rest)) if first == "canary" => (rest, true),
+        Some((first, rest)) if first == "mutants" => (rest, true),
         _ => (args, false),
     };
     let program = if is_planted {

@@ -7,11 +7,11 @@ use crate::api::versions::unsupported;
 use crate::api::{
     self, API_VERSIONS, Access, Carry, FETCH, FIND_COORDINATOR, FOLLOW_BYTES_MIN, PRODUCE,
 };
-use crate::canary::canary;
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
 use crate::mark::sometimes;
+use crate::mutation::mutation;
 use crate::session::denial::Whole;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::intake::Stage;
@@ -182,7 +182,7 @@ impl Session {
             }
             let too_much = intake.hold.len() > self.snapshot.limits.hold_bytes_max;
             sometimes!(self.marks, HoldLimitHit, too_much);
-            return if too_much && !canary!(self, IgnoreHoldLimit) {
+            return if too_much && !mutation!(self, IgnoreHoldLimit) {
                 Err(CloseReason::HoldLimit(Leg::Client))
             } else {
                 Ok(false)
@@ -192,7 +192,7 @@ impl Session {
         if facts.replica {
             return self.deny_broker(head, frame_len, chunk);
         }
-        let kept = canary!(self, KeepFetchSession) && head.api == FETCH;
+        let kept = mutation!(self, KeepFetchSession) && head.api == FETCH;
         let topics = request.topics.take().filter(|_| !kept);
         match topics {
             Some(topics) => self.judge(head, frame_len, facts, topics)?,
@@ -278,12 +278,12 @@ impl Session {
                 self.client.intake.stage = Stage::Drop { left };
                 Ok(())
             }
-            Judgement::Pass(_, Some(_)) if canary!(self, SkipRefusal) => {
+            Judgement::Pass(_, Some(_)) if mutation!(self, SkipRefusal) => {
                 self.pass_request(head, frame_len, facts, None);
                 Ok(())
             }
             Judgement::Pass(edits, refused) => {
-                let refused = refused.filter(|_| !canary!(self, ForgetRefused));
+                let refused = refused.filter(|_| !mutation!(self, ForgetRefused));
                 let edits = lengthened(edits, frame_len);
                 self.pass_request(head, frame_len, facts, Some((edits, refused)));
                 Ok(())
@@ -330,9 +330,9 @@ impl Session {
     ) {
         let allowance = facts.allowance(head, &mut self.earlier_waits);
         let (mut edits, refused) = judged.unwrap_or_default();
-        let unanswered = facts.unanswered && !canary!(self, SlotForAcksZero);
+        let unanswered = facts.unanswered && !mutation!(self, SlotForAcksZero);
         let answer = (!unanswered).then_some(Owed::Relayed { allowance, refused });
-        let twice = canary!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
+        let twice = mutation!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
         self.pending = Some(Slot::new(head, frame_len, answer));
         let Self {
             client, upstream, ..
@@ -368,7 +368,7 @@ impl Session {
                 DenialBehindAnswer,
                 ours && !self.in_flight.is_empty()
             );
-            if canary!(self, AnswerJumpsQueue)
+            if mutation!(self, AnswerJumpsQueue)
                 && let Some(Owed::Local(frame)) = slot.answer
             {
                 self.client.egress.push(frame);

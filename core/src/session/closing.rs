@@ -1,8 +1,8 @@
 //! The end of a session: the last bytes, then one reason, last of all.
 
-use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
+use crate::mutation::mutation;
 use crate::session::{Backlog, Connection, LegState, Phase, Session};
 use crate::time::Instant;
 
@@ -138,14 +138,14 @@ impl Session {
             return;
         }
         match Last::of(reason).requests {
-            Requests::Answered if !canary!(self, DropLastAnswers) => {
+            Requests::Answered if !mutation!(self, DropLastAnswers) => {
                 self.finish(now, reason, None);
             }
-            Requests::AnsweredInTime if !canary!(self, FaultDropsAnswers) => {
+            Requests::AnsweredInTime if !mutation!(self, FaultDropsAnswers) => {
                 let by = now.after(self.snapshot.limits.flush_timeout);
                 self.finish(now, reason, Some(by));
             }
-            Requests::AnsweredToNobody if !canary!(self, DropLastAnswers) => {
+            Requests::AnsweredToNobody if !mutation!(self, DropLastAnswers) => {
                 let by = now.after(self.snapshot.limits.answer_timeout);
                 self.finish(now, reason, Some(by));
             }
@@ -209,7 +209,7 @@ impl Session {
             };
             if !state.egress.is_empty() {
                 all_out = false;
-            } else if exists && !*finished && !canary!(self, ForgetFinish) {
+            } else if exists && !*finished && !mutation!(self, ForgetFinish) {
                 *finished = true;
                 self.effects.push_back(Effect::Finish(leg));
             }
@@ -219,7 +219,7 @@ impl Session {
             self.client.egress.discard();
             self.upstream.egress.discard();
             self.effects.push_back(Effect::Close(reason));
-            if canary!(self, CloseTwice) {
+            if mutation!(self, CloseTwice) {
                 self.effects.push_back(Effect::Close(reason));
             }
             self.phase = Phase::Closed;

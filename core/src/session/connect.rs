@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
 use crate::mark::sometimes;
+use crate::mutation::mutation;
 use crate::patience::{self, patience};
 use crate::session::{Phase, Session};
 use crate::time::Instant;
@@ -208,7 +208,7 @@ impl Session {
             return None;
         }
         match self.accept.route {
-            Route::Broker(broker) if canary!(self, DialWrongBroker) => {
+            Route::Broker(broker) if mutation!(self, DialWrongBroker) => {
                 let mut brokers = topology.brokers();
                 brokers
                     .find(|(id, _)| *id > broker)

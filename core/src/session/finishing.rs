@@ -8,10 +8,10 @@
 //! brokers. What was read here before a reset goes up, so that no more is lost than without us;
 //! but nobody takes the responses, and so neither time nor bytes for them are without a limit.
 
-use crate::canary::canary;
 use crate::error::CloseReason;
 use crate::io::End;
 use crate::mark::sometimes;
+use crate::mutation::mutation;
 use crate::session::{Backlog, Connection, Phase, Session};
 use crate::time::Instant;
 
@@ -50,7 +50,7 @@ impl Session {
     pub(super) fn finish(&mut self, now: Instant, reason: CloseReason, by: Option<Instant>) {
         let left = matches!(reason, CloseReason::ClientEnded(_));
         self.mark_finish(reason, left);
-        if left && canary!(self, DropLastRequests) {
+        if left && mutation!(self, DropLastRequests) {
             self.upstream.egress.discard();
             self.close_now(now, reason);
             return;
@@ -117,7 +117,7 @@ impl Session {
             return false;
         };
         finishing.read_for_nobody > self.snapshot.limits.egress_high_bytes
-            && !canary!(self, ReadForNobody)
+            && !mutation!(self, ReadForNobody)
             && matches!(self.connection, Connection::Open)
             && self.upstream.egress.is_empty()
     }

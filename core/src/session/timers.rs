@@ -1,9 +1,9 @@
 //! Every deadline of a session, by the name of what it waits for.
 
 use crate::api;
-use crate::canary::canary;
 use crate::error::{CloseReason, Wait};
 use crate::io::{ConnectFailure, Leg, Route};
+use crate::mutation::mutation;
 use crate::session::pace::Pace;
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
@@ -161,12 +161,12 @@ impl Session {
         let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
             && self.upstream.egress.is_empty();
-        if is_quiet && !(canary!(self, NeverFirstFrame) && self.is_opening()) {
+        if is_quiet && !(mutation!(self, NeverFirstFrame) && self.is_opening()) {
             let at = self.timers.last_active.after(limits.idle_timeout);
             waits(at, Expiry::Wait(Wait::Idle));
         }
         let connecting = self.connection.deadline();
-        if let Some(at) = connecting.filter(|_| !canary!(self, StuckConnecting)) {
+        if let Some(at) = connecting.filter(|_| !mutation!(self, StuckConnecting)) {
             waits(at, Expiry::Connect);
         }
     }
@@ -199,13 +199,13 @@ impl Session {
         let is_read = self.room.answers && self.upstream.hold_paused.is_none();
         let connected = matches!(self.connection, Connection::Open);
         let begun = self.upstream.intake.pace.is_some();
-        let forever = canary!(self, WaitForever);
+        let forever = mutation!(self, WaitForever);
         if !connected || begun || forever || !is_read {
             return None;
         }
         let limits = &self.snapshot.limits;
         let mut first_response = self.first_response;
-        if canary!(self, HurryLaterResponses) && first_response == FirstResponse::Begun {
+        if mutation!(self, HurryLaterResponses) && first_response == FirstResponse::Begun {
             first_response = FirstResponse::AwaitedSince(Instant::ZERO);
         }
         let (since, limit, wait) = match first_response {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
 use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN, ResponseForm};
-use crate::canary::canary;
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
 use crate::limits::HOLD_ALWAYS_BYTES;
 use crate::mark::sometimes;
+use crate::mutation::mutation;
 use crate::rewrite::Outcome;
 use crate::session::Session;
 use crate::session::answer::{Answer, Progress};
@@ -69,7 +69,7 @@ impl Session {
             hold.push(std::mem::take(chunk));
             return Ok(());
         };
-        if CorrelationId(correlation_id) != expected && !canary!(self, AnyCorrelationId) {
+        if CorrelationId(correlation_id) != expected && !mutation!(self, AnyCorrelationId) {
             sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
@@ -97,9 +97,9 @@ impl Session {
             return Ok(());
         }
         let carry = match (carry, &refused) {
-            (Carry::Follow(_), None) if canary!(self, LeakTail) => Carry::Pass,
+            (Carry::Follow(_), None) if mutation!(self, LeakTail) => Carry::Pass,
             (_, None)
-                if canary!(self, LeakDescribeCluster)
+                if mutation!(self, LeakDescribeCluster)
                     && (api, version) == (ApiKey(60), ApiVersion(1)) =>
             {
                 Carry::Pass
@@ -187,7 +187,7 @@ impl Session {
 
     /// The response that is coming in says for how long the broker throttles the client.
     fn announce_throttle(&mut self, throttle_ms: i32) {
-        if !canary!(self, ForgetThrottle) {
+        if !mutation!(self, ForgetThrottle) {
             self.in_flight.announce_throttle(throttle_ms);
         }
     }
@@ -292,7 +292,7 @@ impl Session {
         let frame_len = answer.frame_len;
         let answer_follows = answer.is_followed();
         self.announce_throttle(answer.throttle_ms());
-        let forgets = canary!(self, ForgetLength);
+        let forgets = mutation!(self, ForgetLength);
         let (mut outcome, growth) = answer.into_outcome(forgets);
         sometimes!(
             self.marks,
@@ -339,7 +339,7 @@ impl Session {
         let upstream = &self.upstream;
         let left = frame_len.saturating_sub(upstream.intake.hold.end());
         let held = upstream.intake.hold.len();
-        let left = if canary!(self, FrameEndsEarly) && left > 1 {
+        let left = if mutation!(self, FrameEndsEarly) && left > 1 {
             left - 1
         } else {
             left

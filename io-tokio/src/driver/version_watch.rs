@@ -44,7 +44,8 @@ impl VersionWatch {
     }
 }
 
-/// One task's place among the subscribers. Stays until it is dropped, however often the number changes.
+/// One task's place among the subscribers. Stays until it is dropped, however often the number
+/// changes.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     watch: Arc<VersionWatch>,

@@ -74,8 +74,8 @@ pub struct Options {
     /// Keep a story.
     pub story: bool,
     /// The planted bug of every session.
-    #[cfg(doorkeeper_canary)]
-    pub canary: Option<doorkeeper_core::canary::Canary>,
+    #[cfg(doorkeeper_mutants)]
+    pub mutation: Option<doorkeeper_core::mutation::Mutation>,
 }
 
 impl Options {
@@ -117,7 +117,7 @@ type Moved = Result<bool, Violation>;
 #[derive(Debug)]
 struct World {
     now: Instant,
-    #[cfg(doorkeeper_canary)]
+    #[cfg(doorkeeper_mutants)]
     options: Options,
     step: usize,
     net: Net,

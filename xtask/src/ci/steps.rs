@@ -327,7 +327,7 @@ fn server_simulation(_: &mut Report) -> Result<Outcome> {
 /// Beside the suite, which waits for much of its time. A bug has so many seeds, however long they
 /// take.
 fn planted_bugs(output: &mut Output) -> Result<Outcome> {
-    output.run(&mut sim::command(&["canary".to_owned()])?)?;
+    output.run(&mut sim::command(&["mutants".to_owned()])?)?;
     Ok(Outcome::Passed)
 }
 

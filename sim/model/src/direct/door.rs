@@ -132,13 +132,13 @@ impl World {
         let link = self.net.open();
         let seed = session_seed(self.seed, id.0);
         #[cfg_attr(
-            not(doorkeeper_canary),
+            not(doorkeeper_mutants),
             expect(unused_mut, reason = "for a planted bug")
         )]
         let mut accept = Accept::new(([192, 0, 2, client.0], 5000).into(), route);
-        #[cfg(doorkeeper_canary)]
+        #[cfg(doorkeeper_mutants)]
         {
-            accept.canary = self.options.canary;
+            accept.mutation = self.options.mutation;
         }
         let session = Session::new(self.now, accept, Arc::clone(&self.snapshot), seed);
         self.watch

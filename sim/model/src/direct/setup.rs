@@ -30,7 +30,7 @@ impl World {
         );
         Self {
             now,
-            #[cfg(doorkeeper_canary)]
+            #[cfg(doorkeeper_mutants)]
             options,
             step: 0,
             net: Net::new(setting),

@@ -1,30 +1,30 @@
 //! Bugs that are planted on purpose, to show that the simulator would find them.
 //!
-//! Nothing of it is in a product build: `canary!(..)` is `false` unless everything was built with
-//! `--cfg doorkeeper_canary`, and then [`crate::Accept`] names the one that is active.
+//! Nothing of it is in a product build: `mutation!(..)` is `false` unless everything was built with
+//! `--cfg doorkeeper_mutants`, and then [`crate::Accept`] names the one that is active.
 
-#[cfg(doorkeeper_canary)]
-macro_rules! canaries {
-    ($($(#[$doc:meta])+ $canary:ident,)+) => {
+#[cfg(doorkeeper_mutants)]
+macro_rules! mutations {
+    ($($(#[$doc:meta])+ $mutation:ident,)+) => {
         /// One planted bug.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Canary { $($(#[$doc])+ $canary,)+ }
+        pub enum Mutation { $($(#[$doc])+ $mutation,)+ }
 
-        impl Canary {
+        impl Mutation {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$canary),+];
+            pub const ALL: &[Self] = &[$(Self::$mutation),+];
 
             /// The name that reports use.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$canary => stringify!($canary)),+ }
+                match self { $(Self::$mutation => stringify!($mutation)),+ }
             }
         }
     };
 }
 
-#[cfg(doorkeeper_canary)]
-canaries! {
+#[cfg(doorkeeper_mutants)]
+mutations! {
     /// Framing: an answer that passes is taken to be one byte shorter when it came in pieces.
     FrameEndsEarly,
     /// Order: an answer of ours does not wait for those before it.
@@ -86,19 +86,19 @@ canaries! {
 }
 
 /// Whether this planted bug is active in a session that was accepted so.
-#[cfg(doorkeeper_canary)]
-macro_rules! canary {
-    ($session:expr, $canary:ident) => {
-        $session.accept.canary == Some(crate::canary::Canary::$canary)
+#[cfg(doorkeeper_mutants)]
+macro_rules! mutation {
+    ($session:expr, $mutation:ident) => {
+        $session.accept.mutation == Some(crate::mutation::Mutation::$mutation)
     };
 }
 
 /// Whether a planted bug is active: never.
-#[cfg(not(doorkeeper_canary))]
-macro_rules! canary {
-    ($session:expr, $canary:ident) => {
+#[cfg(not(doorkeeper_mutants))]
+macro_rules! mutation {
+    ($session:expr, $mutation:ident) => {
         false
     };
 }
 
-pub(crate) use canary;
+pub(crate) use mutation;

@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use doorkeeper_core::canary::Canary;
+use doorkeeper_core::mutation::Mutation;
 use doorkeeper_model::direct::Options;
 use doorkeeper_sim::seeds::{self, Budget, Kind, try_script};
 use doorkeeper_sim::swarm::Swarm;
 
 /// Find every planted bug
 #[derive(Parser)]
-#[command(name = "cargo xtask sim canary")]
+#[command(name = "cargo xtask sim mutants")]
 struct Args {
     /// What is simulated, for the first line of the output
     #[arg(long, default_value = "unknown")]
@@ -30,14 +30,22 @@ struct Args {
 
 pub(super) fn run() -> ExitCode {
     let args = Args::parse();
-    println!("{} planted bugs, commit {}", Canary::ALL.len(), args.commit);
+    println!(
+        "{} planted bugs, commit {}",
+        Mutation::ALL.len(),
+        args.commit
+    );
     let mut missed = 0;
-    for canary in Canary::ALL {
-        if args.only.as_ref().is_some_and(|only| only != canary.name()) {
+    for mutation in Mutation::ALL {
+        if args
+            .only
+            .as_ref()
+            .is_some_and(|only| only != mutation.name())
+        {
             continue;
         }
         let options = Options {
-            canary: Some(*canary),
+            mutation: Some(*mutation),
             ..Options::default()
         };
         let budget = Budget {
@@ -48,7 +56,7 @@ pub(super) fn run() -> ExitCode {
         let report = seeds::run(budget, options, |_, _| {});
         let Some(seed) = report.failed else {
             missed += 1;
-            println!("{:>6}  {}: NOT FOUND", args.seeds, canary.name());
+            println!("{:>6}  {}: NOT FOUND", args.seeds, mutation.name());
             continue;
         };
         let script = Swarm::draw(seed).script();
@@ -57,10 +65,13 @@ pub(super) fn run() -> ExitCode {
         let (without, _) = try_script(&script, Options::default());
         if without.kind().is_some() {
             missed += 1;
-            println!("{seed:>6}  {}: fails without it: {without}", canary.name());
+            println!(
+                "{seed:>6}  {}: fails without it: {without}",
+                mutation.name()
+            );
             continue;
         }
-        println!("{seed:>6}  {}: {verdict}", canary.name());
+        println!("{seed:>6}  {}: {verdict}", mutation.name());
     }
     if missed > 0 {
         println!("{missed} planted bugs were not found");

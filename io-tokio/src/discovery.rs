@@ -224,25 +224,20 @@ impl<'a, N: Net> Driver<'a, N> {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
-        let deadline = self.machine.demand().deadline;
-        match self.timer.poll(cx, self.now, deadline) {
+        let demand = self.machine.demand();
+        let interest = Interest {
+            read: demand.read,
+            write: !self.machine.egress().is_empty(),
+        };
+        let (pipe, net) = (self.connection.pipe(), &self.task.net);
+        let is_ready = || pipe.is_some_and(|pipe| pipe.is_ready(net, interest));
+        match self.timer.poll(cx, self.now, demand.deadline, is_ready) {
             Poll::Pending => false,
-            Poll::Ready(()) if self.is_ready() => false,
             Poll::Ready(()) => {
                 self.now = self.task.clock.now();
                 self.hand_in(Input::Tick)
             }
         }
-    }
-
-    /// Whether the network has something of which the runtime does not know yet.
-    fn is_ready(&mut self) -> bool {
-        let interest = Interest {
-            read: self.machine.demand().read,
-            write: !self.machine.egress().is_empty(),
-        };
-        let pipe = self.connection.pipe();
-        pipe.is_some_and(|pipe| pipe.is_ready(&self.task.net, interest))
     }
 
     fn hand_in(&mut self, input: Input) -> Moved {

@@ -137,34 +137,20 @@ struct Driver<N: Net> {
     demand: Demand,
 }
 
-/// Which legs had nothing to be read, or no room for what is due, when that was last tried.
+/// What each leg was found not to be ready for when that was last tried: bytes to be read, room for
+/// what is due.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waits {
-    client_read: bool,
-    client_write: bool,
-    upstream_read: bool,
-    upstream_write: bool,
+    client: Interest,
+    upstream: Interest,
 }
 
 impl Waits {
-    const fn read(&mut self, leg: Leg) -> &mut bool {
+    const fn of(&mut self, leg: Leg) -> &mut Interest {
         match leg {
-            Leg::Client => &mut self.client_read,
-            Leg::Upstream => &mut self.upstream_read,
+            Leg::Client => &mut self.client,
+            Leg::Upstream => &mut self.upstream,
         }
-    }
-
-    const fn write(&mut self, leg: Leg) -> &mut bool {
-        match leg {
-            Leg::Client => &mut self.client_write,
-            Leg::Upstream => &mut self.upstream_write,
-        }
-    }
-
-    /// There is another socket.
-    const fn forget(&mut self, leg: Leg) {
-        *self.read(leg) = false;
-        *self.write(leg) = false;
     }
 }
 
@@ -341,7 +327,7 @@ impl<N: Net> Driver<N> {
         let egress = self.session.egress(leg);
         let is_due = !egress.is_empty();
         // With nothing to write there is still an end to be told, maybe.
-        if is_due && *self.waits.write(leg) {
+        if is_due && self.waits.of(leg).write {
             return STILL;
         }
         let pipe = match leg {
@@ -351,7 +337,7 @@ impl<N: Net> Driver<N> {
         match pipe.map(|pipe| pipe.poll_write(cx, egress.slices())) {
             None => STILL,
             Some(Poll::Pending) => {
-                *self.waits.write(leg) = is_due;
+                self.waits.of(leg).write = is_due;
                 STILL
             }
             Some(Poll::Ready(Ok(bytes))) => {
@@ -368,7 +354,7 @@ impl<N: Net> Driver<N> {
             Leg::Client => demand.read_client,
             Leg::Upstream => demand.read_upstream,
         };
-        if !wanted || *self.waits.read(leg) {
+        if !wanted || self.waits.of(leg).read {
             return STILL;
         }
         // What is read next is judged by the newest snapshot there is: a request by the newest
@@ -389,7 +375,7 @@ impl<N: Net> Driver<N> {
         match pipe.map(|pipe| pipe.poll_read(cx, fit)) {
             None => STILL,
             Some(Poll::Pending) => {
-                *self.waits.read(leg) = true;
+                self.waits.of(leg).read = true;
                 STILL
             }
             Some(Poll::Ready(Arrived::Bytes(bytes))) => {
@@ -449,29 +435,20 @@ impl<N: Net> Driver<N> {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
+        let (waits, net) = (self.waits, &self.context.net);
+        let is_ready = || {
+            let upstream = self.upstream.pipe();
+            self.client.is_ready(net, waits.client)
+                || upstream.is_some_and(|pipe| pipe.is_ready(net, waits.upstream))
+        };
         let deadline = self.demand.deadline;
-        match self.timer.poll(cx, self.now, deadline) {
+        match self.timer.poll(cx, self.now, deadline, is_ready) {
             Poll::Pending => STILL,
-            // What has come in time is handed in before the deadline: the runtime wakes this task.
-            Poll::Ready(()) if self.is_ready(Leg::Client) | self.is_ready(Leg::Upstream) => STILL,
             Poll::Ready(()) => {
                 self.now = self.context.clock.now();
                 self.hand_in(Input::Tick)
             }
         }
-    }
-
-    /// Whether the network has something for this leg of which the runtime does not know yet.
-    fn is_ready(&mut self, leg: Leg) -> bool {
-        let interest = Interest {
-            read: *self.waits.read(leg),
-            write: *self.waits.write(leg),
-        };
-        let pipe = match leg {
-            Leg::Client => Some(&mut self.client),
-            Leg::Upstream => self.upstream.pipe(),
-        };
-        pipe.is_some_and(|pipe| pipe.is_ready(&self.context.net, interest))
     }
 
     fn hand_in_newest(&mut self) -> Moved {
@@ -512,7 +489,8 @@ impl<N: Net> Driver<N> {
                         net, own, clock, ..
                     } = &*self.context;
                     self.upstream = Dial::to(net, own, clock, target);
-                    self.waits.forget(Leg::Upstream);
+                    // There is another socket.
+                    self.waits.upstream = Interest::default();
                 }
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.

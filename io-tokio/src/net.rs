@@ -196,6 +196,28 @@ async fn first_open(
 mod tests {
     use super::*;
 
+    /// What the system says counts, whatever the runtime has been told.
+    #[tokio::test]
+    async fn a_connection_is_ready_for_what_the_system_says() {
+        let net = TokioNet::default();
+        let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let to = HostPort::new(&at.ip().to_string(), at.port()).unwrap();
+        let near = net.connect(&to).await.unwrap();
+        let (far, _) = net.accept(&mut listener).await.unwrap();
+        let interest = |read, write| Interest { read, write };
+        assert!(!net.is_ready(&near, interest(true, false)));
+        assert!(net.is_ready(&near, interest(false, true)));
+        // Written by another handle: the runtime has no part in it.
+        SockRef::from(&far).send(b"x").unwrap();
+        assert!(net.is_ready(&near, interest(true, false)));
+        let mut bytes = [std::mem::MaybeUninit::uninit(); 8];
+        assert_eq!(SockRef::from(&near).recv(&mut bytes).unwrap(), 1);
+        assert!(!net.is_ready(&near, interest(true, false)));
+        drop(far);
+        assert!(net.is_ready(&near, interest(true, false)));
+    }
+
     #[tokio::test]
     async fn both_ends_of_a_connection_have_its_options() {
         let net = TokioNet::default();

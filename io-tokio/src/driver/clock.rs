@@ -25,6 +25,10 @@ pub(crate) struct Clock {
 /// no finer, and a machine that insists on the past must not keep a core busy.
 const TICK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
+/// A deadline is put off for so long at most for what a runtime does not know yet: none is late by
+/// more while its process runs, and no peer keeps a deadline away by what it sends.
+const PUT_OFF_MAX: Duration = Duration::from_secs(1);
+
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
@@ -50,7 +54,9 @@ impl Clock {
         let (mut future, mut timer) = (pin!(future), Timer::new(self.clone()));
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => timer.poll(cx, self.now(), Some(by)).map(|()| None),
+            Poll::Pending => timer
+                .poll(cx, self.now(), Some(by), || false)
+                .map(|()| None),
         })
         .await
     }
@@ -67,7 +73,8 @@ impl Clock {
 /// a deadline that moves away with every byte costs nothing.
 ///
 /// A deadline decides nothing before the sockets were looked at: a runtime that has not run for a
-/// while may run its timers before it asks the system which sockets are ready.
+/// while may run its timers before it asks the system which sockets are ready. And the thread that
+/// asks may be another one, so that the sockets themselves are asked last.
 pub(crate) struct Timer {
     clock: Clock,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -76,6 +83,8 @@ pub(crate) struct Timer {
     ticked: Option<Instant>,
     /// A deadline has come: since this time the runtime is asking which sockets are ready.
     readiness: Option<(Instant, ReadinessPoll)>,
+    /// Since when a deadline that has come is put off, because a socket is ready.
+    put_off: Option<Instant>,
 }
 
 impl Timer {
@@ -86,19 +95,22 @@ impl Timer {
             armed: None,
             ticked: None,
             readiness: None,
+            put_off: None,
         }
     }
 
-    /// Ready once the deadline has come and the runtime has asked the system since which sockets
-    /// are ready; the current task is woken then. Call it when the sockets have nothing more, and
-    /// ask the network itself of them before the deadline decides.
+    /// Ready once the deadline has come, the runtime has asked the system since which sockets are
+    /// ready, and no socket of the task is (`is_ready`); the current task is woken then. Call it
+    /// when the sockets have nothing more.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         now: Instant,
         deadline: Option<Instant>,
+        is_ready: impl FnOnce() -> bool,
     ) -> Poll<()> {
         let Some(mut deadline) = deadline else {
+            self.put_off = None;
             return Poll::Pending;
         };
         if let Some(ticked) = self.ticked {
@@ -106,8 +118,11 @@ impl Timer {
         }
         let now = if deadline <= now {
             now
+        } else if let Poll::Ready(now) = self.poll_sleep(cx, deadline) {
+            now
         } else {
-            ready!(self.poll_sleep(cx, deadline))
+            self.put_off = None;
+            return Poll::Pending;
         };
         // It is the same for all deadlines that had come by then. One that has come since must be
         // preceded by another: the process may have stood still in between.
@@ -120,6 +135,12 @@ impl Timer {
             self.readiness = Some((since, readiness));
             return Poll::Pending;
         }
+        if is_ready() {
+            // The runtime wakes the task once it knows.
+            let since = *self.put_off.get_or_insert(now);
+            ready!(self.poll_sleep(cx, since.after(PUT_OFF_MAX)));
+        }
+        self.put_off = None;
         self.ticked = Some(now);
         Poll::Ready(())
     }
@@ -151,6 +172,11 @@ impl Timer {
 mod tests {
     use super::*;
 
+    /// No socket is ready.
+    fn idle() -> bool {
+        false
+    }
+
     fn ms(ms: u64) -> Instant {
         Instant::ZERO.after(Duration::from_millis(ms))
     }
@@ -159,9 +185,10 @@ mod tests {
     async fn a_deadline_that_moves_away_is_met_all_the_same() {
         let clock = Clock::start();
         let mut timer = Timer::new(clock.clone());
-        let first = poll_fn(|cx| Poll::Ready(timer.poll(cx, clock.now(), Some(ms(10))))).await;
+        let first =
+            poll_fn(|cx| Poll::Ready(timer.poll(cx, clock.now(), Some(ms(10)), idle))).await;
         assert!(first.is_pending());
-        poll_fn(|cx| timer.poll(cx, clock.now(), Some(ms(500)))).await;
+        poll_fn(|cx| timer.poll(cx, clock.now(), Some(ms(500)), idle)).await;
         assert!(clock.now() >= ms(500) && clock.now() < ms(502));
     }
 
@@ -170,8 +197,8 @@ mod tests {
         let clock = Clock::start();
         let mut timer = Timer::new(clock.clone());
         poll_fn(|cx| {
-            let _ = timer.poll(cx, clock.now(), Some(ms(5000)));
-            timer.poll(cx, clock.now(), Some(ms(20)))
+            let _ = timer.poll(cx, clock.now(), Some(ms(5000)), idle);
+            timer.poll(cx, clock.now(), Some(ms(20)), idle)
         })
         .await;
         assert!(clock.now() < ms(22));
@@ -185,7 +212,7 @@ mod tests {
         let mut polls = 0;
         poll_fn(|cx| {
             polls += 1;
-            timer.poll(cx, ms(10), Some(ms(polls)))
+            timer.poll(cx, ms(10), Some(ms(polls)), idle)
         })
         .await;
         assert_eq!(polls, 2);
@@ -199,10 +226,24 @@ mod tests {
         poll_fn(|cx| {
             polls += 1;
             let now = ms(10 * polls.min(2));
-            timer.poll(cx, now, Some(now))
+            timer.poll(cx, now, Some(now), idle)
         })
         .await;
         assert_eq!(polls, 3);
+    }
+
+    /// Whatever a peer sends, and whatever the runtime does not tell.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_put_off_for_a_socket_that_is_ready_and_not_for_ever() {
+        let clock = Clock::start();
+        let mut timer = Timer::new(clock.clone());
+        for deadline in [10, 5000] {
+            let deadline = ms(deadline);
+            poll_fn(|cx| timer.poll(cx, clock.now(), Some(deadline), || true)).await;
+            let late = clock.now().since(deadline);
+            assert!(late >= PUT_OFF_MAX, "{late:?}");
+            assert!(late < PUT_OFF_MAX + Duration::from_millis(3), "{late:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -210,7 +251,7 @@ mod tests {
         let clock = Clock::start();
         let mut timer = Timer::new(clock.clone());
         for _ in 0..100 {
-            poll_fn(|cx| timer.poll(cx, clock.now(), Some(Instant::ZERO))).await;
+            poll_fn(|cx| timer.poll(cx, clock.now(), Some(Instant::ZERO), idle)).await;
         }
         assert!(clock.now() >= ms(99));
     }

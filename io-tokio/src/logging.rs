@@ -356,7 +356,10 @@ impl Observer for Logging {
         }
         let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
         if is_bug {
-            error!(session = connection.session, "a bug ended this session");
+            error!(
+                session = connection.session,
+                "session ended by an internal error"
+            );
         }
     }
 
@@ -446,7 +449,10 @@ impl Observer for Logging {
     }
 
     fn discovery_panicked(&self, cluster: &str) {
-        error!(cluster, "a bug ended discovery; it starts afresh");
+        error!(
+            cluster,
+            "discovery ended by an internal error and starts again"
+        );
     }
 
     fn draining(&self, sessions: usize, within: Duration) {

@@ -53,17 +53,6 @@ fn world(with: Snapshot) -> World {
     )
 }
 
-fn request(api: &Api, frame: &Frame) -> Vec<u8> {
-    let mut out = [api.key.to_be_bytes(), frame.version.to_be_bytes()].concat();
-    out.extend(ID.to_be_bytes());
-    out.extend((-1_i16).to_be_bytes());
-    if api.request.is_flexible(frame.version).unwrap() {
-        out.push(0);
-    }
-    out.extend(&frame.body);
-    framed(&out)
-}
-
 fn header_is_flexible(api: &Api, version: i16) -> bool {
     api.key != API_VERSIONS && api.response.is_flexible(version).unwrap()
 }
@@ -91,7 +80,7 @@ fn asking(api: &Api, version: i16) -> Vec<u8> {
     let found = frames_of(api.request)
         .into_iter()
         .filter(|frame| frame.version == version && answered(frame))
-        .map(|frame| request(api, &frame))
+        .map(|frame| framed(&frame.request(api, ID)))
         .find(|bytes| {
             let mut world = world(snapshot());
             world.client(bytes);
@@ -135,7 +124,7 @@ fn requests_pass_to_the_byte_whatever_the_chunks() {
     let mut passed = 0;
     for (api, version) in rows() {
         for frame in recorded(api.request, version) {
-            let sent = request(api, &frame);
+            let sent = framed(&frame.request(api, ID));
             for chunk in [1, 3, 11, usize::MAX] {
                 let mut world = world(snapshot());
                 world.chunk = chunk;

@@ -12,17 +12,6 @@ use crate::harness::{World, framed, frames, snapshot};
 use crate::walk_support::{Frame, Seen, frames_of, walk};
 use crate::{CHUNKS, ID};
 
-fn sent(api: &Api, frame: &Frame) -> Vec<u8> {
-    let mut out = [api.key.to_be_bytes(), frame.version.to_be_bytes()].concat();
-    out.extend(ID.to_be_bytes());
-    out.extend((-1_i16).to_be_bytes());
-    if api.request.is_flexible(frame.version).unwrap() {
-        out.push(0);
-    }
-    out.extend(&frame.body);
-    framed(&out)
-}
-
 /// The steps of a whole body, which must end where the schema says that it does.
 fn read(message: &'static Message, version: i16, body: &[u8]) -> Vec<Seen> {
     let seen = walk(message, version, body, Roles::ALL).unwrap();
@@ -63,7 +52,7 @@ fn elements(seen: &[Seen], wanted: &str) -> usize {
 fn denied(api: &Api, frame: &Frame, chunk: usize) -> Vec<u8> {
     let mut world = World::with(snapshot(), Route::Bootstrap);
     world.chunk = chunk;
-    world.client(&sent(api, frame));
+    world.client(&framed(&frame.request(api, ID)));
     assert_eq!(world.closed, None, "{}", frame.name());
     assert!(world.to_upstream.is_empty() && world.targets.is_empty());
     let all = frames(&world.to_client);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::wire::schema::{APIS, Message, Role, Roles};
+use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
 
 /// One body that Kafka's own classes have written.
@@ -20,6 +20,19 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn name(&self) -> String {
         format!("{} v{} {}", self.message.name, self.version, self.filling)
+    }
+
+    /// A request with this body, without its length.
+    pub(crate) fn request(&self, api: &Api, correlation_id: i32) -> Vec<u8> {
+        let mut out = [api.key.to_be_bytes(), self.version.to_be_bytes()].concat();
+        out.extend(correlation_id.to_be_bytes());
+        // No client id, and no tagged fields.
+        out.extend((-1_i16).to_be_bytes());
+        if api.request.is_flexible(self.version).unwrap() {
+            out.push(0);
+        }
+        out.extend(&self.body);
+        out
     }
 }
 

@@ -71,10 +71,7 @@ async fn what_was_known_before_a_panic_in_discovery_is_known_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_accepting_ends_the_process_in_order() {
     let world = World::start().await;
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
-    client.send(&heartbeat(1)).await;
-    let mut broker = brokers.recv().await.unwrap();
+    let (mut client, mut broker) = world.pair(&heartbeat(1)).await;
     world.mesh.panic_accept(door(BROKER_1));
     pass(SECOND).await;
     assert!(world.ready.is_draining());

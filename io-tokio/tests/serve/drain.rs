@@ -22,11 +22,7 @@ async fn owing() -> Owing {
     waits_for_first_responses(&mut plan);
     let world = World::cold(mesh, cluster, plan);
     world.published("main").await;
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
-    client.send(&heartbeat(1)).await;
-    let mut broker = brokers.recv().await.unwrap();
-    assert_eq!(next_frame(&mut broker.stream).await, Some(heartbeat(1)));
+    let (client, broker) = world.pair(&heartbeat(1)).await;
     Owing {
         world,
         client,

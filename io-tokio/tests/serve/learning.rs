@@ -284,12 +284,8 @@ async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
         waits_for_first_responses(plan);
     })
     .await;
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
     let body = FindCoordinatorRequest::default().with_key("g".into());
-    client.send(&request(10, 2, 1, &body)).await;
-    let mut broker = brokers.recv().await.unwrap();
-    next_frame(&mut broker.stream).await.unwrap();
+    let (mut client, mut broker) = world.pair(&request(10, 2, 1, &body)).await;
     if in_a_drain {
         world.stop.cancel();
     }

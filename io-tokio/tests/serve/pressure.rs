@@ -16,11 +16,7 @@ const LARGE: usize = 4 << 20;
 
 /// A client and its broker, both played by hand, with one request on its way.
 async fn pair(world: &World, asked: &[u8]) -> (Far, Far) {
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
-    client.send(asked).await;
-    let mut broker = brokers.recv().await.unwrap();
-    assert_eq!(next_frame(&mut broker.stream).await.unwrap(), asked);
+    let (client, broker) = world.pair(asked).await;
     (client.far, broker)
 }
 

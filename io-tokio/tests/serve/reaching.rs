@@ -360,14 +360,7 @@ async fn a_join_may_wait_for_the_rebalance() {
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_is_answered_late() {
     let world = World::start().await;
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
-    client.send(&fetch(7, 300_000)).await;
-    let mut broker = brokers.recv().await.unwrap();
-    assert_eq!(
-        next_frame(&mut broker.stream).await,
-        Some(fetch(7, 300_000))
-    );
+    let (mut client, mut broker) = world.pair(&fetch(7, 300_000)).await;
     pass(299 * SECOND).await;
     broker.say(&fetch_answer(7)).await;
     assert_eq!(client.frame().await, fetch_answer(7));

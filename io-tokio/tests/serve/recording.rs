@@ -74,16 +74,6 @@ impl Studio {
         }
     }
 
-    /// A client and its broker, both played by hand, with one request on its way.
-    async fn pair(&self, asked: &[u8]) -> (Client, Far) {
-        let mut brokers = self.world.mesh.by_hand(B1);
-        let mut client = self.world.client(BROKER_1).await;
-        client.send(asked).await;
-        let mut broker = brokers.recv().await.unwrap();
-        assert_eq!(next_frame(&mut broker.stream).await.unwrap(), asked);
-        (client, broker)
-    }
-
     fn written(&self) {
         self.recorder.flush(Duration::from_secs(60));
     }
@@ -251,7 +241,7 @@ async fn drip(far: &mut Far, bytes: &[u8]) {
 #[tokio::test(start_paused = true)]
 async fn a_session_of_single_bytes_replays() {
     let studio = Studio::start("single-bytes").await;
-    let (mut client, mut broker) = studio.pair(&heartbeat(1)).await;
+    let (mut client, mut broker) = studio.world.pair(&heartbeat(1)).await;
     broker.say(&heartbeat_answer(1)).await;
     client.frame().await;
     let requests = [metadata(2), produce_canaries(3, "t", 20)].concat();
@@ -289,7 +279,7 @@ fn fetched_with_endpoints(id: i32, count: usize) -> Vec<u8> {
 async fn large_payloads_replay_and_are_told_by_their_lengths() {
     const COUNT: usize = 50_000;
     let studio = Studio::start("payloads").await;
-    let (mut client, mut broker) = studio.pair(&heartbeat(1)).await;
+    let (mut client, mut broker) = studio.world.pair(&heartbeat(1)).await;
     broker.say(&heartbeat_answer(1)).await;
     client.frame().await;
     let produce = produce_canaries(2, "orders", COUNT);

@@ -11,11 +11,7 @@ use crate::world::*;
 #[tokio::test(start_paused = true)]
 async fn a_response_that_came_in_time_is_passed_on() {
     let world = World::start().await;
-    let mut brokers = world.mesh.by_hand(B1);
-    let mut client = world.client(BROKER_1).await;
-    client.send(&heartbeat(1)).await;
-    let mut broker = brokers.recv().await.unwrap();
-    assert_eq!(next_frame(&mut broker.stream).await, Some(heartbeat(1)));
+    let (mut client, mut broker) = world.pair(&heartbeat(1)).await;
     broker.go_unnoticed();
     broker.say(&heartbeat_answer(1)).await;
     assert_eq!(client.frame().await, heartbeat_answer(1));

@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Bystander, Client};
 use crate::clock::pass;
 use crate::cluster::Cluster;
-use crate::mesh::Mesh;
+use crate::frames::next_frame;
+use crate::mesh::{Far, Mesh};
 use crate::recorder::{Recorder, Seen};
 
 pub const BOOT: &str = "boot.test:9092";
@@ -222,6 +223,16 @@ impl World {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let from = SocketAddr::new(address, 1000 + number);
         Client::new(self.mesh.visit(door(port), from), from)
+    }
+
+    /// A client and its broker, both played by hand, with one request on its way.
+    pub async fn pair(&self, asked: &[u8]) -> (Client, Far) {
+        let mut brokers = self.mesh.by_hand(B1);
+        let mut client = self.client(BROKER_1).await;
+        client.send(asked).await;
+        let mut broker = brokers.recv().await.unwrap();
+        assert_eq!(next_frame(&mut broker.stream).await.unwrap(), asked);
+        (client, broker)
     }
 
     /// The last topology that was published of a cluster, once there is one.

@@ -32,7 +32,7 @@ impl Default for ListenerLimits {
 pub(crate) struct ConnectionLimiter {
     limits: ListenerLimits,
     open: Mutex<Open>,
-    process: Arc<ProcessConnections>,
+    of_process: Arc<ProcessConnections>,
 }
 
 /// Counts the open connections of all listeners: each needs file descriptors.
@@ -56,11 +56,11 @@ pub(crate) struct ConnectionPermit {
 }
 
 impl ConnectionLimiter {
-    pub(crate) fn new(limits: ListenerLimits, process: Arc<ProcessConnections>) -> Arc<Self> {
+    pub(crate) fn new(limits: ListenerLimits, of_process: Arc<ProcessConnections>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             open: Mutex::default(),
-            process,
+            of_process,
         })
     }
 
@@ -76,7 +76,7 @@ impl ConnectionLimiter {
         if open.of(network) >= self.limits.connections_per_address {
             return Err(Refusal::ConnectionsPerAddress);
         }
-        self.process.enter(network)?;
+        self.of_process.enter(network)?;
         open.enter(network);
         drop(open);
         Ok(ConnectionPermit {
@@ -136,7 +136,7 @@ fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         locked(&self.limiter.open).leave(self.network);
-        locked(&self.limiter.process.open).leave(self.network);
+        locked(&self.limiter.of_process.open).leave(self.network);
     }
 }
 

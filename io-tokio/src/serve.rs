@@ -146,7 +146,7 @@ pub async fn serve_bound<N: Net>(
         context,
         shutdown: Shutdown::default(),
         budgets: Arc::new(Budgets::new(plan.held_bytes_max)),
-        process: ProcessConnections::new(plan.connections_max),
+        connections: ProcessConnections::new(plan.connections_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
@@ -255,7 +255,7 @@ struct Server<N> {
     context: Context,
     shutdown: Shutdown,
     budgets: Arc<Budgets>,
-    process: Arc<ProcessConnections>,
+    connections: Arc<ProcessConnections>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
 }
@@ -289,9 +289,9 @@ impl<N: Net> Server<N> {
             context: Arc::clone(&context),
             unaddressed: BTreeSet::new(),
         });
-        let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.process));
+        let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections));
         let silent = SilentConnections::new(listener.silent);
-        for (listen_addr, bound) in bound.listen_addrs {
+        for (listen_addr, socket) in bound.listen_addrs {
             self.context.observer.listening(&listen_addr);
             let accept = Accepting {
                 context: Arc::clone(&context),
@@ -301,7 +301,7 @@ impl<N: Net> Server<N> {
                 sessions: self.sessions.clone(),
                 session_ids: Arc::clone(&self.session_ids),
             };
-            accepting.spawn(accept.run(bound));
+            accepting.spawn(accept.run(socket));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::dice::Dice;
 pub(super) enum Incident {
     /// Nothing moves for so long.
     Stall(Duration),
-    /// What is read next comes so late to the runtime's knowledge.
+    /// The runtime learns so late of what is read next.
     Unnoticed(Duration),
     /// The connection is cut.
     Reset,

@@ -321,7 +321,7 @@ fn simulation(_: &mut Report) -> Result<Outcome> {
 fn server_simulation(_: &mut Report) -> Result<Outcome> {
     let from = first_seed()?.to_string();
     simulate(&["run", "--tier", "1", "--from", &from, "--seeds", "50"])?;
-    simulate(&["twice", "--tier", "1", "--from", &from, "--seeds", "10"])
+    simulate(&["twice", "--tier", "1", "--from", &from, "--seeds", "20"])
 }
 
 /// Beside the suite, which waits for much of its time. A bug has so many seeds, however long they

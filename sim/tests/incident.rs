@@ -104,12 +104,12 @@ fn a_file_that_breaks_off_is_replayed_up_to_there() {
 }
 
 #[test]
-fn a_file_of_a_later_version_is_refused() {
-    let text = recorded().replace("\"version\":1,", "\"version\":2,");
-    let (code, said) = replay("later.recording", &text);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(
-        said.contains("of version 2, and this code reads 1"),
-        "{said}"
-    );
+fn a_file_of_another_version_is_refused() {
+    for other in [1, 3] {
+        let text = recorded().replace("\"version\":2,", &format!("\"version\":{other},"));
+        let (code, said) = replay("other.recording", &text);
+        assert_eq!(code, Some(1), "{said}");
+        let why = format!("of version {other}, and this code reads 2");
+        assert!(said.contains(&why), "{said}");
+    }
 }

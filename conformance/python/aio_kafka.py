@@ -218,7 +218,7 @@ async def topics(play):
     while True:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         (answer,) = await play.admin.describe_configs([resource])
-        entries = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+        entries = {entry[0]: entry[1] for entry in response.resources[0][4]}
         if entries["max.message.bytes"] == "123456":
             break
         deadline.check(entries["max.message.bytes"])

@@ -67,7 +67,7 @@ def _all(futures):
 
 
 def _await(run, name, partitions):
-    """Brokers learn of a change one after the other: asks until the answer is the new one."""
+    """Brokers learn of a change one after the other: asks until the response is the new one."""
     deadline = Deadline(60, f"describing {name}")
     while True:
         future = run.admin.describe_topics(TopicCollection([name]))[name]

@@ -20,8 +20,8 @@ pub(crate) struct Differences {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Difference {
     pub(crate) scenario: String,
-    /// The names of the answers that differ in this way.
-    pub(crate) answers: Vec<String>,
+    /// The names of the responses that differ in this way.
+    pub(crate) responses: Vec<String>,
     /// What a client is told that comes direct; any of these.
     pub(crate) direct: Vec<String>,
     pub(crate) through: String,
@@ -67,10 +67,10 @@ impl Differences {
         lines
     }
 
-    fn find(&self, scenario: &str, answer: &str) -> Option<&Difference> {
+    fn find(&self, scenario: &str, response: &str) -> Option<&Difference> {
         self.all
             .iter()
-            .find(|it| it.scenario == scenario && it.answers.iter().any(|name| name == answer))
+            .find(|it| it.scenario == scenario && it.responses.iter().any(|name| name == response))
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use crate::catalog::SCENARIOS;
 
     fn differences() -> Differences {
-        let text = "[[difference]]\nscenario = \"s\"\nanswers = [\"a\", \"b\"]\n\
+        let text = "[[difference]]\nscenario = \"s\"\nresponses = [\"a\", \"b\"]\n\
                     direct = [\"yes\", \"off\"]\nthrough = \"no\"\nreason = \"because\"\n";
         toml::from_str(text).unwrap()
     }
@@ -133,7 +133,7 @@ mod tests {
     fn the_file_reads_and_names_scenarios_that_exist() {
         for difference in Differences::load().unwrap().all {
             assert!(SCENARIOS.iter().any(|it| it.name == difference.scenario));
-            assert!(!difference.reason.is_empty() && !difference.answers.is_empty());
+            assert!(!difference.reason.is_empty() && !difference.responses.is_empty());
         }
     }
 }

@@ -86,7 +86,7 @@ fn page(
             text,
             "| {} | {} | {} | {} | {} |",
             it.scenario,
-            it.answers.join(", "),
+            it.responses.join(", "),
             it.direct.join(" or "),
             it.through,
             it.reason

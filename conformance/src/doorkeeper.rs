@@ -148,7 +148,7 @@ impl Doorkeeper {
         let metrics = self.front.metrics().await?;
         for (pattern, what) in [
             (&metrics::BUGS, "sessions ended by a bug"),
-            (&metrics::WITHHELD, "answers of brokers could not be read"),
+            (&metrics::WITHHELD, "responses of brokers could not be read"),
         ] {
             if metrics.sum(pattern).is_some_and(|it| it > 0.0) {
                 bail!("{what}: {}", process::ending(self.process.log(), 15));

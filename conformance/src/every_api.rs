@@ -1,5 +1,5 @@
 //! Every API at every version: asked with Kafka's own message classes, once of a broker and once
-//! through doorkeeper, and both answers compared field by field.
+//! through doorkeeper, and both responses compared field by field.
 //!
 //! The requests are a Java program (`java/probe`), because Kafka's classes are Java; the verdicts
 //! are here, and what may differ is listed in `every_api.toml`.
@@ -129,11 +129,11 @@ async fn ask(
     let direct = cluster.client_address(BROKER);
     let behind = front.advertised(Listener::Open, std::iter::once(BROKER));
     let behind = behind.get(&BROKER.to_string()).context("no broker")?;
-    let (answers, errors) = (run.file("every_api.jsonl"), run.file("every_api.log"));
+    let (responses, errors) = (run.file("every_api.jsonl"), run.file("every_api.log"));
     let mut child = process::isolate(&mut command)
         .args([direct.as_str(), behind, CLIENT_ID])
         .stdin(Stdio::null())
-        .stdout(process::create_log(&answers)?)
+        .stdout(process::create_log(&responses)?)
         .stderr(process::create_log(&errors)?)
         .spawn()
         .context("cannot start the program")?;
@@ -147,7 +147,7 @@ async fn ask(
     if !status.context("cannot wait for the program")?.success() {
         bail!("{}", process::ending(&errors, 15));
     }
-    let text = std::fs::read_to_string(&answers).context("cannot read the answers")?;
+    let text = std::fs::read_to_string(&responses).context("cannot read the responses")?;
     let mut said = Said::default();
     for line in text.lines() {
         match serde_json::from_str(line)
@@ -292,7 +292,7 @@ impl<'a> Judge<'a> {
         reported
     }
 
-    /// Places of addresses that no answer showed, so that nothing was proven of them.
+    /// Places of addresses that no response showed, so that nothing was proven of them.
     fn unseen(&self) -> Vec<String> {
         let rules = self.table.differs.iter().enumerate();
         let kafka = &self.world.kafka;

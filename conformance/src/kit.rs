@@ -36,11 +36,11 @@ pub(crate) async fn check_installed() -> Result<()> {
         ("node", "--version", "nodejs"),
         ("npm", "--version", "npm"),
     ] {
-        if !answers(tool, &[args]).await {
+        if !responses(tool, &[args]).await {
             missing.push(format!("{tool} ({package})"));
         }
     }
-    if !answers("python3", &["-c", "import venv, ensurepip"]).await {
+    if !responses("python3", &["-c", "import venv, ensurepip"]).await {
         missing.push("python3 with venv (python3-venv)".to_owned());
     }
     if missing.is_empty() {
@@ -49,7 +49,7 @@ pub(crate) async fn check_installed() -> Result<()> {
     Err(Missing(format!("conformance needs {}", missing.join(", "))).into())
 }
 
-async fn answers(tool: &str, args: &[&str]) -> bool {
+async fn responses(tool: &str, args: &[&str]) -> bool {
     process::run(Command::new(tool).args(args)).await.is_ok()
 }
 

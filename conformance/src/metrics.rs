@@ -36,9 +36,9 @@ pub(crate) const REWRITTEN: Pattern<'_> = Pattern {
     name: "doorkeeper_addresses_total",
     labels: &["how=\"rewritten\""],
 };
-/// Answers that were not forwarded because they could not be read.
+/// Responses that were not forwarded because they could not be read.
 pub(crate) const WITHHELD: Pattern<'_> = Pattern {
-    name: "doorkeeper_answers_withheld_total",
+    name: "doorkeeper_responses_withheld_total",
     labels: &[],
 };
 
@@ -73,21 +73,21 @@ impl Metrics {
     }
 }
 
-/// A status code and a body. HTTP/1.0: the answer ends where the connection ends.
+/// A status code and a body. HTTP/1.0: the response ends where the connection ends.
 pub(crate) async fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok::<_, std::io::Error>(response)
     };
-    let answer = timeout(Duration::from_secs(5), asking)
+    let response = timeout(Duration::from_secs(5), asking)
         .await
         .with_context(|| format!("{address}{path} does not answer"))?
         .with_context(|| format!("{address}{path}"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("not HTTP")?;
+    let (head, body) = response.split_once("\r\n\r\n").context("not HTTP")?;
     let status = head
         .split(' ')
         .nth(1)

@@ -145,9 +145,12 @@ mod tests {
             let mut simulated = Simulated::new(script.setting.seed, &places);
             let all = play::play(&script, &mut simulated).await;
             let all = all.unwrap_or_else(|error| panic!("{name}: {error:#}"));
-            for one in all.iter().filter_map(|it| Some((it, it.answer.as_ref()?))) {
-                let (asked, answer) = one;
-                fields::read(asked.api_key, asked.version, answer).unwrap();
+            for one in all
+                .iter()
+                .filter_map(|it| Some((it, it.response.as_ref()?)))
+            {
+                let (asked, response) = one;
+                fields::read(asked.api_key, asked.version, response).unwrap();
                 played += 1;
             }
         }

@@ -92,11 +92,14 @@ async fn play(kit: &Kit, ports: Ports, name: &str, client: Client, run: &RunFold
     let command = kit.command(client).context("no such client")?;
     let log = run.file(&format!("{NAME}-{}.log", job.prefix()));
     let bootstrap = format!("{FRONT}:{}", ports.at(0));
-    let answer = scenario::run(&job, command, &bootstrap, log, None).await?;
+    let response = scenario::run(&job, command, &bootstrap, log, None).await?;
     let address = |id: u16| (id.to_string(), format!("{FRONT}:{}", ports.at(id)));
     let expected: BTreeMap<String, String> = (1..PORTS).map(address).collect();
-    if answer.nodes != expected {
-        bail!("was told {:?}, doorkeeper's are {expected:?}", answer.nodes);
+    if response.nodes != expected {
+        bail!(
+            "was told {:?}, doorkeeper's are {expected:?}",
+            response.nodes
+        );
     }
     Ok(())
 }

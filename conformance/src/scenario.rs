@@ -1,4 +1,4 @@
-//! How one scenario runs: a client program, its answer, its verdict.
+//! How one scenario runs: a client program, its response, its verdict.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ const AGAIN: u32 = 1000;
 /// What a program prints at its end.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// Must be the same on every way.
     #[serde(default)]
     pub(crate) agree: serde_json::Value,
@@ -108,7 +108,7 @@ pub(crate) async fn run(
     bootstrap: &str,
     log: PathBuf,
     handover: Option<Handover>,
-) -> Result<Answer> {
+) -> Result<Response> {
     let errors = process::create_log(&log)?;
     let mut child = process::isolate(&mut command)
         .args([job.scenario.name, bootstrap, &job.prefix()])
@@ -122,15 +122,15 @@ pub(crate) async fn run(
     let _ = child.kill().await;
     let said =
         talked.map_err(|error| error.context(format!("it said {}", process::ending(&log, 15))))?;
-    let answer: Answer = match said.as_deref().map(serde_json::from_str) {
-        Some(Ok(answer)) => answer,
-        Some(Err(error)) => bail!("no answer ({error}); {}", process::ending(&log, 15)),
-        None => bail!("no answer; {}", process::ending(&log, 15)),
+    let response: Response = match said.as_deref().map(serde_json::from_str) {
+        Some(Ok(response)) => response,
+        Some(Err(error)) => bail!("no response ({error}); {}", process::ending(&log, 15)),
+        None => bail!("no response; {}", process::ending(&log, 15)),
     };
-    if let Some(error) = &answer.error {
+    if let Some(error) = &response.error {
         bail!("{error}; {}", process::ending(&log, 15));
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// Reads the program's lines to their end, and answers the last one.
@@ -206,11 +206,11 @@ mod tests {
             assert_eq!(waiting.recv().await, None);
             restarted.send(true).unwrap();
         };
-        let (answer, ()) = tokio::join!(
+        let (response, ()) = tokio::join!(
             run(&job, command, "nowhere", log.clone(), Some(handover)),
             suite
         );
-        assert_eq!(answer.unwrap().sent_bytes, 2);
+        assert_eq!(response.unwrap().sent_bytes, 2);
         std::fs::remove_file(log).unwrap();
     }
 }

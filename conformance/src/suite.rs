@@ -20,7 +20,7 @@ use crate::folders::{self, RunFolder};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::report::{Report, say};
-use crate::scenario::{self, Answer, Handover, Job, Way};
+use crate::scenario::{self, Handover, Job, Response, Way};
 use crate::strict::{self, Strict};
 use crate::versions::Versions;
 use crate::{Args, docs, every_api, kit, model, quickstart, rotation, selection};
@@ -42,7 +42,7 @@ struct Outcome {
     took: Duration,
     /// Why the first try failed, if there was a second one.
     first_failure: Option<String>,
-    result: Result<Answer>,
+    result: Result<Response>,
 }
 
 impl Outcome {
@@ -361,10 +361,10 @@ impl Play {
     /// Direct and through doorkeeper, a client must see the same.
     fn compare(&self, differences: &Differences) {
         let key = |job: &Job| (job.scenario.name, job.client, job.turn);
-        let mut direct: BTreeMap<(&str, Client, u32), &Answer> = BTreeMap::new();
+        let mut direct: BTreeMap<(&str, Client, u32), &Response> = BTreeMap::new();
         for outcome in self.outcomes.iter().filter(|it| it.job.way == Way::Direct) {
-            if let Ok(answer) = &outcome.result {
-                direct.insert(key(&outcome.job), answer);
+            if let Ok(response) = &outcome.result {
+                direct.insert(key(&outcome.job), response);
             }
         }
         for outcome in self.outcomes.iter().filter(|it| it.job.way == Way::Through) {
@@ -458,7 +458,7 @@ impl Stage {
         }
     }
 
-    async fn attempt(&self, job: &Job, handover: Option<Handover>) -> Result<Answer> {
+    async fn attempt(&self, job: &Job, handover: Option<Handover>) -> Result<Response> {
         match (job.way, &self.front) {
             (Way::Direct, _) => self.direct(job, handover).await,
             (Way::Through, Some(front)) => self.through(job, front, handover).await,
@@ -466,18 +466,18 @@ impl Stage {
         }
     }
 
-    async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<Answer> {
+    async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<Response> {
         let brokers = if job.scenario.is_strict {
             &self.strict
         } else {
             &self.direct
         };
         let bootstrap: Vec<&str> = brokers.values().map(String::as_str).collect();
-        let answer = self.client(job, &bootstrap.join(","), handover).await?;
-        if answer.nodes != *brokers {
-            bail!("was told {:?}, the brokers are {brokers:?}", answer.nodes);
+        let response = self.client(job, &bootstrap.join(","), handover).await?;
+        if response.nodes != *brokers {
+            bail!("was told {:?}, the brokers are {brokers:?}", response.nodes);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn through(
@@ -485,7 +485,7 @@ impl Stage {
         job: &Job,
         front: &Front,
         handover: Option<Handover>,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let before: Metrics = front.metrics().await?;
         let listener = if job.scenario.is_strict {
             Listener::Strict
@@ -499,25 +499,28 @@ impl Stage {
         if !leaks.is_empty() {
             bail!("a client was told: {}", leaks.join("\n    "));
         }
-        let answer = result?;
+        let response = result?;
         let ids = self.direct.keys().filter_map(|it| it.parse().ok());
         let expected = front.advertised(listener, ids);
-        if answer.nodes != expected {
-            bail!("was told {:?}, doorkeeper's are {expected:?}", answer.nodes);
+        if response.nodes != expected {
+            bail!(
+                "was told {:?}, doorkeeper's are {expected:?}",
+                response.nodes
+            );
         }
         let flow = front.taps().flow(&prefix);
-        if flow.up < answer.sent_bytes || flow.down < answer.received_bytes {
+        if flow.up < response.sent_bytes || flow.down < response.received_bytes {
             bail!(
                 "{} bytes sent and {} received, but the taps saw {flow:?}",
-                answer.sent_bytes,
-                answer.received_bytes,
+                response.sent_bytes,
+                response.received_bytes,
             );
         }
         // The counters of a process that has ended are gone.
         if !job.scenario.event.is_some_and(Event::is_doorkeepers) {
             front.check_counted(&before, flow).await?;
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn client(
@@ -525,7 +528,7 @@ impl Stage {
         job: &Job,
         bootstrap: &str,
         handover: Option<Handover>,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         if job.scenario.has_quota {
             let bootstrap: Vec<&str> = self.direct.values().map(String::as_str).collect();
             event::set_quota(&self.kit, &bootstrap.join(","), &job.prefix()).await?;

@@ -176,8 +176,8 @@ async fn relay(client: TcpStream, peer: SocketAddr, port: u16, book: Arc<Book>) 
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let mut up = Box::pin(carry_up(from_client, to_server, &connection));
-    let mut down = Box::pin(carry_down(
+    let mut up = Box::pin(forward_up(from_client, to_server, &connection));
+    let mut down = Box::pin(forward_down(
         from_server,
         to_client,
         &connection,
@@ -191,7 +191,7 @@ async fn relay(client: TcpStream, peer: SocketAddr, port: u16, book: Arc<Book>) 
     }
 }
 
-async fn carry_up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &Connection) {
+async fn forward_up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &Connection) {
     let mut buffer = vec![0; 64 * 1024];
     let mut head = Vec::new();
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
@@ -212,7 +212,7 @@ async fn carry_up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &
     let _ = to.shutdown().await;
 }
 
-async fn carry_down(
+async fn forward_down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     connection: &Connection,
@@ -275,9 +275,9 @@ mod tests {
         accepted.read_exact(&mut got).await.unwrap();
         accepted.write_all(b"..canary..").await.unwrap();
         drop(accepted);
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.unwrap();
-        assert_eq!(answer, b"..canary..");
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).await.unwrap();
+        assert_eq!(response, b"..canary..");
         assert_eq!(
             taps.flow("one"),
             Flow {

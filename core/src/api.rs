@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::id::{ApiKey, ApiVersion};
 use crate::wire::schema::{self, Api, Edition, Role, Roles, ThrottlePlace, Versions};
 
-/// Asks for the versions of all APIs; its answer header is always version 0.
+/// Asks for the versions of all APIs; its response header is always version 0.
 pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
 pub(crate) const PRODUCE: ApiKey = ApiKey(0);
 pub(crate) const FETCH: ApiKey = ApiKey(1);
@@ -181,14 +181,14 @@ const fn alters_configs(api: ApiKey) -> bool {
 
 /// How a body is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carry {
+pub(crate) enum ForwardMode {
     /// Nothing in it concerns us.
     Pass,
     /// Hold it until what is asked for has been read.
-    Hold(Roles),
+    Buffer(Roles),
     /// Let it pass and read alongside. Of a response only what may have to be edited is held; of
     /// a request nothing but its end, without which the broker does nothing.
-    Follow(Roles),
+    Stream(Roles),
 }
 
 /// What the tables say of a response: looked up once for each.
@@ -237,12 +237,16 @@ const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType]);
 const WAITS: Roles = Roles::of(&[Role::WaitMs]);
 
 /// What must be read of a request before it may go on, if no rule looks at its topics.
-pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) -> Carry {
+pub(crate) fn request_forward_mode(
+    row: &Row,
+    version: ApiVersion,
+    frame_len: usize,
+) -> ForwardMode {
     const TELLS: Roles = DECIDES.union(WAITS);
     // The broker waits for the log of transactions, and only transactional producers have one.
     const TELLS_OF_PRODUCER: Roles = TELLS.union(Roles::of(&[Role::TransactionalId]));
     let Some(edition) = row.entry.request.edition(version.0) else {
-        return Carry::Pass;
+        return ForwardMode::Pass;
     };
     let decides = edition.body.roles.intersects(DECIDES);
     let tells = edition.body.roles.intersects(TELLS) && frame_len <= FOLLOW_BYTES_MIN;
@@ -251,13 +255,13 @@ pub(crate) fn request_carry(row: &Row, version: ApiVersion, frame_len: usize) ->
     // likes; a broker that never gets the end of the frame never serves it.
     let decides_last = row.entry.key == FETCH.0 && version >= ApiVersion(15);
     if decides && decides_last && frame_len > FOLLOW_BYTES_MIN {
-        Carry::Follow(TELLS)
+        ForwardMode::Stream(TELLS)
     } else if tells && row.entry.key == INIT_PRODUCER_ID.0 {
-        Carry::Hold(TELLS_OF_PRODUCER)
+        ForwardMode::Buffer(TELLS_OF_PRODUCER)
     } else if decides || tells {
-        Carry::Hold(TELLS)
+        ForwardMode::Buffer(TELLS)
     } else {
-        Carry::Pass
+        ForwardMode::Pass
     }
 }
 
@@ -270,31 +274,35 @@ pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len
             .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))
 }
 
-/// What must be read of an answer, because it may carry an address or ranges of versions, or says
+/// What must be read of a response, because it may carry an address or ranges of versions, or says
 /// in an unknown place for how long the client is throttled.
 ///
-/// No more than `hold_bytes_max` may be held.
-pub(crate) fn answer_carry(
+/// No more than `request_buffer_bytes_max` may be held.
+pub(crate) fn response_forward_mode(
     form: &ResponseForm,
     frame_len: usize,
-    hold_bytes_max: usize,
+    request_buffer_bytes_max: usize,
     throttle: ThrottlePlace,
-) -> Carry {
+) -> ForwardMode {
     const THROTTLE: Roles = Roles::of(&[Role::ThrottleTime]);
-    let carry = address_carry(form, frame_len, hold_bytes_max);
-    match (throttle, carry) {
-        (ThrottlePlace::Nowhere | ThrottlePlace::At(_), carry) => carry,
-        (ThrottlePlace::BehindOthers, Carry::Pass) => Carry::Hold(THROTTLE),
-        (ThrottlePlace::BehindOthers, Carry::Hold(interest)) => {
-            Carry::Hold(interest.union(THROTTLE))
+    let mode = address_forward_mode(form, frame_len, request_buffer_bytes_max);
+    match (throttle, mode) {
+        (ThrottlePlace::Nowhere | ThrottlePlace::At(_), mode) => mode,
+        (ThrottlePlace::BehindOthers, ForwardMode::Pass) => ForwardMode::Buffer(THROTTLE),
+        (ThrottlePlace::BehindOthers, ForwardMode::Buffer(interest)) => {
+            ForwardMode::Buffer(interest.union(THROTTLE))
         }
-        (ThrottlePlace::BehindOthers, Carry::Follow(interest)) => {
-            Carry::Follow(interest.union(THROTTLE))
+        (ThrottlePlace::BehindOthers, ForwardMode::Stream(interest)) => {
+            ForwardMode::Stream(interest.union(THROTTLE))
         }
     }
 }
 
-fn address_carry(form: &ResponseForm, frame_len: usize, hold_bytes_max: usize) -> Carry {
+fn address_forward_mode(
+    form: &ResponseForm,
+    frame_len: usize,
+    request_buffer_bytes_max: usize,
+) -> ForwardMode {
     const ADDRESSES: Roles = Roles::of(&[
         Role::Endpoints,
         Role::EndpointId,
@@ -322,17 +330,19 @@ fn address_carry(form: &ResponseForm, frame_len: usize, hold_bytes_max: usize) -
     ]);
     const FETCHED: Roles = Roles::of(&[Role::Topics]);
     match form.api {
-        API_VERSIONS => Carry::Hold(VERSIONS),
-        FIND_COORDINATOR => Carry::Hold(ADDRESSES.union(COORDINATOR)),
+        API_VERSIONS => ForwardMode::Buffer(VERSIONS),
+        FIND_COORDINATOR => ForwardMode::Buffer(ADDRESSES.union(COORDINATOR)),
         // Each value can be edited in its place, and of most resources none has to be.
-        DESCRIBE_CONFIGS if frame_len > hold_bytes_max => Carry::Follow(ADDRESSES.union(CONFIGS)),
-        DESCRIBE_CONFIGS => Carry::Hold(ADDRESSES.union(CONFIGS)),
-        _ if !form.edition.body.roles.intersects(ADDRESSES) => Carry::Pass,
-        FETCH if form.version < ApiVersion(16) => Carry::Pass,
-        FETCH | SHARE_FETCH if frame_len > FOLLOW_BYTES_MIN => {
-            Carry::Follow(ADDRESSES.union(FETCHED))
+        DESCRIBE_CONFIGS if frame_len > request_buffer_bytes_max => {
+            ForwardMode::Stream(ADDRESSES.union(CONFIGS))
         }
-        _ => Carry::Hold(ADDRESSES),
+        DESCRIBE_CONFIGS => ForwardMode::Buffer(ADDRESSES.union(CONFIGS)),
+        _ if !form.edition.body.roles.intersects(ADDRESSES) => ForwardMode::Pass,
+        FETCH if form.version < ApiVersion(16) => ForwardMode::Pass,
+        FETCH | SHARE_FETCH if frame_len > FOLLOW_BYTES_MIN => {
+            ForwardMode::Stream(ADDRESSES.union(FETCHED))
+        }
+        _ => ForwardMode::Buffer(ADDRESSES),
     }
 }
 

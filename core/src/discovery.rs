@@ -3,8 +3,8 @@
 //! It asks one broker at a time over a connection of its own: the brokers it knows and the
 //! bootstrap list in turn, with a growing pause after failures.
 
-mod answer;
 mod avoided;
+mod response;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::rope::Rope;
 
-use answer::{Brokers, MetadataVersion};
 use avoided::{AVOIDED_MAX, Avoided};
+use response::{Brokers, MetadataVersion};
 
 /// How many brokers of one cluster are believed.
 const BROKERS_MAX: usize = 10_000;
@@ -42,13 +42,13 @@ pub struct Config {
     pub refresh_interval_min: Duration,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
-    /// How long one answer may take.
-    pub answer_timeout: Duration,
+    /// How long one response may take.
+    pub request_timeout: Duration,
     /// The first pause after a failure; it doubles with each further one.
     pub backoff_min: Duration,
     /// The longest pause after a failure.
     pub backoff_max: Duration,
-    /// The longest answer.
+    /// The longest response.
     pub frame_bytes_max: usize,
 }
 
@@ -89,7 +89,7 @@ pub enum Effect {
 pub enum Event {
     /// A broker gave a whole, sensible answer.
     Refreshed {
-        /// The brokers that the answer listed: those that are up.
+        /// The brokers that the response listed: those that are up.
         brokers: Vec<BrokerId>,
     },
     /// One attempt came to nothing; another follows.
@@ -99,7 +99,7 @@ pub enum Event {
         /// Why it came to nothing.
         why: Failure,
     },
-    /// An answer listed brokers whose ids or addresses make no sense, or more of them than any
+    /// A response listed brokers whose ids or addresses make no sense, or more of them than any
     /// cluster has; those brokers were ignored.
     Ignored {
         /// The id of the first of them, as given.
@@ -116,12 +116,12 @@ pub enum Failure {
     Connect(ConnectFailure),
     /// The broker ended the connection.
     Ended(End),
-    /// No whole answer in time.
+    /// No whole response in time.
     TimedOut,
     /// The answer cannot be read, or answers something else.
-    BadAnswer,
+    BadResponse,
     /// The answer is well-formed and says that the broker cannot tell.
-    ErrorAnswer,
+    ErrorResponse,
     /// A learned address answers for another cluster by now.
     OtherCluster,
 }
@@ -135,9 +135,9 @@ impl Failure {
             Self::Connect(why) => why.name(),
             Self::Ended(End::Fin) => "closed",
             Self::Ended(End::Reset) => "reset",
-            Self::TimedOut => "answer_timeout",
-            Self::BadAnswer => "bad_answer",
-            Self::ErrorAnswer => "error_answer",
+            Self::TimedOut => "request_timeout",
+            Self::BadResponse => "bad_response",
+            Self::ErrorResponse => "error_response",
             Self::OtherCluster => "other_cluster",
         }
     }
@@ -147,7 +147,7 @@ impl Failure {
         match self {
             Self::Connect(why) => why.is_to_be_avoided(),
             Self::TimedOut => true,
-            Self::Ended(_) | Self::BadAnswer | Self::ErrorAnswer | Self::OtherCluster => false,
+            Self::Ended(_) | Self::BadResponse | Self::ErrorResponse | Self::OtherCluster => false,
         }
     }
 }
@@ -171,7 +171,7 @@ pub struct Discovery {
     turn: usize,
     /// Whom to ask next, before anybody else: it has just answered.
     again: Option<Asked>,
-    /// What was noticed while a question was open: its answer may be older.
+    /// What was noticed while a question was open: its response may be older.
     noticed: Option<Observation>,
     failures: u32,
     /// How many attempts to connect took all of their time, since one needed no more than each has
@@ -182,7 +182,7 @@ pub struct Discovery {
     correlation_id: i32,
     asked_at: Option<Instant>,
     egress: Egress,
-    hold: Rope,
+    buffered: Rope,
     effects: VecDeque<Effect>,
 }
 
@@ -239,20 +239,20 @@ impl Discovery {
             correlation_id: 0,
             asked_at: None,
             egress: Egress::default(),
-            hold: Rope::default(),
+            buffered: Rope::default(),
             effects: VecDeque::new(),
         };
         discovery.connect(now);
         discovery
     }
 
-    /// Takes in what happened. Never fails: a bad answer becomes an [`Event::Failed`].
+    /// Takes in what happened. Never fails: a bad response becomes an [`Event::Failed`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Bytes(bytes) => self.bytes(now, bytes),
             Input::Wrote(count) => {
                 if self.egress.wrote(count).is_err() {
-                    self.failed(now, Failure::BadAnswer);
+                    self.failed(now, Failure::BadResponse);
                 }
             }
             Input::Ended(how) => self.failed(now, Failure::Ended(how)),
@@ -360,7 +360,7 @@ impl Discovery {
             self.slow = 0;
         }
         let asked = asked.clone();
-        let deadline = now.after(self.config.answer_timeout);
+        let deadline = now.after(self.config.request_timeout);
         self.state = State::AskingVersions { asked, deadline };
         let id = self.next_id();
         self.send(now, codec::api_versions(id));
@@ -374,7 +374,7 @@ impl Discovery {
     fn send(&mut self, now: Instant, frame: Result<Bytes, codec::NotEncodable>) {
         match frame {
             Ok(frame) => self.egress.push(frame),
-            Err(codec::NotEncodable) => self.failed(now, Failure::BadAnswer),
+            Err(codec::NotEncodable) => self.failed(now, Failure::BadResponse),
         }
     }
 
@@ -385,36 +385,36 @@ impl Discovery {
         };
         let chunk_len = bytes.len();
         while !bytes.is_empty() && self.demand().read {
-            match framer.frame_len(&self.hold, &bytes) {
-                Err(_) => return self.failed(now, Failure::BadAnswer),
-                Ok(None) => self.hold.push(std::mem::take(&mut bytes)),
+            match framer.frame_len(&self.buffered, &bytes) {
+                Err(_) => return self.failed(now, Failure::BadResponse),
+                Ok(None) => self.buffered.push(std::mem::take(&mut bytes)),
                 Ok(Some(frame_len)) => {
-                    let missing = frame_len.saturating_sub(self.hold.len());
-                    self.hold.push(framer::take(&mut bytes, missing));
-                    if self.hold.len() == frame_len {
-                        let frame = self.hold.copy(PREFIX_BYTES..frame_len);
-                        self.hold.clear();
+                    let missing = frame_len.saturating_sub(self.buffered.len());
+                    self.buffered.push(framer::take(&mut bytes, missing));
+                    if self.buffered.len() == frame_len {
+                        let frame = self.buffered.copy(PREFIX_BYTES..frame_len);
+                        self.buffered.clear();
                         self.answered(now, &frame);
                     }
                 }
             }
         }
-        self.hold.settle(chunk_len);
+        self.buffered.settle(chunk_len);
     }
 
-    /// Takes a whole answer, without its length.
+    /// Takes a whole response, without its length.
     fn answered(&mut self, now: Instant, frame: &[u8]) {
         let body = frame
             .split_first_chunk()
             .filter(|(id, _)| i32::from_be_bytes(**id) == self.correlation_id)
             .map(|(_, body)| body);
         let Some(body) = body else {
-            return self.failed(now, Failure::BadAnswer);
+            return self.failed(now, Failure::BadResponse);
         };
         match &self.state {
             State::AskingVersions { asked, deadline } => {
-                let Some(MetadataVersion(version)) = answer::metadata_version(body) else {
-                    return self.failed(now, Failure::BadAnswer);
+                let Some(MetadataVersion(version)) = response::metadata_version(body) else {
+                    return self.failed(now, Failure::BadResponse);
                 };
                 self.state = State::AskingBrokers {
                     asked: asked.clone(),
@@ -426,29 +426,29 @@ impl Discovery {
             }
             State::AskingBrokers { asked, version, .. } => {
                 let (asked, version) = (asked.clone(), *version);
-                match answer::brokers(version, body) {
+                match response::brokers(version, body) {
                     Some(brokers) => self.learn(now, &asked, brokers),
-                    None => self.failed(now, Failure::BadAnswer),
+                    None => self.failed(now, Failure::BadResponse),
                 }
             }
             State::Resting { .. } | State::Connecting { .. } => {}
         }
     }
 
-    fn learn(&mut self, now: Instant, asked: &Asked, mut answer: Brokers) {
-        self.forgo_excess(&mut answer);
-        if let Some(first) = answer.nonsense.first() {
+    fn learn(&mut self, now: Instant, asked: &Asked, mut response: Brokers) {
+        self.forgo_excess(&mut response);
+        if let Some(first) = response.nonsense.first() {
             self.report(Event::Ignored {
                 broker: *first,
-                brokers: answer.nonsense.len(),
+                brokers: response.nonsense.len(),
             });
         }
-        if answer.brokers.is_empty() {
-            return self.failed(now, Failure::ErrorAnswer);
+        if response.brokers.is_empty() {
+            return self.failed(now, Failure::ErrorResponse);
         }
-        // A learned address may by now belong to somebody else: an answer from it must be of
+        // A learned address may by now belong to somebody else: a response from it must be of
         // the same cluster. What the configuration names is the cluster, whatever it was.
-        let cluster_id = answer.cluster_id.as_deref();
+        let cluster_id = response.cluster_id.as_deref();
         let other = match (self.topology.cluster_id(), cluster_id) {
             (Some(known), Some(given)) => known != given,
             (Some(_) | None, None) | (None, Some(_)) => false,
@@ -457,7 +457,7 @@ impl Discovery {
             return self.failed(now, Failure::OtherCluster);
         }
         self.report(Event::Refreshed {
-            brokers: answer.brokers.iter().map(|(id, _)| *id).collect(),
+            brokers: response.brokers.iter().map(|(id, _)| *id).collect(),
         });
         // Of another cluster nothing that was known is true any more.
         let known = if other {
@@ -466,7 +466,7 @@ impl Discovery {
             (*self.topology).clone()
         };
         self.avoided.remove(&asked.name);
-        let known = known.merged(&answer.brokers, cluster_id).unwrap_or(known);
+        let known = known.merged(&response.brokers, cluster_id).unwrap_or(known);
         let avoiding = known.avoiding(self.avoided.addresses());
         self.publish(avoiding.unwrap_or(known));
         self.failures = 0;
@@ -497,11 +497,11 @@ impl Discovery {
     }
 
     /// Nothing that is known is ever forgotten, so there must be an end to it.
-    fn forgo_excess(&self, answer: &mut Brokers) {
+    fn forgo_excess(&self, response: &mut Brokers) {
         let mut room = BROKERS_MAX.saturating_sub(self.topology.brokers().count());
         let Brokers {
             brokers, nonsense, ..
-        } = answer;
+        } = response;
         brokers.retain(|(id, _)| {
             let is_taken = self.topology.upstream(*id).is_some() || room > 0;
             if !is_taken {
@@ -539,7 +539,7 @@ impl Discovery {
     fn rest(&mut self, until: Instant) {
         self.state = State::Resting { until };
         self.egress.discard();
-        self.hold.clear();
+        self.buffered.clear();
         self.effects.push_back(Effect::Disconnect);
     }
 

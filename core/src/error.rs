@@ -23,15 +23,15 @@ pub enum CloseReason {
     Unreachable(ConnectFailure),
     /// The client came for a broker of which nothing was ever heard.
     BrokerUnknown(BrokerId),
-    /// A frame that had to be held grew over `hold_bytes_max`.
-    HoldLimit(Leg),
+    /// A frame that had to be held grew over `request_buffer_bytes_max`.
+    BufferLimit(Leg),
     /// Sessions together held more than they may, and this one more than its share.
-    HoldRefused,
+    BufferRejected,
     /// Somebody was too slow.
     TimedOut(Wait),
-    /// doorkeeper is stopping, and this session's owed answers have been given.
+    /// doorkeeper is stopping, and this session's owed responses have been given.
     Drained,
-    /// doorkeeper is stopping, and the time for owed answers ran out.
+    /// doorkeeper is stopping, and the time for owed responses ran out.
     DrainExpired,
     /// A rule of our own was broken. Must never happen; ends this session only.
     Bug(&'static str),
@@ -53,10 +53,10 @@ pub enum ClientFault {
     /// A request that only a broker or controller of the cluster may send.
     ReplicaRequest(ApiKey),
     /// A refused Produce with acks=0 has no answer that could say so, so Kafka closes.
-    RefusedAcksZero,
+    DeniedAcksZero,
     /// A refused request of a version in which the refusal cannot be told, or one that is too long
     /// for that.
-    RefusedUntold(ApiKey, ApiVersion),
+    DenialNotEncodable(ApiKey, ApiVersion),
 }
 
 /// A protocol that clients of Kafka proxies happen to speak.
@@ -92,11 +92,11 @@ impl OtherProtocol {
 pub enum UpstreamFault {
     /// The length prefix is no legal length.
     FrameLength(BadLength),
-    /// An answer that nobody asked for.
+    /// A response that nobody asked for.
     Unsolicited,
     /// The answer carries another correlation id than the request it should belong to.
     CorrelationMismatch,
-    /// An answer that may carry an address cannot be read.
+    /// A response that may carry an address cannot be read.
     Malformed(ApiKey, ApiVersion, Malformed),
 }
 
@@ -110,13 +110,13 @@ pub enum Wait {
     /// The topology, before the first discovery.
     Topology,
     /// The upstream's answer.
-    Answer,
-    /// The first answer on a connection to the upstream: nobody may be there at all.
+    Response,
+    /// The first response on a connection to the upstream: nobody may be there at all.
     FirstResponse,
     /// The peer to take its bytes.
     Write(Leg),
     /// Room for what a leg makes the session hold.
-    Hold(Leg),
+    Buffer(Leg),
 }
 
 impl CloseReason {
@@ -136,9 +136,9 @@ impl CloseReason {
             Self::Unreachable(ConnectFailure::Unreachable) => "upstream_unreachable",
             Self::Unreachable(ConnectFailure::Loop) => "upstream_loop",
             Self::BrokerUnknown(_) => "broker_unknown",
-            Self::HoldLimit(Leg::Client) => "hold_limit_client",
-            Self::HoldLimit(Leg::Upstream) => "hold_limit_upstream",
-            Self::HoldRefused => "hold_refused",
+            Self::BufferLimit(Leg::Client) => "buffer_limit_client",
+            Self::BufferLimit(Leg::Upstream) => "buffer_limit_upstream",
+            Self::BufferRejected => "buffer_rejected",
             Self::TimedOut(wait) => wait.name(),
             Self::Drained => "drained",
             Self::DrainExpired => "drain_expired",
@@ -172,8 +172,8 @@ impl ClientFault {
             Self::ApiNotOffered(_) => "api_not_offered",
             Self::UnsupportedVersion(..) => "unsupported_version",
             Self::ReplicaRequest(_) => "replica_request",
-            Self::RefusedAcksZero => "refused_acks_zero",
-            Self::RefusedUntold(..) => "refused_untold",
+            Self::DeniedAcksZero => "denied_acks_zero",
+            Self::DenialNotEncodable(..) => "denial_not_encodable",
         }
     }
 }
@@ -198,12 +198,12 @@ impl Wait {
             Self::Frame(Leg::Upstream) => "upstream_frame_stalled",
             Self::Idle => "idle",
             Self::Topology => "topology_timeout",
-            Self::Answer => "answer_timeout",
+            Self::Response => "request_timeout",
             Self::FirstResponse => "first_response_timeout",
             Self::Write(Leg::Client) => "client_write_stalled",
             Self::Write(Leg::Upstream) => "upstream_write_stalled",
-            Self::Hold(Leg::Client) => "hold_timeout_client",
-            Self::Hold(Leg::Upstream) => "hold_timeout_upstream",
+            Self::Buffer(Leg::Client) => "buffer_timeout_client",
+            Self::Buffer(Leg::Upstream) => "buffer_timeout_upstream",
         }
     }
 }
@@ -221,7 +221,7 @@ impl fmt::Display for CloseReason {
             }
             Self::Client(
                 ClientFault::UnsupportedVersion(api, version)
-                | ClientFault::RefusedUntold(api, version),
+                | ClientFault::DenialNotEncodable(api, version),
             ) => {
                 write!(f, " (api {} version {})", api.0, version.0)
             }
@@ -240,7 +240,7 @@ impl fmt::Display for CloseReason {
                 f.write_str(" (the broker's address leads back to doorkeeper)")
             }
             Self::Bug(what) => write!(f, " ({what})"),
-            Self::Client(ClientFault::FrameLength(_) | ClientFault::RefusedAcksZero)
+            Self::Client(ClientFault::FrameLength(_) | ClientFault::DeniedAcksZero)
             | Self::Upstream(
                 UpstreamFault::FrameLength(_)
                 | UpstreamFault::Unsolicited
@@ -254,8 +254,8 @@ impl fmt::Display for CloseReason {
                 | ConnectFailure::TimedOut
                 | ConnectFailure::Unreachable,
             )
-            | Self::HoldLimit(_)
-            | Self::HoldRefused
+            | Self::BufferLimit(_)
+            | Self::BufferRejected
             | Self::TimedOut(_)
             | Self::Drained
             | Self::DrainExpired => Ok(()),

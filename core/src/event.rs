@@ -33,7 +33,7 @@ pub enum Event {
         /// The size of the frame, with its length prefix.
         bytes: usize,
     },
-    /// An answer has been handed to the client's egress whole.
+    /// A response has been handed to the client's egress whole.
     Answered {
         /// The API.
         api: ApiKey,
@@ -41,12 +41,12 @@ pub enum Event {
         version: ApiVersion,
         /// The size of the frame, with its length prefix.
         bytes: usize,
-        /// From the end of the request to the end of the answer.
+        /// From the end of the request to the end of the response.
         latency: Duration,
         /// Whether core answered instead of the broker.
         local: bool,
     },
-    /// Addresses in an answer were edited.
+    /// Addresses in a response were edited.
     Rewrote(Rewrites),
     /// A client tried to log in with SASL, where nobody has to: it was answered with
     /// ILLEGAL_SASL_STATE.

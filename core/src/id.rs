@@ -14,7 +14,7 @@ impl fmt::Display for BrokerId {
     }
 }
 
-/// The id by which a client pairs an answer with its request. The client's choice; may repeat.
+/// The id by which a client pairs a response with its request. The client's choice; may repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CorrelationId(pub i32);
 

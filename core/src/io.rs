@@ -135,11 +135,11 @@ pub struct Target {
 /// What a session noticed of the cluster: a hint to refresh, never a fact to act upon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Observation {
-    /// An answer names a broker that the topology does not know, or gives it another address.
+    /// A response names a broker that the topology does not know, or gives it another address.
     Endpoint {
         /// The broker.
         broker: BrokerId,
-        /// The address that the answer gave it.
+        /// The address that the response gave it.
         address: HostPort,
     },
     /// A broker could not be reached at the address of the topology.
@@ -188,18 +188,18 @@ pub enum Input {
     ConnectFailed(ConnectFailure),
     /// A newer snapshot of everything reloadable.
     Snapshot(Arc<Snapshot>),
-    /// Take no further request, give the owed answers, and be closed by then.
+    /// Take no further request, give the owed responses, and be closed by then.
     Drain {
         /// When the session must be gone.
         by: Instant,
     },
     /// There is no room for more of what this leg's frames make the session hold
-    /// ([`crate::Session::held_bytes`]): the leg is not read until there is.
-    HoldPaused(Leg),
+    /// ([`crate::Session::buffered_bytes`]): the leg is not read until there is.
+    BufferPaused(Leg),
     /// There is room again for what this leg holds.
-    HoldResumed(Leg),
+    BufferResumed(Leg),
     /// Sessions together hold more than they may, and this one is to give back what it holds.
-    HoldRefused,
+    BufferRejected,
     /// The deadline of [`Demand`] has come, and the driver has looked at both sockets since: bytes
     /// that came before the deadline are handed in before it.
     Tick,
@@ -209,7 +209,7 @@ pub enum Input {
 /// or their turn. What is merely on its way to a peer is not counted, it has water marks of its
 /// own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldBytes {
+pub struct BufferedBytes {
     /// For requests: frames that have to say more, those that wait for their turn, and responses
     /// of ours that wait for theirs.
     pub requests: usize,

@@ -9,12 +9,12 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod buffer_budget;
 pub mod client_network;
 pub mod discovery;
 mod egress;
 pub mod error;
 pub mod event;
-pub mod held_budget;
 pub mod id;
 mod io;
 pub mod limits;
@@ -38,7 +38,8 @@ pub mod work;
 pub use egress::Egress;
 pub use error::CloseReason;
 pub use io::{
-    Accept, ConnectFailure, Demand, Effect, End, HeldBytes, Input, Leg, Observation, Route, Target,
+    Accept, BufferedBytes, ConnectFailure, Demand, Effect, End, Input, Leg, Observation, Route,
+    Target,
 };
 pub use session::Session;
 pub use snapshot::Snapshot;

@@ -10,23 +10,23 @@ const MIB: usize = 1024 * KIB;
 pub struct Limits {
     /// The longest request, without its length prefix (`socket.request.max.bytes`).
     pub frame_bytes_max: usize,
-    /// The longest answer, without its length prefix. Kafka has no limit for answers; what is
+    /// The longest response, without its length prefix. Kafka has no limit for responses; what is
     /// longer than this is taken for a length that means nothing.
-    pub answer_bytes_max: usize,
+    pub response_bytes_max: usize,
     /// How much of one request may be held back until a verdict.
-    pub hold_bytes_max: usize,
-    /// How much of one answer may be held back until it is edited. Answers of large clusters are
+    pub request_buffer_bytes_max: usize,
+    /// How much of one response may be held back until it is edited. Answers of large clusters are
     /// longer than any request that has to be held.
-    pub hold_answer_bytes_max: usize,
+    pub response_buffer_bytes_max: usize,
     /// Once an egress holds this much, the other leg is not read until it drains.
     pub egress_high_bytes: usize,
-    /// How many answers may be owed before the client is not read any further.
+    /// How many responses may be owed before the client is not read any further.
     pub in_flight_max: usize,
     /// How long a frame that has begun may take to arrive whole while it makes no progress.
     pub frame_stall_timeout: Duration,
     /// How long a leg may wait for room in what sessions together may hold, before its session is
     /// closed.
-    pub hold_timeout: Duration,
+    pub buffer_timeout: Duration,
     /// How long nothing at all may happen on a session that owes nothing.
     pub idle_timeout: Duration,
     /// From the wish for an upstream connection until it is open, all attempts included; and from
@@ -39,33 +39,33 @@ pub struct Limits {
     /// How long an upstream may take to answer, on top of the wait that the request itself
     /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`, `TransactionTimeoutMs`), and on top
     /// of what its last response has announced (`ThrottleTimeMs`).
-    pub answer_timeout: Duration,
+    pub request_timeout: Duration,
     /// How long a peer may refuse to take bytes that are due to it.
     pub write_stall_timeout: Duration,
     /// How long the last bytes may take once the session is closing.
     pub flush_timeout: Duration,
 }
 
-/// Holding so little is never refused: requests and answers of everyday size go on while somebody
+/// Holding so little is never refused: requests and responses of everyday size go on while somebody
 /// else has used up the budget of all.
-pub const HOLD_ALWAYS_BYTES: usize = 64 * KIB;
+pub const UNCOUNTED_BUFFER_BYTES: usize = 64 * KIB;
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             frame_bytes_max: 100 * MIB,
-            answer_bytes_max: 1024 * MIB,
-            hold_bytes_max: 16 * MIB,
-            hold_answer_bytes_max: 64 * MIB,
+            response_bytes_max: 1024 * MIB,
+            request_buffer_bytes_max: 16 * MIB,
+            response_buffer_bytes_max: 64 * MIB,
             egress_high_bytes: 128 * KIB,
             in_flight_max: 1000,
             frame_stall_timeout: Duration::from_secs(30),
-            hold_timeout: Duration::from_secs(10),
+            buffer_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(10),
             connect_backoff_min: Duration::from_millis(50),
             connect_backoff_max: Duration::from_secs(1),
-            answer_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(60),
             // As long as Kafka's `connections.max.idle.ms` lets such a connection be: some clients
             // do not read while the application is busy with a batch.
             write_stall_timeout: Duration::from_secs(600),

@@ -24,42 +24,42 @@ macro_rules! marks {
 }
 
 marks! {
-    /// An answer of ours waits for one of the broker.
-    DenialBehindAnswer = "denial held behind an answer",
-    /// Of a Produce to several topics a part was refused, and the rest went up.
-    ProduceHeldThenPassed = "mixed produce held then passed",
-    /// All of a Produce that was held is refused.
-    ProduceHeldThenRefused = "produce held then refused",
+    /// A response of ours waits for one of the broker.
+    DenialBehindResponse = "denial buffered behind a response",
+    /// Of a Produce to several topics a part was denied, and the rest went up.
+    ProduceBufferedThenForwarded = "mixed produce buffered then forwarded",
+    /// All of a Produce that was held is denied.
+    ProduceBufferedThenDenied = "produce buffered then denied",
     /// A frame that had to be held grew too large.
-    HoldLimitHit = "hold limit hit",
-    /// A refused Produce with acks=0 closed the session.
-    RefusedAcksZero = "acks=0 refused",
+    BufferLimitHit = "buffer limit hit",
+    /// A denied Produce with acks=0 closed the session.
+    DeniedAcksZero = "acks=0 denied",
     /// The client is not read because the broker takes no bytes.
     ClientPausedByUpstream = "client paused by upstream",
     /// The broker is not read because the client takes no bytes.
     UpstreamPausedByClient = "upstream paused by client",
-    /// The client is not read because it is owed too many answers.
-    ClientPausedByAnswersOwed = "client paused by answers owed",
-    /// A newer snapshot came while answers were owed.
-    ReloadWithAnswersOwed = "reload between two pipelined requests",
+    /// The client is not read because it is owed too many responses.
+    ClientPausedByResponsesOwed = "client paused by responses owed",
+    /// A newer snapshot came while responses were owed.
+    ReloadWithResponsesOwed = "reload between two pipelined requests",
     /// A newer snapshot came in the middle of a request.
     ReloadInsideRequest = "reload inside a request",
     /// The client reset the connection in the middle of a Produce.
     ResetInsideProduce = "reset inside a produce",
-    /// An answer was edited that had come in several pieces.
+    /// A response was edited that had come in several pieces.
     EditedAcrossChunks = "endpoints edited across a chunk border",
-    /// The addresses behind the records of a long answer were made unreadable.
+    /// The addresses behind the records of a long response were made unreadable.
     TailBlanked = "addresses behind records blanked",
     /// An endpoint without an address of ours was left out.
     EndpointDropped = "endpoint without an address dropped",
-    /// A Fetch that goes on in a session was refused.
-    FetchSessionRefused = "fetch session refused",
+    /// A Fetch that goes on in a session was denied.
+    FetchSessionDenied = "fetch session denied",
     /// The same, on a connection that had lived through a reload.
-    FetchSessionRefusedAfterReload = "fetch session refused after reload",
-    /// A topic id whose name nobody knows was refused.
-    UnknownTopicIdRefused = "unknown topic id refused",
-    /// A drain began while answers were owed.
-    DrainWithAnswersOwed = "drain with answers owed",
+    FetchSessionDeniedAfterReload = "fetch session denied after reload",
+    /// A topic id whose name nobody knows was denied.
+    UnknownTopicIdDenied = "unknown topic id denied",
+    /// A drain began while responses were owed.
+    DrainWithResponsesOwed = "drain with responses owed",
     /// The broker that the session is connected to has moved.
     BrokerMovedWhileConnected = "broker moved while connected",
     /// The client left while its broker was being dialled, and its requests went up all the same.
@@ -68,16 +68,16 @@ marks! {
     ConnectRetried = "connect retried",
     /// A session waited for the topology to say where its broker is.
     WaitedForTopology = "waited for the topology",
-    /// An answer carried another correlation id than the one that was due.
+    /// A response carried another correlation id than the one that was due.
     CorrelationMismatch = "correlation mismatch closed",
     /// Requests that were read whole went up after their client had left.
     FlushedAfterClientLeft = "last requests flushed after the client left",
-    /// The client ended its half while answers were owed.
-    HalfClosedWithAnswersOwed = "half-closed with answers owed",
-    /// The client broke a rule while answers were owed to requests before.
-    FaultWithAnswersOwed = "fault with answers owed",
+    /// The client ended its half while responses were owed.
+    HalfClosedWithResponsesOwed = "half-closed with responses owed",
+    /// The client broke a rule while responses were owed to requests before.
+    FaultWithResponsesOwed = "fault with responses owed",
     /// An ApiVersions request of an unknown version was answered here.
-    VersionsAnsweredHere = "unknown ApiVersions version answered",
+    UnknownApiVersionsVersion = "unknown ApiVersions version",
 }
 
 /// The marks that one session has reached.

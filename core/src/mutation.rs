@@ -25,40 +25,40 @@ macro_rules! mutations {
 
 #[cfg(doorkeeper_mutants)]
 mutations! {
-    /// Framing: an answer that passes is taken to be one byte shorter when it came in pieces.
+    /// Framing: a response that passes is taken to be one byte shorter when it came in pieces.
     FrameEndsEarly,
-    /// Order: an answer of ours does not wait for those before it.
-    AnswerJumpsQueue,
+    /// Order: a response of ours does not wait for those before it.
+    ResponseJumpsQueue,
     /// Order: acks=0 takes a slot.
     SlotForAcksZero,
     /// Order: any correlation id will do.
     AnyCorrelationId,
     /// Back-pressure: upstream is read however much the client is due.
     IgnoreClientEgress,
-    /// Back-pressure: the client is read however many answers it is owed.
-    IgnoreAnswersOwed,
+    /// Back-pressure: the client is read however many responses it is owed.
+    IgnoreResponsesOwed,
     /// Back-pressure: upstream is read without end for a client that has reset.
     ReadForNobody,
     /// Limits: a held frame may grow without end.
-    IgnoreHoldLimit,
+    IgnoreBufferLimit,
     /// Editing: the length prefix stays what it was.
     ForgetLength,
     /// Rewriting: DescribeCluster version 1 passes as it came.
     LeakDescribeCluster,
-    /// Editing in place: the addresses behind the records of a long answer pass.
+    /// Editing in place: the addresses behind the records of a long response pass.
     LeakTail,
     /// Topology: the session for one broker dials the next.
     DialWrongBroker,
-    /// Reload: a snapshot is ignored while answers are owed.
+    /// Reload: a snapshot is ignored while responses are owed.
     IgnoreSnapshot,
     /// Policy: the first refused topic of a mixed request is let through.
-    SkipRefusal,
+    SkipDenial,
     /// Policy: a fetch session goes on under a policy.
     KeepFetchSession,
-    /// Policy: the answer does not tell of what was refused.
-    ForgetRefused,
-    /// Drain: owed answers are dropped.
-    DrainDropsAnswers,
+    /// Policy: the response does not tell of what was refused.
+    ForgetDenied,
+    /// Drain: owed responses are dropped.
+    DrainDropsResponses,
     /// Drain: requests are still taken.
     DrainTakesRequests,
     /// Close: the reason is given twice.
@@ -67,13 +67,13 @@ mutations! {
     ForgetFinish,
     /// Close: requests that were read whole are dropped when the client leaves.
     DropLastRequests,
-    /// Close: the end of a client's half drops the answers that are owed to it.
-    DropLastAnswers,
-    /// Close: a client's fault drops the answers that are owed to requests before it.
-    FaultDropsAnswers,
+    /// Close: the end of a client's half drops the responses that are owed to it.
+    DropLastResponses,
+    /// Close: a client's fault drops the responses that are owed to requests before it.
+    FaultDropsResponses,
     /// Relay: a request is sent twice.
     SendTwice,
-    /// Time: nothing limits the wait for an answer.
+    /// Time: nothing limits the wait for a response.
     WaitForever,
     /// Time: what a broker says of its throttle is forgotten.
     ForgetThrottle,

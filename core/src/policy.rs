@@ -47,19 +47,19 @@ pub enum Operation {
 
 /// The decision on one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// Go on.
     Allow,
     /// Answer as Kafka answers a principal that lacks the right.
-    Refuse,
+    Deny,
 }
 
 /// The rules of one listener: at first a list of refused topics, which Produce, Fetch, Metadata
 /// and CreateTopics ask, and a list of refused APIs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    refused_topics: BTreeMap<Principal, BTreeSet<Box<str>>>,
-    refused_apis: BTreeSet<ApiKey>,
+    denied_topics: BTreeMap<Principal, BTreeSet<Box<str>>>,
+    denied_apis: BTreeSet<ApiKey>,
 }
 
 impl Policy {
@@ -71,55 +71,55 @@ impl Policy {
 
     /// This policy, and nothing of that topic for that principal.
     #[must_use]
-    pub fn refuse_topic(mut self, principal: &Principal, topic: &str) -> Self {
-        let refused = self.refused_topics.entry(principal.clone());
-        refused.or_default().insert(topic.into());
+    pub fn deny_topic(mut self, principal: &Principal, topic: &str) -> Self {
+        let denied = self.denied_topics.entry(principal.clone());
+        denied.or_default().insert(topic.into());
         self
     }
 
     /// This policy, and nobody may use that API.
     #[must_use]
-    pub fn refuse_api(mut self, api: ApiKey) -> Self {
-        self.refused_apis.insert(api);
+    pub fn deny_api(mut self, api: ApiKey) -> Self {
+        self.denied_apis.insert(api);
         self
     }
 
     /// The topics that are refused, and to whom.
-    pub fn refused_topics(&self) -> impl Iterator<Item = (&Principal, &str)> {
-        let each = self.refused_topics.iter();
+    pub fn denied_topics(&self) -> impl Iterator<Item = (&Principal, &str)> {
+        let each = self.denied_topics.iter();
         each.flat_map(|(who, names)| names.iter().map(move |name| (who, &**name)))
     }
 
     /// The APIs that nobody may use.
-    pub fn refused_apis(&self) -> impl Iterator<Item = ApiKey> {
-        self.refused_apis.iter().copied()
+    pub fn denied_apis(&self) -> impl Iterator<Item = ApiKey> {
+        self.denied_apis.iter().copied()
     }
 
     /// Whether any topic could be refused to this principal. Where not, no request need be held.
     #[must_use]
-    pub fn judges_topics(&self, principal: &Principal) -> bool {
-        self.refused_topics.contains_key(principal)
+    pub fn authorizes_topics(&self, principal: &Principal) -> bool {
+        self.denied_topics.contains_key(principal)
     }
 
     /// May the principal do this to the topic?
     #[must_use]
-    pub fn topic(&self, principal: &Principal, _what: Operation, topic: &str) -> Verdict {
+    pub fn topic(&self, principal: &Principal, _what: Operation, topic: &str) -> Decision {
         work::steps(1);
-        let refused = self.refused_topics.get(principal);
-        if refused.is_some_and(|names| names.contains(topic)) {
-            Verdict::Refuse
+        let denied = self.denied_topics.get(principal);
+        if denied.is_some_and(|names| names.contains(topic)) {
+            Decision::Deny
         } else {
-            Verdict::Allow
+            Decision::Allow
         }
     }
 
     /// May this API be used at all?
     #[must_use]
-    pub fn api(&self, api: ApiKey) -> Verdict {
-        if self.refused_apis.contains(&api) {
-            Verdict::Refuse
+    pub fn api(&self, api: ApiKey) -> Decision {
+        if self.denied_apis.contains(&api) {
+            Decision::Deny
         } else {
-            Verdict::Allow
+            Decision::Allow
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The text form of every input and effect: one line each, for traces and incident records.
+//! The text form of every input and effect: one line each, for traces and fault records.
 //!
 //! Payloads never appear: bytes are told by their number and a fingerprint.
 
@@ -46,9 +46,9 @@ impl fmt::Display for InputLine<'_> {
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
             Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
-            Input::HoldPaused(leg) => write!(f, "hold-paused {}", leg.name()),
-            Input::HoldResumed(leg) => write!(f, "hold-resumed {}", leg.name()),
-            Input::HoldRefused => f.write_str("hold-refused"),
+            Input::BufferPaused(leg) => write!(f, "buffer-paused {}", leg.name()),
+            Input::BufferResumed(leg) => write!(f, "buffer-resumed {}", leg.name()),
+            Input::BufferRejected => f.write_str("buffer-rejected"),
             Input::Tick => f.write_str("tick"),
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses in answers: what clients may see and what they may not.
+//! Addresses in responses: what clients may see and what they may not.
 //!
 //! Node ids stay as they are; only host and port are replaced, by what configuration and broker
 //! id alone decide. Whatever has no address of ours is dropped or blanked, never passed on.
@@ -25,7 +25,7 @@ pub(crate) struct Addresses<'a> {
     pub(crate) known_hosts: &'a KnownHosts,
 }
 
-/// How many addresses an answer carried, by what was done to them.
+/// How many addresses a response carried, by what was done to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewrites {
     /// Replaced by our own.
@@ -44,16 +44,16 @@ impl Rewrites {
     }
 }
 
-/// What became of one answer.
+/// What became of one response.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) edits: Edits,
     pub(crate) rewrites: Rewrites,
-    /// Brokers whose address in the answer is not the one that the topology knows.
+    /// Brokers whose address in the response is not the one that the topology knows.
     pub(crate) moved: Vec<(BrokerId, HostPort)>,
 }
 
-/// So many of them in one answer are hint enough.
+/// So many of them in one response are hint enough.
 const MOVED_MAX: usize = 16;
 
 impl Outcome {

@@ -1,22 +1,22 @@
 //! One client connection and its upstream leg, as a value.
 
-mod answer;
 mod body;
 mod broker_configs;
+mod buffered_part;
 mod check;
 mod client;
 mod closing;
 mod connect;
 mod denial;
 mod finishing;
-mod hold;
+mod frame_reader;
 mod in_flight;
-mod intake;
 mod names;
 mod pace;
-mod refusal;
 mod request;
+mod response;
 mod timers;
+mod topic_authorization;
 mod upstream;
 
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
-use crate::io::{Accept, Demand, Effect, End, HeldBytes, Input, Leg, Route};
-use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::io::{Accept, BufferedBytes, Demand, Effect, End, Input, Leg, Route};
+use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mark::{Marks, sometimes};
 use crate::mutation::mutation;
 use crate::policy::Principal;
@@ -41,9 +41,9 @@ use crate::work;
 use closing::Closing;
 use connect::Connection;
 use finishing::Finishing;
+use frame_reader::{FrameReader, Stage};
 use in_flight::{InFlight, Slot};
-use intake::{Intake, Stage};
-use request::EarlierWaits;
+use request::EarlierTimeouts;
 use timers::{FirstResponse, Timers};
 
 /// One client connection and its upstream leg.
@@ -62,10 +62,10 @@ pub struct Session {
     pending: Option<Slot>,
     backlog: Backlog,
     /// A request that is never answered waits for the connection.
-    unanswered_waits: bool,
+    dropped_waits: bool,
     timers: Timers,
     first_response: FirstResponse,
-    earlier_waits: EarlierWaits,
+    earlier_timeouts: EarlierTimeouts,
     /// Where there was room when the last input had been dealt with.
     room: Room,
     effects: Queue<Effect>,
@@ -121,7 +121,7 @@ enum Phase {
     Opening,
     /// Requests go up, answers come down.
     Ready,
-    /// No further request is taken; the owed answers are still given.
+    /// No further request is taken; the owed responses are still given.
     Draining {
         /// When the session must be gone.
         by: Instant,
@@ -138,21 +138,21 @@ enum Phase {
 /// What is held of one leg, in both directions.
 #[derive(Debug, Default)]
 struct LegState {
-    intake: Intake,
+    frame_reader: FrameReader,
     egress: Egress,
-    /// The size that the answer which is coming in on this leg leaves with.
-    answer_bytes: usize,
+    /// The size that the response which is coming in on this leg leaves with.
+    response_bytes: usize,
     /// How the peer has ended; after a reset nobody reads what is due to it.
     ended: Option<End>,
     /// Since when it waits for room for what it holds, and is not read.
-    hold_paused: Option<Instant>,
+    buffer_paused: Option<Instant>,
 }
 
 /// Whether there is room for what is read: requests on their way up, responses on their way down.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     requests: bool,
-    answers: bool,
+    responses: bool,
 }
 
 /// An egress above so many water marks holds more than what passes: that is at most a mark and one
@@ -175,13 +175,13 @@ impl Session {
             in_flight: InFlight::default(),
             pending: None,
             backlog: Backlog::default(),
-            unanswered_waits: false,
+            dropped_waits: false,
             timers: Timers::new(now),
             first_response: FirstResponse::NotAwaited,
-            earlier_waits: EarlierWaits::default(),
+            earlier_timeouts: EarlierTimeouts::default(),
             room: Room {
                 requests: true,
-                answers: true,
+                responses: true,
             },
             effects: Queue::default(),
             marks: Marks::default(),
@@ -203,9 +203,9 @@ impl Session {
             Input::ConnectFailed(why) => self.connect_failed(now, why),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by),
-            Input::HoldPaused(leg) => self.leg_mut(leg).hold_paused = Some(now),
-            Input::HoldResumed(leg) => self.leg_mut(leg).hold_paused = None,
-            Input::HoldRefused => self.hold_refused(now),
+            Input::BufferPaused(leg) => self.leg_mut(leg).buffer_paused = Some(now),
+            Input::BufferResumed(leg) => self.leg_mut(leg).buffer_paused = None,
+            Input::BufferRejected => self.buffer_rejected(now),
             Input::Tick => self.tick(now),
         }
         self.advance(now);
@@ -231,8 +231,8 @@ impl Session {
 
     /// How many bytes of one peer's frames are held back until they have been decided on.
     #[must_use]
-    pub fn held(&self, leg: Leg) -> usize {
-        self.leg(leg).intake.hold.len()
+    pub fn buffered(&self, leg: Leg) -> usize {
+        self.leg(leg).frame_reader.buffered.len()
     }
 
     /// What the driver should do until the next input.
@@ -241,7 +241,7 @@ impl Session {
         let connected = matches!(self.connection, Connection::Open);
         let relays = self.is_relaying();
         let room = self.room;
-        let may_read_client = room.requests && self.client.hold_paused.is_none();
+        let may_read_client = room.requests && self.client.buffer_paused.is_none();
         let read_client = match &self.phase {
             Phase::Opening | Phase::Ready => may_read_client,
             // The rest of a request of which the broker has the beginning.
@@ -255,8 +255,8 @@ impl Session {
                 || (mutation!(self, DrainTakesRequests) && relays && self.has_room_for_requests()),
             read_upstream: relays
                 && connected
-                && room.answers
-                && self.upstream.hold_paused.is_none(),
+                && room.responses
+                && self.upstream.buffer_paused.is_none(),
             // What is taken from the backlog is judged by the newest snapshot as well.
             snapshot: relays
                 && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
@@ -268,33 +268,37 @@ impl Session {
     fn room(&self) -> Room {
         Room {
             requests: self.has_room_for_requests(),
-            answers: self.has_room_for_answers(),
+            responses: self.may_owe_more_responses(),
         }
     }
 
-    /// A client that does not take its answers is not read either, as in Kafka: answers that are
-    /// given here would grow without a bound.
+    /// A client that does not take its responses is not read either, as in Kafka: responses that
+    /// are given here would grow without a bound.
     fn has_room_for_requests(&self) -> bool {
         let limits = &self.snapshot.limits;
         let due = [
             self.upstream.egress.pinned(),
             self.client.egress.pinned(),
-            self.in_flight.held_bytes(),
+            self.in_flight.buffered_bytes(),
         ];
-        (self.in_flight.len() < limits.in_flight_max || mutation!(self, IgnoreAnswersOwed))
+        (self.in_flight.len() < limits.in_flight_max || mutation!(self, IgnoreResponsesOwed))
             && due.iter().all(|bytes| *bytes < limits.egress_high_bytes)
     }
 
-    fn has_room_for_answers(&self) -> bool {
+    fn may_owe_more_responses(&self) -> bool {
         self.client.egress.pinned() < self.snapshot.limits.egress_high_bytes
             || mutation!(self, IgnoreClientEgress)
     }
 
     /// Time in which a leg was not read is not the peer's.
     fn excuse(&mut self, now: Instant) {
-        let Room { requests, answers } = self.room;
-        let is_paused = self.client.hold_paused.is_some() || self.upstream.hold_paused.is_some();
-        if !requests || !answers || is_paused {
+        let Room {
+            requests,
+            responses,
+        } = self.room;
+        let is_paused =
+            self.client.buffer_paused.is_some() || self.upstream.buffer_paused.is_some();
+        if !requests || !responses || is_paused {
             self.excuse_unread(now);
         }
     }
@@ -302,17 +306,25 @@ impl Session {
     #[cold]
     #[inline(never)]
     fn excuse_unread(&mut self, now: Instant) {
-        let Room { requests, answers } = self.room;
-        if !requests || self.client.hold_paused.is_some() {
-            self.client.intake.excuse(now);
+        let Room {
+            requests,
+            responses,
+        } = self.room;
+        if !requests || self.client.buffer_paused.is_some() {
+            self.client.frame_reader.excuse(now);
         }
-        if !answers || self.upstream.hold_paused.is_some() {
-            self.upstream.intake.excuse(now);
+        if !responses || self.upstream.buffer_paused.is_some() {
+            self.upstream.frame_reader.excuse(now);
             self.in_flight.restart(now);
         }
         // A leg that would not be read anyway does not wait for room to hold more.
-        for (leg, has_room) in [(Leg::Client, requests), (Leg::Upstream, answers)] {
-            if let Some(since) = self.leg_mut(leg).hold_paused.as_mut().filter(|_| !has_room) {
+        for (leg, has_room) in [(Leg::Client, requests), (Leg::Upstream, responses)] {
+            if let Some(since) = self
+                .leg_mut(leg)
+                .buffer_paused
+                .as_mut()
+                .filter(|_| !has_room)
+            {
                 *since = now;
             }
         }
@@ -320,17 +332,17 @@ impl Session {
 
     /// How much memory is held back: what sessions together have budgets for.
     #[must_use]
-    pub fn held_bytes(&self) -> HeldBytes {
+    pub fn buffered_bytes(&self) -> BufferedBytes {
         let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.snapshot.limits.egress_high_bytes);
         let due = |leg: &LegState| leg.egress.pinned().saturating_sub(passing);
-        let pending = self.pending.as_ref().map_or(0, Slot::held_bytes);
-        HeldBytes {
-            requests: self.client.intake.pinned()
+        let pending = self.pending.as_ref().map_or(0, Slot::buffered_bytes);
+        BufferedBytes {
+            requests: self.client.frame_reader.pinned()
                 + self.backlog.pinned
                 + pending
-                + self.in_flight.held_bytes()
+                + self.in_flight.buffered_bytes()
                 + due(&self.upstream),
-            responses: self.upstream.intake.pinned() + due(&self.client),
+            responses: self.upstream.frame_reader.pinned() + due(&self.client),
         }
     }
 
@@ -348,9 +360,9 @@ impl Session {
 
     /// The budgets of what sessions hold have nothing left for this one: whatever it is at, it
     /// gives back what it holds.
-    fn hold_refused(&mut self, now: Instant) {
+    fn buffer_rejected(&mut self, now: Instant) {
         if self.is_relaying() {
-            self.close(now, CloseReason::HoldRefused);
+            self.close(now, CloseReason::BufferRejected);
         } else {
             self.give_back();
         }
@@ -358,11 +370,11 @@ impl Session {
 
     /// Drops what is due to a peer where it is so much that it counts as held.
     fn give_back(&mut self) {
-        let held = self.held_bytes();
-        if held.responses > HOLD_ALWAYS_BYTES {
+        let buffered = self.buffered_bytes();
+        if buffered.responses > UNCOUNTED_BUFFER_BYTES {
             self.client.egress.discard();
         }
-        if held.requests > HOLD_ALWAYS_BYTES {
+        if buffered.requests > UNCOUNTED_BUFFER_BYTES {
             self.upstream.egress.discard();
         }
     }
@@ -383,10 +395,10 @@ impl Session {
 
     /// Whether a part of a request has gone up and the rest has not come.
     fn is_amid_request(&self) -> bool {
-        match &self.client.intake.stage {
+        match &self.client.frame_reader.stage {
             Stage::Pass { .. } => true,
-            Stage::Request(request) => request.is_followed,
-            Stage::Head | Stage::Whole(_) | Stage::Answer(_) | Stage::Drop { .. } => false,
+            Stage::Request(request) => request.is_streamed,
+            Stage::Head | Stage::Whole(_) | Stage::Response(_) | Stage::Drop { .. } => false,
         }
     }
 
@@ -446,7 +458,7 @@ impl Session {
             }
         }
         drop(chunk);
-        self.leg_mut(leg).intake.settle(now, chunk_len);
+        self.leg_mut(leg).frame_reader.settle(now, chunk_len);
         self.leg_mut(leg.other()).egress.settle(chunk_len);
     }
 
@@ -457,7 +469,7 @@ impl Session {
 
     /// Whether the next request must wait until there is room for it.
     fn must_wait(&self) -> bool {
-        self.client.intake.is_between_frames() && !self.has_room_for_requests()
+        self.client.frame_reader.is_between_frames() && !self.has_room_for_requests()
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -501,7 +513,7 @@ impl Session {
         );
     }
 
-    /// Takes a newer snapshot; an older one is not an answer to anything.
+    /// Takes a newer snapshot; an older one is not a response to anything.
     fn renew(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         if mutation!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
             return;
@@ -510,9 +522,9 @@ impl Session {
             self.mark_renewal(&snapshot);
             self.renewed = true;
             let (old, new) = (&self.snapshot, &snapshot);
-            let judges_anew = (&new.policy, &new.offered) != (&old.policy, &old.offered);
+            let reauthorizes = (&new.policy, &new.offered) != (&old.policy, &old.offered);
             self.snapshot = snapshot;
-            if judges_anew && let Err(reason) = self.judge_anew(now) {
+            if reauthorizes && let Err(reason) = self.reauthorize(now) {
                 self.close(now, reason);
             }
             self.topology_changed(now);
@@ -523,11 +535,15 @@ impl Session {
         match self.phase {
             Phase::Opening => self.close(now, CloseReason::Drained),
             Phase::Ready => {
-                sometimes!(self.marks, DrainWithAnswersOwed, !self.in_flight.is_empty());
+                sometimes!(
+                    self.marks,
+                    DrainWithResponsesOwed,
+                    !self.in_flight.is_empty()
+                );
                 self.phase = Phase::Draining { by };
                 self.backlog = Backlog::default();
                 if !self.is_amid_request() {
-                    self.client.intake.discard();
+                    self.client.frame_reader.discard();
                     self.pending = None;
                 }
             }
@@ -538,12 +554,12 @@ impl Session {
         }
     }
 
-    /// Whether every answer is with the client, and with the broker all that it was sent.
+    /// Whether every response is with the client, and with the broker all that it was sent.
     fn owes_nothing(&self) -> bool {
         let is_sent = match self.connection {
             Connection::Unneeded => true,
             // What is due is no more than the beginning of a request.
-            Connection::Waiting { .. } | Connection::Trying { .. } => !self.unanswered_waits,
+            Connection::Waiting { .. } | Connection::Trying { .. } => !self.dropped_waits,
             Connection::Open => self.upstream.egress.is_empty(),
         };
         let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
@@ -555,18 +571,18 @@ impl Session {
         if self.client.is_gone() {
             self.client.egress.discard();
         }
-        self.give_local_answers(now);
+        self.send_local_responses(now);
         while !self.backlog.bytes.is_empty() && !self.must_wait() {
             let Backlog { bytes, pinned } = std::mem::take(&mut self.backlog);
             self.take(now, Leg::Client, bytes, pinned);
-            self.give_local_answers(now);
+            self.send_local_responses(now);
         }
         self.open_when_due(now);
         if !matches!(self.phase, Phase::Opening | Phase::Ready) {
             self.advance_to_end(now);
         }
         self.room = self.room();
-        if !self.room.requests || !self.room.answers {
+        if !self.room.requests || !self.room.responses {
             self.mark_pauses();
         }
         self.timers.observe(
@@ -581,7 +597,7 @@ impl Session {
     /// The same, of a session that comes to its end.
     fn advance_to_end(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Draining { .. })
-            && (self.owes_nothing() || mutation!(self, DrainDropsAnswers))
+            && (self.owes_nothing() || mutation!(self, DrainDropsResponses))
         {
             self.close(now, CloseReason::Drained);
         }
@@ -590,14 +606,14 @@ impl Session {
     }
 
     #[inline]
-    fn give_local_answers(&mut self, now: Instant) {
+    fn send_local_responses(&mut self, now: Instant) {
         if self.in_flight.is_local_next() {
-            self.give_next_local_answers(now);
+            self.send_next_local_responses(now);
         }
     }
 
     #[inline(never)]
-    fn give_next_local_answers(&mut self, now: Instant) {
+    fn send_next_local_responses(&mut self, now: Instant) {
         while self.is_relaying()
             && let Some((slot, frame)) = self.in_flight.pop_local(now)
         {
@@ -618,7 +634,7 @@ impl Session {
 
     fn mark_renewal(&mut self, next: &Snapshot) {
         let owed = !self.in_flight.is_empty();
-        sometimes!(self.marks, ReloadWithAnswersOwed, owed);
+        sometimes!(self.marks, ReloadWithResponsesOwed, owed);
         sometimes!(self.marks, ReloadInsideRequest, self.pending.is_some());
         if let (Route::Broker(broker), Connection::Open) = (self.accept.route, &self.connection) {
             let moved = self.snapshot.topology.upstream(broker) != next.topology.upstream(broker);
@@ -633,7 +649,7 @@ impl Session {
         let owed = self.in_flight.len() >= limits.in_flight_max;
         sometimes!(self.marks, ClientPausedByUpstream, up);
         sometimes!(self.marks, UpstreamPausedByClient, down);
-        sometimes!(self.marks, ClientPausedByAnswersOwed, owed);
+        sometimes!(self.marks, ClientPausedByResponsesOwed, owed);
     }
 
     fn report(&mut self, event: Event) {

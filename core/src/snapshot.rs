@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::{Offered, Row};
 use crate::id::{ApiKey, HostPort};
 use crate::limits::Limits;
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Decision, Policy};
 use crate::rewrite::{Addresses, KnownHosts};
 use crate::topology::{Advertised, DialMap, Topology};
 
@@ -36,8 +36,8 @@ impl Snapshot {
     /// The API as clients of this listener may use it.
     pub(crate) fn row(&self, api: ApiKey) -> Option<Row> {
         match self.policy.api(api) {
-            Verdict::Allow => self.offered.row(api),
-            Verdict::Refuse => None,
+            Decision::Allow => self.offered.row(api),
+            Decision::Deny => None,
         }
     }
 

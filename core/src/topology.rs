@@ -44,7 +44,7 @@ impl Topology {
         self.brokers.iter().map(|(id, at)| (*id, at))
     }
 
-    /// The cluster id, once an answer has given it.
+    /// The cluster id, once a response has given it.
     #[must_use]
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()

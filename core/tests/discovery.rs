@@ -43,7 +43,7 @@ fn config() -> Config {
         refresh_interval: 30 * SECOND,
         refresh_interval_min: 2 * SECOND,
         connect_timeout: 5 * SECOND,
-        answer_timeout: 5 * SECOND,
+        request_timeout: 5 * SECOND,
         backoff_min: SECOND,
         backoff_max: 8 * SECOND,
         frame_bytes_max: 1 << 20,
@@ -118,7 +118,7 @@ impl World {
         i32::from_be_bytes(sent[8..12].try_into().unwrap())
     }
 
-    fn answer(&mut self, id: i32, version: i16, body: &impl Encodable) {
+    fn respond(&mut self, id: i32, version: i16, body: &impl Encodable) {
         let mut frame = BytesMut::new();
         frame.put_i32(0);
         frame.put_i32(id);
@@ -137,7 +137,7 @@ impl World {
             .with_api_key(3)
             .with_min_version(first)
             .with_max_version(last);
-        self.answer(
+        self.respond(
             id,
             0,
             &ApiVersionsResponse::default().with_api_keys(vec![range]),
@@ -155,7 +155,7 @@ impl World {
         let body = MetadataResponse::default()
             .with_brokers(brokers.iter().map(entry).collect())
             .with_cluster_id(Some(cluster.to_string().into()));
-        self.answer(id, 8, &body);
+        self.respond(id, 8, &body);
     }
 
     fn round(&mut self, cluster: &str, brokers: &[(i32, &str, i32)]) {
@@ -222,7 +222,7 @@ fn an_error_answer_changes_nothing() {
     world.round("c", &[(0, "a", 1)]);
     world.until_connect();
     world.round("c", &[]);
-    assert_eq!(world.failures(), [Failure::ErrorAnswer]);
+    assert_eq!(world.failures(), [Failure::ErrorResponse]);
     assert_eq!(world.published.len(), 1);
 }
 
@@ -360,7 +360,7 @@ fn brokers_that_refuse_get_no_black_hole_more_time() {
     assert_eq!(world.targets.last().unwrap().within, 2 * SECOND);
 }
 
-/// Only the connection is impatient: who is connected has the time that an answer has.
+/// Only the connection is impatient: who is connected has the time that a response has.
 #[test]
 fn a_broker_that_is_connected_and_slow_to_answer_is_waited_for() {
     let mut world = World::new();
@@ -429,7 +429,7 @@ fn answers_that_cannot_be_believed_are_not() {
         |world| world.input(Input::Bytes(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]))),
         |world| {
             let id = world.asked();
-            world.answer(id + 1, 0, &ApiVersionsResponse::default());
+            world.respond(id + 1, 0, &ApiVersionsResponse::default());
         },
         |world| world.offer(12, 13),
         |world| {
@@ -443,14 +443,14 @@ fn answers_that_cannot_be_believed_are_not() {
         },
         |world| {
             let id = world.asked();
-            world.answer(id, 0, &ApiVersionsResponse::default().with_error_code(35));
+            world.respond(id, 0, &ApiVersionsResponse::default().with_error_code(35));
         },
     ];
     for (index, lie) in lies.into_iter().enumerate() {
         let mut world = World::new();
         world.connect();
         lie(&mut world);
-        assert_eq!(world.failures(), [Failure::BadAnswer], "lie {index}");
+        assert_eq!(world.failures(), [Failure::BadResponse], "lie {index}");
         assert!(!world.connected);
         assert!(world.published.is_empty());
     }
@@ -532,7 +532,7 @@ fn a_hint_that_comes_while_a_question_is_open_is_not_lost() {
     world.list("c", &[(0, "old", 1)]);
     world.until_connect();
     assert_eq!(world.now.since(before), 2 * SECOND);
-    // An answer that knows it already settles the matter.
+    // A response that knows it already settles the matter.
     world.connect();
     world.offer(0, 13);
     world.input(Input::Observed(moved));
@@ -619,7 +619,7 @@ fn a_machine_that_takes_over_forgets_nothing_that_was_published() {
     assert_eq!(world.newest(), pairs(&[(0, "n:9"), (1, "b:2")]));
 }
 
-/// What it takes to read an answer follows its length, however many brokers it lists.
+/// What it takes to read a response follows its length, however many brokers it lists.
 #[test]
 fn a_list_of_more_brokers_than_any_cluster_has_costs_a_few_steps_a_byte() {
     const BROKERS: i32 = 40_000;

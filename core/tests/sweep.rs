@@ -36,7 +36,7 @@ const FETCH: i16 = 1;
 const SHARE_FETCH: i16 = 78;
 const ID: i32 = 7;
 
-/// Behind a body of this much more an answer to a Fetch is followed instead of held.
+/// Behind a body of this much more a response to a Fetch is followed instead of held.
 const LONG_TAIL: usize = 70_000;
 
 fn offered() -> Offered {
@@ -57,7 +57,7 @@ fn header_is_flexible(api: &Api, version: i16) -> bool {
     api.key != API_VERSIONS && api.response.is_flexible(version).unwrap()
 }
 
-fn answer(api: &Api, frame: &Frame, tail: usize) -> Vec<u8> {
+fn response_frame(api: &Api, frame: &Frame, tail: usize) -> Vec<u8> {
     let mut out = ID.to_be_bytes().to_vec();
     if header_is_flexible(api, frame.version) {
         out.push(0);
@@ -74,7 +74,7 @@ fn body(api: &Api, version: i16, world: &World) -> Vec<u8> {
     all[0][4 + usize::from(header_is_flexible(api, version))..].to_vec()
 }
 
-/// A request that is answered by the broker, for the answers of this version.
+/// A request that is answered by the broker, for the responses of this version.
 fn asking(api: &Api, version: i16) -> Vec<u8> {
     let answered = |frame: &Frame| api.key != PRODUCE || frame.json["acks"] != 0;
     let found = frames_of(api.request)
@@ -110,7 +110,7 @@ fn recorded(message: &'static Message, version: i16) -> Vec<Frame> {
     all.filter(|frame| frame.version == version).collect()
 }
 
-/// The lengths behind an answer's body: with the longer one an answer of records is followed.
+/// The lengths behind a response's body: with the longer one a response of records is followed.
 fn tails(api: &Api) -> &'static [usize] {
     if matches!(api.key, FETCH | SHARE_FETCH) {
         &[0, LONG_TAIL]
@@ -149,7 +149,7 @@ fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
         let ask = asking(api, version);
         for frame in recorded(api.response, version) {
             for tail in tails(api) {
-                let told = answer(api, &frame, *tail);
+                let told = response_frame(api, &frame, *tail);
                 let (head, behind) = told.split_at(told.len() - tail);
                 let mut first: Option<Vec<u8>> = None;
                 for chunk in [1, 2, 3, 7, 16, usize::MAX] {
@@ -272,7 +272,7 @@ fn every_text_that_names_a_host_is_redacted_and_nothing_else_is_changed() {
                 });
                 world.client(&ask);
                 world.chunk = 1000;
-                world.upstream(&answer(api, &frame, *tail));
+                world.upstream(&response_frame(api, &frame, *tail));
                 assert_eq!(world.closed, None, "{}", frame.name());
                 let body = body(api, version, &world);
                 let after = walk(api.response, version, &body, Roles::ALL).unwrap();

@@ -25,15 +25,15 @@ struct Limits {
     /// At a time; for one more, another one must go.
     connections: usize,
     /// From accept to the end of the request's headers.
-    headers_within: Duration,
-    /// One request and its answer.
-    exchange_within: Duration,
+    headers_timeout: Duration,
+    /// One request and its response.
+    exchange_timeout: Duration,
 }
 
 const LIMITS: Limits = Limits {
     connections: 32,
-    headers_within: Duration::from_secs(1),
-    exchange_within: Duration::from_secs(10),
+    headers_timeout: Duration::from_secs(1),
+    exchange_timeout: Duration::from_secs(10),
 };
 
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -65,7 +65,7 @@ async fn serve_within(
         let asks = Arc::clone(&has_asked);
         let task = tokio::spawn(exchange(limits, stream, move |request| {
             asks.store(true, Ordering::Relaxed);
-            answer(request, &ready, &metrics)
+            response(request, &ready, &metrics)
         }));
         connections
             .open
@@ -73,23 +73,23 @@ async fn serve_within(
     }
 }
 
-/// One request and its answer.
+/// One request and its response.
 async fn exchange(
     limits: Limits,
     stream: TcpStream,
-    answer: impl Fn(&Request<hyper::body::Incoming>) -> Response<Full<Bytes>>,
+    response: impl Fn(&Request<hyper::body::Incoming>) -> Response<Full<Bytes>>,
 ) {
-    let answer = service_fn(|request| {
-        let response = answer(&request);
+    let response = service_fn(|request| {
+        let response = response(&request);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.headers_within)
+        .header_read_timeout(limits.headers_timeout)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(stream), response);
     // A client that went away or was too slow is not our concern.
-    let _ = tokio::time::timeout(limits.exchange_within, connection).await;
+    let _ = tokio::time::timeout(limits.exchange_timeout, connection).await;
 }
 
 /// The open connections, the oldest first.
@@ -126,7 +126,11 @@ impl AdminConnections {
     }
 }
 
-fn answer<B>(request: &Request<B>, ready: &Readiness, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn response<B>(
+    request: &Request<B>,
+    ready: &Readiness,
+    metrics: &Metrics,
+) -> Response<Full<Bytes>> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let (status, text) = match request.uri().path() {
         "/healthz" | "/readyz" | "/metrics" if !is_read => (
@@ -177,7 +181,9 @@ mod tests {
             .uri(path)
             .body(())
             .unwrap();
-        answer(&request, ready, &Metrics::new([])).status().as_u16()
+        response(&request, ready, &Metrics::new([]))
+            .status()
+            .as_u16()
     }
 
     #[test]
@@ -200,8 +206,8 @@ mod tests {
     async fn idle_connections_do_not_keep_a_probe_waiting() {
         let limits = Limits {
             connections: 4,
-            headers_within: Duration::from_secs(3600),
-            exchange_within: Duration::from_secs(3600),
+            headers_timeout: Duration::from_secs(3600),
+            exchange_timeout: Duration::from_secs(3600),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -215,9 +221,9 @@ mod tests {
         let mut probe = TcpStream::connect(at).await.unwrap();
         let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
         probe.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        probe.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        let mut response = String::new();
+        probe.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
         // The first ones had to go; the last one may go on waiting.
         let mut byte = [0];
         assert_eq!(idle[0].read(&mut byte).await.unwrap(), 0);

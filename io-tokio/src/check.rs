@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 
-use doorkeeper_io_tokio::config::{self, Compiled, Door, Loaded};
+use doorkeeper_io_tokio::config::{self, Compiled, Loaded, RouteTarget};
 
 use crate::cli::ConfigArg;
 use crate::descriptors;
@@ -71,8 +71,8 @@ fn told(loaded: &Loaded, compiled: &Compiled) -> String {
         let _ = writeln!(out, "#   listener {}, cluster {cluster}", listener.name);
         for reach in doors {
             let door = match reach.door {
-                Door::Bootstrap => "bootstrap".to_owned(),
-                Door::Broker(id) => format!("broker {id}"),
+                RouteTarget::Bootstrap => "bootstrap".to_owned(),
+                RouteTarget::Broker(id) => format!("broker {id}"),
             };
             let _ = write!(out, "#     {door:<12} {}", reach.advertised);
             if reach.advertised.to_string() != reach.bind.to_string() {

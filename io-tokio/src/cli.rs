@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve until SIGTERM or SIGINT; a second one does not wait for owed answers. SIGHUP is
+    /// Serve until SIGTERM or SIGINT; a second one does not wait for owed responses. SIGHUP is
     /// ignored
     Run(RunArgs),
     /// Check a configuration: all errors, what the defaults came to, and where each broker will

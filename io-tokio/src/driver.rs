@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::bulk::Bulk;
-use crate::driver::budget::{Budgets, HeldShares};
+use crate::driver::budget::{Budgets, BufferShares};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::version_watch::Subscription;
@@ -39,7 +39,7 @@ use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
 use crate::shutdown::{Shutdown, Stage};
 use crate::silent::Silent;
-use crate::stream::{Arrived, Fit, Pipe};
+use crate::stream::{Arrived, Fit, LegStream};
 use crate::{Interest, Net};
 
 /// How often a session may go round before it lets others have the thread.
@@ -112,7 +112,7 @@ struct Driver<N: Net> {
     session: Session,
     context: Arc<SessionContext<N>>,
     connection: ClientConnection,
-    client: Pipe<N::Stream>,
+    client: LegStream<N::Stream>,
     upstream: Dial<N::Stream>,
     timer: Timer,
     /// The epoch of the snapshot that the session has, and word of a newer one.
@@ -121,7 +121,7 @@ struct Driver<N: Net> {
     /// How far the end has come for this session, and word of more.
     stage: Stage,
     stages: Subscription,
-    held: HeldShares,
+    held: BufferShares,
     traffic: Traffic,
     /// Its place among the connections that have sent no whole request, as long as it is one.
     silent: Option<Silent>,
@@ -132,7 +132,7 @@ struct Driver<N: Net> {
     /// The time that inputs are handed in with: when this turn began, or last ticked.
     now: Instant,
     /// What is woken by its socket and need not be looked at again in this turn.
-    waits: Waits,
+    not_ready: NotReady,
     /// What the session wants since its last input.
     demand: Demand,
 }
@@ -140,12 +140,12 @@ struct Driver<N: Net> {
 /// What each leg was found not to be ready for when that was last tried: bytes to be read, room for
 /// what is due.
 #[derive(Clone, Copy, Debug, Default)]
-struct Waits {
+struct NotReady {
     client: Interest,
     upstream: Interest,
 }
 
-impl Waits {
+impl NotReady {
     const fn of(&mut self, leg: Leg) -> &mut Interest {
         match leg {
             Leg::Client => &mut self.client,
@@ -186,7 +186,7 @@ impl<N: Net> Driver<N> {
         Self {
             demand: session.demand(),
             session,
-            client: Pipe::new(client),
+            client: LegStream::new(client),
             upstream: Dial::Absent,
             timer: Timer::new(context.clock.clone()),
             epoch,
@@ -201,7 +201,7 @@ impl<N: Net> Driver<N> {
             tape,
             in_bulk: false,
             now,
-            waits: Waits::default(),
+            not_ready: NotReady::default(),
             connection,
             context,
         }
@@ -230,7 +230,7 @@ impl<N: Net> Driver<N> {
     fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Stop, bool> {
         let before = self.traffic.read();
         self.now = self.context.clock.now();
-        self.waits = Waits::default();
+        self.not_ready = NotReady::default();
         for _ in 0..ROUNDS_MAX {
             if self.traffic.read() - before >= BULK_BYTES_MIN
                 && let Some(threads) = self.bulk_threads()
@@ -327,7 +327,7 @@ impl<N: Net> Driver<N> {
         let egress = self.session.egress(leg);
         let is_due = !egress.is_empty();
         // With nothing to write there is still an end to be told, maybe.
-        if is_due && self.waits.of(leg).write {
+        if is_due && self.not_ready.of(leg).write {
             return STILL;
         }
         let pipe = match leg {
@@ -337,7 +337,7 @@ impl<N: Net> Driver<N> {
         match pipe.map(|pipe| pipe.poll_write(cx, egress.slices())) {
             None => STILL,
             Some(Poll::Pending) => {
-                self.waits.of(leg).write = is_due;
+                self.not_ready.of(leg).write = is_due;
                 STILL
             }
             Some(Poll::Ready(Ok(bytes))) => {
@@ -354,11 +354,11 @@ impl<N: Net> Driver<N> {
             Leg::Client => demand.read_client,
             Leg::Upstream => demand.read_upstream,
         };
-        if !wanted || self.waits.of(leg).read {
+        if !wanted || self.not_ready.of(leg).read {
             return STILL;
         }
         // What is read next is judged by the newest snapshot there is: a request by the newest
-        // policy, the addresses of an answer by all hosts that are known.
+        // policy, the addresses of a response by all hosts that are known.
         if self.epochs.value() != self.epoch {
             return self.hand_in_newest();
         }
@@ -367,7 +367,7 @@ impl<N: Net> Driver<N> {
             Leg::Upstream => self.upstream.pipe(),
         };
         // What joins a held frame is kept for long: it must not keep a half empty buffer alive.
-        let fit = if self.session.held(leg) > 0 {
+        let fit = if self.session.buffered(leg) > 0 {
             Fit::Exact
         } else {
             Fit::Loose
@@ -375,7 +375,7 @@ impl<N: Net> Driver<N> {
         match pipe.map(|pipe| pipe.poll_read(cx, fit)) {
             None => STILL,
             Some(Poll::Pending) => {
-                self.waits.of(leg).read = true;
+                self.not_ready.of(leg).read = true;
                 STILL
             }
             Some(Poll::Ready(Arrived::Bytes(bytes))) => {
@@ -435,7 +435,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
-        let (waits, net) = (self.waits, &self.context.net);
+        let (waits, net) = (self.not_ready, &self.context.net);
         let is_ready = || {
             let upstream = self.upstream.pipe();
             self.client.is_ready(net, waits.client)
@@ -460,7 +460,7 @@ impl<N: Net> Driver<N> {
     /// Hands one input in and does all that the session asks for in return.
     fn hand_in(&mut self, input: Input) -> Moved {
         self.tell(input)?;
-        while let Some(input) = self.held.update(self.session.held_bytes()) {
+        while let Some(input) = self.held.update(self.session.buffered_bytes()) {
             self.tell(input)?;
         }
         MOVED
@@ -490,7 +490,7 @@ impl<N: Net> Driver<N> {
                     } = &*self.context;
                     self.upstream = Dial::to(net, own, clock, target);
                     // There is another socket.
-                    self.waits.upstream = Interest::default();
+                    self.not_ready.upstream = Interest::default();
                 }
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.

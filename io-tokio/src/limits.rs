@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::client_network::ClientNetwork;
 
-use crate::observer::Refusal;
+use crate::observer::Rejection;
 
 /// The limits of one listener, all of its ports together. Over them a connection is closed as
 /// soon as it is accepted.
@@ -68,13 +68,13 @@ impl ConnectionLimiter {
     pub(crate) fn admit(
         self: &Arc<Self>,
         network: ClientNetwork,
-    ) -> Result<ConnectionPermit, Refusal> {
+    ) -> Result<ConnectionPermit, Rejection> {
         let mut open = locked(&self.open);
         if open.all >= self.limits.connections {
-            return Err(Refusal::Connections);
+            return Err(Rejection::Connections);
         }
         if open.of(network) >= self.limits.connections_per_address {
-            return Err(Refusal::ConnectionsPerAddress);
+            return Err(Rejection::ConnectionsPerAddress);
         }
         self.of_process.enter(network)?;
         open.enter(network);
@@ -97,10 +97,10 @@ impl ProcessConnections {
 
     /// An address is never given more than is left for all others: the limit is none that
     /// somebody has chosen, and must not be used up by one of them.
-    fn enter(&self, network: ClientNetwork) -> Result<(), Refusal> {
+    fn enter(&self, network: ClientNetwork) -> Result<(), Rejection> {
         let mut open = locked(&self.open);
         if open.of(network) >= self.connections_max.saturating_sub(open.all) {
-            return Err(Refusal::FileDescriptors);
+            return Err(Rejection::FileDescriptors);
         }
         open.enter(network);
         Ok(())
@@ -163,7 +163,7 @@ mod tests {
         let _second = limiter.admit(ip("10.0.0.2")).unwrap();
         assert_eq!(
             limiter.admit(ip("10.0.0.3")).unwrap_err(),
-            Refusal::Connections
+            Rejection::Connections
         );
         drop(first);
         limiter.admit(ip("10.0.0.3")).unwrap();
@@ -180,7 +180,7 @@ mod tests {
         let _one = limiter.admit(ip("10.0.0.1")).unwrap();
         assert_eq!(
             limiter.admit(ip("::ffff:10.0.0.1")).unwrap_err(),
-            Refusal::ConnectionsPerAddress
+            Rejection::ConnectionsPerAddress
         );
     }
 
@@ -191,7 +191,7 @@ mod tests {
         let _two = ["2001:db8::1", "2001:db8::2"].map(|at| limiter.admit(ip(at)).unwrap());
         assert_eq!(
             limiter.admit(ip("2001:db8::3")).unwrap_err(),
-            Refusal::ConnectionsPerAddress
+            Rejection::ConnectionsPerAddress
         );
         limiter.admit(ip("2001:db8:0:1::1")).unwrap();
     }
@@ -210,7 +210,7 @@ mod tests {
         let first = flood("10.0.0.1");
         assert_eq!(first.len(), 10);
         let refused = limiters[0].admit(ip("10.0.0.1")).unwrap_err();
-        assert_eq!(refused, Refusal::FileDescriptors);
+        assert_eq!(refused, Rejection::FileDescriptors);
         assert_eq!(flood("10.0.0.2").len(), 5, "which were given back");
         drop(first);
         assert_eq!(flood("10.0.0.3").len(), 10);

@@ -31,7 +31,7 @@ use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
 use crate::observer::{
-    ClientConnection, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
+    ClientConnection, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
 };
 
 pub(crate) use self::queue::DROPPED;
@@ -128,7 +128,7 @@ pub struct Logging {
     failing: Thinning<(String, HostPort)>,
     /// The outages of clusters that have not answered since.
     outages: Mutex<BTreeMap<String, Outage>>,
-    /// The same for brokers that make no sense: an answer that lists some is no failure.
+    /// The same for brokers that make no sense: a response that lists some is no failure.
     ignoring: Thinning<String>,
     /// What has become of the brokers of each cluster.
     brokers: Thinning<String>,
@@ -363,12 +363,12 @@ impl Observer for Logging {
         }
     }
 
-    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         let _about = AboutClient::at(peer);
         let network = ClientNetwork::from(peer.ip());
         let of_address = match why {
-            Refusal::Connections => None,
-            Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => Some(network),
+            Rejection::Connections => None,
+            Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => Some(network),
         };
         let why = why.name();
         let listener = &listen_addr.name;
@@ -466,9 +466,9 @@ mod tests {
     use std::io::Write;
 
     /// Lines of the log, each with the client that it is about.
-    type Told = Vec<(Option<ClientNetwork>, String)>;
+    type Logged = Vec<(Option<ClientNetwork>, String)>;
 
-    struct Sink(Arc<Mutex<Told>>);
+    struct Sink(Arc<Mutex<Logged>>);
 
     impl Write for Sink {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -483,8 +483,8 @@ mod tests {
     }
 
     /// What is logged from this level on.
-    fn told(level: Level, act: impl FnOnce(&Logging)) -> Told {
-        let told = Arc::new(Mutex::new(Told::new()));
+    fn told(level: Level, act: impl FnOnce(&Logging)) -> Logged {
+        let told = Arc::new(Mutex::new(Logged::new()));
         let sink = Arc::clone(&told);
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
@@ -510,19 +510,19 @@ mod tests {
 
     #[test]
     fn refusals_of_one_address_do_not_hide_those_of_another() {
-        for why in [Refusal::ConnectionsPerAddress, Refusal::FileDescriptors] {
+        for why in [Rejection::ConnectionsPerAddress, Rejection::FileDescriptors] {
             let told = told(Level::WARN, |logging| {
                 for _ in 0..3 {
-                    logging.accept_refused(&listen_addr(), peer(1), why);
+                    logging.connection_rejected(&listen_addr(), peer(1), why);
                 }
-                logging.accept_refused(&listen_addr(), peer(2), why);
+                logging.connection_rejected(&listen_addr(), peer(2), why);
             });
             let of = |peer: &str| told.iter().filter(|(_, line)| line.contains(peer)).count();
             assert_eq!((of("10.0.0.1"), of("10.0.0.2")), (2, 1), "{told:?}");
         }
         let told = told(Level::WARN, |logging| {
             for address in 1..=4 {
-                logging.accept_refused(&listen_addr(), peer(address), Refusal::Connections);
+                logging.connection_rejected(&listen_addr(), peer(address), Rejection::Connections);
             }
         });
         assert_eq!(told.len(), 3, "one limit of all: {told:?}");
@@ -565,7 +565,7 @@ mod tests {
                 logging.session_event(&connection, &attempt);
                 let ended = Ended::NotMoved;
                 logging.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
-                logging.accept_refused(&listen_addr(), peer(1), Refusal::Connections);
+                logging.connection_rejected(&listen_addr(), peer(1), Rejection::Connections);
             });
             assert!(told.len() >= 4, "{told:?}");
             let of_client = Some(ClientNetwork::from(peer(1).ip()));

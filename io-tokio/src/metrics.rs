@@ -21,7 +21,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::{DROPPED, Logging};
 use crate::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
+    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
 };
 use crate::recorder::Counts;
 
@@ -97,7 +97,7 @@ struct Handles {
     accept_failed: Counter,
     /// By leg (client, upstream) and direction (in, out).
     bytes: [[Counter; 2]; 2],
-    answered_here: Counter,
+    sent_here: Counter,
     rewritten: Counter,
     dropped: Counter,
     blanked: Counter,
@@ -129,7 +129,7 @@ struct Families {
     opened: Family<Of, Counter>,
     accept_failed: Family<Of, Counter>,
     bytes: Family<Moved, Counter>,
-    answered_here: Family<Of, Counter>,
+    sent_here: Family<Of, Counter>,
     addresses: Family<Edited, Counter>,
     withheld: Family<Of, Counter>,
     upstream_connected: Family<Of, Counter>,
@@ -151,12 +151,12 @@ impl Families {
             opened: register(r, "connections_opened", "Client connections accepted"),
             accept_failed: register(r, "accept_failures", "Failures to accept"),
             bytes: register(r, "bytes", "Bytes moved, by leg and direction"),
-            answered_here: register(r, "answers_local", "Answers given by doorkeeper itself"),
-            addresses: register(r, "addresses", "Addresses in answers, by what was done"),
+            sent_here: register(r, "responses_local", "Answers given by doorkeeper itself"),
+            addresses: register(r, "addresses", "Addresses in responses, by what was done"),
             withheld: register(
                 r,
-                "answers_withheld",
-                "Answers that could have held an address and could not be read",
+                "responses_withheld",
+                "Responses that could have held an address and could not be read",
             ),
             upstream_connected: register(r, "upstream_connections", "Connections to brokers"),
             upstream_failed: register(
@@ -198,7 +198,7 @@ impl Families {
             accept_failed: self.accept_failed.get_or_create(&of).clone(),
             bytes: [Leg::Client, Leg::Upstream]
                 .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
-            answered_here: self.answered_here.get_or_create(&of).clone(),
+            sent_here: self.sent_here.get_or_create(&of).clone(),
             rewritten: how("rewritten"),
             dropped: how("dropped"),
             blanked: how("blanked"),
@@ -232,8 +232,8 @@ impl Metrics {
         let families = Families::new(r);
         let latency: Latency = Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS));
         r.register(
-            "answer_latency_seconds",
-            "From the end of a request to the end of its answer",
+            "response_latency_seconds",
+            "From the end of a request to the end of its response",
             latency.clone(),
         );
         Self {
@@ -243,7 +243,7 @@ impl Metrics {
                 .map(|it| families.handles(it.to_string()))
                 .collect(),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
-            refused: register(r, "connections_refused", "Connections closed at accept"),
+            refused: register(r, "connections_rejected", "Connections closed at accept"),
             requests: register(r, "requests", "Requests read whole, by API"),
             latency,
             discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
@@ -297,14 +297,15 @@ impl Metrics {
     }
 }
 
-/// Whether a session ended because an answer could not be read, so that nobody knows what is in it.
+/// Whether a session ended because a response could not be read, so that nobody knows what is in
+/// it.
 fn is_withheld(ended: Ended) -> bool {
     matches!(
         ended,
         Ended::Closed(
             CloseReason::Upstream(UpstreamFault::Malformed(..))
                 // Too large to be held until it has been read.
-                | CloseReason::HoldLimit(Leg::Upstream)
+                | CloseReason::BufferLimit(Leg::Upstream)
         )
     )
 }
@@ -366,7 +367,7 @@ impl Observer for Metrics {
                 ..
             } => {
                 if *local {
-                    of.answered_here.inc();
+                    of.sent_here.inc();
                 }
                 if let Some(of) = self.of_api(of, *api) {
                     of.latency.observe(latency.as_secs_f64());
@@ -398,7 +399,7 @@ impl Observer for Metrics {
         counter.inc_by(bytes as u64);
     }
 
-    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         if let Some(of) = self.of(listen_addr) {
             let why = Why {
                 listener: of.name.clone(),
@@ -406,7 +407,7 @@ impl Observer for Metrics {
             };
             self.refused.get_or_create(&why).inc();
         }
-        self.log.accept_refused(listen_addr, peer, why);
+        self.log.connection_rejected(listen_addr, peer, why);
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
@@ -527,18 +528,18 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_or_held_is_counted_as_withheld() {
         let metrics = Metrics::new(["front".into()]);
-        let withheld = "doorkeeper_answers_withheld_total{listener=\"front\"}";
+        let withheld = "doorkeeper_responses_withheld_total{listener=\"front\"}";
         let close = |reason| {
             let (connection, traffic) = (connection(), Traffic::default());
             metrics.session_opened(&connection);
             metrics.session_closed(&connection, Ended::Closed(reason), traffic, Duration::ZERO);
         };
         let (api, version) = (ApiKey(3), ApiVersion(12));
-        close(CloseReason::HoldLimit(Leg::Client));
+        close(CloseReason::BufferLimit(Leg::Client));
         close(ClientFault::Malformed(api, version, Malformed::Truncated).into());
         shows(&metrics, &format!("{withheld} 0"));
         close(UpstreamFault::Malformed(api, version, Malformed::Truncated).into());
-        close(CloseReason::HoldLimit(Leg::Upstream));
+        close(CloseReason::BufferLimit(Leg::Upstream));
         shows(&metrics, &format!("{withheld} 2"));
     }
 }

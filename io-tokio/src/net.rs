@@ -32,7 +32,7 @@ pub(crate) const ATTEMPTS_MAX: usize = 2;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// then this often,
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// and given up after so many probes without an answer.
+/// and given up after so many probes without a response.
 const KEEPALIVE_PROBES: u32 = 6;
 
 /// TCP sockets of the operating system, with `TCP_NODELAY` and keepalive.

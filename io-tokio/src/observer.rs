@@ -95,7 +95,7 @@ impl Ended {
 
 /// Why a connection was closed as soon as it was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum Rejection {
     /// The listener has as many connections as it may.
     Connections,
     /// The client's address has as many connections as it may.
@@ -105,7 +105,7 @@ pub enum Refusal {
     FileDescriptors,
 }
 
-impl Refusal {
+impl Rejection {
     /// A label for metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -161,7 +161,7 @@ pub trait Observer: Send + Sync + 'static {
     ) {
     }
     /// A client was turned away at accept.
-    fn accept_refused(&self, _door: &ListenAddr, _peer: SocketAddr, _why: Refusal) {}
+    fn connection_rejected(&self, _door: &ListenAddr, _peer: SocketAddr, _why: Rejection) {}
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
     fn accept_failed(&self, _door: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.

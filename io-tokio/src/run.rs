@@ -95,7 +95,7 @@ pub(crate) async fn served(
     let net = TokioNet::default();
     let (bound, admin) = bind(&net, &plan, admin_at).await?;
     let kill = CancellationToken::new();
-    let told = Arc::new(Told {
+    let told = Arc::new(StopSignals {
         stop: stop.clone(),
         kill: kill.clone(),
         exit: OnceLock::new(),
@@ -187,14 +187,14 @@ async fn watch(
 }
 
 /// What signals have told.
-struct Told {
+struct StopSignals {
     stop: CancellationToken,
     kill: CancellationToken,
     /// What to end with, if it was told twice.
     exit: OnceLock<u8>,
 }
 
-impl Told {
+impl StopSignals {
     /// The first signal of any kind begins the drain, the next one drops what is left, and a third
     /// one does not wait for anything.
     fn again(&self, exit: u8) {
@@ -209,7 +209,7 @@ impl Told {
 }
 
 /// Obeys signals from now on.
-fn obey(told: &Arc<Told>) -> io::Result<()> {
+fn obey(told: &Arc<StopSignals>) -> io::Result<()> {
     for (kind, exit) in [
         (SignalKind::terminate(), SIGTERM_EXIT),
         (SignalKind::interrupt(), SIGINT_EXIT),

@@ -88,7 +88,7 @@ fn in_words(all: &[CannotBind]) -> String {
 /// Binds every address of the plan and serves until [`Context::stop`] or [`Context::kill`] is
 /// cancelled and the sessions are gone.
 ///
-/// On `stop` nobody comes in any more, and open sessions give the answers that they owe within
+/// On `stop` nobody comes in any more, and open sessions give the responses that they owe within
 /// [`Plan::drain_timeout`]; what is left then, or on `kill`, is dropped.
 ///
 /// # Errors
@@ -145,7 +145,7 @@ pub async fn serve_bound<N: Net>(
         clock: Clock::start(),
         context,
         shutdown: Shutdown::default(),
-        budgets: Arc::new(Budgets::new(plan.held_bytes_max)),
+        budgets: Arc::new(Budgets::new(plan.buffered_bytes_max)),
         connections: ProcessConnections::new(plan.connections_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
@@ -344,7 +344,7 @@ impl<N: Net> Server<N> {
         .await
     }
 
-    /// Lets the open sessions give their owed answers, and ends those that are left.
+    /// Lets the open sessions give their owed responses, and ends those that are left.
     async fn drain(&self, within: Duration) {
         self.sessions.close();
         self.context.observer.draining(self.sessions.len(), within);

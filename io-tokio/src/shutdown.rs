@@ -20,7 +20,7 @@ pub(crate) struct Shutdown {
 pub(crate) enum Stage {
     /// Go on.
     Run,
-    /// Give the owed answers and be gone by then.
+    /// Give the owed responses and be gone by then.
     Drain(Instant),
     /// Be gone.
     Abort,

@@ -31,7 +31,7 @@ thread_local! {
 
 /// A stream with what the driver has to remember of it.
 #[derive(Debug)]
-pub(crate) struct Pipe<S> {
+pub(crate) struct LegStream<S> {
     stream: S,
     /// Which of [`READ_SIZES`] the next read gets.
     read_size: u8,
@@ -63,7 +63,7 @@ pub(crate) enum Fit {
     Exact,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     pub(crate) const fn new(stream: S) -> Self {
         Self {
             stream,
@@ -249,12 +249,12 @@ mod tests {
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    fn pipe(capacity: usize) -> (Pipe<DuplexStream>, DuplexStream) {
+    fn pipe(capacity: usize) -> (LegStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(capacity);
-        (Pipe::new(ours), theirs)
+        (LegStream::new(ours), theirs)
     }
 
-    async fn read(pipe: &mut Pipe<DuplexStream>) -> Arrived {
+    async fn read(pipe: &mut LegStream<DuplexStream>) -> Arrived {
         poll_fn(|cx| pipe.poll_read(cx, Fit::Loose)).await
     }
 

@@ -130,9 +130,9 @@ impl Running {
         client
             .write_all(b"\0\0\0\x0a\0\x12\0\x4d\0\0\0\x07\xff\xff")
             .unwrap();
-        let mut answer = [0; 10];
-        client.read_exact(&mut answer).unwrap();
-        assert!(answer.ends_with(&[0, 0, 0, 7, 0, 35]), "{answer:?}");
+        let mut response = [0; 10];
+        client.read_exact(&mut response).unwrap();
+        assert!(response.ends_with(&[0, 0, 0, 7, 0, 35]), "{response:?}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_flood_of_connections_leaves_descriptors_for_the_rest() {
     assert!(running.page("/healthz").ends_with("ok\n"));
     running.is_served_from(Ipv4Addr::new(127, 0, 0, 2));
     assert!(running.page("/healthz").ends_with("ok\n"));
-    let refused = "doorkeeper_connections_refused_total\
+    let refused = "doorkeeper_connections_rejected_total\
                    {listener=\"local\",reason=\"file_descriptors\"}";
     // Half of the places are left for others.
     assert_eq!(running.sample(refused), 300 - 15);

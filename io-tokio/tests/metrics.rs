@@ -18,7 +18,7 @@ use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Leg, Route};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, Refusal, Traffic,
+    ClientConnection, Direction, Ended, ListenAddr, Observer, Rejection, Traffic,
 };
 
 const API: ApiKey = ApiKey(0);
@@ -40,20 +40,20 @@ fn after(reason: CloseReason) -> Option<CloseReason> {
         R::Unreachable(ConnectFailure::TimedOut) => R::Unreachable(ConnectFailure::Unreachable),
         R::Unreachable(ConnectFailure::Unreachable) => R::Unreachable(ConnectFailure::Loop),
         R::Unreachable(ConnectFailure::Loop) => R::BrokerUnknown(BrokerId(1)),
-        R::BrokerUnknown(_) => R::HoldLimit(Client),
-        R::HoldLimit(Client) => R::HoldLimit(Upstream),
-        R::HoldLimit(Upstream) => R::HoldRefused,
-        R::HoldRefused => R::TimedOut(Wait::Frame(Client)),
+        R::BrokerUnknown(_) => R::BufferLimit(Client),
+        R::BufferLimit(Client) => R::BufferLimit(Upstream),
+        R::BufferLimit(Upstream) => R::BufferRejected,
+        R::BufferRejected => R::TimedOut(Wait::Frame(Client)),
         R::TimedOut(Wait::Frame(Client)) => R::TimedOut(Wait::Frame(Upstream)),
         R::TimedOut(Wait::Frame(Upstream)) => R::TimedOut(Wait::Idle),
         R::TimedOut(Wait::Idle) => R::TimedOut(Wait::Topology),
-        R::TimedOut(Wait::Topology) => R::TimedOut(Wait::Answer),
-        R::TimedOut(Wait::Answer) => R::TimedOut(Wait::FirstResponse),
+        R::TimedOut(Wait::Topology) => R::TimedOut(Wait::Response),
+        R::TimedOut(Wait::Response) => R::TimedOut(Wait::FirstResponse),
         R::TimedOut(Wait::FirstResponse) => R::TimedOut(Wait::Write(Client)),
         R::TimedOut(Wait::Write(Client)) => R::TimedOut(Wait::Write(Upstream)),
-        R::TimedOut(Wait::Write(Upstream)) => R::TimedOut(Wait::Hold(Client)),
-        R::TimedOut(Wait::Hold(Client)) => R::TimedOut(Wait::Hold(Upstream)),
-        R::TimedOut(Wait::Hold(Upstream)) => R::Drained,
+        R::TimedOut(Wait::Write(Upstream)) => R::TimedOut(Wait::Buffer(Client)),
+        R::TimedOut(Wait::Buffer(Client)) => R::TimedOut(Wait::Buffer(Upstream)),
+        R::TimedOut(Wait::Buffer(Upstream)) => R::Drained,
         R::Drained => R::DrainExpired,
         R::DrainExpired => R::Bug("none"),
         R::Bug(_) => return None,
@@ -72,9 +72,9 @@ fn after_client(fault: ClientFault) -> CloseReason {
         F::Malformed(..) => F::ApiNotOffered(API),
         F::ApiNotOffered(_) => F::UnsupportedVersion(API, VERSION),
         F::UnsupportedVersion(..) => F::ReplicaRequest(API),
-        F::ReplicaRequest(_) => F::RefusedAcksZero,
-        F::RefusedAcksZero => F::RefusedUntold(API, VERSION),
-        F::RefusedUntold(..) => {
+        F::ReplicaRequest(_) => F::DeniedAcksZero,
+        F::DeniedAcksZero => F::DenialNotEncodable(API, VERSION),
+        F::DenialNotEncodable(..) => {
             return UpstreamFault::FrameLength(BadLength::Negative).into();
         }
     };
@@ -106,16 +106,16 @@ fn all_ends() -> Vec<Ended> {
     closed.chain(others).collect()
 }
 
-const REFUSALS: [Refusal; 3] = [
-    Refusal::Connections,
-    Refusal::ConnectionsPerAddress,
-    Refusal::FileDescriptors,
+const REJECTIONS: [Rejection; 3] = [
+    Rejection::Connections,
+    Rejection::ConnectionsPerAddress,
+    Rejection::FileDescriptors,
 ];
 
-fn refusal_is_listed(refusal: Refusal) -> bool {
+fn rejection_is_listed(refusal: Rejection) -> bool {
     match refusal {
-        Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::FileDescriptors => {
-            REFUSALS.contains(&refusal)
+        Rejection::Connections | Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => {
+            REJECTIONS.contains(&refusal)
         }
     }
 }
@@ -157,9 +157,9 @@ fn page() -> String {
     for ended in all_ends() {
         metrics.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
     }
-    for refusal in REFUSALS {
-        assert!(refusal_is_listed(refusal));
-        metrics.accept_refused(&listen_addr, connection.peer, refusal);
+    for refusal in REJECTIONS {
+        assert!(rejection_is_listed(refusal));
+        metrics.connection_rejected(&listen_addr, connection.peer, refusal);
     }
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
@@ -294,5 +294,5 @@ fn the_page_names_every_reason() {
     named.sort();
     assert_eq!(told, named);
     let told = reasons("Reasons of refused connections");
-    assert_eq!(told, REFUSALS.map(Refusal::name));
+    assert_eq!(told, REJECTIONS.map(Rejection::name));
 }

@@ -18,7 +18,7 @@ mod scribe;
 mod snapshot;
 
 pub use mask::Key;
-pub use outcome::{Dues, Grown, Outcome, Taken};
+pub use outcome::{EgressGrowth, EgressLengths, Outcome, RecordedStep};
 pub use read::{Recording, Unreadable};
-pub use replay::{Came, Difference, Moment, Replay, replay};
-pub use scribe::{Opened, Scribe};
+pub use replay::{Difference, Moment, Replay, ReplayResult, replay};
+pub use scribe::{Scribe, SessionHeader};

@@ -107,15 +107,15 @@ pub enum Input {
     Drain {
         by: u64,
     },
-    HoldPaused {
+    BufferPaused {
         #[serde(with = "LegText")]
         leg: Leg,
     },
-    HoldResumed {
+    BufferResumed {
         #[serde(with = "LegText")]
         leg: Leg,
     },
-    HoldRefused,
+    BufferRejected,
     Tick,
 }
 

@@ -17,7 +17,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::wire::header::RequestHead;
 
 use crate::pieces::Pieces;
-use stream::{Answers, Requests};
+use stream::{Requests, Responses};
 
 /// Makes the fingerprints of one process comparable with each other and with nothing else: without
 /// the key, which nobody keeps, no guess at a short value can be tried.
@@ -30,12 +30,12 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// The requests and the answers of one connection: an answer is read by the request that it
+/// The requests and the responses of one connection: a response is read by the request that it
 /// belongs to.
 #[derive(Debug)]
 pub(crate) struct Connection {
     requests: Requests,
-    answers: Answers,
+    responses: Responses,
     owed: VecDeque<RequestHead>,
 }
 
@@ -43,7 +43,7 @@ impl Connection {
     pub(crate) fn new(key: Key) -> Self {
         Self {
             requests: Requests::new(key),
-            answers: Answers::new(key),
+            responses: Responses::new(key),
             owed: VecDeque::new(),
         }
     }
@@ -51,7 +51,7 @@ impl Connection {
     /// Longer frames are no frames.
     pub(crate) const fn limit(&mut self, limits: &Limits) {
         self.requests.limit(limits.frame_bytes_max);
-        self.answers.limit(limits.answer_bytes_max);
+        self.responses.limit(limits.response_bytes_max);
     }
 
     /// The next bytes from whoever asks.
@@ -60,8 +60,8 @@ impl Connection {
     }
 
     /// The next bytes from whoever answers.
-    pub(crate) fn answers(&mut self, bytes: &[u8]) -> Pieces {
-        self.answers.take(bytes, &mut self.owed)
+    pub(crate) fn responses(&mut self, bytes: &[u8]) -> Pieces {
+        self.responses.take(bytes, &mut self.owed)
     }
 }
 

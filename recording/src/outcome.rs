@@ -4,7 +4,7 @@ use doorkeeper_core::{Effect, Input, Instant, Leg, Session};
 
 /// One input and what came of it.
 #[derive(Debug)]
-pub struct Taken {
+pub struct RecordedStep {
     /// When it was handed in.
     pub at: Instant,
     /// What was handed in.
@@ -19,14 +19,14 @@ pub struct Outcome {
     /// What the session asked for, in order.
     pub effects: Vec<Effect>,
     /// What it has to write to the client.
-    pub client: Grown,
+    pub client: EgressGrowth,
     /// What it has to write to the broker.
-    pub upstream: Grown,
+    pub upstream: EgressGrowth,
 }
 
 /// What has become of an egress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grown {
+pub struct EgressGrowth {
     /// How many bytes are due now.
     pub due: usize,
     /// Those that have come to it.
@@ -35,12 +35,12 @@ pub struct Grown {
 
 /// How many bytes of a session were due to each leg when it was last looked at.
 #[derive(Debug, Default)]
-pub struct Dues {
+pub struct EgressLengths {
     client: usize,
     upstream: usize,
 }
 
-impl Dues {
+impl EgressLengths {
     /// What came of an input, with the effects that it had.
     pub fn after(&mut self, input: &Input, effects: Vec<Effect>, session: &Session) -> Outcome {
         if let Input::Wrote { leg, bytes } = input {
@@ -59,7 +59,7 @@ impl Dues {
 }
 
 /// Bytes come to the end of an egress; when it is shorter than before, it was thrown away.
-fn grown(due: &mut usize, session: &Session, leg: Leg) -> Grown {
+fn grown(due: &mut usize, session: &Session, leg: Leg) -> EgressGrowth {
     let egress = session.egress(leg);
     let mut old = std::mem::replace(due, egress.len());
     let mut bytes = Vec::with_capacity(egress.len().saturating_sub(old));
@@ -69,7 +69,7 @@ fn grown(due: &mut usize, session: &Session, leg: Leg) -> Grown {
             old = old.saturating_sub(slice.len());
         }
     }
-    Grown {
+    EgressGrowth {
         due: egress.len(),
         bytes,
     }

@@ -10,7 +10,7 @@ use doorkeeper_core::{Accept, Input, Instant, Leg, Session};
 
 use crate::line::{self, Opening};
 use crate::mask::Key;
-use crate::outcome::{Dues, Taken};
+use crate::outcome::{EgressLengths, RecordedStep};
 use crate::read::{Recording, Unreadable};
 use crate::scribe::Scribe;
 
@@ -23,12 +23,12 @@ pub struct Replay {
     /// How many steps were taken.
     pub steps: usize,
     /// How that ended.
-    pub came: Came,
+    pub came: ReplayResult,
 }
 
 /// How a replay ended.
 #[derive(Debug)]
-pub enum Came {
+pub enum ReplayResult {
     /// The session did the same, to the last step.
     Same,
     /// It panicked where the recorded one did.
@@ -153,7 +153,7 @@ pub fn replay(
             }
             (Some(_), Err(panic)) => Some(What::Panicked(panic)),
             (None, Err(panic)) => {
-                let came = Came::SamePanic(panic);
+                let came = ReplayResult::SamePanic(panic);
                 let steps = number;
                 return Ok(Replay { steps, came });
             }
@@ -161,7 +161,7 @@ pub fn replay(
             (None, Ok(_)) => panicked.then_some(What::DidNotPanic),
         };
         if let Some(what) = what {
-            let came = Came::Differs(Difference {
+            let came = ReplayResult::Differs(Difference {
                 step: number,
                 at,
                 input: InputLine(&input).to_string(),
@@ -174,7 +174,7 @@ pub fn replay(
     let steps = recording.steps.len();
     Ok(Replay {
         steps,
-        came: Came::Same,
+        came: ReplayResult::Same,
     })
 }
 
@@ -182,7 +182,7 @@ pub fn replay(
 struct Player {
     session: Session,
     scribe: Scribe,
-    dues: Dues,
+    dues: EgressLengths,
 }
 
 impl Player {
@@ -194,7 +194,7 @@ impl Player {
             // Fingerprints of payloads are not compared, and so the key does not matter.
             scribe: Scribe::new(Key([0; 32]), &snapshot),
             session: Session::new(at, accept, snapshot, opening.seed),
-            dues: Dues::default(),
+            dues: EgressLengths::default(),
         })
     }
 
@@ -207,7 +207,7 @@ impl Player {
         }));
         let effects = effects.map_err(|panic| text_of(&*panic))?;
         let outcome = Some(self.dues.after(&input, effects, &self.session));
-        let step = self.scribe.step(&Taken { at, input, outcome });
+        let step = self.scribe.step(&RecordedStep { at, input, outcome });
         Ok(step.outcome.unwrap_or_default())
     }
 }
@@ -238,9 +238,9 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),
         },
-        line::Input::HoldPaused { leg } => Input::HoldPaused(*leg),
-        line::Input::HoldResumed { leg } => Input::HoldResumed(*leg),
-        line::Input::HoldRefused => Input::HoldRefused,
+        line::Input::BufferPaused { leg } => Input::BufferPaused(*leg),
+        line::Input::BufferResumed { leg } => Input::BufferResumed(*leg),
+        line::Input::BufferRejected => Input::BufferRejected,
         line::Input::Tick => Input::Tick,
     })
 }

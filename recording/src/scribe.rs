@@ -6,13 +6,13 @@ use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
 use crate::mask::{Connection, Key};
-use crate::outcome::{Grown, Outcome, Taken};
+use crate::outcome::{EgressGrowth, Outcome, RecordedStep};
 use crate::pieces::Pieces;
 use crate::snapshot::RecordedSnapshot;
 
 /// How a session begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Opened<'a> {
+pub struct SessionHeader<'a> {
     /// The version of doorkeeper.
     pub doorkeeper: &'a str,
     /// The number of the session, as in the log.
@@ -31,7 +31,7 @@ pub struct Opened<'a> {
     pub snapshot: &'a Snapshot,
 }
 
-impl Opened<'_> {
+impl SessionHeader<'_> {
     /// The first line of the file.
     #[must_use]
     pub fn line(&self) -> Line {
@@ -75,7 +75,7 @@ impl Scribe {
     }
 
     /// What may be told of a step.
-    pub fn step(&mut self, taken: &Taken) -> line::Step {
+    pub fn step(&mut self, taken: &RecordedStep) -> line::Step {
         let input = self.input(&taken.input);
         let outcome = taken.outcome.as_ref().map(|it| self.outcome(it));
         line::Step {
@@ -91,7 +91,7 @@ impl Scribe {
                 leg: *leg,
                 bytes: match leg {
                     Leg::Client => self.client.requests(bytes),
-                    Leg::Upstream => self.upstream.answers(bytes),
+                    Leg::Upstream => self.upstream.responses(bytes),
                 },
             },
             Input::Wrote { leg, bytes } => line::Input::Wrote {
@@ -109,17 +109,17 @@ impl Scribe {
                 line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
             }
             Input::Drain { by } => line::Input::Drain { by: by.as_nanos() },
-            Input::HoldPaused(leg) => line::Input::HoldPaused { leg: *leg },
-            Input::HoldResumed(leg) => line::Input::HoldResumed { leg: *leg },
-            Input::HoldRefused => line::Input::HoldRefused,
+            Input::BufferPaused(leg) => line::Input::BufferPaused { leg: *leg },
+            Input::BufferResumed(leg) => line::Input::BufferResumed { leg: *leg },
+            Input::BufferRejected => line::Input::BufferRejected,
             Input::Tick => line::Input::Tick,
         }
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> line::Outcome {
-        // A request goes up before its answer can be read.
+        // A request goes up before its response can be read.
         let upstream = egress(&outcome.upstream, |bytes| self.upstream.requests(bytes));
-        let client = egress(&outcome.client, |bytes| self.client.answers(bytes));
+        let client = egress(&outcome.client, |bytes| self.client.responses(bytes));
         line::Outcome {
             effects: outcome.effects.iter().map(effect).collect(),
             client,
@@ -128,7 +128,7 @@ impl Scribe {
     }
 }
 
-fn egress(grown: &Grown, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
+fn egress(grown: &EgressGrowth, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
     let grew = (!grown.bytes.is_empty()).then(|| line::Growth {
         bytes: grown.bytes.len(),
         hash: told(&grown.bytes).fingerprint(),

@@ -21,8 +21,8 @@ pub struct RecordedSnapshot {
     epoch: u64,
     #[serde(with = "LimitsText")]
     limits: Limits,
-    #[serde(default, skip_serializing_if = "Refused::is_empty")]
-    refused: Refused,
+    #[serde(default, skip_serializing_if = "DeniedTopics::is_empty")]
+    refused: DeniedTopics,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offered_besides: Vec<i16>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -57,7 +57,7 @@ impl From<&Snapshot> for RecordedSnapshot {
         Self {
             epoch: *epoch,
             limits: limits.clone(),
-            refused: Refused::of(policy),
+            refused: DeniedTopics::of(policy),
             offered_besides: offered.besides().map(|api| api.0).collect(),
             alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
@@ -132,20 +132,20 @@ fn texts<'a>(of: impl Iterator<Item = (BrokerId, &'a HostPort)>) -> BTreeMap<i32
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Refused {
+struct DeniedTopics {
     /// Principal and topic.
     topics: Vec<(String, String)>,
     apis: Vec<i16>,
 }
 
-impl Refused {
+impl DeniedTopics {
     fn of(policy: &Policy) -> Self {
-        let topics = policy.refused_topics();
+        let topics = policy.denied_topics();
         Self {
             topics: topics
                 .map(|(who, name)| (who.as_str().to_owned(), name.to_owned()))
                 .collect(),
-            apis: policy.refused_apis().map(|api| api.0).collect(),
+            apis: policy.denied_apis().map(|api| api.0).collect(),
         }
     }
 
@@ -156,10 +156,10 @@ impl Refused {
     fn policy(&self) -> Policy {
         let topics = self.topics.iter();
         let policy = topics.fold(Policy::allow_all(), |policy, (who, name)| {
-            policy.refuse_topic(&Principal::new(who), name)
+            policy.deny_topic(&Principal::new(who), name)
         });
         let apis = self.apis.iter().copied().map(ApiKey);
-        apis.fold(policy, Policy::refuse_api)
+        apis.fold(policy, Policy::deny_api)
     }
 }
 
@@ -227,18 +227,18 @@ struct RuleText {
 #[serde(remote = "Limits", deny_unknown_fields)]
 struct LimitsText {
     frame_bytes_max: usize,
-    answer_bytes_max: usize,
-    hold_bytes_max: usize,
-    hold_answer_bytes_max: usize,
+    response_bytes_max: usize,
+    request_buffer_bytes_max: usize,
+    response_buffer_bytes_max: usize,
     egress_high_bytes: usize,
     in_flight_max: usize,
     frame_stall_timeout: Duration,
-    hold_timeout: Duration,
+    buffer_timeout: Duration,
     idle_timeout: Duration,
     connect_timeout: Duration,
     connect_backoff_min: Duration,
     connect_backoff_max: Duration,
-    answer_timeout: Duration,
+    request_timeout: Duration,
     write_stall_timeout: Duration,
     flush_timeout: Duration,
 }
@@ -274,8 +274,8 @@ mod tests {
                 ..Limits::default()
             },
             policy: Policy::allow_all()
-                .refuse_topic(&Principal::new("User:a"), "t")
-                .refuse_api(ApiKey(20)),
+                .deny_topic(&Principal::new("User:a"), "t")
+                .deny_api(ApiKey(20)),
             offered: Offered::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,

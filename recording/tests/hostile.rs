@@ -25,7 +25,9 @@ use doorkeeper_core::{
     Accept, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
 };
 use doorkeeper_recording::line::Line;
-use doorkeeper_recording::{Came, Dues, Key, Opened, Recording, Scribe, Taken, replay};
+use doorkeeper_recording::{
+    EgressLengths, Key, RecordedStep, Recording, ReplayResult, Scribe, SessionHeader, replay,
+};
 
 /// What every body of bytes that was changed holds.
 const CANARY: &[u8] = b"PAYLOAD-CANARY";
@@ -94,7 +96,7 @@ struct Play<'a> {
     topics: &'a [Topic],
     session: Session,
     scribe: Scribe,
-    dues: Dues,
+    dues: EgressLengths,
     snapshot: Arc<Snapshot>,
     now: Instant,
     text: String,
@@ -110,7 +112,7 @@ impl<'a> Play<'a> {
     fn new(seed: u64, topics: &'a [Topic]) -> Self {
         let mut dice = Dice(seed);
         let snapshot = Arc::new(snapshot(&mut dice));
-        let opened = Opened {
+        let opened = SessionHeader {
             doorkeeper: "0.0.0",
             session: seed,
             listener: "public",
@@ -126,7 +128,7 @@ impl<'a> Play<'a> {
         Self {
             session: Session::new(opened.at, opened.accept, Arc::clone(&snapshot), opened.seed),
             scribe: Scribe::new(Key([dice.roll() as u8; 32]), &snapshot),
-            dues: Dues::default(),
+            dues: EgressLengths::default(),
             now: opened.at,
             text: opened.line().text(),
             connecting: false,
@@ -149,7 +151,7 @@ impl<'a> Play<'a> {
         }
         let outcome = Some(self.dues.after(&input, effects, &self.session));
         let at = self.now;
-        let step = self.scribe.step(&Taken { at, input, outcome });
+        let step = self.scribe.step(&RecordedStep { at, input, outcome });
         self.text.push_str(&Line::Step(step).text());
     }
 
@@ -265,11 +267,11 @@ impl<'a> Play<'a> {
                 let by = self.now.after(Duration::from_secs(1));
                 self.input(Input::Drain { by });
             }
-            3 => self.input(Input::HoldRefused),
-            10 => self.input(Input::HoldPaused(Leg::Client)),
-            11 => self.input(Input::HoldPaused(Leg::Upstream)),
-            12 => self.input(Input::HoldResumed(Leg::Client)),
-            13 => self.input(Input::HoldResumed(Leg::Upstream)),
+            3 => self.input(Input::BufferRejected),
+            10 => self.input(Input::BufferPaused(Leg::Client)),
+            11 => self.input(Input::BufferPaused(Leg::Upstream)),
+            12 => self.input(Input::BufferResumed(Leg::Client)),
+            13 => self.input(Input::BufferResumed(Leg::Upstream)),
             4..=8 => {
                 let mut next = Snapshot::clone(&self.snapshot);
                 next.epoch += 1;
@@ -305,7 +307,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
     let all = APIS.iter().map(|api| doorkeeper_core::id::ApiKey(api.key));
     let limits = if dice.one_in(3) {
         Limits {
-            hold_bytes_max: 300,
+            request_buffer_bytes_max: 300,
             egress_high_bytes: 200,
             in_flight_max: 3,
             ..Limits::default()
@@ -320,9 +322,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
             policy
         } else {
             let anyone = Principal::anonymous();
-            policy
-                .refuse_topic(&anyone, "s1")
-                .refuse_topic(&anyone, "s2")
+            policy.deny_topic(&anyone, "s1").deny_topic(&anyone, "s2")
         },
         offered: Offered::with(all).altering_brokers(true),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
@@ -354,7 +354,7 @@ fn whatever_peers_say_is_replayed_without_it() {
         let recording = Recording::parse(&play.text).unwrap();
         let replayed = replay(&recording, |_| {}).unwrap();
         assert!(
-            matches!(replayed.came, Came::Same),
+            matches!(replayed.came, ReplayResult::Same),
             "seed {seed}: {:?} in\n{}",
             replayed.came,
             play.text

@@ -4,8 +4,8 @@
 //! What happens follows from the seed and the number of the connection. TLS, where it is on, runs
 //! above it, so that the pieces are cut out of what is on the wire.
 
+mod fault;
 mod habits;
-mod incident;
 mod stream;
 mod unnoticed;
 
@@ -120,7 +120,7 @@ where
         if dice.chance(habits.dial_refused_permille) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        if dice.chance(habits.dial_unanswered_permille) {
+        if dice.chance(habits.dial_timeout_permille) {
             return std::future::pending().await;
         }
         Ok(self.wrap(self.inner.connect(to).await?))

@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use doorkeeper_model::direct::{Options, Outcome};
 use doorkeeper_model::script::Script;
-use doorkeeper_sim::seeds::{self, Budget, Kind, Verdict, try_script};
+use doorkeeper_sim::seeds::{self, Budget, Kind, SeedResult, try_script};
 use doorkeeper_sim::swarm::Swarm;
 use doorkeeper_sim::tally::Tally;
 
-use crate::incident;
+use crate::recording;
 use crate::tier::{Choice, Tier};
 
 #[derive(clap::Args)]
@@ -117,14 +117,14 @@ fn tell_failure(swarm: &Swarm, commit: &str) -> ExitCode {
     exit(verdict.kind().unwrap_or(Kind::Differs))
 }
 
-fn tell(verdict: &Verdict, outcome: Option<&Outcome>) {
+fn tell(verdict: &SeedResult, outcome: Option<&Outcome>) {
     for line in outcome.iter().flat_map(|outcome| outcome.trace.lines()) {
         println!("{line}");
     }
     match verdict {
-        Verdict::Held => println!("everything held"),
-        Verdict::Crashed(text) => println!("panicked: {text}"),
-        Verdict::Failed(failure) => {
+        SeedResult::Held => println!("everything held"),
+        SeedResult::Crashed(text) => println!("panicked: {text}"),
+        SeedResult::Failed(failure) => {
             println!(
                 "at {} in step {}: {}",
                 failure.at, failure.step, failure.violation
@@ -149,8 +149,8 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     if let Ok(seed) = args.what.parse() {
         println!("{}", Swarm::draw(seed));
     }
-    if let Some(recorded) = incident::read(&args.what)? {
-        return incident::replay(&recorded, args.brief);
+    if let Some(recorded) = recording::read(&args.what)? {
+        return recording::replay(&recorded, args.brief);
     }
     let script = script_of(&args.what)?;
     println!("{script}");
@@ -177,7 +177,7 @@ pub(crate) fn shrink(args: &Shrink, commit: &str) -> Result<ExitCode> {
     let (small, tries) = doorkeeper_sim::shrink::shrink(&script, Options::default());
     let (verdict, _) = try_script(&small, Options::default());
     println!("# commit {commit}, {}, {tries} tries", args.what);
-    if let Verdict::Failed(failure) = &verdict {
+    if let SeedResult::Failed(failure) = &verdict {
         println!("# {}", failure.violation);
     }
     print!("{small}");

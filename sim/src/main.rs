@@ -6,7 +6,7 @@
 )]
 
 mod commands;
-mod incident;
+mod recording;
 mod tier;
 mod twice;
 

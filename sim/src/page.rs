@@ -133,7 +133,7 @@ impl Run<'_> {
             }
         }
         let sessions = self.sessions();
-        let answered = self.exchanges.iter().filter(|it| it.is_answered()).count();
+        let answered = self.exchanges.iter().filter(|it| it.has_response()).count();
         let (requests, lasted) = (self.exchanges.len(), self.scale.seconds(self.scale.last()));
         let _ = writeln!(
             out,
@@ -178,7 +178,7 @@ impl Run<'_> {
         out.push_str("<main id=\"lanes\">\n");
         draw::axis(&self.scale, out);
         let mut lanes = vec![clients::script(self)];
-        lanes.extend(clients::door(self));
+        lanes.extend(clients::doorkeeper(self));
         for client in self.clients() {
             lanes.extend(clients::client(self, client));
             lanes.extend(sessions::of_client(self, client));

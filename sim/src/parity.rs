@@ -9,7 +9,7 @@
 
 mod brokers;
 mod clients;
-mod door;
+mod doorkeeper;
 mod hearing;
 mod loopback;
 mod names;

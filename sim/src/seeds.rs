@@ -17,7 +17,7 @@ pub use crate::pool::Budget;
 
 /// What became of one script.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum SeedResult {
     /// Everything held.
     Held,
     /// Something did not.
@@ -26,7 +26,7 @@ pub enum Verdict {
     Crashed(String),
 }
 
-impl Verdict {
+impl SeedResult {
     /// How it failed.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
@@ -49,7 +49,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for SeedResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held => f.write_str("everything held"),
@@ -61,13 +61,13 @@ impl fmt::Display for Verdict {
 
 /// Runs one script; a panic is a verdict like any other.
 #[must_use]
-pub fn try_script(script: &Script, options: Options) -> (Verdict, Option<direct::Outcome>) {
+pub fn try_script(script: &Script, options: Options) -> (SeedResult, Option<direct::Outcome>) {
     match catch_unwind(AssertUnwindSafe(|| direct::run(script, options))) {
         Ok(mut outcome) => match outcome.failure.take() {
-            Some(failure) => (Verdict::Failed(failure), Some(outcome)),
-            None => (Verdict::Held, Some(outcome)),
+            Some(failure) => (SeedResult::Failed(failure), Some(outcome)),
+            None => (SeedResult::Held, Some(outcome)),
         },
-        Err(panic) => (Verdict::Crashed(text_of(&*panic)), None),
+        Err(panic) => (SeedResult::Crashed(text_of(&*panic)), None),
     }
 }
 

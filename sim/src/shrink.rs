@@ -46,7 +46,7 @@ impl Search {
         fails
     }
 
-    /// Steps first, then the surroundings, then what is inside steps.
+    /// Steps first, then the environment, then what is inside steps.
     fn pass(&mut self) -> bool {
         let mut smaller = self.drop_steps();
         for setting in plainer(&self.best.setting) {
@@ -103,7 +103,7 @@ fn plainer(setting: &Setting) -> Vec<Setting> {
         with(&|s| (s.latency_ms, s.jitter_ms) = (plain.latency_ms, 0)),
         with(&|s| s.window = plain.window),
         with(&|s| s.small = Small::default()),
-        with(&|s| s.small.hold = None),
+        with(&|s| s.small.buffer = None),
         with(&|s| s.small.egress = None),
         with(&|s| s.small.in_flight = None),
         with(&|s| s.small.frame = None),

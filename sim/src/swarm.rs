@@ -2,18 +2,18 @@
 //!
 //! Each seed draws first which kinds of faults and actions there are at all, about half of them,
 //! and how often they come: a run in which everything happens a little shows less than many in
-//! which a few things happen a lot. Surroundings, work, dialogues and faults are drawn from streams
+//! which a few things happen a lot. Settings, work, dialogues and faults are drawn from streams
 //! of their own, so that a new kind of one of them does not give old seeds others of the rest.
 
 mod dialogues;
 mod faults;
-mod surroundings;
+mod setting;
 mod work;
 
 use std::fmt;
 
 use doorkeeper_model::Rng;
-use doorkeeper_model::script::{Client, Door, Numbered, Request, Script, Step, Wait, What};
+use doorkeeper_model::script::{Client, ListenAddr, Numbered, Request, Script, Step, Wait, What};
 
 pub use dialogues::Dialogue;
 pub use faults::Fault;
@@ -41,7 +41,7 @@ pub struct Swarm {
 }
 
 /// The streams of one seed.
-const SURROUNDINGS: u64 = 10;
+const SETTING: u64 = 10;
 const WORK: u64 = 11;
 const FAULTS: u64 = 12;
 const DIALOGUES: u64 = 13;
@@ -53,7 +53,7 @@ impl Swarm {
     /// Draws.
     #[must_use]
     pub fn draw(seed: u64) -> Self {
-        let mut rng = Rng::stream(seed, SURROUNDINGS);
+        let mut rng = Rng::stream(seed, SETTING);
         let clients = 1 + small(&mut rng, 4);
         let actions = 4 + number(&mut rng, 24) as usize;
         let calm = 1 + rng.below(8);
@@ -83,7 +83,7 @@ impl Swarm {
         let mut work = Rng::stream(self.seed, WORK ^ 0xff);
         let mut dialogues = Rng::stream(self.seed, DIALOGUES ^ 0xff);
         let mut faults = Rng::stream(self.seed, FAULTS ^ 0xff);
-        let setting = surroundings::draw(self, &mut Rng::stream(self.seed, SURROUNDINGS ^ 0xff));
+        let setting = setting::draw(self, &mut Rng::stream(self.seed, SETTING ^ 0xff));
         let mut steps = Vec::new();
         for client in 0..self.clients {
             steps.push(work::connect(client, &mut work));
@@ -104,18 +104,18 @@ impl Swarm {
     }
 }
 
-/// Once all is well, a new client gets its answers through every door.
-fn probe(doors: u8, steps: &mut Vec<Step>) {
+/// Once all is well, a new client gets its responses through every door.
+fn probe(doorkeepers: u8, steps: &mut Vec<Step>) {
     let who = Numbered(Numbered::MAX - 1);
     let ask = Request {
         version: 8,
         what: What::Metadata(None),
     };
-    for door in 0..doors {
-        let through = if door == 0 {
-            Door::Bootstrap
+    for doorkeeper in 0..doorkeepers {
+        let through = if doorkeeper == 0 {
+            ListenAddr::Bootstrap
         } else {
-            Door::Broker(Numbered(door))
+            ListenAddr::Broker(Numbered(doorkeeper))
         };
         steps.push(Step::Client(who, Client::Connect(through)));
         steps.push(Step::Client(who, Client::Send(ask.clone())));

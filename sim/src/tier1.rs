@@ -111,8 +111,8 @@ impl fmt::Display for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Config {
             brokers,
-            doors,
-            door_habits,
+            doorkeepers,
+            doorkeeper_habits,
             other_habits,
             latency,
             window_bytes,
@@ -121,11 +121,11 @@ impl fmt::Display for Drawn {
             seed: _,
         } = &self.config;
         writeln!(f, "seed {}", self.seed)?;
-        writeln!(f, "brokers {brokers}, doors {doors}")?;
+        writeln!(f, "brokers {brokers}, doors {doorkeepers}")?;
         let kinds: Vec<String> = self.trouble.kinds().map(ToString::to_string).collect();
         writeln!(f, "trouble {}", kinds.join(" "))?;
         writeln!(f, "latency {latency:?}, window {window_bytes} bytes")?;
-        writeln!(f, "network of doors {door_habits:?}")?;
+        writeln!(f, "network of doors {doorkeeper_habits:?}")?;
         writeln!(f, "network of others {other_habits:?}")?;
         writeln!(f, "limits {cluster_limits}, {listener_limits}")?;
         writeln!(f, "writers {:?}, reader {:?}", self.writers, self.reader)
@@ -174,7 +174,11 @@ impl Drawn {
         new_clients(&mut world);
         world.finish(ARRIVED_WITHIN)?;
         let mut counts = trouble.into_counts();
-        for closed in world.doors().iter().flat_map(|door| door.watch().closed()) {
+        for closed in world
+            .doorkeepers()
+            .iter()
+            .flat_map(|doorkeeper| doorkeeper.watch().closed())
+        {
             *counts.entry(closed.ended.name().to_owned()).or_default() += 1;
         }
         for told in Told::ALL {
@@ -206,33 +210,33 @@ impl Drawn {
 /// Through every address of every doorkeeper.
 fn new_clients(world: &mut World) {
     let brokers: Vec<BrokerId> = world.brokers();
-    for door in 0..world.doors().len() {
+    for doorkeeper in 0..world.doorkeepers().len() {
         let addresses = brokers.iter().copied().map(Some);
         for broker in addresses.chain([None]) {
             let address = broker.map_or_else(|| "bootstrap".to_owned(), |id| id.to_string());
-            let name = format!("late-{door}-{address}");
-            world.client_of(door, &name, |parts| arrive(parts, broker));
+            let name = format!("late-{doorkeeper}-{address}");
+            world.client_of(doorkeeper, &name, |parts| arrive(parts, broker));
         }
     }
 }
 
 fn config(seed: u64, dice: &mut Dice) -> Config {
-    let door_habits = Habits::drawn(dice);
-    let door_habits = door_habits.with_late_runtime(&mut Dice::new(seed, LATE_RUNTIME));
+    let doorkeeper_habits = Habits::drawn(dice);
+    let doorkeeper_habits = doorkeeper_habits.with_late_runtime(&mut Dice::new(seed, LATE_RUNTIME));
     let other_habits = Habits::drawn(dice);
     Config {
-        doors: if dice.chance(500) { 2 } else { 1 },
-        door_habits,
+        doorkeepers: if dice.chance(500) { 2 } else { 1 },
+        doorkeeper_habits,
         other_habits,
         latency: Duration::from_millis(1)..=Duration::from_millis(2 + dice.below(30)),
         window_bytes: 1 << (11 + dice.below(8)),
         cluster_limits: format!(
-            "connect_within: {}s, answer_within: {}s",
+            "connect_timeout: {}s, request_timeout: {}s",
             2 + dice.below(4),
             4 + dice.below(6)
         ),
         listener_limits: format!(
-            "in_flight_max: {}, write_stall_within: {}s, frame_stall_within: {}s, idle: {}s",
+            "in_flight_max: {}, write_stall_timeout: {}s, frame_stall_timeout: {}s, idle: {}s",
             dice.size(1000),
             5 + dice.below(10),
             5 + dice.below(10),

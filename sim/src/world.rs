@@ -4,7 +4,7 @@
 //! doorkeeper, `sim/host` for a broker. Nobody's panic gets lost: tasks are joined, and the
 //! observer of a doorkeeper tells of those that it caught.
 
-pub mod door;
+pub mod doorkeeper;
 mod failure;
 pub mod faults;
 pub mod kafka;
@@ -34,7 +34,7 @@ use crate::choppy::{Choppy, Habits};
 use crate::dice::Dice;
 use crate::kind::Kind;
 use crate::net::{Hub, TurmoilNet};
-use door::{DoorHost, DoorParts};
+use doorkeeper::{DoorkeeperHost, DoorkeeperParts};
 use overheard::Overheard;
 use requests::Requests;
 use rules::Rules;
@@ -59,9 +59,9 @@ pub struct Config {
     /// Brokers 1 to this.
     pub brokers: i32,
     /// Doorkeepers in front of them.
-    pub doors: usize,
+    pub doorkeepers: usize,
     /// The network of doorkeepers, on both legs.
-    pub door_habits: Habits,
+    pub doorkeeper_habits: Habits,
     /// The network of clients and brokers.
     pub other_habits: Habits,
     /// How long a segment is on its way.
@@ -81,8 +81,8 @@ impl Config {
         Self {
             seed,
             brokers: 3,
-            doors: 1,
-            door_habits: Habits::choppy(),
+            doorkeepers: 1,
+            doorkeeper_habits: Habits::choppy(),
             other_habits: Habits::choppy(),
             latency: Duration::from_millis(1)..=Duration::from_millis(20),
             window_bytes: 64 << 10,
@@ -100,7 +100,7 @@ pub struct World {
     trace: Trace,
     requests: Requests,
     cluster: Handle,
-    doors: Vec<DoorHost>,
+    doorkeepers: Vec<DoorkeeperHost>,
     /// The host that each broker is on now.
     machines: BTreeMap<BrokerId, String>,
     brokers_net: Vec<(Choppy<TurmoilNet>, TurmoilNet)>,
@@ -147,7 +147,7 @@ impl World {
             requests: Requests::new(&trace),
             trace,
             cluster,
-            doors: Vec::new(),
+            doorkeepers: Vec::new(),
             machines: BTreeMap::new(),
             brokers_net: Vec::new(),
             clients_net: Vec::new(),
@@ -158,8 +158,8 @@ impl World {
         for id in (1..=world.config.brokers).map(BrokerId) {
             world.start_machine(id, &machine(id, 0));
         }
-        for number in 1..=world.config.doors {
-            world.add_door(number)?;
+        for number in 1..=world.config.doorkeepers {
+            world.add_doorkeeper(number)?;
         }
         Ok(world)
     }
@@ -199,12 +199,12 @@ impl World {
         (Choppy::new(inner.clone(), seed, habits), inner)
     }
 
-    fn add_door(&mut self, number: usize) -> Result<(), Failure> {
-        let (net, sockets) = self.net_with(number as u64, self.config.door_habits);
+    fn add_doorkeeper(&mut self, number: usize) -> Result<(), Failure> {
+        let (net, sockets) = self.net_with(number as u64, self.config.doorkeeper_habits);
         let bootstrap = (1..=self.config.brokers).map(BrokerId);
         let bootstrap = bootstrap.map(|id| host_port(&machine(id, 0)));
         let bootstrap: Vec<HostPort> = bootstrap.collect::<Result<_, _>>()?;
-        let door = DoorHost::new(DoorParts {
+        let doorkeeper = DoorkeeperHost::new(DoorkeeperParts {
             name: &format!("door-{number}"),
             bootstrap: &bootstrap,
             cluster_limits: &self.config.cluster_limits,
@@ -214,10 +214,10 @@ impl World {
             trace: self.trace.clone(),
             seed: Dice::new(self.config.seed, (2 << 16) + number as u64).next(),
         })?;
-        self.requests.ruled(door.name(), &Rules::default());
-        let host = door.clone();
-        self.sim.host(door.name(), move || host.clone().run());
-        self.doors.push(door);
+        self.requests.ruled(doorkeeper.name(), &Rules::default());
+        let host = doorkeeper.clone();
+        self.sim.host(doorkeeper.name(), move || host.clone().run());
+        self.doorkeepers.push(doorkeeper);
         Ok(())
     }
 
@@ -226,13 +226,17 @@ impl World {
     where
         F: Future<Output = Result<(), String>> + 'static,
     {
-        let door = self.clients_net.len() % self.doors.len().max(1);
-        self.client_of(door, name, act);
+        let doorkeeper = self.clients_net.len() % self.doorkeepers.len().max(1);
+        self.client_of(doorkeeper, name, act);
     }
 
     /// The same, with the doorkeeper of this number.
-    pub fn client_of<F>(&mut self, door: usize, name: &str, act: impl FnOnce(ClientParts) -> F)
-    where
+    pub fn client_of<F>(
+        &mut self,
+        doorkeeper: usize,
+        name: &str,
+        act: impl FnOnce(ClientParts) -> F,
+    ) where
         F: Future<Output = Result<(), String>> + 'static,
     {
         let number = self.clients_net.len();
@@ -241,7 +245,11 @@ impl World {
         let doing = act(ClientParts {
             name: name.to_owned(),
             net,
-            door: self.doors.get(door).map_or("", DoorHost::name).to_owned(),
+            doorkeeper: self
+                .doorkeepers
+                .get(doorkeeper)
+                .map_or("", DoorkeeperHost::name)
+                .to_owned(),
             trace: self.trace.clone(),
             requests: self.requests.clone(),
             dice: Dice::new(self.config.seed, number as u64 + (4 << 16)),
@@ -263,8 +271,8 @@ impl World {
 
     /// The doorkeepers.
     #[must_use]
-    pub fn doors(&self) -> &[DoorHost] {
-        &self.doors
+    pub fn doorkeepers(&self) -> &[DoorkeeperHost] {
+        &self.doorkeepers
     }
 
     /// The first doorkeeper.
@@ -273,8 +281,8 @@ impl World {
     /// There is none.
     #[must_use]
     #[expect(clippy::expect_used, reason = "tests are about a world that has one")]
-    pub fn door(&self) -> &DoorHost {
-        self.doors.first().expect("a world with a doorkeeper")
+    pub fn doorkeeper(&self) -> &DoorkeeperHost {
+        self.doorkeepers.first().expect("a world with a doorkeeper")
     }
 
     /// The brokers that there are.
@@ -371,16 +379,22 @@ impl World {
     /// # Errors
     /// Something did not end, or happened that must not.
     pub fn end(mut self) -> Result<Report, Failure> {
-        for door in &self.doors {
-            door.drain();
+        for doorkeeper in &self.doorkeepers {
+            doorkeeper.drain();
         }
         self.run_until("all doorkeepers have stopped", END_WITHIN, |world| {
-            world.doors.iter().all(|door| !door.is_running())
+            world
+                .doorkeepers
+                .iter()
+                .all(|doorkeeper| !doorkeeper.is_running())
         })?;
-        for door in &self.doors {
-            let (open, sockets) = (door.watch().open(), door.sockets());
+        for doorkeeper in &self.doorkeepers {
+            let (open, sockets) = (doorkeeper.watch().open(), doorkeeper.sockets());
             if open != 0 || sockets != 0 {
-                let left = format!("{} holds {open} sessions, {sockets} sockets", door.name());
+                let left = format!(
+                    "{} holds {open} sessions, {sockets} sockets",
+                    doorkeeper.name()
+                );
                 return Err(self.failed(Kind::Wrong, 12, left));
             }
         }
@@ -409,7 +423,7 @@ pub struct ClientParts {
     /// Its network.
     pub net: Choppy<TurmoilNet>,
     /// The name of its doorkeeper's host.
-    pub door: String,
+    pub doorkeeper: String,
     /// Where it writes what happened to it.
     pub trace: Trace,
     /// Where it writes what it has asked.

@@ -111,9 +111,9 @@ fn all_sessions_and_all_frames_are_on_it() {
         }
         count
     };
-    let (requests, answers) = (frames("client up"), frames("client down"));
-    assert!(requests > answers && answers > 5);
-    let facts = format!("{requests} requests, {answers} answers");
+    let (requests, responses) = (frames("client up"), frames("client down"));
+    assert!(requests > responses && responses > 5);
+    let facts = format!("{requests} requests, {responses} answers");
     assert!(html.contains(&facts), "{facts}");
     let of_sessions: Vec<&str> = html
         .lines()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use doorkeeper_io_tokio::recorder::{Counts, Recorder, Settings};
 use doorkeeper_model::direct::{self, Options};
 use doorkeeper_model::script::Script;
-use doorkeeper_recording::{Came, Key, Recording};
+use doorkeeper_recording::{Key, Recording, ReplayResult};
 use doorkeeper_sim::choppy::Habits;
 use doorkeeper_sim::parity::{on_loopback, on_turmoil, recorded_on_turmoil};
 
@@ -121,11 +121,11 @@ fn a_script_says_direct_if_no_network_can_play_it_and_only_then() {
 
 #[test]
 fn what_no_network_can_do_is_an_error_that_names_it() {
-    let script: Script = "---\nwait 1\nreload refuse=orders\n".parse().unwrap();
+    let script: Script = "---\nwait 1\nreload deny=orders\n".parse().unwrap();
     let error = on_loopback(&script).unwrap_err();
     assert_eq!(
         error,
-        "step 2 `reload refuse=orders`: a server is not reloaded"
+        "step 2 `reload deny=orders`: a server is not reloaded"
     );
 }
 
@@ -161,5 +161,5 @@ fn replays(recording: &Recording) {
     let came = doorkeeper_recording::replay(recording, |_| {})
         .unwrap()
         .came;
-    assert!(matches!(came, Came::Same), "{came:?}");
+    assert!(matches!(came, ReplayResult::Same), "{came:?}");
 }

@@ -20,25 +20,25 @@ const LESSONS: &[Lesson] = &[
         script: "acks-zero.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "A Produce without an answer holds no other answer up.",
+        taught: "A Produce without a response holds no other response up.",
     },
     Lesson {
-        script: "answer-timeout.txt",
+        script: "apis-denied-by-policy.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "An answer that never comes ends its session in time.",
+        taught: "A refused API is not offered, and closes.",
     },
     Lesson {
-        script: "answered-before-a-reload.txt",
-        seed: Some(1_060_141),
-        commit: "4ee9e9f",
-        taught: "An answer that waits to be written was made by the snapshot of its time.",
+        script: "authorized-in-turn.txt",
+        seed: Some(6_108_892),
+        commit: "6ee9000",
+        taught: "A request that waits for room is judged when its turn comes.",
     },
     Lesson {
-        script: "bad-answers.txt",
+        script: "bad-responses.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "An answer too many, or of no length, reaches no client.",
+        taught: "A response too many, or of no length, reaches no client.",
     },
     Lesson {
         script: "broker-crash.txt",
@@ -65,22 +65,28 @@ const LESSONS: &[Lesson] = &[
         taught: "A partition of a consumer group has one owner at a time.",
     },
     Lesson {
-        script: "cut-answers.txt",
-        seed: None,
-        commit: "d2d0cf9",
-        taught: "Of an answer that breaks off the client gets nothing.",
-    },
-    Lesson {
         script: "cut-legs.txt",
         seed: None,
         commit: "d2d0cf9",
         taught: "Either leg may break in the middle of a frame.",
     },
     Lesson {
+        script: "cut-responses.txt",
+        seed: None,
+        commit: "d2d0cf9",
+        taught: "Of a response that breaks off the client gets nothing.",
+    },
+    Lesson {
         script: "denied-apis.txt",
         seed: None,
         commit: "fcd7776",
         taught: "A denied API is answered with Kafka's own error, and no broker hears of it.",
+    },
+    Lesson {
+        script: "denied-topics.txt",
+        seed: None,
+        commit: "6f08db5",
+        taught: "What is refused is cut out, told in its turn, or closes.",
     },
     Lesson {
         script: "drain-behind-a-stump.txt",
@@ -92,7 +98,7 @@ const LESSONS: &[Lesson] = &[
         script: "drain.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "A drain gives owed answers and takes no request.",
+        taught: "A drain gives owed responses and takes no request.",
     },
     Lesson {
         script: "drained-at-its-last.txt",
@@ -128,7 +134,7 @@ const LESSONS: &[Lesson] = &[
         script: "fault-behind-requests.txt",
         seed: None,
         commit: "c0e3e63",
-        taught: "What is no request takes no answer along that is owed to one before it.",
+        taught: "What is no request takes no response along that is owed to one before it.",
     },
     Lesson {
         script: "fetch-session-lost.txt",
@@ -179,12 +185,6 @@ const LESSONS: &[Lesson] = &[
         taught: "A batch that is sent again after a reset is no payload too many.",
     },
     Lesson {
-        script: "judged-in-its-turn.txt",
-        seed: Some(6_108_892),
-        commit: "6ee9000",
-        taught: "A request that waits for room is judged when its turn comes.",
-    },
-    Lesson {
         script: "leader-hints.txt",
         seed: None,
         commit: "d2d0cf9",
@@ -212,7 +212,7 @@ const LESSONS: &[Lesson] = &[
         script: "mangled-header.txt",
         seed: Some(3_448_475),
         commit: "4ee9e9f",
-        taught: "Whether an answer is owed does not depend on a header that is good UTF-8.",
+        taught: "Whether a response is owed does not depend on a header that is good UTF-8.",
     },
     Lesson {
         script: "moved-broker.txt",
@@ -242,19 +242,7 @@ const LESSONS: &[Lesson] = &[
         script: "pipelined.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "Our own answers wait for their turn.",
-    },
-    Lesson {
-        script: "refused-apis.txt",
-        seed: None,
-        commit: "d2d0cf9",
-        taught: "A refused API is not offered, and closes.",
-    },
-    Lesson {
-        script: "refused.txt",
-        seed: None,
-        commit: "6f08db5",
-        taught: "What is refused is cut out, told in its turn, or closes.",
+        taught: "Our own responses wait for their turn.",
     },
     Lesson {
         script: "relay.txt",
@@ -267,6 +255,18 @@ const LESSONS: &[Lesson] = &[
         seed: None,
         commit: "d2d0cf9",
         taught: "A reload is the law for the next request of an open session.",
+    },
+    Lesson {
+        script: "request-timeout.txt",
+        seed: None,
+        commit: "d2d0cf9",
+        taught: "A response that never comes ends its session in time.",
+    },
+    Lesson {
+        script: "response-before-a-reload.txt",
+        seed: Some(1_060_141),
+        commit: "4ee9e9f",
+        taught: "A response that waits to be written was made by the snapshot of its time.",
     },
     Lesson {
         script: "share-group.txt",
@@ -338,7 +338,7 @@ const LESSONS: &[Lesson] = &[
         script: "wrong-id.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "An answer out of order closes, and no client sees it.",
+        taught: "A response out of order closes, and no client sees it.",
     },
 ];
 

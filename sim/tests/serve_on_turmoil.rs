@@ -15,7 +15,7 @@ use doorkeeper_sim::world::faults::Crash;
 use doorkeeper_sim::world::link::Link;
 use doorkeeper_sim::world::watch::Closed;
 use doorkeeper_sim::world::workload::{Generation, Ledger, Work, consume, produce};
-use doorkeeper_sim::world::{ClientParts, Config, Failure, Report, World, door};
+use doorkeeper_sim::world::{ClientParts, Config, Failure, Report, World, doorkeeper};
 use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -143,7 +143,7 @@ fn new_clients_are_served_after_every_broker_has_moved() -> Result<(), Failure> 
         let published = moved + 2;
         // The old address is a black hole, and so may the next one be that is asked.
         world.run_until("it was found", Duration::from_secs(120), |world| {
-            world.door().watch().topologies() >= published
+            world.doorkeeper().watch().topologies() >= published
         })?;
     }
     Job::start(&mut world, 5, 50).finish(world)?;
@@ -171,21 +171,21 @@ fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
     let mut ends = std::collections::BTreeSet::new();
     for seed in 1..=6 {
         let mut config = Config::new(seed);
-        config.cluster_limits = "connect_within: 3s, answer_within: 5s".to_owned();
-        config.door_habits = Habits {
+        config.cluster_limits = "connect_timeout: 3s, request_timeout: 5s".to_owned();
+        config.doorkeeper_habits = Habits {
             stall_permille: 200,
             stall_max: Duration::from_secs(8),
             reset_permille: 200,
             finish_permille: 100,
-            incident_bytes_max: 64 << 10,
+            fault_bytes_max: 64 << 10,
             dial_refused_permille: 100,
-            dial_unanswered_permille: 50,
+            dial_timeout_permille: 50,
             accept_fails_permille: 200,
             ..Habits::choppy()
         };
         config.other_habits = Habits {
             finish_permille: 100,
-            incident_bytes_max: 64 << 10,
+            fault_bytes_max: 64 << 10,
             ..Habits::choppy()
         };
         let mut world = World::new(config)?;
@@ -195,10 +195,10 @@ fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
         world.run_until("all is read", Duration::from_secs(60), |_| {
             job.ledger.read() == job.records
         })?;
-        assert!(world.door().watch().accept_failures() > 0);
+        assert!(world.doorkeeper().watch().accept_failures() > 0);
         ends.extend(
             world
-                .door()
+                .doorkeeper()
                 .watch()
                 .closed()
                 .iter()
@@ -218,13 +218,13 @@ fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
 }
 
 fn is_ready(world: &World) -> bool {
-    world.door().is_ready()
+    world.doorkeeper().is_ready()
 }
 
 fn only_end(world: &mut World) -> Result<Closed, Failure> {
     // A session is over once its client has ended, which takes a moment to arrive.
     world.run_for(Duration::from_millis(100))?;
-    let closed = world.door().watch().closed();
+    let closed = world.doorkeeper().watch().closed();
     let [only] = <[Closed; 1]>::try_from(closed)
         .map_err(|all| Failure::from(format!("one session was expected, not {all:?}")))?;
     Ok(only)
@@ -233,11 +233,11 @@ fn only_end(world: &mut World) -> Result<Closed, Failure> {
 /// A network on which time tells: nothing is choppy, and each way takes 5 ms.
 fn exact(seed: u64) -> Config {
     Config {
-        door_habits: Habits::default(),
+        doorkeeper_habits: Habits::default(),
         other_habits: Habits::default(),
         latency: Duration::from_millis(5)..=Duration::from_millis(5),
-        cluster_limits: "connect_within: 4s, answer_within: 7s".to_owned(),
-        listener_limits: "write_stall_within: 9s, idle: 1m".to_owned(),
+        cluster_limits: "connect_timeout: 4s, request_timeout: 7s".to_owned(),
+        listener_limits: "write_stall_timeout: 9s, idle: 1m".to_owned(),
         ..Config::new(seed)
     }
 }
@@ -255,7 +255,7 @@ async fn linked(
     parts: &ClientParts,
     broker: BrokerId,
 ) -> Result<Link<impl AsyncRead + AsyncWrite + Unpin>, String> {
-    let at = door::address(&parts.door, Some(broker))?;
+    let at = doorkeeper::address(&parts.doorkeeper, Some(broker))?;
     let stream = parts.net.connect(&at).await;
     let stream = stream.map_err(|error| error.to_string())?;
     Ok(Link::new(stream, &parts.name, &parts.trace))
@@ -293,7 +293,7 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let closed = only_end(&mut world)?;
     assert_eq!(
         closed.ended,
-        Ended::Closed(CloseReason::TimedOut(Wait::Answer))
+        Ended::Closed(CloseReason::TimedOut(Wait::Response))
     );
     assert_lasted(&closed, 2000 + 7000);
     world.release_broker(BrokerId(2));
@@ -307,10 +307,10 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
 fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> {
     const CONNECTIONS: usize = 8;
     let mut config = exact(1);
-    config.door_habits = Habits {
+    config.doorkeeper_habits = Habits {
         unnoticed_permille: 1000,
         unnoticed_max: Duration::from_secs(12),
-        incident_bytes_max: 64,
+        fault_bytes_max: 64,
         ..Habits::default()
     };
     let mut world = World::new(config)?;
@@ -325,7 +325,7 @@ fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> 
         Ok(())
     });
     world.finish(Duration::from_secs(300))?;
-    let closed = |world: &World| world.door().watch().closed();
+    let closed = |world: &World| world.doorkeeper().watch().closed();
     let have_closed = |world: &World| closed(world).len() == CONNECTIONS;
     world.run_until("all have closed", Duration::from_secs(20), have_closed)?;
     let by_client = Ended::Closed(CloseReason::ClientEnded(End::Fin));
@@ -366,9 +366,9 @@ fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(),
         world.mislead_broker(id)?;
     }
     // Discovery comes to hear of it at its next turn.
-    let before = world.door().watch().topologies();
+    let before = world.doorkeeper().watch().topologies();
     world.run_until("it is learned", Duration::from_secs(60), |world| {
-        world.door().watch().topologies() > before
+        world.doorkeeper().watch().topologies() > before
     })?;
     for number in 0..CLIENTS {
         world.client(&format!("client-{number}"), |parts| async move {
@@ -377,7 +377,7 @@ fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(),
     }
     world.finish(Duration::from_secs(5))?;
     world.run_for(Duration::from_secs(60))?;
-    let closed = world.door().watch().closed();
+    let closed = world.doorkeeper().watch().closed();
     let looped = Ended::Closed(CloseReason::Unreachable(ConnectFailure::Loop));
     let came_back = closed.iter().filter(|it| it.ended == looped).count();
     assert_eq!(came_back, CLIENTS, "{closed:?}");
@@ -399,11 +399,11 @@ fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure
         job.is_under_way()
     })?;
     world.client("sloth", |parts| async move {
-        let at = door::address(&parts.door, None)?;
+        let at = doorkeeper::address(&parts.doorkeeper, None)?;
         let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
         let mut link = Link::new(stream, &parts.name, &parts.trace);
         let request = MetadataRequest::default().with_topics(None);
-        // Far more answers than the windows of both legs and all water marks take.
+        // Far more responses than the windows of both legs and all water marks take.
         for _ in 0..100_000 {
             if link.send(METADATA, &request).await.is_err() {
                 return Ok(());
@@ -414,7 +414,7 @@ fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure
     job.finish_in(&mut world, Duration::from_secs(20))?;
     world.finish(Duration::from_secs(60))?;
     let stalled = CloseReason::TimedOut(Wait::Write(Leg::Client));
-    let ends = world.door().watch().closed();
+    let ends = world.doorkeeper().watch().closed();
     let stalled = ends.iter().filter(|it| it.ended == Ended::Closed(stalled));
     assert_eq!(stalled.count(), 1);
     world.end()?;
@@ -426,7 +426,7 @@ fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Fa
     let mut world = World::new(exact(4))?;
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     world.client("poller", |parts| async move {
-        let at = door::address(&parts.door, None)?;
+        let at = doorkeeper::address(&parts.doorkeeper, None)?;
         let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
         let mut link = Link::new(stream, &parts.name, &parts.trace);
         // A long poll of nothing is answered when its time is over.
@@ -448,13 +448,13 @@ fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Fa
         }
     });
     world.run_for(Duration::from_secs(1))?;
-    world.drain_door(0);
+    world.drain_doorkeeper(0);
     world.finish(Duration::from_secs(10))?;
     assert_eq!(
         only_end(&mut world)?.ended,
         Ended::Closed(CloseReason::Drained)
     );
-    world.start_door(0);
+    world.start_doorkeeper(0);
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     Job::start(&mut world, 5, 50).finish(world)?;
     Ok(())
@@ -463,21 +463,21 @@ fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Fa
 #[test]
 fn doorkeepers_that_restart_with_clients_at_work_are_survived() -> Result<(), Failure> {
     let mut config = Config::new(6);
-    config.doors = 2;
+    config.doorkeepers = 2;
     // Clients that are at work do not see at once that doorkeeper has ended.
-    config.listener_limits = "flush_within: 300ms".to_owned();
+    config.listener_limits = "flush_timeout: 300ms".to_owned();
     let mut world = World::new(config)?;
     let job = Job::start(&mut world, 120, 200);
     for round in 0..4 {
         world.run_for(Duration::from_secs(1))?;
         assert!(job.is_under_way());
-        let door = round % 2;
+        let doorkeeper = round % 2;
         if round < 2 {
-            world.drain_door(door);
+            world.drain_doorkeeper(doorkeeper);
             world.run_for(Duration::from_millis(700))?;
-            world.start_door(door);
+            world.start_doorkeeper(doorkeeper);
         } else {
-            world.bounce_door(door);
+            world.bounce_doorkeeper(doorkeeper);
         }
     }
     job.finish(world)?;

@@ -8,14 +8,14 @@ use doorkeeper_sim::world::Failure;
 /// So many seeds reach what is listed below.
 const SEEDS: u64 = 6;
 
-/// Kinds of trouble, of answers and of ends that a handful of seeds must have met.
+/// Kinds of trouble, of responses and of ends that a handful of seeds must have met.
 const MET: [&str; 9] = [
     "Bounce",
     "CrashPower",
     "Hold",
     "Lead",
     "Storm",
-    "answer_timeout",
+    "request_timeout",
     "client_closed",
     "told it may not",
     "told it was done",

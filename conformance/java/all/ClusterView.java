@@ -12,7 +12,7 @@ import org.apache.kafka.clients.admin.QuorumInfo;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.config.ConfigResource;
 
-/** The answers that carry addresses of the cluster: nodes, broker configs, the quorum. */
+/** The responses that carry addresses of the cluster: nodes, broker configs, the quorum. */
 final class ClusterView {
     /** Broker settings that name addresses: what they hold differs on every way to the cluster. */
     private static final Set<String> ADDRESSES = Set.of("listeners", "advertised.listeners",

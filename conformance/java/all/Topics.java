@@ -66,7 +66,7 @@ final class Topics {
         return names;
     }
 
-    /** Brokers learn of a change one after the other: asks until the answer is the new one. */
+    /** Brokers learn of a change one after the other: asks until the response is the new one. */
     static TopicDescription await(Run run, String name, int partitions) throws Exception {
         Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "describing " + name);
         while (true) {

@@ -9,7 +9,7 @@ import probe.Probe.Claim;
 /** Every API at every version once more, with nothing set but what its class sets. */
 final class Defaults {
     /**
-     * Produce has acks of 0 then, to which there is no answer. Brokers of 3.9 never answer an
+     * Produce has acks of 0 then, to which there is no response. Brokers of 3.9 never answer an
      * OffsetFetch without groups. ApiVersions has cases of its own, without which its list of
      * differences would be longer.
      */

@@ -16,11 +16,11 @@ import org.apache.kafka.common.message.ApiMessageType;
  * Asks every API at every version, direct and through doorkeeper:
  * {@code probe.Probe DIRECT BEHIND CLIENT_ID}, both addresses leading to the same broker.
  *
- * <p>Prints one line of JSON a case, with both answers as bytes and as Kafka's own classes read
+ * <p>Prints one line of JSON a case, with both responses as bytes and as Kafka's own classes read
  * them. It judges nothing: the suite does.
  */
 public final class Probe {
-    /** What a case claims of its answers; the suite holds the direct one against it. */
+    /** What a case claims of its responses; the suite holds the direct one against it. */
     enum Claim {
         /** No error code anywhere. */
         OK,
@@ -35,7 +35,7 @@ public final class Probe {
         Map<String, Object> of(Way way, short version) throws Exception;
     }
 
-    /** Takes what later requests need out of an answer. */
+    /** Takes what later requests need out of a response. */
     interface Keep {
         void from(Way way, Way.Answer answer);
     }
@@ -175,7 +175,7 @@ public final class Probe {
         print(line);
     }
 
-    /** A call that is no case, at the newest version, repeated until its answer is as wanted. */
+    /** A call that is no case, at the newest version, repeated until its response is as wanted. */
     JsonNode prepare(Way way, String api, Map<String, Object> values,
             java.util.function.Predicate<JsonNode> isDone) throws Exception {
         short version = newest(api);

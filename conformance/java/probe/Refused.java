@@ -108,7 +108,7 @@ final class Refused {
         return Messages.write(request, version);
     }
 
-    /** Nobody offers it here. If doorkeeper lets it pass nevertheless, both answers must agree. */
+    /** Nobody offers it here. If doorkeeper lets it pass nevertheless, both responses must agree. */
     private static void unknown(Probe probe, ApiMessageType type, short version)
             throws Exception {
         // Two ids with the same hash, of which a telemetry subscription's id is made.

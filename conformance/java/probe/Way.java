@@ -37,7 +37,7 @@ final class Way {
         return "every-api-way_" + name + "_" + number + "-" + what;
     }
 
-    /** An answer and what Kafka's classes read in it. */
+    /** A response and what Kafka's classes read in it. */
     static final class Answer {
         /** Null when the connection was closed. */
         final byte[] bytes;
@@ -77,7 +77,7 @@ final class Way {
         return call(api, version, version, Messages.write(request, version));
     }
 
-    /** With any bytes as its body; the answer is read as one to {@code readAs}. */
+    /** With any bytes as its body; the response is read as one to {@code readAs}. */
     Answer call(ApiMessageType api, short version, short readAs, ByteBuffer body)
             throws Exception {
         short header = api.requestHeaderVersion(version);

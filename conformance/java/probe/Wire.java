@@ -29,7 +29,7 @@ final class Wire implements AutoCloseable {
         this.clientId = clientId;
     }
 
-    /** The whole frame of the answer behind its size, or null when the connection was closed. */
+    /** The whole frame of the response behind its size, or null when the connection was closed. */
     byte[] call(short key, short version, short headerVersion, ByteBuffer body) throws Exception {
         if (socket == null) {
             socket = new Socket();
@@ -48,7 +48,7 @@ final class Wire implements AutoCloseable {
             return answer();
         } catch (java.net.SocketTimeoutException slow) {
             close();
-            throw new IOException("no answer within " + ANSWER_WITHIN_MS + " ms", slow);
+            throw new IOException("no response within " + ANSWER_WITHIN_MS + " ms", slow);
         } catch (IOException ended) {
             // A reset is an end as well: what was sent last may not have been read.
             close();
@@ -59,7 +59,7 @@ final class Wire implements AutoCloseable {
     private byte[] answer() throws IOException {
         int size = in.readInt();
         if (size < 4 || size > FRAME_MAX) {
-            throw new IllegalStateException("an answer of " + size + " bytes");
+            throw new IllegalStateException("a response of " + size + " bytes");
         }
         byte[] answer = new byte[size];
         in.readFully(answer);
@@ -70,7 +70,7 @@ final class Wire implements AutoCloseable {
         return answer;
     }
 
-    /** The body of an answer: what stands behind its header. */
+    /** The body of a response: what stands behind its header. */
     static ByteBuffer body(byte[] answer, short headerVersion) {
         ByteBuffer buffer = ByteBuffer.wrap(answer);
         new ResponseHeaderData(new ByteBufferAccessor(buffer), headerVersion);

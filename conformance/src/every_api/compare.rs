@@ -41,14 +41,14 @@ pub(crate) struct Difference {
 
 /// What a comparison came to.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct Differences {
     pub(crate) differences: Vec<Difference>,
     /// Which rules of the table were needed.
     pub(crate) used: BTreeSet<usize>,
 }
 
 /// Compares what Kafka's classes read, and where that is the same on both ways, the bytes.
-pub(crate) fn compare(world: &World, table: &Table, case: &Case) -> Verdict {
+pub(crate) fn compare(world: &World, table: &Table, case: &Case) -> Differences {
     let all = table.differs.iter().enumerate();
     let mut comparison = Comparison {
         world,
@@ -57,7 +57,7 @@ pub(crate) fn compare(world: &World, table: &Table, case: &Case) -> Verdict {
             .filter(|(_, rule)| rule.is_for(&world.kafka, &case.api, &case.case))
             .collect(),
         is_streamed: case.direct.hex.len() / 2 > STREAMED_BYTES_MIN,
-        verdict: Verdict::default(),
+        found: Differences::default(),
     };
     if case.direct.closed != case.behind.closed {
         let (direct, behind) = (case.direct.closed.into(), case.behind.closed.into());
@@ -65,12 +65,12 @@ pub(crate) fn compare(world: &World, table: &Table, case: &Case) -> Verdict {
     } else {
         let (direct, behind) = (same_way(&case.direct.json), same_way(&case.behind.json));
         comparison.value("", &direct, &behind);
-        let verdict = &comparison.verdict;
-        if verdict.used.is_empty() && verdict.differences.is_empty() {
+        let found = &comparison.found;
+        if found.used.is_empty() && found.differences.is_empty() {
             comparison.bytes(&case.direct.frame(), &case.behind.frame());
         }
     }
-    comparison.verdict
+    comparison.found
 }
 
 struct Comparison<'a> {
@@ -78,12 +78,12 @@ struct Comparison<'a> {
     cuts: &'a [Cut],
     rules: Vec<(usize, &'a Rule)>,
     is_streamed: bool,
-    verdict: Verdict,
+    found: Differences,
 }
 
 impl<'a> Comparison<'a> {
     fn differ(&mut self, path: &str, direct: &Value, behind: &Value, why: &'static str) {
-        self.verdict.differences.push(Difference {
+        self.found.differences.push(Difference {
             path: path.to_owned(),
             direct: direct.clone(),
             behind: behind.clone(),
@@ -124,7 +124,7 @@ impl<'a> Comparison<'a> {
         }
         if let Some((index, _)) = self.rule(path, How::Varies) {
             if direct != behind {
-                self.verdict.used.insert(index);
+                self.found.used.insert(index);
             }
             if !is_alike(direct, behind) {
                 self.differ(path, direct, behind, "varies, but not in kind");
@@ -163,7 +163,7 @@ impl<'a> Comparison<'a> {
         let (mut direct, mut behind) = (direct.to_vec(), behind.to_vec());
         if let Some((index, _)) = self.rule(path, How::Unordered) {
             if direct != behind {
-                self.verdict.used.insert(index);
+                self.found.used.insert(index);
             }
             direct.sort_by_key(Value::to_string);
             behind.sort_by_key(Value::to_string);
@@ -190,7 +190,7 @@ impl<'a> Comparison<'a> {
         };
         if id.is_some_and(|it| it >= 0) {
             let known = |side: &BTreeMap<i64, _>| id.and_then(|it| side.get(&it).cloned());
-            self.verdict.used.insert(index);
+            self.found.used.insert(index);
             if of(direct) != known(&self.world.upstream) || of(direct).is_none() {
                 self.differ(path, direct, behind, "is not what the broker advertises");
             }
@@ -220,7 +220,7 @@ impl<'a> Comparison<'a> {
             }
         }
         if expected != *direct {
-            self.verdict.used.insert(index);
+            self.found.used.insert(index);
         }
         if expected != *behind {
             self.differ(path, &expected, behind, "must be hidden, or left alone");
@@ -246,7 +246,7 @@ impl<'a> Comparison<'a> {
     fn emptied(&mut self, path: &str, index: usize, direct: &Value, behind: &Value) {
         let count = |side: &Value| side.as_array().map_or(0, Vec::len);
         if count(direct) > 0 {
-            self.verdict.used.insert(index);
+            self.found.used.insert(index);
         }
         if count(behind) > 0 || direct.is_null() && !behind.is_null() {
             self.differ(path, direct, behind, "must be empty");
@@ -261,7 +261,7 @@ impl<'a> Comparison<'a> {
         });
         let expected = expected.map_or(Value::Null, Value::String);
         if expected != *direct {
-            self.verdict.used.insert(index);
+            self.found.used.insert(index);
         }
         if expected != *behind {
             self.differ(path, direct, behind, "must name no host of the cluster");
@@ -294,7 +294,7 @@ impl<'a> Comparison<'a> {
             }
             expected.push(range);
         }
-        self.verdict.used.insert(index);
+        self.found.used.insert(index);
         if *behind != Value::Array(expected) {
             self.differ(path, direct, behind, "must be cut as the table says");
         }
@@ -391,7 +391,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::every_api::line::Answer;
+    use crate::every_api::line::Response;
     use crate::every_api::table::Claim;
 
     const RULES: &str = r#"
@@ -460,15 +460,15 @@ mod tests {
         }
     }
 
-    fn answer(json: Value, size: usize) -> Answer {
-        Answer {
+    fn response(json: Value, size: usize) -> Response {
+        Response {
             hex: "00".repeat(size),
             json,
-            ..Answer::default()
+            ..Response::default()
         }
     }
 
-    fn case(direct: Answer, behind: Answer) -> Case {
+    fn case(direct: Response, behind: Response) -> Case {
         Case {
             api: "Test".to_owned(),
             key: 3,
@@ -487,7 +487,7 @@ mod tests {
 
     fn of_size(direct: Value, behind: Value, size: usize) -> Vec<String> {
         let table: Table = toml::from_str(RULES).unwrap();
-        let case = case(answer(direct, size), answer(behind, size));
+        let case = case(response(direct, size), response(behind, size));
         let differences = compare(&world(), &table, &case).differences;
         differences.into_iter().map(|it| it.path).collect()
     }
@@ -634,7 +634,7 @@ mod tests {
     #[test]
     fn the_bytes_must_be_the_same_where_the_fields_are() {
         let table = Table::default();
-        let mut one = case(answer(json!({}), 4), answer(json!({}), 4));
+        let mut one = case(response(json!({}), 4), response(json!({}), 4));
         // The correlation ids differ, and names by their way.
         let hex = |text: &str| {
             text.bytes()

@@ -160,12 +160,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::every_api::line::Answer;
+    use crate::every_api::line::Response;
 
-    fn answer(json: Value) -> Answer {
-        Answer {
+    fn response(json: Value) -> Response {
+        Response {
             json,
-            ..Answer::default()
+            ..Response::default()
         }
     }
 
@@ -176,8 +176,8 @@ mod tests {
             version,
             case: "all".to_owned(),
             claim: Claim::Any,
-            direct: answer(direct),
-            behind: answer(behind),
+            direct: response(direct),
+            behind: response(behind),
         }
     }
 

@@ -1,10 +1,10 @@
-//! What an answer through doorkeeper must not hold: names and addresses of the cluster.
+//! What a response through doorkeeper must not hold: names and addresses of the cluster.
 
 use serde_json::Value;
 
 use crate::leak::{Needles, Secrets};
 
-/// Secrets found in an answer: in its bytes, and in its fields as Kafka's classes read them.
+/// Secrets found in a response: in its bytes, and in its fields as Kafka's classes read them.
 pub(crate) fn find(secrets: &Secrets, frame: &[u8], json: &Value) -> Vec<String> {
     let needles = Needles::new(secrets);
     let hits = needles.hits(frame);
@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    /// The body of a Metadata answer of version 0 with two brokers and no topics.
+    /// The body of a Metadata response of version 0 with two brokers and no topics.
     fn metadata(brokers: [(&str, u16); 2]) -> (Vec<u8>, Value) {
         let mut frame = vec![0, 0, 0, 9, 0, 0, 0, 2];
         let mut listed = Vec::new();

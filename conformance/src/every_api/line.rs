@@ -27,7 +27,7 @@ pub(crate) struct Refused {
     #[serde(rename = "refused")]
     _refused: bool,
     pub(crate) closed: bool,
-    /// The error codes of an answer that denies it.
+    /// The error codes of a response that denies it.
     #[serde(default)]
     pub(crate) errors: Vec<i64>,
 }
@@ -41,14 +41,14 @@ pub(crate) struct Case {
     pub(crate) version: i16,
     pub(crate) case: String,
     pub(crate) claim: Claim,
-    pub(crate) direct: Answer,
-    pub(crate) behind: Answer,
+    pub(crate) direct: Response,
+    pub(crate) behind: Response,
 }
 
 /// What came back on one way.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) closed: bool,
     pub(crate) ms: u64,
     /// The frame behind its size.
@@ -65,7 +65,7 @@ impl Case {
     }
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn frame(&self) -> Vec<u8> {
         let digits: Vec<u32> = self
             .hex
@@ -132,22 +132,22 @@ mod tests {
 
     #[test]
     fn claims_look_at_every_error_code() {
-        let answer = |json| Answer {
+        let response = |json| Response {
             json,
-            ..Answer::default()
+            ..Response::default()
         };
-        let fine = answer(json!({"errorCode": 0, "topics": [{"errorCode": 0}]}));
+        let fine = response(json!({"errorCode": 0, "topics": [{"errorCode": 0}]}));
         assert!(fine.meets(Claim::Ok) && !fine.meets(Claim::Error));
         for failed in [
             json!({"topics": [{"errorCode": 3}]}),
             json!({"responses": [{"acknowledgeErrorCode": 121}]}),
         ] {
-            let failed = answer(failed);
+            let failed = response(failed);
             assert!(!failed.meets(Claim::Ok) && failed.meets(Claim::Error));
         }
-        let closed = Answer {
+        let closed = Response {
             closed: true,
-            ..Answer::default()
+            ..Response::default()
         };
         assert!(!closed.meets(Claim::Ok) && closed.meets(Claim::Error));
     }

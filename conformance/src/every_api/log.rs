@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::compare::Difference;
-use super::line::{Answer, Case};
+use super::line::{Case, Response};
 
 const COLUMN: usize = 78;
 
-/// The differences of a case, then both answers with a mark on each line that is not the same.
+/// The differences of a case, then both responses with a mark on each line that is not the same.
 pub(crate) fn side_by_side(case: &Case, failures: &[String], differ: &[Difference]) -> String {
     let mut text = format!("{}\n\n", case.name());
     for failure in failures {
@@ -35,11 +35,11 @@ pub(crate) fn side_by_side(case: &Case, failures: &[String], differ: &[Differenc
     text
 }
 
-fn lines(answer: &Answer) -> Vec<String> {
-    if answer.closed {
+fn lines(response: &Response) -> Vec<String> {
+    if response.closed {
         return vec!["the connection was closed".to_owned()];
     }
-    pretty(&answer.json).lines().map(str::to_owned).collect()
+    pretty(&response.json).lines().map(str::to_owned).collect()
 }
 
 fn pretty(json: &Value) -> String {
@@ -55,9 +55,9 @@ mod tests {
 
     #[test]
     fn lines_that_differ_are_marked() {
-        let answer = |port| Answer {
+        let response = |port| Response {
             json: json!({"host": "a", "port": port}),
-            ..Answer::default()
+            ..Response::default()
         };
         let case = Case {
             api: "Metadata".to_owned(),
@@ -65,8 +65,8 @@ mod tests {
             version: 1,
             case: "all".to_owned(),
             claim: Claim::Ok,
-            direct: answer(1),
-            behind: answer(2),
+            direct: response(1),
+            behind: response(2),
         };
         let text = side_by_side(&case, &["why".to_owned()], &[]);
         let marked: Vec<&str> = text.lines().filter(|it| it.starts_with("! ")).collect();

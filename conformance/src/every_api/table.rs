@@ -61,7 +61,7 @@ pub(crate) struct Denied {
     pub(crate) apis: Vec<String>,
     /// Only these requests of them; without it, all.
     pub(crate) case: Option<String>,
-    /// Every error code in the answer.
+    /// Every error code in the response.
     pub(crate) error: i64,
     #[serde(default)]
     kafka: Releases,
@@ -69,7 +69,7 @@ pub(crate) struct Denied {
     _why: String,
 }
 
-/// What a case claims of its answers.
+/// What a case claims of its responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Claim {
@@ -106,7 +106,7 @@ pub(crate) enum How {
     Address,
     /// Empty through doorkeeper.
     Emptied,
-    /// The same, but only where a long answer is streamed.
+    /// The same, but only where a long response is streamed.
     Blanked,
     /// An entry of a configuration whose value is null and sensitive through doorkeeper.
     Hidden,

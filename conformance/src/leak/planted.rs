@@ -48,8 +48,8 @@ fn metadata(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
             .with_host(text(host))
             .with_port(port)
     });
-    let answer = MetadataResponse::default().with_brokers(brokers.collect());
-    encoded(&answer, version)
+    let response = MetadataResponse::default().with_brokers(brokers.collect());
+    encoded(&response, version)
 }
 
 fn describe_cluster(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
@@ -59,16 +59,16 @@ fn describe_cluster(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> 
             .with_host(text(host))
             .with_port(port)
     });
-    let answer = DescribeClusterResponse::default().with_brokers(brokers.collect());
-    encoded(&answer, version)
+    let response = DescribeClusterResponse::default().with_brokers(brokers.collect());
+    encoded(&response, version)
 }
 
 fn coordinators(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
     let all = addresses
         .iter()
         .map(|&(host, port)| Coordinator::default().with_host(text(host)).with_port(port));
-    let answer = FindCoordinatorResponse::default().with_coordinators(all.collect());
-    encoded(&answer, version)
+    let response = FindCoordinatorResponse::default().with_coordinators(all.collect());
+    encoded(&response, version)
 }
 
 fn produced(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
@@ -77,8 +77,8 @@ fn produced(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
             .with_host(text(host))
             .with_port(port)
     });
-    let answer = ProduceResponse::default().with_node_endpoints(all.collect());
-    encoded(&answer, version)
+    let response = ProduceResponse::default().with_node_endpoints(all.collect());
+    encoded(&response, version)
 }
 
 fn fetched(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
@@ -87,8 +87,8 @@ fn fetched(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
             .with_host(text(host))
             .with_port(port)
     });
-    let answer = FetchResponse::default().with_node_endpoints(all.collect());
-    encoded(&answer, version)
+    let response = FetchResponse::default().with_node_endpoints(all.collect());
+    encoded(&response, version)
 }
 
 fn configs(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
@@ -100,8 +100,8 @@ fn configs(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
             ))))
     });
     let result = DescribeConfigsResult::default().with_configs(all.collect());
-    let answer = DescribeConfigsResponse::default().with_results(vec![result]);
-    encoded(&answer, version)
+    let response = DescribeConfigsResponse::default().with_results(vec![result]);
+    encoded(&response, version)
 }
 
 fn message(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
@@ -109,9 +109,9 @@ fn message(version: i16, addresses: &[(&'static str, i32)]) -> Vec<u8> {
         .iter()
         .map(|(host, port)| format!("{host}:{port}"))
         .collect();
-    let answer = FindCoordinatorResponse::default()
+    let response = FindCoordinatorResponse::default()
         .with_error_message(Some(text(&format!("try {}, please", all.join(" or ")))));
-    encoded(&answer, version)
+    encoded(&response, version)
 }
 
 const CARRIERS: &[(&str, Carrier, &[i16])] = &[

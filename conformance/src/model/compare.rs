@@ -18,11 +18,11 @@ pub(super) fn compare(
     let read = |played: &Played| {
         let (key, version) = (played.api_key, played.version);
         let read = |frame: &bytes::Bytes| fields::read(key, version, frame);
-        played.answer.as_ref().map(read).transpose()
+        played.response.as_ref().map(read).transpose()
     };
     let (real_fields, model_fields) = match (read(real), read(model)) {
         (Ok(real), Ok(model)) => (real, model),
-        (Err(error), _) => return vec![format!("Kafka's answer cannot be read: {error:#}")],
+        (Err(error), _) => return vec![format!("Kafka's response cannot be read: {error:#}")],
         (_, Err(error)) => return vec![format!("the model's answer cannot be read: {error:#}")],
     };
     let mut comparison = Comparison {
@@ -106,7 +106,7 @@ impl Comparison<'_> {
     }
 }
 
-/// For people: the fields of a whole answer are in no line.
+/// For people: the fields of a whole response are in no line.
 fn short(value: &Value) -> String {
     const MOST: usize = 120;
     let text = value.to_string();

@@ -1,11 +1,11 @@
-//! An answer as a tree of fields, read by the schema.
+//! A response as a tree of fields, read by the schema.
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use doorkeeper_core::wire::schema::{self, Direction, Roles};
 use doorkeeper_core::wire::walk::{Step, Value as Walked, Walker};
 use serde_json::{Map, Value};
 
-/// `ApiVersions` answers have the header that every client can read.
+/// `ApiVersions` responses have the header that every client can read.
 const API_VERSIONS: i16 = 18;
 
 enum Node {
@@ -13,7 +13,7 @@ enum Node {
     Array(Vec<Value>),
 }
 
-/// The fields of an answer with its length.
+/// The fields of a response with its length.
 pub(super) fn read(api_key: i16, version: i16, frame: &[u8]) -> Result<Value> {
     let message = schema::message(api_key, Direction::Response).context("no such API")?;
     let flexible = message.is_flexible(version).context("no such version")?;
@@ -23,7 +23,7 @@ pub(super) fn read(api_key: i16, version: i16, frame: &[u8]) -> Result<Value> {
     } else {
         8
     };
-    let body = frame.get(head..).context("an answer without a body")?;
+    let body = frame.get(head..).context("a response without a body")?;
     let walker = Walker::new(message, version, body.len(), Roles::ALL);
     let mut walker = walker.context("no such version")?;
     let mut stack = vec![Node::Struct(Map::new())];
@@ -58,7 +58,7 @@ pub(super) fn read(api_key: i16, version: i16, frame: &[u8]) -> Result<Value> {
             | Step::Tagged { .. }
             | Step::TaggedEnd { .. } => {}
             Step::Done { .. } => break,
-            Step::More => bail!("the answer is not whole"),
+            Step::More => bail!("the response is not whole"),
         }
     }
     match stack.pop() {

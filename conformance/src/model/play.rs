@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use doorkeeper_model::client::{Client, Dialogue};
-use doorkeeper_model::script::{self, Door, Numbered, Request, Script, Step, Wait};
+use doorkeeper_model::script::{self, ListenAddr, Numbered, Request, Script, Step, Wait};
 
 use super::brokers::{Brokers, IDS};
 use super::topics;
@@ -21,7 +21,7 @@ pub(super) struct Played {
     pub(super) version: i16,
     correlation_id: i32,
     /// The answer with its length; nothing if there is none, or the connection was closed instead.
-    pub(super) answer: Option<Bytes>,
+    pub(super) response: Option<Bytes>,
 }
 
 struct Talker<W> {
@@ -51,8 +51,8 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
             Step::Client(who, script::Client::Connect(door)) => {
                 let broker = match door {
                     // Any broker would do: one that requests about groups may be sent to.
-                    Door::Bootstrap => coordinator,
-                    Door::Broker(broker) => {
+                    ListenAddr::Bootstrap => coordinator,
+                    ListenAddr::Broker(broker) => {
                         let at = usize::from(broker.0) % IDS.len();
                         IDS.get(at).copied().unwrap_or(coordinator)
                     }
@@ -129,7 +129,7 @@ impl<B: Brokers> Player<'_, B> {
                 api_key: i16::from_be_bytes([*k0, *k1]),
                 version: i16::from_be_bytes([*v0, *v1]),
                 correlation_id: i32::from_be_bytes([*i0, *i1, *i2, *i3]),
-                answer: None,
+                response: None,
             };
             self.played.push((who, played));
         }
@@ -160,7 +160,7 @@ impl<B: Brokers> Player<'_, B> {
                     .iter_mut()
                     .find(|(by, played)| *by == who && Some(played.correlation_id) == id);
                 if let Some((_, played)) = asked {
-                    played.answer = Some(heard.frame);
+                    played.response = Some(heard.frame);
                 }
             }
         }

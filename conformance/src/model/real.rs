@@ -79,7 +79,7 @@ impl Brokers for Real {
     async fn receive(&mut self, wire: &mut TcpStream) -> Result<Option<Bytes>> {
         let mut bytes = BytesMut::with_capacity(64 << 10);
         let read = timeout(ANSWER_WITHIN, wire.read_buf(&mut bytes));
-        match read.await.context("no answer came")? {
+        match read.await.context("no response came")? {
             Ok(0) | Err(_) => Ok(None),
             Ok(_) => Ok(Some(bytes.freeze())),
         }

@@ -9,7 +9,7 @@ use doorkeeper_core::time::Instant;
 use doorkeeper_model::client::TopicIds;
 use doorkeeper_model::frames::{Cutter, with_length, without_length};
 use doorkeeper_model::script::Setting;
-use doorkeeper_model::{Cluster, ClusterConfig, ConnectionId, Output, surroundings};
+use doorkeeper_model::{Cluster, ClusterConfig, ConnectionId, Output, environment};
 
 use super::brokers::{Brokers, IDS};
 
@@ -18,7 +18,7 @@ use super::brokers::{Brokers, IDS};
 pub(super) struct Simulated {
     cluster: Cluster,
     now: Instant,
-    answers: Vec<(ConnectionId, Option<Bytes>)>,
+    responses: Vec<(ConnectionId, Option<Bytes>)>,
 }
 
 /// One connection to it.
@@ -32,7 +32,7 @@ impl Simulated {
     /// A cluster with the settings of the real one, which advertises the same addresses.
     pub(super) fn new(seed: u64, places: &[HostPort]) -> Self {
         let ids = IDS.into_iter().map(BrokerId);
-        let plain = surroundings::cluster_config(&Setting::default());
+        let plain = environment::cluster_config(&Setting::default());
         let config = ClusterConfig {
             brokers: ids.zip(places.iter().cloned()).collect(),
             seed,
@@ -44,17 +44,17 @@ impl Simulated {
             },
         };
         let mut cluster = Cluster::new(config);
-        surroundings::create_topics(&mut cluster);
+        environment::create_topics(&mut cluster);
         Self {
             cluster,
             now: Instant::from_nanos(1),
-            answers: Vec::new(),
+            responses: Vec::new(),
         }
     }
 
     fn take_outputs(&mut self) {
         while let Some(output) = self.cluster.poll() {
-            self.answers.push(match output {
+            self.responses.push(match output {
                 Output::Frame { connection, bytes } => (connection, Some(with_length(&bytes))),
                 Output::Close { connection, .. } => (connection, None),
             });
@@ -85,9 +85,9 @@ impl Brokers for Simulated {
 
     async fn receive(&mut self, wire: &mut Wire) -> Result<Option<Bytes>> {
         loop {
-            let mine = self.answers.iter().position(|(id, _)| *id == wire.id);
+            let mine = self.responses.iter().position(|(id, _)| *id == wire.id);
             if let Some(at) = mine {
-                return Ok(self.answers.remove(at).1);
+                return Ok(self.responses.remove(at).1);
             }
             self.now = match self.cluster.deadline() {
                 Some(deadline) => deadline.max(self.now),

@@ -35,7 +35,7 @@ struct LeftOut {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mask {
-    /// Of the answers of these APIs.
+    /// Of the responses of these APIs.
     apis: Vec<String>,
     /// By the names in Kafka's schema, with dots between; arrays count for nothing.
     path: String,
@@ -79,7 +79,7 @@ impl Table {
         of_field.map(|(index, it)| (index, it.how)).collect()
     }
 
-    /// Masks of fields that no answer had.
+    /// Masks of fields that no response had.
     pub(super) fn idle(&self, used: &BTreeSet<usize>) -> Option<String> {
         let masks = self.mask.iter().enumerate();
         let masks = masks.filter(|(index, _)| !used.contains(index));

@@ -194,8 +194,8 @@ async fn serves<B: Brokers>(
         .with_replica_id((-1).into())
         .with_topics(vec![topic]);
     for _ in 0..TRIES {
-        let answer = call(brokers, leader, 7, &request).await?;
-        let mut partitions = answer.topics.iter().flat_map(|it| &it.partitions);
+        let response = call(brokers, leader, 7, &request).await?;
+        let mut partitions = response.topics.iter().flat_map(|it| &it.partitions);
         if partitions.all(|it| it.error_code == 0) {
             return Ok(());
         }
@@ -225,9 +225,9 @@ async fn call<B: Brokers, R: Request>(
     let mut wire = brokers.connect(broker).await?;
     brokers.send(&mut wire, &frame).await?;
     let mut cutter = Cutter::default();
-    let mut answer = loop {
-        if let Some(answer) = cutter.next_frame() {
-            break answer;
+    let mut response = loop {
+        if let Some(response) = cutter.next_frame() {
+            break response;
         }
         let bytes = brokers.receive(&mut wire).await?;
         cutter.push(&bytes.with_context(|| format!("api {} closed", R::KEY))?);
@@ -238,6 +238,6 @@ async fn call<B: Brokers, R: Request>(
     } else {
         8
     };
-    answer.advance(head);
-    R::Response::decode(&mut answer, version)
+    response.advance(head);
+    R::Response::decode(&mut response, version)
 }

@@ -1,4 +1,4 @@
-//! The ranges of versions in an ApiVersions answer, cut to what our table has.
+//! The ranges of versions in an ApiVersions response, cut to what our table has.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::wire::walk::{Found, Step, Value};
 /// `Errors.UNSUPPORTED_VERSION`.
 pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
 
-/// Edits one ApiVersions answer while it is walked. Features are left alone: clients decide on
+/// Edits one ApiVersions response while it is walked. Features are left alone: clients decide on
 /// transactions by them.
 #[derive(Debug)]
 pub(crate) struct ApiRanges {

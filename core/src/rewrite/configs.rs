@@ -16,7 +16,7 @@ use crate::wire::walk::{Found, Step, Value};
 enum Hiding {
     /// By null.
     Null { compact: bool },
-    /// In its place, because the length of the answer has been told.
+    /// In its place, because the length of the response has been told.
     Overwritten,
 }
 
@@ -38,7 +38,7 @@ impl Configs {
         Self::hiding(Hiding::Null { compact })
     }
 
-    /// For an answer whose length has been told. A text of it must be there as a whole when it is
+    /// For a response whose length has been told. A text of it must be there as a whole when it is
     /// read.
     pub(crate) fn in_place() -> Self {
         Self::hiding(Hiding::Overwritten)

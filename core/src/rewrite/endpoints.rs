@@ -15,7 +15,7 @@ const NO_CONTROLLER_ID: i32 = -1;
 /// `Errors.COORDINATOR_NOT_AVAILABLE`: clients ask again.
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 
-/// Edits the endpoints of one answer while it is walked.
+/// Edits the endpoints of one response while it is walked.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     compact: bool,
@@ -193,7 +193,7 @@ impl Endpoints {
         };
         let host = frame.copy(current.host_data..host_at.end);
         if host.is_empty() {
-            // An error answer: node -1, no host, port -1. It says nothing about any broker.
+            // An error response: node -1, no host, port -1. It says nothing about any broker.
             return;
         }
         let broker = i32::try_from(id.1).ok().filter(|id| *id >= 0).map(BrokerId);
@@ -217,7 +217,7 @@ impl Endpoints {
         }
     }
 
-    /// Makes an endpoint that must stay in its place the one of an error answer.
+    /// Makes an endpoint that must stay in its place the one of an error response.
     fn blank(&self, current: &Current, out: &mut Outcome) {
         let (Some(id), Some(host), Some(port)) = (&current.id, &current.host, &current.port) else {
             return;

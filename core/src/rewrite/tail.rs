@@ -19,7 +19,7 @@ use crate::wire::walk::Step;
 /// A tag number that no message uses, and that fits one byte.
 const UNUSED_TAG: usize = 127;
 
-/// Blanks the endpoints behind the records of a Fetch or ShareFetch answer.
+/// Blanks the endpoints behind the records of a Fetch or ShareFetch response.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     /// Where the plain array of endpoints begins, if it holds any.

@@ -12,8 +12,8 @@ use crate::api::Denial;
 use crate::error::{ClientFault, CloseReason};
 use crate::io::Leg;
 use crate::session::body::BodyWalk;
-use crate::session::refusal::Refused;
 use crate::session::request::REQUEST_HEAD_END;
+use crate::session::topic_authorization::DeniedTopics;
 use crate::wire::codec::denial::denied_resource;
 use crate::wire::codec::{NotEncodable, exact};
 use crate::wire::config_resource::may_be_of_brokers;
@@ -29,7 +29,7 @@ pub(super) enum Decision {
     /// It alters brokers and nothing else.
     Deny,
     /// It goes up, with what it alters of brokers cut out, for which the response gives an error.
-    Pass(Edits, Option<Box<Refused>>),
+    Pass(Edits, Option<Box<DeniedTopics>>),
 }
 
 /// What was read of the resources; places are offsets in the frame.
@@ -84,8 +84,8 @@ pub(super) fn decide(
         return Ok(Decision::Deny);
     }
     edits.replace(count_at, edit::count(total - brokers, compact));
-    let refused = Refused::telling(exact(entries), brokers);
-    Ok(Decision::Pass(edits, Some(Box::new(refused))))
+    let denied = DeniedTopics::new(exact(entries), brokers);
+    Ok(Decision::Pass(edits, Some(Box::new(denied))))
 }
 
 impl Resources<'_> {
@@ -105,9 +105,9 @@ impl Resources<'_> {
                 return Err(malformed(Malformed::Truncated).into());
             }
             self.step(&step, walk.body_at())
-                .map_err(|NotEncodable| ClientFault::RefusedUntold(head.api, head.version))?;
+                .map_err(|NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version))?;
             if self.entries.len() + self.edits.pinned() > bytes_max {
-                return Err(CloseReason::HoldLimit(Leg::Client));
+                return Err(CloseReason::BufferLimit(Leg::Client));
             }
         }
     }

@@ -23,8 +23,8 @@ impl Session {
         let rules = [
             (self.is_stuck(), "an open session waits for nothing"),
             (
-                self.holds_back_an_answer(),
-                "an answer that is due was not given",
+                self.buffers_a_response(),
+                "a response that is due was not given",
             ),
             (self.outlives_its_end(), "a closed session holds bytes"),
             (self.miscounts(), "an egress does not know its length"),
@@ -47,16 +47,16 @@ impl Session {
         !matches!(self.phase, Phase::Closed) && !moves
     }
 
-    /// An answer of ours is given as soon as no other is due before it.
-    fn holds_back_an_answer(&self) -> bool {
-        let front = self.in_flight.front().map(|slot| &slot.answer);
+    /// A response of ours is given as soon as no other is due before it.
+    fn buffers_a_response(&self) -> bool {
+        let front = self.in_flight.front().map(|slot| &slot.response);
         self.is_relaying() && matches!(front, Some(Some(Owed::Local(_))))
     }
 
     fn outlives_its_end(&self) -> bool {
         let holds = !self.in_flight.is_empty()
-            || !self.client.intake.hold.is_empty()
-            || !self.upstream.intake.hold.is_empty();
+            || !self.client.frame_reader.buffered.is_empty()
+            || !self.upstream.frame_reader.buffered.is_empty();
         matches!(self.phase, Phase::Closing(_) | Phase::Closed) && holds
     }
 

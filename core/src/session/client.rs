@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::api::denials::SHARE_COORDINATOR;
 use crate::api::versions::unsupported;
 use crate::api::{
-    self, API_VERSIONS, Access, Carry, FETCH, FIND_COORDINATOR, FOLLOW_BYTES_MIN, PRODUCE,
+    self, API_VERSIONS, Access, FETCH, FIND_COORDINATOR, FOLLOW_BYTES_MIN, ForwardMode, PRODUCE,
 };
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
@@ -13,10 +13,12 @@ use crate::io::Leg;
 use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::session::denial::Whole;
+use crate::session::frame_reader::Stage;
 use crate::session::in_flight::{Owed, Slot};
-use crate::session::intake::Stage;
-use crate::session::refusal::{self, Judge, Judgement, Refused, Topics};
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
+use crate::session::topic_authorization::{
+    self, AuthorizedRequest, Authorizer, DeniedTopics, Topics,
+};
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
 use crate::wire::codec::NotEncodable;
@@ -32,7 +34,7 @@ impl Session {
         now: Instant,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        match &mut self.client.intake.stage {
+        match &mut self.client.frame_reader.stage {
             Stage::Head => self.request_head(chunk)?,
             Stage::Request(_) => self.request_body(chunk)?,
             Stage::Whole(_) => self.whole_body(chunk)?,
@@ -42,9 +44,9 @@ impl Session {
                 self.upstream.egress.push(part);
             }
             Stage::Drop { left } => *left -= framer::take(chunk, *left).len(),
-            Stage::Answer(_) => return Err(CloseReason::Bug("an answer came from the client")),
+            Stage::Response(_) => return Err(CloseReason::Bug("a response came from the client")),
         }
-        if let Stage::Pass { left: 0 } | Stage::Drop { left: 0 } = self.client.intake.stage {
+        if let Stage::Pass { left: 0 } | Stage::Drop { left: 0 } = self.client.frame_reader.stage {
             self.request_done(now);
         }
         Ok(())
@@ -56,18 +58,18 @@ impl Session {
             min: REQUEST_HEAD_BYTES,
             max: self.snapshot.limits.frame_bytes_max,
         };
-        let hold = &mut self.client.intake.hold;
-        let frame_len = framer.frame_len(hold, chunk).map_err(|why| {
-            let first = framer::peek::<PREFIX_BYTES>(hold, chunk, 0);
+        let buffered = &mut self.client.frame_reader.buffered;
+        let frame_len = framer.frame_len(buffered, chunk).map_err(|why| {
+            let first = framer::peek::<PREFIX_BYTES>(buffered, chunk, 0);
             let other = first.and_then(OtherProtocol::of);
             match (why, other) {
                 (BadLength::TooLarge, Some(other)) => ClientFault::Speaks(other),
                 (_, Some(_) | None) => ClientFault::FrameLength(why),
             }
         })?;
-        let head = framer::peek::<REQUEST_HEAD_BYTES>(hold, chunk, PREFIX_BYTES);
+        let head = framer::peek::<REQUEST_HEAD_BYTES>(buffered, chunk, PREFIX_BYTES);
         let (Some(frame_len), Some(head)) = (frame_len, head) else {
-            hold.push(std::mem::take(chunk));
+            buffered.push(std::mem::take(chunk));
             return Ok(());
         };
         let head = RequestHead::read(head);
@@ -79,24 +81,28 @@ impl Session {
         if !matches!(row.access, Access::All) {
             return self.restricted(head, frame_len, row.access, chunk);
         }
-        let carry = api::request_carry(&row, head.version, frame_len);
-        let judged = refusal::operation(head.api)
-            .filter(|_| self.snapshot.policy.judges_topics(&self.principal));
-        let mut request = match (carry, judged) {
-            (Carry::Pass, None) => {
+        let mode = api::request_forward_mode(&row, head.version, frame_len);
+        let authorized = topic_authorization::operation(head.api)
+            .filter(|_| self.snapshot.policy.authorizes_topics(&self.principal));
+        let mut request = match (mode, authorized) {
+            (ForwardMode::Pass, None) => {
                 self.pass_request(head, frame_len, Facts::default(), None);
                 return Ok(());
             }
-            (Carry::Follow(interest), None) => Request::followed(head, &row, frame_len, interest),
-            (Carry::Hold(interest), None) => Request::new(head, &row, frame_len, interest),
-            (Carry::Hold(interest) | Carry::Follow(interest), Some(what)) => {
-                Request::judged(head, &row, frame_len, interest, what)
+            (ForwardMode::Stream(interest), None) => {
+                Request::streamed(head, &row, frame_len, interest)
             }
-            (Carry::Pass, Some(what)) => Request::judged(head, &row, frame_len, Roles::NONE, what),
+            (ForwardMode::Buffer(interest), None) => Request::new(head, &row, frame_len, interest),
+            (ForwardMode::Buffer(interest) | ForwardMode::Stream(interest), Some(what)) => {
+                Request::authorized(head, &row, frame_len, interest, what)
+            }
+            (ForwardMode::Pass, Some(what)) => {
+                Request::authorized(head, &row, frame_len, Roles::NONE, what)
+            }
         };
         // Most requests are there with their first bytes, and need no place to wait in.
         if !self.read_request(&mut request, chunk)? {
-            self.client.intake.stage = Stage::Request(Box::new(request));
+            self.client.frame_reader.stage = Stage::Request(Box::new(request));
         }
         Ok(())
     }
@@ -129,23 +135,23 @@ impl Session {
         if head.api != API_VERSIONS {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
-        sometimes!(self.marks, VersionsAnsweredHere);
-        let answer = Owed::Local(unsupported(head.correlation_id, &self.snapshot.offered));
-        self.pending = Some(Slot::new(head, frame_len, Some(answer)));
-        let left = frame_len.saturating_sub(self.client.intake.hold.len());
-        self.client.intake.hold.clear();
-        self.client.intake.stage = Stage::Drop { left };
+        sometimes!(self.marks, UnknownApiVersionsVersion);
+        let response = Owed::Local(unsupported(head.correlation_id, &self.snapshot.offered));
+        self.pending = Some(Slot::new(head, frame_len, Some(response)));
+        let left = frame_len.saturating_sub(self.client.frame_reader.buffered.len());
+        self.client.frame_reader.buffered.clear();
+        self.client.frame_reader.stage = Stage::Drop { left };
         Ok(())
     }
 
     /// Reads on in a held request.
     fn request_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.client.intake.stage);
+        let stage = std::mem::take(&mut self.client.frame_reader.stage);
         let Stage::Request(mut request) = stage else {
             return Err(CloseReason::Bug("no request is being read"));
         };
         if !self.read_request(&mut request, chunk)? {
-            self.client.intake.stage = Stage::Request(request);
+            self.client.frame_reader.stage = Stage::Request(request);
         }
         Ok(())
     }
@@ -157,33 +163,36 @@ impl Session {
         request: &mut Request,
         chunk: &mut Bytes,
     ) -> Result<bool, CloseReason> {
-        let intake = &mut self.client.intake;
-        let had = intake.hold.end();
+        let frame_reader = &mut self.client.frame_reader;
+        let had = frame_reader.buffered.end();
         let part = framer::take(chunk, request.frame_len.saturating_sub(had));
-        intake.hold.push(part.clone());
+        frame_reader.buffered.push(part.clone());
         // The fixed head has been read where it stood.
         let unread = part
             .get(REQUEST_HEAD_END.saturating_sub(had)..)
             .unwrap_or_default();
-        let is_whole = intake.hold.end() == request.frame_len;
-        let judge = Judge {
+        let is_whole = frame_reader.buffered.end() == request.frame_len;
+        let authorizer = Authorizer {
             principal: &self.principal,
             snapshot: &self.snapshot,
-            frame: &intake.hold,
+            frame: &frame_reader.buffered,
         };
-        if !request.read(unread, is_whole, judge)? {
-            if request.is_followed {
+        if !request.read(unread, is_whole, authorizer)? {
+            if request.is_streamed {
                 // It is not whole: what says whether it may be answered is still to come, and the
                 // broker waits for it as well.
                 let upstream = &mut self.upstream;
-                let held = intake.hold.len();
-                intake.hold.take(held, |part| upstream.egress.push(part));
+                let buffered = frame_reader.buffered.len();
+                frame_reader
+                    .buffered
+                    .take(buffered, |part| upstream.egress.push(part));
                 return Ok(false);
             }
-            let too_much = intake.hold.len() > self.snapshot.limits.hold_bytes_max;
-            sometimes!(self.marks, HoldLimitHit, too_much);
-            return if too_much && !mutation!(self, IgnoreHoldLimit) {
-                Err(CloseReason::HoldLimit(Leg::Client))
+            let too_much =
+                frame_reader.buffered.len() > self.snapshot.limits.request_buffer_bytes_max;
+            sometimes!(self.marks, BufferLimitHit, too_much);
+            return if too_much && !mutation!(self, IgnoreBufferLimit) {
+                Err(CloseReason::BufferLimit(Leg::Client))
             } else {
                 Ok(false)
             };
@@ -195,7 +204,7 @@ impl Session {
         let kept = mutation!(self, KeepFetchSession) && head.api == FETCH;
         let topics = request.topics.take().filter(|_| !kept);
         match topics {
-            Some(topics) => self.judge(head, frame_len, facts, topics)?,
+            Some(topics) => self.authorize(head, frame_len, facts, topics)?,
             None => self.pass_request(head, frame_len, facts, None),
         }
         Ok(true)
@@ -205,18 +214,18 @@ impl Session {
     /// newest any more: it is read again from its beginning.
     #[cold]
     #[inline(never)]
-    pub(super) fn judge_anew(&mut self, now: Instant) -> Result<(), CloseReason> {
-        let intake = &mut self.client.intake;
-        let is_held = intake.hold.len() == intake.hold.end();
-        if !is_held || !matches!(intake.stage, Stage::Request(_) | Stage::Whole(_)) {
+    pub(super) fn reauthorize(&mut self, now: Instant) -> Result<(), CloseReason> {
+        let frame_reader = &mut self.client.frame_reader;
+        let is_buffered = frame_reader.buffered.len() == frame_reader.buffered.end();
+        if !is_buffered || !matches!(frame_reader.stage, Stage::Request(_) | Stage::Whole(_)) {
             return Ok(());
         }
-        intake.stage = Stage::Head;
-        let held = std::mem::take(&mut intake.hold);
+        frame_reader.stage = Stage::Head;
+        let buffered = std::mem::take(&mut frame_reader.buffered);
         // A copy keeps no chunk alive: what it pins is its length, as is counted when it is read
         // again.
-        let mut frame = Bytes::from(held.copy(0..held.end()));
-        drop(held);
+        let mut frame = Bytes::from(buffered.copy(0..buffered.end()));
+        drop(buffered);
         while !frame.is_empty() {
             self.client_bytes(now, &mut frame)?;
         }
@@ -246,7 +255,7 @@ impl Session {
     }
 
     /// Lets go what a request may do, and answers for the rest.
-    fn judge(
+    fn authorize(
         &mut self,
         head: RequestHead,
         frame_len: usize,
@@ -254,69 +263,71 @@ impl Session {
         topics: Topics,
     ) -> Result<(), CloseReason> {
         let by_id = topics.names_ids();
-        sometimes!(self.marks, UnknownTopicIdRefused, by_id);
+        sometimes!(self.marks, UnknownTopicIdDenied, by_id);
         let in_session = head.api == FETCH && topics.continues_session();
-        sometimes!(self.marks, FetchSessionRefused, in_session);
+        sometimes!(self.marks, FetchSessionDenied, in_session);
         sometimes!(
             self.marks,
-            FetchSessionRefusedAfterReload,
+            FetchSessionDeniedAfterReload,
             in_session && self.renewed
         );
-        let judgement = topics.decide(&self.principal, &self.snapshot);
-        self.mark_judgement(head, facts, &judgement);
-        let hold = &self.client.intake.hold;
-        let untold = |NotEncodable| ClientFault::RefusedUntold(head.api, head.version);
-        match judgement.map_err(untold)? {
+        let authorized = topics.decide(&self.principal, &self.snapshot);
+        self.mark_decision(head, facts, &authorized);
+        let buffered = &self.client.frame_reader.buffered;
+        let untold = |NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version);
+        match authorized.map_err(untold)? {
             // Kafka closes on a refused acks=0 produce: no response could carry the error.
-            Judgement::Answer(_) | Judgement::Pass(_, Some(_)) if facts.unanswered => {
-                Err(ClientFault::RefusedAcksZero.into())
+            AuthorizedRequest::Response(_) | AuthorizedRequest::Pass(_, Some(_))
+                if facts.expects_no_response =>
+            {
+                Err(ClientFault::DeniedAcksZero.into())
             }
-            Judgement::Answer(frame) => {
+            AuthorizedRequest::Response(frame) => {
                 self.pending = Some(Slot::new(head, frame_len, Some(Owed::Local(frame))));
-                let left = frame_len.saturating_sub(hold.end());
-                self.client.intake.hold.clear();
-                self.client.intake.stage = Stage::Drop { left };
+                let left = frame_len.saturating_sub(buffered.end());
+                self.client.frame_reader.buffered.clear();
+                self.client.frame_reader.stage = Stage::Drop { left };
                 Ok(())
             }
-            Judgement::Pass(_, Some(_)) if mutation!(self, SkipRefusal) => {
+            AuthorizedRequest::Pass(_, Some(_)) if mutation!(self, SkipDenial) => {
                 self.pass_request(head, frame_len, facts, None);
                 Ok(())
             }
-            Judgement::Pass(edits, refused) => {
-                let refused = refused.filter(|_| !mutation!(self, ForgetRefused));
+            AuthorizedRequest::Pass(edits, denied) => {
+                let denied = denied.filter(|_| !mutation!(self, ForgetDenied));
                 let edits = lengthened(edits, frame_len);
-                self.pass_request(head, frame_len, facts, Some((edits, refused)));
+                self.pass_request(head, frame_len, facts, Some((edits, denied)));
                 Ok(())
             }
         }
     }
 
-    fn mark_judgement(
+    fn mark_decision(
         &mut self,
         head: RequestHead,
         facts: Facts,
-        judgement: &Result<Judgement, NotEncodable>,
+        authorized: &Result<AuthorizedRequest, NotEncodable>,
     ) {
-        let (mixed, all) = match judgement {
-            Ok(Judgement::Pass(_, refused)) => (refused.is_some(), false),
-            Ok(Judgement::Answer(_)) => (false, true),
+        let (mixed, all) = match authorized {
+            Ok(AuthorizedRequest::Pass(_, denied)) => (denied.is_some(), false),
+            Ok(AuthorizedRequest::Response(_)) => (false, true),
             Err(NotEncodable) => (false, false),
         };
         let produce = head.api == PRODUCE;
         sometimes!(
             self.marks,
-            ProduceHeldThenPassed,
-            produce && mixed && !facts.unanswered
+            ProduceBufferedThenForwarded,
+            produce && mixed && !facts.expects_no_response
         );
         sometimes!(
             self.marks,
-            ProduceHeldThenRefused,
-            produce && all && !facts.unanswered
+            ProduceBufferedThenDenied,
+            produce && all && !facts.expects_no_response
         );
         sometimes!(
             self.marks,
-            RefusedAcksZero,
-            facts.unanswered && (mixed || all)
+            DeniedAcksZero,
+            facts.expects_no_response && (mixed || all)
         );
     }
 
@@ -326,33 +337,33 @@ impl Session {
         head: RequestHead,
         frame_len: usize,
         facts: Facts,
-        judged: Option<(Edits, Option<Box<Refused>>)>,
+        authorized: Option<(Edits, Option<Box<DeniedTopics>>)>,
     ) {
-        let allowance = facts.allowance(head, &mut self.earlier_waits);
-        let (mut edits, refused) = judged.unwrap_or_default();
-        let unanswered = facts.unanswered && !mutation!(self, SlotForAcksZero);
-        let answer = (!unanswered).then_some(Owed::Relayed { allowance, refused });
+        let allowance = facts.allowance(head, &mut self.earlier_timeouts);
+        let (mut edits, denied) = authorized.unwrap_or_default();
+        let expects_no_response = facts.expects_no_response && !mutation!(self, SlotForAcksZero);
+        let response = (!expects_no_response).then_some(Owed::Relayed { allowance, denied });
         let twice = mutation!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
-        self.pending = Some(Slot::new(head, frame_len, answer));
+        self.pending = Some(Slot::new(head, frame_len, response));
         let Self {
             client, upstream, ..
         } = self;
-        let end = client.intake.hold.end();
-        edits.apply(&mut client.intake.hold, end, |part| {
+        let end = client.frame_reader.buffered.end();
+        edits.apply(&mut client.frame_reader.buffered, end, |part| {
             if twice && end == frame_len {
                 upstream.egress.push(part.clone());
             }
             upstream.egress.push(part);
         });
-        client.intake.stage = Stage::Pass {
+        client.frame_reader.stage = Stage::Pass {
             left: frame_len.saturating_sub(end),
         };
     }
 
-    /// A request has been read to its end: from now on its answer is owed.
+    /// A request has been read to its end: from now on its response is owed.
     fn request_done(&mut self, now: Instant) {
-        let sent = matches!(self.client.intake.stage, Stage::Pass { .. });
-        self.client.intake.frame_done();
+        let sent = matches!(self.client.frame_reader.stage, Stage::Pass { .. });
+        self.client.frame_reader.frame_done();
         let Some(mut slot) = self.pending.take() else {
             return;
         };
@@ -361,15 +372,15 @@ impl Session {
             version: slot.version,
             bytes: slot.bytes,
         });
-        if slot.answer.is_some() {
-            let ours = matches!(slot.answer, Some(Owed::Local(_)));
+        if slot.response.is_some() {
+            let ours = matches!(slot.response, Some(Owed::Local(_)));
             sometimes!(
                 self.marks,
-                DenialBehindAnswer,
+                DenialBehindResponse,
                 ours && !self.in_flight.is_empty()
             );
-            if mutation!(self, AnswerJumpsQueue)
-                && let Some(Owed::Local(frame)) = slot.answer
+            if mutation!(self, ResponseJumpsQueue)
+                && let Some(Owed::Local(frame)) = slot.response
             {
                 self.client.egress.push(frame);
                 return;
@@ -377,7 +388,7 @@ impl Session {
             slot.since = now;
             self.in_flight.push(now, slot);
         } else {
-            self.unanswered_waits |= !matches!(self.connection, Connection::Open);
+            self.dropped_waits |= !matches!(self.connection, Connection::Open);
         }
         if sent {
             self.want_upstream(now);

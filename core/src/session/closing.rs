@@ -15,7 +15,7 @@ pub(super) struct Closing {
     /// Which legs have been told to finish.
     finished: [bool; 2],
     /// Whether the client's end is waited for. To drop a connection on which something has come
-    /// that was not read resets it (RFC 2525 section 2.17), and takes the last answers along.
+    /// that was not read resets it (RFC 2525 section 2.17), and takes the last responses along.
     lingers: bool,
 }
 
@@ -68,10 +68,10 @@ enum Requests {
     /// Each is sent up and answered; its response has the deadline that it always has.
     Answered,
     /// The same, as far as `flush_timeout` reaches.
-    AnsweredInTime,
-    /// Each is sent up, and its response read, as far as one `answer_timeout` reaches for all:
+    RespondedInTime,
+    /// Each is sent up, and its response read, as far as one `request_timeout` reaches for all:
     /// nobody takes them.
-    AnsweredToNobody,
+    RespondedToNobody,
     /// They are not answered any more.
     Forgotten,
 }
@@ -87,14 +87,14 @@ enum Due {
 impl Last {
     const fn of(reason: CloseReason) -> Self {
         use Due::{Dropped, Given};
-        use Requests::{Answered, AnsweredInTime, AnsweredToNobody, Forgotten};
+        use Requests::{Answered, Forgotten, RespondedInTime, RespondedToNobody};
         let (requests, client, broker, may_send) = match reason {
             CloseReason::ClientEnded(End::Fin) => (Answered, Given, Given, false),
-            CloseReason::ClientEnded(End::Reset) => (AnsweredToNobody, Dropped, Given, false),
+            CloseReason::ClientEnded(End::Reset) => (RespondedToNobody, Dropped, Given, false),
             CloseReason::Client(_)
-            | CloseReason::HoldLimit(Leg::Client)
-            | CloseReason::TimedOut(Wait::Hold(Leg::Client) | Wait::Frame(Leg::Client)) => {
-                (AnsweredInTime, Given, Given, true)
+            | CloseReason::BufferLimit(Leg::Client)
+            | CloseReason::TimedOut(Wait::Buffer(Leg::Client) | Wait::Frame(Leg::Client)) => {
+                (RespondedInTime, Given, Given, true)
             }
             // Nothing is owed.
             CloseReason::TimedOut(Wait::Idle) => (Forgotten, Given, Given, false),
@@ -107,16 +107,16 @@ impl Last {
             | CloseReason::Unreachable(_)
             | CloseReason::BrokerUnknown(_)
             | CloseReason::TimedOut(
-                Wait::Topology | Wait::Answer | Wait::FirstResponse | Wait::Write(Leg::Upstream),
+                Wait::Topology | Wait::Response | Wait::FirstResponse | Wait::Write(Leg::Upstream),
             ) => {
                 (Forgotten, Given, Dropped, true)
             }
-            CloseReason::HoldLimit(Leg::Upstream)
+            CloseReason::BufferLimit(Leg::Upstream)
             | CloseReason::TimedOut(
-                Wait::Frame(Leg::Upstream) | Wait::Hold(Leg::Upstream),
+                Wait::Frame(Leg::Upstream) | Wait::Buffer(Leg::Upstream),
             )
             // To hold more is what was refused.
-            | CloseReason::HoldRefused
+            | CloseReason::BufferRejected
             | CloseReason::Drained
             | CloseReason::DrainExpired
             | CloseReason::Bug(_) => (Forgotten, Given, Given, true),
@@ -138,20 +138,20 @@ impl Session {
             return;
         }
         match Last::of(reason).requests {
-            Requests::Answered if !mutation!(self, DropLastAnswers) => {
+            Requests::Answered if !mutation!(self, DropLastResponses) => {
                 self.finish(now, reason, None);
             }
-            Requests::AnsweredInTime if !mutation!(self, FaultDropsAnswers) => {
+            Requests::RespondedInTime if !mutation!(self, FaultDropsResponses) => {
                 let by = now.after(self.snapshot.limits.flush_timeout);
                 self.finish(now, reason, Some(by));
             }
-            Requests::AnsweredToNobody if !mutation!(self, DropLastAnswers) => {
-                let by = now.after(self.snapshot.limits.answer_timeout);
+            Requests::RespondedToNobody if !mutation!(self, DropLastResponses) => {
+                let by = now.after(self.snapshot.limits.request_timeout);
                 self.finish(now, reason, Some(by));
             }
             Requests::Answered
-            | Requests::AnsweredInTime
-            | Requests::AnsweredToNobody
+            | Requests::RespondedInTime
+            | Requests::RespondedToNobody
             | Requests::Forgotten => {
                 self.close_now(now, reason);
             }
@@ -167,13 +167,13 @@ impl Session {
             Phase::Finishing(finishing) => finishing.drain,
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
         };
-        self.client.intake.discard();
-        self.upstream.intake.discard();
+        self.client.frame_reader.discard();
+        self.upstream.frame_reader.discard();
         self.in_flight.clear();
         self.backlog = Backlog::default();
         self.pending = None;
         // Whoever is to give back what it holds must not keep it until somebody takes it.
-        if reason == CloseReason::HoldRefused {
+        if reason == CloseReason::BufferRejected {
             self.give_back();
         }
         if last.client == Due::Dropped {
@@ -184,13 +184,13 @@ impl Session {
             self.upstream.egress.discard();
         }
         self.connection.wait_no_longer();
-        // To drop a client that was never written to takes no answer along.
-        let was_answered = self.timers.client_was_written_to() || !self.client.egress.is_empty();
+        // To drop a client that was never written to takes no response along.
+        let had_response = self.timers.client_was_written_to() || !self.client.egress.is_empty();
         self.phase = Phase::Closing(Closing {
             reason,
             by: drain.map_or(flushed, |by| by.min(flushed)),
             finished: [false, false],
-            lingers: last.may_send && was_answered && self.client.ended.is_none(),
+            lingers: last.may_send && had_response && self.client.ended.is_none(),
         });
     }
 

@@ -270,7 +270,7 @@ impl Session {
         sometimes!(self.marks, ConnectedAfterClientLeft, self.is_finishing());
         self.in_flight.restart(now);
         self.timers.upstream_opened();
-        self.unanswered_waits = false;
+        self.dropped_waits = false;
         self.report(event);
     }
 

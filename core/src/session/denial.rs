@@ -7,11 +7,11 @@ use crate::api::{self, Denial, Offering};
 use crate::error::{ClientFault, CloseReason};
 use crate::event::Event;
 use crate::io::Leg;
-use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::session::Session;
 use crate::session::broker_configs::{self, Decision};
+use crate::session::frame_reader::Stage;
 use crate::session::in_flight::{Owed, Slot};
-use crate::session::intake::Stage;
 use crate::session::names::Names;
 use crate::session::request::Facts;
 use crate::wire::codec::denial::{Undenied, denied};
@@ -61,7 +61,7 @@ impl Whole {
     }
 
     fn untold(&self) -> ClientFault {
-        ClientFault::RefusedUntold(self.head.api, self.head.version)
+        ClientFault::DenialNotEncodable(self.head.api, self.head.version)
     }
 
     fn malformed(&self, why: Malformed) -> ClientFault {
@@ -87,7 +87,7 @@ impl Whole {
         }
         response.map_err(|why| match why {
             Undenied::NotEncodable => self.untold().into(),
-            Undenied::TooLong => CloseReason::HoldLimit(Leg::Client),
+            Undenied::TooLong => CloseReason::BufferLimit(Leg::Client),
         })
     }
 }
@@ -97,7 +97,7 @@ impl Session {
     #[cold]
     #[inline(never)]
     pub(super) fn whole_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.client.intake.stage);
+        let stage = std::mem::take(&mut self.client.frame_reader.stage);
         let Stage::Whole(whole) = stage else {
             return Err(CloseReason::Bug("no request is read whole"));
         };
@@ -113,19 +113,19 @@ impl Session {
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
         let limits = &self.snapshot.limits;
-        if whole.frame_len > limits.hold_bytes_max {
-            return Err(CloseReason::HoldLimit(Leg::Client));
+        if whole.frame_len > limits.request_buffer_bytes_max {
+            return Err(CloseReason::BufferLimit(Leg::Client));
         }
         // What denies a request may be longer than the request.
-        let response_bytes_max = limits.hold_bytes_max.max(HOLD_ALWAYS_BYTES);
-        let intake = &mut self.client.intake;
-        let missing = whole.frame_len.saturating_sub(intake.hold.len());
-        intake.hold.push(framer::take(chunk, missing));
-        if intake.hold.len() < whole.frame_len {
-            intake.stage = Stage::Whole(whole);
+        let response_bytes_max = limits.request_buffer_bytes_max.max(UNCOUNTED_BUFFER_BYTES);
+        let frame_reader = &mut self.client.frame_reader;
+        let missing = whole.frame_len.saturating_sub(frame_reader.buffered.len());
+        frame_reader.buffered.push(framer::take(chunk, missing));
+        if frame_reader.buffered.len() < whole.frame_len {
+            frame_reader.stage = Stage::Whole(whole);
             return Ok(());
         }
-        let frame = Bytes::from(intake.hold.copy(0..whole.frame_len));
+        let frame = Bytes::from(frame_reader.buffered.copy(0..whole.frame_len));
         let denial = match whole.what {
             What::Deny(denial) => denial,
             What::DenyBrokerConfigs(denial) => {
@@ -137,10 +137,10 @@ impl Session {
                     response_bytes_max,
                 )? {
                     Decision::Deny => denial,
-                    Decision::Pass(edits, refused) => {
-                        let judged = (lengthened(edits, whole.frame_len), refused);
+                    Decision::Pass(edits, denied) => {
+                        let authorized = (lengthened(edits, whole.frame_len), denied);
                         let facts = Facts::default();
-                        self.pass_request(whole.head, whole.frame_len, facts, Some(judged));
+                        self.pass_request(whole.head, whole.frame_len, facts, Some(authorized));
                         return Ok(());
                     }
                 }
@@ -150,11 +150,11 @@ impl Session {
         if api::offering(whole.head.api) == Some(Offering::Login) {
             self.report(Event::SaslWithoutLogin);
         }
-        let intake = &mut self.client.intake;
-        intake.hold.clear();
-        intake.stage = Stage::Drop { left: 0 };
-        let answer = Some(Owed::Local(response));
-        self.pending = Some(Slot::new(whole.head, whole.frame_len, answer));
+        let frame_reader = &mut self.client.frame_reader;
+        frame_reader.buffered.clear();
+        frame_reader.stage = Stage::Drop { left: 0 };
+        let response = Some(Owed::Local(response));
+        self.pending = Some(Slot::new(whole.head, whole.frame_len, response));
         Ok(())
     }
 }

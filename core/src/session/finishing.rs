@@ -84,8 +84,8 @@ impl Session {
         let owed = !self.in_flight.is_empty();
         let half = reason == CloseReason::ClientEnded(End::Fin);
         let unsent = !self.upstream.egress.is_empty();
-        sometimes!(self.marks, HalfClosedWithAnswersOwed, half && owed);
-        sometimes!(self.marks, FaultWithAnswersOwed, !left && owed);
+        sometimes!(self.marks, HalfClosedWithResponsesOwed, half && owed);
+        sometimes!(self.marks, FaultWithResponsesOwed, !left && owed);
         sometimes!(self.marks, FlushedAfterClientLeft, left && unsent);
     }
 
@@ -103,7 +103,7 @@ impl Session {
             return;
         }
         // What has begun never ends.
-        self.client.intake.discard();
+        self.client.frame_reader.discard();
         self.pending = None;
         if self.owes_nothing() || self.reads_for_nobody() {
             self.finish_expired(now);

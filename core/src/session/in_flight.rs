@@ -1,4 +1,4 @@
-//! The answers that are owed to the client, in the order of its requests: the only place that
+//! The responses that are owed to the client, in the order of its requests: the only place that
 //! orders answers.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::queue::Queue;
-use crate::session::refusal::Refused;
+use crate::session::topic_authorization::DeniedTopics;
 use crate::time::Instant;
 use crate::wire::header::RequestHead;
 
@@ -15,7 +15,7 @@ use crate::wire::header::RequestHead;
 /// long as the quota needs for the bytes (`QuotaUtils.throttleTime`).
 const THROTTLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One owed answer.
+/// One owed response.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) correlation_id: CorrelationId,
@@ -26,60 +26,60 @@ pub(super) struct Slot {
     /// When the request was whole.
     pub(super) since: Instant,
     /// Nothing for a Produce with acks=0, which never gets as far as the FIFO.
-    pub(super) answer: Option<Owed>,
+    pub(super) response: Option<Owed>,
 }
 
 impl Slot {
     /// What a request will be owed once it is whole.
-    pub(super) fn new(head: RequestHead, bytes: usize, answer: Option<Owed>) -> Self {
+    pub(super) fn new(head: RequestHead, bytes: usize, response: Option<Owed>) -> Self {
         Self {
             correlation_id: head.correlation_id,
             api: head.api,
             version: head.version,
             bytes,
             since: Instant::ZERO,
-            answer,
+            response,
         }
     }
 
-    /// The memory that is kept until the answer is given.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.answer.as_ref().map_or(0, Owed::held_bytes)
+    /// The memory that is kept until the response is given.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.response.as_ref().map_or(0, Owed::buffered_bytes)
     }
 }
 
-/// Where the answer comes from.
+/// Where the response comes from.
 #[derive(Debug)]
 pub(super) enum Owed {
     /// From the broker.
     Relayed {
-        /// How long the request itself lets the broker wait, on top of `answer_timeout`.
+        /// How long the request itself lets the broker wait, on top of `request_timeout`.
         allowance: Duration,
-        /// What was refused of the request, to be told in the broker's answer.
-        refused: Option<Box<Refused>>,
+        /// What was refused of the request, to be told in the broker's response.
+        denied: Option<Box<DeniedTopics>>,
     },
     /// From us: a whole frame that waits for its turn.
     Local(Bytes),
 }
 
 impl Owed {
-    /// The memory that is kept until the answer is given.
-    fn held_bytes(&self) -> usize {
+    /// The memory that is kept until the response is given.
+    fn buffered_bytes(&self) -> usize {
         match self {
-            Self::Relayed { refused, .. } => refused.as_ref().map_or(0, |it| it.held_bytes()),
+            Self::Relayed { denied, .. } => denied.as_ref().map_or(0, |it| it.buffered_bytes()),
             Self::Local(frame) => frame.len(),
         }
     }
 }
 
-/// The FIFO of owed answers.
+/// The FIFO of owed responses.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: Queue<Slot>,
     /// What the slots keep in memory besides themselves.
-    held_bytes: usize,
+    buffered_bytes: usize,
     /// Since when the front slot has been the front: a broker answers one request after the
-    /// other, so the time for an answer starts when the one before it is done.
+    /// other, so the time for a response starts when the one before it is done.
     front_since: Instant,
     /// For how many milliseconds the response that is coming in says that the client is throttled.
     announced_ms: i32,
@@ -96,16 +96,16 @@ impl InFlight {
         self.slots.is_empty()
     }
 
-    /// What answers that wait for their turn keep in memory.
-    pub(super) const fn held_bytes(&self) -> usize {
-        self.held_bytes
+    /// What responses that wait for their turn keep in memory.
+    pub(super) const fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes
     }
 
     pub(super) fn push(&mut self, now: Instant, slot: Slot) {
         if self.slots.is_empty() {
             self.front_since = now;
         }
-        self.held_bytes += slot.held_bytes();
+        self.buffered_bytes += slot.buffered_bytes();
         self.slots.push_back(slot);
     }
 
@@ -117,19 +117,19 @@ impl InFlight {
         self.slots.front()
     }
 
-    /// What the next answer of the broker has to tell besides; asked for once.
-    pub(super) fn take_refused(&mut self) -> Option<Box<Refused>> {
-        let refused = match &mut self.slots.front_mut()?.answer {
-            Some(Owed::Relayed { refused, .. }) => refused.take(),
+    /// What the next response of the broker has to tell besides; asked for once.
+    pub(super) fn take_denied(&mut self) -> Option<Box<DeniedTopics>> {
+        let denied = match &mut self.slots.front_mut()?.response {
+            Some(Owed::Relayed { denied, .. }) => denied.take(),
             Some(Owed::Local(_)) | None => None,
         }?;
-        self.held_bytes = self.held_bytes.saturating_sub(refused.held_bytes());
-        Some(refused)
+        self.buffered_bytes = self.buffered_bytes.saturating_sub(denied.buffered_bytes());
+        Some(denied)
     }
 
     pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
-        self.held_bytes = self.held_bytes.saturating_sub(slot.held_bytes());
+        self.buffered_bytes = self.buffered_bytes.saturating_sub(slot.buffered_bytes());
         self.front_since = now;
         if self.announced_ms > 0 {
             self.mute(now);
@@ -157,43 +157,43 @@ impl InFlight {
         self.muted_until
     }
 
-    /// Whether the next answer is ours, so that it can be given now.
+    /// Whether the next response is ours, so that it can be given now.
     pub(super) fn is_local_next(&self) -> bool {
         matches!(
             self.front(),
             Some(Slot {
-                answer: Some(Owed::Local(_)),
+                response: Some(Owed::Local(_)),
                 ..
             })
         )
     }
 
-    /// Takes the front slot if its answer is ours.
+    /// Takes the front slot if its response is ours.
     pub(super) fn pop_local(&mut self, now: Instant) -> Option<(Slot, Bytes)> {
         if !self.is_local_next() {
             return None;
         }
         let mut slot = self.pop(now)?;
-        match slot.answer.take() {
+        match slot.response.take() {
             Some(Owed::Local(frame)) => Some((slot, frame)),
             Some(Owed::Relayed { .. }) | None => None,
         }
     }
 
-    /// Until when the broker's next answer must have begun, which it cannot before `since`.
-    pub(super) fn deadline(&self, since: Instant, answer_timeout: Duration) -> Option<Instant> {
-        match &self.front()?.answer {
+    /// Until when the broker's next response must have begun, which it cannot before `since`.
+    pub(super) fn deadline(&self, since: Instant, request_timeout: Duration) -> Option<Instant> {
+        match &self.front()?.response {
             Some(Owed::Relayed { allowance, .. }) => Some(
                 self.front_since
                     .max(self.muted_until)
                     .max(since)
-                    .after(answer_timeout.saturating_add(*allowance)),
+                    .after(request_timeout.saturating_add(*allowance)),
             ),
             Some(Owed::Local(_)) | None => None,
         }
     }
 
-    /// The time for the next answer starts now: the connection has just opened, or the broker's
+    /// The time for the next response starts now: the connection has just opened, or the broker's
     /// bytes are not being read.
     pub(super) fn restart(&mut self, now: Instant) {
         self.front_since = now;
@@ -201,7 +201,7 @@ impl InFlight {
 
     pub(super) fn clear(&mut self) {
         self.slots.clear();
-        self.held_bytes = 0;
+        self.buffered_bytes = 0;
     }
 }
 
@@ -209,19 +209,19 @@ impl InFlight {
 mod tests {
     use super::*;
 
-    fn slot(id: i32, answer: Owed) -> Slot {
+    fn slot(id: i32, response: Owed) -> Slot {
         let head = RequestHead {
             api: ApiKey(3),
             version: ApiVersion(0),
             correlation_id: CorrelationId(id),
         };
-        Slot::new(head, 12, Some(answer))
+        Slot::new(head, 12, Some(response))
     }
 
     fn relayed(allowance: Duration) -> Owed {
         Owed::Relayed {
             allowance,
-            refused: None,
+            denied: None,
         }
     }
 

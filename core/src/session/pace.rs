@@ -83,7 +83,7 @@ impl FramePace {
     /// When a transfer that is kept in memory until it is whole counts as stalled. What came fast
     /// at first earns no time here, because all of it waits for the rest: it must not fall behind
     /// the slowest rate by more than `stall`.
-    pub(super) fn deadline_of_held(&self, stall: Duration) -> Instant {
+    pub(super) fn deadline_of_buffered(&self, stall: Duration) -> Instant {
         let behind = Duration::from_nanos(self.behind_nanos);
         self.passing.last.after(stall.saturating_sub(behind))
     }
@@ -121,7 +121,7 @@ mod tests {
         for second in 1..1000 {
             pace.moved(at(second), 10_000);
             assert!(pace.deadline(STALL) > at(second + 1));
-            assert!(pace.deadline_of_held(STALL) > at(second + 1));
+            assert!(pace.deadline_of_buffered(STALL) > at(second + 1));
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let mut pace = FramePace::new(at(0));
         pace.moved(at(1), 16 << 20);
         let mut second = 1;
-        while pace.deadline_of_held(STALL) > at(second) {
+        while pace.deadline_of_buffered(STALL) > at(second) {
             assert!(pace.deadline(STALL) > at(second), "what passes has");
             second += 1;
             pace.moved(at(second), 1000);

@@ -8,10 +8,10 @@ use crate::api::{
 };
 use crate::error::{ClientFault, CloseReason};
 use crate::io::Leg;
-use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::policy::Operation;
 use crate::session::body::BodyWalk;
-use crate::session::refusal::{JUDGED, Judge, Topics};
+use crate::session::topic_authorization::{Authorizer, JUDGED, Topics};
 use crate::wire::codec::NotEncodable;
 use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
 use crate::wire::malformed::Malformed;
@@ -39,7 +39,7 @@ const TRANSACTION_DEFAULT: Duration = Duration::from_secs(60);
 /// How long earlier requests of a connection let the broker wait with the response to a later one,
 /// which does not say so itself.
 #[derive(Debug)]
-pub(super) struct EarlierWaits {
+pub(super) struct EarlierTimeouts {
     /// For the members of a group, as the last JoinGroup said.
     rebalance: Duration,
     /// For the replicas of the transaction log, as the last InitProducerId of a transactional
@@ -47,7 +47,7 @@ pub(super) struct EarlierWaits {
     transaction: Duration,
 }
 
-impl Default for EarlierWaits {
+impl Default for EarlierTimeouts {
     fn default() -> Self {
         Self {
             rebalance: REBALANCE_DEFAULT,
@@ -66,14 +66,14 @@ pub(super) struct Request {
     /// The topics, where they are judged.
     pub(super) topics: Option<Topics>,
     /// It goes up while it is read, all but its end.
-    pub(super) is_followed: bool,
+    pub(super) is_streamed: bool,
 }
 
 /// What a request says that decides about it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     /// Whether it is a Produce that is never answered.
-    pub(super) unanswered: bool,
+    pub(super) expects_no_response: bool,
     /// Whether it speaks as a replica, or asks for a coordinator that serves brokers.
     pub(super) replica: bool,
     /// Whether it names a transactional producer.
@@ -83,8 +83,8 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// How long the broker may take on top of `answer_timeout`.
-    pub(super) fn allowance(self, head: RequestHead, earlier: &mut EarlierWaits) -> Duration {
+    /// How long the broker may take on top of `request_timeout`.
+    pub(super) fn allowance(self, head: RequestHead, earlier: &mut EarlierTimeouts) -> Duration {
         let wait = self.wait.map(|wait| wait.min(ALLOWANCE_MAX));
         match (head.api, wait) {
             (JOIN_GROUP, Some(wait)) => earlier.rebalance = wait,
@@ -111,7 +111,7 @@ impl Facts {
         }
         let Value::Int(int) = found.value else { return };
         match found.role {
-            Role::Acks => self.unanswered = head.api == PRODUCE && int == 0,
+            Role::Acks => self.expects_no_response = head.api == PRODUCE && int == 0,
             Role::ReplicaId => self.replica |= int >= 0,
             Role::KeyType => self.replica |= int == SHARE_KEY,
             Role::WaitMs => {
@@ -132,25 +132,25 @@ impl Request {
             walk,
             facts: Facts::default(),
             topics: None,
-            is_followed: false,
+            is_streamed: false,
         }
     }
 
     /// A request that goes up while it is read.
-    pub(super) fn followed(
+    pub(super) fn streamed(
         head: RequestHead,
         row: &Row,
         frame_len: usize,
         interest: Roles,
     ) -> Self {
         Self {
-            is_followed: true,
+            is_streamed: true,
             ..Self::new(head, row, frame_len, interest)
         }
     }
 
     /// A request whose topics are judged as well.
-    pub(super) fn judged(
+    pub(super) fn authorized(
         head: RequestHead,
         row: &Row,
         frame_len: usize,
@@ -176,11 +176,11 @@ impl Request {
         &mut self,
         mut input: &[u8],
         is_whole: bool,
-        judge: Judge<'_>,
+        authorizer: Authorizer<'_>,
     ) -> Result<bool, CloseReason> {
-        let (head, limits) = (self.head, &judge.snapshot.limits);
+        let (head, limits) = (self.head, &authorizer.snapshot.limits);
         // What is told of a refusal may be longer than what was asked.
-        let pinned_max = limits.hold_bytes_max.max(HOLD_ALWAYS_BYTES);
+        let pinned_max = limits.request_buffer_bytes_max.max(UNCOUNTED_BUFFER_BYTES);
         loop {
             let step = self
                 .walk
@@ -188,10 +188,12 @@ impl Request {
                 .map_err(|why| self.malformed(why))?;
             if let Some(topics) = &mut self.topics {
                 topics
-                    .step(&step, self.walk.body_at(), judge)
-                    .map_err(|NotEncodable| ClientFault::RefusedUntold(head.api, head.version))?;
+                    .step(&step, self.walk.body_at(), authorizer)
+                    .map_err(|NotEncodable| {
+                        ClientFault::DenialNotEncodable(head.api, head.version)
+                    })?;
                 if topics.pinned() > pinned_max {
-                    return Err(CloseReason::HoldLimit(Leg::Client));
+                    return Err(CloseReason::BufferLimit(Leg::Client));
                 }
                 let named = matches!(step, Step::Value(_)) && topics.are_all_allowed();
                 if head.api == PRODUCE && named {

@@ -133,7 +133,10 @@ impl Session {
             }
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => {}
         }
-        let legs = [(Leg::Client, room.requests), (Leg::Upstream, room.answers)];
+        let legs = [
+            (Leg::Client, room.requests),
+            (Leg::Upstream, room.responses),
+        ];
         for (leg, has_room) in legs {
             if has_room && let Some((at, wait)) = self.reading_deadline(leg) {
                 waits(at, Expiry::Wait(wait));
@@ -153,7 +156,7 @@ impl Session {
                 waits(at, Expiry::Wait(Wait::Write(leg)));
             }
         }
-        if let Some((at, wait)) = self.answer_deadline() {
+        if let Some((at, wait)) = self.response_deadline() {
             waits(at, Expiry::Wait(wait));
         }
         // Nobody has to log in, so a client that has sent nothing yet is idle as any other, as in
@@ -178,27 +181,27 @@ impl Session {
     #[inline(always)]
     fn reading_deadline(&self, leg: Leg) -> Option<(Instant, Wait)> {
         let (state, limits) = (self.leg(leg), &self.snapshot.limits);
-        match state.hold_paused {
+        match state.buffer_paused {
             Some(_) if leg == Leg::Client && (self.is_finishing() || self.takes_no_more()) => None,
-            Some(since) => Some((since.after(limits.hold_timeout), Wait::Hold(leg))),
+            Some(since) => Some((since.after(limits.buffer_timeout), Wait::Buffer(leg))),
             None => {
-                let at = state.intake.deadline(limits.frame_stall_timeout)?;
+                let at = state.frame_reader.deadline(limits.frame_stall_timeout)?;
                 Some((at, Wait::Frame(leg)))
             }
         }
     }
 
-    /// An answer that has begun is watched by [`Session::reading_deadline`] instead, and one that
+    /// A response that has begun is watched by [`Session::reading_deadline`] instead, and one that
     /// we do not read, because the client does not, is not late.
     ///
     /// Whether anybody is there at all must show within the limit of a connection. The first
     /// request of Kafka's clients is one that brokers answer at once (ApiVersions, Metadata); what
     /// another one asks the broker to wait comes on top.
     #[inline(always)]
-    fn answer_deadline(&self) -> Option<(Instant, Wait)> {
-        let is_read = self.room.answers && self.upstream.hold_paused.is_none();
+    fn response_deadline(&self) -> Option<(Instant, Wait)> {
+        let is_read = self.room.responses && self.upstream.buffer_paused.is_none();
         let connected = matches!(self.connection, Connection::Open);
-        let begun = self.upstream.intake.pace.is_some();
+        let begun = self.upstream.frame_reader.pace.is_some();
         let forever = mutation!(self, WaitForever);
         if !connected || begun || forever || !is_read {
             return None;
@@ -214,15 +217,15 @@ impl Session {
                     api::request_wait_is_unread(slot.api, slot.version, slot.bytes)
                 });
                 let limit = if may_wait {
-                    limits.answer_timeout
+                    limits.request_timeout
                 } else {
-                    limits.connect_timeout.min(limits.answer_timeout)
+                    limits.connect_timeout.min(limits.request_timeout)
                 };
                 (since, limit, Wait::FirstResponse)
             }
             // Without a request that the broker has taken, it is late as any other response is.
             FirstResponse::NotAwaited | FirstResponse::Begun => {
-                (Instant::ZERO, limits.answer_timeout, Wait::Answer)
+                (Instant::ZERO, limits.request_timeout, Wait::Response)
             }
         };
         Some((self.in_flight.deadline(since, limit)?, wait))

@@ -3,28 +3,28 @@
 use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
-use crate::api::{self, API_VERSIONS, Carry, FOLLOW_BYTES_MIN, ResponseForm};
+use crate::api::{self, API_VERSIONS, FOLLOW_BYTES_MIN, ForwardMode, ResponseForm};
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
-use crate::limits::HOLD_ALWAYS_BYTES;
+use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::rewrite::Outcome;
 use crate::session::Session;
-use crate::session::answer::{Answer, Progress};
 use crate::session::body::BodyWalk;
+use crate::session::frame_reader::Stage;
 use crate::session::in_flight::Slot;
-use crate::session::intake::Stage;
-use crate::session::refusal::{Refused, TOLD};
+use crate::session::response::{Progress, Response};
+use crate::session::topic_authorization::{DeniedTopics, TOLD};
 use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
-use crate::wire::glance::{self, Bare};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
+use crate::wire::quick_scan::{self, Bare};
 use crate::wire::schema::{Roles, ThrottlePlace};
 
-/// Where the variable part of an answer's header begins.
+/// Where the variable part of a response's header begins.
 const ANSWER_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
 
 impl Session {
@@ -34,9 +34,9 @@ impl Session {
         now: Instant,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        match &mut self.upstream.intake.stage {
-            Stage::Head => self.answer_head(chunk)?,
-            Stage::Answer(_) => self.answer_body(chunk)?,
+        match &mut self.upstream.frame_reader.stage {
+            Stage::Head => self.response_head(chunk)?,
+            Stage::Response(_) => self.response_body(chunk)?,
             Stage::Pass { left } => {
                 let part = framer::take(chunk, *left);
                 *left -= part.len();
@@ -46,94 +46,102 @@ impl Session {
                 return Err(CloseReason::Bug("a request came from the broker"));
             }
         }
-        if let Stage::Pass { left: 0 } = self.upstream.intake.stage {
-            self.answer_done(now);
+        if let Stage::Pass { left: 0 } = self.upstream.frame_reader.stage {
+            self.response_done(now);
         }
         Ok(())
     }
 
     /// Reads length and correlation id, and decides how the body is carried.
-    fn answer_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+    fn response_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let Some(slot) = self.in_flight.front() else {
             return Err(UpstreamFault::Unsolicited.into());
         };
         let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
-        let (min, max) = (RESPONSE_HEAD_BYTES, self.snapshot.limits.answer_bytes_max);
+        let (min, max) = (RESPONSE_HEAD_BYTES, self.snapshot.limits.response_bytes_max);
         let framer = Framer { min, max };
-        let hold = &mut self.upstream.intake.hold;
+        let buffered = &mut self.upstream.frame_reader.buffered;
         let frame_len = framer
-            .frame_len(hold, chunk)
+            .frame_len(buffered, chunk)
             .map_err(UpstreamFault::FrameLength)?;
-        let head = framer::peek(hold, chunk, PREFIX_BYTES).map(i32::from_be_bytes);
+        let head = framer::peek(buffered, chunk, PREFIX_BYTES).map(i32::from_be_bytes);
         let (Some(frame_len), Some(correlation_id)) = (frame_len, head) else {
-            hold.push(std::mem::take(chunk));
+            buffered.push(std::mem::take(chunk));
             return Ok(());
         };
         if CorrelationId(correlation_id) != expected && !mutation!(self, AnyCorrelationId) {
             sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
-        self.upstream.answer_bytes = frame_len;
-        let Some(version) = self.answered_version(api, version, frame_len, chunk) else {
-            self.upstream.intake.hold.push(std::mem::take(chunk));
+        self.upstream.response_bytes = frame_len;
+        let Some(version) = self.response_version(api, version, frame_len, chunk) else {
+            self.upstream
+                .frame_reader
+                .buffered
+                .push(std::mem::take(chunk));
             return Ok(());
         };
         let form = ResponseForm::of(api, version);
         let form = &form.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
         let place = form.throttle_place();
         let Some(throttle_ms) = self.throttle_ms(place, form, frame_len, chunk) else {
-            self.upstream.intake.hold.push(std::mem::take(chunk));
+            self.upstream
+                .frame_reader
+                .buffered
+                .push(std::mem::take(chunk));
             return Ok(());
         };
         self.announce_throttle(throttle_ms);
-        let refused = self.in_flight.take_refused();
-        let most = self.snapshot.limits.hold_answer_bytes_max;
-        let carry = api::answer_carry(form, frame_len, most, place);
-        if let (Carry::Hold(interest), None) = (carry, &refused)
+        let denied = self.in_flight.take_denied();
+        let most = self.snapshot.limits.response_buffer_bytes_max;
+        let mode = api::response_forward_mode(form, frame_len, most, place);
+        if let (ForwardMode::Buffer(interest), None) = (mode, &denied)
             && let Some(bare) = self.bare(form, frame_len, interest, chunk)
         {
             self.announce_throttle(bare.throttle_ms);
-            self.pass_answer(frame_len);
+            self.pass_response(frame_len);
             return Ok(());
         }
-        let carry = match (carry, &refused) {
-            (Carry::Follow(_), None) if mutation!(self, LeakTail) => Carry::Pass,
+        let mode = match (mode, &denied) {
+            (ForwardMode::Stream(_), None) if mutation!(self, LeakTail) => ForwardMode::Pass,
             (_, None)
                 if mutation!(self, LeakDescribeCluster)
                     && (api, version) == (ApiKey(60), ApiVersion(1)) =>
             {
-                Carry::Pass
+                ForwardMode::Pass
             }
-            (carry, None) => carry,
-            (carry, Some(_)) => telling(carry, frame_len),
+            (mode, None) => mode,
+            (mode, Some(_)) => denial_mode(mode, frame_len),
         };
-        self.carry_answer(form, frame_len, carry, refused, chunk)
+        self.forward_response(form, frame_len, mode, denied, chunk)
     }
 
     /// Lets a response pass, or begins to read it.
-    fn carry_answer(
+    fn forward_response(
         &mut self,
         form: &ResponseForm,
         frame_len: usize,
-        carry: Carry,
-        refused: Option<Box<Refused>>,
+        mode: ForwardMode,
+        denied: Option<Box<DeniedTopics>>,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        match carry {
-            Carry::Pass => self.pass_answer(frame_len),
+        match mode {
+            ForwardMode::Pass => self.pass_response(frame_len),
             // Whatever of it were taken in would be for nothing.
-            Carry::Hold(_) if frame_len > self.snapshot.limits.hold_answer_bytes_max => {
-                return Err(CloseReason::HoldLimit(Leg::Upstream));
+            ForwardMode::Buffer(_)
+                if frame_len > self.snapshot.limits.response_buffer_bytes_max =>
+            {
+                return Err(CloseReason::BufferLimit(Leg::Upstream));
             }
-            Carry::Hold(interest) => {
-                let walk = answer_walk(form, frame_len, interest);
-                let answer = Answer::held(form, frame_len, walk);
-                self.read_answer(answer.telling(refused), chunk)?;
+            ForwardMode::Buffer(interest) => {
+                let walk = response_walk(form, frame_len, interest);
+                let response = Response::buffered(form, frame_len, walk);
+                self.read_response(response.with_denial(denied), chunk)?;
             }
-            Carry::Follow(interest) => {
-                let walk = answer_walk(form, frame_len, interest);
-                let answer = Answer::followed(form, frame_len, walk);
-                self.read_answer(answer.telling(refused), chunk)?;
+            ForwardMode::Stream(interest) => {
+                let walk = response_walk(form, frame_len, interest);
+                let response = Response::streamed(form, frame_len, walk);
+                self.read_response(response.with_denial(denied), chunk)?;
             }
         }
         Ok(())
@@ -142,7 +150,7 @@ impl Session {
     /// The version in which the broker has answered: a broker that does not know the version of
     /// an ApiVersions request answers in version 0 with error 35 (KIP-511). Nothing while the
     /// error code has not come.
-    fn answered_version(
+    fn response_version(
         &self,
         api: ApiKey,
         version: ApiVersion,
@@ -153,7 +161,7 @@ impl Session {
         if api != API_VERSIONS || frame_len < ANSWER_HEAD_END + ERROR_CODE_BYTES {
             return Some(version);
         }
-        let error = framer::peek(&self.upstream.intake.hold, chunk, ANSWER_HEAD_END)?;
+        let error = framer::peek(&self.upstream.frame_reader.buffered, chunk, ANSWER_HEAD_END)?;
         let is_refusal = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
         Some(if is_refusal { ApiVersion(0) } else { version })
     }
@@ -177,9 +185,9 @@ impl Session {
         if frame_len < at + THROTTLE_BYTES {
             return Some(0);
         }
-        let hold = &self.upstream.intake.hold;
-        let throttle = framer::peek(hold, chunk, at).map(i32::from_be_bytes)?;
-        if tag_bytes > 0 && framer::peek(hold, chunk, ANSWER_HEAD_END)? != [0] {
+        let buffered = &self.upstream.frame_reader.buffered;
+        let throttle = framer::peek(buffered, chunk, at).map(i32::from_be_bytes)?;
+        if tag_bytes > 0 && framer::peek(buffered, chunk, ANSWER_HEAD_END)? != [0] {
             return Some(0);
         }
         Some(throttle)
@@ -201,9 +209,9 @@ impl Session {
         interest: Roles,
         chunk: &[u8],
     ) -> Option<Bare> {
-        // However it is cut, an answer that may not be held closes.
-        let may_be_held = frame_len <= self.snapshot.limits.hold_answer_bytes_max;
-        if !may_be_held || !self.upstream.intake.hold.is_empty() {
+        // However it is cut, a response that may not be held closes.
+        let may_be_buffered = frame_len <= self.snapshot.limits.response_buffer_bytes_max;
+        if !may_be_buffered || !self.upstream.frame_reader.buffered.is_empty() {
             return None;
         }
         let mut body = chunk.get(ANSWER_HEAD_END..frame_len)?;
@@ -211,75 +219,84 @@ impl Session {
         if header.step(&mut body) != Ok(true) {
             return None;
         }
-        glance::bare(form.edition, form.version.0, body, interest)
+        quick_scan::bare(form.edition, form.version.0, body, interest)
     }
 
-    /// Begins to read an answer. Of an ApiVersions answer a byte of the body may be held already,
+    /// Begins to read a response. Of an ApiVersions answer a byte of the body may be held already,
     /// because its error code was waited for.
-    fn read_answer(&mut self, mut answer: Answer, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let hold = &self.upstream.intake.hold;
-        let early = hold.copy(ANSWER_HEAD_END.min(hold.end())..hold.end());
+    fn read_response(
+        &mut self,
+        mut response: Response,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        let buffered = &self.upstream.frame_reader.buffered;
+        let early = buffered.copy(ANSWER_HEAD_END.min(buffered.end())..buffered.end());
         if !early.is_empty() {
-            let (api, version) = (answer.api, answer.version);
-            answer
-                .read(&early, hold, &self.snapshot)
+            let (api, version) = (response.api, response.version);
+            response
+                .read(&early, buffered, &self.snapshot)
                 .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         }
-        // Most answers are there with their first bytes, and need no place to wait in.
-        if self.read_on(&mut answer, chunk)? {
-            self.release_answer(answer);
+        // Most responses are there with their first bytes, and need no place to wait in.
+        if self.read_on(&mut response, chunk)? {
+            self.release_response(response);
         } else {
-            self.upstream.intake.stage = Stage::Answer(Box::new(answer));
+            self.upstream.frame_reader.stage = Stage::Response(Box::new(response));
         }
         Ok(())
     }
 
-    /// Reads on in an answer that has begun in an earlier chunk.
-    fn answer_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.upstream.intake.stage);
-        let Stage::Answer(mut answer) = stage else {
-            return Err(CloseReason::Bug("no answer is being read"));
+    /// Reads on in a response that has begun in an earlier chunk.
+    fn response_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        let stage = std::mem::take(&mut self.upstream.frame_reader.stage);
+        let Stage::Response(mut response) = stage else {
+            return Err(CloseReason::Bug("no response is being read"));
         };
-        if self.read_on(&mut answer, chunk)? {
-            self.release_answer(*answer);
+        if self.read_on(&mut response, chunk)? {
+            self.release_response(*response);
         } else {
-            self.upstream.intake.stage = Stage::Answer(answer);
+            self.upstream.frame_reader.stage = Stage::Response(response);
         }
         Ok(())
     }
 
     /// Reads from the front of a chunk, and lets go what has been decided on; true once that is
-    /// all of the answer.
-    fn read_on(&mut self, answer: &mut Answer, chunk: &mut Bytes) -> Result<bool, CloseReason> {
+    /// all of the response.
+    fn read_on(&mut self, response: &mut Response, chunk: &mut Bytes) -> Result<bool, CloseReason> {
         let Self {
             upstream,
             client,
             snapshot,
             ..
         } = self;
-        let intake = &mut upstream.intake;
-        let had = intake.hold.end();
-        let part = framer::take(chunk, answer.frame_len.saturating_sub(had));
-        intake.hold.push(part.clone());
+        let frame_reader = &mut upstream.frame_reader;
+        let had = frame_reader.buffered.end();
+        let part = framer::take(chunk, response.frame_len.saturating_sub(had));
+        frame_reader.buffered.push(part.clone());
         // The fixed head has been read where it stood.
         let unread = part
             .get(ANSWER_HEAD_END.saturating_sub(had)..)
             .unwrap_or_default();
-        let (api, version) = (answer.api, answer.version);
-        let progress = answer
-            .read(unread, &intake.hold, snapshot)
+        let (api, version) = (response.api, response.version);
+        let progress = response
+            .read(unread, &frame_reader.buffered, snapshot)
             .map_err(|why| UpstreamFault::Malformed(api, version, why))?;
         // Many small changes take more than the bytes that they are in.
-        let pinned_max = snapshot.limits.hold_answer_bytes_max.max(HOLD_ALWAYS_BYTES);
-        if answer.pinned() > pinned_max {
-            return Err(CloseReason::HoldLimit(Leg::Upstream));
+        let pinned_max = snapshot
+            .limits
+            .response_buffer_bytes_max
+            .max(UNCOUNTED_BUFFER_BYTES);
+        if response.pinned() > pinned_max {
+            return Err(CloseReason::BufferLimit(Leg::Upstream));
         }
         match progress {
             Progress::Release(until) => {
-                let edits = &mut answer.outcome().edits;
-                edits.apply(&mut intake.hold, until, |part| client.egress.push(part));
-                if intake.hold.len() > snapshot.limits.hold_answer_bytes_max {
-                    return Err(CloseReason::HoldLimit(Leg::Upstream));
+                let edits = &mut response.outcome().edits;
+                edits.apply(&mut frame_reader.buffered, until, |part| {
+                    client.egress.push(part)
+                });
+                if frame_reader.buffered.len() > snapshot.limits.response_buffer_bytes_max {
+                    return Err(CloseReason::BufferLimit(Leg::Upstream));
                 }
                 Ok(false)
             }
@@ -288,18 +305,18 @@ impl Session {
     }
 
     /// Everything has been read that could have to be edited.
-    fn release_answer(&mut self, answer: Answer) {
-        let frame_len = answer.frame_len;
-        let answer_follows = answer.is_followed();
-        self.announce_throttle(answer.throttle_ms());
+    fn release_response(&mut self, response: Response) {
+        let frame_len = response.frame_len;
+        let response_is_streamed = response.is_streamed();
+        self.announce_throttle(response.throttle_ms());
         let forgets = mutation!(self, ForgetLength);
-        let (mut outcome, growth) = answer.into_outcome(forgets);
+        let (mut outcome, growth) = response.into_outcome(forgets);
         sometimes!(
             self.marks,
             TailBlanked,
-            answer_follows && outcome.rewrites.dropped > 0
+            response_is_streamed && outcome.rewrites.dropped > 0
         );
-        let in_pieces = self.upstream.intake.hold.slice_count() > 1;
+        let in_pieces = self.upstream.frame_reader.buffered.slice_count() > 1;
         sometimes!(
             self.marks,
             EditedAcrossChunks,
@@ -308,17 +325,19 @@ impl Session {
         sometimes!(
             self.marks,
             EndpointDropped,
-            !answer_follows && outcome.rewrites.dropped > 0
+            !response_is_streamed && outcome.rewrites.dropped > 0
         );
-        self.upstream.answer_bytes = frame_len.saturating_add_signed(growth);
+        self.upstream.response_bytes = frame_len.saturating_add_signed(growth);
         let Self {
             upstream, client, ..
         } = self;
-        let end = upstream.intake.hold.end();
-        outcome.edits.apply(&mut upstream.intake.hold, end, |part| {
-            client.egress.push(part)
-        });
-        upstream.intake.stage = Stage::Pass {
+        let end = upstream.frame_reader.buffered.end();
+        outcome
+            .edits
+            .apply(&mut upstream.frame_reader.buffered, end, |part| {
+                client.egress.push(part)
+            });
+        upstream.frame_reader.stage = Stage::Pass {
             left: frame_len - end,
         };
         self.tell(outcome);
@@ -334,11 +353,11 @@ impl Session {
         }
     }
 
-    /// Lets an answer come down: what is held now, the rest as it comes.
-    fn pass_answer(&mut self, frame_len: usize) {
+    /// Lets a response come down: what is held now, the rest as it comes.
+    fn pass_response(&mut self, frame_len: usize) {
         let upstream = &self.upstream;
-        let left = frame_len.saturating_sub(upstream.intake.hold.end());
-        let held = upstream.intake.hold.len();
+        let left = frame_len.saturating_sub(upstream.frame_reader.buffered.end());
+        let buffered = upstream.frame_reader.buffered.len();
         let left = if mutation!(self, FrameEndsEarly) && left > 1 {
             left - 1
         } else {
@@ -348,15 +367,15 @@ impl Session {
             upstream, client, ..
         } = self;
         upstream
-            .intake
-            .hold
-            .take(held, |part| client.egress.push(part));
-        upstream.intake.stage = Stage::Pass { left };
+            .frame_reader
+            .buffered
+            .take(buffered, |part| client.egress.push(part));
+        upstream.frame_reader.stage = Stage::Pass { left };
     }
 
-    fn answer_done(&mut self, now: Instant) {
-        self.upstream.intake.frame_done();
-        let bytes = self.upstream.answer_bytes;
+    fn response_done(&mut self, now: Instant) {
+        self.upstream.frame_reader.frame_done();
+        let bytes = self.upstream.response_bytes;
         if let Some(Slot {
             api,
             version,
@@ -373,22 +392,22 @@ impl Session {
                 local: false,
             });
         }
-        self.give_local_answers(now);
+        self.send_local_responses(now);
     }
 }
 
-/// How an answer is carried that has to tell of a refusal besides.
-fn telling(carry: Carry, frame_len: usize) -> Carry {
-    match carry {
-        Carry::Hold(interest) => Carry::Hold(interest.union(TOLD)),
-        Carry::Follow(interest) => Carry::Follow(interest.union(TOLD)),
-        Carry::Pass if frame_len > FOLLOW_BYTES_MIN => Carry::Follow(TOLD),
-        Carry::Pass => Carry::Hold(TOLD),
+/// How a response is carried that has to tell of a refusal besides.
+fn denial_mode(mode: ForwardMode, frame_len: usize) -> ForwardMode {
+    match mode {
+        ForwardMode::Buffer(interest) => ForwardMode::Buffer(interest.union(TOLD)),
+        ForwardMode::Stream(interest) => ForwardMode::Stream(interest.union(TOLD)),
+        ForwardMode::Pass if frame_len > FOLLOW_BYTES_MIN => ForwardMode::Stream(TOLD),
+        ForwardMode::Pass => ForwardMode::Buffer(TOLD),
     }
 }
 
-/// A walk over an answer.
-fn answer_walk(form: &ResponseForm, frame_len: usize, interest: Roles) -> BodyWalk {
+/// A walk over a response.
+fn response_walk(form: &ResponseForm, frame_len: usize, interest: Roles) -> BodyWalk {
     let header_len = frame_len.saturating_sub(ANSWER_HEAD_END);
     BodyWalk::new(
         Some(form.edition),

@@ -69,9 +69,9 @@ fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodab
     framed(frame)
 }
 
-/// A topic of a request that was refused, as the answer has to name it.
+/// A topic of a request that was refused, as the response has to name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RefusedTopic {
+pub(crate) struct DeniedTopic {
     /// Its name, where the request names it.
     pub(crate) name: String,
     /// Its id, where the request has ids instead.
@@ -80,12 +80,12 @@ pub(crate) struct RefusedTopic {
     pub(crate) error_code: i16,
 }
 
-/// Writes the entry for a refused topic among the topics of an answer; `partitions` are those that
-/// [`refused_partition`] has written.
-pub(crate) fn refused_topic(
+/// Writes the entry for a refused topic among the topics of a response; `partitions` are those that
+/// [`denied_partition`] has written.
+pub(crate) fn denied_topic(
     api: ApiKey,
     version: ApiVersion,
-    topic: RefusedTopic,
+    topic: DeniedTopic,
     partitions: (usize, &[u8]),
     out: &mut BytesMut,
 ) -> Result<(), NotEncodable> {
@@ -104,7 +104,7 @@ pub(crate) fn refused_topic(
 }
 
 /// Writes the entry for one partition of a refused topic, if answers name partitions.
-pub(crate) fn refused_partition(
+pub(crate) fn denied_partition(
     api: ApiKey,
     version: ApiVersion,
     index: i32,
@@ -122,7 +122,7 @@ pub(crate) fn refused_partition(
 }
 
 /// The whole answer to a request of which every topic was refused: so many entries, as
-/// [`refused_topic`] has written them.
+/// [`denied_topic`] has written them.
 pub(crate) fn refusal(
     head: RequestHead,
     count: usize,
@@ -202,7 +202,7 @@ fn begin_response(head: RequestHead, capacity: usize) -> Result<BytesMut, NotEnc
     Ok(out)
 }
 
-fn produced(topic: RefusedTopic, version: i16) -> TopicProduceResponse {
+fn produced(topic: DeniedTopic, version: i16) -> TopicProduceResponse {
     let out = TopicProduceResponse::default();
     if version >= 13 {
         out.with_topic_id(Uuid::from_bytes(topic.id))
@@ -221,7 +221,7 @@ fn produced_partition(index: i32, error_code: i16) -> PartitionProduceResponse {
         .with_log_start_offset(-1)
 }
 
-fn fetched(topic: RefusedTopic, version: i16) -> FetchableTopicResponse {
+fn fetched(topic: DeniedTopic, version: i16) -> FetchableTopicResponse {
     let out = FetchableTopicResponse::default();
     if version >= 13 {
         out.with_topic_id(Uuid::from_bytes(topic.id))
@@ -241,7 +241,7 @@ fn fetched_partition(index: i32, error_code: i16) -> PartitionData {
 
 /// `KafkaApis.handleTopicMetadataRequest`: a topic that was asked for by name has no id, one that
 /// was asked for by id has no name (an empty one where there is no null yet); no partitions.
-fn described(topic: RefusedTopic, version: i16) -> MetadataResponseTopic {
+fn described(topic: DeniedTopic, version: i16) -> MetadataResponseTopic {
     let by_id = topic.id != [0; 16];
     let name = (!by_id || version < 12).then(|| TopicName(topic.name.into()));
     let out = MetadataResponseTopic::default()
@@ -255,7 +255,7 @@ fn described(topic: RefusedTopic, version: i16) -> MetadataResponseTopic {
 }
 
 /// `ControllerApis.createTopics`.
-fn created(topic: RefusedTopic, version: i16) -> CreatableTopicResult {
+fn created(topic: DeniedTopic, version: i16) -> CreatableTopicResult {
     let out = CreatableTopicResult::default()
         .with_name(TopicName(topic.name.into()))
         .with_error_code(topic.error_code);

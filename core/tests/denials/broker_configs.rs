@@ -9,7 +9,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{
 };
 use kafka_protocol::messages::*;
 
-use crate::harness::{World, answer, decoded, request, snapshot};
+use crate::harness::{World, decoded, request, response_frame, snapshot};
 use crate::{CHUNKS, ID};
 
 const TOPIC: i8 = 2;
@@ -114,7 +114,7 @@ fn brokers_are_cut_from_a_request_that_alters_others_as_well() {
             };
             let told = IncrementalAlterConfigsResponse::default()
                 .with_responses(vec![own(TOPIC, "t"), own(GROUP, "g")]);
-            world.upstream(&answer(version, ID, &told));
+            world.upstream(&response_frame(version, ID, &told));
             let mut told = altered(version, &world.to_client);
             told.sort();
             let expected = [
@@ -135,12 +135,12 @@ fn of_brokers_as_many_are_cut_as_there_is_room_to_answer_for() {
     let mut resources: Vec<(i8, &str)> = names.iter().map(|name| (BROKER, &**name)).collect();
     resources.push((TOPIC, "t"));
     let sent = altering(1, &resources);
-    for (hold_bytes_max, closed) in [
-        (200_000, Some(CloseReason::HoldLimit(Leg::Client))),
+    for (request_buffer_bytes_max, closed) in [
+        (200_000, Some(CloseReason::BufferLimit(Leg::Client))),
         (400_000, None),
     ] {
         let mut limited = snapshot();
-        limited.limits.hold_bytes_max = hold_bytes_max;
+        limited.limits.request_buffer_bytes_max = request_buffer_bytes_max;
         let mut world = World::with(limited, Route::Bootstrap);
         world.client(&sent);
         assert_eq!(world.closed, closed);

@@ -11,7 +11,7 @@ use kafka_protocol::messages::write_txn_markers_request::{
 use kafka_protocol::messages::*;
 
 use crate::broker_configs::{BROKER, altering};
-use crate::harness::{World, answer, frames, request, snapshot};
+use crate::harness::{World, frames, request, response_frame, snapshot};
 use crate::responses::{not_reassigned, reassigning};
 use crate::{CHUNKS, ID};
 
@@ -89,10 +89,10 @@ fn a_request_that_is_judged_anew_keeps_no_more_alive_than_is_counted() {
     let mut world = World::with(allowed, Route::Bootstrap);
     let (leg, bytes) = (Leg::Client, chunk.clone());
     world.input(Input::Bytes { leg, bytes });
-    assert_eq!(world.session.held_bytes().requests, chunk.len());
+    assert_eq!(world.session.buffered_bytes().requests, chunk.len());
     assert!(!chunk.is_unique());
     world.renew(|snapshot| snapshot.offered = Offered::default());
-    assert_eq!(world.session.held_bytes().requests, begun.len());
+    assert_eq!(world.session.buffered_bytes().requests, begun.len());
     assert!(chunk.is_unique());
 }
 
@@ -103,7 +103,7 @@ fn a_denial_waits_for_its_turn() {
     let acls = request(29, 1, 2, &DescribeAclsRequest::default());
     world.client(&[groups, acls].concat());
     assert!(world.to_client.is_empty());
-    world.upstream(&answer(0, 1, &ListGroupsResponse::default()));
+    world.upstream(&response_frame(0, 1, &ListGroupsResponse::default()));
     let all = frames(&world.to_client);
     assert_eq!((all.len(), &all[1][..4]), (2, &2_i32.to_be_bytes()[..]));
     // Throttled for no time, SECURITY_DISABLED.
@@ -128,12 +128,12 @@ fn a_denied_request_that_does_not_follow_its_schema_closes() {
 fn a_request_that_is_too_long_to_be_held_whole_closes_before_it_is_held() {
     let length = 100_000_i32;
     for api in [27, 44] {
-        for (hold_bytes_max, closed) in [
-            (100_003, Some(CloseReason::HoldLimit(Leg::Client))),
+        for (request_buffer_bytes_max, closed) in [
+            (100_003, Some(CloseReason::BufferLimit(Leg::Client))),
             (100_004, None),
         ] {
             let mut limited = snapshot();
-            limited.limits.hold_bytes_max = hold_bytes_max;
+            limited.limits.request_buffer_bytes_max = request_buffer_bytes_max;
             let mut world = World::with(limited, Route::Bootstrap);
             let mut head = length.to_be_bytes().to_vec();
             head.extend([0, api, 0, 1, 0, 0, 0, 1]);
@@ -146,17 +146,17 @@ fn a_request_that_is_too_long_to_be_held_whole_closes_before_it_is_held() {
 #[test]
 fn a_request_whose_denial_would_be_longer_than_what_may_be_held_closes() {
     let sent = request(45, 0, ID, &reassigning(1, 2000));
-    let response = answer(0, ID, &not_reassigned(1, 2000));
+    let response = response_frame(0, ID, &not_reassigned(1, 2000));
     assert!(sent.len() < 64 * 1024 && response.len() > 200_000);
-    for (hold_bytes_max, closed) in [
+    for (request_buffer_bytes_max, closed) in [
         (
             response.len() - 200,
-            Some(CloseReason::HoldLimit(Leg::Client)),
+            Some(CloseReason::BufferLimit(Leg::Client)),
         ),
         (response.len(), None),
     ] {
         let mut limited = snapshot();
-        limited.limits.hold_bytes_max = hold_bytes_max;
+        limited.limits.request_buffer_bytes_max = request_buffer_bytes_max;
         let mut world = World::with(limited, Route::Bootstrap);
         world.client_leaves = true;
         world.client(&sent);

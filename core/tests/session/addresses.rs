@@ -34,7 +34,7 @@ where
         let mut world = World::new();
         world.chunk = chunk;
         world.client(&request(key, version, 7, ask));
-        world.upstream(&answer(version, 7, tell));
+        world.upstream(&response_frame(version, 7, tell));
         assert_eq!(world.closed, None, "version {version}");
         let text = String::from_utf8_lossy(&world.to_client).to_lowercase();
         assert!(!text.contains("canary"), "version {version}: {text}");
@@ -299,7 +299,7 @@ fn several_coordinators_are_each_decided_on() {
     }
 }
 
-fn produce_answer(endpoints: Vec<NodeEndpoint>) -> ProduceResponse {
+fn produce_response(endpoints: Vec<NodeEndpoint>) -> ProduceResponse {
     let leader = LeaderIdAndEpoch::default()
         .with_leader_id(1.into())
         .with_leader_epoch(4);
@@ -325,7 +325,7 @@ fn node(id: i32, host: &str, port: i32) -> NodeEndpoint {
 #[test]
 fn the_new_leader_that_a_produce_answer_names_is_ours() {
     for version in 10..=12 {
-        let told = produce_answer(vec![
+        let told = produce_response(vec![
             node(1, "kafka-1.canary", 9092),
             node(9, "kafka-9.canary", 9092),
             node(2, &"long-".repeat(60), 9092),
@@ -352,9 +352,9 @@ fn the_new_leader_that_a_produce_answer_names_is_ours() {
     }
 }
 
-/// A Produce answer of the kind that most are: nothing in it could have to be edited.
+/// A Produce response of the kind that most are: nothing in it could have to be edited.
 fn bare() -> ProduceResponse {
-    let mut bare = produce_answer(vec![]);
+    let mut bare = produce_response(vec![]);
     for partition in &mut bare.responses[0].partition_responses {
         partition.error_message = None;
     }
@@ -367,7 +367,7 @@ fn an_answer_that_names_nobody_passes_as_it_came() {
         let (seen, world) = through(0, version, &ProduceRequest::default().with_acks(1), &bare());
         assert_eq!(
             world.to_client,
-            answer(version, 7, &seen),
+            response_frame(version, 7, &seen),
             "version {version}"
         );
         assert!(rewrites(&world).is_empty());
@@ -378,12 +378,12 @@ fn an_answer_that_names_nobody_passes_as_it_came() {
 fn an_answer_too_long_to_be_held_closes_however_it_is_cut() {
     for chunk in CHUNKS {
         let mut snapshot = snapshot();
-        snapshot.limits.hold_answer_bytes_max = 20;
+        snapshot.limits.response_buffer_bytes_max = 20;
         let mut world = World::with(snapshot, Route::Bootstrap);
         world.chunk = chunk;
         world.client(&request(0, 11, 7, &ProduceRequest::default().with_acks(1)));
-        world.upstream(&answer(11, 7, &bare()));
-        assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Upstream)));
+        world.upstream(&response_frame(11, 7, &bare()));
+        assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Upstream)));
         assert!(world.to_client.is_empty());
     }
 }
@@ -501,7 +501,7 @@ fn a_host_of_one_label_is_hidden_in_addresses_and_passes_in_prose() {
         let body = FindCoordinatorResponse::default()
             .with_error_code(15)
             .with_error_message(Some(told.into()));
-        world.upstream(&answer(2, 7, &body));
+        world.upstream(&response_frame(2, 7, &body));
         let (_, seen) = decoded::<FindCoordinatorResponse>(2, &world.to_client);
         assert_eq!(seen, body.with_error_message(Some(expected.into())));
     }
@@ -542,7 +542,7 @@ fn only_configs_that_hold_an_address_are_hidden() {
         let told = DescribeConfigsResponse::default().with_results(vec![configs_of(kind, told)]);
         let mut world = at_a_word();
         world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
-        world.upstream(&answer(4, 7, &told));
+        world.upstream(&response_frame(4, 7, &told));
         let (_, seen) = decoded::<DescribeConfigsResponse>(4, &world.to_client);
         for entry in &seen.results[0].configs {
             let is_shown = shown.iter().any(|(name, _)| *name == entry.name.as_str());
@@ -576,10 +576,10 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
             .clone()
             .chain([failed.clone(), configs_of(4, secrets.clone())]);
         let told = DescribeConfigsResponse::default().with_results(results.collect());
-        let frame = answer(version, 7, &told);
+        let frame = response_frame(version, 7, &told);
         for chunk in [1, 7, 1000, usize::MAX] {
             let mut snapshot = snapshot();
-            snapshot.limits.hold_answer_bytes_max = 200;
+            snapshot.limits.response_buffer_bytes_max = 200;
             let mut world = World::with(snapshot, Route::Bootstrap);
             world.chunk = chunk;
             world.client(&request(32, version, 7, &DescribeConfigsRequest::default()));
@@ -607,14 +607,14 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
 #[test]
 fn a_text_of_configs_that_is_too_long_to_be_held_ends_the_session() {
     let mut snapshot = snapshot();
-    snapshot.limits.hold_answer_bytes_max = 200;
+    snapshot.limits.response_buffer_bytes_max = 200;
     let mut world = World::with(snapshot, Route::Bootstrap);
     world.chunk = 50;
     world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
     let long = config("a.config", Some(&"x".repeat(1000)));
     let told = DescribeConfigsResponse::default().with_results(vec![configs_of(4, vec![long])]);
-    world.upstream(&answer(4, 7, &told));
-    assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Upstream)));
+    world.upstream(&response_frame(4, 7, &told));
+    assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Upstream)));
 }
 
 #[test]
@@ -623,7 +623,7 @@ fn a_text_that_is_no_utf_8_is_hidden() {
     let ask = FindCoordinatorRequest::default().with_key("g".into());
     world.client(&request(10, 2, 7, &ask));
     let body = FindCoordinatorResponse::default().with_error_message(Some("what is this".into()));
-    let mut frame = answer(2, 7, &body);
+    let mut frame = response_frame(2, 7, &body);
     let at = frame.windows(4).position(|four| four == b"what").unwrap();
     frame[at] = 0xff;
     world.upstream(&frame);

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg};
+use doorkeeper_core::{BufferedBytes, CloseReason, End, Input, Leg};
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
+use crate::relay::{heartbeat, heartbeat_response, produce, produce_response};
 
 #[test]
 fn a_lost_broker_ends_the_session_behind_the_answers_it_gave() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&[heartbeat(1), heartbeat(2)].concat());
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Upstream, End::Reset);
     assert_eq!(world.closed, None);
     world.client_reads = true;
@@ -28,9 +28,9 @@ fn a_drain_gives_the_owed_answers_and_takes_no_more_requests() {
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });
     assert!(!world.session.demand().read_client);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(world.closed, None);
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
     assert_eq!(world.closed, Some(CloseReason::Drained));
 }
@@ -39,7 +39,7 @@ fn a_drain_gives_the_owed_answers_and_takes_no_more_requests() {
 fn a_drain_does_not_wait_for_ever() {
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     world.client(&heartbeat(1));
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });
@@ -53,7 +53,7 @@ fn a_drain_does_not_wait_for_ever() {
 fn a_drain_takes_the_rest_of_a_request_that_has_begun_to_go_up() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let sent = produce(2, 1, 100_000);
     world.client(&sent[..50_000]);
     let by = world.now.after(Duration::from_secs(30));
@@ -63,7 +63,7 @@ fn a_drain_takes_the_rest_of_a_request_that_has_begun_to_go_up() {
     world.client(&[&sent[50_000..], &*heartbeat(3)].concat());
     assert_eq!(world.to_upstream, [heartbeat(1), sent].concat());
     assert!(!world.session.demand().read_client);
-    world.upstream(&produce_answer(2));
+    world.upstream(&produce_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
     assert_eq!(world.closed, Some(CloseReason::Drained));
 }
@@ -87,14 +87,17 @@ fn what_a_client_still_sends_is_thrown_away_until_it_ends() {
     let mut world = World::new();
     world.client_leaves = false;
     world.client(&[heartbeat(1), heartbeat(2)].concat());
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Upstream, End::Fin);
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
     assert!(world.session.demand().read_client);
     let up = world.to_upstream.clone();
     world.client(&heartbeat(3));
     assert_eq!(world.to_upstream, up);
-    assert_eq!(world.closed, None, "to drop it now would reset its answers");
+    assert_eq!(
+        world.closed, None,
+        "to drop it now would reset its responses"
+    );
     world.ended(Leg::Client, End::Fin);
     assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
 }
@@ -104,7 +107,7 @@ fn a_client_that_never_ends_is_not_waited_for_for_ever() {
     let mut world = World::new();
     world.client_leaves = false;
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Upstream, End::Fin);
     world.advance(Duration::from_secs(4));
     assert_eq!(world.closed, None);
@@ -124,7 +127,7 @@ fn a_client_that_was_told_nothing_is_dropped_at_once() {
 fn a_session_that_owes_nothing_drains_at_once() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });
     assert_eq!(world.closed, Some(CloseReason::Drained));
@@ -138,7 +141,7 @@ fn last_bytes_that_nobody_takes_do_not_hold_a_session_up() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&[heartbeat(1), heartbeat(2)].concat());
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Upstream, End::Fin);
     world.advance(Duration::from_secs(5));
     assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
@@ -154,7 +157,7 @@ fn an_answer_that_the_client_has_not_taken_yet_is_still_owed() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.client_reads = false;
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });
     world.advance(Duration::from_secs(20));
@@ -171,7 +174,7 @@ fn no_last_bytes_are_waited_for_beyond_the_limit_of_a_drain() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.client_reads = false;
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let by = world.now.after(Duration::from_secs(30));
     world.input(Input::Drain { by });
     world.advance(Duration::from_secs(30));
@@ -180,7 +183,7 @@ fn no_last_bytes_are_waited_for_beyond_the_limit_of_a_drain() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.client_reads = false;
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Upstream, End::Fin);
     let by = world.now.after(Duration::from_secs(2));
     world.input(Input::Drain { by });
@@ -194,18 +197,18 @@ fn a_drain_gives_owed_answers_whatever_has_begun_behind_them() {
     for waits_for_room in [false, true] {
         let mut world = World::new();
         world.client(&heartbeat(0));
-        world.upstream(&heartbeat_answer(0));
+        world.upstream(&heartbeat_response(0));
         world.client(&[&*heartbeat(1), &produce(2, 1, 100)[..20]].concat());
         if waits_for_room {
-            world.input(Input::HoldPaused(Leg::Client));
+            world.input(Input::BufferPaused(Leg::Client));
         }
         let by = world.now.after(Duration::from_secs(59));
         world.input(Input::Drain { by });
-        assert_eq!(world.session.held_bytes(), HeldBytes::default());
+        assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
         let limits = world.snapshot.limits.clone();
-        world.advance(limits.hold_timeout.max(limits.frame_stall_timeout));
+        world.advance(limits.buffer_timeout.max(limits.frame_stall_timeout));
         assert_eq!(world.closed, None);
-        world.upstream(&heartbeat_answer(1));
+        world.upstream(&heartbeat_response(1));
         assert_eq!(ids(&world.to_client), [0, 1]);
         assert_eq!(world.closed, Some(CloseReason::Drained));
     }

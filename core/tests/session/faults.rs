@@ -6,7 +6,7 @@ use doorkeeper_core::{CloseReason, End, Leg};
 use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, MetadataRequest};
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer, produce};
+use crate::relay::{heartbeat, heartbeat_response, produce};
 
 #[test]
 fn lengths_that_no_request_has() {
@@ -80,7 +80,7 @@ fn a_body_that_breaks_its_schema_never_reaches_the_broker() {
 fn a_broker_that_speaks_first_or_twice_is_unsolicited() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&[heartbeat_answer(1), heartbeat_answer(1)].concat());
+    world.upstream(&[heartbeat_response(1), heartbeat_response(1)].concat());
     assert_eq!(
         world.closed,
         Some(CloseReason::Upstream(UpstreamFault::Unsolicited))
@@ -92,7 +92,7 @@ fn a_broker_that_speaks_first_or_twice_is_unsolicited() {
 fn an_answer_with_another_correlation_id_closes() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     assert_eq!(
         world.closed,
         Some(CloseReason::Upstream(UpstreamFault::CorrelationMismatch))
@@ -156,8 +156,8 @@ fn what_a_lost_peer_was_owed_is_dropped_and_the_rest_is_not() {
         world.to_upstream,
         [heartbeat(1), produce(2, 0, 10)].concat()
     );
-    assert_eq!(world.closed, None, "an answer is owed");
-    world.upstream(&heartbeat_answer(1));
+    assert_eq!(world.closed, None, "a response is owed");
+    world.upstream(&heartbeat_response(1));
     assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Fin)));
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
 }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, Partition
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer, produce, produce_answer};
+use crate::relay::{heartbeat, heartbeat_response, produce, produce_response};
 
 const FIN: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Fin));
 const RESET: Option<CloseReason> = Some(CloseReason::ClientEnded(End::Reset));
@@ -28,10 +28,10 @@ fn a_client_that_ends_its_half_gets_all_that_it_is_owed() {
     world.client(&sent);
     world.ended(Leg::Client, End::Fin);
     assert_eq!(world.to_upstream, sent);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(world.closed, None);
     assert!(world.finished.is_empty());
-    world.upstream(&produce_answer(2));
+    world.upstream(&produce_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
     assert_eq!(world.closed, FIN);
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
@@ -42,7 +42,7 @@ fn a_client_that_owes_and_is_owed_nothing_closes_at_its_end() {
     for how in [End::Fin, End::Reset] {
         let mut world = World::new();
         world.client(&heartbeat(1));
-        world.upstream(&heartbeat_answer(1));
+        world.upstream(&heartbeat_response(1));
         world.ended(Leg::Client, how);
         assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
         let mut fresh = World::new();
@@ -74,7 +74,7 @@ fn requests_on_a_connection_that_is_not_open_yet_outlive_their_client() {
         assert_eq!(world.to_upstream, produce(1, acks, 100));
         if acks == 1 {
             assert_eq!(world.closed, None);
-            world.upstream(&produce_answer(1));
+            world.upstream(&produce_response(1));
         }
         let answered = how == End::Fin && acks == 1;
         assert_eq!(world.to_client.is_empty(), !answered);
@@ -103,7 +103,7 @@ fn requests_that_wait_for_room_are_answered_in_their_turn() {
         world.ended(Leg::Client, how);
         for id in [1, 3, 4] {
             assert_eq!(world.closed, None);
-            world.upstream(&heartbeat_answer(id));
+            world.upstream(&heartbeat_response(id));
         }
         assert_eq!(world.to_upstream, sent.concat());
         let given = if how == End::Fin {
@@ -124,7 +124,7 @@ fn answers_of_ours_are_given_to_a_client_that_has_ended_its_half() {
         let rest: Vec<u8> = versions.repeat(50);
         world.client(&[heartbeat(1), rest].concat());
         world.ended(Leg::Client, how);
-        world.upstream(&heartbeat_answer(1));
+        world.upstream(&heartbeat_response(1));
         let given = if how == End::Fin { 51 } else { 0 };
         assert_eq!(ids(&world.to_client).len(), given);
         assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
@@ -140,7 +140,7 @@ fn the_beginning_of_a_request_ends_with_its_client() {
             world.client(&[&*heartbeat(1), part].concat());
             world.ended(Leg::Client, how);
             assert_eq!(world.closed, None);
-            world.upstream(&heartbeat_answer(1));
+            world.upstream(&heartbeat_response(1));
             assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
             let mut alone = World::new();
             alone.connects = false;
@@ -153,8 +153,8 @@ fn the_beginning_of_a_request_ends_with_its_client() {
     let mut world = one_at_a_time();
     world.client(&[&*heartbeat(1), &*heartbeat(2), &large[..80_000]].concat());
     world.ended(Leg::Client, End::Fin);
-    world.upstream(&heartbeat_answer(1));
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(1));
+    world.upstream(&heartbeat_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
     assert_eq!(world.closed, FIN);
 }
@@ -166,10 +166,10 @@ fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
     world.client(&sent);
     world.ended(Leg::Client, End::Fin);
     world.client_reads = false;
-    world.upstream(&produce_answer(1));
+    world.upstream(&produce_response(1));
     // The write fails: it has closed its socket.
     world.ended(Leg::Client, End::Reset);
-    world.upstream(&produce_answer(2));
+    world.upstream(&produce_response(2));
     assert_eq!(world.to_upstream, sent);
     assert_eq!(world.closed, FIN);
 }
@@ -178,14 +178,14 @@ fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
 fn an_answer_to_a_client_that_has_ended_its_half_has_its_usual_deadline() {
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     world.client(&heartbeat(1));
     world.ended(Leg::Client, End::Fin);
-    let limit = world.snapshot.limits.answer_timeout;
+    let limit = world.snapshot.limits.request_timeout;
     world.advance(limit - Duration::from_secs(1));
     assert_eq!(world.closed, None);
     world.advance(Duration::from_secs(1));
-    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Answer)));
+    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Response)));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_client_that_has_ended_its_half_and_takes_nothing_is_not_waited_for_for_ever
     world.client(&heartbeat(1));
     world.ended(Leg::Client, End::Fin);
     world.client_reads = false;
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.advance(world.snapshot.limits.write_stall_timeout);
     let why = CloseReason::TimedOut(Wait::Write(Leg::Client));
     assert_eq!(world.closed, Some(why));
@@ -215,7 +215,7 @@ fn a_drain_holds_for_a_client_that_has_ended_its_half() {
                 world.input(Input::Drain { by });
             }
             if is_in_time {
-                world.upstream(&heartbeat_answer(1));
+                world.upstream(&heartbeat_response(1));
                 assert_eq!(world.closed, FIN);
             } else {
                 world.advance(Duration::from_secs(3));
@@ -239,9 +239,9 @@ fn a_fault_waits_until_requests_before_it_are_answered() {
             world.input(Input::Connected);
         }
         assert_eq!(world.to_upstream, sent);
-        world.upstream(&heartbeat_answer(1));
+        world.upstream(&heartbeat_response(1));
         assert_eq!(world.closed, None);
-        world.upstream(&produce_answer(2));
+        world.upstream(&produce_response(2));
         assert_eq!(ids(&world.to_client), [1, 2]);
         assert!(matches!(
             world.closed,
@@ -264,39 +264,39 @@ fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
 #[test]
 fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
     let mut snapshot = snapshot();
-    snapshot.limits.hold_bytes_max = 64;
+    snapshot.limits.request_buffer_bytes_max = 64;
     let mut world = World::with(snapshot, Route::Broker(BrokerId(1)));
     // A Produce is held until its acks, which stand behind the name of its transaction.
     let head = [0, 0, 1, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 200];
     world.client(&[&*heartbeat(1), &head, &[b'a'; 100]].concat());
     assert_eq!(world.closed, None);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(ids(&world.to_client), [1]);
-    assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Client)));
+    assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Client)));
 }
 
 #[test]
 fn a_request_that_stalls_does_not_lose_answers() {
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
     world.advance(world.snapshot.limits.frame_stall_timeout);
     assert_eq!(world.closed, None);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(ids(&world.to_client), [0, 1]);
     let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
     assert_eq!(world.closed, Some(why));
 }
 
 /// A connection that is dropped with the rest of the request unread on it is reset, and its last
-/// answers are lost.
+/// responses are lost.
 #[test]
 fn what_still_comes_of_a_request_that_stalled_is_read_before_the_end() {
     let mut world = World::new();
     world.client_leaves = false;
     world.client(&[&*heartbeat(1), &heartbeat(2)[..10]].concat());
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.advance(world.snapshot.limits.frame_stall_timeout);
     assert_eq!(world.finished, [Leg::Client, Leg::Upstream]);
     assert!(world.session.demand().read_client);
@@ -313,9 +313,9 @@ fn a_fault_behind_a_half_close_is_found_in_its_turn() {
     let mut world = one_at_a_time();
     world.client(&[&*heartbeat(1), &*heartbeat(2), &[0xff; 4]].concat());
     world.ended(Leg::Client, End::Fin);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(world.closed, None);
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
     assert!(matches!(world.closed, Some(CloseReason::Client(_))));
 }
@@ -325,10 +325,10 @@ fn a_client_that_resets_behind_its_fault_is_given_nothing_more() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&[&*heartbeat(1), &*heartbeat(2), &[0xff; 4]].concat());
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.ended(Leg::Client, End::Reset);
     world.client_reads = true;
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     assert!(world.to_client.is_empty());
     assert!(matches!(world.closed, Some(CloseReason::Client(_))));
 }
@@ -348,7 +348,7 @@ fn a_lost_broker_ends_a_session_whose_client_has_left() {
 fn fetched(id: i32, records: usize) -> Vec<u8> {
     let partition = PartitionData::default().with_records(Some(vec![7; records].into()));
     let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
-    answer(
+    response_frame(
         12,
         id,
         &FetchResponse::default().with_responses(vec![topic]),
@@ -370,9 +370,9 @@ fn a_broker_is_not_read_without_end_for_a_client_that_has_reset() {
         ends.iter().for_each(|end| world.ended(Leg::Client, *end));
         world.chunk = 64 << 10;
         let most = world.snapshot.limits.egress_high_bytes + world.chunk;
-        let (mut read, answers) = (0, (1..=20).flat_map(|id| fetched(id, 1 << 20)));
-        let answers: Vec<u8> = answers.collect();
-        for piece in answers.chunks(world.chunk) {
+        let (mut read, responses) = (0, (1..=20).flat_map(|id| fetched(id, 1 << 20)));
+        let responses: Vec<u8> = responses.collect();
+        for piece in responses.chunks(world.chunk) {
             if world.closed.is_some() {
                 break;
             }
@@ -414,10 +414,10 @@ fn a_client_that_has_reset_is_not_waited_for_longer_than_for_one_answer() {
     for ends in [&[End::Reset][..], &[End::Fin, End::Reset]] {
         let mut world = World::new();
         world.client(&heartbeat(0));
-        world.upstream(&heartbeat_answer(0));
+        world.upstream(&heartbeat_response(0));
         world.client(&[fetch(1, day), produce(2, 1, 50), produce(3, 1, 50)].concat());
         ends.iter().for_each(|end| world.ended(Leg::Client, *end));
-        let limit = world.snapshot.limits.answer_timeout;
+        let limit = world.snapshot.limits.request_timeout;
         world.advance(limit - Duration::from_secs(1));
         assert_eq!(world.closed, None);
         world.advance(Duration::from_secs(1));

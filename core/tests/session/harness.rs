@@ -247,8 +247,8 @@ pub fn request<M: Encodable + HeaderVersion>(key: i16, version: i16, id: i32, bo
     framed(&out)
 }
 
-/// An answer frame as a broker sends it.
-pub fn answer<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Vec<u8> {
+/// A response frame as a broker sends it.
+pub fn response_frame<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Vec<u8> {
     let mut out = BytesMut::new();
     ResponseHeader::default()
         .with_correlation_id(id)

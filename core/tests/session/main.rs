@@ -14,11 +14,11 @@ mod counting;
 
 mod addresses;
 mod closing;
+mod denials;
 mod faults;
 mod finishing;
 mod harness;
 mod memory;
-mod refusals;
 mod relay;
 mod streaming;
 mod timing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::policy::Principal;
-use doorkeeper_core::{CloseReason, End, HeldBytes, Input, Leg, Route};
+use doorkeeper_core::{BufferedBytes, CloseReason, End, Input, Leg, Route};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::TopicProduceResponse;
@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 
 use crate::counting;
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer};
+use crate::relay::{heartbeat, heartbeat_response};
 
 /// An ApiVersions request of a version that nobody knows: it is answered here.
 fn strange(id: i32) -> Vec<u8> {
@@ -42,7 +42,7 @@ fn answers_given_here_do_not_pile_up_for_a_client_that_takes_none() {
         rounds += 1;
         assert!(rounds < 100, "it is read for ever");
     }
-    // One round of answers may go over the mark.
+    // One round of responses may go over the mark.
     let due = world.session.egress(Leg::Client).pinned();
     assert!(due < limits.egress_high_bytes + limits.in_flight_max * 32);
     world.client_reads = true;
@@ -66,7 +66,7 @@ fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
             (given as usize + 10).min(100),
             "no further request goes up"
         );
-        world.upstream(&heartbeat_answer(given));
+        world.upstream(&heartbeat_response(given));
         given += 1;
     }
     assert_eq!(world.to_upstream, sent);
@@ -78,7 +78,7 @@ fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
 fn answers_given_here_that_wait_for_their_turn_are_counted() {
     let mut world = World::new();
     let limits = world.snapshot.limits.clone();
-    // The broker owes the first answer, so all others wait behind it.
+    // The broker owes the first response, so all others wait behind it.
     world.client(&heartbeat(0));
     let mut taken = 0;
     while world.session.demand().read_client {
@@ -86,7 +86,7 @@ fn answers_given_here_that_wait_for_their_turn_are_counted() {
         taken += 100;
     }
     assert!(taken <= limits.in_flight_max + 100);
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     assert_eq!(ids(&world.to_client).len(), taken + 1);
 }
 
@@ -101,9 +101,9 @@ fn requests_that_wait_are_judged_by_the_newest_snapshot() {
         snapshot.policy = snapshot
             .policy
             .clone()
-            .refuse_api(doorkeeper_core::id::ApiKey(12));
+            .deny_api(doorkeeper_core::id::ApiKey(12));
     });
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(world.to_upstream, heartbeat(1));
     assert!(matches!(world.closed, Some(CloseReason::Client(_))));
 }
@@ -136,7 +136,7 @@ fn bytes_that_come_although_they_were_not_asked_for_keep_their_order() {
         });
     }
     for id in 1..=3 {
-        world.upstream(&heartbeat_answer(id));
+        world.upstream(&heartbeat_response(id));
     }
     assert_eq!(world.to_upstream, sent);
 }
@@ -146,7 +146,7 @@ fn ids_of_requests(bytes: &[u8]) -> Vec<i32> {
     frames(bytes).iter().map(id).collect()
 }
 
-/// A request that has waited for room becomes no answer when its client has reset.
+/// A request that has waited for room becomes no response when its client has reset.
 #[test]
 fn who_has_reset_is_given_nothing() {
     let waiting = strange_many(20_000);
@@ -156,7 +156,7 @@ fn who_has_reset_is_given_nothing() {
         let mut world = World::with(snapshot, Route::Bootstrap);
         world.client(&[&*heartbeat(1), waiting].concat());
         world.ended(Leg::Client, End::Reset);
-        world.upstream(&heartbeat_answer(1));
+        world.upstream(&heartbeat_response(1));
         assert!(world.to_client.is_empty());
         assert_eq!(world.closed, Some(CloseReason::ClientEnded(End::Reset)));
     };
@@ -167,14 +167,14 @@ fn who_has_reset_is_given_nothing() {
 /// The end of a chunk in which a held frame begins keeps all of the chunk alive.
 #[test]
 fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
-    let mut world = judged_world();
+    let mut world = authorizing_world();
     let (chunk_len, left) = (200_000, 60_000);
     let frame = produce_to("secret", 100_000);
     let first = produce_to("open", chunk_len);
     let chunk = [&first[first.len() - (chunk_len - left)..], &frame[..left]].concat();
     world.client(&first[..first.len() - (chunk_len - left)]);
     world.client(&chunk);
-    assert_eq!(world.session.held(Leg::Client), left);
+    assert_eq!(world.session.buffered(Leg::Client), left);
     counts_as(&world, chunk_len);
     // The rest comes in a buffer of its own.
     world.client(&frame[left..left + 10_000]);
@@ -183,14 +183,14 @@ fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
 
 /// Held requests keep so much alive, and what has been read of them a little more.
 fn counts_as(world: &World, bytes: usize) {
-    let held = world.session.held_bytes().requests;
+    let held = world.session.buffered_bytes().requests;
     assert!((bytes..bytes + 1000).contains(&held), "{held}");
 }
 
 /// Little of a large buffer does not.
 #[test]
 fn a_little_that_is_held_leaves_its_buffer() {
-    let mut world = judged_world();
+    let mut world = authorizing_world();
     let frame = produce_to("secret", 100_000);
     let first = produce_to("open", 200_000);
     world.client(&first[..10]);
@@ -207,10 +207,10 @@ fn requests_that_wait_count_as_all_of_their_buffer() {
     let behind: Vec<u8> = (2..100).flat_map(heartbeat).collect();
     let chunk = [heartbeat(1), behind].concat();
     world.client(&chunk);
-    assert_eq!(world.session.held_bytes().requests, chunk.len());
+    assert_eq!(world.session.buffered_bytes().requests, chunk.len());
     // One after the other goes up, and what is left keeps all of it.
-    world.upstream(&heartbeat_answer(1));
-    assert_eq!(world.session.held_bytes().requests, chunk.len());
+    world.upstream(&heartbeat_response(1));
+    assert_eq!(world.session.buffered_bytes().requests, chunk.len());
 }
 
 /// A response that had to be held as a whole is still in memory while its client takes it.
@@ -221,42 +221,42 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
     world.client(&find_coordinators(1));
     let frame = long_coordinators(1, 40_000);
     world.upstream(&frame[..frame.len() / 2]);
-    assert_eq!(world.session.held_bytes().responses, frame.len() / 2);
+    assert_eq!(world.session.buffered_bytes().responses, frame.len() / 2);
     world.upstream(&frame[frame.len() / 2..]);
     let passing = 4 * world.snapshot.limits.egress_high_bytes;
     let due = world.session.egress(Leg::Client).pinned();
     assert!(due > frame.len() - 1000 && due > 2 * passing, "{due}");
-    assert_eq!(world.session.held_bytes().responses, due - passing);
+    assert_eq!(world.session.buffered_bytes().responses, due - passing);
     // Whoever is to give it back does so at once.
-    world.input(Input::HoldRefused);
-    assert_eq!(world.session.held_bytes(), HeldBytes::default());
-    assert_eq!(world.closed, Some(CloseReason::HoldRefused));
+    world.input(Input::BufferRejected);
+    assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
+    assert_eq!(world.closed, Some(CloseReason::BufferRejected));
 }
 
 /// A request that had to be held is still in memory while its broker takes it.
 #[test]
 fn a_held_request_counts_until_its_broker_has_taken_it() {
-    let mut world = judged_world();
+    let mut world = authorizing_world();
     world.client(&heartbeat(1));
     world.client_reads = false;
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.upstream_reads = false;
     let sent = produce_to_each(&["open", "public"], 2_000_000);
     world.client(&sent[..1_000_000]);
     counts_as(&world, 1_000_000);
     world.client(&sent[1_000_000..]);
-    assert_eq!(world.session.held(Leg::Client), 0);
+    assert_eq!(world.session.buffered(Leg::Client), 0);
     let passing = 4 * world.snapshot.limits.egress_high_bytes;
     let due = world.session.egress(Leg::Upstream).pinned();
     assert!(due >= sent.len(), "{due}");
-    assert_eq!(world.session.held_bytes().requests, due - passing);
+    assert_eq!(world.session.buffered_bytes().requests, due - passing);
     // Whoever is to give it back does so at once, and the client keeps what is due to it.
-    world.input(Input::HoldRefused);
-    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    world.input(Input::BufferRejected);
+    assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
     world.client_reads = true;
     world.settle();
     assert_eq!(ids(&world.to_client), [1]);
-    assert_eq!(world.closed, Some(CloseReason::HoldRefused));
+    assert_eq!(world.closed, Some(CloseReason::BufferRejected));
 }
 
 /// A session that only writes what is left holds it all the same.
@@ -267,20 +267,20 @@ fn a_session_that_closes_gives_back_what_it_holds() {
     world.client(&find_coordinators(1));
     world.upstream(&long_coordinators(1, 40_000));
     world.ended(Leg::Upstream, End::Fin);
-    assert!(world.session.held_bytes().responses > 1 << 20);
+    assert!(world.session.buffered_bytes().responses > 1 << 20);
     assert_eq!(world.closed, None);
-    world.input(Input::HoldRefused);
-    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    world.input(Input::BufferRejected);
+    assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
     assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
 }
 
-/// An answer of ours is kept while the rest of its request is thrown away.
+/// A response of ours is kept while the rest of its request is thrown away.
 #[test]
 fn an_answer_to_a_request_that_is_still_coming_in_counts() {
     let mut world = World::new();
     let sent = framed(&[&strange(1)[4..], &[0; 1000]].concat());
     world.client(&sent[..100]);
-    let held = world.session.held_bytes().requests;
+    let held = world.session.buffered_bytes().requests;
     world.client(&sent[100..]);
     assert_eq!(held, world.to_client.len());
 }
@@ -292,24 +292,24 @@ fn what_is_still_to_be_told_in_a_response_counts() {
     let anonymous = Principal::anonymous();
     let names: Vec<String> = (0..1000).map(|n| format!("secret-{n}")).collect();
     for name in &names {
-        snapshot.policy = snapshot.policy.refuse_topic(&anonymous, name);
+        snapshot.policy = snapshot.policy.deny_topic(&anonymous, name);
     }
     let mut world = World::with(snapshot, Route::Bootstrap);
     let mut topics: Vec<&str> = names.iter().map(String::as_str).collect();
     topics.push("open");
     world.client(&produce_to_each(&topics, 0));
-    let entries = world.session.held_bytes().requests;
+    let entries = world.session.buffered_bytes().requests;
     assert!(entries > names.join("").len(), "{entries}");
     let response = ProduceResponse::default().with_responses(vec![
         TopicProduceResponse::default().with_name(TopicName("open".into())),
     ]);
-    let response = answer(9, 1, &response);
+    let response = response_frame(9, 1, &response);
     world.upstream(&response[..9]);
-    assert_eq!(world.session.held_bytes().requests, 0);
-    let held = world.session.held_bytes().responses;
+    assert_eq!(world.session.buffered_bytes().requests, 0);
+    let held = world.session.buffered_bytes().responses;
     assert!(held >= entries, "{held}");
     world.upstream(&response[9..]);
-    assert_eq!(world.session.held_bytes(), HeldBytes::default());
+    assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
 }
 
 #[test]
@@ -318,13 +318,13 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
     world.client(&find_coordinators(1));
     let frame = long_coordinators(1, 20_000);
     world.upstream(&frame[..100_000]);
-    world.input(Input::HoldPaused(Leg::Upstream));
+    world.input(Input::BufferPaused(Leg::Upstream));
     let demand = world.session.demand();
     assert!(demand.read_client && !demand.read_upstream);
-    let limit = world.snapshot.limits.hold_timeout;
+    let limit = world.snapshot.limits.buffer_timeout;
     world.advance(limit - Duration::from_millis(1));
     assert_eq!(world.closed, None);
-    world.input(Input::HoldResumed(Leg::Upstream));
+    world.input(Input::BufferResumed(Leg::Upstream));
     assert!(world.session.demand().read_upstream);
     // The pause is not the broker's fault: it has all its time again.
     world.advance(Duration::from_secs(29));
@@ -336,9 +336,9 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
 #[test]
 fn a_leg_does_not_wait_for_room_for_ever() {
     for leg in [Leg::Client, Leg::Upstream] {
-        let mut world = judged_world();
+        let mut world = authorizing_world();
         world.client(&heartbeat(0));
-        world.upstream(&heartbeat_answer(0));
+        world.upstream(&heartbeat_response(0));
         match leg {
             Leg::Client => world.client(&produce_to("secret", 100_000)[..90_000]),
             Leg::Upstream => {
@@ -346,12 +346,12 @@ fn a_leg_does_not_wait_for_room_for_ever() {
                 world.upstream(&long_coordinators(1, 20_000)[..90_000]);
             }
         }
-        world.input(Input::HoldPaused(leg));
-        let limit = world.snapshot.limits.hold_timeout;
+        world.input(Input::BufferPaused(leg));
+        let limit = world.snapshot.limits.buffer_timeout;
         world.advance(limit - Duration::from_millis(1));
         assert_eq!(world.closed, None);
         world.advance(Duration::from_millis(1));
-        assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Hold(leg))));
+        assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Buffer(leg))));
     }
 }
 
@@ -363,13 +363,13 @@ fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
     world.client_reads = false;
     world.client(&[find_coordinators(1), find_coordinators(2)].concat());
     world.upstream(&long_coordinators(1, 20_000));
-    world.input(Input::HoldPaused(Leg::Upstream));
+    world.input(Input::BufferPaused(Leg::Upstream));
     world.advance(Duration::from_secs(60));
     assert_eq!(world.closed, None);
     world.client_reads = true;
     world.settle();
-    world.advance(world.snapshot.limits.hold_timeout);
-    let reason = CloseReason::TimedOut(Wait::Hold(Leg::Upstream));
+    world.advance(world.snapshot.limits.buffer_timeout);
+    let reason = CloseReason::TimedOut(Wait::Buffer(Leg::Upstream));
     assert_eq!(world.closed, Some(reason));
 }
 
@@ -399,10 +399,10 @@ fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
 }
 
 /// A session whose policy refuses the topic `secret`.
-fn judged_world() -> World {
+fn authorizing_world() -> World {
     let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
-    snapshot.policy = snapshot.policy.refuse_topic(&anonymous, "secret");
+    snapshot.policy = snapshot.policy.deny_topic(&anonymous, "secret");
     World::with(snapshot, Route::Bootstrap)
 }
 
@@ -435,5 +435,5 @@ fn long_coordinators(id: i32, keys: usize) -> Vec<u8> {
         .with_port(-1)
         .with_error_code(15);
     let body = FindCoordinatorResponse::default().with_coordinators(vec![coordinator; keys]);
-    answer(4, id, &body)
+    response_frame(4, id, &body)
 }

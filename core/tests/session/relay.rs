@@ -20,8 +20,8 @@ pub fn heartbeat(id: i32) -> Vec<u8> {
     )
 }
 
-pub fn heartbeat_answer(id: i32) -> Vec<u8> {
-    answer(4, id, &HeartbeatResponse::default())
+pub fn heartbeat_response(id: i32) -> Vec<u8> {
+    response_frame(4, id, &HeartbeatResponse::default())
 }
 
 pub fn produce(id: i32, acks: i16, records: usize) -> Vec<u8> {
@@ -39,12 +39,12 @@ pub fn produce(id: i32, acks: i16, records: usize) -> Vec<u8> {
     request(0, 9, id, &body)
 }
 
-pub fn produce_answer(id: i32) -> Vec<u8> {
+pub fn produce_response(id: i32) -> Vec<u8> {
     let partition = PartitionProduceResponse::default().with_base_offset(7);
     let topic = TopicProduceResponse::default()
         .with_name(TopicName("t".to_string().into()))
         .with_partition_responses(vec![partition]);
-    answer(
+    response_frame(
         9,
         id,
         &ProduceResponse::default().with_responses(vec![topic]),
@@ -65,14 +65,14 @@ fn bytes_arrive_as_they_were_sent_whatever_the_chunks() {
         .concat();
         world.client(&sent);
         assert_eq!(world.to_upstream, sent, "chunks of {chunk}");
-        let answers = [
-            heartbeat_answer(1),
-            produce_answer(2),
-            heartbeat_answer(3),
-            produce_answer(4),
+        let responses = [
+            heartbeat_response(1),
+            produce_response(2),
+            heartbeat_response(3),
+            produce_response(4),
         ];
-        world.upstream(&answers.concat());
-        assert_eq!(world.to_client, answers.concat(), "chunks of {chunk}");
+        world.upstream(&responses.concat());
+        assert_eq!(world.to_client, responses.concat(), "chunks of {chunk}");
         assert_eq!(world.closed, None);
         assert_eq!(counts(&world.events)["request"], 4);
         assert_eq!(counts(&world.events)["answered"], 4);
@@ -86,7 +86,7 @@ fn trailing_bytes_behind_a_body_are_legal() {
     let sent = with_tail(produce(1, 1, 10));
     world.client(&sent);
     assert_eq!(world.to_upstream, sent);
-    let told = with_tail(produce_answer(1));
+    let told = with_tail(produce_response(1));
     world.upstream(&told);
     assert_eq!(world.to_client, told);
 }
@@ -95,7 +95,7 @@ fn trailing_bytes_behind_a_body_are_legal() {
 fn an_unanswered_produce_takes_no_slot() {
     let mut world = World::new();
     world.client(&[produce(1, 0, 100), heartbeat(2)].concat());
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     assert_eq!(ids(&world.to_client), [2]);
     assert_eq!(world.closed, None);
 }
@@ -104,7 +104,7 @@ fn an_unanswered_produce_takes_no_slot() {
 fn correlation_ids_may_repeat() {
     let mut world = World::new();
     world.client(&[heartbeat(5), heartbeat(5)].concat());
-    world.upstream(&[heartbeat_answer(5), heartbeat_answer(5)].concat());
+    world.upstream(&[heartbeat_response(5), heartbeat_response(5)].concat());
     assert_eq!(ids(&world.to_client), [5, 5]);
 }
 
@@ -117,7 +117,7 @@ fn an_answer_before_its_request_is_whole_is_unsolicited() {
         world.connected,
         "a large first request is not held until it is whole"
     );
-    world.upstream(&produce_answer(1));
+    world.upstream(&produce_response(1));
     assert_eq!(
         world.closed,
         Some(CloseReason::Upstream(UpstreamFault::Unsolicited))
@@ -146,8 +146,8 @@ fn the_broker_is_paused_while_the_client_does_not_take_its_bytes() {
     world.client(&heartbeat(1));
     world.client_reads = false;
     let large = HeartbeatResponse::default();
-    let frame = answer(4, 1, &large);
-    // A legal frame with a long tail stands for any long answer.
+    let frame = response_frame(4, 1, &large);
+    // A legal frame with a long tail stands for any long response.
     world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
     assert!(!world.session.demand().read_upstream);
     assert!(
@@ -166,7 +166,7 @@ fn the_client_is_paused_while_too_many_answers_are_owed() {
     let mut world = World::with(snapshot, doorkeeper_core::Route::Bootstrap);
     world.client(&[heartbeat(1), heartbeat(2), heartbeat(3)].concat());
     assert!(!world.session.demand().read_client);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert!(world.session.demand().read_client);
 }
 
@@ -174,7 +174,7 @@ fn the_client_is_paused_while_too_many_answers_are_owed() {
 fn a_remainder_does_not_keep_the_read_buffer_alive() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let next = heartbeat(2);
     let buffer = Bytes::from([heartbeat(3), next[..3].to_vec()].concat());
     world.upstream_reads = true;

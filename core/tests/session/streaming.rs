@@ -50,7 +50,7 @@ fn a_short_fetch_is_edited_properly() {
     for version in 16..=17 {
         let mut world = World::new();
         world.client(&fetch(version));
-        world.upstream(&answer(
+        world.upstream(&response_frame(
             version,
             7,
             &fetched(1000, vec![node(1, "kafka-1.canary", 9092)]),
@@ -73,7 +73,7 @@ fn a_long_fetch_passes_while_it_comes_and_its_endpoints_are_blanked() {
             node(1, "kafka-1.canary", 9092),
             node(2, "kafka-2.canary", 9092),
         ];
-        let frame = answer(17, 7, &fetched(300_000, endpoints));
+        let frame = response_frame(17, 7, &fetched(300_000, endpoints));
         world.upstream(&frame[..100_000]);
         let early = if chunk > 100_000 {
             99_000
@@ -104,7 +104,7 @@ fn a_long_fetch_without_endpoints_is_untouched() {
         if version < 7 {
             body = body.with_session_id(0);
         }
-        let frame = answer(version, 7, &body);
+        let frame = response_frame(version, 7, &body);
         world.upstream(&frame);
         assert!(world.to_client == frame, "version {version}");
     }
@@ -121,7 +121,7 @@ fn every_length_of_endpoints_is_blanked_to_the_byte() {
             }
             let mut world = World::new();
             world.client(&fetch(17));
-            world.upstream(&answer(17, 7, &body));
+            world.upstream(&response_frame(17, 7, &body));
             let (_, mut seen) = decoded::<FetchResponse>(17, &world.to_client);
             assert!(seen.unknown_tagged_fields.remove(&127).is_some());
             body.node_endpoints.clear();
@@ -153,7 +153,7 @@ fn a_short_share_fetch_is_edited_properly() {
     let mut world = World::new();
     world.client(&request(78, 1, 7, &ShareFetchRequest::default()));
     let told = share_fetched(10, "at kafka-1.canary", vec![share_node("kafka-1.canary")]);
-    world.upstream(&answer(1, 7, &told));
+    world.upstream(&response_frame(1, 7, &told));
     let (_, seen) = decoded::<ShareFetchResponse>(1, &world.to_client);
     let ours = share_node("doorkeeper.example").with_port(19094);
     assert_eq!(seen, share_fetched(10, "at [upstream]", vec![ours]));
@@ -170,7 +170,7 @@ fn a_long_share_fetch_keeps_its_length_to_the_byte() {
             "at kafka-1.canary:9092",
             vec![share_node(&"k".repeat(len))],
         );
-        let frame = answer(1, 7, &told);
+        let frame = response_frame(1, 7, &told);
         world.upstream(&frame);
         assert_eq!(world.closed, None);
         assert_eq!(world.to_client.len(), frame.len());
@@ -187,7 +187,7 @@ fn a_long_share_fetch_keeps_its_length_to_the_byte() {
 fn a_long_fetch_that_breaks_its_schema_ends_the_session() {
     let mut world = World::new();
     world.client(&fetch(17));
-    let mut frame = answer(
+    let mut frame = response_frame(
         17,
         7,
         &fetched(100_000, vec![node(1, "kafka-1.canary", 9092)]),
@@ -205,15 +205,15 @@ fn a_long_fetch_that_breaks_its_schema_ends_the_session() {
 #[test]
 fn a_tail_that_grows_without_end_hits_the_hold_limit() {
     let mut snapshot = snapshot();
-    snapshot.limits.hold_answer_bytes_max = 100_000;
+    snapshot.limits.response_buffer_bytes_max = 100_000;
     let mut world = World::with(snapshot, doorkeeper_core::Route::Bootstrap);
     world.chunk = 10_000;
     world.client(&fetch(17));
     let mut body = fetched(10, vec![]);
     body.unknown_tagged_fields
         .insert(50, Bytes::from(vec![0; 500_000]));
-    world.upstream(&answer(17, 7, &body));
-    assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Upstream)));
+    world.upstream(&response_frame(17, 7, &body));
+    assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Upstream)));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn what_is_pinned_stays_bounded_while_the_client_does_not_read() {
     let mut world = World::new();
     world.client(&fetch(17));
     world.client_reads = false;
-    let frame = answer(17, 7, &fetched(10_000_000, vec![]));
+    let frame = response_frame(17, 7, &fetched(10_000_000, vec![]));
     let mut sent = 0;
     for piece in frame.chunks(256 * 1024) {
         if !world.session.demand().read_upstream {
@@ -255,13 +255,13 @@ fn a_long_fetch_request_goes_up_while_it_comes() {
         world.chunk = chunk;
         world.client(&frame[..frame.len() - 1]);
         assert!(
-            world.session.held_bytes().requests < 20,
+            world.session.buffered_bytes().requests < 20,
             "hardly anything is held"
         );
         assert!(world.to_upstream == frame[..frame.len() - 1]);
         world.client(&frame[frame.len() - 1..]);
         assert!(world.to_upstream == frame, "not a byte is changed");
-        world.upstream(&answer(17, 7, &fetched(10, vec![])));
+        world.upstream(&response_frame(17, 7, &fetched(10, vec![])));
         assert_eq!(ids(&world.to_client), [7]);
     }
 }
@@ -290,7 +290,7 @@ fn a_draining_session_takes_the_rest_of_a_long_fetch_request() {
     world.input(Input::Drain { by });
     assert_eq!(world.closed, None);
     world.client(&frame[100_000..]);
-    world.upstream(&answer(17, 7, &fetched(10, vec![])));
+    world.upstream(&response_frame(17, 7, &fetched(10, vec![])));
     assert!(world.to_upstream == frame);
     assert_eq!(world.closed, Some(CloseReason::Drained));
 }

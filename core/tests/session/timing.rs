@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer, produce};
+use crate::relay::{heartbeat, heartbeat_response, produce};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ fn a_client_may_speak_late() {
     let mut world = World::new();
     world.advance(500 * SECOND);
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     assert_eq!(ids(&world.to_client), [1]);
 }
 
@@ -59,7 +59,7 @@ fn a_client_that_drips_its_first_frame_is_closed_all_the_same() {
 fn a_client_that_drips_a_later_frame_is_closed() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let mut dripped = 0;
     for byte in produce(2, 1, 1000) {
         if world.closed.is_some() {
@@ -77,13 +77,13 @@ fn a_client_that_drips_a_later_frame_is_closed() {
 fn a_slow_line_is_not_a_stalled_one() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     for piece in produce(2, 1, 3_000_000).chunks(10_000) {
         world.client(piece);
         world.advance(SECOND);
         assert_eq!(world.closed, None);
     }
-    world.upstream(&crate::relay::produce_answer(2));
+    world.upstream(&crate::relay::produce_response(2));
     assert_eq!(ids(&world.to_client), [1, 2]);
 }
 
@@ -91,7 +91,7 @@ fn a_slow_line_is_not_a_stalled_one() {
 fn a_paused_client_is_not_a_stalled_one() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     let frame = produce(2, 1, 400_000);
     world.upstream_reads = false;
     world.client(&frame[..200_000]);
@@ -109,12 +109,12 @@ fn a_paused_client_is_not_a_stalled_one() {
 fn a_silent_broker_ends_the_session() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.client(&heartbeat(2));
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 /// A black hole behind a load balancer accepts connections and takes requests.
@@ -168,7 +168,7 @@ fn announces(asked: &[u8], response: &[u8], throttle: Duration) {
         world.advance(throttle + 59 * SECOND);
         assert_eq!(world.closed, None, "in pieces of {cut}: {asked:?}");
         world.advance(SECOND);
-        assert_eq!(world.closed, timed_out(Wait::Answer));
+        assert_eq!(world.closed, timed_out(Wait::Response));
     }
 }
 
@@ -181,30 +181,30 @@ fn a_throttle_that_is_announced_is_added_to_the_time_for_an_answer() {
     for version in [3, 7, 9] {
         let asked = request(0, version, 1, &ProduceRequest::default().with_acks(1));
         let response = ProduceResponse::default().with_throttle_time_ms(MS);
-        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        announces(&asked, &response_frame(version, 1, &response), THROTTLE);
     }
     for version in [4, 12, 16] {
         let asked = request(1, version, 1, &FetchRequest::default());
         let response = FetchResponse::default().with_throttle_time_ms(MS);
-        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        announces(&asked, &response_frame(version, 1, &response), THROTTLE);
         let partition = PartitionData::default().with_records(Some(vec![7; 70_000].into()));
         let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
         let response = response.with_responses(vec![topic]);
-        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        announces(&asked, &response_frame(version, 1, &response), THROTTLE);
     }
     for version in [1, 3] {
         let asked = request(18, version, 1, &ApiVersionsRequest::default());
         let response = ApiVersionsResponse::default().with_throttle_time_ms(MS);
-        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        announces(&asked, &response_frame(version, 1, &response), THROTTLE);
     }
     for version in [1, 4] {
         let asked = request(12, version, 1, &HeartbeatRequest::default());
         let response = HeartbeatResponse::default().with_throttle_time_ms(MS);
-        announces(&asked, &answer(version, 1, &response), THROTTLE);
+        announces(&asked, &response_frame(version, 1, &response), THROTTLE);
     }
     let asked = request(47, 0, 1, &OffsetDeleteRequest::default());
     let response = OffsetDeleteResponse::default().with_throttle_time_ms(MS);
-    announces(&asked, &answer(0, 1, &response), THROTTLE);
+    announces(&asked, &response_frame(0, 1, &response), THROTTLE);
 }
 
 #[test]
@@ -212,15 +212,15 @@ fn a_throttle_holds_for_requests_that_come_later_and_ends() {
     let mut world = World::new();
     let throttled = HeartbeatResponse::default().with_throttle_time_ms(90_000);
     world.client(&heartbeat(1));
-    world.upstream(&answer(4, 1, &throttled));
+    world.upstream(&response_frame(4, 1, &throttled));
     world.advance(30 * SECOND);
     world.client(&heartbeat(2));
     world.advance(119 * SECOND);
     assert_eq!(world.closed, None);
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     world.client(&heartbeat(3));
     world.advance(60 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 /// A broker that throttles reads nothing: it takes no bytes either.
@@ -229,7 +229,7 @@ fn a_broker_that_throttles_is_not_stalled() {
     let mut world = World::new();
     let throttled = HeartbeatResponse::default().with_throttle_time_ms(i32::MAX);
     world.client(&heartbeat(1));
-    world.upstream(&answer(4, 1, &throttled));
+    world.upstream(&response_frame(4, 1, &throttled));
     world.upstream_reads = false;
     world.client(&produce(2, 1, 400_000)[..300_000]);
     world.advance(24 * 60 * 60 * SECOND + 599 * SECOND);
@@ -243,11 +243,11 @@ fn the_time_of_the_second_answer_starts_with_the_first() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.advance(9 * SECOND);
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 #[test]
@@ -264,12 +264,12 @@ fn a_long_poll_may_take_as_long_as_it_says() {
     world.client(&poll(1));
     world.advance(309 * SECOND);
     assert_eq!(world.closed, None, "the first on its connection");
-    world.upstream(&answer(12, 1, &FetchResponse::default()));
+    world.upstream(&response_frame(12, 1, &FetchResponse::default()));
     world.client(&poll(2));
     world.advance(359 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 #[test]
@@ -281,11 +281,11 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
     let sync = SyncGroupRequest::default().with_group_id(GroupId("g".into()));
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     world.client(&request(11, 5, 1, &join));
     world.advance(759 * SECOND);
     assert_eq!(world.closed, None);
-    world.upstream(&answer(
+    world.upstream(&response_frame(
         5,
         1,
         &kafka_protocol::messages::JoinGroupResponse::default(),
@@ -294,7 +294,7 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
     world.advance(759 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 /// The broker waits as long as that for the replicas of its transaction log
@@ -303,14 +303,14 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
 fn requests_of_a_transaction_may_take_as_long_as_its_timeout() {
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     let begin = InitProducerIdRequest::default()
         .with_transactional_id(Some(TransactionalId("t".into())))
         .with_transaction_timeout_ms(300_000);
     world.client(&request(22, 4, 1, &begin));
     world.advance(359 * SECOND);
     assert_eq!(world.closed, None);
-    world.upstream(&answer(4, 1, &InitProducerIdResponse::default()));
+    world.upstream(&response_frame(4, 1, &InitProducerIdResponse::default()));
     let add = AddPartitionsToTxnRequest::default();
     let offsets = AddOffsetsToTxnRequest::default();
     let end = EndTxnRequest::default();
@@ -323,11 +323,11 @@ fn requests_of_a_transaction_may_take_as_long_as_its_timeout() {
         world.client(&part);
         world.advance(359 * SECOND);
         assert_eq!(world.closed, None);
-        world.upstream(&answer(3, 2, &EndTxnResponse::default()));
+        world.upstream(&response_frame(3, 2, &EndTxnResponse::default()));
     }
     world.client(&request(26, 3, 3, &end));
     world.advance(360 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 /// On a connection of its own nobody has said how long the transaction may take.
@@ -335,12 +335,12 @@ fn requests_of_a_transaction_may_take_as_long_as_its_timeout() {
 fn requests_of_a_transaction_that_began_elsewhere_have_the_default_of_kafka() {
     let mut world = World::new();
     world.client(&heartbeat(0));
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     world.client(&request(26, 3, 1, &EndTxnRequest::default()));
     world.advance(119 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 /// Kafka's own client asks with the largest timeout there is, and is answered at once.
@@ -379,7 +379,7 @@ fn a_long_request_that_may_let_the_broker_wait_has_the_limit_of_a_response() {
 fn an_answer_that_stops_in_the_middle_ends_the_session() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1)[..7]);
+    world.upstream(&heartbeat_response(1)[..7]);
     world.advance(31 * SECOND);
     assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Upstream)));
 }
@@ -389,7 +389,7 @@ fn an_answer_that_we_do_not_read_is_not_late() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.client_reads = false;
-    let frame = answer(4, 1, &HeartbeatResponse::default());
+    let frame = response_frame(4, 1, &HeartbeatResponse::default());
     world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
     world.advance(599 * SECOND);
     assert_eq!(world.closed, None);
@@ -406,7 +406,7 @@ fn the_time_for_an_answer_stands_still_while_we_do_not_read() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.client_reads = false;
-    let frame = answer(4, 1, &HeartbeatResponse::default());
+    let frame = response_frame(4, 1, &HeartbeatResponse::default());
     world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
     world.advance(70 * SECOND);
     world.client_reads = true;
@@ -414,7 +414,7 @@ fn the_time_for_an_answer_stands_still_while_we_do_not_read() {
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(2 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Answer));
+    assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_session_up() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.client_reads = false;
-    let frame = answer(4, 1, &HeartbeatResponse::default());
+    let frame = response_frame(4, 1, &HeartbeatResponse::default());
     world.upstream(&framed(&[&frame[4..], &vec![0; 200_000][..]].concat()));
     for _ in 0..11 {
         world.advance(60 * SECOND);
@@ -442,7 +442,7 @@ fn a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_session_up() {
 fn a_broker_that_takes_a_byte_now_and_then_is_waited_for() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&answer(4, 1, &HeartbeatResponse::default()));
+    world.upstream(&response_frame(4, 1, &HeartbeatResponse::default()));
     world.upstream_reads = false;
     world.client(&produce(2, 0, 100_000));
     for _ in 0..100 {
@@ -461,7 +461,7 @@ fn a_broker_that_takes_a_byte_now_and_then_is_waited_for() {
 fn a_frame_that_came_fast_and_stops_is_stalled() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.client(&produce(2, 1, 3_000_000)[..2_000_000]);
     world.advance(31 * SECOND);
     assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
@@ -489,11 +489,11 @@ fn nobody_could_take_bytes_before_the_connection_was_open() {
 fn a_session_that_does_nothing_is_idle() {
     let mut world = World::new();
     world.client(&heartbeat(1));
-    world.upstream(&heartbeat_answer(1));
+    world.upstream(&heartbeat_response(1));
     world.advance(599 * SECOND);
     assert_eq!(world.closed, None);
     world.client(&heartbeat(2));
-    world.upstream(&heartbeat_answer(2));
+    world.upstream(&heartbeat_response(2));
     world.advance(599 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);

@@ -8,7 +8,7 @@ use kafka_protocol::messages::api_versions_response::{ApiVersion as Range, Final
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::harness::*;
-use crate::relay::{heartbeat, heartbeat_answer};
+use crate::relay::{heartbeat, heartbeat_response};
 
 fn ask(version: i16, id: i32) -> Vec<u8> {
     let body = ApiVersionsRequest::default()
@@ -41,11 +41,11 @@ fn told(version: i16, ranges: &[(i16, i16, i16)]) -> Vec<u8> {
             .with_finalized_features(vec![feature])
             .with_finalized_features_epoch(9);
     }
-    answer(version, 1, &body)
+    response_frame(version, 1, &body)
 }
 
-fn offered(answer: &ApiVersionsResponse) -> Vec<(i16, i16, i16)> {
-    answer
+fn offered(response: &ApiVersionsResponse) -> Vec<(i16, i16, i16)> {
+    response
         .api_keys
         .iter()
         .map(|r| (r.api_key, r.min_version, r.max_version))
@@ -70,15 +70,15 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
             world.chunk = chunk;
             world.client(&ask(version, 1));
             world.upstream(&told(version, &ranges));
-            let (_, answer) = decoded::<ApiVersionsResponse>(version, &world.to_client);
+            let (_, response) = decoded::<ApiVersionsResponse>(version, &world.to_client);
             assert_eq!(
-                offered(&answer),
+                offered(&response),
                 [(0, 0, 13), (29, 1, 3), (12, 0, 4), (24, 0, 3)],
                 "v{version}"
             );
             if version >= 3 {
-                assert_eq!(answer.finalized_features_epoch, 9);
-                assert_eq!(answer.finalized_features.len(), 1);
+                assert_eq!(response.finalized_features_epoch, 9);
+                assert_eq!(response.finalized_features.len(), 1);
             }
         }
     }
@@ -91,9 +91,9 @@ fn an_api_that_the_configuration_names_is_offered() {
     let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&ask(0, 1));
     world.upstream(&told(0, &[(29, 0, 9)]));
-    let (_, answer) = decoded::<ApiVersionsResponse>(0, &world.to_client);
+    let (_, response) = decoded::<ApiVersionsResponse>(0, &world.to_client);
     // All versions, and not only those that can be denied.
-    assert_eq!(offered(&answer), [(29, 0, 3)]);
+    assert_eq!(offered(&response), [(29, 0, 3)]);
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn a_broker_that_does_not_know_the_version_answers_in_version_0() {
         let refusal = ApiVersionsResponse::default()
             .with_error_code(35)
             .with_api_keys(vec![Range::default().with_api_key(18).with_max_version(99)]);
-        world.upstream(&answer(0, 1, &refusal));
-        let (_, answer) = decoded::<ApiVersionsResponse>(0, &world.to_client);
-        assert_eq!(answer.error_code, 35);
-        assert_eq!(offered(&answer), [(18, 0, 5)]);
+        world.upstream(&response_frame(0, 1, &refusal));
+        let (_, response) = decoded::<ApiVersionsResponse>(0, &world.to_client);
+        assert_eq!(response.error_code, 35);
+        assert_eq!(offered(&response), [(18, 0, 5)]);
         assert_eq!(world.closed, None);
     }
 }
@@ -122,9 +122,9 @@ fn a_version_that_nobody_knows_is_answered_here_in_its_turn() {
     assert_eq!(
         world.to_client,
         [],
-        "the answer waits for the one before it"
+        "the response waits for the one before it"
     );
-    world.upstream(&[heartbeat_answer(7), heartbeat_answer(9)].concat());
+    world.upstream(&[heartbeat_response(7), heartbeat_response(9)].concat());
     assert_eq!(ids(&world.to_client), [7, 8, 9]);
     let frame = &frames(&world.to_client)[1];
     assert_eq!(frame[4..], [0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 5]);

@@ -4,9 +4,9 @@
 use doorkeeper_core::{CloseReason, Leg, Route, work};
 
 use crate::counting;
+use crate::denials::world;
 use crate::harness::*;
-use crate::refusals::world;
-use crate::relay::{heartbeat, heartbeat_answer};
+use crate::relay::{heartbeat, heartbeat_response};
 
 /// So many steps are allowed for each byte that came,
 const STEPS_PER_BYTE: usize = 8;
@@ -50,7 +50,7 @@ fn request_of(api: i16, version: i16, flexible: bool, body: &[u8]) -> Vec<u8> {
     framed(&out)
 }
 
-fn answer_of(flexible: bool, body: &[u8]) -> Vec<u8> {
+fn response_of(flexible: bool, body: &[u8]) -> Vec<u8> {
     let mut out = 7_i32.to_be_bytes().to_vec();
     if flexible {
         out.push(0);
@@ -109,7 +109,7 @@ fn empty_names() {
 }
 
 #[test]
-fn refused_names() {
+fn denied_names() {
     let frame = metadata_of(&[b"secret"], 200 * KIB);
     for chunk in [100, 65_536, usize::MAX] {
         let mut world = world(chunk);
@@ -122,7 +122,7 @@ fn refused_names() {
         world.client(frame);
         assert_eq!(world.closed, None);
     };
-    // Each of them becomes an entry of the answer.
+    // Each of them becomes an entry of the response.
     counting::bounded(&frame, relays, 16, MIB);
 }
 
@@ -180,7 +180,7 @@ fn a_refusal_that_is_too_long_to_be_told() {
     let is_closed = |frame: &[u8]| {
         let mut world = world(65_536);
         world.client(frame);
-        assert_eq!(world.closed, Some(CloseReason::HoldLimit(Leg::Client)));
+        assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Client)));
     };
     counting::bounded(&frame, is_closed, 4, 64 * MIB);
     let mut world = world(65_536);
@@ -197,7 +197,7 @@ fn described(brokers: &[Vec<u8>], topics: &[Vec<u8>]) -> Vec<u8> {
     body.extend_from_slice(&compact(topics.len()));
     body.extend(topics.iter().flatten());
     body.extend_from_slice(&[0, 0, 0, 0, 0]);
-    answer_of(true, &body)
+    response_of(true, &body)
 }
 
 fn broker(id: i32, host: &str) -> Vec<u8> {
@@ -268,7 +268,7 @@ fn a_tagged_field_with_endpoints_that_comes_again_and_again() {
         body.extend_from_slice(&compact(content.len() - 1));
         body.extend_from_slice(&content);
     }
-    let told = answer_of(true, &body);
+    let told = response_of(true, &body);
     for chunk in [300, usize::MAX] {
         let mut world = World::new();
         world.chunk = chunk;
@@ -288,9 +288,9 @@ fn requests_that_come_in_pieces_while_there_is_no_room_for_them() {
     world.client(&heartbeat(0));
     world.chunk = 9;
     within_bounds(&mut world, Leg::Client, &sent);
-    world.upstream(&heartbeat_answer(0));
+    world.upstream(&heartbeat_response(0));
     for id in 0..5000 {
-        world.upstream(&heartbeat_answer(id));
+        world.upstream(&heartbeat_response(id));
     }
     assert_eq!(ids(&world.to_client).len(), 5001);
 }

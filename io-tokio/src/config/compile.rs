@@ -17,7 +17,7 @@ use doorkeeper_core::id::HostPort;
 use doorkeeper_core::topology::DialMap;
 
 use self::binds::{Binds, Owner};
-use super::Door;
+use super::RouteTarget;
 use super::load::Loaded;
 use super::near_miss::near_miss;
 use super::problem::{Problem, Problems, Severity};
@@ -30,7 +30,7 @@ const DISCOVERY_FRAME_BYTES_MAX: usize = 4 << 20;
 /// The shortest time between two questions of discovery, however many hints come.
 const REFRESH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// A discovery that waits longer for one broker asks the next one too late for its sessions.
-const DISCOVERY_ANSWER_MAX: Duration = Duration::from_secs(10);
+const DISCOVERY_REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// What a configuration comes to.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub struct Compiled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// Whom it leads to.
-    pub door: Door,
+    pub door: RouteTarget,
     /// Where doorkeeper listens.
     pub bind: SocketAddr,
     /// What clients are told.
@@ -116,7 +116,7 @@ impl Compiler<'_> {
             let path = root.keys(&["listeners", name]);
             self.name(&path, name);
             let doors = self.doors(&path, listener);
-            self.check_limits(&path, &listener.limits, config.held_bytes_max);
+            self.check_limits(&path, &listener.limits, config.buffered_bytes_max);
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();
@@ -143,7 +143,7 @@ impl Compiler<'_> {
             clusters,
             listeners,
             drain_timeout: config.drain_timeout.0,
-            held_bytes_max: usize::try_from(config.held_bytes_max.0).unwrap_or(usize::MAX),
+            buffered_bytes_max: usize::try_from(config.buffered_bytes_max.0).unwrap_or(usize::MAX),
             connections_max: usize::MAX,
         };
         (plan, reach)
@@ -186,8 +186,8 @@ impl Compiler<'_> {
                 dial,
                 refresh_interval: cluster.refresh_every.0,
                 refresh_interval_min: REFRESH_INTERVAL_MIN.min(cluster.refresh_every.0),
-                connect_timeout: limits.connect_within.0,
-                answer_timeout: limits.answer_within.0.min(DISCOVERY_ANSWER_MAX),
+                connect_timeout: limits.connect_timeout.0,
+                request_timeout: limits.request_timeout.0.min(DISCOVERY_REQUEST_TIMEOUT_MAX),
                 backoff_min: limits.connect_backoff_min.0,
                 backoff_max: limits.connect_backoff_max.0,
                 frame_bytes_max: DISCOVERY_FRAME_BYTES_MAX,

@@ -43,7 +43,7 @@ pub(super) const FORMATS: &[Format] = &[
     format_of::<BindHost>(|_| None),
     format_of::<BindAddress>(|_| None),
     format_of::<BrokerIds>(|_| None),
-    format_of::<Door>(|_| None),
+    format_of::<RouteTarget>(|_| None),
 ];
 
 const fn format_of<L: Leaf>(measure: fn(&str) -> Option<u128>) -> Format {
@@ -253,14 +253,14 @@ impl fmt::Display for BrokerIds {
 
 /// Whom an explicit address leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Door {
+pub enum RouteTarget {
     /// Any broker.
     Bootstrap,
     /// That broker.
     Broker(BrokerId),
 }
 
-impl Leaf for Door {
+impl Leaf for RouteTarget {
     const FORMAT: &'static str = "broker-id-or-bootstrap";
     const EXPECTED: &'static str = "a broker id, or the word bootstrap";
 
@@ -276,7 +276,7 @@ impl Leaf for Door {
     }
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for RouteTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bootstrap => f.write_str("bootstrap"),
@@ -356,7 +356,7 @@ leaves! {
     BindHost: "string",
     BindAddress: "string",
     BrokerIds: "string" | "integer" | "array",
-    Door: "string" | "integer",
+    RouteTarget: "string" | "integer",
 }
 
 #[cfg(test)]

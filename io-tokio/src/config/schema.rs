@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Door, Size, Time};
+use super::leaf::{Address, BindAddress, BindHost, BrokerIds, RouteTarget, Size, Time};
 
 /// The configuration of one doorkeeper process.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -22,22 +22,22 @@ pub struct Config {
     /// What is logged, and how. Logs go to standard error.
     #[serde(default)]
     pub log: Log,
-    /// On SIGTERM or SIGINT: how long the answers that are still owed may take. Connections that
+    /// On SIGTERM or SIGINT: how long the responses that are still owed may take. Connections that
     /// are open after that are cut. A second signal cuts them at once. SIGHUP is ignored: a change
     /// of this file needs a restart.
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
     /// How much all connections together may hold back of requests until they are judged, and as
-    /// much again of answers until they are edited. Connections of one client address (as of
+    /// much again of responses until they are edited. Connections of one client address (as of
     /// `connections_per_address`) get no more than half of either, one of them at a time excepted:
     /// they never wait for each other alone. Where there is no room, a connection that has to hold
-    /// more than 64 KiB is not read until there is, at most `limits.hold_within`; but an address
+    /// more than 64 KiB is not read until there is, at most `limits.buffer_timeout`; but an address
     /// that has less than its fair share goes on, and the one that has most loses a connection for
     /// it.
-    #[serde(default = "defaults::held_bytes_max")]
+    #[serde(default = "defaults::buffered_bytes_max")]
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
-    pub held_bytes_max: Size,
+    pub buffered_bytes_max: Size,
 }
 
 /// One Kafka cluster.
@@ -66,9 +66,9 @@ pub struct Cluster {
 pub struct ClusterLimits {
     /// Until a connection to a broker is open, all attempts included; and then until the broker
     /// has responded to its first request, on top of what that allows. The client waits for its
-    /// first answer meanwhile: keep this below its `request.timeout.ms` (30 s in Kafka's own).
+    /// first response meanwhile: keep this below its `request.timeout.ms` (30 s in Kafka's own).
     #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
-    pub connect_within: Time,
+    pub connect_timeout: Time,
     /// The pause after the first failed attempt; it doubles with each further one.
     #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
     pub connect_backoff_min: Time,
@@ -80,17 +80,17 @@ pub struct ClusterLimits {
     /// of a transaction), and on top of the time for which the broker has said that it throttles
     /// (`ThrottleTimeMs`).
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
-    pub answer_within: Time,
+    pub request_timeout: Time,
 }
 
 impl Default for ClusterLimits {
     fn default() -> Self {
         let core = doorkeeper_core::limits::Limits::default();
         Self {
-            connect_within: Time(core.connect_timeout),
+            connect_timeout: Time(core.connect_timeout),
             connect_backoff_min: Time(core.connect_backoff_min),
             connect_backoff_max: Time(core.connect_backoff_max),
-            answer_within: Time(core.answer_timeout),
+            request_timeout: Time(core.request_timeout),
         }
     }
 }
@@ -159,7 +159,7 @@ pub struct Ports {
 pub struct Explicit {
     /// The broker that this address leads to. `bootstrap` makes it the address for clients that
     /// do not know the brokers yet; without one, they may use any broker's.
-    pub broker_id: Door,
+    pub broker_id: RouteTarget,
     /// The address and port of this machine to listen on.
     pub bind: BindAddress,
     /// What clients are told to connect to. Without it, they are told `bind`.
@@ -250,7 +250,7 @@ pub struct ListenerLimits {
     pub connections_per_address: u32,
     /// How many of them may have sent no whole request yet. Beyond it the oldest such connection
     /// of the address with most of them is closed; below it they may be silent for as long as
-    /// `idle`. Without it, a quarter of `connections`, but 64 at least.
+    /// `idle_timeout`. Without it, a quarter of `connections`, but 64 at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub silent_connections: Option<u32>,
@@ -262,39 +262,39 @@ pub struct ListenerLimits {
     /// The longest request, as `socket.request.max.bytes` of Kafka.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub frame_bytes_max: Size,
-    /// The longest answer. Kafka has no limit for answers; a longer one is taken for a length
+    /// The longest response. Kafka has no limit for responses; a longer one is taken for a length
     /// that means nothing, and closes its connection.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
-    pub answer_bytes_max: Size,
+    pub response_bytes_max: Size,
     /// How much of one request may be held back until it is judged. A larger one that cannot be
-    /// passed on piece by piece closes its connection. More than half of `held_bytes_max` is never
-    /// held.
+    /// passed on piece by piece closes its connection. More than half of `buffered_bytes_max` is
+    /// never held.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
-    pub hold_bytes_max: Size,
-    /// How much of one answer may be held back until it is edited: the metadata or the
-    /// configuration of a whole cluster, say. More than half of `held_bytes_max` is never held.
+    pub request_buffer_bytes_max: Size,
+    /// How much of one response may be held back until it is edited: the metadata or the
+    /// configuration of a whole cluster, say. More than half of `buffered_bytes_max` is never held.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
-    pub hold_answer_bytes_max: Size,
-    /// How many answers a connection may be owed before doorkeeper stops reading from it.
+    pub response_buffer_bytes_max: Size,
+    /// How many responses a connection may be owed before doorkeeper stops reading from it.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight_max: u32,
     /// How long a request or answer that has begun to arrive may make no progress.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
-    pub frame_stall_within: Time,
-    /// How long a connection that has to hold back more may wait for room in `held_bytes_max`. It
-    /// is not read meanwhile, and closed afterwards.
+    pub frame_stall_timeout: Time,
+    /// How long a connection that has to hold back more may wait for room in `buffered_bytes_max`.
+    /// It is not read meanwhile, and closed afterwards.
     #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
-    pub hold_within: Time,
+    pub buffer_timeout: Time,
     /// How long nothing at all may happen on a connection that is owed nothing, as
     /// `connections.max.idle.ms` of Kafka.
     #[schemars(extend("x-min" = "1s", "x-max" = "30days"))]
-    pub idle: Time,
+    pub idle_timeout: Time,
     /// How long a peer may refuse to take bytes that are due to it.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
-    pub write_stall_within: Time,
+    pub write_stall_timeout: Time,
     /// How long the last bytes may take once a connection is closing.
     #[schemars(extend("x-min" = "0s", "x-max" = "5m"))]
-    pub flush_within: Time,
+    pub flush_timeout: Time,
 }
 
 impl Default for ListenerLimits {
@@ -307,15 +307,15 @@ impl Default for ListenerLimits {
             silent_connections: None,
             silent_connections_per_address: None,
             frame_bytes_max: size(core.frame_bytes_max),
-            answer_bytes_max: size(core.answer_bytes_max),
-            hold_bytes_max: size(core.hold_bytes_max),
-            hold_answer_bytes_max: size(core.hold_answer_bytes_max),
+            response_bytes_max: size(core.response_bytes_max),
+            request_buffer_bytes_max: size(core.request_buffer_bytes_max),
+            response_buffer_bytes_max: size(core.response_buffer_bytes_max),
             in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
-            frame_stall_within: Time(core.frame_stall_timeout),
-            hold_within: Time(core.hold_timeout),
-            idle: Time(core.idle_timeout),
-            write_stall_within: Time(core.write_stall_timeout),
-            flush_within: Time(core.flush_timeout),
+            frame_stall_timeout: Time(core.frame_stall_timeout),
+            buffer_timeout: Time(core.buffer_timeout),
+            idle_timeout: Time(core.idle_timeout),
+            write_stall_timeout: Time(core.write_stall_timeout),
+            flush_timeout: Time(core.flush_timeout),
         }
     }
 }
@@ -363,7 +363,7 @@ pub enum LogLevel {
     Info,
     /// Every odd path: connections to brokers, and each connection that is refused.
     Debug,
-    /// Every request and answer: its API, version and size.
+    /// Every request and response: its API, version and size.
     Trace,
 }
 
@@ -392,7 +392,7 @@ mod defaults {
         Time(Duration::from_secs(30))
     }
 
-    pub(super) const fn held_bytes_max() -> Size {
+    pub(super) const fn buffered_bytes_max() -> Size {
         Size(512 << 20)
     }
 

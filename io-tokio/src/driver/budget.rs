@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use doorkeeper_core::buffer_budget::{BufferBudget, BufferDecision, counted};
 use doorkeeper_core::client_network::ClientNetwork;
-use doorkeeper_core::held_budget::{HeldBudget, HoldDecision, counted};
-use doorkeeper_core::{HeldBytes, Input, Leg};
+use doorkeeper_core::{BufferedBytes, Input, Leg};
 
 /// A budget for what clients make the process hold, and another one for what brokers do: neither
 /// is used up by the other.
@@ -24,7 +24,7 @@ struct Budget {
 
 #[derive(Debug)]
 struct State {
-    budget: HeldBudget,
+    budget: BufferBudget,
     /// Of each session that is counted.
     signals: BTreeMap<u64, Signal>,
 }
@@ -32,13 +32,13 @@ struct State {
 /// What a session is to be told by somebody else's change.
 #[derive(Debug, Default)]
 struct Signal {
-    decision: Option<HoldDecision>,
+    decision: Option<BufferDecision>,
     waker: Option<Waker>,
 }
 
 /// What one session uses of both; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct HeldShares {
+pub(crate) struct BufferShares {
     requests: Share,
     responses: Share,
 }
@@ -61,7 +61,7 @@ impl Budgets {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let budget = || {
             let state = State {
-                budget: HeldBudget::new(bytes_max),
+                budget: BufferBudget::new(bytes_max),
                 signals: BTreeMap::new(),
             };
             Arc::new(Budget {
@@ -75,7 +75,7 @@ impl Budgets {
     }
 
     /// Nothing of either, to begin with.
-    pub(crate) fn shares(&self, session: u64, network: ClientNetwork) -> HeldShares {
+    pub(crate) fn shares(&self, session: u64, network: ClientNetwork) -> BufferShares {
         let share = |budget: &Arc<Budget>, leg| Share {
             budget: Arc::clone(budget),
             leg,
@@ -85,17 +85,17 @@ impl Budgets {
             is_paused: false,
             is_refused: false,
         };
-        HeldShares {
+        BufferShares {
             requests: share(&self.requests, Leg::Client),
             responses: share(&self.responses, Leg::Upstream),
         }
     }
 }
 
-impl HeldShares {
+impl BufferShares {
     /// Says how much the session holds now, and gives what it has to be told, if anything. Costs
     /// two comparisons where it holds little, which is the rule: what passes is not held.
-    pub(crate) fn update(&mut self, held: HeldBytes) -> Option<Input> {
+    pub(crate) fn update(&mut self, held: BufferedBytes) -> Option<Input> {
         let of_requests = self.requests.update(held.requests);
         of_requests.or_else(|| self.responses.update(held.responses))
     }
@@ -117,7 +117,7 @@ impl Budget {
 }
 
 impl State {
-    fn set(&mut self, session: u64, network: ClientNetwork, bytes: usize) -> HoldDecision {
+    fn set(&mut self, session: u64, network: ClientNetwork, bytes: usize) -> BufferDecision {
         if is_counted(bytes) {
             self.signals.entry(session).or_default().decision = None;
         } else {
@@ -173,21 +173,21 @@ impl Share {
     }
 
     /// What the session has not been told yet of a decision.
-    const fn told(&mut self, decision: HoldDecision) -> Option<Input> {
+    const fn told(&mut self, decision: BufferDecision) -> Option<Input> {
         match decision {
-            HoldDecision::Granted if self.is_paused => {
+            BufferDecision::Granted if self.is_paused => {
                 self.is_paused = false;
-                Some(Input::HoldResumed(self.leg))
+                Some(Input::BufferResumed(self.leg))
             }
-            HoldDecision::Waits if !self.is_paused => {
+            BufferDecision::Waits if !self.is_paused => {
                 self.is_paused = true;
-                Some(Input::HoldPaused(self.leg))
+                Some(Input::BufferPaused(self.leg))
             }
-            HoldDecision::Refused if !self.is_refused => {
+            BufferDecision::Rejected if !self.is_refused => {
                 self.is_refused = true;
-                Some(Input::HoldRefused)
+                Some(Input::BufferRejected)
             }
-            HoldDecision::Granted | HoldDecision::Waits | HoldDecision::Refused => None,
+            BufferDecision::Granted | BufferDecision::Waits | BufferDecision::Rejected => None,
         }
     }
 }
@@ -216,14 +216,14 @@ mod tests {
         }
     }
 
-    fn shares(budgets: &Budgets, session: u64, address: u8) -> HeldShares {
+    fn shares(budgets: &Budgets, session: u64, address: u8) -> BufferShares {
         let address = IpAddr::from([10, 0, 0, address]);
         budgets.shares(session, address.into())
     }
 
-    const fn requests(requests: usize) -> HeldBytes {
+    const fn requests(requests: usize) -> BufferedBytes {
         let responses = 0;
-        HeldBytes {
+        BufferedBytes {
             requests,
             responses,
         }
@@ -238,7 +238,7 @@ mod tests {
         let (mut first, mut second) = (shares(&budgets, 1, 1), shares(&budgets, 2, 1));
         assert!(first.update(requests(500_000)).is_none());
         let paused = second.update(requests(500_000));
-        assert!(matches!(paused, Some(Input::HoldPaused(Leg::Client))));
+        assert!(matches!(paused, Some(Input::BufferPaused(Leg::Client))));
         assert!(second.update(requests(500_000)).is_none(), "told once");
         assert!(second.poll(&cx).is_pending());
         drop(first);
@@ -246,7 +246,7 @@ mod tests {
         let resumed = second.poll(&cx);
         assert!(matches!(
             resumed,
-            Poll::Ready(Input::HoldResumed(Leg::Client))
+            Poll::Ready(Input::BufferResumed(Leg::Client))
         ));
         drop(second);
         let state = budgets.requests.state();
@@ -259,7 +259,7 @@ mod tests {
         let (mut first, mut second) = (shares(&budgets, 1, 1), shares(&budgets, 2, 2));
         assert!(first.update(requests(500_000)).is_none());
         assert!(second.update(requests(500_000)).is_none());
-        let both = HeldBytes {
+        let both = BufferedBytes {
             requests: 500_000,
             responses: 500_000,
         };
@@ -282,7 +282,7 @@ mod tests {
         assert!(newcomer.update(requests(200_000)).is_none());
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         let told = crowd.each_mut().map(|it| it.poll(&cx));
-        let refused = |it: &&Poll<Input>| matches!(it, Poll::Ready(Input::HoldRefused));
+        let refused = |it: &&Poll<Input>| matches!(it, Poll::Ready(Input::BufferRejected));
         assert_eq!(told.iter().filter(refused).count(), 1);
     }
 }

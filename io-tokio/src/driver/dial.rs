@@ -9,7 +9,7 @@ use doorkeeper_core::{ConnectFailure, Target};
 use crate::Net;
 use crate::driver::clock::Clock;
 use crate::own_addresses::OwnAddresses;
-use crate::stream::Pipe;
+use crate::stream::LegStream;
 
 type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
 
@@ -20,7 +20,7 @@ pub(crate) enum Dial<S> {
     /// An attempt is under way. Dropping it gives it up.
     Opening(Opening<S>),
     /// The connection, whether or not it has ended.
-    Open(Pipe<S>),
+    Open(LegStream<S>),
 }
 
 impl<S> Dial<S>
@@ -59,7 +59,7 @@ where
         };
         Poll::Ready(match ready!(opening.as_mut().poll(cx)) {
             Ok(stream) => {
-                *self = Self::Open(Pipe::new(stream));
+                *self = Self::Open(LegStream::new(stream));
                 Ok(())
             }
             Err(failure) => {
@@ -77,7 +77,7 @@ where
         })
     }
 
-    pub(crate) const fn pipe(&mut self) -> Option<&mut Pipe<S>> {
+    pub(crate) const fn pipe(&mut self) -> Option<&mut LegStream<S>> {
         match self {
             Self::Open(pipe) => Some(pipe),
             Self::Absent | Self::Opening(_) => None,

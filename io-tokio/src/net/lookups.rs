@@ -1,5 +1,5 @@
 //! Look-ups of names, one at a time for each: a resolver that hangs keeps a thread for each call as
-//! long as it likes, and whoever asks for the same name once more gets no answer sooner.
+//! long as it likes, and whoever asks for the same name once more gets no response sooner.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,12 +11,12 @@ use tokio::net::lookup_host;
 use tokio::sync::watch;
 
 /// What the resolver said, once it has said something.
-type Answer = Option<Result<Vec<SocketAddr>, Arc<str>>>;
+type Response = Option<Result<Vec<SocketAddr>, Arc<str>>>;
 
 /// The look-ups that are under way. Answers are not kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lookups {
-    under_way: Arc<Mutex<BTreeMap<HostPort, watch::Receiver<Answer>>>>,
+    under_way: Arc<Mutex<BTreeMap<HostPort, watch::Receiver<Response>>>>,
 }
 
 impl Lookups {
@@ -25,12 +25,12 @@ impl Lookups {
         if let Ok(ip) = name.host().parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, name.port())]);
         }
-        let mut answer = self.ask(name);
-        let answer = answer.wait_for(Option::is_some).await;
+        let mut response = self.ask(name);
+        let response = response.wait_for(Option::is_some).await;
         // The kinds of a resolver's errors are the platform's own; what matters is that there
         // is no address.
         let none = |why: &str| io::Error::new(io::ErrorKind::NotFound, why.to_owned());
-        match answer.as_deref() {
+        match response.as_deref() {
             Ok(Some(Ok(addresses))) => Ok(addresses.clone()),
             Ok(Some(Err(why))) => Err(none(why)),
             Ok(None) | Err(_) => Err(none("the look-up was given up")),
@@ -42,13 +42,13 @@ impl Lookups {
         self.under_way().contains_key(name)
     }
 
-    fn ask(&self, name: &HostPort) -> watch::Receiver<Answer> {
+    fn ask(&self, name: &HostPort) -> watch::Receiver<Response> {
         let mut under_way = self.under_way();
-        if let Some(answer) = under_way.get(name) {
-            return answer.clone();
+        if let Some(response) = under_way.get(name) {
+            return response.clone();
         }
-        let (told, answer) = watch::channel(None);
-        under_way.insert(name.clone(), answer.clone());
+        let (told, response) = watch::channel(None);
+        under_way.insert(name.clone(), response.clone());
         drop(under_way);
         let (lookups, name) = (self.clone(), name.clone());
         tokio::spawn(async move {
@@ -58,10 +58,10 @@ impl Lookups {
             lookups.under_way().remove(&name);
             told.send_replace(Some(found.map_err(|error| error.to_string().into())));
         });
-        answer
+        response
     }
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<HostPort, watch::Receiver<Answer>>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<HostPort, watch::Receiver<Response>>> {
         // The map is whole between any two statements.
         self.under_way
             .lock()

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Effect, Input, Instant, Session, Snapshot};
-use doorkeeper_recording::{Dues, Taken};
+use doorkeeper_recording::{EgressLengths, RecordedStep};
 
 use super::writer::{Beginning, Item};
 use super::{Cut, Recorder};
@@ -21,7 +21,7 @@ pub(crate) struct Tape {
     waiting: Arc<Queue<Item>>,
     session: u64,
     client: ClientNetwork,
-    dues: Dues,
+    dues: EgressLengths,
     /// The input that the session is dealing with, and what it has asked for so far.
     input: Option<(Instant, Input)>,
     effects: Vec<Effect>,
@@ -52,7 +52,7 @@ impl Recorder {
             is_cut: Arc::clone(&is_cut),
         });
         let waiting = Arc::clone(&self.0.waiting);
-        let item = Item::Opened(beginning);
+        let item = Item::SessionHeader(beginning);
         let client = connection.peer.ip().into();
         if let Err(Full) = waiting.push(Some(client), item.bytes(), |items| items.push(item)) {
             self.0.counts.cut(Cut::Queue);
@@ -62,7 +62,7 @@ impl Recorder {
             waiting,
             session: connection.session,
             client,
-            dues: Dues::default(),
+            dues: EgressLengths::default(),
             input: None,
             effects: Vec::new(),
             is_cut,
@@ -91,7 +91,7 @@ impl Tape {
         if let Some((at, input)) = self.input.take() {
             let effects = std::mem::take(&mut self.effects);
             let outcome = Some(self.dues.after(&input, effects, session));
-            self.hand_over(Taken { at, input, outcome });
+            self.hand_over(RecordedStep { at, input, outcome });
         }
     }
 
@@ -100,7 +100,7 @@ impl Tape {
         self.ended = ended.name();
     }
 
-    fn hand_over(&self, taken: Taken) {
+    fn hand_over(&self, taken: RecordedStep) {
         let item = Item::Step(self.session, taken);
         let of = Some(self.client);
         if let Err(Full) = self
@@ -122,7 +122,7 @@ impl Drop for Tape {
     fn drop(&mut self) {
         if let Some((at, input)) = self.input.take() {
             let outcome = None;
-            self.hand_over(Taken { at, input, outcome });
+            self.hand_over(RecordedStep { at, input, outcome });
         }
         self.always(Item::Ended(self.session, self.ended));
     }
@@ -235,8 +235,8 @@ mod tests {
         assert!(matches!(
             &items[..],
             [
-                Item::Opened(_),
-                Item::Step(7, Taken { outcome: None, .. }),
+                Item::SessionHeader(_),
+                Item::Step(7, RecordedStep { outcome: None, .. }),
                 Item::Ended(7, "panicked"),
             ]
         ));

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Input, Instant, Snapshot};
 use doorkeeper_recording::line::{Cut, Line};
-use doorkeeper_recording::{Key, Opened, Scribe, Taken};
+use doorkeeper_recording::{Key, RecordedStep, Scribe, SessionHeader};
 
 use super::Counts;
 use super::folder::{File, Folder};
@@ -23,9 +23,9 @@ const WRITE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) enum Item {
     /// A session has begun.
-    Opened(Box<Beginning>),
+    SessionHeader(Box<Beginning>),
     /// Something happened to it.
-    Step(u64, Taken),
+    Step(u64, RecordedStep),
     /// There was no room for what happened next.
     Cut(u64),
     /// It is over, for this reason.
@@ -50,7 +50,7 @@ impl Item {
     /// The session that it is of.
     const fn session(&self) -> Option<u64> {
         match self {
-            Self::Opened(beginning) => Some(beginning.connection.session),
+            Self::SessionHeader(beginning) => Some(beginning.connection.session),
             Self::Step(session, _) | Self::Cut(session) | Self::Ended(session, _) => Some(*session),
             Self::Stop => None,
         }
@@ -59,8 +59,8 @@ impl Item {
     /// The memory that it takes while it waits.
     pub(super) fn bytes(&self) -> usize {
         let more = match self {
-            Self::Opened(_) => size_of::<Beginning>(),
-            Self::Step(_, Taken { input, outcome, .. }) => {
+            Self::SessionHeader(_) => size_of::<Beginning>(),
+            Self::Step(_, RecordedStep { input, outcome, .. }) => {
                 let read = match input {
                     Input::Bytes { bytes, .. } => bytes.len(),
                     Input::Wrote { .. }
@@ -69,9 +69,9 @@ impl Item {
                     | Input::ConnectFailed(_)
                     | Input::Snapshot(_)
                     | Input::Drain { .. }
-                    | Input::HoldPaused(_)
-                    | Input::HoldResumed(_)
-                    | Input::HoldRefused
+                    | Input::BufferPaused(_)
+                    | Input::BufferResumed(_)
+                    | Input::BufferRejected
                     | Input::Tick => 0,
                 };
                 let came = outcome.as_ref().map_or(0, |it| {
@@ -135,7 +135,7 @@ impl Writer {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Opened(beginning) => self.begin(*beginning),
+            Item::SessionHeader(beginning) => self.begin(*beginning),
             Item::Step(session, taken) => self.step(session, &taken),
             Item::Cut(session) => self.cut(session, Cut::Queue),
             Item::Ended(session, reason) => self.end(session, reason),
@@ -162,7 +162,7 @@ impl Writer {
             }
         };
         self.counts.begun();
-        let first = Opened {
+        let first = SessionHeader {
             doorkeeper: env!("CARGO_PKG_VERSION"),
             session,
             listener: &connection.listen_addr.name,
@@ -184,7 +184,7 @@ impl Writer {
         self.add(session, &first.line());
     }
 
-    fn step(&mut self, session: u64, taken: &Taken) {
+    fn step(&mut self, session: u64, taken: &RecordedStep) {
         if let Some(open) = self.open.get_mut(&session)
             && !open.is_over
         {

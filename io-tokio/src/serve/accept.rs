@@ -60,7 +60,7 @@ impl<N: Net> Accepting<N> {
                 drop(stream);
                 self.context
                     .observer
-                    .accept_refused(&self.listen_addr, peer, why);
+                    .connection_rejected(&self.listen_addr, peer, why);
                 return;
             }
         };

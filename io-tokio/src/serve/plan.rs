@@ -24,10 +24,10 @@ pub struct Plan {
     pub clusters: Vec<Cluster>,
     /// Where clients come in.
     pub listeners: Vec<Listener>,
-    /// How long open sessions may take to give their owed answers once doorkeeper stops.
+    /// How long open sessions may take to give their owed responses once doorkeeper stops.
     pub drain_timeout: Duration,
     /// What all sessions together may hold back of requests, and as much again of responses.
-    pub held_bytes_max: usize,
+    pub buffered_bytes_max: usize,
     /// How many connections there may be, all listeners together: what the file descriptors of
     /// the process allow ([`Plan::connections_within`]).
     pub connections_max: usize,

@@ -116,7 +116,7 @@ mod tests {
         let learned = Topology::default().merged(&[(BrokerId(1), at)], None);
         let learned = Arc::new(learned.unwrap());
         snapshots.learn(&learned);
-        let refused = Policy::allow_all().refuse_topic(&Principal::anonymous(), "secret");
+        let refused = Policy::allow_all().deny_topic(&Principal::anonymous(), "secret");
         Reload::new(Arc::clone(&snapshots)).change(|snapshot| {
             snapshot.policy = refused.clone();
             // Neither is configured: a change of them is none.

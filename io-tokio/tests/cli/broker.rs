@@ -8,7 +8,7 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse};
 
-use crate::frames::{API_VERSIONS, METADATA, answer};
+use crate::frames::{API_VERSIONS, METADATA, response};
 use crate::support::PATIENCE;
 
 /// Version 0, of no client id, for no topics: what clients of tests ask, and discovery never does.
@@ -68,8 +68,8 @@ fn serve(mut stream: TcpStream, port: u16, requests: &Sender<Request>) {
         let (api, version) = (int16(0), int16(2));
         let id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
         let response = match api {
-            API_VERSIONS => answer(version, id, &api_versions()),
-            METADATA => answer(version, id, &metadata(port)),
+            API_VERSIONS => response(version, id, &api_versions()),
+            METADATA => response(version, id, &metadata(port)),
             // Nobody asks for anything else: what would wait for it fails.
             _ => return,
         };

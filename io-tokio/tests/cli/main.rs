@@ -61,7 +61,7 @@ fn check_prints_the_defaults_and_the_addresses() {
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("idle: 10m"), "{said}");
+    assert!(said.contains("idle_timeout: 10m"), "{said}");
     assert!(
         said.contains("#     broker 2     127.0.0.1:19095"),
         "{said}"

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use doorkeeper_recording::line::Cut;
-use doorkeeper_recording::{Came, Recording, replay};
+use doorkeeper_recording::{Recording, ReplayResult, replay};
 
 use crate::process::{File, Serving, doorkeeper};
 use crate::support::until;
@@ -25,13 +25,13 @@ fn dir(name: &str) -> PathBuf {
     dir
 }
 
-/// Asks, and has the whole answer.
+/// Asks, and has the whole response.
 fn exchange(stream: &mut TcpStream) {
     stream.write_all(&ASKED).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
-    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).unwrap();
+    let mut response = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut response).unwrap();
 }
 
 /// The only recording in a folder, which replays as far as it goes.
@@ -42,7 +42,11 @@ fn only(dir: &Path) -> Recording {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let recording = Recording::parse(&fs::read_to_string(file.path()).unwrap()).unwrap();
     let replayed = replay(&recording, |_| {}).unwrap();
-    assert!(matches!(replayed.came, Came::Same), "{:?}", replayed.came);
+    assert!(
+        matches!(replayed.came, ReplayResult::Same),
+        "{:?}",
+        replayed.came
+    );
     recording
 }
 

@@ -16,7 +16,7 @@ const CHARGED_MAX: Duration = Duration::from_secs(1);
 fn start(name: &str, broker: &Broker, limit: Duration) -> Serving {
     let file = File::new(name, &broker.address());
     let ms = limit.as_millis();
-    file.limit_cluster(&format!("answer_within: {ms}ms, connect_within: {ms}ms"));
+    file.limit_cluster(&format!("request_timeout: {ms}ms, connect_timeout: {ms}ms"));
     Serving::start(&file, Stdio::null())
 }
 

@@ -1,4 +1,4 @@
-//! A scripted broker: ApiVersions, Metadata, and one Fetch answer of a given size.
+//! A scripted broker: ApiVersions, Metadata, and one Fetch response of a given size.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ pub struct Broker {
     written: Arc<Written>,
 }
 
-/// How many bytes of answers the sockets have taken.
+/// How many bytes of responses the sockets have taken.
 #[derive(Default)]
 struct Written {
     bytes: Mutex<u64>,
@@ -38,7 +38,7 @@ impl Written {
 
 impl Broker {
     /// Serves in threads that end with the test process.
-    pub fn start(answer_bytes: usize) -> Self {
+    pub fn start(response_bytes: usize) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let written = Arc::new(Written::default());
@@ -46,7 +46,7 @@ impl Broker {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, written) = (stream.unwrap(), Arc::clone(&counted));
-                std::thread::spawn(move || serve(stream, port, answer_bytes, &written));
+                std::thread::spawn(move || serve(stream, port, response_bytes, &written));
             }
         });
         Self { port, written }
@@ -56,7 +56,7 @@ impl Broker {
         self.port
     }
 
-    /// Waits until the answers are stuck, because nobody reads on.
+    /// Waits until the responses are stuck, because nobody reads on.
     pub fn until_nothing_moves(&self) {
         let mut bytes = self.written.bytes();
         loop {
@@ -72,7 +72,7 @@ impl Broker {
     }
 }
 
-fn serve(mut stream: TcpStream, port: u16, answer_bytes: usize, written: &Written) {
+fn serve(mut stream: TcpStream, port: u16, response_bytes: usize, written: &Written) {
     let mut length = [0; 4];
     while stream.read_exact(&mut length).is_ok() {
         let mut frame = vec![0; u32::from_be_bytes(length) as usize];
@@ -82,13 +82,13 @@ fn serve(mut stream: TcpStream, port: u16, answer_bytes: usize, written: &Writte
         let key = i16::from_be_bytes([frame[0], frame[1]]);
         let version = i16::from_be_bytes([frame[2], frame[3]]);
         let id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
-        let answer = match key {
+        let response = match key {
             18 => api_versions(version, id),
             3 => metadata(version, id, port),
-            1 => fetched(version, answer_bytes),
+            1 => fetched(version, response_bytes),
             other => panic!("API {other}"),
         };
-        for piece in answer.chunks(64 * 1024) {
+        for piece in response.chunks(64 * 1024) {
             if stream.write_all(piece).is_err() {
                 return;
             }
@@ -105,7 +105,7 @@ fn api_versions(version: i16, id: i32) -> Bytes {
             .with_max_version(max)
     };
     let keys = vec![range(1, 17), range(3, 12), range(18, 4)];
-    answer(
+    response(
         version,
         id,
         &ApiVersionsResponse::default().with_api_keys(keys),
@@ -117,18 +117,18 @@ fn metadata(version: i16, id: i32, port: u16) -> Bytes {
         .with_node_id(0.into())
         .with_host("127.0.0.1".into())
         .with_port(port.into());
-    answer(
+    response(
         version,
         id,
         &MetadataResponse::default().with_brokers(vec![broker]),
     )
 }
 
-/// The whole answer frame to [`fetch`].
+/// The whole response frame to [`fetch`].
 pub fn fetched(version: i16, bytes: usize) -> Bytes {
     let partition = PartitionData::default().with_records(Some(Bytes::from(vec![7; bytes])));
     let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
-    answer(
+    response(
         version,
         1,
         &FetchResponse::default().with_responses(vec![topic]),
@@ -152,7 +152,7 @@ pub fn fetch(version: i16) -> Bytes {
     framed(&frame)
 }
 
-fn answer<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Bytes {
+fn response<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Bytes {
     let mut frame = BytesMut::new();
     let header = ResponseHeader::default().with_correlation_id(id);
     header

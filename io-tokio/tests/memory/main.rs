@@ -51,7 +51,7 @@ fn slow_readers_of_large_answers_do_not_make_it_hold_them() {
         let mut readers: Vec<Reader> = (0..READERS)
             .map(|_| Reader::ask(doorkeeper.broker_port(), version))
             .collect();
-        // A little for each, so that all answers are under way at the same time.
+        // A little for each, so that all responses are under way at the same time.
         for reader in &mut readers {
             reader.read(4096);
         }
@@ -92,7 +92,7 @@ fn connections_that_only_knock_cost_next_to_nothing() {
     drop(knocking);
 }
 
-/// A client that has asked for one large answer.
+/// A client that has asked for one large response.
 struct Reader {
     stream: TcpStream,
     left: usize,

@@ -75,8 +75,8 @@ async fn a_panic_while_accepting_ends_the_process_in_order() {
     world.mesh.panic_accept(door(BROKER_1));
     pass(SECOND).await;
     assert!(world.ready.is_draining());
-    broker.say(&heartbeat_answer(1)).await;
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    broker.say(&heartbeat_response(1)).await;
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.ends(&mut client, "drained").await;
     let error = world.serving.await.unwrap().unwrap_err().to_string();
     assert!(

@@ -35,13 +35,13 @@ impl Client {
     /// The next whole frame from doorkeeper, with its length.
     pub async fn frame(&mut self) -> Vec<u8> {
         let frame = frames::next_frame(&mut self.far.stream).await;
-        frame.expect("an answer and not the end")
+        frame.expect("a response and not the end")
     }
 
-    /// Sends a heartbeat and gets its answer.
+    /// Sends a heartbeat and gets its response.
     pub async fn exchange(&mut self, id: i32) {
         self.send(&frames::heartbeat(id)).await;
-        assert_eq!(self.frame().await, frames::heartbeat_answer(id));
+        assert_eq!(self.frame().await, frames::heartbeat_response(id));
     }
 
     /// All that still comes until doorkeeper ends the connection.
@@ -57,7 +57,7 @@ impl Client {
     }
 }
 
-/// A client that sends a heartbeat every second and gets its answer.
+/// A client that sends a heartbeat every second and gets its response.
 pub struct Bystander {
     pub address: SocketAddr,
     served: Arc<AtomicI32>,
@@ -83,7 +83,7 @@ impl Bystander {
                     return;
                 }
                 let frame = frames::next_frame(&mut client.far.stream).await;
-                if frame != Some(frames::heartbeat_answer(id)) {
+                if frame != Some(frames::heartbeat_response(id)) {
                     return;
                 }
                 count.store(id, Ordering::Relaxed);

@@ -90,8 +90,8 @@ async fn a_version_of_api_versions_that_nobody_knows_is_answered() {
     let mut frame = request(API_VERSIONS, 3, 5, &ApiVersionsRequest::default());
     frame[7] = 77;
     client.send(&frame).await;
-    let answer = client.frame().await;
-    assert_eq!(answer[4..10], [0, 0, 0, 5, 0, 35]);
+    let response = client.frame().await;
+    assert_eq!(response[4..10], [0, 0, 0, 5, 0, 35]);
     client.exchange(6).await;
     world.stops_in_order().await;
 }
@@ -151,7 +151,7 @@ async fn a_later_frame_that_drips_in() {
     let mut frame = heartbeat(2);
     frame[..4].copy_from_slice(&4000_i32.to_be_bytes());
     frame.resize(4004, 0);
-    // 30 s, and as long as its end is waited for: it gets the answers that it has asked for.
+    // 30 s, and as long as its end is waited for: it gets the responses that it has asked for.
     assert_eq!(drip(&world, &mut client, &frame).await, 30 + 5);
     world.ends(&mut client, "client_frame_stalled").await;
     world.stops_in_order().await;

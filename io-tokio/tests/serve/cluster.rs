@@ -1,4 +1,4 @@
-//! Brokers that answer by a script, and honestly where they have none.
+//! Brokers that response by a script, and honestly where they have none.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ struct State {
     connections: Vec<(String, AbortHandle)>,
 }
 
-/// One line of a Metadata answer, from `id@host:port`.
+/// One line of a Metadata response, from `id@host:port`.
 pub fn listed(text: &str) -> Listed {
     let (id, at) = text.split_once('@').unwrap();
     let (host, port) = at.rsplit_once(':').unwrap();
@@ -153,10 +153,10 @@ impl State {
     fn honest(&self, asked: &Asked) -> Vec<u8> {
         let Asked { version, id, .. } = *asked;
         match asked.api {
-            frames::API_VERSIONS => frames::api_versions_answer(version, id),
-            frames::METADATA => frames::metadata_answer(version, id, &self.id, &self.listed),
-            frames::HEARTBEAT => frames::heartbeat_answer(id),
-            frames::FETCH => frames::fetch_answer(id),
+            frames::API_VERSIONS => frames::api_versions_response(version, id),
+            frames::METADATA => frames::metadata_response(version, id, &self.id, &self.listed),
+            frames::HEARTBEAT => frames::heartbeat_response(id),
+            frames::FETCH => frames::fetch_response(id),
             other => panic!("no broker of the tests knows API {other}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The end: nobody comes in any more, owed answers are given, and nothing lasts for ever.
+//! The end: nobody comes in any more, owed responses are given, and nothing lasts for ever.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::frames::*;
 use crate::recorder::Seen;
 use crate::world::*;
 
-/// A world without a bystander, and a client whose broker is played by hand and owes an answer.
+/// A world without a bystander, and a client whose broker is played by hand and owes a response.
 struct Owing {
     world: World,
     client: crate::client::Client,
@@ -47,9 +47,9 @@ async fn owed_answers_are_given_before_the_end() {
     assert!(world.ready.is_draining() && !world.ready.is_ready());
     assert!(world.seen.all().contains(&Seen::Draining(3, 30 * SECOND)));
     pass(20 * SECOND).await;
-    assert!(!world.serving.is_finished(), "an answer is still owed");
-    broker.say(&heartbeat_answer(1)).await;
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    assert!(!world.serving.is_finished(), "a response is still owed");
+    broker.say(&heartbeat_response(1)).await;
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.ends(&mut client, "drained").await;
     world.serving.await.unwrap().unwrap();
     world.seen.assert_in_order();
@@ -102,8 +102,8 @@ async fn time_in_which_the_process_is_stopped_is_none_to_drain_in() {
     pass(2 * SECOND).await;
     stand_still(600 * SECOND).await;
     pass(20 * SECOND).await;
-    broker.say(&heartbeat_answer(1)).await;
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    broker.say(&heartbeat_response(1)).await;
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.ends(&mut client, "drained").await;
     world.serving.await.unwrap().unwrap();
 }
@@ -169,8 +169,8 @@ async fn an_answer_in_front_of_a_half_received_request_is_given() {
     world.stop.cancel();
     pass(SECOND).await;
     client.send(&heartbeat(2)[9..]).await;
-    broker.say(&heartbeat_answer(1)).await;
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    broker.say(&heartbeat_response(1)).await;
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.ends(&mut client, "drained").await;
     let mut more = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut broker.stream, &mut more).await;
@@ -178,7 +178,7 @@ async fn an_answer_in_front_of_a_half_received_request_is_given() {
     world.serving.await.unwrap().unwrap();
 }
 
-/// A session that still dials its broker is owed an answer as well.
+/// A session that still dials its broker is owed a response as well.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_dials_is_waited_for() {
     let world = World::start().await;
@@ -189,7 +189,7 @@ async fn a_session_that_dials_is_waited_for() {
     world.stop.cancel();
     pass(2 * SECOND).await;
     world.cluster.up(B1);
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.ends(&mut client, "drained").await;
     world.serving.await.unwrap().unwrap();
 }
@@ -213,7 +213,7 @@ async fn a_client_that_takes_nothing_does_not_hold_up_the_end() {
     assert_eq!(world.seen.closed(client.address).await, "drain_expired");
 }
 
-/// An answer that is on its way to a slow client is still owed.
+/// A response that is on its way to a slow client is still owed.
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_gets_its_answer_to_the_end() {
     let world = World::start().await;
@@ -232,7 +232,7 @@ async fn a_slow_client_gets_its_answer_to_the_end() {
         pass(SECOND).await;
         let mut piece = vec![0; (64 << 10).min(whole.len() - got.len())];
         let read = tokio::io::AsyncReadExt::read_exact(&mut client.far.stream, &mut piece);
-        read.await.expect("more of the answer");
+        read.await.expect("more of the response");
         got.extend_from_slice(&piece);
     }
     assert!(got == whole);

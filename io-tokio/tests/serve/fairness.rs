@@ -32,7 +32,7 @@ const HELD_BYTES_MAX: usize = 8 * MIB;
 const HOLD_EXPIRED: Duration = Duration::from_secs(10 + 5 + 1);
 
 fn small(plan: &mut Plan) {
-    plan.held_bytes_max = HELD_BYTES_MAX;
+    plan.buffered_bytes_max = HELD_BYTES_MAX;
 }
 
 /// Where a topic is refused, requests that name it are held to their end.
@@ -40,11 +40,11 @@ fn judging(plan: &mut Plan) {
     small(plan);
     let snapshot = &mut plan.listeners[0].snapshot;
     let policy = snapshot.policy.clone();
-    snapshot.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
+    snapshot.policy = policy.deny_topic(&Principal::anonymous(), "secret");
 }
 
 /// A Produce of so many bytes to a topic that is refused.
-fn refused_produce(id: i32, records: usize) -> Vec<u8> {
+fn denied_produce(id: i32, records: usize) -> Vec<u8> {
     let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
     let topic = TopicProduceData::default()
         .with_name(TopicName("secret".into()))
@@ -70,7 +70,7 @@ fn coordinators(id: i32, keys: usize) -> Vec<u8> {
         .with_port(-1)
         .with_error_code(15);
     let body = FindCoordinatorResponse::default().with_coordinators(vec![coordinator; keys]);
-    answer(4, id, &body)
+    response(4, id, &body)
 }
 
 /// Broker 1 answers FindCoordinator: in full to whoever asks with an even id, without the last
@@ -78,7 +78,7 @@ fn coordinators(id: i32, keys: usize) -> Vec<u8> {
 fn broker_of_coordinators(world: &World, topics: usize) {
     world.cluster.script(B1, To::Sessions, move |asked| {
         if asked.api == HEARTBEAT {
-            return vec![Act::Say(heartbeat_answer(asked.id))];
+            return vec![Act::Say(heartbeat_response(asked.id))];
         }
         let mut frame = coordinators(asked.id, topics);
         frame.truncate(frame.len() - usize::from(asked.id % 2 == 1));
@@ -117,7 +117,7 @@ async fn ends_with(world: World, reason: &str) {
 async fn held_requests_of_one_address_leave_room_for_others() {
     let world = World::with(judging).await;
     broker_of_coordinators(&world, 200);
-    let frame = refused_produce(1, MIB);
+    let frame = denied_produce(1, MIB);
     let mut crowd = attackers(&world, 8).await;
     for client in &mut crowd {
         let mut rest = &frame[..MIB];
@@ -130,12 +130,12 @@ async fn held_requests_of_one_address_leave_room_for_others() {
     assert!(taken <= most as u64, "{taken}");
     let begun = Instant::now();
     let mut other = world.client_from(BROKER_1, OTHER.into()).await;
-    other.send(&refused_produce(1, MIB)).await;
+    other.send(&denied_produce(1, MIB)).await;
     other.frame().await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
     is_served_at_once(&world, 200).await;
     pass(HOLD_EXPIRED).await;
-    ends_with(world, "hold_timeout_client").await;
+    ends_with(world, "buffer_timeout_client").await;
     drop((crowd, other));
 }
 
@@ -143,7 +143,7 @@ async fn held_requests_of_one_address_leave_room_for_others() {
 #[tokio::test(start_paused = true)]
 async fn sessions_that_wait_for_each_other_are_served_one_after_the_other() {
     let world = World::with(judging).await;
-    let frame = refused_produce(1, 3 * MIB);
+    let frame = denied_produce(1, 3 * MIB);
     let mut pair = attackers(&world, 2).await;
     let begun = Instant::now();
     let [first, second] = &mut pair[..] else {
@@ -162,7 +162,7 @@ async fn sessions_that_wait_for_each_other_are_served_one_after_the_other() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_left_the_largest_gives_back_for_a_newcomer() {
     let world = World::with(judging).await;
-    let frame = refused_produce(1, 4 * MIB);
+    let frame = denied_produce(1, 4 * MIB);
     let mut holders = Vec::new();
     for (n, bytes) in [(1, 4 * MIB), (2, 2 * MIB), (3, 3 * MIB / 2)] {
         // The second address has two sessions.
@@ -175,11 +175,14 @@ async fn where_nothing_is_left_the_largest_gives_back_for_a_newcomer() {
     pass(SECOND).await;
     let begun = Instant::now();
     let mut other = world.client_from(BROKER_1, OTHER.into()).await;
-    other.send(&refused_produce(1, MIB)).await;
+    other.send(&denied_produce(1, MIB)).await;
     other.frame().await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
-    assert_eq!(world.seen.closed(holders[0].address).await, "hold_refused");
-    assert_eq!(world.seen.reasons(), [("hold_refused", 1)].into());
+    assert_eq!(
+        world.seen.closed(holders[0].address).await,
+        "buffer_rejected"
+    );
+    assert_eq!(world.seen.reasons(), [("buffer_rejected", 1)].into());
     world.stops_in_order().await;
 }
 
@@ -194,7 +197,7 @@ async fn held_responses_of_one_address_leave_room_for_others() {
     pass(SECOND).await;
     is_served_at_once(&world, 200).await;
     pass(HOLD_EXPIRED).await;
-    ends_with(world, "hold_timeout_upstream").await;
+    ends_with(world, "buffer_timeout_upstream").await;
 }
 
 /// What a client does not take of a response that had to be held is still in memory.
@@ -216,7 +219,7 @@ async fn slow_readers_of_one_address_leave_room_for_others() {
             usize::from(next_frame(&mut client.far.stream).await == Some(coordinators(2, 400)));
     }
     assert!((1..crowd.len()).contains(&served), "{served}");
-    ends_with(world, "hold_timeout_upstream").await;
+    ends_with(world, "buffer_timeout_upstream").await;
 }
 
 /// A Fetch of so many bytes and more, of topics that nobody has; from version 15 on its last field
@@ -230,12 +233,12 @@ fn long_fetch(id: i32, bytes: usize) -> Vec<u8> {
 /// Half of a request, of whatever kind and length, passed on or held: others have room.
 #[tokio::test(start_paused = true)]
 async fn half_sent_requests_of_one_address_leave_room_for_others() {
-    for (is_held, long) in [
+    for (is_buffered, long) in [
         (false, produce(1, 2 * MIB)),
         (false, long_fetch(1, 2 * MIB)),
-        (true, refused_produce(1, 2 * MIB)),
+        (true, denied_produce(1, 2 * MIB)),
     ] {
-        let world = World::with(if is_held { judging } else { small }).await;
+        let world = World::with(if is_buffered { judging } else { small }).await;
         broker_of_coordinators(&world, 200);
         let mut crowd = attackers(&world, 20).await;
         for client in &mut crowd {
@@ -244,10 +247,10 @@ async fn half_sent_requests_of_one_address_leave_room_for_others() {
             let _ = tokio::time::timeout(Duration::from_millis(1), saying).await;
         }
         is_served_at_once(&world, 200).await;
-        if is_held {
+        if is_buffered {
             let begun = Instant::now();
             let mut other = world.client_from(BROKER_1, OTHER.into()).await;
-            other.send(&refused_produce(1, MIB)).await;
+            other.send(&denied_produce(1, MIB)).await;
             other.frame().await;
             assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
         }
@@ -270,7 +273,7 @@ async fn a_storm_of_connections_from_one_address_leaves_places_for_others() {
         storm.push(world.client_from(BROKER_1, at(n).into()).await);
     }
     is_served_at_once(&world, 1).await;
-    let sample = "doorkeeper_connections_refused_total\
+    let sample = "doorkeeper_connections_rejected_total\
                   {listener=\"local\",reason=\"connections_per_address\"}";
     assert_eq!(world.seen.sample(sample), 990);
     world.stops_in_order().await;

@@ -36,8 +36,8 @@ pub fn request<M: Encodable + HeaderVersion>(key: i16, version: i16, id: i32, bo
     framed(&out)
 }
 
-/// An answer frame as a broker sends it.
-pub fn answer<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Vec<u8> {
+/// A response frame as a broker sends it.
+pub fn response<M: Encodable + HeaderVersion>(version: i16, id: i32, body: &M) -> Vec<u8> {
     let mut out = BytesMut::new();
     ResponseHeader::default()
         .with_correlation_id(id)
@@ -100,8 +100,8 @@ pub fn heartbeat(id: i32) -> Vec<u8> {
     request(HEARTBEAT, 4, id, &body)
 }
 
-pub fn heartbeat_answer(id: i32) -> Vec<u8> {
-    answer(4, id, &HeartbeatResponse::default())
+pub fn heartbeat_response(id: i32) -> Vec<u8> {
+    response(4, id, &HeartbeatResponse::default())
 }
 
 /// A Fetch that the broker may answer this much later.
@@ -110,18 +110,18 @@ pub fn fetch(id: i32, max_wait_ms: i32) -> Vec<u8> {
     request(FETCH, 12, id, &body)
 }
 
-pub fn fetch_answer(id: i32) -> Vec<u8> {
-    answer(12, id, &FetchResponse::default())
+pub fn fetch_response(id: i32) -> Vec<u8> {
+    response(12, id, &FetchResponse::default())
 }
 
-/// An answer to a Fetch that is about as long as its records.
+/// A response to a Fetch that is about as long as its records.
 pub fn fetched(version: i16, id: i32, records: Bytes) -> Vec<u8> {
     let partition = PartitionData::default().with_records(Some(records));
     let topic = FetchableTopicResponse::default()
         .with_topic(TopicName("t".into()))
         .with_partitions(vec![partition]);
     let body = FetchResponse::default().with_responses(vec![topic]);
-    answer(version, id, &body)
+    response(version, id, &body)
 }
 
 /// A Produce with so many bytes of records.
@@ -130,7 +130,7 @@ pub fn produce(id: i32, records: usize) -> Vec<u8> {
 }
 
 /// One that nobody answers.
-pub fn produce_unanswered(id: i32, records: usize) -> Vec<u8> {
+pub fn produce_without_response(id: i32, records: usize) -> Vec<u8> {
     produce_with(0, id, records)
 }
 
@@ -146,17 +146,17 @@ fn produce_with(acks: i16, id: i32, records: usize) -> Vec<u8> {
 }
 
 pub fn produced(id: i32) -> Vec<u8> {
-    answer(9, id, &ProduceResponse::default())
+    response(9, id, &ProduceResponse::default())
 }
 
 pub fn metadata(id: i32) -> Vec<u8> {
     request(METADATA, 12, id, &MetadataRequest::default())
 }
 
-/// One line of a Metadata answer.
+/// One line of a Metadata response.
 pub type Listed = (i32, String, i32);
 
-pub fn metadata_answer(version: i16, id: i32, cluster: &str, brokers: &[Listed]) -> Vec<u8> {
+pub fn metadata_response(version: i16, id: i32, cluster: &str, brokers: &[Listed]) -> Vec<u8> {
     let broker = |(id, host, port): &Listed| {
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(*id))
@@ -166,11 +166,11 @@ pub fn metadata_answer(version: i16, id: i32, cluster: &str, brokers: &[Listed])
     let body = MetadataResponse::default()
         .with_brokers(brokers.iter().map(broker).collect())
         .with_cluster_id((version >= 2).then(|| cluster.to_owned().into()));
-    answer(version, id, &body)
+    response(version, id, &body)
 }
 
 /// The versions of a broker of today, as far as the tests go.
-pub fn api_versions_answer(version: i16, id: i32) -> Vec<u8> {
+pub fn api_versions_response(version: i16, id: i32) -> Vec<u8> {
     let offers = |(key, last): &(i16, i16)| {
         ApiVersion::default()
             .with_api_key(*key)
@@ -183,5 +183,5 @@ pub fn api_versions_answer(version: i16, id: i32) -> Vec<u8> {
         (API_VERSIONS, 4),
     ];
     let body = ApiVersionsResponse::default().with_api_keys(offered.iter().map(offers).collect());
-    answer(version, id, &body)
+    response(version, id, &body)
 }

@@ -28,14 +28,14 @@ async fn closes(acts: impl Fn(i32) -> Vec<Act> + Send + 'static, passed: &[u8], 
 
 #[tokio::test(start_paused = true)]
 async fn another_correlation_id() {
-    let acts = |id| vec![Act::Say(heartbeat_answer(id + 1))];
+    let acts = |id| vec![Act::Say(heartbeat_response(id + 1))];
     closes(acts, b"", "correlation_mismatch").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_answer() {
-    let acts = |id| vec![Act::Say(heartbeat_answer(id).repeat(2))];
-    closes(acts, &heartbeat_answer(1), "upstream_unsolicited").await;
+    let acts = |id| vec![Act::Say(heartbeat_response(id).repeat(2))];
+    closes(acts, &heartbeat_response(1), "upstream_unsolicited").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,15 +58,15 @@ async fn an_answer_of_a_huge_length() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_cut_off() {
-    let cut = |id: i32| heartbeat_answer(id)[..14].to_vec();
+    let cut = |id: i32| heartbeat_response(id)[..14].to_vec();
     let acts = move |id| vec![Act::Say(cut(id)), Act::End];
-    closes(acts, &heartbeat_answer(1)[..14], "upstream_closed").await;
+    closes(acts, &heartbeat_response(1)[..14], "upstream_closed").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_stops_in_the_middle() {
-    let acts = |id: i32| vec![Act::Say(heartbeat_answer(id)[..14].to_vec())];
-    closes(acts, &heartbeat_answer(1)[..14], "upstream_frame_stalled").await;
+    let acts = |id: i32| vec![Act::Say(heartbeat_response(id)[..14].to_vec())];
+    closes(acts, &heartbeat_response(1)[..14], "upstream_frame_stalled").await;
 }
 
 /// Not even a length that was promised keeps memory: only what came is held.
@@ -74,7 +74,7 @@ async fn an_answer_that_stops_in_the_middle() {
 async fn an_answer_that_is_held_and_never_ends() {
     let world = World::start().await;
     world.cluster.script(B1, To::Sessions, |asked| {
-        let mut frame = metadata_answer(asked.version, asked.id, "main", &[]);
+        let mut frame = metadata_response(asked.version, asked.id, "main", &[]);
         frame[..4].copy_from_slice(&9_000_000_i32.to_be_bytes());
         vec![Act::Say(frame[..12].to_vec())]
     });
@@ -95,7 +95,7 @@ async fn a_broker_that_speaks_first() {
     frame.resize(100_000, 0);
     client.send(&frame).await;
     let mut broker = brokers.recv().await.unwrap();
-    broker.say(&heartbeat_answer(1)).await;
+    broker.say(&heartbeat_response(1)).await;
     world.ends(&mut client, "upstream_unsolicited").await;
     world.stops_in_order().await;
 }
@@ -104,14 +104,15 @@ async fn a_broker_that_speaks_first() {
 async fn an_answer_with_addresses_that_cannot_be_read_is_withheld() {
     let world = World::start().await;
     world.cluster.script(B1, To::Sessions, |asked| {
-        let mut frame = metadata_answer(asked.version, asked.id, "main", &[listed("1@b1.test:1")]);
+        let mut frame =
+            metadata_response(asked.version, asked.id, "main", &[listed("1@b1.test:1")]);
         frame.truncate(4 + 4 + 1 + 4 + 1 + 4 + 3);
         vec![Act::Say(framed(&frame[4..]))]
     });
     let mut client = world.client(BROKER_1).await;
     client.send(&metadata(1)).await;
     world.ends(&mut client, "upstream_malformed").await;
-    let withheld = "doorkeeper_answers_withheld_total{listener=\"local\"}";
+    let withheld = "doorkeeper_responses_withheld_total{listener=\"local\"}";
     assert_eq!(world.seen.sample(withheld), 1);
     world.stops_in_order().await;
 }
@@ -138,7 +139,7 @@ async fn addresses_that_make_no_sense_are_not_passed_on_and_teach_nothing() {
     let world = World::start().await;
     let known = world.published("main").await;
     world.cluster.script(B1, To::Sessions, |asked| {
-        vec![Act::Say(metadata_answer(
+        vec![Act::Say(metadata_response(
             asked.version,
             asked.id,
             "main",
@@ -174,7 +175,7 @@ async fn an_error_about_a_coordinator_passes() {
             .with_node_id(BrokerId(-1))
             .with_host("".into())
             .with_port(-1);
-        answer(2, id, &body)
+        response(2, id, &body)
     };
     world.cluster.script(B1, To::Sessions, move |asked| {
         vec![Act::Say(none(asked.id))]
@@ -206,7 +207,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// Discovery is answered like this until it has failed five times in this way; meanwhile
-/// sessions are served, and it recovers once the answers are honest again.
+/// sessions are served, and it recovers once the responses are honest again.
 async fn discovery_survives(
     script: impl FnMut(&Asked) -> Vec<Act> + Clone + Send + 'static,
     failure: Failure,
@@ -237,21 +238,21 @@ async fn discovery_survives(
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_another_correlation_id() {
-    let script = |asked: &Asked| vec![Act::Say(api_versions_answer(0, asked.id + 1))];
-    discovery_survives(script, Failure::BadAnswer).await;
+    let script = |asked: &Asked| vec![Act::Say(api_versions_response(0, asked.id + 1))];
+    discovery_survives(script, Failure::BadResponse).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_a_huge_length() {
     let script = |_: &Asked| vec![Act::Say(vec![0x7f, 0xff, 0xff, 0xff])];
-    discovery_survives(script, Failure::BadAnswer).await;
+    discovery_survives(script, Failure::BadResponse).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_an_answer_that_is_cut_off() {
     let script = |asked: &Asked| {
-        let answer = api_versions_answer(0, asked.id);
-        vec![Act::Say(answer[..11].to_vec()), Act::End]
+        let response = api_versions_response(0, asked.id);
+        vec![Act::Say(response[..11].to_vec()), Act::End]
     };
     discovery_survives(script, Failure::Ended(doorkeeper_core::End::Fin)).await;
 }
@@ -270,8 +271,8 @@ async fn discovery_survives_silence() {
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_an_answer_that_stops_in_the_middle() {
     let script = |asked: &Asked| {
-        let answer = api_versions_answer(0, asked.id);
-        vec![Act::Say(answer[..11].to_vec())]
+        let response = api_versions_response(0, asked.id);
+        vec![Act::Say(response[..11].to_vec())]
     };
     discovery_survives(script, Failure::TimedOut).await;
 }
@@ -280,15 +281,15 @@ async fn discovery_survives_an_answer_that_stops_in_the_middle() {
 fn lying(brokers: Vec<Listed>) -> impl FnMut(&Asked) -> Vec<Act> + Clone + Send + 'static {
     move |asked| {
         vec![Act::Say(match asked.api {
-            API_VERSIONS => api_versions_answer(asked.version, asked.id),
-            _ => metadata_answer(asked.version, asked.id, "main", &brokers),
+            API_VERSIONS => api_versions_response(asked.version, asked.id),
+            _ => metadata_response(asked.version, asked.id, "main", &brokers),
         })]
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_an_empty_cluster() {
-    discovery_survives(lying(vec![]), Failure::ErrorAnswer).await;
+    discovery_survives(lying(vec![]), Failure::ErrorResponse).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -296,23 +297,23 @@ async fn discovery_survives_brokers_that_make_no_sense() {
     let mut brokers = nonsense();
     // A host of 255 bytes is legal, if strange.
     brokers.pop();
-    discovery_survives(lying(brokers), Failure::ErrorAnswer).await;
+    discovery_survives(lying(brokers), Failure::ErrorResponse).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_a_broker_that_offers_no_metadata() {
     let script = |asked: &Asked| {
         let body = kafka_protocol::messages::ApiVersionsResponse::default();
-        vec![Act::Say(answer(0, asked.id, &body))]
+        vec![Act::Say(response(0, asked.id, &body))]
     };
-    discovery_survives(script, Failure::BadAnswer).await;
+    discovery_survives(script, Failure::BadResponse).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn discovery_survives_a_body_that_breaks_its_schema() {
     let script = |asked: &Asked| {
-        let whole = api_versions_answer(0, asked.id);
+        let whole = api_versions_response(0, asked.id);
         vec![Act::Say(framed(&whole[4..whole.len() - 1]))]
     };
-    discovery_survives(script, Failure::BadAnswer).await;
+    discovery_survives(script, Failure::BadResponse).await;
 }

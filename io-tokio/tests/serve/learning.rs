@@ -50,7 +50,7 @@ async fn a_broker_that_moves_is_followed() {
     world
         .cluster
         .lists(&["0@b0.test:9092", "1@new.test:7000", "2@b2.test:9092"]);
-    // An answer that names the new address is a hint: discovery asks for itself.
+    // A response that names the new address is a hint: discovery asks for itself.
     early.send(&metadata(2)).await;
     let (_, body) = decoded::<MetadataResponse>(12, &early.frame().await);
     let hosts: Vec<&str> = body.brokers.iter().map(|it| it.host.as_str()).collect();
@@ -81,7 +81,7 @@ async fn a_broker_that_restarts_at_another_address() {
     world
         .cluster
         .lists(&["0@b0.test:9092", "1@again.test:1", "2@b2.test:9092"]);
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    assert_eq!(client.frame().await, heartbeat_response(1));
     world.stops_in_order().await;
 }
 
@@ -120,7 +120,7 @@ async fn a_session_waits_until_the_topology_is_known() {
     assert_eq!(world.ready.undiscovered().collect::<Vec<_>>(), ["main"]);
     world.cluster.up(BOOT);
     for client in &mut clients {
-        assert_eq!(client.frame().await, heartbeat_answer(1));
+        assert_eq!(client.frame().await, heartbeat_response(1));
     }
     assert!(world.ready.is_ready());
     world.warm_up().await;
@@ -265,8 +265,8 @@ async fn an_answer_of_another_cluster_teaches_nothing() {
         world.cluster.script(name, To::Discovery, |asked| {
             let brokers = [(1, "evil.test".to_owned(), 1)];
             vec![Act::Say(match asked.api {
-                API_VERSIONS => api_versions_answer(asked.version, asked.id),
-                _ => metadata_answer(asked.version, asked.id, "another", &brokers),
+                API_VERSIONS => api_versions_response(asked.version, asked.id),
+                _ => metadata_response(asked.version, asked.id, "another", &brokers),
             })]
         });
     }
@@ -276,7 +276,7 @@ async fn an_answer_of_another_cluster_teaches_nothing() {
     world.stops_in_order().await;
 }
 
-/// What is learned while an answer is waited for counts for that answer: also where nothing more
+/// What is learned while a response is waited for counts for that response: also where nothing more
 /// is read of the client.
 async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
     let world = World::with(|plan| {
@@ -298,7 +298,7 @@ async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
         .with_error_message(Some("secret.test is not there".into()))
         .with_node_id((-1).into())
         .with_port(-1);
-    broker.say(&answer(2, 1, &body)).await;
+    broker.say(&response(2, 1, &body)).await;
     let (_, told) = decoded::<FindCoordinatorResponse>(2, &client.frame().await);
     let text = told.error_message.unwrap();
     assert_eq!(text.as_str(), "[upstream] is not there");

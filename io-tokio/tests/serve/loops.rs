@@ -13,7 +13,7 @@ use crate::world::*;
 
 /// How many sessions there have been.
 fn sessions(world: &World) -> usize {
-    let opened = |seen: &&Seen| matches!(seen, Seen::Opened(_));
+    let opened = |seen: &&Seen| matches!(seen, Seen::SessionHeader(_));
     world.seen.all().iter().filter(opened).count()
 }
 

@@ -22,11 +22,11 @@ mod world;
 
 mod bugs;
 mod client_faults;
-mod doors;
 mod drain;
 mod fairness;
 mod hostile;
 mod learning;
+mod listen_addrs;
 mod loops;
 mod pressure;
 mod reaching;

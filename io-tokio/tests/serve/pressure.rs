@@ -38,8 +38,8 @@ async fn a_client_that_does_not_read_stops_the_reading_of_its_broker() {
         let world = World::start().await;
         let asked = request(FETCH, version, 1, &FetchRequest::default());
         let (client, broker) = pair(&world, &asked).await;
-        let answer = fetched(version, 1, vec![7; LARGE].into());
-        held_back(broker, client, &answer).await;
+        let response = fetched(version, 1, vec![7; LARGE].into());
+        held_back(broker, client, &response).await;
         world.stops_in_order().await;
     }
 }
@@ -57,8 +57,8 @@ async fn a_broker_that_does_not_read_stops_the_reading_of_its_client() {
 async fn a_client_that_never_reads_is_closed() {
     let world = World::start().await;
     let (client, mut broker) = pair(&world, &fetch(1, 0)).await;
-    let answer = fetched(12, 1, vec![7; LARGE].into());
-    let mut rest = &answer[..];
+    let response = fetched(12, 1, vec![7; LARGE].into());
+    let mut rest = &response[..];
     broker.try_say(&mut rest).await;
     let reasons = world.seen.reasons();
     assert_eq!(reasons.get("client_write_stalled"), Some(&1), "{reasons:?}");
@@ -72,10 +72,10 @@ async fn a_client_that_never_reads_is_closed() {
 async fn a_broker_that_never_reads_is_given_up() {
     let world = World::start().await;
     let (mut client, mut broker) = pair(&world, &heartbeat(1)).await;
-    broker.say(&heartbeat_answer(1)).await;
+    broker.say(&heartbeat_response(1)).await;
     assert_eq!(
         next_frame(&mut client.stream).await,
-        Some(heartbeat_answer(1))
+        Some(heartbeat_response(1))
     );
     let large = produce(2, LARGE);
     let mut rest = &large[..];
@@ -87,7 +87,7 @@ async fn a_broker_that_never_reads_is_given_up() {
     world.stops_in_order().await;
 }
 
-/// A client that sends requests and never waits for an answer is not read without bound.
+/// A client that sends requests and never waits for a response is not read without bound.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
     let world = World::patient().await;
@@ -112,7 +112,7 @@ async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
 async fn time_passes_for_a_session_that_never_stands_still() {
     let world = World::with(|plan| {
         let limits = &mut plan.listeners[0].snapshot.limits;
-        limits.answer_timeout = SECOND / 2;
+        limits.request_timeout = SECOND / 2;
     })
     .await;
     let mut brokers = world.mesh.by_hand(B1);
@@ -120,7 +120,7 @@ async fn time_passes_for_a_session_that_never_stands_still() {
     client.send(&heartbeat(1)).await;
     let broker = brokers.recv().await.unwrap();
     broker.swallow();
-    client.far.flood(produce_unanswered(2, 1000)).await;
+    client.far.flood(produce_without_response(2, 1000)).await;
     let closed = tokio::time::timeout(10 * SECOND, world.seen.closed(client.address)).await;
     let closed = closed.expect("an end");
     assert_eq!(closed, "first_response_timeout");

@@ -140,7 +140,7 @@ async fn a_broker_that_comes_back_while_a_client_waits() {
     client.send(&heartbeat(1)).await;
     pass(3 * SECOND).await;
     world.cluster.up(B1);
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    assert_eq!(client.frame().await, heartbeat_response(1));
     client.exchange(2).await;
     assert_eq!(
         world.cluster.asked(B1).len(),
@@ -362,8 +362,8 @@ async fn a_long_poll_is_answered_late() {
     let world = World::start().await;
     let (mut client, mut broker) = world.pair(&fetch(7, 300_000)).await;
     pass(299 * SECOND).await;
-    broker.say(&fetch_answer(7)).await;
-    assert_eq!(client.frame().await, fetch_answer(7));
+    broker.say(&fetch_response(7)).await;
+    assert_eq!(client.frame().await, fetch_response(7));
     world.stops_in_order().await;
 }
 
@@ -408,7 +408,7 @@ async fn requests_that_come_while_a_broker_is_dialled_are_answered_in_order() {
     pass(2 * SECOND).await;
     world.cluster.up(B1);
     for id in 1..=50 {
-        assert_eq!(client.frame().await, heartbeat_answer(id));
+        assert_eq!(client.frame().await, heartbeat_response(id));
     }
     let asked: Vec<i32> = world.cluster.asked(B1).iter().map(|it| it.id).collect();
     assert_eq!(asked, (1..=50).collect::<Vec<i32>>(), "each once");

@@ -13,7 +13,7 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Refusal, Traffic,
+    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
 };
 use doorkeeper_io_tokio::recorder::Counts;
 use tokio::sync::Notify;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    Opened(SocketAddr),
+    SessionHeader(SocketAddr),
     Event(SocketAddr, Event),
     Closed(SocketAddr, &'static str, Duration),
     Refused(SocketAddr, &'static str),
@@ -151,7 +151,7 @@ impl Recorder {
         let mut open = Vec::new();
         for seen in self.all() {
             match seen {
-                Seen::Opened(peer) => {
+                Seen::SessionHeader(peer) => {
                     assert!(!open.contains(&peer), "{peer} is open already");
                     open.push(peer);
                 }
@@ -170,7 +170,7 @@ impl Recorder {
 impl Observer for Recorder {
     fn session_opened(&self, connection: &ClientConnection) {
         self.metrics.session_opened(connection);
-        self.push(Seen::Opened(connection.peer));
+        self.push(Seen::SessionHeader(connection.peer));
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
@@ -198,8 +198,8 @@ impl Observer for Recorder {
         self.push(Seen::Closed(connection.peer, ended.name(), lasted));
     }
 
-    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
-        self.metrics.accept_refused(listen_addr, peer, why);
+    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
+        self.metrics.connection_rejected(listen_addr, peer, why);
         self.push(Seen::Refused(peer, why.name()));
     }
 

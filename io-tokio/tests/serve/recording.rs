@@ -11,7 +11,7 @@ use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_io_tokio::recorder::{Recorder, Settings};
 use doorkeeper_io_tokio::serve::Plan;
 use doorkeeper_recording::line::{Cut, Input};
-use doorkeeper_recording::{Came, Key, Recording, replay};
+use doorkeeper_recording::{Key, Recording, ReplayResult, replay};
 use kafka_protocol::messages::fetch_response::{
     FetchableTopicResponse, NodeEndpoint, PartitionData,
 };
@@ -115,7 +115,11 @@ impl Studio {
 fn is_the_same(recording: &Recording) {
     let mut shown = 0;
     let replayed = replay(recording, |_| shown += 1).unwrap();
-    assert!(matches!(replayed.came, Came::Same), "{:?}", replayed.came);
+    assert!(
+        matches!(replayed.came, ReplayResult::Same),
+        "{:?}",
+        replayed.came
+    );
     assert_eq!(shown, recording.steps.len());
 }
 
@@ -134,8 +138,8 @@ async fn a_relayed_session_with_addresses_replays() {
     client.send(&metadata(2)).await;
     client.frame().await;
     client.send(&[heartbeat(3), heartbeat(4)].concat()).await;
-    assert_eq!(client.frame().await, heartbeat_answer(3));
-    assert_eq!(client.frame().await, heartbeat_answer(4));
+    assert_eq!(client.frame().await, heartbeat_response(3));
+    assert_eq!(client.frame().await, heartbeat_response(4));
     let Client { far, address, .. } = client;
     drop(far);
     let recording = studio.replays(address, "client_closed").await;
@@ -190,7 +194,7 @@ fn canaries(count: usize) -> Bytes {
 async fn a_refused_request_replays() {
     let refuse = |plan: &mut Plan| {
         let policy = Policy::allow_all();
-        plan.listeners[0].snapshot.policy = policy.refuse_topic(&Principal::anonymous(), "secret");
+        plan.listeners[0].snapshot.policy = policy.deny_topic(&Principal::anonymous(), "secret");
     };
     let studio = Studio::with("refused", 1 << 30, 1 << 30, refuse).await;
     let mut client = studio.world.client(BROKER_1).await;
@@ -207,7 +211,7 @@ async fn a_refused_request_replays() {
 async fn an_answer_with_another_id_replays_to_the_same_close() {
     let studio = Studio::start("other-id").await;
     studio.world.cluster.script(B1, To::Sessions, |asked| {
-        vec![Act::Say(heartbeat_answer(asked.id + 1))]
+        vec![Act::Say(heartbeat_response(asked.id + 1))]
     });
     let mut client = studio.world.client(BROKER_1).await;
     client.send(&heartbeat(1)).await;
@@ -242,7 +246,7 @@ async fn drip(far: &mut Far, bytes: &[u8]) {
 async fn a_session_of_single_bytes_replays() {
     let studio = Studio::start("single-bytes").await;
     let (mut client, mut broker) = studio.world.pair(&heartbeat(1)).await;
-    broker.say(&heartbeat_answer(1)).await;
+    broker.say(&heartbeat_response(1)).await;
     client.frame().await;
     let requests = [metadata(2), produce_canaries(3, "t", 20)].concat();
     drip(&mut client.far, &requests).await;
@@ -250,15 +254,15 @@ async fn a_session_of_single_bytes_replays() {
         next_frame(&mut broker.stream).await.unwrap();
     }
     let listed = [(1, "b1.test".to_owned(), 9092)];
-    let answers = [metadata_answer(12, 2, "main", &listed), produced(3)].concat();
-    drip(&mut broker, &answers).await;
+    let responses = [metadata_response(12, 2, "main", &listed), produced(3)].concat();
+    drip(&mut broker, &responses).await;
     for _ in 0..2 {
         client.frame().await;
     }
     let Client { far, address, .. } = client;
     drop(far);
     let recording = studio.replays(address, "client_closed").await;
-    assert!(recording.steps.len() > requests.len() + answers.len());
+    assert!(recording.steps.len() > requests.len() + responses.len());
 }
 
 /// A long answer with records, and behind them an address that is made unreadable in place.
@@ -272,7 +276,7 @@ fn fetched_with_endpoints(id: i32, count: usize) -> Vec<u8> {
     let body = FetchResponse::default()
         .with_responses(vec![topic])
         .with_node_endpoints(vec![endpoint]);
-    answer(16, id, &body)
+    response(16, id, &body)
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,7 +284,7 @@ async fn large_payloads_replay_and_are_told_by_their_lengths() {
     const COUNT: usize = 50_000;
     let studio = Studio::start("payloads").await;
     let (mut client, mut broker) = studio.world.pair(&heartbeat(1)).await;
-    broker.say(&heartbeat_answer(1)).await;
+    broker.say(&heartbeat_response(1)).await;
     client.frame().await;
     let produce = produce_canaries(2, "orders", COUNT);
     let fetch = request(FETCH, 16, 3, &FetchRequest::default());
@@ -390,7 +394,7 @@ async fn a_planted_difference_is_found_where_it_is() {
         let mut recording = whole.clone();
         change(&mut recording);
         match replay(&recording, |_| {}).unwrap().came {
-            Came::Differs(difference) => difference.to_string(),
+            ReplayResult::Differs(difference) => difference.to_string(),
             other => panic!("{other:?}"),
         }
     };
@@ -442,7 +446,7 @@ async fn a_planted_difference_is_found_where_it_is() {
     assert_ne!(altered, text);
     let recording = Recording::parse(&altered).unwrap();
     let came = replay(&recording, |_| {}).unwrap().came;
-    assert!(matches!(came, Came::Differs(it) if it.step == 1));
+    assert!(matches!(came, ReplayResult::Differs(it) if it.step == 1));
 }
 
 #[tokio::test(start_paused = true)]

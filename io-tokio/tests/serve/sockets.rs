@@ -84,7 +84,7 @@ impl Loopback {
             clusters: vec![upstream("main", &[&at])],
             listeners: vec![listener],
             drain_timeout: Duration::from_secs(1),
-            held_bytes_max: 1 << 30,
+            buffered_bytes_max: 1 << 30,
             connections_max: usize::MAX,
         };
         let seen = Arc::new(Recorder::new(["local".into()]));
@@ -143,11 +143,11 @@ async fn accept(broker: TcpListener, sessions: UnboundedSender<TcpStream>) {
             let Asked {
                 api, version, id, ..
             } = Asked::read(&frame);
-            let answer = match api {
-                API_VERSIONS => api_versions_answer(version, id),
-                _ => metadata_answer(version, id, "main", &listed),
+            let response = match api {
+                API_VERSIONS => api_versions_response(version, id),
+                _ => metadata_response(version, id, "main", &listed),
             };
-            stream.write_all(&answer).await.unwrap();
+            stream.write_all(&response).await.unwrap();
         }
     }
 }
@@ -171,8 +171,8 @@ async fn a_client_that_resets() {
     client.write_all(&heartbeat(2)).await.unwrap();
     assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
     reset(client);
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
-    broker.write_all(&heartbeat_answer(2)).await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(2)).await.unwrap();
     assert_eq!(world.seen.closed(address).await, "client_reset");
     assert_eq!(
         rest(&mut broker).await,
@@ -202,17 +202,17 @@ async fn a_client_that_ends_its_half() {
     client.write_all(&heartbeat(2)).await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
-    broker.write_all(&heartbeat_answer(2)).await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(2)).await.unwrap();
     assert_eq!(
         rest(&mut client).await,
-        [heartbeat_answer(1), heartbeat_answer(2)].concat()
+        [heartbeat_response(1), heartbeat_response(2)].concat()
     );
     assert_eq!(world.seen.closed(address).await, "client_closed");
     assert_eq!(rest(&mut broker).await, b"");
 }
 
-/// The first answer finds nobody and is answered by a reset; what was asked for is done.
+/// The first response finds nobody and is answered by a reset; what was asked for is done.
 #[tokio::test]
 async fn a_client_that_closes_behind_its_requests() {
     let mut world = Loopback::start().await;
@@ -220,8 +220,8 @@ async fn a_client_that_closes_behind_its_requests() {
     client.write_all(&heartbeat(2)).await.unwrap();
     drop(client);
     assert_eq!(next_frame(&mut broker).await, Some(heartbeat(2)));
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
-    broker.write_all(&heartbeat_answer(2)).await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(2)).await.unwrap();
     assert_eq!(world.seen.closed(address).await, "client_closed");
     assert_eq!(
         rest(&mut broker).await,
@@ -234,19 +234,19 @@ async fn a_client_that_closes_behind_its_requests() {
 async fn a_broker_that_ends_its_half_behind_an_answer() {
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
     broker.shutdown().await.unwrap();
-    assert_eq!(rest(&mut client).await, heartbeat_answer(1));
+    assert_eq!(rest(&mut client).await, heartbeat_response(1));
     assert_eq!(world.seen.closed(address).await, "upstream_closed");
 }
 
-/// The last answer arrives although more requests were sent than are read.
+/// The last response arrives although more requests were sent than are read.
 #[tokio::test]
 async fn answers_in_front_of_a_fault_arrive() {
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
-    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
     client.write_all(&[0xff; 4]).await.unwrap();
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(world.seen.closed(address).await, "client_frame_negative");
@@ -259,32 +259,34 @@ async fn frames_larger_than_all_buffers_pass() {
     const RECORDS: usize = 3 << 20;
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
-    let (request, answer) = (produce(2, RECORDS), produced(2));
+    let (request, response) = (produce(2, RECORDS), produced(2));
     let serve = async {
-        broker.write_all(&heartbeat_answer(1)).await.unwrap();
+        broker.write_all(&heartbeat_response(1)).await.unwrap();
         assert!(next_frame(&mut broker).await.unwrap() == request);
-        broker.write_all(&answer).await.unwrap();
+        broker.write_all(&response).await.unwrap();
         assert_eq!(next_frame(&mut broker).await, Some(heartbeat(3)));
-        broker.write_all(&heartbeat_answer(3)).await.unwrap();
+        broker.write_all(&heartbeat_response(3)).await.unwrap();
     };
     let ask = async {
-        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
         assert_eq!(
             world.seen.bytes_in_bulk(),
             0,
             "little is carried where it is"
         );
         client.write_all(&request).await.unwrap();
-        assert_eq!(next_frame(&mut client).await.unwrap(), answer);
+        assert_eq!(next_frame(&mut client).await.unwrap(), response);
         client.write_all(&heartbeat(3)).await.unwrap();
-        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(3)));
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(3)));
     };
     tokio::join!(serve, ask);
     drop(client);
     assert_eq!(world.seen.closed(address).await, "client_closed");
     assert!(world.seen.bytes_in_bulk() > RECORDS, "most of it moved");
     let opened = world.seen.all();
-    let opened = opened.iter().filter(|seen| matches!(seen, Seen::Opened(_)));
+    let opened = opened
+        .iter()
+        .filter(|seen| matches!(seen, Seen::SessionHeader(_)));
     assert_eq!(opened.count(), 1);
 }
 
@@ -305,14 +307,14 @@ async fn bulk_is_drained() {
     let (mut client, mut broker, address) = world.pair().await;
     let request = produce(2, 3 << 20);
     let (sent, came) = tokio::join!(client.write_all(&request), async {
-        broker.write_all(&heartbeat_answer(1)).await.unwrap();
+        broker.write_all(&heartbeat_response(1)).await.unwrap();
         next_frame(&mut broker).await.unwrap()
     });
     sent.unwrap();
     assert!(came == request);
     world.stop.cancel();
     broker.write_all(&produced(2)).await.unwrap();
-    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
     assert_eq!(next_frame(&mut client).await, Some(produced(2)));
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(world.seen.closed(address).await, "drained");
@@ -343,28 +345,31 @@ async fn many_sessions_at_once_on_several_threads() {
 
 /// Answers heartbeats, and to a Fetch gives as many bytes as its correlation id says.
 async fn echo(mut broker: TcpStream) {
-    broker.write_all(&heartbeat_answer(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
     while let Some(frame) = next_frame(&mut broker).await {
         let Asked { api, id, .. } = Asked::read(&frame);
-        let answer = match api {
+        let response = match api {
             FETCH => fetched(12, id, vec![7; id as usize].into()),
-            _ => heartbeat_answer(id),
+            _ => heartbeat_response(id),
         };
-        if broker.write_all(&answer).await.is_err() {
+        if broker.write_all(&response).await.is_err() {
             return;
         }
     }
 }
 
 async fn ask(mut client: TcpStream, number: i32) {
-    assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(1)));
+    assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
     for round in 1..=20 {
         let bytes = number * 10_000 + round * 1000;
         let both = [fetch(bytes, 0), heartbeat(round)].concat();
         client.write_all(&both).await.unwrap();
         let records = vec![7; bytes as usize];
-        let answer = next_frame(&mut client).await.unwrap();
-        assert!(answer == fetched(12, bytes, records.into()));
-        assert_eq!(next_frame(&mut client).await, Some(heartbeat_answer(round)));
+        let response = next_frame(&mut client).await.unwrap();
+        assert!(response == fetched(12, bytes, records.into()));
+        assert_eq!(
+            next_frame(&mut client).await,
+            Some(heartbeat_response(round))
+        );
     }
 }

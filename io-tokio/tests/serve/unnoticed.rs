@@ -13,8 +13,8 @@ async fn a_response_that_came_in_time_is_passed_on() {
     let world = World::start().await;
     let (mut client, mut broker) = world.pair(&heartbeat(1)).await;
     broker.go_unnoticed();
-    broker.say(&heartbeat_answer(1)).await;
-    assert_eq!(client.frame().await, heartbeat_answer(1));
+    broker.say(&heartbeat_response(1)).await;
+    assert_eq!(client.frame().await, heartbeat_response(1));
     assert_eq!(client.age(), 10 * SECOND, "the deadline had come");
     assert_eq!(world.seen.reasons(), [].into());
     world.stops_in_order().await;
@@ -49,7 +49,7 @@ async fn what_discovery_asked_for_is_read() {
     assert_eq!(asked.api, API_VERSIONS);
     broker.go_unnoticed();
     broker
-        .say(&api_versions_answer(asked.version, asked.id))
+        .say(&api_versions_response(asked.version, asked.id))
         .await;
     let asked = Asked::read(&next_frame(&mut broker.stream).await.unwrap());
     assert_eq!(asked.api, METADATA);

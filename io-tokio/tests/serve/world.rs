@@ -105,7 +105,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
             refresh_interval: 30 * SECOND,
             refresh_interval_min: SECOND,
             connect_timeout: 10 * SECOND,
-            answer_timeout: 10 * SECOND,
+            request_timeout: 10 * SECOND,
             backoff_min: Duration::from_millis(50),
             backoff_max: SECOND,
             frame_bytes_max: 4 << 20,
@@ -118,7 +118,7 @@ pub fn plan() -> Plan {
         clusters: vec![upstream("main", &[BOOT])],
         listeners: vec![listener("local", 0, &[BOOT], BOOTSTRAP)],
         drain_timeout: 30 * SECOND,
-        held_bytes_max: 1 << 30,
+        buffered_bytes_max: 1 << 30,
         connections_max: usize::MAX,
     }
 }
@@ -275,7 +275,7 @@ impl World {
 
     /// Waits until so many sessions have been opened.
     pub async fn opened(&self, times: usize) {
-        let is_open = |seen: &&Seen| matches!(seen, Seen::Opened(_));
+        let is_open = |seen: &&Seen| matches!(seen, Seen::SessionHeader(_));
         let opened = |all: &[Seen]| (all.iter().filter(is_open).count() >= times).then_some(());
         self.seen.until("sessions", opened).await;
     }

@@ -36,7 +36,7 @@ pub(super) struct Frame {
 #[derive(Debug)]
 enum Stage {
     Header(HeaderEnd),
-    /// The error code of an ApiVersions answer, which says what version it is of.
+    /// The error code of an ApiVersions response, which says what version it is of.
     Error(Vec<u8>),
     Body {
         walker: Box<Walker>,
@@ -95,7 +95,7 @@ impl Frame {
     }
 
     /// Whether it is a request that is never answered.
-    pub(super) const fn is_unanswered(&self) -> bool {
+    pub(super) const fn has_no_response(&self) -> bool {
         self.unanswered
     }
 

@@ -144,7 +144,7 @@ impl Requests {
                     let Some(head) = self.head.take() else {
                         continue;
                     };
-                    if !frame.is_unanswered() {
+                    if !frame.has_no_response() {
                         owed.push_back(head);
                     }
                     if (head.api, head.version) == BARE_TOKENS_FOLLOW {
@@ -158,12 +158,12 @@ impl Requests {
 
 /// What comes down.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct Responses {
     key: Key,
     frames: Frames<RESPONSE_HEAD_BYTES>,
 }
 
-impl Answers {
+impl Responses {
     pub(super) const fn new(key: Key) -> Self {
         Self {
             key,
@@ -182,7 +182,7 @@ impl Answers {
                 Next::More => return out,
                 Next::Head(head, left) => {
                     let id = CorrelationId(i32::from_be_bytes(head));
-                    // An answer to something else would be read by the wrong schema.
+                    // A response to something else would be read by the wrong schema.
                     let Some(asked) = owed.front().filter(|it| it.correlation_id == id) else {
                         self.frames.stage = Stage::Lost;
                         continue;

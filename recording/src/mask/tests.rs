@@ -49,7 +49,7 @@ fn request(of: &Message, version: i16, id: i32, body: &[u8]) -> Vec<u8> {
     framed(&[&head, &id.to_be_bytes(), b"\x00\x02me", tags, body])
 }
 
-fn answer(of: &Message, version: i16, id: i32, body: &[u8]) -> Vec<u8> {
+fn response(of: &Message, version: i16, id: i32, body: &[u8]) -> Vec<u8> {
     let flexible = of.is_flexible(version) == Some(true) && of.name != "ApiVersionsResponse";
     let tags: &[u8] = if flexible { b"\x00" } else { b"" };
     framed(&[&id.to_be_bytes(), tags, body])
@@ -142,8 +142,8 @@ fn of_every_message_just_what_core_could_look_at_is_told() {
             connection
                 .owed
                 .push_back(RequestHead::read(head(api.key, version, 5)));
-            let frame = answer(api.response, version, 5, &body);
-            let mask = in_chunks(&frame, 1, |chunk| connection.answers(chunk));
+            let frame = response(api.response, version, 5, &body);
+            let mask = in_chunks(&frame, 1, |chunk| connection.responses(chunk));
             assert!(connection.owed.is_empty());
             compare(api.response, version, &body, &mask);
             seen += 1;
@@ -232,11 +232,11 @@ fn bare_tokens_behind_an_old_handshake_are_told_by_their_lengths_and_two_bytes()
 #[test]
 fn an_answer_to_something_else_is_told_up_to_its_head() {
     let of = message(12, Direction::Response).unwrap();
-    let frame = answer(of, 4, 6, &bodies(of).last().unwrap().1);
+    let frame = response(of, 4, 6, &bodies(of).last().unwrap().1);
     for owed in [None, Some(RequestHead::read(head(12, 4, 5)))] {
         let mut connection = Connection::new(KEY);
         connection.owed.extend(owed);
-        let mask = in_chunks(&frame.repeat(2), 5, |chunk| connection.answers(chunk));
+        let mask = in_chunks(&frame.repeat(2), 5, |chunk| connection.responses(chunk));
         assert!(mask[..8].iter().all(Option::is_some));
         assert!(mask[8..].iter().all(Option::is_none));
     }

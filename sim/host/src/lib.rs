@@ -55,8 +55,8 @@ pub struct HostConfig {
     pub limits: Limits,
     /// The longest frame that a client may send; a longer one closes its connection.
     pub frame_bytes_max: usize,
-    /// Answers that wait for a client that does not read, in bytes, before no more of its requests
-    /// are read.
+    /// Responses that wait for a client that does not read, in bytes, before no more of its
+    /// requests are read.
     pub unsent_bytes_max: usize,
     /// Connections of one broker; further ones are closed at once.
     pub connections_max: usize,

@@ -81,7 +81,7 @@ impl Outbox {
         self.lock().bytes
     }
 
-    /// For the reader: an answer was made or written since the last call.
+    /// For the reader: a response was made or written since the last call.
     pub(crate) async fn progress(&self) {
         self.room.notified().await;
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::outbox::Outbox;
 use crate::{Clock, HostConfig};
 
-/// The cluster, and where its answers go.
+/// The cluster, and where its responses go.
 #[derive(Debug)]
 struct Inner {
     cluster: Cluster,
@@ -73,7 +73,7 @@ impl Shared {
         (self.clock)()
     }
 
-    /// Lets `act` do something to the cluster and hands out the answers.
+    /// Lets `act` do something to the cluster and hands out the responses.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Cluster, Instant) -> R) -> R {
         self.act(|cluster, _, now| act(cluster, now))
     }
@@ -139,7 +139,7 @@ impl Shared {
         outbox.unsent_bytes() < self.config.unsent_bytes_max && self.lock().cluster.accepts(id)
     }
 
-    /// Whether a connection has requests that are not answered, or answers that are not written.
+    /// Whether a connection has requests that are not answered, or responses that are not written.
     pub(crate) fn owes(&self, id: ConnectionId, outbox: &Outbox) -> bool {
         outbox.unsent_bytes() > 0 || self.lock().cluster.owes(id)
     }

@@ -82,15 +82,15 @@ fn main() {
     }
 }
 
-/// A request for the API, and this body as its answer.
+/// A request for the API, and this body as its response.
 fn conversation(body: &Body) -> Vec<u8> {
     let length = (body.bytes.len() as u16).to_be_bytes();
     let ask = [0, 0, body.api, body.version, 0, 0];
-    let answer = [&[5][..], &length, &body.bytes, &[0]];
-    [&ask[..], &answer.concat()].concat()
+    let response = [&[5][..], &length, &body.bytes, &[0]];
+    [&ask[..], &response.concat()].concat()
 }
 
-/// A request for the API whose values are drawn, and an answer to it in two pieces.
+/// A request for the API whose values are drawn, and a response to it in two pieces.
 fn drawn(api: u8, version: u8, draw: u64) -> Vec<u8> {
     let mut rng = Rng::stream(draw, u64::from(api) << 8 | u64::from(version));
     // Counts and choices are drawn from small numbers as well as from large ones.
@@ -101,8 +101,8 @@ fn drawn(api: u8, version: u8, draw: u64) -> Vec<u8> {
     let (asked, answered) = (noise(40), noise(200));
     let flags = [0, 8, 2, 1][draw as usize % 4];
     let ask = [flags, 0, api, version, 0, asked.len() as u8];
-    let answer = [2, 0, answered.len() as u8];
-    [&ask[..], &asked, &answer, &answered, &[100]].concat()
+    let response = [2, 0, answered.len() as u8];
+    [&ask[..], &asked, &response, &answered, &[100]].concat()
 }
 
 /// The client sends the frame, the broker is reached, and gets it.

@@ -137,7 +137,7 @@ pub(crate) fn sealed(header: &Header, record: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// An answer in which the markers of transactions have no time: when one was written is the one
+/// A response in which the markers of transactions have no time: when one was written is the one
 /// thing in a batch that no client has said.
 pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
     let mut out = frame.to_vec();

@@ -37,8 +37,8 @@ pub enum CloseReason {
         /// The broker.
         broker: BrokerId,
     },
-    /// The model made an answer that its version cannot carry: a bug of the model.
-    AnswerNotEncodable {
+    /// The model made a response that its version cannot carry: a bug of the model.
+    ResponseNotEncodable {
         /// The key.
         api_key: i16,
         /// The version.
@@ -71,14 +71,14 @@ impl fmt::Display for CloseReason {
             }
             Self::ProduceWithoutAcksFailed => f.write_str("a Produce with acks=0 failed"),
             Self::BrokerStopped { broker } => write!(f, "broker {broker} is stopped"),
-            Self::AnswerNotEncodable {
+            Self::ResponseNotEncodable {
                 api_key,
                 api_version,
                 what,
             } => {
                 write!(
                     f,
-                    "no answer for API key {api_key} version {api_version}: {what}"
+                    "no response for API key {api_key} version {api_version}: {what}"
                 )
             }
         }

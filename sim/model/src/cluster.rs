@@ -14,7 +14,7 @@ use crate::close::CloseReason;
 use crate::codec::{self, Call, Head};
 use crate::config::{ClusterConfig, Limits};
 use crate::connection::{Connection, ConnectionId, RequestId};
-use crate::group::{Answer, Group, Step};
+use crate::group::{Group, Response, Step};
 use crate::groups::Groups;
 use crate::rng::Rng;
 use crate::share_session::{Reader, ShareSession};
@@ -28,7 +28,7 @@ use crate::transactions::Transactions;
 /// What a cluster wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// An answer, without its 4-byte length.
+    /// A response, without its 4-byte length.
     Frame {
         /// Where it goes.
         connection: ConnectionId,
@@ -49,7 +49,7 @@ pub enum Output {
 pub(crate) enum Reply {
     /// It is answered.
     Frame(Bytes),
-    /// It has no answer.
+    /// It has no response.
     Nothing,
     /// It is answered later.
     Parked,
@@ -336,7 +336,7 @@ impl Cluster {
     fn settle(&mut self) {
         loop {
             if let Some(connection) = self.runnable.pop_front() {
-                self.answer_next(connection);
+                self.respond_to_next(connection);
             } else if std::mem::take(&mut self.logs_changed) {
                 self.finish_transactions();
                 api::fetch::recheck(self);
@@ -362,7 +362,7 @@ impl Cluster {
         self.runnable.extend(unmuted);
     }
 
-    fn answer_next(&mut self, id: ConnectionId) {
+    fn respond_to_next(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -399,18 +399,18 @@ impl Cluster {
     }
 
     /// Answers a request that was parked. Nothing happens if its client has gone.
-    pub(crate) fn answer(
+    pub(crate) fn respond(
         &mut self,
         request: RequestId,
-        answer: impl FnOnce(&Head) -> Result<Bytes, CloseReason>,
+        response: impl FnOnce(&Head) -> Result<Bytes, CloseReason>,
     ) {
-        self.finish(request, |head| answer(head).map(Some));
+        self.finish(request, |head| response(head).map(Some));
     }
 
     fn finish(
         &mut self,
         request: RequestId,
-        answer: impl FnOnce(&Head) -> Result<Option<Bytes>, CloseReason>,
+        response: impl FnOnce(&Head) -> Result<Option<Bytes>, CloseReason>,
     ) {
         let id = request.connection;
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -425,7 +425,7 @@ impl Cluster {
         if !throttle.is_zero() {
             connection.mute(self.now.after(throttle));
         }
-        match answer(&head) {
+        match response(&head) {
             Ok(bytes) => {
                 let bytes = bytes.map(|bytes| head.throttling(throttle, bytes));
                 let frame = bytes.map(|bytes| Output::Frame {
@@ -460,20 +460,20 @@ impl Cluster {
         self.connections.remove(&connection).is_some()
     }
 
-    /// Lets groups do something and sends the answers that come of it.
+    /// Lets groups do something and sends the responses that come of it.
     pub(crate) fn step_groups<R>(
         &mut self,
         act: impl FnOnce(&mut Groups, &mut Step<'_>) -> R,
     ) -> R {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         let mut step = Step {
             now: self.now,
             limits: &self.limits,
             rng: &mut self.rng,
-            answers: &mut answers,
+            responses: &mut responses,
         };
         let result = act(&mut self.groups, &mut step);
-        self.send(answers);
+        self.send(responses);
         result
     }
 
@@ -491,36 +491,37 @@ impl Cluster {
         })
     }
 
-    fn send(&mut self, answers: Vec<Answer>) {
-        for answer in answers {
-            match answer {
-                Answer::Join(request, join) => {
-                    self.answer(request, |head| {
+    fn send(&mut self, responses: Vec<Response>) {
+        for response in responses {
+            match response {
+                Response::Join(request, join) => {
+                    self.respond(request, |head| {
                         head.frame(&api::join_group::fitted(join, head))
                     });
                 }
-                Answer::Sync(request, sync) => self.answer(request, |head| head.frame(&sync)),
+                Response::Sync(request, sync) => self.respond(request, |head| head.frame(&sync)),
             }
         }
     }
 
     fn coordinators_moved(&mut self, partitions: &[i32]) {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for partition in partitions {
             if let Ok(partition) = usize::try_from(*partition) {
                 let all = usize::from(OFFSETS_PARTITIONS);
-                self.groups.coordinator_moved(partition, all, &mut answers);
+                self.groups
+                    .coordinator_moved(partition, all, &mut responses);
             }
         }
-        self.send(answers);
+        self.send(responses);
     }
 
     /// A topic was deleted.
     pub(crate) fn topic_deleted(&mut self, name: &str) {
         if name == OFFSETS_TOPIC {
-            let mut answers = Vec::new();
-            self.groups.forget_all(&mut answers);
-            self.send(answers);
+            let mut responses = Vec::new();
+            self.groups.forget_all(&mut responses);
+            self.send(responses);
         } else {
             if name == TRANSACTIONS_TOPIC {
                 self.transactions = Transactions::default();
@@ -567,8 +568,8 @@ impl crate::client::TopicIds for Cluster {
 
 impl Call {
     /// The answer to this call.
-    pub(crate) fn reply(&self, answer: &impl Encodable) -> Result<Reply, CloseReason> {
-        self.head.frame(answer).map(Reply::Frame)
+    pub(crate) fn reply(&self, response: &impl Encodable) -> Result<Reply, CloseReason> {
+        self.head.frame(response).map(Reply::Frame)
     }
 }
 

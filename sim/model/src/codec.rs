@@ -17,7 +17,7 @@ use crate::connection::RequestId;
 /// The longest answer that its 4-byte length can announce.
 const FRAME_BYTES_MAX: usize = 0x7fff_ffff;
 
-/// What of a request its answer depends on.
+/// What of a request its response depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) api: ApiKey,
@@ -110,23 +110,23 @@ impl Call {
 }
 
 impl Head {
-    /// The frame of an answer, without its length.
-    pub(crate) fn frame(&self, answer: &impl Encodable) -> Result<Bytes, CloseReason> {
-        self.frame_of_version(self.version, answer)
+    /// The frame of a response, without its length.
+    pub(crate) fn frame(&self, response: &impl Encodable) -> Result<Bytes, CloseReason> {
+        self.frame_of_version(self.version, response)
     }
 
     /// The same in another version than the request's.
     pub(crate) fn frame_of_version(
         &self,
         version: i16,
-        answer: &impl Encodable,
+        response: &impl Encodable,
     ) -> Result<Bytes, CloseReason> {
-        let failed = |what: String| CloseReason::AnswerNotEncodable {
+        let failed = |what: String| CloseReason::ResponseNotEncodable {
             api_key: self.api as i16,
             api_version: version,
             what,
         };
-        let size = answer
+        let size = response
             .compute_size(version)
             .map_err(|error| failed(error.to_string()))?;
         if size > FRAME_BYTES_MAX - 5 {
@@ -138,14 +138,14 @@ impl Head {
             // No tagged fields.
             frame.put_u8(0);
         }
-        answer
+        response
             .encode(&mut frame, version)
             .map_err(|error| failed(error.to_string()))?;
         Ok(frame.freeze())
     }
 
-    /// The same frame of an answer, saying for how long its client is throttled, if answers of its
-    /// version say that.
+    /// The same frame of a response, saying for how long its client is throttled, if responses of
+    /// its version say that.
     pub(crate) fn throttling(&self, throttle: Duration, frame: Bytes) -> Bytes {
         if throttle.is_zero() {
             return frame;

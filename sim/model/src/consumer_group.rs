@@ -47,7 +47,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// The state as Kafka's answers name it.
+    /// The state as Kafka's responses name it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",

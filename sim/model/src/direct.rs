@@ -7,13 +7,13 @@
 //! the contract allows comes up.
 
 mod brokers;
+mod buffers;
+mod channel;
 mod clients;
 mod director;
 mod discovery;
-mod door;
-mod held;
+mod driver;
 mod net;
-mod pipe;
 mod setup;
 
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use crate::trace::Trace;
 use crate::watch::{Violation, Watch};
 
 use brokers::Brokers;
+use buffers::Budgets;
 use clients::Client;
 use discovery::Asking;
-use door::Guest;
-use held::Budgets;
+use driver::ClientSession;
 use net::Net;
 
 /// What a run came to.
@@ -102,7 +102,7 @@ pub fn run(script: &Script, options: Options) -> Outcome {
     Outcome {
         failure,
         marks: marks.collect(),
-        sessions: world.guests.len() as u64,
+        sessions: world.sessions.len() as u64,
         transcript: world.watch.transcript(),
         story: world.watch.take_story(),
         trace: world.watch.into_trace(),
@@ -126,7 +126,7 @@ struct World {
     /// What the sessions' seeds grow from.
     seed: u64,
     clients: Vec<Client>,
-    guests: Vec<Guest>,
+    sessions: Vec<ClientSession>,
     /// Those that are open.
     open: Vec<usize>,
     asking: Asking,
@@ -143,8 +143,8 @@ struct World {
 
 impl World {
     fn count_marks(&mut self) {
-        for guest in &self.guests {
-            let marks: Marks = guest.marks();
+        for session in &self.sessions {
+            let marks: Marks = session.marks();
             for (mark, count) in Mark::ALL.iter().zip(&mut self.marks) {
                 *count += u64::from(marks.has(*mark));
             }

@@ -6,12 +6,12 @@
 //! values, and compared as values. Only what has been walked by its schema is decoded, because that
 //! decoder reserves memory by counts that it has not checked.
 
-mod answers;
+mod authorized;
 mod create_topics;
 mod fetch;
-mod judged;
 mod metadata;
 mod produce;
+mod responses;
 mod typed;
 mod versions;
 
@@ -21,14 +21,14 @@ use bytes::Bytes;
 use doorkeeper_core::Snapshot;
 use doorkeeper_core::api::Access;
 use doorkeeper_core::id::ApiKey;
-use doorkeeper_core::policy::{Principal, Verdict};
+use doorkeeper_core::policy::{Decision, Principal};
 use doorkeeper_core::wire::schema::{self, Direction, Role};
 
-pub(crate) use answers::{is_denial, is_right};
-pub(crate) use judged::Refused;
-pub(crate) use typed::{answer, granted, names_brokers, request, throttle};
+pub(crate) use authorized::Refused;
+pub(crate) use responses::{is_denial, is_right};
+pub(crate) use typed::{granted, names_brokers, request, response, throttle};
 
-use judged::Cut;
+use authorized::Cut;
 use typed::Look;
 
 const PRODUCE: i16 = 0;
@@ -59,8 +59,8 @@ impl Head {
     }
 }
 
-/// The correlation id of an answer with its length.
-pub(crate) fn id_of_answer(frame: &[u8]) -> Option<i32> {
+/// The correlation id of a response with its length.
+pub(crate) fn correlation_id_of(frame: &[u8]) -> Option<i32> {
     let head: &[u8; 8] = frame.first_chunk()?;
     let [_, _, _, _, i0, i1, i2, i3] = *head;
     Some(i32::from_be_bytes([i0, i1, i2, i3]))
@@ -75,7 +75,7 @@ pub(crate) enum Fate {
     Local(Denial),
     /// It goes up as it came.
     Passes {
-        /// Whether an answer is owed.
+        /// Whether a response is owed.
         unanswered: bool,
         /// The session may close instead: the body does not follow its schema, or speaks as a
         /// replica, and whether that is noticed depends on whether it is looked at.
@@ -83,19 +83,19 @@ pub(crate) enum Fate {
     },
     /// It is written as no client writes it: anything may become of it but a leak.
     Unclear {
-        /// Whether an answer is owed.
+        /// Whether a response is owed.
         unanswered: bool,
     },
-    /// A part of it goes up, and the answer tells of the rest.
+    /// A part of it goes up, and the response tells of the rest.
     Cut {
         /// What goes up, encoded anew.
         left: Bytes,
-        /// What the answer has to tell.
+        /// What the response has to tell.
         refused: Arc<Refused>,
     },
 }
 
-/// An answer of doorkeeper's own.
+/// A response of doorkeeper's own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Denial {
     /// There is no such version of ApiVersions.
@@ -113,7 +113,7 @@ pub(crate) enum Denial {
 }
 
 impl Fate {
-    /// Whether the client is owed an answer.
+    /// Whether the client is owed a response.
     pub(crate) const fn is_owed(&self) -> bool {
         match self {
             Self::Closes => false,
@@ -158,7 +158,7 @@ pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Snapshot>]) -> V
 /// Whether a snapshot offers the API in that version.
 pub(crate) fn offers(snapshot: &Snapshot, head: Head) -> Option<bool> {
     let api = ApiKey(head.key);
-    if snapshot.policy.api(api) == Verdict::Refuse {
+    if snapshot.policy.api(api) == Decision::Deny {
         return None;
     }
     let row = snapshot.offered.row(api)?;
@@ -232,7 +232,7 @@ fn fate(head: Head, frame: &Bytes, first: &Snapshot, judge: &Snapshot) -> Fate {
         unanswered: head.key == PRODUCE && look.acks == Some(0),
         may_close: !look.is_sound || look.is_replica,
     };
-    let judged = first.policy.judges_topics(&Principal::anonymous());
+    let judged = first.policy.authorizes_topics(&Principal::anonymous());
     if !judged {
         return passes;
     }

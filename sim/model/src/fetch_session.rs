@@ -44,7 +44,7 @@ impl Told {
     };
 }
 
-/// What an answer says about a partition, as far as a session cares.
+/// What a response says about a partition, as far as a session cares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) told: Told,

@@ -68,8 +68,8 @@ pub const FRAMER: Target = Target {
     },
 };
 
-/// A script says in a few bytes what takes kilobytes: values, answers to fetches, and all that the
-/// watch remembers of them.
+/// A script says in a few bytes what takes kilobytes: values, responses to fetches, and all that
+/// the watch remembers of them.
 pub const SESSION: Target = Target {
     name: "session",
     body: session,
@@ -89,7 +89,7 @@ pub const SESSION_BYTES: Target = Target {
     },
 };
 
-/// A session, and answers that are written from a few bytes each: one of them is longer than what
+/// A session, and responses that are written from a few bytes each: one of them is longer than what
 /// is held, and is there as its writer has it, as the broker sends it and as the client gets it.
 pub const UPSTREAM: Target = Target {
     name: "upstream",

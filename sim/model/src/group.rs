@@ -42,7 +42,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// The state as Kafka's answers name it.
+    /// The state as Kafka's responses name it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
@@ -53,9 +53,9 @@ impl State {
     }
 }
 
-/// An answer to a request that waited, or to the one at hand.
+/// A response to a request that waited, or to the one at hand.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     Join(RequestId, JoinGroupResponse),
     Sync(RequestId, SyncGroupResponse),
 }
@@ -65,7 +65,7 @@ pub(crate) struct Step<'a> {
     pub(crate) now: Instant,
     pub(crate) limits: &'a Limits,
     pub(crate) rng: &'a mut Rng,
-    pub(crate) answers: &'a mut Vec<Answer>,
+    pub(crate) responses: &'a mut Vec<Response>,
 }
 
 /// When the join phase ends without further joins.
@@ -207,7 +207,7 @@ impl Group {
             member.session_end = None;
             return;
         }
-        self.remove_with_answer(id, step);
+        self.remove_with_response(id, step);
         self.member_gone(step);
     }
 
@@ -298,11 +298,17 @@ impl Group {
 
     /// The group's coordinator has moved: whoever waits must ask the new one
     /// (`GroupMetadataManager.onUnloaded`).
-    pub(crate) fn coordinator_moved(&mut self, answers: &mut Vec<Answer>) {
+    pub(crate) fn coordinator_moved(&mut self, responses: &mut Vec<Response>) {
         let code = ResponseError::NotCoordinator.code();
         for member in self.members.values_mut() {
-            member.answer_join(JoinGroupResponse::default().with_error_code(code), answers);
-            member.answer_sync(SyncGroupResponse::default().with_error_code(code), answers);
+            member.respond_to_join(
+                JoinGroupResponse::default().with_error_code(code),
+                responses,
+            );
+            member.respond_to_sync(
+                SyncGroupResponse::default().with_error_code(code),
+                responses,
+            );
         }
     }
 
@@ -341,16 +347,16 @@ impl Group {
         removed
     }
 
-    fn remove_with_answer(&mut self, id: &str, step: &mut Step<'_>) {
+    fn remove_with_response(&mut self, id: &str, step: &mut Step<'_>) {
         if let Some(mut member) = self.remove(id) {
             let code = ResponseError::UnknownMemberId.code();
-            member.answer_join(
+            member.respond_to_join(
                 JoinGroupResponse::default().with_error_code(code),
-                step.answers,
+                step.responses,
             );
-            member.answer_sync(
+            member.respond_to_sync(
                 SyncGroupResponse::default().with_error_code(code),
-                step.answers,
+                step.responses,
             );
         }
     }

@@ -7,7 +7,7 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 
 use crate::consumer_group::{self, ConsumerGroup};
-use crate::group::{self, Answer, Group, Offsets, Step};
+use crate::group::{self, Group, Offsets, Response, Step};
 use crate::share_group::ShareGroup;
 use crate::topics::{OFFSETS_TOPIC, Partition, Topics};
 use crate::transactions::Marker;
@@ -263,13 +263,13 @@ impl Groups {
         &mut self,
         partition: usize,
         partitions: usize,
-        answers: &mut Vec<Answer>,
+        responses: &mut Vec<Response>,
     ) {
         for (id, known) in &mut self.0 {
             if let Known::Classic(group) = known
                 && partition_of(id, partitions) == partition
             {
-                group.coordinator_moved(answers);
+                group.coordinator_moved(responses);
             }
         }
     }
@@ -293,10 +293,10 @@ impl Groups {
     }
 
     /// The offsets topic is gone, and all groups with it.
-    pub(crate) fn forget_all(&mut self, answers: &mut Vec<Answer>) {
+    pub(crate) fn forget_all(&mut self, responses: &mut Vec<Response>) {
         for known in self.0.values_mut() {
             if let Known::Classic(group) = known {
-                group.coordinator_moved(answers);
+                group.coordinator_moved(responses);
             }
         }
         self.0.clear();

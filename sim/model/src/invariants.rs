@@ -7,7 +7,6 @@
 //! audit and belongs into `audit.rs`. 15 (chunks do not matter) compares whole runs, in
 //! `tests/scripts.rs`; 23 (the same seed, the same hash) compares processes, in `sim twice`.
 
-pub(crate) mod answers;
 pub(crate) mod bytes;
 pub(crate) mod close;
 pub(crate) mod deadlines;
@@ -19,6 +18,7 @@ pub(crate) mod places;
 pub(crate) mod policy;
 pub(crate) mod produced;
 pub(crate) mod ready;
+pub(crate) mod responses;
 pub(crate) mod stuck;
 pub(crate) mod work;
 

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 
 use crate::batch::{self, Header, Records};
-use crate::producer_state::{ProducerState, Verdict};
+use crate::producer_state::{BatchCheck, ProducerState};
 use crate::transaction::Outcome;
 use crate::transactions::Marker;
 
@@ -160,7 +160,7 @@ impl Log {
         header: &Header,
         batch: &[u8],
     ) -> Result<Appended, ResponseError> {
-        if let Verdict::Duplicate { base_offset } = self.producers.check(header)? {
+        if let BatchCheck::Duplicate { base_offset } = self.producers.check(header)? {
             return Ok(Appended {
                 base_offset,
                 log_start_offset: self.start_offset,

@@ -38,7 +38,7 @@ impl Producer {
 
 /// What a batch with a producer id is to its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum BatchCheck {
     /// Append it.
     New,
     /// It was appended before, at this offset: answer as then.
@@ -61,13 +61,13 @@ impl ProducerState {
     }
 
     /// Judges a batch. Batches without a producer id are always new.
-    pub(crate) fn check(&self, header: &Header) -> Result<Verdict, ResponseError> {
+    pub(crate) fn check(&self, header: &Header) -> Result<BatchCheck, ResponseError> {
         if header.producer_id < 0 {
-            return Ok(Verdict::New);
+            return Ok(BatchCheck::New);
         }
         // A producer that is not known (any more) may begin anywhere.
         let Some(known) = self.producers.get(&header.producer_id) else {
-            return Ok(Verdict::New);
+            return Ok(BatchCheck::New);
         };
         if header.producer_epoch == known.epoch {
             let same = |batch: &&Batch| {
@@ -75,7 +75,7 @@ impl ProducerState {
                     && batch.last_sequence == header.last_sequence()
             };
             if let Some(batch) = known.batches.iter().find(same) {
-                return Ok(Verdict::Duplicate {
+                return Ok(BatchCheck::Duplicate {
                     base_offset: batch.base_offset,
                 });
             }
@@ -98,7 +98,7 @@ impl ProducerState {
         } else if known.transaction_from.is_some() && !header.is_transactional() {
             Err(ResponseError::InvalidTxnState)
         } else {
-            Ok(Verdict::New)
+            Ok(BatchCheck::New)
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
     fn with(batches: &[(Header, i64)]) -> ProducerState {
         let mut state = ProducerState::new(2);
         for (header, offset) in batches {
-            assert_eq!(state.check(header), Ok(Verdict::New));
+            assert_eq!(state.check(header), Ok(BatchCheck::New));
             state.appended(header, *offset);
         }
         state
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn sequences_must_follow() {
         let state = with(&[(batch(1, 0, 0, 3), 10)]);
-        assert_eq!(state.check(&batch(1, 0, 3, 1)), Ok(Verdict::New));
+        assert_eq!(state.check(&batch(1, 0, 3, 1)), Ok(BatchCheck::New));
         let gap = Err(ResponseError::OutOfOrderSequenceNumber);
         assert_eq!(state.check(&batch(1, 0, 4, 1)), gap);
         assert_eq!(state.check(&batch(1, 0, 1, 1)), gap);
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_repeated_batch_is_answered_as_the_first_time() {
         let state = with(&[(batch(1, 0, 0, 3), 10), (batch(1, 0, 3, 1), 20)]);
-        let again = Verdict::Duplicate { base_offset: 10 };
+        let again = BatchCheck::Duplicate { base_offset: 10 };
         assert_eq!(state.check(&batch(1, 0, 0, 3)), Ok(again));
     }
 
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(state.check(&batch(1, 0, 0, 1)), gap);
         assert_eq!(
             state.check(&batch(1, 0, 1, 1)),
-            Ok(Verdict::Duplicate { base_offset: 1 })
+            Ok(BatchCheck::Duplicate { base_offset: 1 })
         );
     }
 
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn sequences_wrap() {
         let state = with(&[(batch(1, 0, i32::MAX, 1), 0)]);
-        assert_eq!(state.check(&batch(1, 0, 0, 1)), Ok(Verdict::New));
+        assert_eq!(state.check(&batch(1, 0, 0, 1)), Ok(BatchCheck::New));
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
             (batch(2, 0, 0, 1), 1),
             (batch(3, 0, 0, 1), 2),
         ]);
-        assert_eq!(state.check(&batch(1, 0, 9, 1)), Ok(Verdict::New));
+        assert_eq!(state.check(&batch(1, 0, 9, 1)), Ok(BatchCheck::New));
         let gap = Err(ResponseError::OutOfOrderSequenceNumber);
         assert_eq!(state.check(&batch(2, 0, 9, 1)), gap);
     }
@@ -269,7 +269,7 @@ mod tests {
         // The second version of transactions brings a new epoch with the marker.
         assert_eq!(state.ended(1, 1, 7), Some(5));
         assert_eq!(state.ended(1, 1, 8), None);
-        assert_eq!(state.check(&batch(1, 1, 0, 1)), Ok(Verdict::New));
+        assert_eq!(state.check(&batch(1, 1, 0, 1)), Ok(BatchCheck::New));
         let gap = Err(ResponseError::OutOfOrderSequenceNumber);
         assert_eq!(state.check(&batch(1, 1, 1, 1)), gap);
         let fenced = Err(ResponseError::InvalidProducerEpoch);

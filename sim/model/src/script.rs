@@ -7,8 +7,8 @@
 //! # What it taught.
 //! seed 7
 //! brokers 3
-//! limits hold=512 egress=64
-//! refuse secret
+//! limits buffer=512 egress=64
+//! deny secret
 //! ---
 //! c1 connect broker 1
 //! c1 send produce v9 acks=-1 orders/0:100 secret/0:20
@@ -17,7 +17,7 @@
 //! c1 send metadata v9 *
 //! c1 wait end
 //! net c1 upstream up cut 12 reset
-//! reload refuse=orders
+//! reload deny=orders
 //! wait 500
 //! ```
 //!
@@ -35,20 +35,20 @@ mod words;
 
 pub use networks::Unplayable;
 pub use request::{
-    Acks, Beat, FetchSession, Part, Place, Producer, Request, Topic, Turn, Verdict, What,
+    Acks, Beat, FetchSession, Part, Place, Producer, Request, Topic, TransactionResult, Turn, What,
 };
 pub use setting::{Chunk, Policy, Setting, Small};
 pub use share::{Acknowledge, Share, ShareSession};
 pub use step::{
-    BrokerFault, Client, Direction, Door, Ending, NetFault, NetLeg, Numbered, ProcessFault, Step,
-    Tamper, Wait,
+    BrokerFault, Client, Direction, Ending, ListenAddr, NetFault, NetLeg, Numbered, ProcessFault,
+    Step, Tamper, Wait,
 };
 pub use words::BadScript;
 
-/// What is done to doorkeeper, and in which surroundings.
+/// What is done to doorkeeper, and in which environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// The surroundings.
+    /// The environment.
     pub setting: Setting,
     /// What happens, one after the other.
     pub steps: Vec<Step>,

@@ -16,7 +16,7 @@ use self::assignor::{Wanted, assign};
 use crate::consumer_group::{Around, Partitions, Told};
 use crate::topics::Topics;
 
-/// The one assignor that share groups have, as Kafka's answers name it.
+/// The one assignor that share groups have, as Kafka's responses name it.
 pub(crate) const ASSIGNOR: &str = "simple";
 
 /// A heartbeat of a member that stays; what is not there has not changed.
@@ -78,7 +78,7 @@ pub(crate) struct ShareGroup {
 }
 
 impl ShareGroup {
-    /// The state as Kafka's answers name it (`ShareGroupState`).
+    /// The state as Kafka's responses name it (`ShareGroupState`).
     pub(crate) fn state(&self) -> &'static str {
         if self.is_empty() { "Empty" } else { "Stable" }
     }
@@ -129,7 +129,7 @@ impl ShareGroup {
         let known = self.members.get(&id).cloned();
         let known = known.or_else(|| joins.then(|| Member::new(&id)));
         let known = known.ok_or(ResponseError::UnknownMemberId)?;
-        // Who has missed the last answer comes with the epoch before.
+        // Who has missed the last response comes with the epoch before.
         if ![known.epoch, known.previous_epoch].contains(&beat.member_epoch) {
             return Err(ResponseError::FencedMemberEpoch);
         }

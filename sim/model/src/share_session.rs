@@ -24,7 +24,7 @@ pub(crate) struct ShareSession {
     /// It ends with the connection that it was opened on.
     connection: ConnectionId,
     /// In the order in which partitions are served; who got records goes to the end. Whether the
-    /// next answer must name it.
+    /// next response must name it.
     cached: BTreeMap<u64, (Place, bool)>,
     places: BTreeMap<Place, u64>,
     next_place: u64,
@@ -87,7 +87,7 @@ impl ShareSession {
         }
     }
 
-    /// Whether an answer must name the partition (`CachedSharePartition.maybeUpdateResponseData`).
+    /// Whether a response must name the partition (`CachedSharePartition.maybeUpdateResponseData`).
     pub(crate) fn must_tell(&mut self, place: Place, has_records: bool, is_error: bool) -> bool {
         let known = self.places.get(&place).copied();
         let Some((_, is_owed)) = known.and_then(|at| self.cached.get_mut(&at)) else {

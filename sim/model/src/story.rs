@@ -43,7 +43,7 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq)]
 pub enum OfSession {
     /// It was opened for a client.
-    Opened {
+    SessionHeader {
         /// The client.
         client: Numbered,
         /// Whose address the client came through.
@@ -69,7 +69,7 @@ pub enum OfSession {
     Ended(Leg, End),
     /// It is told to drain.
     Drains,
-    /// Something was done to an answer on its way from the broker.
+    /// Something was done to a response on its way from the broker.
     Tampered(Tamper),
     /// It has come to a state worth reaching, for the first time.
     Reaches(Mark),
@@ -92,7 +92,7 @@ pub struct Frame {
     pub bytes: usize,
 }
 
-/// The places that a request and its answer come through, in this order.
+/// The places that a request and its response come through, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The session has read the request whole.
@@ -101,10 +101,10 @@ pub enum Place {
     RequestUp,
     /// The broker has read it whole.
     AtBroker,
-    /// The session has read the answer of the broker whole.
-    AnswerUp,
-    /// The session has written an answer to the client whole.
-    Answer,
+    /// The session has read the response of the broker whole.
+    ResponseUp,
+    /// The session has written a response to the client whole.
+    Response,
     /// The client has read it whole.
     AtClient,
 }
@@ -155,7 +155,7 @@ impl Story {
 
     pub(crate) fn opened(&mut self, at: Instant, id: SessionId, client: Numbered, route: Route) {
         self.sessions.insert(id, Reading::default());
-        self.of(at, id, OfSession::Opened { client, route });
+        self.of(at, id, OfSession::SessionHeader { client, route });
     }
 
     pub(crate) fn input(&mut self, at: Instant, id: SessionId, input: &Input) {
@@ -170,9 +170,9 @@ impl Story {
             Input::Drain { by: _ } => self.of(at, id, OfSession::Drains),
             Input::Connected
             | Input::Wrote { .. }
-            | Input::HoldPaused(_)
-            | Input::HoldResumed(_)
-            | Input::HoldRefused
+            | Input::BufferPaused(_)
+            | Input::BufferResumed(_)
+            | Input::BufferRejected
             | Input::Tick => {}
         }
     }
@@ -217,7 +217,7 @@ impl Story {
         let frames = match leg {
             Leg::Client if reading.closing => return,
             Leg::Client => reading.requests(bytes),
-            Leg::Upstream => reading.answers(Place::AnswerUp, bytes),
+            Leg::Upstream => reading.responses(Place::ResponseUp, bytes),
         };
         self.frames(at, id, frames);
     }
@@ -228,7 +228,7 @@ impl Story {
             return;
         };
         let frames = match leg {
-            Leg::Client => reading.answers(Place::Answer, bytes),
+            Leg::Client => reading.responses(Place::Response, bytes),
             Leg::Upstream => reading.requests_up(bytes),
         };
         self.frames(at, id, frames);
@@ -241,7 +241,7 @@ impl Story {
 
     pub(crate) fn client_got(&mut self, at: Instant, id: SessionId, frame: &[u8]) {
         let reading = self.sessions.get(&id);
-        let frame = reading.and_then(|reading| reading.answer(Place::AtClient, frame));
+        let frame = reading.and_then(|reading| reading.respond(Place::AtClient, frame));
         self.frames(at, id, frame.into_iter().collect());
     }
 
@@ -271,25 +271,25 @@ impl Reading {
             .collect()
     }
 
-    fn answers(&mut self, place: Place, bytes: &[u8]) -> Vec<Frame> {
+    fn responses(&mut self, place: Place, bytes: &[u8]) -> Vec<Frame> {
         let cutter = match place {
-            Place::AnswerUp => &mut self.from_broker,
+            Place::ResponseUp => &mut self.from_broker,
             Place::Request
             | Place::RequestUp
             | Place::AtBroker
-            | Place::Answer
+            | Place::Response
             | Place::AtClient => &mut self.to_client,
         };
         cutter.push(bytes);
         let frames: Vec<_> = std::iter::from_fn(|| cutter.next_frame()).collect();
         let frames = frames.iter();
         frames
-            .filter_map(|frame| self.answer(place, frame))
+            .filter_map(|frame| self.respond(place, frame))
             .collect()
     }
 
-    fn answer(&self, place: Place, frame: &[u8]) -> Option<Frame> {
-        let id = expected::id_of_answer(frame)?;
+    fn respond(&self, place: Place, frame: &[u8]) -> Option<Frame> {
+        let id = expected::correlation_id_of(frame)?;
         let head = self.asked.iter().rev().find(|head| head.id == id);
         Some(Frame {
             place,

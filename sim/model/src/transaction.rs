@@ -89,7 +89,7 @@ impl Transaction {
         self.started
     }
 
-    /// The state as Kafka's answers name it.
+    /// The state as Kafka's responses name it.
     pub(crate) const fn state_name(&self) -> &'static str {
         match self.state {
             State::Empty => "Empty",
@@ -181,7 +181,7 @@ impl Transaction {
             Some(expects) if epoch == NO_EPOCH || expects == epoch => {
                 Ok((Producer { id, epoch: next }, epoch))
             }
-            // It has not got the answer.
+            // It has not got the response.
             Some(expects) if expects == self.last_epoch => Ok((self.producer, self.last_epoch)),
             Some(_) => Err(ResponseError::ProducerFenced),
         }

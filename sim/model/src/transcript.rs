@@ -8,7 +8,7 @@
 //!
 //! The time at which a broker has ended a transaction is left out, and so is what depends on how
 //! bytes are cut: a request that ends its session is not among
-//! those that doorkeeper reports, and of an answer that ends one, or that nobody asked for, any
+//! those that doorkeeper reports, and of a response that ends one, or that nobody asked for, any
 //! part may have been read.
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use doorkeeper_core::record::Fingerprint;
 use doorkeeper_core::{Leg, Route, api};
 
 use crate::batch;
-use crate::expected::{Head, id_of_answer};
+use crate::expected::{Head, correlation_id_of};
 use crate::frames::Cutter;
 use crate::script::Numbered;
 
@@ -46,12 +46,12 @@ impl Transcript {
     /// Of the session with this number, counted from 0.
     #[must_use]
     pub fn new(session: usize, client: Numbered, route: Route) -> Self {
-        let door = match route {
+        let doorkeeper = match route {
             Route::Bootstrap => "bootstrap".to_owned(),
             Route::Broker(id) => format!("b{id}"),
         };
         Self {
-            name: format!("s{session} of c{} through {door}", client.0),
+            name: format!("s{session} of c{} through {doorkeeper}", client.0),
             came: [Vec::new(), Vec::new()],
             went: [Vec::new(), Vec::new()],
             events: Vec::new(),
@@ -125,8 +125,8 @@ fn leg(text: &mut String, name: &str, up: Vec<(Head, Bytes)>, down: &[u8]) {
     }
     let _ = writeln!(text, " {name} down");
     for frame in frames(down).map(|frame| batch::without_times(&frame)) {
-        // A Produce with acks=0 has no answer, and is passed over.
-        let id = id_of_answer(&frame);
+        // A Produce with acks=0 has no response, and is passed over.
+        let id = correlation_id_of(&frame);
         let Some(at) = owed.iter().position(|head| Some(head.id) == id) else {
             break;
         };
@@ -142,7 +142,7 @@ fn line(text: &mut String, head: Head, frame: &[u8]) {
     let _ = writeln!(text, "  {name} v{version} id {id}, {}", Fingerprint(frame));
 }
 
-/// What became of answers, in their order.
+/// What became of responses, in their order.
 fn answered(event: &Event) -> Option<String> {
     match event {
         Event::Answered {
@@ -197,7 +197,7 @@ mod tests {
         with_length(&[0, 3, 0, 9, 0, 0, 0, id])
     }
 
-    fn answer(id: u8) -> Bytes {
+    fn response(id: u8) -> Bytes {
         with_length(&[0, 0, 0, id])
     }
 
@@ -207,13 +207,13 @@ mod tests {
         for id in [1, 2, 3] {
             transcript.came(Leg::Client, &head(id));
         }
-        // The third request has closed the session, the first one had no answer.
+        // The third request has closed the session, the first one had no response.
         transcript.event(&read_whole());
         transcript.event(&read_whole());
-        transcript.went(Leg::Client, &answer(2));
+        transcript.went(Leg::Client, &response(2));
         transcript.went(Leg::Upstream, &head(2));
-        transcript.came(Leg::Upstream, &answer(2));
-        transcript.came(Leg::Upstream, &answer(2));
+        transcript.came(Leg::Upstream, &response(2));
+        transcript.came(Leg::Upstream, &response(2));
         let text = transcript.text("client_closed");
         let lines: Vec<&str> = text
             .lines()

@@ -38,7 +38,7 @@ impl fmt::Display for SessionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expects {
     /// The answer with this id, or none.
-    Answer(Option<i32>),
+    Response(Option<i32>),
     /// It has sent what is no request, and cannot know.
     Anything,
 }
@@ -148,7 +148,7 @@ impl Watch {
         known.ok_or_else(|| Violation::of_the_model("a session that nobody has opened"))
     }
 
-    /// Whether the session waits for an answer that may take as long as a group's rebalance.
+    /// Whether the session waits for a response that may take as long as a group's rebalance.
     pub(crate) fn owes_rebalance(&self, id: SessionId) -> bool {
         const JOIN_GROUP: i16 = 11;
         const SYNC_GROUP: i16 = 14;
@@ -233,9 +233,9 @@ impl Watch {
             Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
             Input::Snapshot(snapshot) => ledger.renewed(snapshot),
             Input::Drain { by } => ledger.drains(*by),
-            Input::HoldPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
-            Input::HoldResumed(leg) => ledger.facts.pauses(*leg, None),
-            Input::HoldRefused => ledger.facts.hold_refused = true,
+            Input::BufferPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
+            Input::BufferResumed(leg) => ledger.facts.pauses(*leg, None),
+            Input::BufferRejected => ledger.facts.buffer_rejected = true,
             Input::Connected | Input::Wrote { .. } | Input::Tick => {}
         }
         Ok(())
@@ -304,7 +304,7 @@ impl Watch {
             Leg::Client => {
                 ledger.to_client.push(bytes);
                 while let Some(frame) = ledger.to_client.next_frame() {
-                    invariants::answers::given(ledger, frame)?;
+                    invariants::responses::given(ledger, frame)?;
                 }
             }
             Leg::Upstream => {
@@ -337,7 +337,7 @@ impl Watch {
         invariants::stuck::waits_for_something(session)?;
         invariants::limits::reads_within_marks(ledger, session)?;
         invariants::limits::reads_for_somebody(ledger, session)?;
-        invariants::limits::holds_within_limit(ledger, session)?;
+        invariants::limits::buffers_within_limit(ledger, session)?;
         invariants::drain::takes_no_request(ledger, session)?;
         invariants::deadlines::first_frame(ledger, now)?;
         invariants::deadlines::gone_client(ledger, now)
@@ -374,7 +374,7 @@ impl Watch {
         invariants::places::meant_for(ledger, broker)
     }
 
-    /// Something was done to an answer on its way from the broker.
+    /// Something was done to a response on its way from the broker.
     pub fn tampered(&mut self, now: Instant, id: SessionId, tamper: Tamper) {
         self.trace.note(now, &id, format_args!("tampered {tamper}"));
         self.tell(|story| story.tampered(now, id, tamper));
@@ -413,7 +413,7 @@ impl Watch {
         self.trace
             .note(now, &id, format_args!("client got {} bytes", frame.len()));
         self.tell(|story| story.client_got(now, id, frame));
-        invariants::answers::is_owed(owed, frame)?;
+        invariants::responses::is_owed(owed, frame)?;
         invariants::bytes::intact(frame)
     }
 

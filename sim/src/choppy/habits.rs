@@ -26,11 +26,11 @@ pub struct Habits {
     /// Connections whose writing half ends early, while the other half goes on.
     pub finish_permille: u16,
     /// Stalls and ends come within so many bytes, earlier ones more often.
-    pub incident_bytes_max: u64,
+    pub fault_bytes_max: u64,
     /// Dials that are refused.
     pub dial_refused_permille: u16,
     /// Dials that nobody ever answers.
-    pub dial_unanswered_permille: u16,
+    pub dial_timeout_permille: u16,
     /// How much longer than otherwise a dial takes at most.
     pub dial_delay_max: Duration,
     /// Accepts that fail for want of a descriptor.
@@ -51,9 +51,9 @@ impl Habits {
             stall_max: Duration::ZERO,
             reset_permille: 0,
             finish_permille: 0,
-            incident_bytes_max: 0,
+            fault_bytes_max: 0,
             dial_refused_permille: 0,
-            dial_unanswered_permille: 0,
+            dial_timeout_permille: 0,
             dial_delay_max: Duration::ZERO,
             accept_fails_permille: 0,
         }
@@ -72,7 +72,7 @@ impl Habits {
         let (reset, finish) = (permille(150), permille(100));
         let (refused, unanswered, accept) = (permille(100), permille(50), permille(100));
         let (piece_bits, stall_ms, delay_ms) = (on(17), on(20_000), on(300));
-        let incident_bits = 8 + dice.below(10);
+        let fault_bits = 8 + dice.below(10);
         Self {
             one_byte_permille: one_byte,
             piece_bytes_max: if piece_bits == 0 { 0 } else { 1 << piece_bits },
@@ -83,9 +83,9 @@ impl Habits {
             stall_max: Duration::from_millis(stall_ms),
             reset_permille: reset,
             finish_permille: finish,
-            incident_bytes_max: 1 << incident_bits,
+            fault_bytes_max: 1 << fault_bits,
             dial_refused_permille: refused,
-            dial_unanswered_permille: unanswered,
+            dial_timeout_permille: unanswered,
             dial_delay_max: Duration::from_millis(delay_ms),
             accept_fails_permille: accept,
         }
@@ -117,7 +117,7 @@ impl Habits {
             reset_permille: 0,
             finish_permille: 0,
             dial_refused_permille: 0,
-            dial_unanswered_permille: 0,
+            dial_timeout_permille: 0,
             accept_fails_permille: 0,
             ..self
         }

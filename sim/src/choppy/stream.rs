@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::Habits;
-use super::incident::{self, Incident, Way};
+use super::fault::{self, Fault, Way};
 use super::unnoticed::Unnoticed;
 use crate::dice::Dice;
 use crate::net::Reset;
@@ -29,7 +29,7 @@ pub struct ChoppyStream<S> {
     write: Half,
     /// What was read before the reader is to know of it.
     unnoticed: Option<Unnoticed>,
-    /// Cut by an incident: all that is left is to be dropped.
+    /// Cut by an fault: all that is left is to be dropped.
     cut: bool,
 }
 
@@ -41,23 +41,23 @@ struct Half {
     one_byte: bool,
     passed: u64,
     /// The nearest one last.
-    incidents: Vec<(u64, Incident)>,
+    faults: Vec<(u64, Fault)>,
     stalled: Option<Pin<Box<Sleep>>>,
     /// How late the reader learns of what is read next.
     late: Option<Duration>,
-    /// The writing half was ended by an incident.
+    /// The writing half was ended by an fault.
     finished: bool,
 }
 
 impl Half {
     fn new(mut dice: Dice, habits: Habits, one_byte: bool, way: Way) -> Self {
-        let incidents = incident::drawn(&mut dice, &habits, way);
+        let faults = fault::drawn(&mut dice, &habits, way);
         Self {
             dice,
             habits,
             one_byte,
             passed: 0,
-            incidents,
+            faults,
             stalled: None,
             late: None,
             finished: false,
@@ -78,12 +78,12 @@ impl Half {
     }
 
     /// What is due before the next byte.
-    fn due(&mut self) -> Option<Incident> {
-        let due = |(at, _): &mut (u64, Incident)| *at <= self.passed;
-        self.incidents.pop_if(due).map(|(_, incident)| incident)
+    fn due(&mut self) -> Option<Fault> {
+        let due = |(at, _): &mut (u64, Fault)| *at <= self.passed;
+        self.faults.pop_if(due).map(|(_, fault)| fault)
     }
 
-    /// How many bytes the next piece has at most; never over the next incident.
+    /// How many bytes the next piece has at most; never over the next fault.
     fn piece(&mut self) -> usize {
         let most = if self.one_byte && self.passed < ONE_BYTE_PIECES {
             1
@@ -94,7 +94,7 @@ impl Half {
             self.dice.size(self.habits.piece_bytes_max.max(grown))
         };
         let left = self
-            .incidents
+            .faults
             .last()
             .map_or(u64::MAX, |(at, _)| at.saturating_sub(self.passed).max(1));
         usize::try_from(most.min(left)).unwrap_or(usize::MAX)
@@ -138,7 +138,7 @@ impl<S: Reset> ChoppyStream<S> {
     }
 
     /// Ready when bytes may move; an error when they never will again.
-    fn poll_incidents(&mut self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>>
+    fn poll_faults(&mut self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>>
     where
         S: AsyncWrite + Unpin,
     {
@@ -153,15 +153,15 @@ impl<S: Reset> ChoppyStream<S> {
             ready!(half.poll_going(cx));
             match half.due() {
                 None => return Poll::Ready(Ok(())),
-                Some(Incident::Stall(how_long)) => {
+                Some(Fault::Stall(how_long)) => {
                     half.stalled = Some(Box::pin(tokio::time::sleep(how_long)));
                 }
-                Some(Incident::Unnoticed(for_so_long)) => half.late = Some(for_so_long),
-                Some(Incident::Reset) => {
+                Some(Fault::Unnoticed(for_so_long)) => half.late = Some(for_so_long),
+                Some(Fault::Reset) => {
                     self.inner.reset();
                     self.cut = true;
                 }
-                Some(Incident::Finish) => {
+                Some(Fault::Finish) => {
                     half.finished = true;
                     // Whoever is gone already needs no end.
                     let _ = Pin::new(&mut self.inner).poll_shutdown(cx);
@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
                 self.unnoticed = self.unnoticed.take().and_then(|it| it.rest(buf));
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.poll_incidents(cx, Way::Read))?;
+            ready!(self.poll_faults(cx, Way::Read))?;
             let piece = self.read.piece();
             if piece >= buf.remaining() && self.read.late.is_none() {
                 let before = buf.filled().len();
@@ -227,7 +227,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for ChoppyStream<S> {
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_incidents(cx, Way::Write))?;
+        ready!(self.poll_faults(cx, Way::Write))?;
         let piece = self.write.piece();
         let mut bytes = Vec::new();
         for slice in slices {
@@ -269,7 +269,7 @@ mod tests {
     const EVERYTHING: Habits = Habits {
         stall_permille: 1000,
         stall_max: Duration::from_secs(5),
-        incident_bytes_max: 4000,
+        fault_bytes_max: 4000,
         ..Habits::choppy()
     };
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use doorkeeper_model::direct::Options;
 use doorkeeper_sim::page::Page;
-use doorkeeper_sim::seeds::{Verdict, try_script};
+use doorkeeper_sim::seeds::{SeedResult, try_script};
 use doorkeeper_sim::swarm::Swarm;
 
 use super::{exit, script_of};
@@ -45,8 +45,8 @@ pub(crate) fn run(args: &Show, commit: &str) -> Result<ExitCode> {
         script: &script,
         story,
         failure: match &verdict {
-            Verdict::Failed(failure) => Some(failure),
-            Verdict::Held | Verdict::Crashed(_) => None,
+            SeedResult::Failed(failure) => Some(failure),
+            SeedResult::Held | SeedResult::Crashed(_) => None,
         },
         hash: trace.hash(),
     };

@@ -19,7 +19,7 @@ fn lane(run: &Run<'_>, number: u8, count: u8) -> Lane {
     let mut rows = Rows::default();
     let asked = run.exchanges.iter().filter_map(|it| {
         let from = it.at(Place::AtBroker)?;
-        let to = it.at(Place::AnswerUp).unwrap_or(from);
+        let to = it.at(Place::ResponseUp).unwrap_or(from);
         (it.broker == Some(id)).then_some((from, to, it))
     });
     let asked: Vec<_> = asked
@@ -108,7 +108,9 @@ impl Wrong {
             BrokerFault::Refuse | BrokerFault::BlackHole => Some((Self::Closed, true)),
             BrokerFault::Accept => Some((Self::Closed, false)),
             BrokerFault::Throttle(ms) => Some((Self::Throttling, *ms > 0)),
-            BrokerFault::Versions(..) | BrokerFault::Next(_) | BrokerFault::AdvertiseDoor => None,
+            BrokerFault::Versions(..) | BrokerFault::Next(_) | BrokerFault::AdvertiseDoorkeeper => {
+                None
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn script(run: &Run<'_>) -> Lane {
 }
 
 /// What happens to doorkeeper as a whole, where anything does.
-pub(super) fn door(run: &Run<'_>) -> Option<Lane> {
+pub(super) fn doorkeeper(run: &Run<'_>) -> Option<Lane> {
     let all = run.page.story.happenings().iter();
     let told: Vec<Moment> = all
         .filter_map(|happening| {
@@ -102,7 +102,9 @@ pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
     let of_it = |id| {
         let mut all = run.page.story.happenings().iter();
         all.any(|happening| match happening.what {
-            What::Session(of, OfSession::Opened { client: who, .. }) => of == id && who.0 == client,
+            What::Session(of, OfSession::SessionHeader { client: who, .. }) => {
+                of == id && who.0 == client
+            }
             What::Session(..) | What::Step(_) | What::Published { .. } => false,
         })
     };
@@ -120,7 +122,7 @@ pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
         .collect();
     told.sort_by_key(|moment| moment.at);
     let name = format!("client c{client}");
-    let about = "what it does; the answers that it reads";
+    let about = "what it does; the responses that it reads";
     Some(lane(run, ("client", &name, about), &[does, told]))
 }
 

@@ -93,7 +93,7 @@ pub(super) struct Bar<'a> {
 pub(super) enum Manner {
     /// In order.
     Plain,
-    /// A client reads an answer.
+    /// A client reads a response.
     Told,
     /// Something is different from now on.
     News,

@@ -1,4 +1,4 @@
-//! A request and its answer, at all the places that they have come through.
+//! A request and its response, at all the places that they have come through.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) struct Exchange {
     /// The broker that the session is connected to.
     pub(super) broker: Option<BrokerId>,
     pub(super) bytes: usize,
-    pub(super) answer_bytes: Option<usize>,
+    pub(super) response_bytes: Option<usize>,
     /// When each place was reached.
     places: BTreeMap<Place, Instant>,
     /// When nothing more could become of it.
@@ -33,7 +33,7 @@ pub(super) enum Fate {
     ByBroker,
     /// doorkeeper has.
     Here,
-    /// It went up, and there is no answer.
+    /// It went up, and there is no response.
     Up,
     /// Neither.
     Lost,
@@ -44,13 +44,13 @@ impl Exchange {
         self.places.get(&place).copied()
     }
 
-    pub(super) fn is_answered(&self) -> bool {
-        self.places.contains_key(&Place::Answer)
+    pub(super) fn has_response(&self) -> bool {
+        self.places.contains_key(&Place::Response)
     }
 
     pub(super) fn fate(&self) -> Fate {
         let went_up = self.places.contains_key(&Place::RequestUp);
-        match (self.is_answered(), went_up) {
+        match (self.has_response(), went_up) {
             (true, true) => Fate::ByBroker,
             (true, false) => Fate::Here,
             (false, true) => Fate::Up,
@@ -62,7 +62,7 @@ impl Exchange {
     pub(super) fn span(&self, last: Instant) -> (Instant, Instant) {
         let begin = self.places.values().min().copied().unwrap_or(last);
         let over = self.over.map_or(last, |(at, _)| at);
-        (begin, self.at(Place::Answer).unwrap_or(over))
+        (begin, self.at(Place::Response).unwrap_or(over))
     }
 
     /// Why nothing more became of it.
@@ -73,8 +73,8 @@ impl Exchange {
     fn note(&mut self, at: Instant, frame: Frame) {
         self.places.entry(frame.place).or_insert(at);
         match frame.place {
-            Place::Answer | Place::AnswerUp | Place::AtClient => {
-                self.answer_bytes = Some(frame.bytes);
+            Place::Response | Place::ResponseUp | Place::AtClient => {
+                self.response_bytes = Some(frame.bytes);
             }
             Place::Request | Place::RequestUp | Place::AtBroker => {}
         }
@@ -106,7 +106,7 @@ pub(super) fn all(story: &Story) -> Vec<Exchange> {
                     id: frame.id,
                     broker: brokers.get(session).copied(),
                     bytes: frame.bytes,
-                    answer_bytes: None,
+                    response_bytes: None,
                     places: BTreeMap::from([(Place::Request, at)]),
                     over: None,
                 });
@@ -126,7 +126,7 @@ pub(super) fn all(story: &Story) -> Vec<Exchange> {
                     exchange.over.get_or_insert((at, *reason));
                 }
             }
-            OfSession::Opened { .. }
+            OfSession::SessionHeader { .. }
             | OfSession::Renewed { .. }
             | OfSession::Dials { .. }
             | OfSession::ConnectFailed(_)

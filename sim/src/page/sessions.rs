@@ -1,4 +1,4 @@
-//! The lanes of sessions: each request as a bar from its last byte to that of its answer.
+//! The lanes of sessions: each request as a bar from its last byte to that of its response.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use super::exchange::{Exchange, Fate};
 pub(super) fn of_client(run: &Run<'_>, client: u8) -> Vec<Lane> {
     let all = run.page.story.happenings().iter();
     let opened = all.filter_map(|happening| match happening.what {
-        What::Session(id, OfSession::Opened { client: who, route }) if who.0 == client => {
+        What::Session(id, OfSession::SessionHeader { client: who, route }) if who.0 == client => {
             Some((id, route))
         }
         What::Session(..) | What::Step(_) | What::Published { .. } => None,
@@ -102,7 +102,7 @@ fn connection(
             OfSession::ConnectFailed(_) | OfSession::Ended(doorkeeper_core::Leg::Upstream, _) => {
                 None
             }
-            OfSession::Opened { .. }
+            OfSession::SessionHeader { .. }
             | OfSession::Frame(_)
             | OfSession::Renewed { .. }
             | OfSession::Ended(doorkeeper_core::Leg::Client, _)
@@ -133,7 +133,7 @@ pub(super) fn class(exchange: &Exchange) -> &'static str {
 
 fn draw(run: &Run<'_>, exchange: &Exchange, row: u64, drawing: &mut Drawing) {
     let (from, to) = exchange.span(run.scale.last());
-    let places = [Place::RequestUp, Place::AtBroker, Place::AnswerUp];
+    let places = [Place::RequestUp, Place::AtBroker, Place::ResponseUp];
     let ticks: Vec<Instant> = places.iter().filter_map(|it| exchange.at(*it)).collect();
     let Exchange { api, version, .. } = exchange;
     drawing.bar(
@@ -164,14 +164,14 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
     let fate = match exchange.fate() {
         Fate::ByBroker => "answered by the broker",
         Fate::Here => "answered by doorkeeper itself",
-        Fate::Up => "went up; no answer came to the client",
+        Fate::Up => "went up; no response came to the client",
         Fate::Lost => "neither went up nor was answered",
     };
     let mut tip = format!("{session}: {api} v{version}, correlation id {id}: {fate}\n");
     let broker = exchange
         .broker
         .map_or_else(String::new, |id| format!(" {id}"));
-    let answer = exchange.answer_bytes.unwrap_or(0);
+    let response = exchange.response_bytes.unwrap_or(0);
     let places = [
         (
             Place::Request,
@@ -179,8 +179,11 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
         ),
         (Place::RequestUp, "written to the broker".to_owned()),
         (Place::AtBroker, format!("read by broker{broker}")),
-        (Place::AnswerUp, "its answer read".to_owned()),
-        (Place::Answer, format!("answer of {answer} bytes written")),
+        (Place::ResponseUp, "its response read".to_owned()),
+        (
+            Place::Response,
+            format!("answer of {response} bytes written"),
+        ),
         (Place::AtClient, "read by the client".to_owned()),
     ];
     for (place, what) in places {
@@ -188,7 +191,7 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
             let _ = writeln!(tip, "{:>12}  {what}", run.scale.seconds(at));
         }
     }
-    if let (false, Some(reason)) = (exchange.is_answered(), exchange.closed()) {
+    if let (false, Some(reason)) = (exchange.has_response(), exchange.closed()) {
         let _ = writeln!(tip, "the session closed: {}", reason.name());
     }
     tip
@@ -200,7 +203,9 @@ fn moment(happening: &Happening) -> Option<Moment> {
         return None;
     };
     let (manner, label) = match what {
-        OfSession::Opened { route, .. } => (Manner::Plain, format!("opened, {}", through(*route))),
+        OfSession::SessionHeader { route, .. } => {
+            (Manner::Plain, format!("opened, {}", through(*route)))
+        }
         OfSession::Renewed { epoch } => (Manner::News, format!("snapshot {epoch}")),
         OfSession::Dials { name } => (Manner::Plain, format!("dials {name}")),
         OfSession::Reached(id) => (Manner::Plain, format!("reaches broker {id}")),

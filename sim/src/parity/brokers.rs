@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_host::{BrokerConfig, Clock, Handle, HostConfig};
+use doorkeeper_model::environment;
 use doorkeeper_model::script::Setting;
-use doorkeeper_model::surroundings;
 use doorkeeper_net::Net;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ fn port(broker: usize) -> io::Result<u16> {
 /// # Errors
 /// It has too many brokers.
 pub(super) fn cluster(setting: &Setting, clock: Clock) -> Result<Handle, String> {
-    let config = surroundings::cluster_config(setting);
+    let config = environment::cluster_config(setting);
     let brokers = config.brokers.into_iter().enumerate();
     let brokers = brokers.map(|(number, (id, advertised))| {
         let port = port(number).map_err(|error| error.to_string())?;
@@ -55,7 +55,7 @@ pub(super) fn cluster(setting: &Setting, clock: Clock) -> Result<Handle, String>
     let mut host = HostConfig::new(brokers, config.seed);
     host.limits = config.limits;
     let cluster = Handle::new(host, clock);
-    cluster.with(|cluster, _| surroundings::create_topics(cluster));
+    cluster.with(|cluster, _| environment::create_topics(cluster));
     Ok(cluster)
 }
 

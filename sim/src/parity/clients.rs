@@ -180,7 +180,7 @@ where
         }
     }
 
-    /// Whether a client waits for answers on a connection that is there.
+    /// Whether a client waits for responses on a connection that is there.
     pub(super) fn waits(&self, who: Numbered) -> bool {
         let talker = self.all.get(usize::from(who.0));
         let connection = talker.and_then(|it| it.connection.as_ref());
@@ -203,7 +203,7 @@ where
     /// Lets everybody write and read what they can now.
     ///
     /// # Errors
-    /// An answer that is not the one that was owed, or not what it was.
+    /// A response that is not the one that was owed, or not what it was.
     pub(super) fn move_on(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         self.all.iter_mut().try_for_each(|it| it.move_on(cx))
     }
@@ -247,8 +247,8 @@ impl<S> Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
     fn write(&mut self, cx: &mut Context<'_>) -> Turn {
-        let [is_held, _] = self.held;
-        if is_held {
+        let [is_buffered, _] = self.held;
+        if is_buffered {
             return Turn::Rests;
         }
         if self.has_finished {
@@ -309,8 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Turn {
-        let [_, is_held] = self.held;
-        if is_held || self.stalled {
+        let [_, is_buffered] = self.held;
+        if is_buffered || self.stalled {
             return Turn::Rests;
         }
         let mut bytes = [0; READ_BYTES];

@@ -21,7 +21,7 @@ use super::patience::Patience;
 use super::player::Player;
 use super::recorder::Recorder;
 use super::rig::Rig;
-use super::{brokers, door, hearing};
+use super::{brokers, doorkeeper, hearing};
 use crate::net::Reset;
 use crate::tap::{Tap, Tape};
 
@@ -42,7 +42,7 @@ async fn run(script: &Script) -> Result<String, String> {
     let origin = tokio::time::Instant::now();
     let clock: Clock = Arc::new(move || Instant::ZERO.after(origin.elapsed()));
     let cluster = brokers::cluster(&script.setting, clock)?;
-    let rig = Rig::new(doorkeeper_model::surroundings::brokers(&script.setting));
+    let rig = Rig::new(doorkeeper_model::environment::brokers(&script.setting));
     let end = CancellationToken::new();
     let hosted = brokers::run(net.clone(), cluster.clone(), rig.clone(), end.clone());
     let hosted = tokio::spawn(hosted);
@@ -51,8 +51,8 @@ async fn run(script: &Script) -> Result<String, String> {
         Arc::new(Recorder::default()),
         Tape::default(),
     );
-    let plan = door::plan(script)?;
-    let context = door::context(script, &plan, &recorder, &stop);
+    let plan = doorkeeper::plan(script)?;
+    let context = doorkeeper::context(script, &plan, &recorder, &stop);
     let named = Named::new(net.clone(), rig.clone());
     let served = tokio::spawn(serve::serve(Tap::new(named, tape.clone()), plan, context));
     let player = Player {

@@ -11,14 +11,14 @@ use doorkeeper_core::End;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_host::Handle;
 use doorkeeper_model::script::{
-    BrokerFault, Client, Door, NetLeg, Numbered, ProcessFault, Script, Step, Wait,
+    BrokerFault, Client, ListenAddr, NetLeg, Numbered, ProcessFault, Script, Step, Wait,
 };
 use doorkeeper_net::Net;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
-use super::door;
+use super::doorkeeper;
 use super::patience::Patience;
 use super::recorder::Recorder;
 use super::rig::Rig;
@@ -119,7 +119,7 @@ where
     ) -> Result<(), String> {
         let clients = &mut self.clients;
         match what {
-            Client::Connect(door) => return self.connect(who, *door, sessions).await,
+            Client::Connect(doorkeeper) => return self.connect(who, *doorkeeper, sessions).await,
             Client::Send(request) => clients.says(who, request, u8::MAX, &self.cluster),
             Client::SendPart(part, request) => clients.says(who, request, *part, &self.cluster),
             Client::Raw(bytes) => clients.says_raw(who, bytes),
@@ -137,7 +137,7 @@ where
     async fn connect(
         &mut self,
         who: Numbered,
-        door: Door,
+        doorkeeper: ListenAddr,
         sessions: &mut Vec<Numbered>,
     ) -> Result<(), String> {
         self.clients.leave(who, End::Fin);
@@ -145,7 +145,7 @@ where
         if self.stop.is_cancelled() {
             return Ok(());
         }
-        let at = door::place(door)?;
+        let at = doorkeeper::place(doorkeeper)?;
         let connected = async {
             let connected = self.clients.connect(who, &at).await;
             connected.map_err(|error| error.to_string())?;
@@ -202,7 +202,7 @@ where
             | BrokerFault::Refuse
             | BrokerFault::BlackHole
             | BrokerFault::Accept
-            | BrokerFault::AdvertiseDoor
+            | BrokerFault::AdvertiseDoorkeeper
             | BrokerFault::Next(_) => {}
         }
         Ok(())

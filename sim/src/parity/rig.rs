@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use doorkeeper_core::id::HostPort;
+use doorkeeper_model::environment::{BOOTSTRAP, address};
 use doorkeeper_model::script::{BrokerFault, Direction, Ending, NetFault, Tamper};
-use doorkeeper_model::surroundings::{BOOTSTRAP, address};
 use tokio::sync::watch;
 
 /// All of it. Clones are the same rig.
@@ -23,10 +23,10 @@ struct State {
 #[derive(Debug)]
 struct Broker {
     moves: u32,
-    door: DoorState,
+    doorkeeper: AcceptState,
     silent: bool,
     crashing: bool,
-    /// What happens to the next answers that go to sessions.
+    /// What happens to the next responses that go to sessions.
     tampers: VecDeque<Tamper>,
     /// Whether it should run, and whether it listens.
     wanted: watch::Sender<bool>,
@@ -34,7 +34,7 @@ struct Broker {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DoorState {
+enum AcceptState {
     Open,
     Refusing,
     Swallowing,
@@ -89,7 +89,7 @@ impl Broker {
     fn new() -> Self {
         Self {
             moves: 0,
-            door: DoorState::Open,
+            doorkeeper: AcceptState::Open,
             silent: false,
             crashing: false,
             tampers: VecDeque::new(),
@@ -99,7 +99,7 @@ impl Broker {
     }
 
     fn is_ready(&self) -> bool {
-        *self.wanted.borrow() && self.door != DoorState::Refusing
+        *self.wanted.borrow() && self.doorkeeper != AcceptState::Refusing
     }
 }
 
@@ -156,10 +156,10 @@ impl Rig {
         let found = state.find(dial);
         match found.and_then(|at| Some((at, state.brokers.get(at)?))) {
             None => Reached::Nobody,
-            Some((at, broker)) => match broker.door {
-                DoorState::Refusing => Reached::Nobody,
-                DoorState::Swallowing if *broker.wanted.borrow() => Reached::Silence,
-                DoorState::Swallowing | DoorState::Open => Reached::Broker(at),
+            Some((at, broker)) => match broker.doorkeeper {
+                AcceptState::Refusing => Reached::Nobody,
+                AcceptState::Swallowing if *broker.wanted.borrow() => Reached::Silence,
+                AcceptState::Swallowing | AcceptState::Open => Reached::Broker(at),
             },
         }
     }
@@ -187,12 +187,12 @@ impl Rig {
                 known.silent = false;
                 state.wake(broker);
             }
-            BrokerFault::Refuse => known.door = DoorState::Refusing,
-            BrokerFault::BlackHole => known.door = DoorState::Swallowing,
-            BrokerFault::Accept => known.door = DoorState::Open,
+            BrokerFault::Refuse => known.doorkeeper = AcceptState::Refusing,
+            BrokerFault::BlackHole => known.doorkeeper = AcceptState::Swallowing,
+            BrokerFault::Accept => known.doorkeeper = AcceptState::Open,
             BrokerFault::Next(tamper) => known.tampers.push_back(*tamper),
             // Scripts that have it are not played on networks.
-            BrokerFault::AdvertiseDoor => {}
+            BrokerFault::AdvertiseDoorkeeper => {}
             // That is for the cluster.
             BrokerFault::Versions(..) | BrokerFault::Throttle(_) => {}
         }
@@ -247,7 +247,7 @@ impl Rig {
         self.wire(id, |wire| wire.client = Some(client));
     }
 
-    /// What happens to the next answer of a connection.
+    /// What happens to the next response of a connection.
     pub(super) fn tamper(&self, id: WireId) -> Option<Tamper> {
         let mut state = self.state();
         let wire = state.wires.get(id.0)?;
@@ -256,7 +256,7 @@ impl Rig {
     }
 
     /// Whether nothing moves on a lane; it is tried again once something does.
-    pub(super) fn is_held(&self, id: WireId, way: Direction, cx: &Context<'_>) -> bool {
+    pub(super) fn is_buffered(&self, id: WireId, way: Direction, cx: &Context<'_>) -> bool {
         let mut state = self.state();
         let State { brokers, wires } = &mut *state;
         let Some(wire) = wires.get_mut(id.0) else {
@@ -311,7 +311,7 @@ impl Rig {
         let mut down = Vec::new();
         for (id, broker) in state.brokers.iter_mut().enumerate() {
             broker.silent = false;
-            broker.door = DoorState::Open;
+            broker.doorkeeper = AcceptState::Open;
             broker.tampers.clear();
             if !broker.wanted.send_replace(true) {
                 down.push(id);

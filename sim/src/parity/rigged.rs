@@ -86,20 +86,20 @@ pub(super) struct RiggedStream<S: Reset> {
     /// The beginning of what came, until it is known whose it is.
     head: Option<Vec<u8>>,
     cutter: Cutter,
-    out: VecDeque<Answer>,
+    out: VecDeque<Response>,
     /// How it ends once everything is written.
     ending: Option<Ending>,
     ended: bool,
 }
 
-/// What is left of an answer to be written.
+/// What is left of a response to be written.
 #[derive(Debug)]
-struct Answer {
+struct Response {
     late: Option<Pin<Box<Sleep>>>,
     bytes: Bytes,
 }
 
-impl Answer {
+impl Response {
     const fn now(bytes: Bytes) -> Self {
         Self { late: None, bytes }
     }
@@ -128,9 +128,9 @@ impl<S: Reset> RiggedStream<S> {
         self.head = None;
     }
 
-    fn answer(&mut self, frame: Bytes) {
+    fn respond(&mut self, frame: Bytes) {
         let Some(tamper) = self.rig.tamper(self.wire) else {
-            self.out.push_back(Answer::now(frame));
+            self.out.push_back(Response::now(frame));
             return;
         };
         let first_byte_is = |byte: u8| {
@@ -138,7 +138,7 @@ impl<S: Reset> RiggedStream<S> {
             if let Some(first) = changed.first_mut() {
                 *first = byte;
             }
-            Answer::now(changed.freeze())
+            Response::now(changed.freeze())
         };
         match tamper {
             Tamper::WrongId => {
@@ -146,29 +146,29 @@ impl<S: Reset> RiggedStream<S> {
                 if let Some(byte) = changed.get_mut(4) {
                     *byte ^= 0x40;
                 }
-                self.out.push_back(Answer::now(changed.freeze()));
+                self.out.push_back(Response::now(changed.freeze()));
             }
             Tamper::Extra => {
-                self.out.push_back(Answer::now(frame.clone()));
-                self.out.push_back(Answer::now(frame));
+                self.out.push_back(Response::now(frame.clone()));
+                self.out.push_back(Response::now(frame));
             }
             Tamper::Missing => {}
             Tamper::Negative => self.out.push_back(first_byte_is(0xff)),
             Tamper::Huge => self.out.push_back(first_byte_is(0x7f)),
             Tamper::Cut(at, how) => {
                 let at = usize::from(at).min(frame.len());
-                self.out.push_back(Answer::now(frame.slice(..at)));
+                self.out.push_back(Response::now(frame.slice(..at)));
                 self.ending = Some(how);
             }
             Tamper::Late(tenths) => {
                 let late = Duration::from_millis(u64::from(tenths) * 100);
-                self.out.push_back(Answer {
+                self.out.push_back(Response {
                     late: Some(Box::pin(tokio::time::sleep(late))),
                     bytes: frame,
                 });
             }
         }
-        self.out.retain(|answer| !answer.bytes.is_empty());
+        self.out.retain(|response| !response.bytes.is_empty());
     }
 }
 
@@ -184,7 +184,7 @@ impl<S: AsyncWrite + Reset + Unpin> RiggedStream<S> {
                 self.out.clear();
                 self.ending = Some(how);
             }
-            let Some(answer) = self.out.front_mut() else {
+            let Some(response) = self.out.front_mut() else {
                 match self.ending {
                     None => return Pin::new(&mut self.inner).poll_flush(cx),
                     Some(Ending::Fin) => ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?,
@@ -193,20 +193,20 @@ impl<S: AsyncWrite + Reset + Unpin> RiggedStream<S> {
                 self.ended = true;
                 continue;
             };
-            if self.rig.is_held(self.wire, Direction::Down, cx) {
+            if self.rig.is_buffered(self.wire, Direction::Down, cx) {
                 return Poll::Pending;
             }
-            if let Some(late) = &mut answer.late {
+            if let Some(late) = &mut response.late {
                 ready!(late.as_mut().poll(cx));
-                answer.late = None;
+                response.late = None;
             }
             let most = cut.map_or(usize::MAX, |(left, _)| left);
-            let most = most.min(answer.bytes.len());
-            let bytes = answer.bytes.get(..most).unwrap_or_default();
+            let most = most.min(response.bytes.len());
+            let bytes = response.bytes.get(..most).unwrap_or_default();
             let count = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
-            answer.bytes.advance(count.min(most));
+            response.bytes.advance(count.min(most));
             self.rig.wrote(self.wire, count);
-            if answer.bytes.is_empty() {
+            if response.bytes.is_empty() {
                 self.out.pop_front();
             }
         }
@@ -227,7 +227,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for RiggedStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.rig.is_held(self.wire, Direction::Up, cx) {
+        if self.rig.is_buffered(self.wire, Direction::Up, cx) {
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -237,7 +237,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for RiggedStream<S> {
     }
 }
 
-/// Takes everything at once: a broker flushes after each answer, and waits there.
+/// Takes everything at once: a broker flushes after each response, and waits there.
 impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for RiggedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -251,7 +251,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for RiggedStream<S> {
         while let Some(frame) = self.cutter.next_frame() {
             // Nothing is answered behind the end.
             if self.ending.is_none() {
-                self.answer(frame);
+                self.respond(frame);
             }
         }
         Poll::Ready(Ok(bytes.len()))

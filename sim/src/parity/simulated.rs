@@ -7,8 +7,8 @@ use doorkeeper_core::time::Instant;
 use doorkeeper_host::Clock;
 use doorkeeper_io_tokio::recorder::Recorder as SessionRecorder;
 use doorkeeper_io_tokio::serve::{self, Context};
+use doorkeeper_model::environment::{self, DOOR};
 use doorkeeper_model::script::Script;
-use doorkeeper_model::surroundings::{self, DOOR};
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
@@ -17,7 +17,7 @@ use super::patience::Patience;
 use super::player::Player;
 use super::recorder::Recorder;
 use super::rig::Rig;
-use super::{brokers, door, hearing};
+use super::{brokers, doorkeeper, hearing};
 use crate::choppy::{Choppy, Habits};
 use crate::net::{Hub, TurmoilNet};
 use crate::tap::{Tap, Tape};
@@ -62,7 +62,7 @@ fn run(
         Instant::ZERO.after(elapsed)
     });
     let cluster = brokers::cluster(&script.setting, clock)?;
-    let rig = Rig::new(surroundings::brokers(&script.setting));
+    let rig = Rig::new(environment::brokers(&script.setting));
     {
         let (net, cluster, rig) = (TurmoilNet::new(&hub), cluster.clone(), rig.clone());
         sim.host(brokers::HOST, move || {
@@ -75,10 +75,10 @@ fn run(
         Arc::new(Recorder::default()),
         Tape::default(),
     );
-    let plan = door::plan(script)?;
+    let plan = doorkeeper::plan(script)?;
     let context = Context {
         recorder: sessions,
-        ..door::context(script, &plan, &recorder, &stop)
+        ..doorkeeper::context(script, &plan, &recorder, &stop)
     };
     let net = Choppy::new(TurmoilNet::new(&hub), seed, habits);
     let net = Tap::new(Named::new(net, rig.clone()), tape.clone());

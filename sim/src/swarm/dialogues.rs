@@ -2,8 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Beat, Client, Door, FetchSession, Numbered, Part, Place, Producer, Request, Step, Topic, Turn,
-    Verdict, What,
+    Beat, Client, FetchSession, ListenAddr, Numbered, Part, Place, Producer, Request, Step, Topic,
+    TransactionResult, Turn, What,
 };
 
 use super::work::place;
@@ -82,7 +82,7 @@ impl Talk {
             };
             self.steps.push(Step::Leader(place, broker));
         }
-        self.act(Client::Connect(Door::Broker(broker)));
+        self.act(Client::Connect(ListenAddr::Broker(broker)));
     }
 }
 
@@ -149,9 +149,9 @@ fn transaction(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
             talk.send(rng, 0, 5, what);
         }
         let verdict = if rng.one_in(3) {
-            Verdict::Abort
+            TransactionResult::Abort
         } else {
-            Verdict::Commit
+            TransactionResult::Commit
         };
         talk.send(rng, 0, 5, What::EndTxn(id, verdict));
         talk.wait();

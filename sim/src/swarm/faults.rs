@@ -6,7 +6,7 @@ use doorkeeper_model::script::{
     Topic, Wait,
 };
 
-use super::{Swarm, number, small, surroundings, weighted};
+use super::{Swarm, number, setting, small, weighted};
 
 /// A kind of thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +25,17 @@ pub enum Fault {
     Versions,
     /// Another replica leads.
     Leader,
-    /// An answer is wrong.
+    /// A response is wrong.
     WrongId,
-    /// An answer comes twice.
+    /// A response comes twice.
     Extra,
-    /// An answer does not come.
+    /// A response does not come.
     Missing,
-    /// An answer has no legal length.
+    /// A response has no legal length.
     Length,
-    /// An answer stops in the middle.
-    CutAnswer,
-    /// An answer is late.
+    /// A response stops in the middle.
+    CutResponse,
+    /// A response is late.
     Late,
     /// Bytes are held up.
     Hold,
@@ -50,7 +50,7 @@ pub enum Fault {
     /// doorkeeper stops.
     Drain,
     /// A broker advertises doorkeeper's address for a while.
-    AdvertiseDoor,
+    AdvertiseDoorkeeper,
     /// A broker throttles its clients for a while.
     Throttle,
 }
@@ -69,7 +69,7 @@ impl Fault {
         Self::Extra,
         Self::Missing,
         Self::Length,
-        Self::CutAnswer,
+        Self::CutResponse,
         Self::Late,
         Self::Hold,
         Self::Window,
@@ -77,7 +77,7 @@ impl Fault {
         Self::Reload,
         Self::Storm,
         Self::Drain,
-        Self::AdvertiseDoor,
+        Self::AdvertiseDoorkeeper,
         Self::Throttle,
     ];
 }
@@ -105,7 +105,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
         Fault::Silence => passing(BrokerFault::Silence, BrokerFault::Speak),
         Fault::Refuse => passing(BrokerFault::Refuse, BrokerFault::Accept),
         Fault::BlackHole => passing(BrokerFault::BlackHole, BrokerFault::Accept),
-        Fault::AdvertiseDoor => passing(BrokerFault::AdvertiseDoor, BrokerFault::Move),
+        Fault::AdvertiseDoorkeeper => passing(BrokerFault::AdvertiseDoorkeeper, BrokerFault::Move),
         Fault::Move => to(BrokerFault::Move),
         Fault::Versions => {
             let key = small(rng, 20);
@@ -127,7 +127,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
         Fault::Missing => next(Tamper::Missing),
         Fault::Length if rng.one_in(2) => next(Tamper::Negative),
         Fault::Length => next(Tamper::Huge),
-        Fault::CutAnswer => {
+        Fault::CutResponse => {
             let at = small(rng, 255);
             next(Tamper::Cut(at, ending(rng)))
         }
@@ -161,7 +161,7 @@ fn throttle(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// doorkeeper stops, and whoever is owed an answer of this broker then has it to come. Nothing
+/// doorkeeper stops, and whoever is owed a response of this broker then has it to come. Nothing
 /// comes after it, so it must be rare.
 fn drain(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
     let tenths = small(rng, 80);
@@ -188,7 +188,7 @@ fn pause(rng: &mut Rng) -> Step {
 }
 
 fn reload(rng: &mut Rng) -> Step {
-    let (policy, limits) = (surroundings::policy(rng), surroundings::limits(rng));
+    let (policy, limits) = (setting::policy(rng), setting::limits(rng));
     Step::Process(ProcessFault::Reload(policy, limits))
 }
 

@@ -2,8 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Acks, Client, Door, FetchSession, Numbered, Part, Place, Producer, Request, Step, Topic, Wait,
-    What,
+    Acks, Client, FetchSession, ListenAddr, Numbered, Part, Place, Producer, Request, Step, Topic,
+    Wait, What,
 };
 
 use super::{Swarm, number, small, weighted};
@@ -15,7 +15,7 @@ pub enum Action {
     Send,
     /// Sends several at once.
     Burst,
-    /// Waits for its answers.
+    /// Waits for its responses.
     Wait,
     /// Sees to groups.
     Group,
@@ -65,12 +65,12 @@ impl Action {
 }
 
 pub(super) fn connect(client: u8, rng: &mut Rng) -> Step {
-    let door = if rng.one_in(3) {
-        Door::Bootstrap
+    let doorkeeper = if rng.one_in(3) {
+        ListenAddr::Bootstrap
     } else {
-        Door::Broker(Numbered(small(rng, 4)))
+        ListenAddr::Broker(Numbered(small(rng, 4)))
     };
-    Step::Client(Numbered(client), Client::Connect(door))
+    Step::Client(Numbered(client), Client::Connect(doorkeeper))
 }
 
 /// What one client does next.
@@ -177,7 +177,7 @@ fn large(who: Numbered, swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
     vec![
         Step::Leader(place(0), here),
         Step::Leader(place(1), there),
-        Step::Client(who, Client::Connect(Door::Broker(here))),
+        Step::Client(who, Client::Connect(ListenAddr::Broker(here))),
         Step::Client(who, Client::Send(produce)),
         Step::Client(who, Client::Send(fetch)),
         Step::Client(who, Client::Wait),

@@ -35,7 +35,7 @@ pub(super) enum Kind {
     /// With a broker.
     Broker(OfBroker),
     /// With a doorkeeper.
-    Door(OfDoor),
+    ListenAddr(OfDoorkeeper),
 }
 
 /// What happens to a broker.
@@ -59,7 +59,7 @@ pub(super) enum OfBroker {
 
 /// What happens to a doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OfDoor {
+pub(super) enum OfDoorkeeper {
     /// It stops in order and starts at once.
     Drain,
     /// It stops in order, and starts some time later.
@@ -80,18 +80,18 @@ pub(super) const KINDS: [Kind; 12] = [
     Kind::Broker(OfBroker::Lead),
     Kind::Broker(OfBroker::Hold),
     Kind::Broker(OfBroker::Mute),
-    Kind::Door(OfDoor::Drain),
-    Kind::Door(OfDoor::Stop),
-    Kind::Door(OfDoor::Bounce),
-    Kind::Door(OfDoor::Reload),
-    Kind::Door(OfDoor::Storm),
+    Kind::ListenAddr(OfDoorkeeper::Drain),
+    Kind::ListenAddr(OfDoorkeeper::Stop),
+    Kind::ListenAddr(OfDoorkeeper::Bounce),
+    Kind::ListenAddr(OfDoorkeeper::Reload),
+    Kind::ListenAddr(OfDoorkeeper::Storm),
 ];
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broker(kind) => write!(f, "{kind:?}"),
-            Self::Door(kind) => write!(f, "{kind:?}"),
+            Self::ListenAddr(kind) => write!(f, "{kind:?}"),
         }
     }
 }
@@ -110,7 +110,7 @@ pub(super) struct Trouble {
     dice: Dice,
     kinds: Vec<Kind>,
     brokers: Vec<BrokerId>,
-    doors: u64,
+    doorkeepers: u64,
     wrong: BTreeMap<BrokerId, Wrong>,
     /// The doorkeepers that have stopped.
     stopped: Vec<usize>,
@@ -123,7 +123,7 @@ impl Trouble {
         Self {
             kinds,
             brokers: (1..=config.brokers).map(BrokerId).collect(),
-            doors: config.doors as u64,
+            doorkeepers: config.doorkeepers as u64,
             wrong: BTreeMap::new(),
             stopped: Vec::new(),
             counts: BTreeMap::new(),
@@ -144,13 +144,17 @@ impl Trouble {
     /// Makes something go wrong, or ends what is.
     pub(super) fn happen(&mut self, world: &mut World, topic: &str) -> Result<(), Failure> {
         let (kinds, brokers) = (self.kinds.len() as u64, self.brokers.len() as u64);
-        let (kind, broker, door) = (self.draw(kinds), self.draw(brokers), self.draw(self.doors));
+        let (kind, broker, doorkeeper) = (
+            self.draw(kinds),
+            self.draw(brokers),
+            self.draw(self.doorkeepers),
+        );
         let chosen = (self.kinds.get(kind), self.brokers.get(broker));
         let (Some(&kind), Some(&id)) = chosen else {
             return Ok(());
         };
         match kind {
-            Kind::Door(kind) => self.trouble_door(world, kind, door),
+            Kind::ListenAddr(kind) => self.trouble_doorkeeper(world, kind, doorkeeper),
             Kind::Broker(kind) => self.trouble_broker(world, kind, id, topic),
         }
     }
@@ -192,33 +196,37 @@ impl Trouble {
         Ok(())
     }
 
-    fn trouble_door(
+    fn trouble_doorkeeper(
         &mut self,
         world: &mut World,
-        kind: OfDoor,
-        door: usize,
+        kind: OfDoorkeeper,
+        doorkeeper: usize,
     ) -> Result<(), Failure> {
-        if let Some(at) = self.stopped.iter().position(|stopped| *stopped == door) {
+        if let Some(at) = self
+            .stopped
+            .iter()
+            .position(|stopped| *stopped == doorkeeper)
+        {
             self.stopped.swap_remove(at);
-            world.start_door(door);
+            world.start_doorkeeper(doorkeeper);
             return Ok(());
         }
-        self.count(Kind::Door(kind));
+        self.count(Kind::ListenAddr(kind));
         match kind {
-            OfDoor::Drain => {
+            OfDoorkeeper::Drain => {
                 // Started again at once: it serves as soon as it has stopped.
-                world.drain_door(door);
-                world.start_door(door);
+                world.drain_doorkeeper(doorkeeper);
+                world.start_doorkeeper(doorkeeper);
             }
-            OfDoor::Stop => {
-                world.drain_door(door);
-                self.stopped.push(door);
+            OfDoorkeeper::Stop => {
+                world.drain_doorkeeper(doorkeeper);
+                self.stopped.push(doorkeeper);
             }
-            OfDoor::Bounce => world.bounce_door(door),
-            OfDoor::Reload => world.reload_door(door, &self.rules()),
-            OfDoor::Storm => {
+            OfDoorkeeper::Bounce => world.bounce_doorkeeper(doorkeeper),
+            OfDoorkeeper::Reload => world.reload_doorkeeper(doorkeeper, &self.rules()),
+            OfDoorkeeper::Storm => {
                 for _ in 0..=self.dice.below(STORM_MAX) {
-                    world.reload_door(door, &self.rules());
+                    world.reload_doorkeeper(doorkeeper, &self.rules());
                     world.run_for(self.dice.duration(STORM_PAUSE_MAX))?;
                 }
             }
@@ -243,7 +251,7 @@ impl Trouble {
         };
         let small = Small {
             frame_bytes_max: some(250, 1 << 12, 1 << 18),
-            hold_bytes_max: some(250, 1 << 10, 1 << 17),
+            request_buffer_bytes_max: some(250, 1 << 10, 1 << 17),
             egress_high_bytes: some(400, 1, 1 << 14),
             in_flight_max: some(400, 1, 3),
         };
@@ -277,8 +285,8 @@ impl Trouble {
                 Wrong::Mute => world.unmute_broker(id),
             }
         }
-        for door in std::mem::take(&mut self.stopped) {
-            world.start_door(door);
+        for doorkeeper in std::mem::take(&mut self.stopped) {
+            world.start_doorkeeper(doorkeeper);
         }
     }
 

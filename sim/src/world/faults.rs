@@ -3,7 +3,7 @@
 use doorkeeper_core::id::BrokerId;
 
 use super::rules::Rules;
-use super::{Failure, World, door, host_port, machine};
+use super::{Failure, World, doorkeeper, host_port, machine};
 
 /// How a machine goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl World {
     /// # Errors
     /// There is no such name.
     pub fn mislead_broker(&self, id: BrokerId) -> Result<(), Failure> {
-        let at = door::address(self.door().name(), Some(id))?;
+        let at = doorkeeper::address(self.doorkeeper().name(), Some(id))?;
         self.trace.event(format_args!("mislead {id} to {at}"));
         self.cluster
             .with(|cluster, now| cluster.advertise(now, id, at));
@@ -139,54 +139,59 @@ impl World {
 
     /// Whom a broker talks to: clients have no way to it.
     fn others(&self) -> Vec<String> {
-        let doors = self.doors.iter();
-        doors.map(|door| door.name().to_owned()).collect()
+        let doorkeepers = self.doorkeepers.iter();
+        doorkeepers
+            .map(|doorkeeper| doorkeeper.name().to_owned())
+            .collect()
     }
 
     /// Tells a doorkeeper to stop in order.
-    pub fn drain_door(&self, number: usize) {
-        if let Some(door) = self.doors.get(number) {
-            self.trace.event(format_args!("drain {}", door.name()));
-            door.drain();
+    pub fn drain_doorkeeper(&self, number: usize) {
+        if let Some(doorkeeper) = self.doorkeepers.get(number) {
+            self.trace
+                .event(format_args!("drain {}", doorkeeper.name()));
+            doorkeeper.drain();
         }
     }
 
     /// Starts a doorkeeper that was drained.
-    pub fn start_door(&self, number: usize) {
-        if let Some(door) = self.doors.get(number) {
-            self.trace.event(format_args!("start {}", door.name()));
-            door.start();
+    pub fn start_doorkeeper(&self, number: usize) {
+        if let Some(doorkeeper) = self.doorkeepers.get(number) {
+            self.trace
+                .event(format_args!("start {}", doorkeeper.name()));
+            doorkeeper.start();
         }
     }
 
     /// A doorkeeper dies and is started again at once.
-    pub fn bounce_door(&mut self, number: usize) {
-        if let Some(door) = self.doors.get(number) {
-            self.trace.event(format_args!("bounce {}", door.name()));
-            self.sim.crash(door.name());
-            door.crashed();
-            self.sim.bounce(door.name());
+    pub fn bounce_doorkeeper(&mut self, number: usize) {
+        if let Some(doorkeeper) = self.doorkeepers.get(number) {
+            self.trace
+                .event(format_args!("bounce {}", doorkeeper.name()));
+            self.sim.crash(doorkeeper.name());
+            doorkeeper.crashed();
+            self.sim.bounce(doorkeeper.name());
         }
     }
 
     /// A doorkeeper reads its configuration again.
-    pub fn reload_door(&self, number: usize, rules: &Rules) {
-        if let Some(door) = self.doors.get(number) {
+    pub fn reload_doorkeeper(&self, number: usize, rules: &Rules) {
+        if let Some(doorkeeper) = self.doorkeepers.get(number) {
             self.trace
-                .event(format_args!("reload {} {rules:?}", door.name()));
-            self.requests.ruled(door.name(), rules);
-            door.reload(rules);
+                .event(format_args!("reload {} {rules:?}", doorkeeper.name()));
+            self.requests.ruled(doorkeeper.name(), rules);
+            doorkeeper.reload(rules);
         }
     }
 
     /// Nothing breaks any more of itself, and all rules are what they were.
     pub fn heal(&self) {
         self.trace.event(format_args!("heal"));
-        for number in 0..self.doors.len() {
-            self.reload_door(number, &Rules::default());
+        for number in 0..self.doorkeepers.len() {
+            self.reload_doorkeeper(number, &Rules::default());
         }
-        for door in &self.doors {
-            door.heal();
+        for doorkeeper in &self.doorkeepers {
+            doorkeeper.heal();
         }
         let nets = self.brokers_net.iter().chain(&self.clients_net);
         nets.for_each(|(net, _)| net.heal());

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::link::Link;
 use super::requests::Requests;
 use super::trace::Trace;
-use super::{ClientParts, door};
+use super::{ClientParts, doorkeeper};
 use crate::choppy::Choppy;
 use crate::net::TurmoilNet;
 
@@ -46,7 +46,7 @@ pub struct Known {
 pub struct Kafka {
     name: String,
     net: Choppy<TurmoilNet>,
-    door: String,
+    doorkeeper: String,
     trace: Trace,
     requests: Requests,
     /// Counts its connections.
@@ -64,7 +64,7 @@ impl Kafka {
         Self {
             name: parts.name.clone(),
             net: parts.net.clone(),
-            door: parts.door.clone(),
+            doorkeeper: parts.doorkeeper.clone(),
             trace: parts.trace.clone(),
             requests: parts.requests.clone(),
             connections: 0,
@@ -102,10 +102,10 @@ impl Kafka {
     /// # Errors
     /// doorkeeper's address makes no sense.
     pub async fn refresh(&mut self) -> Result<(), String> {
-        let at = door::address(&self.door, None)?;
+        let at = doorkeeper::address(&self.doorkeeper, None)?;
         loop {
             match self.ask_metadata(&at).await {
-                Ok(answer) if self.learn(&answer) => return Ok(()),
+                Ok(response) if self.learn(&response) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => self.note("metadata", &error),
             }
@@ -123,13 +123,13 @@ impl Kafka {
         link.call(METADATA, &request, REQUEST_WITHIN).await
     }
 
-    /// Whether the answer says all that is needed.
-    fn learn(&mut self, answer: &MetadataResponse) -> bool {
+    /// Whether the response says all that is needed.
+    fn learn(&mut self, response: &MetadataResponse) -> bool {
         self.brokers.clear();
-        for broker in &answer.brokers {
+        for broker in &response.brokers {
             let id = BrokerId(broker.node_id.0);
             let told = format!("{}:{}", &*broker.host, broker.port);
-            match door::address(&self.door, Some(id)) {
+            match doorkeeper::address(&self.doorkeeper, Some(id)) {
                 Ok(at) if at.to_string() == told => {
                     self.brokers.insert(id, at);
                 }
@@ -142,7 +142,11 @@ impl Kafka {
                 }
             }
         }
-        let Some(topic) = answer.topics.first().filter(|topic| topic.error_code == 0) else {
+        let Some(topic) = response
+            .topics
+            .first()
+            .filter(|topic| topic.error_code == 0)
+        else {
             return false;
         };
         let leaders = topic.partitions.iter();
@@ -167,8 +171,8 @@ impl Kafka {
                     .with_transactional_id(None)
                     .with_transaction_timeout_ms(60_000);
                 let answered = self.call(id, INIT_PRODUCER_ID, &request).await;
-                if let Some(answer) = answered.filter(|it| it.error_code == 0) {
-                    return Ok(answer.producer_id.0);
+                if let Some(response) = answered.filter(|it| it.error_code == 0) {
+                    return Ok(response.producer_id.0);
                 }
             }
             self.pause().await;
@@ -176,7 +180,7 @@ impl Kafka {
         }
     }
 
-    /// Asks one broker. None if there is no answer; its connection is given up then.
+    /// Asks one broker. None if there is no response; its connection is given up then.
     pub async fn call<R: Request>(
         &mut self,
         broker: BrokerId,
@@ -184,7 +188,7 @@ impl Kafka {
         request: &R,
     ) -> Option<R::Response> {
         match self.try_call(broker, version, request).await {
-            Ok(answer) => Some(answer),
+            Ok(response) => Some(response),
             Err(error) => {
                 self.note("call", &error);
                 self.links.remove(&broker);
@@ -207,9 +211,9 @@ impl Kafka {
                 self.connect(&at, Some(broker)).await?
             }
         };
-        let answer = link.call(version, request, REQUEST_WITHIN).await?;
+        let response = link.call(version, request, REQUEST_WITHIN).await?;
         self.links.insert(broker, link);
-        Ok(answer)
+        Ok(response)
     }
 
     async fn connect(&mut self, at: &HostPort, broker: Option<BrokerId>) -> io::Result<Connection> {
@@ -220,7 +224,7 @@ impl Kafka {
             return Err(io::ErrorKind::TimedOut.into());
         };
         let link = Link::new(connected?, &name, &self.trace);
-        Ok(link.counted(&self.requests, &self.door, broker))
+        Ok(link.counted(&self.requests, &self.doorkeeper, broker))
     }
 
     fn note(&self, what: &str, error: &io::Error) {

@@ -48,13 +48,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// What is sent is written down, and held against what brokers get. The name must be one that
     /// nobody else has had.
     #[must_use]
-    pub fn counted(mut self, requests: &Requests, door: &str, broker: Option<BrokerId>) -> Self {
-        requests.connected(&self.name, door, broker);
+    pub fn counted(
+        mut self,
+        requests: &Requests,
+        doorkeeper: &str,
+        broker: Option<BrokerId>,
+    ) -> Self {
+        requests.connected(&self.name, doorkeeper, broker);
         self.requests = Some(requests.clone());
         self
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its response.
     ///
     /// # Errors
     /// The connection ended, or nothing came in time.
@@ -109,19 +114,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Ok(id)
     }
 
-    /// The last request has no answer.
+    /// The last request has no response.
     pub fn forget_last(&mut self) {
         self.owed.pop_back();
     }
 
-    /// What an answer said of the topic that may be refused.
+    /// What a response said of the topic that may be refused.
     pub fn was_told(&self, correlation_id: i32, told: Told) {
         if let Some(requests) = &self.requests {
             requests.answered(&self.name, correlation_id, told);
         }
     }
 
-    /// Waits for the next answer, which must be that of the oldest request.
+    /// Waits for the next response, which must be that of the oldest request.
     ///
     /// # Errors
     /// The connection ended.
@@ -143,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         R::Response::decode(&mut frame, version).map_err(other)
     }
 
-    /// The next answer as it came, without its length.
+    /// The next response as it came, without its length.
     ///
     /// # Errors
     /// The connection ended.
@@ -166,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         };
         let length = usize::try_from(length).map_err(other)?;
         if length > FRAME_BYTES_MAX {
-            return Err(other(format!("an answer of {length} bytes")));
+            return Err(other(format!("a response of {length} bytes")));
         }
         if self.unread.len() < 4 + length {
             return Ok(None);

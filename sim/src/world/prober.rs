@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::link::Link;
 use super::requests::Told;
 use super::rules::EMBARGOED;
-use super::{ClientParts, door, workload};
+use super::{ClientParts, doorkeeper, workload};
 use crate::choppy::Choppy;
 use crate::net::TurmoilNet;
 
@@ -56,7 +56,7 @@ enum Api {
     Fetch,
 }
 
-/// A request that waits for its answer.
+/// A request that waits for its response.
 struct Asked {
     api: Api,
     correlation_id: i32,
@@ -117,7 +117,7 @@ async fn connect(
     number: u32,
     broker: Option<BrokerId>,
 ) -> Result<Option<Connection>, String> {
-    let at = door::address(&parts.door, broker)?;
+    let at = doorkeeper::address(&parts.doorkeeper, broker)?;
     let connected = tokio::time::timeout(CONNECT_WITHIN, parts.net.connect(&at)).await;
     let Ok(Ok(stream)) = connected else {
         // Whoever is refused at once does not try again at once.
@@ -126,7 +126,11 @@ async fn connect(
     };
     let name = format!("{}/{number}", parts.name);
     let link = Link::new(stream, &name, &parts.trace);
-    Ok(Some(link.counted(&parts.requests, &parts.door, broker)))
+    Ok(Some(link.counted(
+        &parts.requests,
+        &parts.doorkeeper,
+        broker,
+    )))
 }
 
 /// Sends some requests, and looks at what comes of each.
@@ -171,17 +175,17 @@ async fn burst(parts: &mut ClientParts, link: &mut Connection) -> io::Result<()>
     Ok(())
 }
 
-/// What the next answer says of each topic.
+/// What the next response says of each topic.
 async fn codes(link: &mut Connection, api: Api) -> io::Result<Vec<(String, i16)>> {
     let codes = match api {
         Api::Metadata => {
-            let answer = link.receive::<MetadataRequest>(METADATA).await?;
-            let topics = answer.topics.into_iter();
+            let response = link.receive::<MetadataRequest>(METADATA).await?;
+            let topics = response.topics.into_iter();
             topics.map(|it| (name_of(it.name), it.error_code)).collect()
         }
         Api::Produce => {
-            let answer = link.receive::<ProduceRequest>(PRODUCE).await?;
-            let topics = answer.responses.into_iter();
+            let response = link.receive::<ProduceRequest>(PRODUCE).await?;
+            let topics = response.responses.into_iter();
             let partitions = topics.flat_map(|topic| {
                 let name = name_of(Some(topic.name));
                 let partitions = topic.partition_responses.into_iter();
@@ -190,8 +194,8 @@ async fn codes(link: &mut Connection, api: Api) -> io::Result<Vec<(String, i16)>
             partitions.collect()
         }
         Api::Fetch => {
-            let answer = link.receive::<FetchRequest>(FETCH).await?;
-            let topics = answer.responses.into_iter();
+            let response = link.receive::<FetchRequest>(FETCH).await?;
+            let topics = response.responses.into_iter();
             let partitions = topics.flat_map(|topic| {
                 let name = name_of(Some(topic.topic));
                 let partitions = topic.partitions.into_iter();

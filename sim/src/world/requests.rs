@@ -33,7 +33,7 @@ struct Known {
 /// One connection of a client.
 #[derive(Debug)]
 struct Connection {
-    door: String,
+    doorkeeper: String,
     /// Whose address it is; none for that of the bootstrap.
     broker: Option<BrokerId>,
     /// By correlation ids.
@@ -97,17 +97,17 @@ impl Requests {
     }
 
     /// A doorkeeper goes by other rules from now on.
-    pub(super) fn ruled(&self, door: &str, rules: &Rules) {
+    pub(super) fn ruled(&self, doorkeeper: &str, rules: &Rules) {
         let now = self.trace.now();
         let mut known = self.known();
-        let history = known.histories.entry(door.to_owned()).or_default();
+        let history = known.histories.entry(doorkeeper.to_owned()).or_default();
         history.told(now, rules);
     }
 
     /// A client has a connection, on which it calls itself by a name that nobody has had.
-    pub(super) fn connected(&self, client_id: &str, door: &str, broker: Option<BrokerId>) {
+    pub(super) fn connected(&self, client_id: &str, doorkeeper: &str, broker: Option<BrokerId>) {
         let connection = Connection {
-            door: door.to_owned(),
+            doorkeeper: doorkeeper.to_owned(),
             broker,
             sent: BTreeMap::new(),
         };
@@ -188,7 +188,7 @@ impl Known {
         if sent.got.replace(Got { embargoed }).is_some() {
             broken.push((16, "it has come before"));
         }
-        let history = self.histories.get(&connection.door);
+        let history = self.histories.get(&connection.doorkeeper);
         let rules = history.map_or_else(Vec::new, |all| all.during(sent.at, now));
         if embargoed && rules.iter().all(|rules| rules.embargo) {
             broken.push((5, "it was refused all the time"));
@@ -215,7 +215,10 @@ impl Known {
         *self.told.entry(told).or_default() += 1;
         let connection = self.connections.get(client_id)?;
         let sent = connection.sent.get(&correlation_id)?;
-        let rules = self.histories.get(&connection.door)?.during(sent.at, now);
+        let rules = self
+            .histories
+            .get(&connection.doorkeeper)?
+            .during(sent.at, now);
         let got_embargoed = sent.got.is_some_and(|got| got.embargoed);
         match told {
             Told::Refused if rules.iter().all(|rules| !rules.embargo) => {
@@ -332,11 +335,11 @@ mod tests {
         assert_eq!(seen(&embargo, &embargo, body, refused), NOTHING);
         assert_eq!(seen(&free, &embargo, body, refused), NOTHING);
         assert_eq!(seen(&free, &free, body, refused), [5]);
-        let refused_late = |it: &Requests, frame: &[u8]| {
+        let denied_late = |it: &Requests, frame: &[u8]| {
             it.arrived(BROKER, frame);
             it.answered("c/1", 1, Told::Refused);
         };
-        assert_eq!(seen(&free, &embargo, body, refused_late), [5]);
+        assert_eq!(seen(&free, &embargo, body, denied_late), [5]);
         let done = |it: &Requests, frame: &[u8]| {
             it.arrived(BROKER, frame);
             it.answered("c/1", 1, Told::Done);

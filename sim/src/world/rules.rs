@@ -24,11 +24,11 @@ pub struct Rules {
 pub struct Small {
     /// The longest request.
     pub frame_bytes_max: Option<usize>,
-    /// How much of a request or of an answer is held.
-    pub hold_bytes_max: Option<usize>,
+    /// How much of a request or of a response is held.
+    pub request_buffer_bytes_max: Option<usize>,
     /// When the other leg is not read any more.
     pub egress_high_bytes: Option<usize>,
-    /// How many answers may be owed.
+    /// How many responses may be owed.
     pub in_flight_max: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl Rules {
     pub(super) fn lay_over(&self, snapshot: &mut Snapshot, configured: &Limits) {
         let policy = Policy::allow_all();
         snapshot.policy = if self.embargo {
-            policy.refuse_topic(&Principal::anonymous(), EMBARGOED)
+            policy.deny_topic(&Principal::anonymous(), EMBARGOED)
         } else {
             policy
         };
@@ -45,8 +45,14 @@ impl Rules {
         let small = self.small;
         snapshot.limits = Limits {
             frame_bytes_max: least(small.frame_bytes_max, configured.frame_bytes_max),
-            hold_bytes_max: least(small.hold_bytes_max, configured.hold_bytes_max),
-            hold_answer_bytes_max: least(small.hold_bytes_max, configured.hold_answer_bytes_max),
+            request_buffer_bytes_max: least(
+                small.request_buffer_bytes_max,
+                configured.request_buffer_bytes_max,
+            ),
+            response_buffer_bytes_max: least(
+                small.request_buffer_bytes_max,
+                configured.response_buffer_bytes_max,
+            ),
             egress_high_bytes: least(small.egress_high_bytes, configured.egress_high_bytes),
             in_flight_max: least(small.in_flight_max, configured.in_flight_max),
             ..configured.clone()

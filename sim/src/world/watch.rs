@@ -10,7 +10,7 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, discovery};
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, Refusal, Traffic,
+    ClientConnection, Direction, Ended, ListenAddr, Observer, Rejection, Traffic,
 };
 
 use super::trace::Trace;
@@ -167,7 +167,7 @@ impl Observer for Watch {
         }
     }
 
-    fn accept_refused(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Refusal) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         let (name, at) = (&self.name, listen_addr.at);
         self.trace
             .event(format_args!("{name} {at} turned {peer} away: {why:?}"));

@@ -53,7 +53,7 @@ pub struct Work {
 pub enum Generation {
     /// Topics by name, as before KIP-516.
     Names,
-    /// Fetches by topic id, and answers that may say who leads instead (KIP-951).
+    /// Fetches by topic id, and responses that may say who leads instead (KIP-951).
     Ids,
 }
 
@@ -218,9 +218,9 @@ async fn write(
         let request = produce_request(kafka, partition, batch.clone());
         let leader = kafka.known().leaders.get(&partition).copied();
         let leader = leader.unwrap_or(BrokerId(-1));
-        let answer = kafka.call(leader, generation.produce(), &request).await;
-        let code = answer.and_then(|answer| {
-            let topic = answer.responses.into_iter().next()?;
+        let response = kafka.call(leader, generation.produce(), &request).await;
+        let code = response.and_then(|response| {
+            let topic = response.responses.into_iter().next()?;
             let partition = topic.partition_responses.into_iter().next()?;
             Some(partition.error_code)
         });
@@ -283,8 +283,8 @@ pub async fn consume(mut parts: ClientParts, work: Work) -> Result<(), String> {
         }
         for (leader, partitions) in by_leader {
             let request = reader.request(&kafka, &partitions);
-            let answer = kafka.call(leader, work.generation.fetch(), &request).await;
-            if !reader.take(answer)? {
+            let response = kafka.call(leader, work.generation.fetch(), &request).await;
+            if !reader.take(response)? {
                 kafka.pause().await;
                 kafka.refresh().await?;
             }
@@ -321,12 +321,12 @@ impl Reader {
     }
 
     /// Whether the metadata is still good.
-    fn take(&mut self, answer: Option<FetchResponse>) -> Result<bool, String> {
-        let Some(answer) = answer.filter(|answer| answer.error_code == 0) else {
+    fn take(&mut self, response: Option<FetchResponse>) -> Result<bool, String> {
+        let Some(response) = response.filter(|response| response.error_code == 0) else {
             return Ok(false);
         };
         let mut good = true;
-        for partition in answer.responses.into_iter().flat_map(|it| it.partitions) {
+        for partition in response.responses.into_iter().flat_map(|it| it.partitions) {
             if partition.error_code == 0 {
                 self.partition(partition)?;
             } else {

@@ -30,7 +30,7 @@ pub(crate) struct Counted {
     pub(crate) requests: u64,
     pub(crate) request_bytes: u64,
     pub(crate) ids: u64,
-    pub(crate) answer_bytes: u64,
+    pub(crate) response_bytes: u64,
 }
 
 impl Counted {
@@ -39,7 +39,7 @@ impl Counted {
             requests: self.requests + other.requests,
             request_bytes: self.request_bytes + other.request_bytes,
             ids: self.ids + other.ids,
-            answer_bytes: self.answer_bytes + other.answer_bytes,
+            response_bytes: self.response_bytes + other.response_bytes,
         }
     }
 }
@@ -47,7 +47,7 @@ impl Counted {
 pub(crate) struct Client {
     stream: TcpStream,
     next_id: u32,
-    /// The ids of the answers that are owed, and whether they are counted.
+    /// The ids of the responses that are owed, and whether they are counted.
     owed: VecDeque<(u32, bool)>,
     pub(crate) counted: Counted,
 }
@@ -121,7 +121,7 @@ impl Client {
         Ok(())
     }
 
-    /// How many answers are owed.
+    /// How many responses are owed.
     pub(crate) fn owed(&self) -> usize {
         self.owed.len()
     }
@@ -135,27 +135,27 @@ impl Client {
         Ok(())
     }
 
-    /// Reads length and correlation id; how many bytes of the answer follow.
+    /// Reads length and correlation id; how many bytes of the response follow.
     pub(crate) fn receive_head(&mut self) -> Result<usize> {
         let mut head = [0; 8];
         self.stream.read_exact(&mut head)?;
         let [l0, l1, l2, l3, i0, i1, i2, i3] = head;
-        let (expected, counts) = self.owed.pop_front().context("no answer is owed")?;
+        let (expected, counts) = self.owed.pop_front().context("no response is owed")?;
         let id = u32::from_be_bytes([i0, i1, i2, i3]);
         ensure!(id == expected, "answer {id} came instead of {expected}");
         let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         if counts {
-            self.counted.answer_bytes += len as u64 + 4;
+            self.counted.response_bytes += len as u64 + 4;
         }
         Ok(len.saturating_sub(4))
     }
 
-    /// Reads at most `count` bytes of an answer.
+    /// Reads at most `count` bytes of a response.
     pub(crate) fn receive_some(&mut self, count: usize, buffer: &mut [u8]) -> Result<usize> {
         let most = count.min(buffer.len());
         let room = buffer.get_mut(..most).context("no buffer")?;
         let read = self.stream.read(room)?;
-        ensure!(read > 0, "the connection ended inside an answer");
+        ensure!(read > 0, "the connection ended inside a response");
         Ok(read)
     }
 

@@ -31,16 +31,16 @@ pub const ANSWER_HEAD: usize = 8;
 
 /// Key and version of the Produce that is sent.
 pub const PRODUCE: (i16, i16) = (0, 11);
-/// Key and version of the Fetch that is sent: its answer may carry addresses at its end.
+/// Key and version of the Fetch that is sent: its response may carry addresses at its end.
 pub const FETCH: (i16, i16) = (1, 17);
-/// A Fetch whose answer carries no addresses.
+/// A Fetch whose response carries no addresses.
 pub const OLD_FETCH: (i16, i16) = (1, 12);
 /// Key and version of the Metadata that is asked for.
 pub const METADATA: (i16, i16) = (3, 12);
 /// Key and version of a client's first request.
 pub const API_VERSIONS: (i16, i16) = (18, 3);
 
-/// Key and version of a request whose answer is held to its end.
+/// Key and version of a request whose response is held to its end.
 pub const DESCRIBE_CONFIGS: (i16, i16) = (32, 4);
 /// Key and version of a request that is held to its end.
 pub const ALTER_CONFIGS: (i16, i16) = (44, 1);
@@ -77,8 +77,8 @@ fn request<M: Encodable + HeaderVersion>((key, version): (i16, i16), body: &M) -
     Ok(Request { key, frame })
 }
 
-/// An answer frame with any correlation id.
-fn answer<M: Encodable + HeaderVersion>(version: i16, body: &M) -> Result<Bytes> {
+/// A response frame with any correlation id.
+fn response<M: Encodable + HeaderVersion>(version: i16, body: &M) -> Result<Bytes> {
     let mut frame = BytesMut::new();
     ResponseHeader::default().encode(&mut frame, M::header_version(version))?;
     body.encode(&mut frame, version)?;
@@ -189,7 +189,7 @@ pub fn configs(bytes: usize) -> Result<Bytes> {
         .with_resource_name(topic(0).0)
         .with_configs(vec![config; bytes / CONFIG_BYTES]);
     let body = DescribeConfigsResponse::default().with_results(vec![result]);
-    answer(DESCRIBE_CONFIGS.1, &body)
+    response(DESCRIBE_CONFIGS.1, &body)
 }
 
 /// The answer to a Produce.
@@ -199,7 +199,7 @@ pub fn produced() -> Result<Bytes> {
         .with_name(topic(0))
         .with_partition_responses(vec![partition]);
     let body = ProduceResponse::default().with_responses(vec![topic]);
-    answer(PRODUCE.1, &body)
+    response(PRODUCE.1, &body)
 }
 
 /// The answer to a Fetch.
@@ -211,7 +211,7 @@ pub fn fetched(version: (i16, i16), record_bytes: usize) -> Result<Bytes> {
         got.topic = topic(0);
     }
     let body = FetchResponse::default().with_responses(vec![got]);
-    answer(version.1, &body)
+    response(version.1, &body)
 }
 
 /// The answer to a Metadata request: brokers at consecutive ports, 1,000 partitions.
@@ -239,7 +239,7 @@ pub fn described(version: i16, first_port: u16) -> Result<Bytes> {
         .with_brokers(brokers.collect())
         .with_cluster_id(Some("bench".into()))
         .with_topics(topics.collect());
-    answer(version, &body)
+    response(version, &body)
 }
 
 /// The APIs, with their last versions, of every scenario.
@@ -255,5 +255,5 @@ pub fn ranges(version: i16, apis: impl IntoIterator<Item = (i16, i16)>) -> Resul
             .with_max_version(max)
     };
     let keys = apis.into_iter().map(range).collect();
-    answer(version, &ApiVersionsResponse::default().with_api_keys(keys))
+    response(version, &ApiVersionsResponse::default().with_api_keys(keys))
 }

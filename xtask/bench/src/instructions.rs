@@ -24,14 +24,14 @@ const FUTURE: i16 = 99;
 /// What a client asks and what the broker answers; nothing where doorkeeper answers itself.
 struct Exchange {
     request: Bytes,
-    answer: Option<Bytes>,
+    response: Option<Bytes>,
     policy: Policy,
 }
 
 fn exchange(name: &str) -> Result<Exchange> {
-    let relayed = |request: frames::Request, answer| Exchange {
+    let relayed = |request: frames::Request, response| Exchange {
         request: request.frame,
-        answer: Some(answer),
+        response: Some(response),
         policy: Policy::allow_all(),
     };
     let (kib, mib) = (1 << 10, 1 << 20);
@@ -59,14 +59,14 @@ fn exchange(name: &str) -> Result<Exchange> {
             frames::api_versions()?,
             frames::ranges(frames::API_VERSIONS.1, frames::APIS.iter().copied())?,
         ),
-        "refused_topic" => Exchange {
+        "denied_topic" => Exchange {
             request: frames::produce(100)?.frame,
-            answer: None,
-            policy: Policy::allow_all().refuse_topic(&Principal::anonymous(), &frames::topic(0)),
+            response: None,
+            policy: Policy::allow_all().deny_topic(&Principal::anonymous(), &frames::topic(0)),
         },
-        "refused_version" => Exchange {
+        "rejected_version" => Exchange {
             request: frames::api_versions_of_version(FUTURE)?.frame,
-            answer: None,
+            response: None,
             policy: Policy::allow_all(),
         },
         other => bail!("there is no exchange {other}"),
@@ -109,15 +109,15 @@ impl Pair {
         })
     }
 
-    /// One request up and one answer down, as a driver would carry them.
+    /// One request up and one response down, as a driver would carry them.
     fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
         let [client, upstream] = self.written;
         self.arrive(Leg::Client, &exchange.request)?;
-        if let Some(answer) = &exchange.answer {
-            self.arrive(Leg::Upstream, answer)?;
+        if let Some(response) = &exchange.response {
+            self.arrive(Leg::Upstream, response)?;
             ensure!(self.written[1] > upstream, "the request was not relayed");
         }
-        ensure!(self.written[0] > client, "the client got no answer");
+        ensure!(self.written[0] > client, "the client got no response");
         Ok(())
     }
 

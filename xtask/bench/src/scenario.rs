@@ -101,7 +101,7 @@ impl Bench {
             for (received, before) in received.iter_mut().zip(before) {
                 *received -= before;
             }
-            // The sink counts an answer after it has been written, so it may be a step behind.
+            // The sink counts a response after it has been written, so it may be a step behind.
             if received == sent {
                 return Ok(result);
             }

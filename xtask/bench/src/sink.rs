@@ -29,7 +29,7 @@ pub(crate) struct Seen {
     pub(crate) request_bytes: AtomicU64,
     /// The sum of the correlation ids, wrapping.
     pub(crate) ids: AtomicU64,
-    /// Bytes of answers that were written, of every kind.
+    /// Bytes of responses that were written, of every kind.
     pub(crate) written: AtomicU64,
     /// Connections that are open.
     pub(crate) open: AtomicU64,
@@ -40,11 +40,11 @@ pub(crate) struct Sink {
     /// The first of [`frames::BROKERS`] consecutive ports, all served alike.
     pub(crate) port: u16,
     pub(crate) seen: Arc<Seen>,
-    answers: Arc<Answers>,
+    responses: Arc<Responses>,
     _runtime: Runtime,
 }
 
-struct Answers {
+struct Responses {
     port: u16,
     produced: Bytes,
     described: Bytes,
@@ -61,7 +61,7 @@ impl Sink {
             .build()?;
         let first = listeners.first().context("no port for the sink")?;
         let port = first.local_addr()?.port();
-        let answers = Arc::new(Answers {
+        let responses = Arc::new(Responses {
             port,
             produced: frames::produced()?,
             described: frames::described(frames::METADATA.1, port)?,
@@ -74,14 +74,14 @@ impl Sink {
             let entered = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
             drop(entered);
-            let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
+            let (responses, seen) = (Arc::clone(&responses), Arc::clone(&seen));
             runtime.spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
+                    let (responses, seen) = (Arc::clone(&responses), Arc::clone(&seen));
                     tokio::spawn(async move {
                         seen.open.fetch_add(1, Ordering::Relaxed);
                         // How a connection ends is the client's affair.
-                        let _ = serve(stream, &answers, &seen).await;
+                        let _ = serve(stream, &responses, &seen).await;
                         seen.open.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
@@ -90,29 +90,29 @@ impl Sink {
         Ok(Self {
             port,
             seen,
-            answers,
+            responses,
             _runtime: runtime,
         })
     }
 
-    /// Makes answers to Fetch as large as this.
-    pub(crate) fn answer_fetch_with(&self, record_bytes: usize) -> Result<()> {
+    /// Makes responses to Fetch as large as this.
+    pub(crate) fn respond_to_fetch_with(&self, record_bytes: usize) -> Result<()> {
         let new = frames::fetched(frames::FETCH, record_bytes)?;
         let old = frames::fetched(frames::OLD_FETCH, record_bytes)?;
-        let fetched = self.answers.fetched.write();
+        let fetched = self.responses.fetched.write();
         *fetched.unwrap_or_else(PoisonError::into_inner) = [new, old];
         Ok(())
     }
 
-    /// Makes answers to DescribeConfigs as large as this.
-    pub(crate) fn answer_describe_configs_with(&self, bytes: usize) -> Result<()> {
-        let configs = self.answers.configs.write();
+    /// Makes responses to DescribeConfigs as large as this.
+    pub(crate) fn respond_to_describe_configs_with(&self, bytes: usize) -> Result<()> {
+        let configs = self.responses.configs.write();
         *configs.unwrap_or_else(PoisonError::into_inner) = frames::configs(bytes)?;
         Ok(())
     }
 }
 
-impl Answers {
+impl Responses {
     fn to(&self, key: i16, version: i16) -> Result<Bytes> {
         Ok(match (key, version) {
             (0, _) => self.produced.clone(),
@@ -187,7 +187,7 @@ impl Incoming {
     }
 }
 
-async fn serve(mut stream: TcpStream, answers: &Answers, seen: &Seen) -> Result<()> {
+async fn serve(mut stream: TcpStream, responses: &Responses, seen: &Seen) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut incoming = Incoming::default();
     let mut asked = Vec::new();
@@ -213,8 +213,8 @@ async fn serve(mut stream: TcpStream, answers: &Answers, seen: &Seen) -> Result<
             }
         }
         for request in asked.drain(..) {
-            let answer = answers.to(request.key, request.version)?;
-            write(&mut stream, &answer, request.id, seen).await?;
+            let response = responses.to(request.key, request.version)?;
+            write(&mut stream, &response, request.id, seen).await?;
             if request.key <= 1 {
                 seen.requests.fetch_add(1, Ordering::Relaxed);
                 seen.request_bytes
@@ -226,12 +226,12 @@ async fn serve(mut stream: TcpStream, answers: &Answers, seen: &Seen) -> Result<
     }
 }
 
-/// Writes an answer with this correlation id, and counts what was taken as it goes.
-async fn write(stream: &mut TcpStream, answer: &Bytes, id: [u8; 4], seen: &Seen) -> Result<()> {
+/// Writes a response with this correlation id, and counts what was taken as it goes.
+async fn write(stream: &mut TcpStream, response: &Bytes, id: [u8; 4], seen: &Seen) -> Result<()> {
     let mut head = [0; ANSWER_HEAD];
-    let (from, rest) = answer
+    let (from, rest) = response
         .split_at_checked(ANSWER_HEAD)
-        .context("a short answer")?;
+        .context("a short response")?;
     head.copy_from_slice(from);
     head.last_chunk_mut::<4>()
         .context("no id")?

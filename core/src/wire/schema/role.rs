@@ -106,7 +106,7 @@ pub enum Role {
     NodeId,
     /// Whether a topic may be created by being asked for.
     AllowAutoTopicCreation,
-    /// Whether the answer shall tell the caller's rights.
+    /// Whether the response shall tell the caller's rights.
     IncludeAuthorizedOperations,
     /// The caller's rights as bits.
     AuthorizedOperations,

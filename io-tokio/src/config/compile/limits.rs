@@ -11,18 +11,22 @@ impl Compiler<'_> {
         let path = path.key("limits");
         let of_address = Size(held.0 / 2);
         for (key, what, bytes) in [
-            ("hold_bytes_max", "request", limits.hold_bytes_max),
             (
-                "hold_answer_bytes_max",
+                "request_buffer_bytes_max",
+                "request",
+                limits.request_buffer_bytes_max,
+            ),
+            (
+                "response_buffer_bytes_max",
                 "answer",
-                limits.hold_answer_bytes_max,
+                limits.response_buffer_bytes_max,
             ),
         ] {
             if bytes.0 > of_address.0 {
                 let message = format!(
-                    "{bytes} are more than connections of one address may hold, half of \
-                     held_bytes_max ({of_address}): a longer {what} closes its connection; raise \
-                     held_bytes_max, or lower {key}"
+                    "{bytes} are more than connections of one address may hold, half \
+                     of buffered_bytes_max ({of_address}): a longer {what} closes its \
+                     connection; raise buffered_bytes_max, or lower {key}"
                 );
                 self.warning(&path.key(key), message);
             }

@@ -14,7 +14,7 @@ use doorkeeper_core::{Route, Snapshot};
 
 use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports};
 use super::super::tree::Path;
-use super::super::{Door, Size};
+use super::super::{RouteTarget, Size};
 use super::binds::Owner;
 use super::{Compiler, Reach, shared_name};
 use crate::limits::ListenerLimits;
@@ -41,11 +41,11 @@ impl Compiler<'_> {
             listener,
             [SocketAddr::new(listener.bind.0, ports.bootstrap)],
         );
-        let bootstrap = std::iter::once((Door::Bootstrap, Some(ports.bootstrap)));
+        let bootstrap = std::iter::once((RouteTarget::Bootstrap, Some(ports.bootstrap)));
         let brokers = ports.broker_ids.ids().map(|id| {
             let port = i32::from(ports.brokers).checked_add(id.0);
             let port = port.and_then(|port| u16::try_from(port).ok());
-            (Door::Broker(id), port)
+            (RouteTarget::Broker(id), port)
         });
         let mut doors = Vec::new();
         for (door, port) in bootstrap.chain(brokers) {
@@ -60,8 +60,8 @@ impl Compiler<'_> {
             };
             let bind = SocketAddr::new(listener.bind.0, port);
             let key = match door {
-                Door::Bootstrap => "bootstrap",
-                Door::Broker(_) => "brokers",
+                RouteTarget::Bootstrap => "bootstrap",
+                RouteTarget::Broker(_) => "brokers",
             };
             let owner = Owner::new(&route.key(key), of(door, &name));
             self.binds.add(bind, owner);
@@ -129,7 +129,10 @@ impl Compiler<'_> {
     fn explicit(&mut self, path: &Path, listener: &Listener, all: &[Explicit]) -> Vec<Reach> {
         let name = path.to_string();
         let route = path.keys(&["route", "explicit"]);
-        if !all.iter().any(|it| matches!(it.broker_id, Door::Broker(_))) {
+        if !all
+            .iter()
+            .any(|it| matches!(it.broker_id, RouteTarget::Broker(_)))
+        {
             self.error(&route, "the list names no broker");
         }
         let has_key = |key: &str| self.loaded.tree.has(&path.key(key));
@@ -151,8 +154,8 @@ impl Compiler<'_> {
             let door = it.broker_id;
             if !seen.insert(door) {
                 let message = match door {
-                    Door::Bootstrap => "there is a second bootstrap address".to_owned(),
-                    Door::Broker(id) => format!("broker {id} is listed twice"),
+                    RouteTarget::Bootstrap => "there is a second bootstrap address".to_owned(),
+                    RouteTarget::Broker(id) => format!("broker {id} is listed twice"),
                 };
                 self.error(&path.key("broker_id"), message);
             }
@@ -203,7 +206,7 @@ impl Compiler<'_> {
 
     /// Two brokers at one address would be one broker for clients.
     fn advertised_once(&mut self, path: &Path, doors: &[Reach]) {
-        let mut seen: BTreeMap<&HostPort, Door> = BTreeMap::new();
+        let mut seen: BTreeMap<&HostPort, RouteTarget> = BTreeMap::new();
         for reach in doors {
             let Some(other) = seen.insert(&reach.advertised, reach.door) else {
                 continue;
@@ -223,10 +226,10 @@ impl Compiler<'_> {
     }
 }
 
-fn of(door: Door, listener: &str) -> String {
+fn of(door: RouteTarget, listener: &str) -> String {
     match door {
-        Door::Bootstrap => format!("the bootstrap of {listener}"),
-        Door::Broker(id) => format!("broker {id} of {listener}"),
+        RouteTarget::Bootstrap => format!("the bootstrap of {listener}"),
+        RouteTarget::Broker(id) => format!("broker {id} of {listener}"),
     }
 }
 
@@ -245,8 +248,8 @@ pub(super) fn planned(
     let bind = |reach: &Reach| serve::Bind {
         at: reach.bind,
         route: match reach.door {
-            Door::Bootstrap => Route::Bootstrap,
-            Door::Broker(id) => Route::Broker(id),
+            RouteTarget::Bootstrap => Route::Bootstrap,
+            RouteTarget::Broker(id) => Route::Broker(id),
         },
     };
     serve::Listener {
@@ -283,8 +286,8 @@ fn advertised(listener: &Listener, doors: &[Reach]) -> Advertised {
         (schema::Route::Explicit(_) | schema::Route::Ports(_), _) => {
             let broker = |reach: &Reach| -> Option<(BrokerId, HostPort)> {
                 match reach.door {
-                    Door::Bootstrap => None,
-                    Door::Broker(id) => Some((id, reach.advertised.clone())),
+                    RouteTarget::Bootstrap => None,
+                    RouteTarget::Broker(id) => Some((id, reach.advertised.clone())),
                 }
             };
             Advertised::Explicit(doors.iter().filter_map(broker).collect())
@@ -298,20 +301,20 @@ fn limits(listener: &Listener, cluster: &Cluster) -> Limits {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     Limits {
         frame_bytes_max: bytes(ours.frame_bytes_max),
-        answer_bytes_max: bytes(ours.answer_bytes_max),
-        hold_bytes_max: bytes(ours.hold_bytes_max),
-        hold_answer_bytes_max: bytes(ours.hold_answer_bytes_max),
+        response_bytes_max: bytes(ours.response_bytes_max),
+        request_buffer_bytes_max: bytes(ours.request_buffer_bytes_max),
+        response_buffer_bytes_max: bytes(ours.response_buffer_bytes_max),
         egress_high_bytes: Limits::default().egress_high_bytes,
         in_flight_max: index(ours.in_flight_max),
-        frame_stall_timeout: ours.frame_stall_within.0,
-        hold_timeout: ours.hold_within.0,
-        idle_timeout: ours.idle.0,
-        connect_timeout: theirs.connect_within.0,
+        frame_stall_timeout: ours.frame_stall_timeout.0,
+        buffer_timeout: ours.buffer_timeout.0,
+        idle_timeout: ours.idle_timeout.0,
+        connect_timeout: theirs.connect_timeout.0,
         connect_backoff_min: theirs.connect_backoff_min.0,
         connect_backoff_max: theirs.connect_backoff_max.0,
-        answer_timeout: theirs.answer_within.0,
-        write_stall_timeout: ours.write_stall_within.0,
-        flush_timeout: ours.flush_within.0,
+        request_timeout: theirs.request_timeout.0,
+        write_stall_timeout: ours.write_stall_timeout.0,
+        flush_timeout: ours.flush_timeout.0,
     }
 }
 

@@ -98,7 +98,7 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Door;
+    use super::super::super::RouteTarget;
     use super::*;
 
     const V4: &str = "127.0.0.1";
@@ -106,7 +106,7 @@ mod tests {
 
     fn finds_nobody(bind: &str, advertised: &str, localhost: &[&str]) -> bool {
         let reach = Reach {
-            door: Door::Bootstrap,
+            door: RouteTarget::Bootstrap,
             bind: bind.parse().unwrap(),
             advertised: advertised.parse().unwrap(),
         };

@@ -38,10 +38,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             .iter()
             .filter(|row| row.key == ApiKey::ApiVersions)
             .map(|row| advertised(cluster, call, row));
-        let answer = ApiVersionsResponse::default()
+        let response = ApiVersionsResponse::default()
             .with_error_code(ResponseError::UnsupportedVersion.code())
             .with_api_keys(own.collect());
-        return call.head.frame_of_version(0, &answer).map(Reply::Frame);
+        return call.head.frame_of_version(0, &response).map(Reply::Frame);
     }
     let request: ApiVersionsRequest = call.decode()?;
     if version >= 3
@@ -72,14 +72,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         )
     });
     let rows = ROWS.iter().map(|row| advertised(cluster, call, row));
-    let mut answer = ApiVersionsResponse::default().with_api_keys(rows.collect());
+    let mut response = ApiVersionsResponse::default().with_api_keys(rows.collect());
     if version >= 3 {
-        answer = answer
+        response = response
             .with_supported_features(supported.collect())
             .with_finalized_features(finalized.collect())
             .with_finalized_features_epoch(0);
     }
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// `ApiVersionsRequest.isValid`.

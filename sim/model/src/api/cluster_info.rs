@@ -41,10 +41,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     } else {
         OPERATIONS_NOT_ASKED
     };
-    let answer = DescribeClusterResponse::default()
+    let response = DescribeClusterResponse::default()
         .with_cluster_id(wire(&cluster.id))
         .with_controller_id(BrokerId(any_alive(cluster)))
         .with_brokers(brokers.collect())
         .with_cluster_authorized_operations(operations);
-    call.reply(&answer)
+    call.reply(&response)
 }

@@ -15,7 +15,7 @@ use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::config::Limits;
-use crate::surroundings::WORD;
+use crate::environment::WORD;
 use crate::topics::name_is_legal;
 
 /// Resource types (`ConfigResource.Type`).
@@ -97,7 +97,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let request: DescribeConfigsRequest = call.decode()?;
     let synonyms = request.include_synonyms;
     let results = request.resources.iter().map(|resource| {
-        let answer = DescribeConfigsResult::default()
+        let response = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
         match settings(cluster, call, resource) {
@@ -107,11 +107,11 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                     asked.is_none_or(|keys| keys.iter().any(|key| key.as_str() == setting.name))
                 });
                 let configs = wanted.map(|setting| described(setting, synonyms, call.head.version));
-                answer
+                response
                     .with_error_message(Some(wire("")))
                     .with_configs(configs.collect())
             }
-            Err((error, message)) => answer
+            Err((error, message)) => response
                 .with_error_code(error.code())
                 .with_error_message(Some(wire(&message))),
         }
@@ -214,20 +214,20 @@ fn broker_settings(cluster: &Cluster, call: &Call) -> Vec<Setting> {
 
 fn described(setting: &Setting, synonyms: bool, version: i16) -> DescribeConfigsResourceResult {
     let value = || Some(wire(&setting.value));
-    let mut answer = DescribeConfigsResourceResult::default()
+    let mut response = DescribeConfigsResourceResult::default()
         .with_name(wire(setting.name))
         .with_value(value())
         .with_read_only(setting.read_only)
         .with_config_source(setting.source);
     if version >= 3 {
-        answer = answer.with_config_type(setting.kind);
+        response = response.with_config_type(setting.kind);
     }
     if synonyms {
         let synonym = DescribeConfigsSynonym::default()
             .with_name(wire(setting.name))
             .with_value(value())
             .with_source(setting.source);
-        answer = answer.with_synonyms(vec![synonym]);
+        response = response.with_synonyms(vec![synonym]);
     }
-    answer
+    response
 }

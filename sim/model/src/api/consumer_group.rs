@@ -29,12 +29,12 @@ const OWN_IDS: i16 = 1;
 /// `ConsumerGroupMember` of the consumer protocol, not the classic one.
 const CONSUMER_MEMBER: i8 = 1;
 
-/// An error, with what its answer says.
-type Refusal = (ResponseError, String);
+/// An error, with what its response says.
+type ErrorWithMessage = (ResponseError, String);
 
 pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: ConsumerGroupHeartbeatRequest = call.decode()?;
-    let answer = ConsumerGroupHeartbeatResponse::default();
+    let response = ConsumerGroupHeartbeatResponse::default();
     let told = check(call, &request).and_then(|()| {
         let told = check_coordinator(cluster, call, &request.group_id)
             .and_then(|()| beat(cluster, call, &request));
@@ -43,18 +43,18 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
     let told = match told {
         Ok(told) => told,
         Err((error, message)) => {
-            let answer = answer.with_error_code(error.code());
-            return call.reply(&answer.with_error_message(Some(wire(&message))));
+            let response = response.with_error_code(error.code());
+            return call.reply(&response.with_error_message(Some(wire(&message))));
         }
     };
     let leaves = told.member_epoch < 0;
     let interval = cluster.limits.consumer_group_heartbeat_interval;
-    let answer = answer
+    let response = response
         .with_member_id(Some(wire(&told.member_id)))
         .with_member_epoch(told.member_epoch)
         .with_heartbeat_interval_ms(if leaves { 0 } else { millis_of(interval) })
         .with_assignment(told.assignment.as_ref().map(assignment));
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 fn millis_of(duration: Duration) -> i32 {
@@ -62,7 +62,7 @@ fn millis_of(duration: Duration) -> i32 {
 }
 
 /// `GroupMetadataManager.throwIfConsumerGroupHeartbeatRequestIsInvalid`.
-fn check(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
+fn check(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<(), ErrorWithMessage> {
     let epoch = request.member_epoch;
     let names = request.subscribed_topic_names.as_ref();
     let regex = request.subscribed_topic_regex.as_ref();
@@ -95,7 +95,10 @@ fn check(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Ref
     Err((ResponseError::InvalidRequest, wrong.to_owned()))
 }
 
-fn check_choices(request: &ConsumerGroupHeartbeatRequest, has_regex: bool) -> Result<(), Refusal> {
+fn check_choices(
+    request: &ConsumerGroupHeartbeatRequest,
+    has_regex: bool,
+) -> Result<(), ErrorWithMessage> {
     if let Some(name) = &request.server_assignor
         && Assignor::named(name).is_none()
     {
@@ -199,18 +202,18 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
         OPERATIONS_NOT_ASKED
     };
     let groups = request.group_ids.iter().map(|id| {
-        let answer = DescribedGroup::default();
-        let answer = match check_coordinator(cluster, call, id) {
-            Err(error) => answer.with_error_code(error.code()),
+        let response = DescribedGroup::default();
+        let response = match check_coordinator(cluster, call, id) {
+            Err(error) => response.with_error_code(error.code()),
             Ok(()) => match cluster.groups.consumer(id) {
                 Some(group) => described(group, &cluster.topics, call.head.version)
                     .with_authorized_operations(operations),
-                None => answer
+                None => response
                     .with_error_code(ResponseError::GroupIdNotFound.code())
                     .with_error_message(Some(wire(&format!("Group {} not found.", id.as_str())))),
             },
         };
-        answer.with_group_id(id.clone())
+        response.with_group_id(id.clone())
     });
     let groups = groups.collect();
     call.reply(&ConsumerGroupDescribeResponse::default().with_groups(groups))
@@ -221,7 +224,7 @@ fn described(group: &ConsumerGroup, topics: &Topics, version: i16) -> DescribedG
     let member = |(member, target): (&Member, Option<&Partitions>)| {
         let names = member.subscribed.iter();
         let names = names.map(|name| TopicName(wire(name))).collect();
-        let answer = DescribedMember::default()
+        let response = DescribedMember::default()
             .with_member_id(wire(&member.id))
             .with_instance_id(member.instance_id.as_deref().map(wire))
             .with_rack_id(member.rack_id.as_deref().map(wire))
@@ -233,9 +236,9 @@ fn described(group: &ConsumerGroup, topics: &Topics, version: i16) -> DescribedG
             .with_assignment(named(&member.assigned, topics))
             .with_target_assignment(named(target.unwrap_or(&Partitions::new()), topics));
         if version >= 1 {
-            answer.with_member_type(CONSUMER_MEMBER)
+            response.with_member_type(CONSUMER_MEMBER)
         } else {
-            answer
+            response
         }
     };
     DescribedGroup::default()

@@ -18,7 +18,7 @@ use crate::codec::Call;
 use crate::topics::{Layout, NewTopic, name_is_legal};
 
 /// A refusal: what and why, in Kafka's words where clients show them.
-pub(super) type Refusal = (ResponseError, String);
+pub(super) type ErrorWithMessage = (ResponseError, String);
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: CreateTopicsRequest = call.decode()?;
@@ -31,7 +31,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         .collect();
     let mut results = Vec::new();
     for topic in &request.topics {
-        let answer = CreatableTopicResult::default().with_name(topic.name.clone());
+        let response = CreatableTopicResult::default().with_name(topic.name.clone());
         let created = if repeated.contains(&topic.name) {
             Err((
                 ResponseError::InvalidRequest,
@@ -41,13 +41,13 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             create(cluster, topic, request.validate_only)
         };
         results.push(match created {
-            Ok(created) => answer
+            Ok(created) => response
                 .with_topic_id(created.id)
                 .with_error_message(None)
                 .with_num_partitions(created.partitions)
                 .with_replication_factor(created.replicas)
                 .with_configs(Some(created.configs)),
-            Err((error, message)) => answer
+            Err((error, message)) => response
                 .with_error_code(error.code())
                 .with_error_message(Some(wire(&message)))
                 .with_num_partitions(-1)
@@ -69,7 +69,7 @@ fn create(
     cluster: &mut Cluster,
     topic: &CreatableTopic,
     validate_only: bool,
-) -> Result<Created, Refusal> {
+) -> Result<Created, ErrorWithMessage> {
     let name = topic.name.as_str();
     if !name_is_legal(name) {
         let message = format!("Topic name is invalid: '{name}'");
@@ -118,7 +118,7 @@ fn create(
     Ok(created)
 }
 
-fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal> {
+fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWithMessage> {
     if !topic.assignments.is_empty() {
         return assigned(cluster, topic);
     }
@@ -154,7 +154,7 @@ fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal> 
 }
 
 /// Partitions that say where they want to be: numbered from 0, all with as many replicas.
-fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal> {
+fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWithMessage> {
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
         let message = "A manual partition assignment was specified, but numPartitions or \
                        replicationFactor was not set to -1.";
@@ -198,7 +198,7 @@ fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, Refusal
     Ok(Layout::Given(given))
 }
 
-fn configs_of(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, Refusal> {
+fn configs_of(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, ErrorWithMessage> {
     let mut all = BTreeMap::new();
     for config in &topic.configs {
         let name = config.name.to_string();

@@ -30,12 +30,12 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     };
     let results = wanted.into_iter().map(|(name, id)| {
         let result = delete(cluster, name.as_ref(), id);
-        let answer = DeletableTopicResult::default().with_error_code(super::code(&result));
+        let response = DeletableTopicResult::default().with_error_code(super::code(&result));
         match result {
-            Ok((name, id)) => answer
+            Ok((name, id)) => response
                 .with_name(Some(TopicName(wire(&name))))
                 .with_topic_id(id),
-            Err(error) => answer
+            Err(error) => response
                 .with_name(name)
                 .with_topic_id(id)
                 .with_error_message(Some(wire(&error.to_string()))),

@@ -32,7 +32,7 @@ pub(super) const READ_COMMITTED: i8 = 1;
 const INITIAL_EPOCH: i32 = 0;
 const FINAL_EPOCH: i32 = -1;
 
-/// How the answer relates to fetch sessions.
+/// How the response relates to fetch sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Context {
     /// Without a session.
@@ -55,7 +55,7 @@ pub(crate) struct Parked {
     read_committed: bool,
     bytes_min: usize,
     bytes_max: usize,
-    /// With the name, if it is known; else the answer is an error.
+    /// With the name, if it is known; else the response is an error.
     partitions: Vec<(PartitionKey, Wanted, Result<String, ResponseError>)>,
 }
 
@@ -127,7 +127,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let nothing_there = !parked.partitions.iter().any(|(_, _, name)| name.is_ok());
     let read = parked.read(cluster);
     if nothing_there || request.max_wait_ms <= 0 || parked.is_satisfied_by(&read) {
-        return parked.answer(cluster, read).map(Reply::Frame);
+        return parked.respond(cluster, read).map(Reply::Frame);
     }
     cluster.parked.insert(call.request, parked);
     Ok(Reply::Parked)
@@ -141,7 +141,7 @@ pub(crate) fn recheck(cluster: &mut Cluster) {
         .filter(|(_, parked)| parked.is_satisfied_by(&parked.read(cluster)))
         .map(|(request, _)| *request)
         .collect();
-    answer_all(cluster, ready);
+    respond_to_all(cluster, ready);
 }
 
 /// Answers the fetches that have waited long enough with what there is.
@@ -152,15 +152,15 @@ pub(crate) fn expire(cluster: &mut Cluster) {
         .iter()
         .filter(|(_, parked)| parked.deadline <= now);
     let due: Vec<RequestId> = due.map(|(request, _)| *request).collect();
-    answer_all(cluster, due);
+    respond_to_all(cluster, due);
 }
 
-fn answer_all(cluster: &mut Cluster, requests: Vec<RequestId>) {
+fn respond_to_all(cluster: &mut Cluster, requests: Vec<RequestId>) {
     for request in requests {
         if let Some(parked) = cluster.parked.remove(&request) {
             let read = parked.read(cluster);
-            let answer = parked.answer(cluster, read);
-            cluster.answer(request, |_| answer);
+            let response = parked.respond(cluster, read);
+            cluster.respond(request, |_| response);
         }
     }
 }
@@ -373,19 +373,19 @@ impl Parked {
         })
     }
 
-    /// Makes the answer, and the session remember it.
-    fn answer(&self, cluster: &mut Cluster, mut read: Read) -> Result<Bytes, CloseReason> {
-        let mut answer = FetchResponse::default();
+    /// Makes the response, and the session remember it.
+    fn respond(&self, cluster: &mut Cluster, mut read: Read) -> Result<Bytes, CloseReason> {
+        let mut response = FetchResponse::default();
         match self.context {
             Context::Sessionless => {}
             Context::Full => {
-                answer.session_id = self.open_session(cluster, &read);
+                response.session_id = self.open_session(cluster, &read);
             }
             Context::Incremental {
                 session,
                 next_epoch,
             } => {
-                answer.session_id = session;
+                response.session_id = session;
                 let broker = cluster.brokers.get_mut(&self.broker);
                 let known = broker.and_then(|broker| broker.fetch_sessions.get_mut(session));
                 match known.filter(|known| known.next_epoch() == next_epoch) {
@@ -395,7 +395,7 @@ impl Parked {
                     }
                     // Another connection has used the session while this request waited.
                     None => {
-                        answer.error_code = ResponseError::InvalidFetchSessionEpoch.code();
+                        response.error_code = ResponseError::InvalidFetchSessionEpoch.code();
                         read.parts.clear();
                     }
                 }
@@ -403,10 +403,10 @@ impl Parked {
         }
         let endpoints = self.hints(cluster, &mut read.parts);
         if !endpoints.is_empty() {
-            answer.node_endpoints = endpoints;
+            response.node_endpoints = endpoints;
         }
-        answer.responses = by_topic(read.parts);
-        self.head.frame(&answer)
+        response.responses = by_topic(read.parts);
+        self.head.frame(&response)
     }
 
     /// 0 if there is no room for another session.

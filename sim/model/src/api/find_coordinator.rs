@@ -28,29 +28,29 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         return call.reply(&FindCoordinatorResponse::default().with_coordinators(found));
     }
     let found = find(cluster, request.key_type, &request.key);
-    // `Errors.NONE.message` is the name of the error, where there is one answer only.
+    // `Errors.NONE.message` is the name of the error, where there is one response only.
     let message = match found.error_code {
         0 => Some(wire("NONE")),
         _ => found.error_message,
     };
-    let answer = FindCoordinatorResponse::default()
+    let response = FindCoordinatorResponse::default()
         .with_error_code(found.error_code)
         .with_error_message(message)
         .with_node_id(found.node_id)
         .with_host(found.host)
         .with_port(found.port);
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 fn find(cluster: &mut Cluster, key_type: i8, key: &str) -> Coordinator {
-    let answer = Coordinator::default().with_key(wire(key));
+    let response = Coordinator::default().with_key(wire(key));
     match broker_of(cluster, key_type, key) {
-        Ok((id, host, port)) => answer
+        Ok((id, host, port)) => response
             .with_node_id(BrokerId(id))
             .with_host(wire(&host))
             .with_port(port)
             .with_error_message(Some(wire(""))),
-        Err(error) => answer
+        Err(error) => response
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(error.code())

@@ -33,16 +33,16 @@ pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
                 .any(|wanted| wanted.eq_ignore_ascii_case(text))
     };
     let classic = cluster.groups.iter().map(|(id, group)| {
-        let answer = ListedGroup::default().with_protocol_type(wire(group.protocol_type()));
-        (id, answer, group.state().name(), "classic")
+        let response = ListedGroup::default().with_protocol_type(wire(group.protocol_type()));
+        (id, response, group.state().name(), "classic")
     });
     let consumers = cluster.groups.consumers().map(|(id, group)| {
-        let answer = ListedGroup::default().with_protocol_type(wire("consumer"));
-        (id, answer, group.state().name(), "consumer")
+        let response = ListedGroup::default().with_protocol_type(wire("consumer"));
+        (id, response, group.state().name(), "consumer")
     });
     let shares = cluster.groups.shares().map(|(id, group)| {
-        let answer = ListedGroup::default().with_protocol_type(wire("share"));
-        (id, answer, group.state(), "share")
+        let response = ListedGroup::default().with_protocol_type(wire("share"));
+        (id, response, group.state(), "share")
     });
     let all = classic.chain(consumers).chain(shares);
     let groups = all.filter(|(id, _, state, kind)| {
@@ -50,8 +50,8 @@ pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
             && fits(&request.states_filter, state)
             && fits(&request.types_filter, kind)
     });
-    let groups = groups.map(|(id, answer, state, kind)| {
-        answer
+    let groups = groups.map(|(id, response, state, kind)| {
+        response
             .with_group_id(GroupId(wire(id)))
             .with_group_state(wire(state))
             .with_group_type(wire(kind))
@@ -87,11 +87,11 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
 
 /// Before version 6 a group that is not there is described as dead.
 fn missing(version: i16, id: &str) -> DescribedGroup {
-    let answer = DescribedGroup::default().with_group_state(wire("Dead"));
+    let response = DescribedGroup::default().with_group_state(wire("Dead"));
     if version < GROUP_NOT_FOUND {
-        return answer;
+        return response;
     }
-    answer
+    response
         .with_error_code(ResponseError::GroupIdNotFound.code())
         .with_error_message(Some(wire(&format!("Group {id} not found."))))
 }
@@ -101,18 +101,18 @@ fn described(group: &Group) -> DescribedGroup {
     let stable = group.state() == State::Stable;
     let protocol = group.protocol().filter(|_| stable).unwrap_or_default();
     let member = |member: &Member| {
-        let answer = DescribedGroupMember::default()
+        let response = DescribedGroupMember::default()
             .with_member_id(wire(&member.id))
             .with_group_instance_id(member.instance_id.as_deref().map(wire))
             .with_client_id(wire(&member.client_id))
             .with_client_host(wire(CLIENT_HOST));
         if stable {
             let metadata = member.metadata(protocol);
-            answer
+            response
                 .with_member_metadata(metadata)
                 .with_member_assignment(member.assignment.clone())
         } else {
-            answer
+            response
         }
     };
     DescribedGroup::default()
@@ -137,8 +137,8 @@ pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             cluster.groups.remove(&id);
             cluster.shares.forget_group(&id);
         }
-        let answer = DeletableGroupResult::default().with_error_code(super::code(&result));
-        results.push(answer.with_group_id(id));
+        let response = DeletableGroupResult::default().with_error_code(super::code(&result));
+        results.push(response.with_group_id(id));
     }
     call.reply(&DeleteGroupsResponse::default().with_results(results))
 }

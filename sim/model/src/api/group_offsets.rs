@@ -38,8 +38,8 @@ pub(super) fn commit(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 .with_error_code(super::code(&result))
         });
         let partitions = partitions.collect();
-        let answer = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
-        topics.push(answer.with_partitions(partitions));
+        let response = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
+        topics.push(response.with_partitions(partitions));
     }
     call.reply(&OffsetCommitResponse::default().with_topics(topics))
 }
@@ -139,7 +139,7 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
             });
             let member = group.member_id.as_deref();
             let allowed = check_fetch(cluster, &group.group_id, member, group.member_epoch);
-            let answer = match allowed {
+            let response = match allowed {
                 Ok(()) => fetch_group(
                     cluster,
                     call,
@@ -149,7 +149,7 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
                 ),
                 Err(error) => OffsetFetchResponseGroup::default().with_error_code(error.code()),
             };
-            answer.with_group_id(group.group_id.clone())
+            response.with_group_id(group.group_id.clone())
         });
         return call.reply(&OffsetFetchResponse::default().with_groups(groups.collect()));
     }
@@ -163,14 +163,14 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
     let stable = request.require_stable;
     let group = fetch_group(cluster, call, &request.group_id, topics.clone(), stable);
     let error = group.error_code;
-    let mut answer = OffsetFetchResponse::default().with_topics(single(group));
+    let mut response = OffsetFetchResponse::default().with_topics(single(group));
     if call.head.version >= 2 {
-        answer = answer.with_error_code(error);
+        response = response.with_error_code(error);
     } else if error != 0 {
         // Version 1 has no place for an error but with every partition.
-        answer = answer.with_topics(stamped(topics, error));
+        response = response.with_topics(stamped(topics, error));
     }
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// `OffsetMetadataManager.validateOffsetFetch`: only consumer groups ask who fetches.
@@ -193,9 +193,9 @@ fn fetch_group(
     asked: Asked,
     require_stable: bool,
 ) -> OffsetFetchResponseGroup {
-    let answer = OffsetFetchResponseGroup::default();
+    let response = OffsetFetchResponseGroup::default();
     if let Err(error) = check_coordinator(cluster, call, id) {
-        return answer.with_error_code(error.code());
+        return response.with_error_code(error.code());
     }
     // A group that is not there has committed nothing.
     let nothing = Offsets::new();
@@ -203,19 +203,19 @@ fn fetch_group(
     let found = find(offsets, asked);
     let topics = found.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, committed)| {
-            let answer = OffsetFetchResponsePartitions::default().with_partition_index(index);
+            let response = OffsetFetchResponsePartitions::default().with_partition_index(index);
             let unstable = require_stable && offsets.is_unstable(&name, index);
             match committed {
-                _ if unstable => answer
+                _ if unstable => response
                     .with_error_code(ResponseError::UnstableOffsetCommit.code())
                     .with_committed_offset(-1)
                     .with_committed_leader_epoch(-1)
                     .with_metadata(Some(wire(""))),
-                Some(at) => answer
+                Some(at) => response
                     .with_committed_offset(at.offset)
                     .with_committed_leader_epoch(at.leader_epoch)
                     .with_metadata(Some(wire(&at.metadata))),
-                None => answer
+                None => response
                     .with_committed_offset(-1)
                     .with_committed_leader_epoch(-1)
                     .with_metadata(Some(wire(""))),
@@ -225,7 +225,7 @@ fn fetch_group(
             .with_name(TopicName(wire(&name)))
             .with_partitions(partitions.collect())
     });
-    answer.with_topics(topics.collect())
+    response.with_topics(topics.collect())
 }
 
 fn find(offsets: &Offsets, asked: Asked) -> Found {

@@ -77,11 +77,11 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
 
 pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: LeaveGroupRequest = call.decode()?;
-    let answer = LeaveGroupResponse::default();
+    let response = LeaveGroupResponse::default();
     if let Err(error) = check_coordinator(cluster, call, &request.group_id) {
-        return call.reply(&answer.with_error_code(error.code()));
+        return call.reply(&response.with_error_code(error.code()));
     }
-    // Up to version 2 one member leaves, and its error is the answer's.
+    // Up to version 2 one member leaves, and its error is the response's.
     let single = call.head.version < 3;
     let leaving: Vec<Leaving> = if single {
         vec![Leaving {
@@ -100,7 +100,7 @@ pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
         left.unwrap_or_else(|NoGroup| vec![Err(ResponseError::UnknownMemberId); leaving.len()]);
     if single {
         let code = results.first().map_or(0, super::code);
-        return call.reply(&answer.with_error_code(code));
+        return call.reply(&response.with_error_code(code));
     }
     let members = leaving.iter().zip(&results).map(|(member, result)| {
         MemberResponse::default()
@@ -108,5 +108,5 @@ pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
             .with_group_instance_id(member.instance_id.as_deref().map(wire))
             .with_error_code(super::code(result))
     });
-    call.reply(&answer.with_members(members.collect()))
+    call.reply(&response.with_members(members.collect()))
 }

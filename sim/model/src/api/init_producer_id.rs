@@ -16,7 +16,7 @@ const KNOWS_FENCED: i16 = 4;
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: InitProducerIdRequest = call.decode()?;
-    let answer = InitProducerIdResponse::default();
+    let response = InitProducerIdResponse::default();
     let given = expected(&request).and_then(|expected| match &request.transactional_id {
         // Without a transactional id every request gets a new producer id, whatever it brings.
         None => Ok(Producer {
@@ -28,16 +28,16 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     cluster.finish_transactions();
     match given {
         Ok(producer) => call.reply(
-            &answer
+            &response
                 .with_producer_id(ProducerId(producer.id))
                 .with_producer_epoch(producer.epoch),
         ),
         Err(error) => {
             let error = super::transactions::readable(error, call.head.version, KNOWS_FENCED);
-            let answer = answer
+            let response = response
                 .with_error_code(error.code())
                 .with_producer_id(ProducerId(-1));
-            call.reply(&answer.with_producer_epoch(-1))
+            call.reply(&response.with_producer_epoch(-1))
         }
     }
 }

@@ -20,10 +20,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let request: JoinGroupRequest = call.decode()?;
     let member_id = request.member_id.clone();
     let refuse = |error: ResponseError| {
-        let answer = JoinGroupResponse::default()
+        let response = JoinGroupResponse::default()
             .with_member_id(member_id)
             .with_error_code(error.code());
-        call.reply(&fitted(answer, &call.head))
+        call.reply(&fitted(response, &call.head))
     };
     let group_id = request.group_id.to_string();
     let join = read(call, &request);
@@ -83,10 +83,10 @@ fn read(call: &Call, request: &JoinGroupRequest) -> Join {
     }
 }
 
-/// Fits an answer to the version of its request (`JoinGroupResponse`'s constructor).
-pub(crate) fn fitted(answer: JoinGroupResponse, head: &Head) -> JoinGroupResponse {
-    if head.version < NULLABLE_PROTOCOL && answer.protocol_name.is_none() {
-        return answer.with_protocol_name(Some(wire("")));
+/// Fits a response to the version of its request (`JoinGroupResponse`'s constructor).
+pub(crate) fn fitted(response: JoinGroupResponse, head: &Head) -> JoinGroupResponse {
+    if head.version < NULLABLE_PROTOCOL && response.protocol_name.is_none() {
+        return response.with_protocol_name(Some(wire("")));
     }
-    answer
+    response
 }

@@ -16,14 +16,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
             let found = find(cluster, call, &topic.topic, wanted);
-            let answer = EpochEndOffset::default()
+            let response = EpochEndOffset::default()
                 .with_partition(wanted.partition)
                 .with_error_code(super::code(&found))
                 .with_leader_epoch(-1)
                 .with_end_offset(-1);
             match found {
-                Ok(Some((epoch, end))) => answer.with_leader_epoch(epoch).with_end_offset(end),
-                Ok(None) | Err(_) => answer,
+                Ok(Some((epoch, end))) => response.with_leader_epoch(epoch).with_end_offset(end),
+                Ok(None) | Err(_) => response,
             }
         });
         OffsetForLeaderTopicResult::default()

@@ -49,10 +49,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 };
                 find(cluster, call, &topic.name, partition, reader)
             };
-            answer(call.head.version, partition.partition_index, found)
+            partition_response(call.head.version, partition.partition_index, found)
         });
-        let answer = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
-        topics.push(answer.with_partitions(partitions.collect()));
+        let response = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
+        topics.push(response.with_partitions(partitions.collect()));
     }
     call.reply(&ListOffsetsResponse::default().with_topics(topics))
 }
@@ -103,25 +103,25 @@ fn find(
     Ok(found.filter(|at| at.offset < end))
 }
 
-fn answer(
+fn partition_response(
     version: i16,
     index: i32,
     found: Result<Option<OffsetAt>, ResponseError>,
 ) -> ListOffsetsPartitionResponse {
-    let answer = ListOffsetsPartitionResponse::default()
+    let response = ListOffsetsPartitionResponse::default()
         .with_partition_index(index)
         .with_error_code(super::code(&found))
         .with_timestamp(-1)
         .with_offset(-1);
     match found {
         Ok(Some(at)) => {
-            let answer = answer.with_timestamp(at.timestamp).with_offset(at.offset);
+            let response = response.with_timestamp(at.timestamp).with_offset(at.offset);
             if version >= 4 {
-                answer.with_leader_epoch(at.leader_epoch)
+                response.with_leader_epoch(at.leader_epoch)
             } else {
-                answer
+                response
             }
         }
-        Ok(None) | Err(_) => answer,
+        Ok(None) | Err(_) => response,
     }
 }

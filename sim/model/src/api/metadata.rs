@@ -78,15 +78,15 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 .with_host(wire(broker.advertised.host()))
                 .with_port(i32::from(broker.advertised.port()))
         });
-    let mut answer = MetadataResponse::default()
+    let mut response = MetadataResponse::default()
         .with_brokers(brokers.collect())
         .with_cluster_id(Some(wire(&cluster.id)))
         .with_controller_id(BrokerId(any_alive(cluster)))
         .with_topics(topics);
     if request.include_cluster_authorized_operations {
-        answer = answer.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
+        response = response.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
     }
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// With KRaft the "controller" that clients see is any broker that is up: here the first one.
@@ -121,7 +121,7 @@ fn asked(request: &MetadataRequest, version: i16) -> Option<Asked> {
     Some(Asked::Names(names.map(|name| name.to_string()).collect()))
 }
 
-/// Missing topics are created, but this answer still calls them unknown: clients ask again
+/// Missing topics are created, but this response still calls them unknown: clients ask again
 /// (`AutoTopicCreationManager`).
 fn create_missing(cluster: &mut Cluster, names: &BTreeSet<String>) {
     for name in names {
@@ -211,7 +211,7 @@ pub(super) fn describe_topic_partitions(
         .unwrap_or(1)
         .max(1);
     let mut left = asked.min(PARTITIONS_DESCRIBED_MAX);
-    let mut answer = DescribeTopicPartitionsResponse::default();
+    let mut response = DescribeTopicPartitionsResponse::default();
     for name in names.into_iter().filter(|name| *name >= from) {
         let first = cursor.filter(|cursor| *cursor.topic_name == *name);
         let first = first.map_or(0, |cursor| {
@@ -219,16 +219,16 @@ pub(super) fn describe_topic_partitions(
         });
         let (topic, next) = describe_from(cluster, &name, first, left);
         left = left.saturating_sub(topic.partitions.len());
-        answer.topics.push(topic);
+        response.topics.push(topic);
         if let Some(partition) = next {
             let cursor = described::Cursor::default()
                 .with_topic_name(TopicName(wire(&name)))
                 .with_partition_index(partition);
-            answer.next_cursor = Some(cursor);
+            response.next_cursor = Some(cursor);
             break;
         }
     }
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// A topic from partition `first` on, and the partition to go on with if not all fit.
@@ -239,7 +239,7 @@ fn describe_from(
     count_max: usize,
 ) -> (described::DescribeTopicPartitionsResponseTopic, Option<i32>) {
     let plain = named(cluster, name);
-    let answer = described::DescribeTopicPartitionsResponseTopic::default()
+    let response = described::DescribeTopicPartitionsResponseTopic::default()
         .with_error_code(plain.error_code)
         .with_name(plain.name)
         .with_topic_id(plain.topic_id)
@@ -266,5 +266,5 @@ fn describe_from(
                 .with_last_known_elr(Some(Vec::new()))
                 .with_offline_replicas(p.offline_replicas)
         });
-    (answer.with_partitions(partitions.collect()), next)
+    (response.with_partitions(partitions.collect()), next)
 }

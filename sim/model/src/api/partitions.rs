@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
 
-use super::create_topics::Refusal;
+use super::create_topics::ErrorWithMessage;
 use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
@@ -22,10 +22,10 @@ pub(super) fn create(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let mut results = Vec::new();
     for topic in &request.topics {
         let result = grow(cluster, topic, request.validate_only);
-        let answer = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
+        let response = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
         results.push(match result {
-            Ok(()) => answer,
-            Err((error, message)) => answer
+            Ok(()) => response,
+            Err((error, message)) => response
                 .with_error_code(error.code())
                 .with_error_message(Some(wire(&message))),
         });
@@ -38,7 +38,7 @@ fn grow(
     cluster: &mut Cluster,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorWithMessage> {
     let unknown = || {
         let message = "This server does not host this topic-partition.".to_owned();
         (ResponseError::UnknownTopicOrPartition, message)
@@ -94,8 +94,8 @@ pub(super) fn delete_records(cluster: &mut Cluster, call: &Call) -> Result<Reply
                 .with_low_watermark(deleted.unwrap_or(-1))
         });
         let partitions = partitions.collect();
-        let answer = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
-        topics.push(answer.with_partitions(partitions));
+        let response = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
+        topics.push(response.with_partitions(partitions));
     }
     cluster.logs_changed();
     call.reply(&DeleteRecordsResponse::default().with_topics(topics))
@@ -125,6 +125,6 @@ fn delete_before(
 /// Nothing is ever being reassigned.
 pub(super) fn list_reassignments(_: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let _: ListPartitionReassignmentsRequest = call.decode()?;
-    let answer = ListPartitionReassignmentsResponse::default().with_error_message(None);
-    call.reply(&answer)
+    let response = ListPartitionReassignmentsResponse::default().with_error_message(None);
+    call.reply(&response)
 }

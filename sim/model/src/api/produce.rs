@@ -35,7 +35,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let mut responses = Vec::<TopicProduceResponse>::new();
     let refused = names_no_transaction(&request);
     for topic in &request.topic_data {
-        let (name, mut answer) = name_of(cluster, call, topic);
+        let (name, mut response) = name_of(cluster, call, topic);
         for data in &topic.partition_data {
             let result = if refused {
                 Err(ResponseError::TransactionalIdAuthorizationFailed)
@@ -43,22 +43,22 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 append(cluster, call, &request, name.as_deref(), data)
             };
             failed |= result.is_err();
-            let mut partition = partition_answer(data.index, result);
+            let mut partition = partition_response(data.index, result);
             if partition.error_code == ResponseError::NotLeaderOrFollower.code() {
                 let hint = hint(cluster, call, name.as_deref(), data.index, &mut endpoints);
                 partition.current_leader = hint.unwrap_or_default();
             }
-            answer.partition_responses.push(partition);
+            response.partition_responses.push(partition);
         }
         // A topic that is named twice is answered once.
         let same = responses
             .iter_mut()
-            .find(|it| (&it.name, it.topic_id) == (&answer.name, answer.topic_id));
+            .find(|it| (&it.name, it.topic_id) == (&response.name, response.topic_id));
         match same {
             Some(known) => known
                 .partition_responses
-                .append(&mut answer.partition_responses),
-            None => responses.push(answer),
+                .append(&mut response.partition_responses),
+            None => responses.push(response),
         }
     }
     if request.acks == 0 {
@@ -68,11 +68,11 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             Ok(Reply::Nothing)
         };
     }
-    let mut answer = ProduceResponse::default().with_responses(responses);
+    let mut response = ProduceResponse::default().with_responses(responses);
     if !endpoints.is_empty() {
-        answer = answer.with_node_endpoints(endpoints.into_values().collect());
+        response = response.with_node_endpoints(endpoints.into_values().collect());
     }
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// `KafkaApis.handleProduceRequest`: transactional records must come with a transactional id.
@@ -90,14 +90,14 @@ fn name_of(
     call: &Call,
     topic: &TopicProduceData,
 ) -> (Option<String>, TopicProduceResponse) {
-    let answer = TopicProduceResponse::default();
+    let response = TopicProduceResponse::default();
     if call.head.version >= BY_ID {
         let name = cluster.topics.name_of(&topic.topic_id).map(str::to_owned);
-        (name, answer.with_topic_id(topic.topic_id))
+        (name, response.with_topic_id(topic.topic_id))
     } else {
         (
             Some(topic.name.to_string()),
-            answer.with_name(topic.name.clone()),
+            response.with_name(topic.name.clone()),
         )
     }
 }
@@ -177,18 +177,18 @@ fn as_produce_error(error: ResponseError, version: i16) -> ResponseError {
     }
 }
 
-fn partition_answer(
+fn partition_response(
     index: i32,
     result: Result<Appended, ResponseError>,
 ) -> PartitionProduceResponse {
-    let answer = PartitionProduceResponse::default()
+    let response = PartitionProduceResponse::default()
         .with_index(index)
         .with_log_append_time_ms(-1);
     match result {
-        Ok(at) => answer
+        Ok(at) => response
             .with_base_offset(at.base_offset)
             .with_log_start_offset(at.log_start_offset),
-        Err(error) => answer
+        Err(error) => response
             .with_error_code(error.code())
             .with_base_offset(-1)
             .with_log_start_offset(-1),

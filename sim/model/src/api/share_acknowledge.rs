@@ -38,9 +38,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let reader = match reader {
         Ok(reader) => reader,
         Err(error) => {
-            let answer = ShareAcknowledgeResponse::default().with_error_code(error.code());
+            let response = ShareAcknowledgeResponse::default().with_error_code(error.code());
             let message = Some(wire(&error.to_string()));
-            return call.reply(&answer.with_error_message(message));
+            return call.reply(&response.with_error_message(message));
         }
     };
     let said = said_in(&request);

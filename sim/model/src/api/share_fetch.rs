@@ -76,9 +76,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let (reader, context) = match context {
         Ok(context) => context,
         Err(error) => {
-            let answer = ShareFetchResponse::default().with_error_code(error.code());
+            let response = ShareFetchResponse::default().with_error_code(error.code());
             let message = Some(wire(&error.to_string()));
-            return call.reply(&answer.with_error_message(message));
+            return call.reply(&response.with_error_message(message));
         }
     };
     let acknowledged = if said.values().any(|batches| !batches.is_empty()) {
@@ -102,9 +102,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         acknowledged,
     };
     if context == Context::Final {
-        let answer = parked.answer(cluster, Vec::new());
+        let response = parked.respond(cluster, Vec::new());
         end_session(cluster, call, &parked.reader);
-        return answer.map(Reply::Frame);
+        return response.map(Reply::Frame);
     }
     // Who takes nothing is told nothing.
     if parked.records_max > 0 && bytes_max > 0 {
@@ -112,7 +112,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     }
     let parts = parked.read(cluster);
     if wait.is_zero() || parked.is_satisfied_by(&parts) {
-        return parked.answer(cluster, parts).map(Reply::Frame);
+        return parked.respond(cluster, parts).map(Reply::Frame);
     }
     cluster.parked_shares.insert(call.request, parked);
     Ok(Reply::Parked)
@@ -205,8 +205,8 @@ pub(crate) fn recheck(cluster: &mut Cluster) {
         };
         let parts = parked.read(cluster);
         if parked.is_satisfied_by(&parts) {
-            let answer = parked.answer(cluster, parts);
-            cluster.answer(request, |_| answer);
+            let response = parked.respond(cluster, parts);
+            cluster.respond(request, |_| response);
         } else {
             cluster.parked_shares.insert(request, parked);
         }
@@ -221,8 +221,8 @@ pub(crate) fn expire(cluster: &mut Cluster) {
     for request in due.map(|(request, _)| *request).collect::<Vec<_>>() {
         if let Some(parked) = cluster.parked_shares.remove(&request) {
             let parts = parked.read(cluster);
-            let answer = parked.answer(cluster, parts);
-            cluster.answer(request, |_| answer);
+            let response = parked.respond(cluster, parts);
+            cluster.respond(request, |_| response);
         }
     }
 }
@@ -279,10 +279,10 @@ impl Parked {
         Ok(read.bytes)
     }
 
-    /// Takes what was read for its reader, and makes the answer.
-    fn answer(&self, cluster: &mut Cluster, parts: Vec<Part>) -> Result<Bytes, CloseReason> {
+    /// Takes what was read for its reader, and makes the response.
+    fn respond(&self, cluster: &mut Cluster, parts: Vec<Part>) -> Result<Bytes, CloseReason> {
         let lock = cluster.limits.share_record_lock;
-        let mut answer = ShareFetchResponse::default()
+        let mut response = ShareFetchResponse::default()
             .with_acquisition_lock_timeout_ms(i32::try_from(lock.as_millis()).unwrap_or(i32::MAX));
         let broker = cluster.brokers.get_mut(&self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
@@ -292,7 +292,7 @@ impl Parked {
         {
             // Another request has used the session while this one waited.
             let error = ResponseError::InvalidShareSessionEpoch;
-            return self.head.frame(&answer.with_error_code(error.code()));
+            return self.head.frame(&response.with_error_code(error.code()));
         }
         let mut left = self.records_max;
         let mut told = BTreeMap::new();
@@ -312,9 +312,9 @@ impl Parked {
             });
             data.acknowledge_error_code = super::code(result);
         }
-        answer.responses = by_topic(&order, told);
-        answer.node_endpoints = endpoints.into_values().collect();
-        self.head.frame(&answer)
+        response.responses = by_topic(&order, told);
+        response.node_endpoints = endpoints.into_values().collect();
+        self.head.frame(&response)
     }
 
     fn data(
@@ -406,11 +406,11 @@ fn span(batch: &Bytes) -> Option<(i64, i64)> {
 fn held_by(batches: &[Bytes], acquired: &[Acquired]) -> Bytes {
     let mut all = BytesMut::new();
     for batch in batches {
-        let is_held = span(batch).is_some_and(|(first, last)| {
+        let is_buffered = span(batch).is_some_and(|(first, last)| {
             let mut ranges = acquired.iter();
             ranges.any(|range| range.first <= last && first <= range.last)
         });
-        if is_held {
+        if is_buffered {
             all.extend_from_slice(batch);
         }
     }

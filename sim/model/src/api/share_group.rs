@@ -23,7 +23,7 @@ use crate::topics::Topics;
 
 pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: ShareGroupHeartbeatRequest = call.decode()?;
-    let answer = ShareGroupHeartbeatResponse::default();
+    let response = ShareGroupHeartbeatResponse::default();
     let told = check(&request).and_then(|()| {
         let told = check_coordinator(cluster, call, &request.group_id)
             .and_then(|()| beat(cluster, call, &request));
@@ -32,8 +32,8 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
     let told = match told {
         Ok(told) => told,
         Err((error, message)) => {
-            let answer = answer.with_error_code(error.code());
-            return call.reply(&answer.with_error_message(Some(wire(&message))));
+            let response = response.with_error_code(error.code());
+            return call.reply(&response.with_error_message(Some(wire(&message))));
         }
     };
     let interval = cluster.limits.share_group_heartbeat_interval;
@@ -42,12 +42,12 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
     } else {
         i32::try_from(interval.as_millis()).unwrap_or(i32::MAX)
     };
-    let answer = answer
+    let response = response
         .with_member_id(Some(wire(&told.member_id)))
         .with_member_epoch(told.member_epoch)
         .with_heartbeat_interval_ms(interval)
         .with_assignment(told.assignment.as_ref().map(assignment));
-    call.reply(&answer)
+    call.reply(&response)
 }
 
 /// `GroupMetadataManager.throwIfShareGroupHeartbeatRequestIsInvalid`.
@@ -139,19 +139,19 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
         OPERATIONS_NOT_ASKED
     };
     let groups = request.group_ids.iter().map(|id| {
-        let answer = DescribedGroup::default();
-        let answer = match check_coordinator(cluster, call, id) {
-            Err(error) => answer.with_error_code(error.code()),
+        let response = DescribedGroup::default();
+        let response = match check_coordinator(cluster, call, id) {
+            Err(error) => response.with_error_code(error.code()),
             Ok(()) => match cluster.groups.share(id) {
                 Some(group) => {
                     described(group, &cluster.topics).with_authorized_operations(operations)
                 }
-                None => answer
+                None => response
                     .with_error_code(ResponseError::GroupIdNotFound.code())
                     .with_error_message(Some(wire(&missing(cluster, id)))),
             },
         };
-        answer.with_group_id(id.clone())
+        response.with_group_id(id.clone())
     });
     let groups = groups.collect();
     call.reply(&ShareGroupDescribeResponse::default().with_groups(groups))

@@ -58,7 +58,7 @@ pub(super) fn readable(error: ResponseError, version: i16, knows_fenced: i16) ->
 
 pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: AddPartitionsToTxnRequest = call.decode()?;
-    let answer = AddPartitionsToTxnResponse::default();
+    let response = AddPartitionsToTxnResponse::default();
     if call.head.version >= OF_BROKERS {
         let results = request.transactions.iter().map(|transaction| {
             AddPartitionsToTxnResult::default()
@@ -66,7 +66,7 @@ pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply
                 .with_topic_results(add_to_one(cluster, call, transaction))
         });
         let results = results.collect();
-        return call.reply(&answer.with_results_by_transaction(results));
+        return call.reply(&response.with_results_by_transaction(results));
     }
     let transaction = AddPartitionsToTxnTransaction::default()
         .with_transactional_id(request.v3_and_below_transactional_id)
@@ -74,7 +74,7 @@ pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply
         .with_producer_epoch(request.v3_and_below_producer_epoch)
         .with_topics(request.v3_and_below_topics);
     let results = add_to_one(cluster, call, &transaction);
-    call.reply(&answer.with_results_by_topic_v3_and_below(results))
+    call.reply(&response.with_results_by_topic_v3_and_below(results))
 }
 
 /// All partitions are added, or none (`KafkaApis.handleAddPartitionsToTxnRequest`).
@@ -163,7 +163,7 @@ pub(super) fn end(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReas
     let bumps = call.head.version >= BUMPS;
     let ended = end_one(cluster, call, &request, bumps);
     cluster.finish_transactions();
-    let answer = EndTxnResponse::default();
+    let response = EndTxnResponse::default();
     let producer = match ended {
         Ok(()) => {
             let known = cluster.transactions.get_mut(&request.transactional_id);
@@ -172,12 +172,12 @@ pub(super) fn end(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReas
         Err(_) => None,
     };
     let ended = ended.map_err(|error| readable(error, call.head.version, KNOWS_FENCED));
-    let answer = answer.with_error_code(super::code(&ended));
+    let response = response.with_error_code(super::code(&ended));
     call.reply(&match producer.filter(|_| bumps) {
-        Some(producer) => answer
+        Some(producer) => response
             .with_producer_id(ProducerId(producer.id))
             .with_producer_epoch(producer.epoch),
-        None => answer
+        None => response
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1),
     })

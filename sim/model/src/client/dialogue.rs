@@ -34,7 +34,7 @@ pub struct Dialogue {
     untidy: bool,
 }
 
-/// An answer that it waits for.
+/// A response that it waits for.
 #[derive(Debug)]
 struct Owed {
     id: i32,
@@ -43,7 +43,7 @@ struct Owed {
     about: About,
 }
 
-/// An answer, with its length, and what it had to be.
+/// A response, with its length, and what it had to be.
 #[derive(Debug)]
 pub struct Heard {
     /// What the client could expect.
@@ -53,12 +53,12 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Holds the answer against what the client asked for and had produced.
+    /// Holds the response against what the client asked for and had produced.
     ///
     /// # Errors
     /// What does not hold.
     pub fn check(&self) -> Result<(), Violation> {
-        invariants::answers::is_owed(self.expects, &self.frame)?;
+        invariants::responses::is_owed(self.expects, &self.frame)?;
         invariants::bytes::intact(&self.frame)
     }
 }
@@ -136,14 +136,14 @@ impl Client {
         dialogue.outbox.push_back(frame);
     }
 
-    /// The next whole answer of what was heard.
+    /// The next whole response of what was heard.
     pub fn hears(&mut self, dialogue: &mut Dialogue) -> Option<Heard> {
         let frame = dialogue.cutter.next_frame()?;
         let owed = dialogue.owed.pop_front();
         let expects = if dialogue.untidy {
             Expects::Anything
         } else {
-            Expects::Answer(owed.as_ref().map(|owed| owed.id))
+            Expects::Response(owed.as_ref().map(|owed| owed.id))
         };
         if let Some(owed) = owed {
             let Owed {
@@ -167,7 +167,7 @@ impl Dialogue {
         }
     }
 
-    /// Whether something is left to be sent, or an answer is waited for.
+    /// Whether something is left to be sent, or a response is waited for.
     #[must_use]
     pub fn waits(&self) -> bool {
         !self.outbox.is_empty() || (!self.owed.is_empty() && !self.untidy)

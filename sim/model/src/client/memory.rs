@@ -1,4 +1,4 @@
-//! What a client remembers of answers.
+//! What a client remembers of responses.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::expected::{self, Head};
 use crate::script::{Acknowledge, Producer, ShareSession};
 
-/// What a request is about, as far as its answer is remembered.
+/// What a request is about, as far as its response is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// Nothing in particular.
@@ -45,7 +45,7 @@ pub(super) struct Sharer {
 }
 
 impl Sharer {
-    /// An answer came in its session.
+    /// A response came in its session.
     fn answered(&mut self, session: ShareSession, error_code: i16) {
         match session {
             _ if error_code != 0 => self.session_ends(),
@@ -55,8 +55,8 @@ impl Sharer {
         }
     }
 
-    fn fetched(&mut self, session: ShareSession, says: Acknowledge, answer: &ShareFetchResponse) {
-        for topic in &answer.responses {
+    fn fetched(&mut self, session: ShareSession, says: Acknowledge, response: &ShareFetchResponse) {
+        for topic in &response.responses {
             for partition in &topic.partitions {
                 let place = (topic.topic_id, partition.partition_index);
                 let had = self.acquired.entry(place).or_default();
@@ -67,17 +67,17 @@ impl Sharer {
                 had.extend(given.map(|range| (range.first_offset, range.last_offset)));
             }
         }
-        self.answered(session, answer.error_code);
+        self.answered(session, response.error_code);
     }
 
-    fn acknowledged(&mut self, session: ShareSession, answer: &ShareAcknowledgeResponse) {
-        for topic in &answer.responses {
+    fn acknowledged(&mut self, session: ShareSession, response: &ShareAcknowledgeResponse) {
+        for topic in &response.responses {
             for partition in &topic.partitions {
                 let place = (topic.topic_id, partition.partition_index);
                 self.acquired.remove(&place);
             }
         }
-        self.answered(session, answer.error_code);
+        self.answered(session, response.error_code);
     }
 
     fn session_ends(&mut self) {
@@ -111,49 +111,50 @@ const SHARE_GROUP_HEARTBEAT: i16 = 76;
 const SHARE_FETCH: i16 = 78;
 const SHARE_ACKNOWLEDGE: i16 = 79;
 
-/// `Errors.MEMBER_ID_REQUIRED`: the answer carries the id to come back with (KIP-394).
+/// `Errors.MEMBER_ID_REQUIRED`: the response carries the id to come back with (KIP-394).
 const MEMBER_ID_REQUIRED: i16 = 79;
 
 impl Memory {
-    /// Takes in an answer, with its length.
+    /// Takes in a response, with its length.
     pub fn learn(&mut self, key: i16, version: i16, about: About, frame: &Bytes) {
         match (key, about) {
             (FETCH, _) => {
-                if let Some(answer) = body::<FetchResponse>(key, version, frame) {
-                    self.fetched(answer.error_code, answer.session_id);
+                if let Some(response) = body::<FetchResponse>(key, version, frame) {
+                    self.fetched(response.error_code, response.session_id);
                 }
             }
             (JOIN_GROUP, About::Group(group)) => {
-                if let Some(answer) = body::<JoinGroupResponse>(key, version, frame)
-                    && matches!(answer.error_code, 0 | MEMBER_ID_REQUIRED)
+                if let Some(response) = body::<JoinGroupResponse>(key, version, frame)
+                    && matches!(response.error_code, 0 | MEMBER_ID_REQUIRED)
                 {
-                    let member = answer.member_id.to_string();
-                    self.members.insert(group, (member, answer.generation_id));
+                    let member = response.member_id.to_string();
+                    self.members.insert(group, (member, response.generation_id));
                 }
             }
             (LEAVE_GROUP, About::Group(group)) => {
                 self.members.remove(&group);
             }
             (INIT_PRODUCER_ID, About::Producer(producer)) => {
-                if let Some(answer) = body::<InitProducerIdResponse>(key, version, frame)
-                    && answer.error_code == 0
+                if let Some(response) = body::<InitProducerIdResponse>(key, version, frame)
+                    && response.error_code == 0
                 {
-                    let given = (answer.producer_id.0, answer.producer_epoch);
+                    let given = (response.producer_id.0, response.producer_epoch);
                     self.producers.insert(producer, given);
                 }
             }
             (END_TXN, About::Producer(producer)) => {
                 // Before version 5 the producer goes on as it was.
-                if let Some(answer) = body::<EndTxnResponse>(key, version, frame)
-                    && answer.producer_id.0 >= 0
+                if let Some(response) = body::<EndTxnResponse>(key, version, frame)
+                    && response.producer_id.0 >= 0
                 {
-                    let given = (answer.producer_id.0, answer.producer_epoch);
+                    let given = (response.producer_id.0, response.producer_epoch);
                     self.producers.insert(producer, given);
                 }
             }
             (CONSUMER_GROUP_HEARTBEAT, About::Group(group)) => {
-                if let Some(answer) = body::<ConsumerGroupHeartbeatResponse>(key, version, frame) {
-                    self.beat(group, answer);
+                if let Some(response) = body::<ConsumerGroupHeartbeatResponse>(key, version, frame)
+                {
+                    self.beat(group, response);
                 }
             }
             (SHARE_GROUP_HEARTBEAT | SHARE_FETCH | SHARE_ACKNOWLEDGE, _) => {
@@ -166,21 +167,21 @@ impl Memory {
     fn learn_of_shares(&mut self, key: i16, version: i16, about: About, frame: &Bytes) {
         match (key, about) {
             (SHARE_GROUP_HEARTBEAT, About::Group(group)) => {
-                if let Some(answer) = body::<ShareGroupHeartbeatResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareGroupHeartbeatResponse>(key, version, frame) {
                     let known = self.shares.entry(group).or_default();
-                    known.member_epoch = answer.member_epoch.max(0);
+                    known.member_epoch = response.member_epoch.max(0);
                 }
             }
             (SHARE_FETCH, About::Share(group, session, says)) => {
-                if let Some(answer) = body::<ShareFetchResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareFetchResponse>(key, version, frame) {
                     let known = self.shares.entry(group).or_default();
-                    known.fetched(session, says, &answer);
+                    known.fetched(session, says, &response);
                 }
             }
             (SHARE_ACKNOWLEDGE, About::Share(group, session, _)) => {
-                if let Some(answer) = body::<ShareAcknowledgeResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareAcknowledgeResponse>(key, version, frame) {
                     let known = self.shares.entry(group).or_default();
-                    known.acknowledged(session, &answer);
+                    known.acknowledged(session, &response);
                 }
             }
             _ => {}
@@ -194,18 +195,18 @@ impl Memory {
     }
 
     /// A member that was refused, or has gone, is none any more.
-    fn beat(&mut self, group: u8, answer: ConsumerGroupHeartbeatResponse) {
-        if answer.error_code != 0 || answer.member_epoch < 0 {
+    fn beat(&mut self, group: u8, response: ConsumerGroupHeartbeatResponse) {
+        if response.error_code != 0 || response.member_epoch < 0 {
             self.members.remove(&group);
             self.consumers.remove(&group);
             return;
         }
-        let id = answer.member_id.map(|id| id.to_string());
-        let epoch = answer.member_epoch;
+        let id = response.member_id.map(|id| id.to_string());
+        let epoch = response.member_epoch;
         self.members.insert(group, (id.unwrap_or_default(), epoch));
         let known = self.consumers.entry(group).or_default();
         known.epoch = epoch;
-        if let Some(assignment) = answer.assignment {
+        if let Some(assignment) = response.assignment {
             let topics = assignment.topic_partitions.into_iter();
             let owned = topics.map(|topic| {
                 TopicPartitions::default()
@@ -225,8 +226,8 @@ impl Memory {
     }
 }
 
-/// The body of an answer, if it is one: a client that has sent nonsense may be answered anything.
+/// The body of a response, if it is one: a client that has sent nonsense may be answered anything.
 fn body<T: Decodable + HeaderVersion>(key: i16, version: i16, frame: &Bytes) -> Option<T> {
     let id = 0;
-    expected::answer(Head { key, version, id }, frame)
+    expected::response(Head { key, version, id }, frame)
 }

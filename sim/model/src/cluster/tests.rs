@@ -1,4 +1,4 @@
-//! Scripted requests and their answers, as a client sees them.
+//! Scripted requests and their responses, as a client sees them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    fn answer<T: Decodable>(&self, sent: Sent) -> Option<T> {
+    fn response<T: Decodable>(&self, sent: Sent) -> Option<T> {
         let mut frame = self
             .frames
             .get(&(sent.connection, sent.correlation))?
@@ -156,9 +156,9 @@ impl World {
         if sent.api.response_header_version(sent.version) >= 1 {
             assert_eq!(frame.get_u8(), 0);
         }
-        let answer = T::decode(&mut frame, sent.version).unwrap();
+        let response = T::decode(&mut frame, sent.version).unwrap();
         assert!(frame.is_empty());
-        Some(answer)
+        Some(response)
     }
 
     fn ask<T: Decodable>(
@@ -169,7 +169,7 @@ impl World {
         body: &impl Encodable,
     ) -> T {
         let sent = self.send(connection, api, version, body);
-        self.answer(sent).unwrap()
+        self.response(sent).unwrap()
     }
 
     fn pass(&mut self, millis: u64) {
@@ -193,8 +193,8 @@ impl World {
 
     fn produced(&mut self, connection: ConnectionId, records: Bytes) -> (i16, i64) {
         let sent = self.produce(connection, -1, records);
-        let answer: ProduceResponse = self.answer(sent).unwrap();
-        let partition = &answer.responses[0].partition_responses[0];
+        let response: ProduceResponse = self.response(sent).unwrap();
+        let partition = &response.responses[0].partition_responses[0];
         (partition.error_code, partition.base_offset)
     }
 
@@ -226,10 +226,13 @@ fn versions_are_said_and_unknown_ones_get_a_version_0_answer() {
     let request = ApiVersionsRequest::default()
         .with_client_software_name(StrBytes::from_static_str("test"))
         .with_client_software_version(StrBytes::from_static_str("1"));
-    let answer: ApiVersionsResponse = world.ask(connection, ApiKey::ApiVersions, 3, &request);
-    assert_eq!((answer.error_code, answer.api_keys[0].min_version), (0, 0));
+    let response: ApiVersionsResponse = world.ask(connection, ApiKey::ApiVersions, 3, &request);
+    assert_eq!(
+        (response.error_code, response.api_keys[0].min_version),
+        (0, 0)
+    );
     assert!(
-        answer
+        response
             .supported_features
             .iter()
             .all(|feature| feature.min_version > 0)
@@ -237,10 +240,16 @@ fn versions_are_said_and_unknown_ones_get_a_version_0_answer() {
     world.raw(connection, 18, 99, b"\0whatever");
     let mut frame = world.frames.get(&(connection, 0)).unwrap().clone();
     frame.advance(4);
-    let answer = ApiVersionsResponse::decode(&mut frame, 0).unwrap();
-    assert_eq!(answer.error_code, ResponseError::UnsupportedVersion.code());
+    let response = ApiVersionsResponse::decode(&mut frame, 0).unwrap();
     assert_eq!(
-        (answer.api_keys[0].api_key, answer.api_keys[0].max_version),
+        response.error_code,
+        ResponseError::UnsupportedVersion.code()
+    );
+    assert_eq!(
+        (
+            response.api_keys[0].api_key,
+            response.api_keys[0].max_version
+        ),
         (18, 4)
     );
     assert!(world.closes.is_empty());
@@ -317,8 +326,8 @@ fn what_was_produced_is_fetched() {
     );
     assert_eq!(world.produced(connection, batch_of(&["c"], None)), (0, 2));
     let request = world.fetch(0, 0, (0, -1), true);
-    let answer = world.fetched(connection, &request);
-    let partition = &answer.responses[0].partitions[0];
+    let response = world.fetched(connection, &request);
+    let partition = &response.responses[0].partitions[0];
     assert_eq!((partition.error_code, partition.high_watermark), (0, 3));
     let sent = batch_of(&["a", "b"], None).len() + batch_of(&["c"], None).len();
     assert_eq!(partition.records.as_ref().unwrap().len(), sent);
@@ -352,7 +361,7 @@ fn without_acks_there_is_no_answer_and_an_error_closes() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     let sent = world.produce(connection, 0, batch_of(&["a"], None));
-    assert!(world.answer::<ProduceResponse>(sent).is_none() && world.closes.is_empty());
+    assert!(world.response::<ProduceResponse>(sent).is_none() && world.closes.is_empty());
     let follower = world.connect(2);
     world.produce(follower, 0, batch_of(&["a"], None));
     let reason = world.closes.get(&follower);
@@ -364,27 +373,27 @@ fn a_wrong_leader_says_who_leads() {
     let mut world = World::with_topic();
     let connection = world.connect(2);
     let sent = world.produce(connection, -1, batch_of(&["a"], None));
-    let answer: ProduceResponse = world.answer(sent).unwrap();
-    let partition = &answer.responses[0].partition_responses[0];
+    let response: ProduceResponse = world.response(sent).unwrap();
+    let partition = &response.responses[0].partition_responses[0];
     assert_eq!(
         partition.error_code,
         ResponseError::NotLeaderOrFollower.code()
     );
     assert_eq!(partition.current_leader.leader_id.0, 1);
-    assert_eq!(&*answer.node_endpoints[0].host, "kafka-1");
+    assert_eq!(&*response.node_endpoints[0].host, "kafka-1");
     // A consumer that knows an older epoch is fenced, and told as well.
     assert!(world.cluster.move_leader(world.now, "t", 0, BrokerId(3)));
     let mut request = world.fetch(0, 0, (0, -1), true);
     request.topics[0].partitions[0].current_leader_epoch = 0;
-    let answer = world.fetched(connection, &request);
-    let partition = &answer.responses[0].partitions[0];
+    let response = world.fetched(connection, &request);
+    let partition = &response.responses[0].partitions[0];
     assert_eq!(
         partition.error_code,
         ResponseError::FencedLeaderEpoch.code()
     );
     let leader = &partition.current_leader;
     assert_eq!((leader.leader_id.0, leader.leader_epoch), (3, 1));
-    assert_eq!(&*answer.node_endpoints[0].host, "kafka-3");
+    assert_eq!(&*response.node_endpoints[0].host, "kafka-3");
 }
 
 #[test]
@@ -393,13 +402,13 @@ fn a_long_poll_ends_with_records_or_with_time() {
     let (consumer, producer) = (world.connect(1), world.connect(1));
     let request = world.fetch(500, 0, (0, -1), true);
     let sent = world.send(consumer, ApiKey::Fetch, 17, &request);
-    assert!(world.answer::<FetchResponse>(sent).is_none());
+    assert!(world.response::<FetchResponse>(sent).is_none());
     world.pass(499);
-    assert!(world.answer::<FetchResponse>(sent).is_none());
+    assert!(world.response::<FetchResponse>(sent).is_none());
     world.produced(producer, batch_of(&["a"], None));
-    let answer: FetchResponse = world.answer(sent).unwrap();
+    let response: FetchResponse = world.response(sent).unwrap();
     assert!(
-        !answer.responses[0].partitions[0]
+        !response.responses[0].partitions[0]
             .records
             .as_ref()
             .unwrap()
@@ -408,9 +417,9 @@ fn a_long_poll_ends_with_records_or_with_time() {
     let request = world.fetch(500, 1, (0, -1), true);
     let sent = world.send(consumer, ApiKey::Fetch, 17, &request);
     world.pass(500);
-    let answer: FetchResponse = world.answer(sent).unwrap();
+    let response: FetchResponse = world.response(sent).unwrap();
     assert!(
-        answer.responses[0].partitions[0]
+        response.responses[0].partitions[0]
             .records
             .as_ref()
             .unwrap()
@@ -427,9 +436,9 @@ fn answers_keep_the_order_of_their_requests() {
     let first = world.send(consumer, ApiKey::Fetch, 17, &request);
     let all = MetadataRequest::default().with_topics(None);
     let second = world.send(consumer, ApiKey::Metadata, 12, &all);
-    assert!(world.answer::<MetadataResponse>(second).is_none());
+    assert!(world.response::<MetadataResponse>(second).is_none());
     world.produced(producer, batch_of(&["a"], None));
-    assert!(world.answer::<MetadataResponse>(second).is_some());
+    assert!(world.response::<MetadataResponse>(second).is_some());
     let consumers = [first.correlation, second.correlation];
     let order: Vec<_> = world
         .order
@@ -447,24 +456,24 @@ fn a_fetch_session_tells_only_news() {
     let id = world.fetched(connection, &request).session_id;
     assert_ne!(id, 0);
     let request = world.fetch(0, 0, (id, 1), false);
-    let answer = world.fetched(connection, &request);
-    assert_eq!((answer.session_id, answer.responses.len()), (id, 0));
+    let response = world.fetched(connection, &request);
+    assert_eq!((response.session_id, response.responses.len()), (id, 0));
     world.produced(connection, batch_of(&["a"], None));
     let request = world.fetch(0, 0, (id, 2), false);
     assert_eq!(world.fetched(connection, &request).responses.len(), 1);
     let request = world.fetch(0, 0, (id, 2), false);
-    let answer = world.fetched(connection, &request);
+    let response = world.fetched(connection, &request);
     assert_eq!(
-        answer.error_code,
+        response.error_code,
         ResponseError::InvalidFetchSessionEpoch.code()
     );
     // A full request closes the session that it names.
     let request = world.fetch(0, 0, (id, -1), true);
     assert_eq!(world.fetched(connection, &request).session_id, 0);
     let request = world.fetch(0, 0, (id, 3), false);
-    let answer = world.fetched(connection, &request);
+    let response = world.fetched(connection, &request);
     assert_eq!(
-        answer.error_code,
+        response.error_code,
         ResponseError::FetchSessionIdNotFound.code()
     );
 }
@@ -482,8 +491,8 @@ fn offsets_are_listed() {
         let request = ListOffsetsRequest::default()
             .with_replica_id(kafka_protocol::messages::BrokerId(-1))
             .with_topics(vec![topic]);
-        let answer: ListOffsetsResponse = world.ask(connection, ApiKey::ListOffsets, 7, &request);
-        answer.topics[0].partitions[0].offset
+        let response: ListOffsetsResponse = world.ask(connection, ApiKey::ListOffsets, 7, &request);
+        response.topics[0].partitions[0].offset
     };
     let offsets = [-1, -2, -3, 1001, 5000].map(&mut at);
     assert_eq!(offsets, [2, 0, 1, 1, -1]);
@@ -503,8 +512,9 @@ fn topics_come_and_go() {
         .with_replication_factor(1);
     let request = CreateTopicsRequest::default().with_topics(vec![topic, bad]);
     let create = |world: &mut World| {
-        let answer: CreateTopicsResponse = world.ask(connection, ApiKey::CreateTopics, 7, &request);
-        [answer.topics[0].error_code, answer.topics[1].error_code]
+        let response: CreateTopicsResponse =
+            world.ask(connection, ApiKey::CreateTopics, 7, &request);
+        [response.topics[0].error_code, response.topics[1].error_code]
     };
     let policy = ResponseError::PolicyViolation.code();
     assert_eq!(create(&mut world), [0, policy]);
@@ -515,8 +525,9 @@ fn topics_come_and_go() {
         .with_topic_id(world.topic_id());
     let request = DeleteTopicsRequest::default().with_topics(vec![state]);
     let delete = |world: &mut World| {
-        let answer: DeleteTopicsResponse = world.ask(connection, ApiKey::DeleteTopics, 6, &request);
-        answer.responses[0].error_code
+        let response: DeleteTopicsResponse =
+            world.ask(connection, ApiKey::DeleteTopics, 6, &request);
+        response.responses[0].error_code
     };
     assert_eq!(delete(&mut world), 0);
     assert_eq!(delete(&mut world), ResponseError::UnknownTopicId.code());
@@ -528,15 +539,15 @@ fn only_the_coordinator_answers_for_a_group() {
     let connection = world.connect(1);
     let key = StrBytes::from_static_str("g");
     let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key.clone()]);
-    let answer: FindCoordinatorResponse =
+    let response: FindCoordinatorResponse =
         world.ask(connection, ApiKey::FindCoordinator, 4, &request);
-    let coordinator = answer.coordinators[0].node_id.0;
+    let coordinator = response.coordinators[0].node_id.0;
     assert!((1..=3).contains(&coordinator));
     let heartbeat = HeartbeatRequest::default().with_group_id(GroupId(key));
     let ask = |world: &mut World, broker| {
         let connection = world.connect(broker);
-        let answer: HeartbeatResponse = world.ask(connection, ApiKey::Heartbeat, 4, &heartbeat);
-        answer.error_code
+        let response: HeartbeatResponse = world.ask(connection, ApiKey::Heartbeat, 4, &heartbeat);
+        response.error_code
     };
     assert_eq!(
         ask(&mut world, coordinator),
@@ -559,16 +570,16 @@ fn a_stopped_broker_closes_hands_over_and_is_not_listed() {
     assert_eq!(world.cluster.leader("t", 0), Some(BrokerId(2)));
     assert_eq!(world.produced(on_2, batch_of(&["a"], None)), (0, 0));
     let all = MetadataRequest::default().with_topics(None);
-    let answer: MetadataResponse = world.ask(on_2, ApiKey::Metadata, 12, &all);
-    assert_eq!(answer.brokers.len(), 2);
+    let response: MetadataResponse = world.ask(on_2, ApiKey::Metadata, 12, &all);
+    assert_eq!(response.brokers.len(), 2);
     let late = world.connect(1);
     world.drain();
     assert_eq!(world.closes.get(&late), Some(&stopped));
     world.cluster.start_broker(world.now, BrokerId(1));
     let moved = HostPort::new("elsewhere", 1).unwrap();
     world.cluster.advertise(world.now, BrokerId(1), moved);
-    let answer: MetadataResponse = world.ask(on_2, ApiKey::Metadata, 12, &all);
-    assert_eq!(&*answer.brokers[0].host, "elsewhere");
+    let response: MetadataResponse = world.ask(on_2, ApiKey::Metadata, 12, &all);
+    assert_eq!(&*response.brokers[0].host, "elsewhere");
 }
 
 #[test]
@@ -595,15 +606,15 @@ fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
         .cluster
         .throttle(BrokerId(1), Duration::from_millis(700));
     let first = world.produce(connection, 1, batch_of(&["a"], None));
-    let produced: ProduceResponse = world.answer(first).unwrap();
+    let produced: ProduceResponse = world.response(first).unwrap();
     assert_eq!(produced.throttle_time_ms, 700);
     assert!(world.cluster.is_muted(connection));
     let beat = HeartbeatRequest::default();
     let second = world.send(connection, ApiKey::Heartbeat, 4, &beat);
     world.pass(699);
-    assert_eq!(world.answer::<HeartbeatResponse>(second), None);
+    assert_eq!(world.response::<HeartbeatResponse>(second), None);
     world.pass(1);
-    let answered: HeartbeatResponse = world.answer(second).unwrap();
+    let answered: HeartbeatResponse = world.response(second).unwrap();
     assert_eq!(answered.throttle_time_ms, 700);
     world.cluster.throttle(BrokerId(1), Duration::ZERO);
     let versions = world.send(
@@ -613,7 +624,7 @@ fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
         &ApiVersionsRequest::default(),
     );
     world.pass(700);
-    let answered: ApiVersionsResponse = world.answer(versions).unwrap();
+    let answered: ApiVersionsResponse = world.response(versions).unwrap();
     assert_eq!(answered.throttle_time_ms, 0);
     assert!(!world.cluster.is_muted(connection));
 }

@@ -88,15 +88,15 @@ impl Member {
     }
 
     /// `GroupMetadataManager.throwIfConsumerGroupMemberEpochIsInvalid`: the epoch before this one
-    /// is taken from who may have missed the answer.
+    /// is taken from who may have missed the response.
     pub(super) fn check_epoch(
         &self,
         epoch: i32,
         owned: Option<&Partitions>,
     ) -> Result<(), ResponseError> {
-        let missed_the_answer =
+        let missed_the_response =
             || epoch == self.previous_epoch && owned.is_some_and(|o| o.is_subset(&self.assigned));
-        if epoch == self.epoch || (epoch < self.epoch && missed_the_answer()) {
+        if epoch == self.epoch || (epoch < self.epoch && missed_the_response()) {
             Ok(())
         } else {
             Err(ResponseError::FencedMemberEpoch)

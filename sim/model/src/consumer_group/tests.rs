@@ -173,7 +173,7 @@ fn epochs_fence_but_for_an_answer_that_was_lost() {
     world.join("a", None).unwrap();
     let fenced = Err(ResponseError::FencedMemberEpoch);
     assert_eq!(world.lives("a", 2), fenced);
-    // It did not get the first answer, and joins again.
+    // It did not get the first response, and joins again.
     assert_eq!(world.join("a", None), told("a", 1, Some(&[0, 1])));
     world.join("b", None).unwrap();
     world.owns("a", 1, &[0]).unwrap();

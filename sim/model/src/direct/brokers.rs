@@ -1,5 +1,5 @@
 //! The brokers: one cluster that answers what Kafka answers, the hosts that it stands on, and what
-//! goes wrong between its answers and the network.
+//! goes wrong between its responses and the network.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use bytes::{Bytes, BytesMut};
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::{ConnectFailure, End, Instant};
 
+use super::channel::Got;
 use super::net::LinkId;
-use super::pipe::Got;
 use super::{Moved, World};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Output};
 use crate::connection::ConnectionId;
+use crate::environment::{BOOTSTRAP, DOOR, address};
 use crate::frames::{Cutter, with_length, without_length};
 use crate::script::{BrokerFault, Direction, Numbered, Tamper};
-use crate::surroundings::{BOOTSTRAP, DOOR, address};
 use crate::watch::{SessionId, Violation};
 
 /// All brokers.
@@ -39,13 +39,13 @@ struct Host {
     misleads: bool,
     up: bool,
     silent: bool,
-    door: DoorState,
-    /// What happens to the next answers that go to sessions.
+    doorkeeper: AcceptState,
+    /// What happens to the next responses that go to sessions.
     tampers: VecDeque<Tamper>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DoorState {
+enum AcceptState {
     Open,
     Refusing,
     Swallowing,
@@ -81,7 +81,7 @@ impl Brokers {
                 misleads: false,
                 up: true,
                 silent: false,
-                door: DoorState::Open,
+                doorkeeper: AcceptState::Open,
                 tampers: VecDeque::new(),
             })
         };
@@ -94,7 +94,7 @@ impl Brokers {
     }
 
     fn host_at(&self, dial: &HostPort) -> Option<usize> {
-        let ready = |host: &Host| host.up && host.door != DoorState::Refusing;
+        let ready = |host: &Host| host.up && host.doorkeeper != AcceptState::Refusing;
         match BOOTSTRAP.iter().position(|name| *name == dial.host()) {
             Some(0) => self.hosts.iter().position(ready),
             Some(_) => self.hosts.iter().rposition(ready),
@@ -105,7 +105,7 @@ impl Brokers {
     /// Whether an attempt to connect there is never answered.
     pub(super) fn swallows(&self, dial: &HostPort) -> bool {
         let host = self.host_at(dial).and_then(|at| self.hosts.get(at));
-        host.is_some_and(|host| host.up && host.door == DoorState::Swallowing)
+        host.is_some_and(|host| host.up && host.doorkeeper == AcceptState::Swallowing)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -147,7 +147,7 @@ impl World {
             // Nobody is at an address that a broker has left.
             return Err(ConnectFailure::Refused);
         };
-        if !host.up || host.door == DoorState::Refusing {
+        if !host.up || host.doorkeeper == AcceptState::Refusing {
             return Err(ConnectFailure::Refused);
         }
         let id = host.id;
@@ -250,7 +250,7 @@ impl World {
         let (connection, bytes) = match output {
             Output::Frame { connection, bytes } => (connection, Some(bytes)),
             Output::Close { connection, reason } => {
-                if let CloseReason::AnswerNotEncodable { .. } = reason {
+                if let CloseReason::ResponseNotEncodable { .. } = reason {
                     return Err(Violation::of_the_model(&reason.to_string()));
                 }
                 (connection, None)
@@ -276,7 +276,7 @@ impl World {
         if let (Some(session), Some(tamper)) = (wire.session, tamper) {
             self.watch.tampered(self.now, session, tamper);
         }
-        wire.answer(self.now, frame, tamper);
+        wire.respond(self.now, frame, tamper);
         Ok(())
     }
 
@@ -286,8 +286,8 @@ impl World {
         };
         let idle = wire.outbox.front().is_none_or(|(due, _)| *due > self.now);
         let is_done = !self.brokers.cluster.owes(wire.connection);
-        let has_answered = (wire.half_closed || wire.broken) && is_done;
-        let ends = wire.outbox.is_empty() && (wire.ending.is_some() || has_answered);
+        let has_responded = (wire.half_closed || wire.broken) && is_done;
+        let ends = wire.outbox.is_empty() && (wire.ending.is_some() || has_responded);
         if self.brokers.is_silent(wire) || (idle && !ends) {
             return false;
         }
@@ -315,7 +315,7 @@ impl World {
                 }
             }
         }
-        let ending = wire.ending.or_else(|| has_answered.then_some(wire.broken));
+        let ending = wire.ending.or_else(|| has_responded.then_some(wire.broken));
         if let (true, Some(reset)) = (wire.outbox.is_empty(), ending) {
             wire.over = true;
             let (link, connection) = (wire.link, wire.connection);
@@ -346,15 +346,15 @@ impl World {
             BrokerFault::Move => self.move_host(at),
             BrokerFault::Silence => host.silent = true,
             BrokerFault::Speak => host.silent = false,
-            BrokerFault::Refuse => host.door = DoorState::Refusing,
-            BrokerFault::BlackHole => host.door = DoorState::Swallowing,
-            BrokerFault::Accept => host.door = DoorState::Open,
+            BrokerFault::Refuse => host.doorkeeper = AcceptState::Refusing,
+            BrokerFault::BlackHole => host.doorkeeper = AcceptState::Swallowing,
+            BrokerFault::Accept => host.doorkeeper = AcceptState::Open,
             BrokerFault::Versions(key, last) => {
                 let (key, last) = (i16::from(*key), i16::from(*last));
                 self.brokers.cluster.serve_up_to(host.id, key, last);
             }
             BrokerFault::Next(tamper) => host.tampers.push_back(*tamper),
-            BrokerFault::AdvertiseDoor => self.advertise_door(at),
+            BrokerFault::AdvertiseDoorkeeper => self.advertise_doorkeeper(at),
             BrokerFault::Throttle(ms) => {
                 let throttle = Duration::from_millis(u64::from(*ms));
                 self.brokers.cluster.throttle(host.id, throttle);
@@ -395,13 +395,16 @@ impl World {
     }
 
     /// It is where it was, and tells everybody to come to doorkeeper.
-    fn advertise_door(&mut self, at: usize) {
+    fn advertise_doorkeeper(&mut self, at: usize) {
         let Some(host) = self.brokers.hosts.get_mut(at) else {
             return;
         };
-        let (door, base) = DOOR;
+        let (doorkeeper, base) = DOOR;
         let port = u16::try_from(host.id.0).map(|id| base + id);
-        if let Some(address) = port.ok().and_then(|port| HostPort::new(door, port).ok()) {
+        if let Some(address) = port
+            .ok()
+            .and_then(|port| HostPort::new(doorkeeper, port).ok())
+        {
             host.misleads = true;
             self.brokers.cluster.advertise(self.now, host.id, address);
         }
@@ -416,7 +419,7 @@ impl World {
         }
         for host in &mut self.brokers.hosts {
             host.silent = false;
-            host.door = DoorState::Open;
+            host.doorkeeper = AcceptState::Open;
             host.tampers.clear();
             self.brokers.cluster.throttle(host.id, Duration::ZERO);
             if !host.up {
@@ -428,8 +431,8 @@ impl World {
 }
 
 impl Wire {
-    /// Sends an answer, or what becomes of it.
-    fn answer(&mut self, now: Instant, frame: Bytes, tamper: Option<Tamper>) {
+    /// Sends a response, or what becomes of it.
+    fn respond(&mut self, now: Instant, frame: Bytes, tamper: Option<Tamper>) {
         let behind = self.outbox.back().map_or(now, |(at, _)| (*at).max(now));
         let mut changed = BytesMut::from(&*frame);
         match tamper {

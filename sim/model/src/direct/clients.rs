@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use doorkeeper_core::{End, Instant};
 
+use super::channel::Got;
 use super::net::LinkId;
-use super::pipe::Got;
 use super::{Moved, World};
 use crate::client::{self, Dialogue};
-use crate::script::{self, Direction, Door, Numbered, Request};
+use crate::script::{self, Direction, ListenAddr, Numbered, Request};
 use crate::watch::SessionId;
 
 /// One client.
@@ -48,7 +48,7 @@ impl Client {
         self.says.number()
     }
 
-    /// Whether it waits for answers on a connection that is there.
+    /// Whether it waits for responses on a connection that is there.
     pub(super) fn waits(&self) -> bool {
         let open = self.connection.as_ref().filter(|c| !c.over);
         open.is_some_and(|c| c.dialogue.waits())
@@ -98,9 +98,9 @@ impl World {
     pub(super) fn client_acts(&mut self, who: Numbered, what: &script::Client) {
         let (now, at) = (self.now, usize::from(who.0));
         match what {
-            script::Client::Connect(door) => {
+            script::Client::Connect(doorkeeper) => {
                 self.client_leaves(at, End::Fin);
-                self.client_connects(at, *door);
+                self.client_connects(at, *doorkeeper);
             }
             script::Client::Send(request) => self.client_sends(at, request, u8::MAX),
             script::Client::SendPart(part, request) => self.client_sends(at, request, *part),
@@ -140,7 +140,7 @@ impl World {
         client.connection.as_mut().filter(|c| !c.over)
     }
 
-    fn client_connects(&mut self, at: usize, door: Door) {
+    fn client_connects(&mut self, at: usize, doorkeeper: ListenAddr) {
         // A door that is closing lets nobody in.
         if self.drain.is_some() {
             return;
@@ -148,11 +148,11 @@ impl World {
         let Some(number) = self.clients.get(at).map(Client::number) else {
             return;
         };
-        let broker = match door {
-            Door::Bootstrap => None,
-            Door::Broker(broker) => Some(broker.0),
+        let broker = match doorkeeper {
+            ListenAddr::Bootstrap => None,
+            ListenAddr::Broker(broker) => Some(broker.0),
         };
-        let (session, link) = self.accept(number, super::door::route(broker));
+        let (session, link) = self.accept(number, super::driver::route(broker));
         if let Some(client) = self.clients.get_mut(at) {
             client.untidy.extend(client.is_untidy_in());
             client.connection = Some(Connection {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use doorkeeper_core::{End, Instant, Snapshot};
 
 use super::World;
+use crate::environment;
 use crate::script::{Client, Numbered, ProcessFault, Step, Wait};
-use crate::surroundings;
 use crate::watch::Violation;
 
 /// How long a step waits for what it needs. Some answers may never come.
@@ -66,9 +66,9 @@ impl World {
             }
             self.wait(longer, Self::is_empty)?;
         }
-        let open = self.guests.iter().find(|guest| !guest.closed);
-        if let Some(guest) = open {
-            return Err(Violation::left_over(guest.id));
+        let open = self.sessions.iter().find(|session| !session.closed);
+        if let Some(session) = open {
+            return Err(Violation::left_over(session.id));
         }
         if !self.brokers.serve_nobody() {
             return Err(Violation::of(
@@ -84,16 +84,16 @@ impl World {
     }
 
     fn is_empty(&self) -> bool {
-        self.brokers.serve_nobody() && self.guests.iter().all(|guest| guest.closed)
+        self.brokers.serve_nobody() && self.sessions.iter().all(|session| session.closed)
     }
 
     fn all_open_may(&self, who: Stays) -> bool {
-        let mut open = self.guests.iter().filter(|guest| !guest.closed);
-        open.all(|guest| {
-            let untidy = || self.clients.iter().any(|it| it.was_untidy_in(guest.id));
+        let mut open = self.sessions.iter().filter(|session| !session.closed);
+        open.all(|session| {
+            let untidy = || self.clients.iter().any(|it| it.was_untidy_in(session.id));
             match who {
                 Stays::Whoever => true,
-                Stays::OwesRebalance => self.watch.owes_rebalance(guest.id) || untidy(),
+                Stays::OwesRebalance => self.watch.owes_rebalance(session.id) || untidy(),
                 Stays::Untidy => untidy(),
             }
         })
@@ -154,7 +154,7 @@ impl World {
             doorkeeper_core::Leg::Client => client.and_then(super::clients::Client::link),
             doorkeeper_core::Leg::Upstream => client
                 .and_then(super::clients::Client::session)
-                .and_then(|id| self.guests.get(id.0)?.link(leg)),
+                .and_then(|id| self.sessions.get(id.0)?.link(leg)),
         };
         let Some(link) = link else {
             return;
@@ -174,8 +174,8 @@ impl World {
             ProcessFault::Reload(policy, small) => {
                 let next = Snapshot {
                     epoch: self.snapshot.epoch + 1,
-                    limits: surroundings::limits(*small),
-                    policy: surroundings::policy(policy),
+                    limits: environment::limits(*small),
+                    policy: environment::policy(policy),
                     ..Snapshot::clone(&self.snapshot)
                 };
                 self.publish(next);
@@ -213,14 +213,14 @@ impl World {
     /// When anything can move again.
     fn next_at(&self) -> Option<Instant> {
         let now = self.now;
-        let open = self.open.iter().filter_map(|at| self.guests.get(*at));
-        let guests = open.filter_map(super::door::Guest::deadline);
+        let open = self.open.iter().filter_map(|at| self.sessions.get(*at));
+        let sessions = open.filter_map(super::driver::ClientSession::deadline);
         let clients = self
             .clients
             .iter()
             .filter_map(super::clients::Client::deadline);
         let rest = [self.asking.deadline(), self.brokers.deadline()];
-        let all = guests.chain(clients).chain(rest.into_iter().flatten());
+        let all = sessions.chain(clients).chain(rest.into_iter().flatten());
         // Whatever is due by now waits for somebody, not for the time.
         let later = all.filter(|at| *at > now).min();
         later.into_iter().chain(self.net.next_at(now)).min()
@@ -256,8 +256,8 @@ impl World {
                 at.checked_sub(clients + open.len()),
             ) {
                 (None, _) => self.client_step(at)?,
-                (Some(guest), None) => match open.get(guest) {
-                    Some(guest) => self.guest_step(*guest)?,
+                (Some(session), None) => match open.get(session) {
+                    Some(session) => self.session_step(*session)?,
                     None => false,
                 },
                 (Some(_), Some(0)) => self.discovery_step()?,

@@ -4,8 +4,8 @@ use doorkeeper_core::discovery::{Discovery, Effect, Input};
 use doorkeeper_core::id::HostPort;
 use doorkeeper_core::{ConnectFailure, End, Instant, Observation};
 
+use super::channel::Got;
 use super::net::LinkId;
-use super::pipe::Got;
 use super::{Moved, World};
 use crate::script::Direction;
 

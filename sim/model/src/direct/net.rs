@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorkeeper_core::{End, Instant};
 
-use super::pipe::Pipe;
+use super::channel::ByteChannel;
 use crate::rng::Rng;
 use crate::script::{Chunk, Direction, Setting};
 
@@ -15,12 +15,12 @@ pub(super) struct LinkId(usize);
 /// One connection: towards the brokers, and towards the clients.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) up: Pipe,
-    pub(super) down: Pipe,
+    pub(super) up: ByteChannel,
+    pub(super) down: ByteChannel,
 }
 
 impl Link {
-    pub(super) fn way(&mut self, way: Direction) -> &mut Pipe {
+    pub(super) fn way(&mut self, way: Direction) -> &mut ByteChannel {
         match way {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -67,8 +67,8 @@ impl Net {
     pub(super) fn open(&mut self) -> LinkId {
         let id = self.links.len();
         self.links.push(Link {
-            up: Pipe::new(self.window),
-            down: Pipe::new(self.window),
+            up: ByteChannel::new(self.window),
+            down: ByteChannel::new(self.window),
         });
         self.live.push(id);
         LinkId(id)

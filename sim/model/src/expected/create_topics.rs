@@ -1,4 +1,4 @@
-//! CreateTopics: refused topics are cut, and the answer says that they are refused.
+//! CreateTopics: refused topics are cut, and the response says that they are refused.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Operation, Policy};
@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::Head;
-use super::judged::{Cut, Refused, judge};
+use super::authorized::{Cut, Refused, judge};
 use super::typed;
 
 pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
@@ -39,7 +39,7 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
 }
 
 /// `ControllerApis.createTopics`.
-pub(super) fn tell(answer: &mut CreateTopicsResponse, version: i16, refused: &Refused) {
+pub(super) fn tell(response: &mut CreateTopicsResponse, version: i16, refused: &Refused) {
     let entries = refused.topics.iter().map(|topic| {
         let entry = CreatableTopicResult::default()
             .with_name(TopicName(StrBytes::from_string(topic.name.clone())))
@@ -51,10 +51,10 @@ pub(super) fn tell(answer: &mut CreateTopicsResponse, version: i16, refused: &Re
             entry
         }
     });
-    answer.topics.extend(entries);
+    response.topics.extend(entries);
 }
 
 /// The order of topics says nothing.
-pub(super) fn sort(answer: &mut CreateTopicsResponse) {
-    answer.topics.sort_by_key(|topic| topic.name.to_string());
+pub(super) fn sort(response: &mut CreateTopicsResponse) {
+    response.topics.sort_by_key(|topic| topic.name.to_string());
 }

@@ -1,4 +1,4 @@
-//! Fetch: refused topics are cut, no session is granted, and the answer has an error for each of
+//! Fetch: refused topics are cut, no session is granted, and the response has an error for each of
 //! their partitions.
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Head;
-use super::judged::{Cut, Refused, RefusedTopic, judge};
+use super::authorized::{Cut, DeniedTopic, Refused, judge};
 use super::typed;
 
 /// The first version with fetch sessions (KIP-227).
@@ -46,17 +46,17 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
         .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
 }
 
-pub(super) fn tell(answer: &mut FetchResponse, version: i16, refused: &Refused) {
-    if answer.error_code != 0 {
-        // An answer that is an error as a whole lists no topics.
+pub(super) fn tell(response: &mut FetchResponse, version: i16, refused: &Refused) {
+    if response.error_code != 0 {
+        // A response that is an error as a whole lists no topics.
         return;
     }
     let entries = refused.topics.iter().map(|topic| entry(topic, version));
-    answer.responses.extend(entries);
+    response.responses.extend(entries);
 }
 
 /// `FetchResponse.partitionResponse`: no watermark, no records.
-fn entry(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
+fn entry(topic: &DeniedTopic, version: i16) -> FetchableTopicResponse {
     let partition = |index: &i32| {
         PartitionData::default()
             .with_partition_index(*index)
@@ -74,13 +74,13 @@ fn entry(topic: &RefusedTopic, version: i16) -> FetchableTopicResponse {
 }
 
 /// The order of topics says nothing, and there is no difference between no records and none.
-pub(super) fn sort(answer: &mut FetchResponse) {
-    for topic in &mut answer.responses {
+pub(super) fn sort(response: &mut FetchResponse) {
+    for topic in &mut response.responses {
         for partition in &mut topic.partitions {
             partition.records.get_or_insert_default();
         }
     }
-    answer.responses.sort_by_key(|topic| {
+    response.responses.sort_by_key(|topic| {
         let partitions: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
         (topic.topic.to_string(), topic.topic_id, partitions)
     });

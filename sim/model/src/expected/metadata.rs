@@ -8,7 +8,7 @@ use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Head;
-use super::judged::{Cut, Refused, judge, refuses};
+use super::authorized::{Cut, Refused, judge, refuses};
 use super::typed;
 
 pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
@@ -41,9 +41,9 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
         .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
 }
 
-pub(super) fn tell(answer: &mut MetadataResponse, version: i16, refused: &Refused) {
+pub(super) fn tell(response: &mut MetadataResponse, version: i16, refused: &Refused) {
     if let Some(policy) = &refused.filter {
-        answer.topics.retain(|topic| {
+        response.topics.retain(|topic| {
             let name = topic.name.as_ref().map_or("", |name| name.as_str());
             !refused.filter_all && !refuses(policy, Operation::Describe, name)
         });
@@ -58,12 +58,12 @@ pub(super) fn tell(answer: &mut MetadataResponse, version: i16, refused: &Refuse
             .with_topic_id(topic.id)
             .with_name(named.then_some(name))
     });
-    answer.topics.extend(entries);
+    response.topics.extend(entries);
 }
 
 /// The order of topics says nothing.
-pub(super) fn sort(answer: &mut MetadataResponse) {
-    answer.topics.sort_by_key(|topic| {
+pub(super) fn sort(response: &mut MetadataResponse) {
+    response.topics.sort_by_key(|topic| {
         let name = topic.name.as_ref().map(|name| name.to_string());
         (name, topic.topic_id)
     });

@@ -1,4 +1,4 @@
-//! Produce: refused topics are cut, and the answer has an error for each of their partitions.
+//! Produce: refused topics are cut, and the response has an error for each of their partitions.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Operation, Policy};
@@ -7,7 +7,7 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Head;
-use super::judged::{Cut, Refused, RefusedTopic, judge};
+use super::authorized::{Cut, DeniedTopic, Refused, judge};
 use super::typed;
 
 pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
@@ -39,11 +39,11 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
 }
 
 /// The answer of the broker, with what was refused.
-pub(super) fn tell(answer: &mut ProduceResponse, refused: &Refused) {
-    answer.responses.extend(refused.topics.iter().map(entry));
+pub(super) fn tell(response: &mut ProduceResponse, refused: &Refused) {
+    response.responses.extend(refused.topics.iter().map(entry));
 }
 
-fn entry(topic: &RefusedTopic) -> TopicProduceResponse {
+fn entry(topic: &DeniedTopic) -> TopicProduceResponse {
     // `PartitionResponse` with an error: no offset, no time.
     let partition = |index: &i32| {
         PartitionProduceResponse::default()
@@ -60,8 +60,8 @@ fn entry(topic: &RefusedTopic) -> TopicProduceResponse {
 }
 
 /// The order of topics says nothing.
-pub(super) fn sort(answer: &mut ProduceResponse) {
-    answer.responses.sort_by_key(|topic| {
+pub(super) fn sort(response: &mut ProduceResponse) {
+    response.responses.sort_by_key(|topic| {
         let partitions: Vec<i32> = topic.partition_responses.iter().map(|p| p.index).collect();
         (topic.name.to_string(), topic.topic_id, partitions)
     });

@@ -137,7 +137,7 @@ fn walk(
     }
 }
 
-/// All error codes of an answer with its length, if it follows its schema.
+/// All error codes of a response with its length, if it follows its schema.
 pub(super) fn errors(head: Head, frame: &Bytes) -> Option<Vec<i64>> {
     let message = schema::message(head.key, Direction::Response)?;
     let mut body = frame.get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)?;
@@ -206,8 +206,8 @@ pub(super) fn request_frame<T: Encodable>(
     Some(crate::frames::with_length(&out))
 }
 
-/// The body of an answer with its length, if it is one and there is nothing behind it.
-pub(crate) fn answer<T: Decodable + HeaderVersion>(head: Head, frame: &Bytes) -> Option<T> {
+/// The body of a response with its length, if it is one and there is nothing behind it.
+pub(crate) fn response<T: Decodable + HeaderVersion>(head: Head, frame: &Bytes) -> Option<T> {
     let mut rest = frame.slice(4.min(frame.len())..);
     let header = T::header_version(head.version);
     if header >= 1 && rest.get(4) != Some(&0) {

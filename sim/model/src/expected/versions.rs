@@ -2,18 +2,18 @@
 
 use doorkeeper_core::Snapshot;
 use doorkeeper_core::id::ApiKey;
-use doorkeeper_core::policy::Verdict;
+use doorkeeper_core::policy::Decision;
 use kafka_protocol::messages::ApiVersionsResponse;
 
 /// `Errors.UNSUPPORTED_VERSION`.
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 
 /// The answer of the broker, cut to what is offered.
-pub(super) fn cut(answer: &mut ApiVersionsResponse, snapshot: &Snapshot) {
-    answer.api_keys.retain_mut(|entry| {
+pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
+    response.api_keys.retain_mut(|entry| {
         let api = ApiKey(entry.api_key);
         let row = snapshot.offered.row(api);
-        let Some(row) = row.filter(|_| snapshot.policy.api(api) == Verdict::Allow) else {
+        let Some(row) = row.filter(|_| snapshot.policy.api(api) == Decision::Allow) else {
             return false;
         };
         entry.min_version = entry.min_version.max(row.versions.first);
@@ -23,9 +23,9 @@ pub(super) fn cut(answer: &mut ApiVersionsResponse, snapshot: &Snapshot) {
 }
 
 /// The answer to a version that nobody here knows.
-pub(super) fn unknown_version(answer: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
+pub(super) fn unknown_version(response: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
     let row = snapshot.offered.row(ApiKey(super::API_VERSIONS));
-    let told = answer.api_keys.first();
+    let told = response.api_keys.first();
     let same = match (row, told) {
         (Some(row), Some(told)) => {
             (told.api_key, told.min_version, told.max_version)
@@ -34,5 +34,5 @@ pub(super) fn unknown_version(answer: &ApiVersionsResponse, snapshot: &Snapshot)
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     };
-    same && answer.error_code == UNSUPPORTED_VERSION && answer.api_keys.len() <= 1
+    same && response.error_code == UNSUPPORTED_VERSION && response.api_keys.len() <= 1
 }

@@ -216,10 +216,10 @@ impl Driven {
     fn is_bounded(&self) {
         let limits = &self.snapshot.limits;
         for (leg, limit) in [
-            (Leg::Client, limits.hold_bytes_max),
-            (Leg::Upstream, limits.hold_answer_bytes_max),
+            (Leg::Client, limits.request_buffer_bytes_max),
+            (Leg::Upstream, limits.response_buffer_bytes_max),
         ] {
-            let held = self.session.held(leg);
+            let held = self.session.buffered(leg);
             assert!(
                 held <= limit.saturating_add(self.chunk_max),
                 "{held} bytes held of the {} leg, {limit} are allowed",
@@ -261,13 +261,13 @@ fn snapshot(flags: u8) -> Option<Snapshot> {
         ..Limits::default()
     };
     if flags & 2 != 0 {
-        limits.hold_bytes_max = 32;
+        limits.request_buffer_bytes_max = 32;
         limits.egress_high_bytes = 16;
         limits.in_flight_max = 2;
     }
     let policy = match flags & 8 {
         0 => Policy::allow_all(),
-        _ => Policy::allow_all().refuse_topic(&Principal::anonymous(), "t"),
+        _ => Policy::allow_all().deny_topic(&Principal::anonymous(), "t"),
     };
     Some(Snapshot {
         epoch: 1,

@@ -7,10 +7,10 @@ use doorkeeper_core::wire::schema::{APIS, Direction, Field, Kind, Message, Role,
 
 use super::driven::HOSTS;
 
-/// Of all configs only those of brokers, in this answer, are about addresses.
+/// Of all configs only those of brokers, in this response, are about addresses.
 const DESCRIBE_CONFIGS: i16 = 32;
 
-/// Longer than what an answer may have to be edited as a whole.
+/// Longer than what a response may have to be edited as a whole.
 const LONG_BYTES: usize = 70_000;
 
 /// The message and the version that the first bytes of an input name; the lowest flag says which
@@ -200,7 +200,7 @@ impl Writer<'_, '_> {
             Role::ResourceType => 4,
             Role::EndpointId => self.draw.one(&[-1, 0, 1, 2, 7]),
             Role::Port => self.draw.one(&[-1, 9092, 9093, 0, 70_000]),
-            // An answer is owed, and it is a client that asks.
+            // A response is owed, and it is a client that asks.
             Role::Acks if self.is_request => 1,
             Role::ReplicaId if self.is_request => -1,
             _ => self.draw.number(),

@@ -5,7 +5,9 @@
 use arbitrary::{Arbitrary as _, Unstructured};
 
 use crate::direct::{Options, run};
-use crate::script::{Chunk, Client, Door, NetFault, Numbered, Part, Request, Script, Step, What};
+use crate::script::{
+    Chunk, Client, ListenAddr, NetFault, Numbered, Part, Request, Script, Step, What,
+};
 
 /// How many steps are played. More show no more, and take longer.
 const STEPS_MAX: usize = 100;
@@ -43,8 +45,10 @@ fn affordable(script: &mut Script) {
         {
             met.push(*who);
             if !matches!(what, Client::Connect(_)) {
-                let door = Door::Broker(Numbered(who.0 % 3));
-                script.steps.push(Step::Client(*who, Client::Connect(door)));
+                let doorkeeper = ListenAddr::Broker(Numbered(who.0 % 3));
+                script
+                    .steps
+                    .push(Step::Client(*who, Client::Connect(doorkeeper)));
             }
         }
         script.steps.push(step);

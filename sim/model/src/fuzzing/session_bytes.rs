@@ -30,11 +30,11 @@ pub fn session_bytes(data: &[u8]) {
 /// corpus has numbers that none of them has.
 fn step(driven: &mut Driven, what: u8, rest: &mut &[u8]) {
     match what {
-        200 => return driven.hold(Input::HoldPaused(Leg::Client)),
-        201 => return driven.hold(Input::HoldPaused(Leg::Upstream)),
-        202 => return driven.hold(Input::HoldResumed(Leg::Client)),
-        203 => return driven.hold(Input::HoldResumed(Leg::Upstream)),
-        204 => return driven.hold(Input::HoldRefused),
+        200 => return driven.hold(Input::BufferPaused(Leg::Client)),
+        201 => return driven.hold(Input::BufferPaused(Leg::Upstream)),
+        202 => return driven.hold(Input::BufferResumed(Leg::Client)),
+        203 => return driven.hold(Input::BufferResumed(Leg::Upstream)),
+        204 => return driven.hold(Input::BufferRejected),
         205 => return driven.ended(Leg::Client, End::Reset),
         _ => {}
     }

@@ -1,9 +1,9 @@
-//! A session whose client asks like any other, and whose broker answers what it likes: answers that
-//! are made by their tables, then changed, cut or replaced by any bytes.
+//! A session whose client asks like any other, and whose broker answers what it likes: responses
+//! that are made by their tables, then changed, cut or replaced by any bytes.
 //!
-//! Besides what holds for every session, the client gets whole answers to what it has asked, in
+//! Besides what holds for every session, the client gets whole responses to what it has asked, in
 //! its order, and is told no host of the cluster where hosts are told. As long as the broker's
-//! answers are as their tables say, no host is told anywhere at all.
+//! responses are as their tables say, no host is told anywhere at all.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -71,9 +71,9 @@ impl<'a> Talk<'a> {
         let what = self.byte();
         match what % 12 {
             0 | 1 => self.ask(),
-            2 | 3 => self.answer(),
-            4 => self.answer_changed(),
-            5 => self.answer_anything(),
+            2 | 3 => self.respond(),
+            4 => self.respond_changed(),
+            5 => self.respond_with_anything(),
             6 => {
                 self.is_honest = false;
                 let bytes = self.bytes();
@@ -153,16 +153,16 @@ impl<'a> Talk<'a> {
     }
 
     /// Answers as the table says.
-    fn answer(&mut self) {
-        if let Some(frame) = self.next_answer() {
+    fn respond(&mut self) {
+        if let Some(frame) = self.next_response() {
             self.give(&frame);
         }
     }
 
     /// Answers as the table says, but for some bytes.
-    fn answer_changed(&mut self) {
+    fn respond_changed(&mut self) {
         let changes = self.bytes();
-        let Some(mut frame) = self.next_answer() else {
+        let Some(mut frame) = self.next_response() else {
             return;
         };
         let mut is_framed = true;
@@ -179,7 +179,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Answers with any body.
-    fn answer_anything(&mut self) {
+    fn respond_with_anything(&mut self) {
         let body = self.bytes();
         let Some(head) = self.gone_up.pop_front() else {
             return;
@@ -188,7 +188,7 @@ impl<'a> Talk<'a> {
         self.give(&framed(head, body));
     }
 
-    fn next_answer(&mut self) -> Option<Vec<u8>> {
+    fn next_response(&mut self) -> Option<Vec<u8>> {
         let drawn = self.bytes();
         let head = self.gone_up.pop_front()?;
         let message = schema::message(head.key, Direction::Response)?;
@@ -199,11 +199,11 @@ impl<'a> Talk<'a> {
         Some(framed(head, &body))
     }
 
-    /// Hands an answer in, in pieces while the session reads, and lets the client take all.
+    /// Hands a response in, in pieces while the session reads, and lets the client take all.
     fn give(&mut self, frame: &[u8]) {
         let piece = match usize::from(self.byte()) {
             0 => frame.len(),
-            // A long answer in small pieces takes long and shows no more.
+            // A long response in small pieces takes long and shows no more.
             size => size.max(frame.len() / 256),
         };
         for piece in frame.chunks(piece.max(1)) {
@@ -225,7 +225,7 @@ impl<'a> Talk<'a> {
         while let Some(frame) = self.to_client.next_frame() {
             let due = self.asked.pop_front();
             assert_eq!(
-                expected::id_of_answer(&frame),
+                expected::correlation_id_of(&frame),
                 due.map(|head| head.id),
                 "not the answer that is due"
             );
@@ -323,7 +323,7 @@ fn change(frame: &mut Vec<u8>, how: u8, at: usize, byte: u8) {
     }
 }
 
-/// An answer to this request, with its length and header.
+/// A response to this request, with its length and header.
 fn framed(head: Head, body: &[u8]) -> Vec<u8> {
     let mut frame = head.id.to_be_bytes().to_vec();
     let message = schema::message(head.key, Direction::Response);

@@ -1,10 +1,10 @@
 //! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut.
-//! A glance overlooks nothing that a walk tells of, and sees nothing else in a sound body.
+//! A quick_scan overlooks nothing that a walk tells of, and sees nothing else in a sound body.
 
 use std::iter;
 
-use doorkeeper_core::wire::glance;
 use doorkeeper_core::wire::malformed::Malformed;
+use doorkeeper_core::wire::quick_scan;
 use doorkeeper_core::wire::schema::{Kind, Message, Role, Roles};
 use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
 use doorkeeper_core::work;
@@ -50,14 +50,14 @@ pub fn walk(data: &[u8]) {
         let before = work::taken();
         let bare = message
             .edition(version)
-            .is_some_and(|edition| glance::bare(edition, version, body, interest).is_some());
+            .is_some_and(|edition| quick_scan::bare(edition, version, body, interest).is_some());
         is_bounded(body, 1, before);
         let told_nothing = whole.is_bare && matches!(whole.end, Ok(Some(_)));
-        assert!(told_nothing || !bare, "a glance overlooked something");
+        assert!(told_nothing || !bare, "a quick_scan overlooked something");
         // It does not look into tagged fields that nobody asked for.
         assert!(
             bare || !(told_nothing && is_sound),
-            "a glance saw something"
+            "a quick_scan saw something"
         );
     }
 }
@@ -182,7 +182,7 @@ fn is_bare(step: &Step) -> bool {
             Value::Span => found.data == found.end,
             // A structure that is null could also be there.
             Value::Null => !matches!(found.field.kind, Kind::Struct(_)),
-            // A glance tells it as well.
+            // A quick_scan tells it as well.
             Value::Int(_) => found.role == Role::ThrottleTime,
             Value::Float(_) | Value::Uuid(_) => false,
         },

@@ -8,7 +8,7 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
 use super::member::wire;
-use super::{Answer, Group, Member, State, Step};
+use super::{Group, Member, Response, State, Step};
 use crate::connection::RequestId;
 
 /// `GroupMetadataManager.classicGroupNewMemberJoinTimeoutMs`.
@@ -40,10 +40,10 @@ impl Join {
     }
 
     fn refuse(self, member_id: &str, error: ResponseError, step: &mut Step<'_>) {
-        let answer = JoinGroupResponse::default()
+        let response = JoinGroupResponse::default()
             .with_member_id(wire(member_id))
             .with_error_code(error.code());
-        step.answers.push(Answer::Join(self.request, answer));
+        step.responses.push(Response::Join(self.request, response));
     }
 }
 
@@ -145,14 +145,14 @@ impl Group {
         match self.state {
             State::Empty => join.refuse(&id, ResponseError::UnknownMemberId, step),
             State::PreparingRebalance => self.update_and_rebalance(join, step),
-            // It has joined this generation and lost the answer.
+            // It has joined this generation and lost the response.
             State::CompletingRebalance if same => {
-                let answer = self.joined(&id, self.is_leader(&id));
-                step.answers.push(Answer::Join(join.request, answer));
+                let response = self.joined(&id, self.is_leader(&id));
+                step.responses.push(Response::Join(join.request, response));
             }
             State::Stable if same && !self.is_leader(&id) => {
-                let answer = self.joined(&id, false);
-                step.answers.push(Answer::Join(join.request, answer));
+                let response = self.joined(&id, false);
+                step.responses.push(Response::Join(join.request, response));
             }
             // A leader that rejoins wants a new assignment.
             State::CompletingRebalance | State::Stable => self.update_and_rebalance(join, step),
@@ -184,7 +184,7 @@ impl Group {
         match self.state {
             State::Stable if self.protocol == self.select_protocol() => {
                 let is_leader = self.is_leader(&new);
-                let answer = if can_skip {
+                let response = if can_skip {
                     self.joined(&new, is_leader).with_skip_assignment(is_leader)
                 } else {
                     // It is not told that it leads, so that it does not assign again.
@@ -192,7 +192,7 @@ impl Group {
                         .with_leader(wire(&old_leader.unwrap_or_default()))
                 };
                 if let Some(member) = self.members.get_mut(&new) {
-                    member.answer_join(answer, step.answers);
+                    member.respond_to_join(response, step.responses);
                 }
             }
             State::Stable => self.rebalance_or_complete_join(step),
@@ -210,10 +210,10 @@ impl Group {
         let fenced = JoinGroupResponse::default()
             .with_member_id(wire(old))
             .with_error_code(code);
-        member.answer_join(fenced, step.answers);
-        member.answer_sync(
+        member.respond_to_join(fenced, step.responses);
+        member.respond_to_sync(
             SyncGroupResponse::default().with_error_code(code),
-            step.answers,
+            step.responses,
         );
         new.clone_into(&mut member.id);
         member.renew_session(step.now);

@@ -39,10 +39,10 @@ impl Group {
                 .and_then(|instance| self.static_members.get(instance))
                 .cloned();
             let id = id.ok_or(ResponseError::UnknownMemberId)?;
-            self.remove_with_answer(&id, step);
+            self.remove_with_response(&id, step);
         } else if self.pending_joins.remove(&leaving.member_id).is_none() {
             self.check_member(&leaving.member_id, instance)?;
-            self.remove_with_answer(&leaving.member_id, step);
+            self.remove_with_response(&leaving.member_id, step);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Answer;
+use super::Response;
 use crate::connection::RequestId;
 
 /// One member (`ClassicGroupMember`).
@@ -47,21 +47,25 @@ impl Member {
     }
 
     /// Answers the join that waits, if one does.
-    pub(super) fn answer_join(&mut self, with: JoinGroupResponse, answers: &mut Vec<Answer>) {
+    pub(super) fn respond_to_join(
+        &mut self,
+        with: JoinGroupResponse,
+        responses: &mut Vec<Response>,
+    ) {
         if let Some(request) = self.joining.take() {
-            answers.push(Answer::Join(request, with));
+            responses.push(Response::Join(request, with));
         }
     }
 
     /// Answers the sync that waits, if one does. True if one did.
-    pub(super) fn answer_sync(
+    pub(super) fn respond_to_sync(
         &mut self,
         with: SyncGroupResponse,
-        answers: &mut Vec<Answer>,
+        responses: &mut Vec<Response>,
     ) -> bool {
         let waiting = self.syncing.take();
         if let Some(request) = waiting {
-            answers.push(Answer::Sync(request, with));
+            responses.push(Response::Sync(request, with));
         }
         waiting.is_some()
     }

@@ -25,7 +25,7 @@ impl Group {
             for member in self.members.values_mut() {
                 member.assignment = Bytes::new();
             }
-            self.answer_syncs(Some(ResponseError::RebalanceInProgress), step);
+            self.respond_to_syncs(Some(ResponseError::RebalanceInProgress), step);
         }
         self.pending_syncs.clear();
         self.sync_deadline = None;
@@ -134,9 +134,9 @@ impl Group {
         self.protocol = self.select_protocol();
         self.state = State::CompletingRebalance;
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            let answer = self.joined(&id, self.is_leader(&id));
+            let response = self.joined(&id, self.is_leader(&id));
             if let Some(member) = self.members.get_mut(&id) {
-                member.answer_join(answer, step.answers);
+                member.respond_to_join(response, step.responses);
                 member.renew_session(step.now);
                 member.is_new = false;
             }

@@ -7,7 +7,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::SyncGroupResponse;
 
 use super::member::wire;
-use super::{Answer, Group, State, Step};
+use super::{Group, Response, State, Step};
 use crate::connection::RequestId;
 
 /// A `SyncGroup` request.
@@ -26,8 +26,8 @@ impl Group {
     /// `classicGroupSyncToClassicGroup`.
     pub(crate) fn sync(&mut self, sync: SyncGroup, step: &mut Step<'_>) {
         if let Err(error) = self.check_sync(&sync) {
-            let answer = SyncGroupResponse::default().with_error_code(error.code());
-            step.answers.push(Answer::Sync(sync.request, answer));
+            let response = SyncGroupResponse::default().with_error_code(error.code());
+            step.responses.push(Response::Sync(sync.request, response));
             return;
         }
         match self.state {
@@ -44,13 +44,13 @@ impl Group {
                         member.assignment = part.unwrap_or_default();
                     }
                     self.state = State::Stable;
-                    self.answer_syncs(None, step);
+                    self.respond_to_syncs(None, step);
                 }
             }
             State::Stable => {
                 self.has_synced(&sync.member_id);
-                let answer = self.synced(self.assignment_of(&sync.member_id));
-                step.answers.push(Answer::Sync(sync.request, answer));
+                let response = self.synced(self.assignment_of(&sync.member_id));
+                step.responses.push(Response::Sync(sync.request, response));
             }
         }
     }
@@ -85,14 +85,14 @@ impl Group {
     }
 
     /// `propagateAssignment`.
-    pub(super) fn answer_syncs(&mut self, error: Option<ResponseError>, step: &mut Step<'_>) {
+    pub(super) fn respond_to_syncs(&mut self, error: Option<ResponseError>, step: &mut Step<'_>) {
         let ok = self.synced(Bytes::new());
         for member in self.members.values_mut() {
-            let answer = match error {
+            let response = match error {
                 None => ok.clone().with_assignment(member.assignment.clone()),
                 Some(error) => SyncGroupResponse::default().with_error_code(error.code()),
             };
-            if member.answer_sync(answer, step.answers) {
+            if member.respond_to_sync(response, step.responses) {
                 member.renew_session(step.now);
             }
         }

@@ -7,7 +7,7 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-use super::{Answer, Group, Join, Leaving, State, Step, SyncGroup};
+use super::{Group, Join, Leaving, Response, State, Step, SyncGroup};
 use crate::config::Limits;
 use crate::connection::{ConnectionId, RequestId};
 use crate::rng::Rng;
@@ -15,13 +15,13 @@ use crate::rng::Rng;
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
 
-/// A group with a clock, and the answers that came out of it.
+/// A group with a clock, and the responses that came out of it.
 struct World {
     group: Group,
     now: Instant,
     limits: Limits,
     rng: Rng,
-    answers: Vec<Answer>,
+    responses: Vec<Response>,
     requests: u64,
 }
 
@@ -32,7 +32,7 @@ impl World {
             now: Instant::ZERO,
             limits: Limits::default(),
             rng: Rng::new(1),
-            answers: Vec::new(),
+            responses: Vec::new(),
             requests: 0,
         }
     }
@@ -42,7 +42,7 @@ impl World {
             now: self.now,
             limits: &self.limits,
             rng: &mut self.rng,
-            answers: &mut self.answers,
+            responses: &mut self.responses,
         };
         act(&mut self.group, &mut step)
     }
@@ -105,25 +105,25 @@ impl World {
     }
 
     fn joined(&self, request: RequestId) -> Option<JoinGroupResponse> {
-        self.answers.iter().find_map(|answer| match answer {
-            Answer::Join(of, join) if *of == request => Some(join.clone()),
-            Answer::Join(..) | Answer::Sync(..) => None,
+        self.responses.iter().find_map(|response| match response {
+            Response::Join(of, join) if *of == request => Some(join.clone()),
+            Response::Join(..) | Response::Sync(..) => None,
         })
     }
 
     fn synced(&self, request: RequestId) -> Option<SyncGroupResponse> {
-        self.answers.iter().find_map(|answer| match answer {
-            Answer::Sync(of, sync) if *of == request => Some(sync.clone()),
-            Answer::Join(..) | Answer::Sync(..) => None,
+        self.responses.iter().find_map(|response| match response {
+            Response::Sync(of, sync) if *of == request => Some(sync.clone()),
+            Response::Join(..) | Response::Sync(..) => None,
         })
     }
 
     /// A new member that has its id and waits for the generation.
     fn enter(&mut self) -> (String, RequestId) {
         let first = self.join("", None);
-        let answer = self.joined(first).unwrap();
-        assert_eq!(answer.error_code, ResponseError::MemberIdRequired.code());
-        let id = answer.member_id.to_string();
+        let response = self.joined(first).unwrap();
+        assert_eq!(response.error_code, ResponseError::MemberIdRequired.code());
+        let id = response.member_id.to_string();
         let request = self.join(&id, None);
         (id, request)
     }
@@ -328,7 +328,7 @@ fn whoever_waits_when_the_coordinator_moves_is_told() {
     let mut world = World::new();
     world.stable();
     let (_, join) = world.enter();
-    world.group.coordinator_moved(&mut world.answers);
+    world.group.coordinator_moved(&mut world.responses);
     let moved = ResponseError::NotCoordinator.code();
     assert_eq!(world.joined(join).unwrap().error_code, moved);
 }

@@ -42,7 +42,7 @@ pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
             asked.fates.retain(|fate| matches!(fate, Fate::Local(_)));
             continue;
         }
-        policy::judged_by_older(ledger, at, &frame)?;
+        policy::decided_by_older(ledger, at, &frame)?;
         let what = match ledger.asked.get(at) {
             Some(asked) => format!("{:?} was due, {head:?} went up changed in {id}", asked.head),
             None => String::new(),

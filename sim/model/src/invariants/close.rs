@@ -62,22 +62,22 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             let known = snapshot.topology.upstream(broker).is_some();
             ledger.route == Route::Broker(broker) && !known
         }
-        CloseReason::HoldLimit(leg) => {
+        CloseReason::BufferLimit(leg) => {
             let limits = ledger.snapshots.iter().map(|snapshot| match leg {
-                Leg::Client => snapshot.limits.hold_bytes_max,
-                Leg::Upstream => snapshot.limits.hold_answer_bytes_max,
+                Leg::Client => snapshot.limits.request_buffer_bytes_max,
+                Leg::Upstream => snapshot.limits.response_buffer_bytes_max,
             });
             let least = limits.min().unwrap_or(0);
             let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
             let rest = ledger.rest_of(leg);
-            // An answer says how long it will be, and so does a request that is denied; another
+            // A response says how long it will be, and so does a request that is denied; another
             // one may be judged before its end.
             let claimed = match leg {
                 Leg::Client if is_restricted(ledger, rest) => claimed(rest),
                 Leg::Client => 0,
                 Leg::Upstream => {
-                    let whole = ledger.asked.iter().filter_map(|it| it.answer.as_ref());
-                    let longest = whole.map(|answer| answer.frame.len() + 4).max();
+                    let whole = ledger.asked.iter().filter_map(|it| it.response.as_ref());
+                    let longest = whole.map(|response| response.frame.len() + 4).max();
                     claimed(rest).max(longest.unwrap_or(0))
                 }
             };
@@ -87,7 +87,7 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         // Whoever has not asked for anything is owed nothing, nor is a request that still waited.
         CloseReason::Drained => facts.drain.is_some() && ledger.owed_to_taken() == 0,
         CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
-        CloseReason::HoldRefused => facts.hold_refused,
+        CloseReason::BufferRejected => facts.buffer_rejected,
         CloseReason::Bug(_) => false,
     };
     if holds {
@@ -147,8 +147,8 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
         ClientFault::ApiNotOffered(api) => offered(api, None),
         ClientFault::UnsupportedVersion(api, _) => offered(api, Some(false)),
         ClientFault::ReplicaRequest(api) => broken(api, None),
-        ClientFault::RefusedAcksZero => broken(ApiKey(0), None),
-        ClientFault::RefusedUntold(api, version) => broken(api, Some(version)),
+        ClientFault::DeniedAcksZero => broken(ApiKey(0), None),
+        ClientFault::DenialNotEncodable(api, version) => broken(api, Some(version)),
     }
 }
 
@@ -178,12 +178,12 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
         .map(|snapshot| snapshot.limits.frame_bytes_max);
     let claimed = ledger.rest_of(Leg::Upstream).first_chunk::<4>();
     let claimed = claimed.map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
-    let answers = ledger
+    let responses = ledger
         .asked
         .iter()
-        .filter_map(|asked| asked.answer.as_ref());
-    let largest = answers
-        .map(|answer| answer.frame.len())
+        .filter_map(|asked| asked.response.as_ref());
+    let largest = responses
+        .map(|response| response.frame.len())
         .chain([claimed])
         .max()
         .unwrap_or(0);
@@ -209,9 +209,9 @@ fn drips(due: Due, now: Instant, stall: Duration) -> bool {
 }
 
 /// The first request that the broker has yet to answer.
-fn first_unanswered(ledger: &Ledger) -> Option<&Asked> {
+fn first_without_response(ledger: &Ledger) -> Option<&Asked> {
     let owed = |asked: &&Asked| {
-        asked.answer.is_none()
+        asked.response.is_none()
             && asked
                 .fates
                 .iter()
@@ -234,14 +234,14 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         Wait::Topology => snapshot.topology.is_empty(),
         // A request that the broker does not take is not answered either. Whatever came of the
         // broker was before the time for the next response began, and so was its throttle.
-        Wait::Answer => first_unanswered(ledger).is_some_and(|asked| {
+        Wait::Response => first_without_response(ledger).is_some_and(|asked| {
             let spoke = facts.broker_spoke.unwrap_or(ledger.opened);
             let since = spoke.max(facts.muted_until).max(ledger.opened);
-            now >= since.after(limits.answer_timeout).after(asked.granted)
+            now >= since.after(limits.request_timeout).after(asked.granted)
         }),
         // The broker has taken a whole request, and sent nothing since it was connected.
-        Wait::FirstResponse => first_unanswered(ledger).is_some_and(|asked| {
-            let limit = limits.connect_timeout.min(limits.answer_timeout);
+        Wait::FirstResponse => first_without_response(ledger).is_some_and(|asked| {
+            let limit = limits.connect_timeout.min(limits.request_timeout);
             let by = |since: Instant| since.after(limit).after(asked.granted);
             facts.broker_spoke.is_none() && facts.first_sent.is_some_and(|at| now >= by(at))
         }),
@@ -256,9 +256,9 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
                 Leg::Upstream => is_still && now >= facts.muted_until.after(stall),
             }
         }
-        Wait::Hold(leg) => {
-            let since = facts.hold_paused(leg);
-            since.is_some_and(|since| now >= since.after(limits.hold_timeout))
+        Wait::Buffer(leg) => {
+            let since = facts.buffer_paused(leg);
+            since.is_some_and(|since| now >= since.after(limits.buffer_timeout))
         }
     }
 }

@@ -49,12 +49,12 @@ pub(crate) fn first_frame(ledger: &Ledger, now: Instant) -> Result<(), Violation
 /// Nobody takes the responses: however long the requests let the broker wait, they have one limit.
 pub(crate) fn gone_client(ledger: &Ledger, now: Instant) -> Result<(), Violation> {
     let limits = || ledger.snapshots.iter().map(|snapshot| &snapshot.limits);
-    let answer = limits().map(|it| it.answer_timeout).max();
+    let response = limits().map(|it| it.request_timeout).max();
     let flush = limits().map(|it| it.flush_timeout).max();
     let Some(gone) = ledger.facts.client_gone else {
         return Ok(());
     };
-    let by = gone.after(answer.unwrap_or_default() + flush.unwrap_or_default());
+    let by = gone.after(response.unwrap_or_default() + flush.unwrap_or_default());
     if now > by && ledger.closed.is_none() {
         let what = format!("{} is open, and its client has reset", ledger.id);
         return Err(Violation::of(14, what));

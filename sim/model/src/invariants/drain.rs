@@ -1,4 +1,4 @@
-//! 2, while doorkeeper stops: no further request is taken, and owed answers are given.
+//! 2, while doorkeeper stops: no further request is taken, and owed responses are given.
 
 use doorkeeper_core::{Leg, Session};
 

@@ -17,7 +17,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
             are_done(ledger, ledger.asked.iter().take(read))
         }
         CloseReason::Client(_)
-        | CloseReason::HoldLimit(Leg::Client)
+        | CloseReason::BufferLimit(Leg::Client)
         | CloseReason::TimedOut(Wait::Frame(Leg::Client))
             if closed_in_time(ledger) =>
         {
@@ -35,8 +35,8 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
         | CloseReason::Upstream(_)
         | CloseReason::Unreachable(_)
         | CloseReason::BrokerUnknown(_)
-        | CloseReason::HoldLimit(_)
-        | CloseReason::HoldRefused
+        | CloseReason::BufferLimit(_)
+        | CloseReason::BufferRejected
         | CloseReason::TimedOut(_)
         | CloseReason::Drained
         | CloseReason::DrainExpired
@@ -48,9 +48,9 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
 /// limited, because nobody takes the responses.
 fn is_waited_for(ledger: &Ledger) -> bool {
     let limits = ledger.snapshots.iter().map(|snapshot| &snapshot.limits);
-    let answer = limits.map(|it| it.answer_timeout).min();
+    let response = limits.map(|it| it.request_timeout).min();
     let ended = ledger.facts.client_gone.zip(ledger.decision());
-    ended.is_none_or(|(gone, decision)| decision.at < gone.after(answer.unwrap_or_default()))
+    ended.is_none_or(|(gone, decision)| decision.at < gone.after(response.unwrap_or_default()))
 }
 
 /// Whether the fault was not put off so long that answers could be missing: it was found when the
@@ -85,7 +85,7 @@ fn are_done<'a>(
     Err(Violation::of(number, what))
 }
 
-/// Whether a request had to go up and did not, or is owed an answer that was not given.
+/// Whether a request had to go up and did not, or is owed a response that was not given.
 fn is_lost(asked: &Asked, client_is_gone: bool) -> bool {
     let goes_up = |fate: &Fate| match fate {
         Fate::Passes { may_close, .. } => !*may_close,

@@ -24,7 +24,7 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
         (Leg::Upstream, demand.read_upstream),
     ];
     for (leg, is_read) in is_read {
-        if is_read && ledger.facts.hold_paused(leg).is_some() {
+        if is_read && ledger.facts.buffer_paused(leg).is_some() {
             let what = format!("{id} reads its {} leg without room for it", leg.name());
             return Err(Violation::of(9, what));
         }
@@ -60,19 +60,19 @@ pub(crate) fn reads_for_somebody(ledger: &Ledger, session: &Session) -> Result<(
 }
 
 /// No more is held back than the limit allows, and what came in the last piece.
-pub(crate) fn holds_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
+pub(crate) fn buffers_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
     // A reload may have made the limit smaller than what is held already.
     let limits = ledger.snapshots.iter().map(|snapshot| {
         [
-            snapshot.limits.hold_bytes_max,
-            snapshot.limits.hold_answer_bytes_max,
+            snapshot.limits.request_buffer_bytes_max,
+            snapshot.limits.response_buffer_bytes_max,
         ]
     });
     let limit = limits.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]);
-    let [requests, answers] = limit.unwrap_or_default();
-    for (leg, limit) in [(Leg::Client, requests), (Leg::Upstream, answers)] {
+    let [requests, responses] = limit.unwrap_or_default();
+    for (leg, limit) in [(Leg::Client, requests), (Leg::Upstream, responses)] {
         let limit = limit.saturating_add(ledger.facts.chunk_max);
-        let held = session.held(leg);
+        let held = session.buffered(leg);
         if held > limit {
             let what = format!("{} holds {held} bytes, {limit} are allowed", ledger.id);
             return Err(Violation::of(9, what));

@@ -2,7 +2,7 @@
 //! and what no client may ask never comes to a broker.
 
 use bytes::Bytes;
-use doorkeeper_core::policy::{Operation, Principal, Verdict};
+use doorkeeper_core::policy::{Decision, Operation, Principal};
 
 use crate::expected::{self, Fate, Head};
 use crate::payload::payloads;
@@ -36,7 +36,7 @@ pub(crate) fn is_for_clients(
 }
 
 /// 5: whether what went up is what an older policy would have let go up.
-pub(crate) fn judged_by_older(ledger: &Ledger, at: usize, sent: &Bytes) -> Result<(), Violation> {
+pub(crate) fn decided_by_older(ledger: &Ledger, at: usize, sent: &Bytes) -> Result<(), Violation> {
     let Some(asked) = ledger.asked.get(at) else {
         return Ok(());
     };
@@ -81,10 +81,10 @@ pub(crate) fn fetched(ledger: &Ledger, asked: &Asked, frame: &Bytes) -> Result<(
     let anonymous = Principal::anonymous();
     for tag in payloads(frame).unwrap_or_default() {
         let refused = judges.iter().all(|snapshot| {
-            let verdict = snapshot
+            let decision = snapshot
                 .policy
                 .topic(&anonymous, Operation::Read, tag.topic.name());
-            verdict == Verdict::Refuse
+            decision == Decision::Deny
         });
         if refused {
             let what = format!(

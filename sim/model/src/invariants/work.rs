@@ -30,15 +30,15 @@ impl Work {
         let bytes = match &input {
             Input::Bytes { bytes, .. } => bytes.len(),
             // What is held may have to be judged again.
-            Input::Snapshot(_) => session.held(Leg::Client),
+            Input::Snapshot(_) => session.buffered(Leg::Client),
             Input::Wrote { .. }
             | Input::Ended { .. }
             | Input::Connected
             | Input::ConnectFailed(_)
             | Input::Drain { .. }
-            | Input::HoldPaused(_)
-            | Input::HoldResumed(_)
-            | Input::HoldRefused
+            | Input::BufferPaused(_)
+            | Input::BufferResumed(_)
+            | Input::BufferRejected
             | Input::Tick => 0,
         };
         self.bytes += bytes as u64;

@@ -41,7 +41,7 @@ impl<'a> Arbitrary<'a> for Setting {
             },
             small: u.arbitrary()?,
             // What the corpora mean would be another thing if this took bytes.
-            held: None,
+            buffered: None,
             policy: u.arbitrary()?,
             timed: true,
             direct: true,
@@ -58,7 +58,7 @@ impl<'a> Arbitrary<'a> for Small {
             is_there.then(|| u.int_in_range(least..=most)).transpose()
         };
         Ok(Self {
-            hold: some(1, 64, 900)?.map(u32::from),
+            buffer: some(1, 64, 900)?.map(u32::from),
             egress: some(2, 1, 600)?.map(u32::from),
             in_flight: some(4, 1, 4)?,
             frame: some(8, 200, 3200)?.map(u32::from),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::request::Request;
 use super::setting::{Policy, Small};
 use super::step::{
-    BrokerFault, Client, Door, NetFault, Numbered, ProcessFault, Step, Tamper, Wait,
+    BrokerFault, Client, ListenAddr, NetFault, Numbered, ProcessFault, Step, Tamper, Wait,
 };
 use super::words::{Bad, BadScript, Words, hex, read, unhex};
 use super::{Script, Setting};
@@ -66,8 +66,8 @@ impl fmt::Display for Step {
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(Door::Bootstrap) => f.write_str("connect bootstrap"),
-            Self::Connect(Door::Broker(broker)) => write!(f, "connect b{}", broker.0),
+            Self::Connect(ListenAddr::Bootstrap) => f.write_str("connect bootstrap"),
+            Self::Connect(ListenAddr::Broker(broker)) => write!(f, "connect b{}", broker.0),
             Self::Send(request) => write!(f, "send {request}"),
             Self::SendPart(part, request) => write!(f, "part {part} {request}"),
             Self::Raw(bytes) => write!(f, "raw x{}", hex(bytes)),
@@ -95,7 +95,7 @@ impl fmt::Display for BrokerFault {
             Self::Accept => f.write_str("accept"),
             Self::Versions(key, last) => write!(f, "versions {key} {last}"),
             Self::Next(tamper) => write!(f, "next {tamper}"),
-            Self::AdvertiseDoor => f.write_str("advertise-door"),
+            Self::AdvertiseDoorkeeper => f.write_str("advertise-door"),
             Self::Throttle(ms) => write!(f, "throttle {ms}"),
         }
     }
@@ -130,7 +130,7 @@ impl fmt::Display for ProcessFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reload(policy, small) if policy.is_empty() => write!(f, "reload{small}"),
-            Self::Reload(policy, small) => write!(f, "reload refuse={policy}{small}"),
+            Self::Reload(policy, small) => write!(f, "reload deny={policy}{small}"),
             Self::Drain(tenths) => write!(f, "drain {tenths}"),
         }
     }
@@ -180,8 +180,8 @@ impl FromStr for Step {
 fn client(words: &mut Words<'_>) -> Result<Client, Bad> {
     Ok(match words.next()? {
         "connect" => Client::Connect(match words.next()? {
-            "bootstrap" => Door::Bootstrap,
-            broker => Door::Broker(numbered('b', broker)?),
+            "bootstrap" => ListenAddr::Bootstrap,
+            broker => ListenAddr::Broker(numbered('b', broker)?),
         }),
         "send" => Client::Send(Request::take(words)?),
         "part" => Client::SendPart(words.read()?, Request::take(words)?),
@@ -213,7 +213,7 @@ fn broker_fault(words: &mut Words<'_>) -> Result<BrokerFault, Bad> {
         "refuse" => BrokerFault::Refuse,
         "black-hole" => BrokerFault::BlackHole,
         "accept" => BrokerFault::Accept,
-        "advertise-door" => BrokerFault::AdvertiseDoor,
+        "advertise-door" => BrokerFault::AdvertiseDoorkeeper,
         "throttle" => BrokerFault::Throttle(words.read()?),
         "versions" => BrokerFault::Versions(words.read()?, words.read()?),
         "next" => BrokerFault::Next(match words.next()? {
@@ -224,7 +224,7 @@ fn broker_fault(words: &mut Words<'_>) -> Result<BrokerFault, Bad> {
             "huge" => Tamper::Huge,
             "cut" => Tamper::Cut(words.read()?, words.read()?),
             "late" => Tamper::Late(words.read()?),
-            other => return Err(format!("{other:?} happens to no answer")),
+            other => return Err(format!("{other:?} happens to no response")),
         }),
         other => return Err(format!("{other:?} happens to no broker")),
     })
@@ -243,7 +243,7 @@ fn net_fault(words: &mut Words<'_>) -> Result<NetFault, Bad> {
 fn reload(words: &mut Words<'_>) -> Result<ProcessFault, Bad> {
     let (mut policy, mut small) = (Policy::default(), Small::default());
     for word in words.rest() {
-        if let Some(refused) = word.strip_prefix("refuse=") {
+        if let Some(refused) = word.strip_prefix("deny=") {
             refused.split(',').try_for_each(|word| policy.take(word))?;
         } else if !small.take(word)? {
             return Err(format!("{word:?} is nothing to reload"));

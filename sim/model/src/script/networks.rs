@@ -5,7 +5,9 @@ use std::fmt;
 
 use super::Script;
 use super::setting::{Chunk, Setting};
-use super::step::{BrokerFault, Client, Direction, Door, NetFault, NetLeg, ProcessFault, Step};
+use super::step::{
+    BrokerFault, Client, Direction, ListenAddr, NetFault, NetLeg, ProcessFault, Step,
+};
 
 /// A part of a script that no network can play.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ fn setting(setting: &Setting) -> Option<(&'static str, &'static str)> {
     if times != (plain.latency_ms, plain.jitter_ms) {
         return Some(("latency", "a network has its own"));
     }
-    if setting.held.is_some() {
+    if setting.buffered.is_some() {
         return Some(("held", "a server has one budget for all its listeners"));
     }
     (setting.window != plain.window).then_some(("window", WINDOW))
@@ -68,10 +70,11 @@ const WINDOW: &str = "sockets have their own windows";
 
 fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
     match step {
-        Step::Client(_, Client::Connect(Door::Broker(broker))) => (broker.0 >= setting.advertised)
+        Step::Client(_, Client::Connect(ListenAddr::Broker(broker))) => (broker.0
+            >= setting.advertised)
             .then_some("nobody listens for a broker without address"),
         Step::Net(_, leg, way, fault) => unplayable_fault(*leg, *way, *fault),
-        Step::Broker(_, BrokerFault::AdvertiseDoor) => {
+        Step::Broker(_, BrokerFault::AdvertiseDoorkeeper) => {
             Some("doorkeeper is advertised by a name that leads nowhere there")
         }
         Step::Process(ProcessFault::Reload(..)) => Some("a server is not reloaded"),
@@ -125,7 +128,7 @@ mod tests {
             "c1 connect b2",
             "net c1 client up window 3",
             "net c1 upstream up cut 3 fin",
-            "reload refuse=orders",
+            "reload deny=orders",
         ] {
             let error = playable(step).unwrap_err();
             assert_eq!((error.step, &*error.text), (2, step), "{error}");

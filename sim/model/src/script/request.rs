@@ -76,7 +76,7 @@ pub struct Part {
 pub enum Acks {
     /// All in-sync replicas.
     All,
-    /// Nobody, and there is no answer.
+    /// Nobody, and there is no response.
     None,
     /// The leader.
     Leader,
@@ -129,14 +129,17 @@ names!(Turn { Turn::Next = "next", Turn::Again = "again" });
 
 /// How a transaction shall end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
-pub enum Verdict {
+pub enum TransactionResult {
     /// What was written counts.
     Commit,
     /// It does not.
     Abort,
 }
 
-names!(Verdict { Verdict::Commit = "commit", Verdict::Abort = "abort" });
+names!(TransactionResult {
+    TransactionResult::Commit = "commit",
+    TransactionResult::Abort = "abort"
+});
 
 /// What a member of a consumer group says (KIP-848).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
@@ -191,7 +194,7 @@ pub enum What {
     /// An offset that counts with the transaction: transactional id, group, partition.
     TxnOffsetCommit(u8, u8, Place),
     /// The end of a transaction.
-    EndTxn(u8, Verdict),
+    EndTxn(u8, TransactionResult),
     /// A sign of life of a member of a consumer group.
     ConsumerHeartbeat(u8, Beat),
     /// What a member of a share group asks for.

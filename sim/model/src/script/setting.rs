@@ -1,4 +1,4 @@
-//! The surroundings of a script: the cluster, the network, and how doorkeeper is configured.
+//! The environment of a script: the cluster, the network, and how doorkeeper is configured.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub struct Setting {
     /// What sessions may cost; nothing for what is not said.
     pub small: Small,
     /// How much sessions together may hold of requests, and of responses; nothing for any amount.
-    pub held: Option<u32>,
+    pub buffered: Option<u32>,
     /// What is refused.
     pub policy: Policy,
     /// The outcome depends on time, so that it differs where time is real.
@@ -45,7 +45,7 @@ impl Default for Setting {
             jitter_ms: 0,
             window: 65_536,
             small: Small::default(),
-            held: None,
+            buffered: None,
             policy: Policy::default(),
             timed: false,
             direct: false,
@@ -70,8 +70,8 @@ names!(Chunk { Chunk::Whole = "whole", Chunk::One = "one", Chunk::Any = "any" })
 /// Limits that scripts make small, so that little reaches them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Small {
-    /// `Limits::hold_bytes_max`.
-    pub hold: Option<u32>,
+    /// `Limits::request_buffer_bytes_max`.
+    pub buffer: Option<u32>,
     /// `Limits::egress_high_bytes`.
     pub egress: Option<u32>,
     /// `Limits::in_flight_max`.
@@ -89,7 +89,7 @@ impl Small {
             return Ok(false);
         };
         match name {
-            "hold" => self.hold = Some(read(value)?),
+            "buffer" => self.buffer = Some(read(value)?),
             "egress" => self.egress = Some(read(value)?),
             "in-flight" => self.in_flight = Some(read(value)?),
             "frame" => self.frame = Some(read(value)?),
@@ -103,7 +103,7 @@ impl Small {
 impl fmt::Display for Small {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
-            ("hold", self.hold),
+            ("buffer", self.buffer),
             ("egress", self.egress),
             ("in-flight", self.in_flight.map(u32::from)),
             ("frame", self.frame),
@@ -174,8 +174,8 @@ impl Setting {
                     }
                 }
             }
-            "held" => self.held = Some(words.read()?),
-            "refuse" => words
+            "buffers" => self.buffered = Some(words.read()?),
+            "deny" => words
                 .next()?
                 .split(',')
                 .try_for_each(|word| self.policy.take(word))?,
@@ -207,11 +207,11 @@ impl fmt::Display for Setting {
         if self.small != plain.small {
             writeln!(f, "limits{}", self.small)?;
         }
-        if let Some(held) = self.held {
-            writeln!(f, "held {held}")?;
+        if let Some(buffered) = self.buffered {
+            writeln!(f, "buffers {buffered}")?;
         }
         if !self.policy.is_empty() {
-            writeln!(f, "refuse {}", self.policy)?;
+            writeln!(f, "deny {}", self.policy)?;
         }
         if self.timed {
             writeln!(f, "timed")?;

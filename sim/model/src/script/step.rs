@@ -71,7 +71,7 @@ names!(Direction { Direction::Up = "up", Direction::Down = "down" });
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Opens a connection, and leaves the one it had.
-    Connect(Door),
+    Connect(ListenAddr),
     /// Sends a request.
     Send(Request),
     /// Sends the beginning of a request: so many 255ths of its bytes.
@@ -88,7 +88,7 @@ pub enum Client {
     Resume,
     /// From now on sends one byte in so many milliseconds; 0 for all at once.
     Drip(u8),
-    /// Waits until every answer has come, or its connection has ended.
+    /// Waits until every response has come, or its connection has ended.
     Wait,
     /// Waits until doorkeeper has ended its connection.
     WaitEnd,
@@ -96,7 +96,7 @@ pub enum Client {
 
 /// The address of doorkeeper that a client connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
-pub enum Door {
+pub enum ListenAddr {
     /// The bootstrap address.
     Bootstrap,
     /// The address of a broker.
@@ -128,14 +128,14 @@ pub enum BrokerFault {
     /// Something happens to the next answer that it gives to a session.
     Next(Tamper),
     /// It advertises the address that doorkeeper advertises for it, until it moves or is healed.
-    AdvertiseDoor,
+    AdvertiseDoorkeeper,
     /// Each of its responses throttles the client for so many milliseconds, until it is healed.
     // What the corpora mean would be another thing if this were drawn from their bytes.
     #[arbitrary(skip)]
     Throttle(u16),
 }
 
-/// What happens to one answer of a broker.
+/// What happens to one response of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Tamper {
     /// It carries another correlation id.

@@ -32,14 +32,14 @@ pub(crate) struct Ledger {
     /// The snapshot at the first byte of the request that is coming in.
     request_from: usize,
     /// The snapshot at the first byte of the answer that is coming in.
-    answer_from: usize,
+    response_from: usize,
     /// Requests in their order; those that are done with are gone.
     pub(crate) asked: VecDeque<Asked>,
     /// How many whole requests there were.
     pub(crate) requests: usize,
     /// How many of them the session has read to their end; others still wait in it.
     taken: usize,
-    /// How many of them are owed an answer that the session has not given itself.
+    /// How many of them are owed a response that the session has not given itself.
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
     /// Nothing while the session serves its client.
@@ -61,7 +61,7 @@ pub(crate) struct Asked {
     /// It has gone up.
     pub(crate) sent: bool,
     /// What the broker has answered.
-    pub(crate) answer: Option<Answered>,
+    pub(crate) response: Option<Answered>,
     /// By which snapshots it was judged.
     pub(crate) by: RangeInclusive<usize>,
 }
@@ -112,9 +112,9 @@ pub(crate) struct Facts {
     /// The largest piece that was read.
     pub(crate) chunk_max: usize,
     /// Since when each leg waits for room for what it holds.
-    hold_paused: [Option<Instant>; 2],
+    buffer_paused: [Option<Instant>; 2],
     /// It was told to give back what it holds.
-    pub(crate) hold_refused: bool,
+    pub(crate) buffer_rejected: bool,
     last_given: [Option<Instant>; 2],
     /// The bytes that each leg had due when the session was last looked at.
     due: [Option<Due>; 2],
@@ -154,14 +154,14 @@ impl Facts {
 
     /// A leg waits for room from now on, or has it again.
     pub(super) fn pauses(&mut self, leg: Leg, since: Option<Instant>) {
-        if let Some(paused) = self.hold_paused.get_mut(index(leg)) {
+        if let Some(paused) = self.buffer_paused.get_mut(index(leg)) {
             *paused = since;
         }
     }
 
     /// Since when a leg waits for room.
-    pub(crate) fn hold_paused(&self, leg: Leg) -> Option<Instant> {
-        self.hold_paused.get(index(leg)).copied().flatten()
+    pub(crate) fn buffer_paused(&self, leg: Leg) -> Option<Instant> {
+        self.buffer_paused.get(index(leg)).copied().flatten()
     }
 
     pub(super) fn gave(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -225,7 +225,7 @@ impl Ledger {
             to_client: Cutter::default(),
             to_broker: Cutter::default(),
             request_from: 0,
-            answer_from: 0,
+            response_from: 0,
             asked: VecDeque::new(),
             requests: 0,
             taken: 0,
@@ -267,20 +267,20 @@ impl Ledger {
     }
 
     /// The snapshots that may have made the answer to `asked` what it is.
-    pub(crate) fn answered_by(&self, asked: &Asked) -> &[Arc<Snapshot>] {
-        let answer = asked.answer.as_ref();
-        let by = answer.map_or(&asked.by, |answer| &answer.by);
+    pub(crate) fn response_snapshots(&self, asked: &Asked) -> &[Arc<Snapshot>] {
+        let response = asked.response.as_ref();
+        let by = response.map_or(&asked.by, |response| &response.by);
         self.snapshots.get(by.clone()).unwrap_or_default()
     }
 
     pub(super) fn renewed(&mut self, snapshot: &Arc<Snapshot>) {
         self.snapshots.push(Arc::clone(snapshot));
-        self.judge_anew();
+        self.reauthorize();
         if self.from_client.rest().is_empty() {
             self.request_from = self.snapshots.len() - 1;
         }
         if self.from_broker.rest().is_empty() {
-            self.answer_from = self.snapshots.len() - 1;
+            self.response_from = self.snapshots.len() - 1;
         }
     }
 
@@ -314,7 +314,7 @@ impl Ledger {
                 frame,
                 fates,
                 sent: false,
-                answer: None,
+                response: None,
                 by,
             });
         }
@@ -338,19 +338,19 @@ impl Ledger {
         self.from_broker.push(bytes);
         let last = self.snapshots.len() - 1;
         while let Some(frame) = self.from_broker.next_frame() {
-            let by = self.answer_from..=last;
-            self.answer_from = last;
+            let by = self.response_from..=last;
+            self.response_from = last;
             let waits = |asked: &&mut Asked| {
-                asked.sent && asked.answer.is_none() && asked.fates.iter().any(Fate::is_owed)
+                asked.sent && asked.response.is_none() && asked.fates.iter().any(Fate::is_owed)
             };
             match self.asked.iter_mut().find(waits) {
-                Some(asked) if expected::id_of_answer(&frame) == Some(asked.head.id) => {
+                Some(asked) if expected::correlation_id_of(&frame) == Some(asked.head.id) => {
                     let throttle = expected::throttle(asked.head, &frame);
                     if !throttle.is_zero() {
                         let until = self.now.after(throttle);
                         self.facts.muted_until = self.facts.muted_until.max(until);
                     }
-                    asked.answer = Some(Answered { frame, by });
+                    asked.response = Some(Answered { frame, by });
                 }
                 Some(_) | None => self.facts.broker_lied = true,
             }
@@ -374,7 +374,7 @@ impl Ledger {
 
     /// A request that waits in the session for its turn is judged by a snapshot that comes
     /// meanwhile as well.
-    fn judge_anew(&mut self) {
+    fn reauthorize(&mut self) {
         let last = self.snapshots.len() - 1;
         let untaken = self.untaken();
         for asked in self.asked.iter_mut().rev().take(untaken) {
@@ -401,7 +401,7 @@ impl Ledger {
         self.requests - self.taken
     }
 
-    /// How many answers are owed to requests that the session has read.
+    /// How many responses are owed to requests that the session has read.
     pub(crate) fn owed_to_taken(&self) -> usize {
         let waiting = self.asked.iter().rev().take(self.untaken());
         let owed = waiting.filter(|asked| asked.fates.iter().any(Fate::is_owed));

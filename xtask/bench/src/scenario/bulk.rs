@@ -68,7 +68,7 @@ fn run(
     connections: usize,
 ) -> Result<Values> {
     let request = if is_fetch {
-        bench.sink.answer_fetch_with(record_bytes)?;
+        bench.sink.respond_to_fetch_with(record_bytes)?;
         frames::fetch(frames::FETCH)?
     } else {
         frames::produce(record_bytes)?
@@ -93,7 +93,7 @@ pub(super) fn pump(
     connections: usize,
     each: usize,
 ) -> Result<(Counted, (f64, f64))> {
-    // Everybody has had an answer on every connection before the clock starts.
+    // Everybody has had a response on every connection before the clock starts.
     let warm = Arc::new(Barrier::new(connections + 1));
     let start = Arc::new(Barrier::new(connections + 1));
     let spawn = |_| {

@@ -107,7 +107,7 @@ fn each(before: Memory, after: Memory, count: usize) -> Values {
 }
 
 fn slow_readers(bench: &Bench, proxy: &Proxy, version: (i16, i16)) -> Result<Values> {
-    bench.sink.answer_fetch_with(SLOW_BYTES)?;
+    bench.sink.respond_to_fetch_with(SLOW_BYTES)?;
     let request = frames::fetch(version)?;
     let mut buffer = client::buffer();
     bench.checked(|| {
@@ -131,7 +131,7 @@ fn slow_readers(bench: &Bench, proxy: &Proxy, version: (i16, i16)) -> Result<Val
             all.and(client.counted)
         });
         ensure!(
-            counted.answer_bytes > (SLOW_READERS * SLOW_BYTES) as u64,
+            counted.response_bytes > (SLOW_READERS * SLOW_BYTES) as u64,
             "bytes are missing"
         );
         Ok((counted, vec![("peak RSS", peak as f64)]))

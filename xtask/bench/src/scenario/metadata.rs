@@ -12,7 +12,7 @@ pub(super) fn scenario() -> Scenario {
     Scenario {
         name: "Metadata of 1,000 partitions".to_owned(),
         figures: vec![Figure::less(
-            "CPU per answer",
+            "CPU per response",
             "us",
             Kind::Relay,
             at_most(2.0),
@@ -37,5 +37,5 @@ fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     }
     let cpu = proxy.cpu()? - cpu;
     bench.checked(|| Ok((Counted::default(), ())))?;
-    Ok(vec![("CPU per answer", cpu / count as f64 * 1e6)])
+    Ok(vec![("CPU per response", cpu / count as f64 * 1e6)])
 }

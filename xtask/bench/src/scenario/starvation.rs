@@ -64,17 +64,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .push(figure("connections not let in", "", all_let_in));
     vec![
         scenario("half-sent requests", half_sent, true),
-        scenario("held requests", held_requests, true),
+        scenario("held requests", buffered_requests, true),
         scenario("slow readers", slow_readers, true),
-        scenario("held responses", held_responses, true),
+        scenario("held responses", buffered_responses, true),
         stormed,
     ]
 }
 
 /// The same client before the attack and during it: its connection must live through it.
 fn run(bench: &Bench, proxy: &Proxy, attack: Attack, settles: bool) -> Result<Values> {
-    bench.sink.answer_fetch_with(LARGE_BYTES)?;
-    bench.sink.answer_describe_configs_with(LARGE_BYTES)?;
+    bench.sink.respond_to_fetch_with(LARGE_BYTES)?;
+    bench.sink.respond_to_describe_configs_with(LARGE_BYTES)?;
     let request = frames::produce(RECORD_BYTES)?;
     let mut buffer = client::buffer();
     let mut client = Client::ready(proxy.port, &mut buffer)?;
@@ -188,7 +188,7 @@ fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> 
 
 /// Requests that are held to their end, of which the last byte is missing. Who is closed before it
 /// has sent so much comes again.
-fn held_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::alter_configs(LARGE_BYTES)?;
     let (_, begin) = request.frame.split_last().context("an empty frame")?;
     let connect = || {
@@ -220,7 +220,7 @@ fn held_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left>
 }
 
 /// Responses that are held to their end, and then not read.
-fn held_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::describe_configs()?;
     let mut open = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {

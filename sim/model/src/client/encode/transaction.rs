@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, frame, group_name, topic_name};
-use crate::script::{Place, Producer, Verdict};
+use crate::script::{Place, Producer, TransactionResult};
 
 /// Keys of FindCoordinator are transactional ids.
 const TRANSACTION: i8 = 1;
@@ -129,13 +129,13 @@ pub(super) fn commit(v: i16, id: u8, group: u8, place: Place, context: &Context<
     })
 }
 
-pub(super) fn end(v: i16, id: u8, verdict: Verdict, context: &Context<'_>) -> Bytes {
+pub(super) fn end(v: i16, id: u8, verdict: TransactionResult, context: &Context<'_>) -> Bytes {
     frame(ApiKey::EndTxn, v, context, |_| {
         let (producer_id, epoch) = identity(id, context);
         EndTxnRequest::default()
             .with_transactional_id(transactional_id(id))
             .with_producer_id(producer_id)
             .with_producer_epoch(epoch)
-            .with_committed(verdict == Verdict::Commit)
+            .with_committed(verdict == TransactionResult::Commit)
     })
 }

@@ -16,9 +16,9 @@ impl World {
         let connection = self.connect(1);
         let key = StrBytes::from_static_str("g");
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key]);
-        let answer: FindCoordinatorResponse =
+        let response: FindCoordinatorResponse =
             self.ask(connection, ApiKey::FindCoordinator, 4, &request);
-        self.connect(answer.coordinators[0].node_id.0)
+        self.connect(response.coordinators[0].node_id.0)
     }
 
     fn beat(
@@ -43,18 +43,18 @@ fn joining() -> ConsumerGroupHeartbeatRequest {
 fn a_member_joins_is_described_and_leaves() {
     let mut world = World::with_topic();
     let connection = world.group_coordinator();
-    let answer = world.beat(connection, &joining());
-    assert_eq!((answer.error_code, answer.member_epoch), (0, 1));
-    assert_eq!(answer.heartbeat_interval_ms, 5000);
-    let assignment = answer.assignment.unwrap();
+    let response = world.beat(connection, &joining());
+    assert_eq!((response.error_code, response.member_epoch), (0, 1));
+    assert_eq!(response.heartbeat_interval_ms, 5000);
+    let assignment = response.assignment.unwrap();
     assert_eq!(assignment.topic_partitions[0].topic_id, world.topic_id());
     assert_eq!(assignment.topic_partitions[0].partitions, [0, 1, 2]);
 
     let describe = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group()]);
     let ask = |world: &mut World| {
-        let answer: ConsumerGroupDescribeResponse =
+        let response: ConsumerGroupDescribeResponse =
             world.ask(connection, ApiKey::ConsumerGroupDescribe, 1, &describe);
-        answer.groups[0].clone()
+        response.groups[0].clone()
     };
     let described = ask(&mut world);
     assert_eq!(&*described.group_state, "Stable");
@@ -75,11 +75,11 @@ fn a_member_joins_is_described_and_leaves() {
         .with_group_id(group())
         .with_member_id(StrBytes::from_static_str("m"))
         .with_member_epoch(-1);
-    let answer = world.beat(connection, &leaving);
-    assert_eq!((answer.error_code, answer.member_epoch), (0, -1));
+    let response = world.beat(connection, &leaving);
+    assert_eq!((response.error_code, response.member_epoch), (0, -1));
     assert_eq!(&*ask(&mut world).group_state, "Empty");
-    let answer = world.beat(connection, &leaving);
-    assert_eq!(answer.error_code, ResponseError::UnknownMemberId.code());
+    let response = world.beat(connection, &leaving);
+    assert_eq!(response.error_code, ResponseError::UnknownMemberId.code());
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn heartbeats_that_make_no_sense_are_refused_with_the_reason() {
         ),
     ];
     for (request, error) in cases {
-        let answer = world.beat(connection, &request);
-        assert_eq!(answer.error_code, error.code(), "{request:?}");
-        assert!(answer.error_message.is_some() && answer.member_id.is_none());
+        let response = world.beat(connection, &request);
+        assert_eq!(response.error_code, error.code(), "{request:?}");
+        assert!(response.error_message.is_some() && response.member_id.is_none());
     }
     let elsewhere = (1..=3).map(|broker| world.connect(broker));
     let elsewhere: Vec<_> = elsewhere.collect();

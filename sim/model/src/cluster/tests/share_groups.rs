@@ -41,12 +41,12 @@ impl Sharing {
         let (a, b) = (world.connect(1), world.connect(1));
         let mut sharing = Self { world, a, b };
         let first = sharing.fetch("a", 0);
-        let answer = sharing.ask(a, &first);
+        let response = sharing.ask(a, &first);
         assert_eq!(
-            (answer.error_code, answer.acquisition_lock_timeout_ms),
+            (response.error_code, response.acquisition_lock_timeout_ms),
             (0, 30_000)
         );
-        assert_eq!(answer.responses[0].partitions[0].acquired_records, []);
+        assert_eq!(response.responses[0].partitions[0].acquired_records, []);
         sharing.world.produced(a, batch_of(&["x", "y", "z"], None));
         sharing
     }
@@ -74,9 +74,9 @@ impl Sharing {
     fn gets(&mut self, id: &str, epoch: i32) -> Vec<(i64, i64, i16)> {
         let request = self.fetch(id, epoch);
         let connection = if id == "a" { self.a } else { self.b };
-        let answer = self.ask(connection, &request);
-        assert_eq!(answer.error_code, 0);
-        let topics = answer.responses.iter();
+        let response = self.ask(connection, &request);
+        assert_eq!(response.error_code, 0);
+        let topics = response.responses.iter();
         acquired(topics.flat_map(|topic| &topic.partitions))
     }
 
@@ -95,10 +95,10 @@ impl Sharing {
             .with_share_session_epoch(epoch)
             .with_topics(vec![topic]);
         let api = ApiKey::ShareAcknowledge;
-        let answer: ShareAcknowledgeResponse = self.world.ask(self.a, api, 1, &request);
-        let first = answer.responses.first();
+        let response: ShareAcknowledgeResponse = self.world.ask(self.a, api, 1, &request);
+        let first = response.responses.first();
         let first = first.map(|topic| topic.partitions[0].error_code);
-        (answer.error_code, first)
+        (response.error_code, first)
     }
 }
 
@@ -132,8 +132,8 @@ fn a_member_joins_is_described_and_leaves() {
 
     let request = ShareGroupDescribeRequest::default().with_group_ids(vec![group()]);
     let api = ApiKey::ShareGroupDescribe;
-    let answer: ShareGroupDescribeResponse = world.ask(connection, api, 1, &request);
-    let described = &answer.groups[0];
+    let response: ShareGroupDescribeResponse = world.ask(connection, api, 1, &request);
+    let described = &response.groups[0];
     assert_eq!(&*described.group_state, "Stable");
     assert_eq!(&*described.assignor_name, "simple");
     assert_eq!(&*described.members[0].subscribed_topic_names[0].0, "t");
@@ -143,8 +143,9 @@ fn a_member_joins_is_described_and_leaves() {
 
     let request = DeleteGroupsRequest::default().with_groups_names(vec![group()]);
     let delete = |world: &mut World| {
-        let answer: DeleteGroupsResponse = world.ask(connection, ApiKey::DeleteGroups, 2, &request);
-        answer.results[0].error_code
+        let response: DeleteGroupsResponse =
+            world.ask(connection, ApiKey::DeleteGroups, 2, &request);
+        response.results[0].error_code
     };
     assert_eq!(delete(&mut world), ResponseError::NonEmptyGroup.code());
     let api = ApiKey::ShareGroupHeartbeat;
@@ -180,8 +181,8 @@ fn acknowledgements_come_with_a_fetch_as_well() {
         .with_last_offset(2)
         .with_acknowledge_types(vec![ACCEPT, RELEASE, 0]);
     request.topics[0].partitions[0].acknowledgement_batches = vec![batch];
-    let answer = sharing.ask(sharing.a, &request);
-    let partition = &answer.responses[0].partitions[0];
+    let response = sharing.ask(sharing.a, &request);
+    let partition = &response.responses[0].partitions[0];
     assert_eq!(partition.acknowledge_error_code, 0);
     assert_eq!(acquired([partition].into_iter()), [(1, 1, 2)]);
     // The last request of a session reads nothing, and gives back what is not acknowledged.
@@ -221,11 +222,14 @@ fn who_waits_gets_what_another_gives_back() {
     let sent = sharing
         .world
         .send(sharing.b, ApiKey::ShareFetch, 1, &request);
-    assert!(sharing.world.answer::<ShareFetchResponse>(sent).is_none());
+    assert!(sharing.world.response::<ShareFetchResponse>(sent).is_none());
     // Its lock ends before the wait does.
     sharing.world.pass(30_000);
-    let answer: ShareFetchResponse = sharing.world.answer(sent).unwrap();
-    assert_eq!(acquired(answer.responses[0].partitions.iter()), [(0, 2, 2)]);
+    let response: ShareFetchResponse = sharing.world.response(sent).unwrap();
+    assert_eq!(
+        acquired(response.responses[0].partitions.iter()),
+        [(0, 2, 2)]
+    );
 }
 
 #[test]
@@ -241,8 +245,11 @@ fn records_of_a_connection_that_is_gone_go_to_others() {
         .cluster
         .disconnected(sharing.world.now, sharing.a);
     sharing.world.drain();
-    let answer: ShareFetchResponse = sharing.world.answer(sent).unwrap();
-    assert_eq!(acquired(answer.responses[0].partitions.iter()), [(0, 2, 2)]);
+    let response: ShareFetchResponse = sharing.world.response(sent).unwrap();
+    assert_eq!(
+        acquired(response.responses[0].partitions.iter()),
+        [(0, 2, 2)]
+    );
 }
 
 #[test]
@@ -251,12 +258,12 @@ fn who_does_not_lead_says_who_does() {
     let mut request = sharing.fetch("b", 0);
     request.topics[0].partitions[0].partition_index = 1;
     let connection = sharing.b;
-    let answer = sharing.ask(connection, &request);
-    let partition = &answer.responses[0].partitions[0];
+    let response = sharing.ask(connection, &request);
+    let partition = &response.responses[0].partitions[0];
     assert_eq!(
         partition.error_code,
         ResponseError::NotLeaderOrFollower.code()
     );
     assert_eq!(partition.current_leader.leader_id, 2);
-    assert_eq!(&*answer.node_endpoints[0].host, "kafka-2");
+    assert_eq!(&*response.node_endpoints[0].host, "kafka-2");
 }

@@ -38,10 +38,10 @@ impl World {
         let request = FindCoordinatorRequest::default()
             .with_key_type(key_type)
             .with_coordinator_keys(vec![StrBytes::from_static_str(key)]);
-        let answer: FindCoordinatorResponse =
+        let response: FindCoordinatorResponse =
             self.ask(connection, ApiKey::FindCoordinator, 4, &request);
-        assert_eq!(answer.coordinators[0].error_code, 0);
-        let broker = answer.coordinators[0].node_id.0;
+        assert_eq!(response.coordinators[0].error_code, 0);
+        let broker = response.coordinators[0].node_id.0;
         self.connect(broker)
     }
 
@@ -51,12 +51,12 @@ impl World {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
-        let answer: InitProducerIdResponse =
+        let response: InitProducerIdResponse =
             self.ask(connection, ApiKey::InitProducerId, 5, &request);
         (
-            answer.error_code,
-            answer.producer_id.0,
-            answer.producer_epoch,
+            response.error_code,
+            response.producer_id.0,
+            response.producer_epoch,
         )
     }
 
@@ -71,8 +71,8 @@ impl World {
             .with_transactional_id(Some(id()))
             .with_acks(-1)
             .with_topic_data(vec![topic]);
-        let answer: ProduceResponse = self.ask(connection, ApiKey::Produce, version, &request);
-        answer.responses[0].partition_responses[0].error_code
+        let response: ProduceResponse = self.ask(connection, ApiKey::Produce, version, &request);
+        response.responses[0].partition_responses[0].error_code
     }
 
     fn end(
@@ -87,19 +87,19 @@ impl World {
             .with_producer_id(ProducerId(producer.0))
             .with_producer_epoch(producer.1)
             .with_committed(committed);
-        let answer: EndTxnResponse = self.ask(connection, ApiKey::EndTxn, version, &request);
+        let response: EndTxnResponse = self.ask(connection, ApiKey::EndTxn, version, &request);
         (
-            answer.error_code,
-            answer.producer_id.0,
-            answer.producer_epoch,
+            response.error_code,
+            response.producer_id.0,
+            response.producer_epoch,
         )
     }
 
     /// Last stable offset, bytes, and aborted transactions that a reader of what is committed gets.
     fn committed(&mut self, connection: ConnectionId) -> (i64, usize, Vec<(i64, i64)>) {
         let request = self.fetch(0, 0, (0, -1), true).with_isolation_level(1);
-        let answer = self.fetched(connection, &request);
-        let partition = &answer.responses[0].partitions[0];
+        let response = self.fetched(connection, &request);
+        let partition = &response.responses[0].partitions[0];
         let aborted = partition.aborted_transactions.as_ref().unwrap();
         (
             partition.last_stable_offset,
@@ -150,9 +150,9 @@ fn older_clients_add_partitions_first() {
             .with_v3_and_below_transactional_id(id())
             .with_v3_and_below_producer_id(ProducerId(0))
             .with_v3_and_below_topics(topics.iter().map(topic).collect());
-        let answer: AddPartitionsToTxnResponse =
+        let response: AddPartitionsToTxnResponse =
             world.ask(coordinator, ApiKey::AddPartitionsToTxn, 3, &request);
-        let topics = answer.results_by_topic_v3_and_below.iter();
+        let topics = response.results_by_topic_v3_and_below.iter();
         let codes = topics.map(|t| t.results_by_partition[0].partition_error_code);
         codes.collect::<Vec<_>>()
     };
@@ -210,9 +210,9 @@ fn a_transaction_is_described() {
     let (coordinator, leader) = (world.coordinator(1, ID), world.connect(1));
     let describe = |world: &mut World| {
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id()]);
-        let answer: DescribeTransactionsResponse =
+        let response: DescribeTransactionsResponse =
             world.ask(coordinator, ApiKey::DescribeTransactions, 0, &request);
-        answer.transaction_states[0].clone()
+        response.transaction_states[0].clone()
     };
     let unknown = ResponseError::TransactionalIdNotFound.code();
     assert_eq!(describe(&mut world).error_code, unknown);
@@ -234,8 +234,8 @@ fn transactional_records_without_a_transactional_id_are_refused() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     let refused = ResponseError::TransactionalIdAuthorizationFailed.code();
-    let answer = world.produced(connection, batch("a", (7, 0, 0)));
-    assert_eq!(answer, (refused, -1));
+    let response = world.produced(connection, batch("a", (7, 0, 0)));
+    assert_eq!(response, (refused, -1));
 }
 
 #[test]
@@ -255,9 +255,9 @@ fn offsets_of_a_transaction_count_once_it_is_committed() {
             .with_producer_id(ProducerId(0))
             .with_generation_id(-1)
             .with_topics(vec![topic]);
-        let answer: TxnOffsetCommitResponse =
+        let response: TxnOffsetCommitResponse =
             world.ask(group, ApiKey::TxnOffsetCommit, version, &request);
-        answer.topics[0].partitions[0].error_code
+        response.topics[0].partitions[0].error_code
     };
     let stable = |world: &mut World| {
         let topic = OffsetFetchRequestTopics::default()
@@ -269,8 +269,8 @@ fn offsets_of_a_transaction_count_once_it_is_committed() {
         let request = OffsetFetchRequest::default()
             .with_groups(vec![asked])
             .with_require_stable(true);
-        let answer: OffsetFetchResponse = world.ask(group, ApiKey::OffsetFetch, 8, &request);
-        let partition = &answer.groups[0].topics[0].partitions[0];
+        let response: OffsetFetchResponse = world.ask(group, ApiKey::OffsetFetch, 8, &request);
+        let partition = &response.groups[0].topics[0].partitions[0];
         (partition.error_code, partition.committed_offset)
     };
     let outside = ResponseError::InvalidTxnState.code();
@@ -279,9 +279,9 @@ fn offsets_of_a_transaction_count_once_it_is_committed() {
         .with_transactional_id(id())
         .with_producer_id(ProducerId(0))
         .with_group_id(group_id.clone());
-    let answer: AddOffsetsToTxnResponse =
+    let response: AddOffsetsToTxnResponse =
         world.ask(transactions, ApiKey::AddOffsetsToTxn, 3, &request);
-    assert_eq!(answer.error_code, 0);
+    assert_eq!(response.error_code, 0);
     assert_eq!(commit(&mut world, 3), 0);
     let unstable = ResponseError::UnstableOffsetCommit.code();
     assert_eq!(stable(&mut world), (unstable, -1));

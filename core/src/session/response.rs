@@ -1,0 +1,404 @@
+//! A response that may carry addresses, on its way through the walker and the editors.
+
+use crate::api::versions::ApiRanges;
+use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR, ResponseForm};
+use crate::id::{ApiKey, ApiVersion};
+use crate::rewrite::configs::Configs;
+use crate::rewrite::endpoints::Endpoints;
+use crate::rewrite::tail::Tail;
+use crate::rewrite::{Addresses, Outcome, texts};
+use crate::session::body::BodyWalk;
+use crate::session::buffered_part::BufferedPart;
+use crate::session::topic_authorization::{DenialInjector, DeniedTopics};
+use crate::snapshot::Snapshot;
+use crate::wire::malformed::Malformed;
+use crate::wire::rope::Rope;
+use crate::wire::schema::{Role, Roles};
+use crate::wire::walk::{Found, Step, Value};
+
+/// A response whose body is being read.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) api: ApiKey,
+    pub(super) version: ApiVersion,
+    pub(super) frame_len: usize,
+    walk: BodyWalk,
+    compact: bool,
+    editor: Editor,
+    /// Tells of what was refused of the request.
+    denial_injector: Option<DenialInjector>,
+    outcome: Outcome,
+    /// The walk is over; only [`Tail`] still waits for the end of the frame.
+    walked: bool,
+    buffered: BufferedPart,
+    throttle_ms: i32,
+}
+
+/// Who edits what is found.
+#[derive(Debug)]
+enum Editor {
+    Endpoints(Endpoints),
+    Configs(Configs),
+    Versions(ApiRanges),
+    /// The answer is followed: its length has been told, and nothing may change it.
+    Tail(Tail),
+    /// The same, for one that is too long to be held.
+    ConfigsInPlace(Configs),
+}
+
+/// How far a response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Everything up to here may go on; the rest must still be held.
+    Release(usize),
+    /// All that is held may go on, edited, and the rest as it comes.
+    Done,
+}
+
+impl Response {
+    /// A response that is held until all its addresses have been read.
+    pub(super) fn buffered(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
+        let (api, compact) = (form.api, form.is_flexible());
+        let editor = match api {
+            API_VERSIONS => Editor::Versions(ApiRanges::new(compact)),
+            DESCRIBE_CONFIGS => Editor::Configs(Configs::new(compact)),
+            _ => Editor::Endpoints(Endpoints::new(compact, api == FIND_COORDINATOR)),
+        };
+        Self {
+            api,
+            version: form.version,
+            frame_len,
+            walk,
+            compact,
+            editor,
+            denial_injector: None,
+            outcome: Outcome::default(),
+            walked: false,
+            throttle_ms: 0,
+            buffered: BufferedPart::whole(),
+        }
+    }
+
+    /// A response of records, or of too many configs, that passes while it is read.
+    pub(super) fn streamed(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
+        let editor = match form.api {
+            DESCRIBE_CONFIGS => Editor::ConfigsInPlace(Configs::in_place()),
+            _ => Editor::Tail(Tail::default()),
+        };
+        let buffered = Self::buffered(form, frame_len, walk);
+        Self {
+            editor,
+            buffered: BufferedPart::streamed(),
+            ..buffered
+        }
+    }
+
+    /// This answer, which has to tell of a refusal besides: a followed one is held as well until
+    /// its length is certain.
+    pub(super) fn with_denial(mut self, denied: Option<Box<DeniedTopics>>) -> Self {
+        if let Some(denied) = denied {
+            self.denial_injector = Some(DenialInjector::new(denied));
+            self.buffered = BufferedPart::whole();
+        }
+        self
+    }
+
+    /// Reads on in bytes that are at the end of `frame`.
+    pub(super) fn read(
+        &mut self,
+        mut input: &[u8],
+        frame: &Rope,
+        snapshot: &Snapshot,
+    ) -> Result<Progress, Malformed> {
+        let is_whole = frame.end() == self.frame_len;
+        let with = &snapshot.addresses();
+        while !self.walked {
+            let step = self.walk.step(&mut input)?;
+            self.edit(&step, frame, snapshot, with);
+            match step {
+                Step::Done { .. } => self.walked = true,
+                Step::More if is_whole => return Err(Malformed::Truncated),
+                Step::More => return Ok(self.release(frame)),
+                Step::Value(found) => self.note_throttle(&found),
+                Step::Begin { .. }
+                | Step::Array { .. }
+                | Step::Element { .. }
+                | Step::ElementEnd { .. }
+                | Step::ArrayEnd { .. }
+                | Step::Tags { .. }
+                | Step::Tagged { .. }
+                | Step::TaggedEnd { .. } => {}
+            }
+        }
+        if let Editor::Tail(tail) = &mut self.editor
+            && tail.needs_end()
+        {
+            if !is_whole {
+                return Ok(self.release(frame));
+            }
+            tail.finish(frame, &mut self.outcome)?;
+        }
+        Ok(Progress::Done)
+    }
+
+    /// All changes, once everything has been read, and how much longer than it came the response
+    /// leaves. `forgets` is a planted bug.
+    pub(super) fn into_outcome(mut self, forgets: bool) -> (Outcome, isize) {
+        let edits = &mut self.outcome.edits;
+        let growth = if forgets {
+            edits.growth()
+        } else {
+            self.buffered.write_length(edits, self.frame_len)
+        };
+        (self.outcome, growth)
+    }
+
+    /// The memory that its changes need.
+    pub(super) const fn pinned(&self) -> usize {
+        self.outcome.edits.pinned()
+    }
+
+    /// The memory that is kept besides its bytes: its changes, and what is still to be told.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.pinned()
+            + self
+                .denial_injector
+                .as_ref()
+                .map_or(0, DenialInjector::buffered_bytes)
+    }
+
+    /// Whether its length was told before its end was read.
+    pub(super) const fn is_streamed(&self) -> bool {
+        match self.editor {
+            Editor::Tail(_) | Editor::ConfigsInPlace(_) => true,
+            Editor::Endpoints(_) | Editor::Configs(_) | Editor::Versions(_) => false,
+        }
+    }
+
+    /// The changes so far, in a followed response.
+    pub(super) fn outcome(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
+
+    fn release(&self, frame: &Rope) -> Progress {
+        Progress::Release(self.buffered.begins().min(frame.end()))
+    }
+
+    fn note_throttle(&mut self, found: &Found) {
+        if let (Role::ThrottleTime, Value::Int(ms)) = (found.role, found.value) {
+            self.throttle_ms = i32::try_from(ms).unwrap_or(i32::MAX);
+        }
+    }
+
+    /// For how many milliseconds the broker throttles the client; 0 unless the walk was asked.
+    pub(super) const fn throttle_ms(&self) -> i32 {
+        self.throttle_ms
+    }
+
+    fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot, with: &Addresses<'_>) {
+        let base = self.walk.body_at();
+        if self.denial_injector.is_some() {
+            self.tell(step, base, frame);
+        }
+        let (out, compact) = (&mut self.outcome, self.compact);
+        match &mut self.editor {
+            Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
+            Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
+            Editor::Versions(ranges) => {
+                ranges.step(step, base, |api| snapshot.row(api), &mut out.edits);
+                // It has no texts.
+                return;
+            }
+            Editor::Tail(tail) => {
+                tail.step(step, base, out);
+                texts::step_in_place(step, base, frame, with.known_hosts, out);
+                self.buffer_while_undecided(step, base);
+                return;
+            }
+            Editor::ConfigsInPlace(configs) => {
+                configs.step(step, base, frame, with.known_hosts, out);
+                texts::step_in_place(step, base, frame, with.known_hosts, out);
+                self.buffer_while_undecided(step, base);
+                return;
+            }
+        }
+        texts::step(step, base, frame, with.known_hosts, compact, out);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, step: &Step, base: usize, frame: &Rope) {
+        let edits = &mut self.outcome.edits;
+        let is_certain = self
+            .denial_injector
+            .as_mut()
+            .is_some_and(|denial_injector| denial_injector.step(step, base, frame, edits));
+        if is_certain && self.is_streamed() {
+            // The other editor keeps the length.
+            self.buffered
+                .write_length(&mut self.outcome.edits, self.frame_len);
+        }
+    }
+
+    /// In a followed answer a text is held while it is read, and everything behind the records
+    /// to the end.
+    fn buffer_while_undecided(&mut self, step: &Step, base: usize) {
+        const TEXTS: Roles = Roles::of(&[Role::ErrorMessage, Role::ConfigName, Role::ConfigValue]);
+        match step {
+            Step::ArrayEnd { field, at } if field.role == Role::Topics => {
+                self.buffered.tail_begins(base + at);
+            }
+            Step::Begin { field, at } if TEXTS.contains(field.role) => {
+                self.buffered.text_begins(base + at);
+            }
+            Step::Value(found) if TEXTS.contains(found.role) => self.buffered.text_ends(),
+            Step::More
+            | Step::Begin { .. }
+            | Step::Value(_)
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::{BufMut, Bytes, BytesMut};
+
+    use super::*;
+    use crate::api::{self, FOLLOW_BYTES_MIN, ForwardMode, Offered, SHARE_FETCH};
+    use crate::id::HostPort;
+    use crate::limits::Limits;
+    use crate::policy::Policy;
+    use crate::rewrite::KnownHosts;
+    use crate::session::topic_authorization::TOLD;
+    use crate::topology::{Advertised, DialMap, Topology};
+    use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
+
+    const VERSION: ApiVersion = ApiVersion(1);
+    const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
+    /// What stands in the place of a refused topic: no partitions, no tagged fields.
+    const ENTRY: [u8; 18] = [9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0];
+
+    fn snapshot() -> Snapshot {
+        let bootstrap: Vec<HostPort> = vec!["kafka-1.canary:9092".parse().unwrap()];
+        Snapshot {
+            epoch: 1,
+            limits: Limits::default(),
+            policy: Policy::allow_all(),
+            offered: Offered::default(),
+            known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
+            bootstrap,
+            dial: DialMap::default(),
+            advertised: Advertised::Explicit(std::collections::BTreeMap::new()),
+            topology: Arc::default(),
+        }
+    }
+
+    /// A ShareFetch response with a text before its topics, as the table has it; `topics` are
+    /// entries in front of the one with the records.
+    fn share_fetch(text: &[u8], topics: &[&[u8]], endpoint: &[u8]) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u32(0);
+        out.put_i32(7);
+        // No tagged fields in the header, no throttle time, no error code.
+        out.put_bytes(0, 1 + 4 + 2);
+        out.extend_from_slice(&crate::wire::edit::string(text, true));
+        out.put_i32(30_000);
+        out.extend_from_slice(&crate::wire::edit::count(topics.len() + 1, true));
+        topics.iter().for_each(|topic| out.extend_from_slice(topic));
+        out.put_bytes(5, 16);
+        // One partition: its number, no errors, its leader.
+        out.put_u8(2);
+        out.put_i32(0);
+        out.put_bytes(0, 2 + 1 + 2 + 1 + 4 + 4 + 1);
+        let records = FOLLOW_BYTES_MIN + 1000;
+        out.extend_from_slice(&crate::wire::edit::unsigned_varint(records + 1));
+        out.put_bytes(7, records);
+        // No acquired records, and the ends of the partition and of the topic.
+        out.extend_from_slice(&[1, 0, 0]);
+        out.extend_from_slice(endpoint);
+        out.put_u8(0);
+        let len = u32::try_from(out.len() - PREFIX_BYTES).unwrap();
+        out[..PREFIX_BYTES].copy_from_slice(&len.to_be_bytes());
+        out.freeze()
+    }
+
+    /// What goes on of a response that comes in pieces of `chunk` bytes.
+    fn relayed(frame: &Bytes, denied: DeniedTopics, chunk: usize) -> Vec<u8> {
+        let form = &ResponseForm::of(SHARE_FETCH, VERSION).unwrap();
+        let throttle = form.throttle_place();
+        let mode = api::response_forward_mode(form, frame.len(), usize::MAX, throttle);
+        let ForwardMode::Stream(interest) = mode else {
+            panic!("a long response is not followed");
+        };
+        let header = HeaderEnd::of_response(true, frame.len() - HEAD_END);
+        let (version, interest) = (VERSION.0, interest.union(TOLD));
+        let edition = Some(form.edition);
+        let walk = BodyWalk::new(edition, version, interest, header, HEAD_END, frame.len());
+        let mut response =
+            Response::streamed(form, frame.len(), walk).with_denial(Some(Box::new(denied)));
+        let (mut buffered, mut out, snapshot) = (Rope::default(), Vec::new(), snapshot());
+        let mut at = 0;
+        while at < frame.len() {
+            let end = (at + chunk).min(frame.len());
+            buffered.push(frame.slice(at..end));
+            let unread = frame.slice(at.max(HEAD_END).min(end)..end);
+            at = end;
+            match response.read(&unread, &buffered, &snapshot).unwrap() {
+                Progress::Release(until) => {
+                    let edits = &mut response.outcome().edits;
+                    edits.apply(&mut buffered, until, |part| out.extend_from_slice(&part));
+                }
+                Progress::Done => break,
+            }
+        }
+        let (mut outcome, growth) = response.into_outcome(false);
+        let end = buffered.end();
+        let edits = &mut outcome.edits;
+        edits.apply(&mut buffered, end, |part| out.extend_from_slice(&part));
+        out.extend_from_slice(&frame[at..]);
+        assert_eq!(out.len(), frame.len().saturating_add_signed(growth));
+        out
+    }
+
+    /// No policy judges ShareFetch yet. A text before the topics holds from its own place on,
+    /// and must not let go what is held for the length.
+    #[test]
+    fn a_text_before_the_topics_does_not_let_go_of_the_length() {
+        let no_endpoints: &[u8] = &[1];
+        let text = b"see kafka-1.canary about it";
+        let frame = share_fetch(text, &[], no_endpoints);
+        let blanked = b"see ************** about it";
+        let expected = share_fetch(blanked, &[&ENTRY, &ENTRY], no_endpoints);
+        for chunk in [1, 7, 1000, usize::MAX >> 1] {
+            let denied = DeniedTopics::new([ENTRY, ENTRY].concat().into(), 2);
+            let seen = relayed(&frame, denied, chunk);
+            assert!(seen == expected, "in pieces of {chunk} bytes");
+        }
+    }
+
+    #[test]
+    fn endpoints_behind_the_records_are_blanked_also_where_a_refusal_is_told() {
+        let endpoint: &[u8] = b"\x02\0\0\0\x01\x0fkafka-1.canary\0\0\x23\x84\0\0";
+        let frame = share_fetch(b"", &[], endpoint);
+        for chunk in [1, 7, 1000, usize::MAX >> 1] {
+            let denied = DeniedTopics::new(ENTRY.to_vec().into(), 1);
+            let seen = relayed(&frame, denied, chunk);
+            let whole = share_fetch(b"", &[&ENTRY], endpoint);
+            // All is as it was but the array of endpoints and the count of tagged fields.
+            let tail = whole.len() - endpoint.len() - 1;
+            assert!(seen[..tail] == whole[..tail], "in pieces of {chunk} bytes");
+            assert_eq!(&seen[tail..tail + 3], [1, 1, 127]);
+            assert!(!seen.windows(6).any(|it| it == b"canary"));
+        }
+    }
+}

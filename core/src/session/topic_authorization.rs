@@ -1,0 +1,79 @@
+//! Requests of which a part is refused: it is cut out, and the response tells of it all the same.
+
+mod denial_injector;
+mod topics;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::api::{CREATE_TOPICS, FETCH, METADATA, PRODUCE};
+use crate::id::ApiKey;
+use crate::policy::{Operation, Principal};
+use crate::snapshot::Snapshot;
+use crate::wire::schema::{Role, Roles};
+
+pub(super) use denial_injector::DenialInjector;
+pub(super) use topics::{AuthorizedRequest, Authorizer, Topics};
+
+/// What an API would do to the topics that its requests name, if its topics are judged.
+pub(super) fn operation(api: ApiKey) -> Option<Operation> {
+    match api {
+        PRODUCE => Some(Operation::Write),
+        FETCH => Some(Operation::Read),
+        METADATA => Some(Operation::Describe),
+        CREATE_TOPICS => Some(Operation::Create),
+        _ => None,
+    }
+}
+
+/// What must be read of a request whose topics are judged.
+pub(super) const JUDGED: Roles = Roles::of(&[
+    Role::Topics,
+    Role::TopicName,
+    Role::TopicId,
+    Role::PartitionIndex,
+    Role::SessionId,
+    Role::SessionEpoch,
+]);
+
+/// What must be read of a response that has to tell of a refusal.
+pub(super) const TOLD: Roles = Roles::of(&[
+    Role::Topics,
+    Role::Resources,
+    Role::TopicName,
+    Role::ErrorCode,
+]);
+
+/// What a response has to tell besides what the broker says.
+#[derive(Debug)]
+pub(super) struct DeniedTopics {
+    /// The entries of the refused topics, encoded.
+    entries: Bytes,
+    count: usize,
+    filter: Option<Filter>,
+}
+
+impl DeniedTopics {
+    /// Entries that are put before those of the broker, in an array of topics or of resources.
+    pub(super) fn new(entries: Bytes, count: usize) -> Self {
+        Self {
+            entries,
+            count,
+            filter: None,
+        }
+    }
+
+    /// The memory that it keeps until the response comes.
+    pub(super) const fn buffered_bytes(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Which topics of a listing are left out, by the snapshot of its request.
+#[derive(Debug)]
+struct Filter {
+    by: Arc<Snapshot>,
+    principal: Principal,
+    all: bool,
+}

@@ -1,0 +1,128 @@
+//! What was refused of a request, told in the broker's answer to the rest.
+
+use std::ops::Range;
+
+use crate::policy::{Decision, Operation};
+use crate::session::topic_authorization::DeniedTopics;
+use crate::wire::edit::{self, Edits};
+use crate::wire::rope::Rope;
+use crate::wire::schema::Role;
+use crate::wire::walk::{Step, Value};
+
+/// Edits the topics of one response while it is walked.
+#[derive(Debug)]
+pub(in crate::session) struct DenialInjector {
+    denied: Box<DeniedTopics>,
+    count: Option<(Range<usize>, usize, bool)>,
+    /// Whether the topics or resources have begun.
+    has_begun: bool,
+    element_at: Option<usize>,
+    name: Range<usize>,
+    cut: usize,
+    /// The answer begins with an error that concerns all of it, and lists no topics then.
+    failed: bool,
+}
+
+impl DenialInjector {
+    pub(in crate::session) fn new(denied: Box<DeniedTopics>) -> Self {
+        Self {
+            denied,
+            count: None,
+            has_begun: false,
+            element_at: None,
+            name: 0..0,
+            cut: 0,
+            failed: false,
+        }
+    }
+
+    /// The memory of what has not been told yet.
+    pub(in crate::session) const fn buffered_bytes(&self) -> usize {
+        self.denied.buffered_bytes()
+    }
+
+    /// Takes in one step of the walk; `base` is where the body begins in the frame. True once
+    /// the length of the response is certain.
+    pub(in crate::session) fn step(
+        &mut self,
+        step: &Step,
+        base: usize,
+        frame: &Rope,
+        edits: &mut Edits,
+    ) -> bool {
+        match step {
+            Step::Array {
+                field,
+                start,
+                end,
+                count,
+                compact,
+            } if matches!(field.role, Role::Topics | Role::Resources) => {
+                if self.failed {
+                    return true;
+                }
+                self.has_begun = true;
+                let count = count.map_or(0, |count| count as usize);
+                self.count = Some((base + start..base + end, count, *compact));
+                let entries = std::mem::take(&mut self.denied.entries);
+                edits.replace(base + end..base + end, entries);
+                if self.denied.filter.is_none() {
+                    self.set_count(edits);
+                    return true;
+                }
+            }
+            Step::Element { field, at, .. } if field.role == Role::Topics => {
+                self.element_at = Some(base + at);
+            }
+            Step::Value(found) if found.role == Role::TopicName => {
+                self.name = base + found.data..base + found.end;
+            }
+            // Before the topics stands only the error of the whole response (Fetch); what stands
+            // among them is of one topic or resource.
+            Step::Value(found) if found.role == Role::ErrorCode && !self.has_begun => {
+                self.failed |= found.value != Value::Int(0);
+            }
+            Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {
+                if let Some(from) = self.element_at.take()
+                    && self.leaves_out(frame)
+                {
+                    edits.cut(from..base + at);
+                    self.cut += 1;
+                }
+            }
+            Step::ArrayEnd { field, .. } if field.role == Role::Topics => self.set_count(edits),
+            Step::More
+            | Step::Begin { .. }
+            | Step::Value(_)
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+        false
+    }
+
+    fn set_count(&mut self, edits: &mut Edits) {
+        if let Some((at, count, compact)) = self.count.take() {
+            let count = (count + self.denied.count).saturating_sub(self.cut);
+            edits.replace(at, edit::count(count, compact));
+        }
+    }
+
+    fn leaves_out(&self, frame: &Rope) -> bool {
+        let Some(filter) = &self.denied.filter else {
+            return false;
+        };
+        let name = frame.copy(self.name.clone());
+        let name = String::from_utf8_lossy(&name);
+        let decision = filter
+            .by
+            .policy
+            .topic(&filter.principal, Operation::Describe, &name);
+        filter.all || decision == Decision::Deny
+    }
+}

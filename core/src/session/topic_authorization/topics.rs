@@ -1,0 +1,362 @@
+//! The topics of one request, judged while it is read: each when it is named, and only what is
+//! refused is kept.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::api::{FETCH, METADATA};
+use crate::id::ApiVersion;
+use crate::policy::{Decision, Operation, Principal};
+use crate::session::topic_authorization::{DeniedTopics, Filter};
+use crate::snapshot::Snapshot;
+use crate::wire::codec::{self, DeniedTopic, NotEncodable};
+use crate::wire::edit::{self, Edits};
+use crate::wire::header::RequestHead;
+use crate::wire::rope::Rope;
+use crate::wire::schema::Role;
+use crate::wire::walk::{Found, Step, Value};
+use crate::work;
+
+/// `Errors.TOPIC_AUTHORIZATION_FAILED`.
+const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+
+/// `Errors.UNKNOWN_TOPIC_ID`: the same for an id that is unknown and one that is forbidden.
+const UNKNOWN_TOPIC_ID: i16 = 100;
+
+/// `FetchMetadata.FINAL_EPOCH`: a full Fetch that asks for no session.
+const FINAL_EPOCH: i32 = -1;
+
+/// Who asks, by which rules, and where the names are.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Authorizer<'a> {
+    pub(in crate::session) principal: &'a Principal,
+    pub(in crate::session) snapshot: &'a Snapshot,
+    pub(in crate::session) frame: &'a Rope,
+}
+
+/// The topics of one request, as they are read.
+#[derive(Debug)]
+pub(in crate::session) struct Topics {
+    head: RequestHead,
+    what: Operation,
+    count: Option<Counted>,
+    /// How many have begun.
+    begun: usize,
+    current: Option<Current>,
+    /// The entries of the refused topics, encoded.
+    entries: BytesMut,
+    denied: usize,
+    /// The refused topics, cut.
+    edits: Edits,
+    names_ids: bool,
+    session_id: Option<Range<usize>>,
+    session_epoch: Option<(Range<usize>, i64)>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    at: Range<usize>,
+    /// Nothing for null, which asks for all topics.
+    count: Option<usize>,
+    compact: bool,
+}
+
+/// The topic that is being read.
+#[derive(Debug)]
+struct Current {
+    from: usize,
+    decision: TopicDecision,
+}
+
+#[derive(Debug)]
+enum TopicDecision {
+    /// Nothing has named it yet.
+    Unnamed,
+    Allowed,
+    Denied {
+        topic: DeniedTopic,
+        /// Its partitions as the response names them, encoded.
+        partitions: BytesMut,
+        count: usize,
+    },
+}
+
+/// What becomes of a request whose topics were judged.
+#[derive(Debug)]
+pub(in crate::session) enum AuthorizedRequest {
+    /// It goes up, changed or not; the response is told what was refused.
+    Pass(Edits, Option<Box<DeniedTopics>>),
+    /// All of it is refused: this is the response.
+    Response(Bytes),
+}
+
+impl Topics {
+    pub(in crate::session) fn new(head: RequestHead, what: Operation) -> Self {
+        Self {
+            head,
+            what,
+            count: None,
+            begun: 0,
+            current: None,
+            entries: BytesMut::new(),
+            denied: 0,
+            edits: Edits::default(),
+            names_ids: false,
+            session_id: None,
+            session_epoch: None,
+        }
+    }
+
+    /// Whether topics are named by their ids.
+    pub(in crate::session) const fn names_ids(&self) -> bool {
+        self.names_ids
+    }
+
+    /// Whether a Fetch goes on in a session that it has.
+    pub(in crate::session) fn continues_session(&self) -> bool {
+        self.session_epoch
+            .as_ref()
+            .is_some_and(|(_, epoch)| *epoch > 0)
+    }
+
+    /// The memory that is kept of what is refused.
+    pub(in crate::session) fn pinned(&self) -> usize {
+        let current = self
+            .current
+            .as_ref()
+            .map_or(0, |current| match &current.decision {
+                TopicDecision::Denied { partitions, .. } => partitions.len(),
+                TopicDecision::Unnamed | TopicDecision::Allowed => 0,
+            });
+        self.entries.len() + self.edits.pinned() + current
+    }
+
+    /// Whether the last topic has been named, and none is refused.
+    pub(in crate::session) fn are_all_allowed(&self) -> bool {
+        let count = self.count.as_ref().and_then(|count| count.count);
+        let current = self.current.as_ref().map(|current| &current.decision);
+        count == Some(self.begun)
+            && matches!(current, Some(TopicDecision::Allowed))
+            && self.denied == 0
+    }
+
+    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    ///
+    /// # Errors
+    /// A refusal cannot be told in the version of the request.
+    pub(in crate::session) fn step(
+        &mut self,
+        step: &Step,
+        base: usize,
+        authorizer: Authorizer<'_>,
+    ) -> Result<(), NotEncodable> {
+        match step {
+            Step::Array {
+                field,
+                start,
+                end,
+                count,
+                compact,
+            } if field.role == Role::Topics => {
+                self.count = Some(Counted {
+                    at: base + start..base + end,
+                    count: count.map(|count| count as usize),
+                    compact: *compact,
+                });
+            }
+            Step::Element { field, at, .. } if field.role == Role::Topics => {
+                self.begun += 1;
+                self.current = Some(Current {
+                    from: base + at,
+                    decision: TopicDecision::Unnamed,
+                });
+            }
+            Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {
+                return self.settle(base + at, authorizer);
+            }
+            Step::Value(found) => return self.found(found, base, authorizer),
+            Step::More
+            | Step::Begin { .. }
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. }
+            | Step::Done { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn found(
+        &mut self,
+        found: &Found,
+        base: usize,
+        authorizer: Authorizer<'_>,
+    ) -> Result<(), NotEncodable> {
+        let at = base + found.start..base + found.end;
+        if let Value::Int(int) = found.value {
+            if found.role == Role::SessionId {
+                self.session_id = Some(at);
+            } else if found.role == Role::SessionEpoch {
+                self.session_epoch = Some((at, int));
+            }
+        }
+        // Topics that leave a fetch session have names of their own, outside the array.
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let is_unnamed = matches!(current.decision, TopicDecision::Unnamed);
+        match (found.role, found.value) {
+            (Role::TopicName, Value::Span) if is_unnamed => {
+                let name = authorizer.frame.copy(base + found.data..base + found.end);
+                current.decision = TopicDecision::of_name(&name, self.what, authorizer);
+            }
+            // Nobody here knows the name behind an id, and what cannot be told is refused.
+            (Role::TopicId, Value::Uuid(id)) if id != [0; 16] => {
+                self.names_ids = true;
+                current.decision = TopicDecision::denied(String::new(), id, UNKNOWN_TOPIC_ID);
+            }
+            (Role::PartitionIndex, Value::Int(index)) => {
+                if is_unnamed {
+                    current.decision = TopicDecision::of_name(b"", self.what, authorizer);
+                }
+                return current.decision.partition(self.head, index);
+            }
+            (_, Value::Int(_) | Value::Float(_) | Value::Uuid(_) | Value::Span | Value::Null) => {}
+        }
+        Ok(())
+    }
+
+    /// The current topic has been read to its end.
+    fn settle(&mut self, end: usize, authorizer: Authorizer<'_>) -> Result<(), NotEncodable> {
+        let Some(Current { from, decision }) = self.current.take() else {
+            return Ok(());
+        };
+        let decision = match decision {
+            TopicDecision::Unnamed => TopicDecision::of_name(b"", self.what, authorizer),
+            TopicDecision::Allowed | TopicDecision::Denied { .. } => decision,
+        };
+        if let TopicDecision::Denied {
+            topic,
+            partitions,
+            count,
+        } = decision
+        {
+            let (head, entries) = (self.head, &mut self.entries);
+            codec::denied_topic(head.api, head.version, topic, (count, &partitions), entries)?;
+            work::copied(partitions.len());
+            self.edits.cut(from..end);
+            self.denied += 1;
+        }
+        Ok(())
+    }
+
+    /// Decides on a request that has been read whole.
+    pub(in crate::session) fn decide(
+        mut self,
+        principal: &Principal,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<AuthorizedRequest, NotEncodable> {
+        let head = self.head;
+        if head.api == FETCH
+            && let Some(response) = self.leave_session()
+        {
+            return response.map(AuthorizedRequest::Response);
+        }
+        let (denied, left) = (self.denied, self.begun - self.denied);
+        let lists = head.api == METADATA;
+        if denied > 0 && left == 0 && !lists {
+            work::copied(self.entries.len());
+            return codec::refusal(head, denied, &self.entries).map(AuthorizedRequest::Response);
+        }
+        let asks_for_all = self.count.as_ref().is_none_or(|count| {
+            count.count.is_none() || (count.count == Some(0) && head.version == ApiVersion(0))
+        });
+        let mut edits = self.edits;
+        if let (true, Some(count)) = (denied > 0, self.count) {
+            edits.replace(count.at, edit::count(left, count.compact));
+        }
+        if denied == 0 && !(lists && asks_for_all) {
+            return Ok(AuthorizedRequest::Pass(edits, None));
+        }
+        let denied = DeniedTopics {
+            entries: codec::exact(self.entries),
+            count: denied,
+            filter: lists.then(|| Filter {
+                by: Arc::clone(snapshot),
+                principal: principal.clone(),
+                // In version 0 no topics means all topics: whatever the broker lists then was
+                // not asked for.
+                all: denied > 0 && left == 0,
+            }),
+        };
+        Ok(AuthorizedRequest::Pass(edits, Some(Box::new(denied))))
+    }
+
+    /// Where topics are judged, every Fetch is a full one without a session: a session at the
+    /// broker would remember what was allowed once, and its id would serve whoever names it.
+    fn leave_session(&mut self) -> Option<Result<Bytes, NotEncodable>> {
+        let (Some(id_at), Some((epoch_at, epoch))) =
+            (self.session_id.take(), self.session_epoch.take())
+        else {
+            return None;
+        };
+        if epoch > 0 {
+            return Some(codec::no_fetch_session(self.head));
+        }
+        self.edits.replace(id_at, vec![0; 4]);
+        self.edits
+            .replace(epoch_at, FINAL_EPOCH.to_be_bytes().to_vec());
+        None
+    }
+}
+
+impl TopicDecision {
+    fn of_name(name: &[u8], what: Operation, authorizer: Authorizer<'_>) -> Self {
+        // Kafka decodes invalid UTF-8 to replacement characters; no rule names such a topic.
+        let name = String::from_utf8_lossy(name);
+        match authorizer
+            .snapshot
+            .policy
+            .topic(authorizer.principal, what, &name)
+        {
+            Decision::Allow => Self::Allowed,
+            Decision::Deny => Self::denied(name.into_owned(), [0; 16], TOPIC_AUTHORIZATION_FAILED),
+        }
+    }
+
+    fn denied(name: String, id: [u8; 16], error_code: i16) -> Self {
+        Self::Denied {
+            topic: DeniedTopic {
+                name,
+                id,
+                error_code,
+            },
+            partitions: BytesMut::new(),
+            count: 0,
+        }
+    }
+
+    /// Notes a partition, if the topic is refused.
+    fn partition(&mut self, head: RequestHead, index: i64) -> Result<(), NotEncodable> {
+        let Self::Denied {
+            topic,
+            partitions,
+            count,
+        } = self
+        else {
+            return Ok(());
+        };
+        let Ok(index) = i32::try_from(index) else {
+            return Ok(());
+        };
+        *count += 1;
+        work::steps(1);
+        let (api, version) = (head.api, head.version);
+        codec::denied_partition(api, version, index, topic.error_code, partitions)
+    }
+}

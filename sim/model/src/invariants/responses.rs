@@ -1,0 +1,108 @@
+//! 2, 3, 8, 17 and 18: each request has one response, in its turn, and it is the right one.
+
+use bytes::Bytes;
+use doorkeeper_core::Snapshot;
+
+use super::{leaks, policy};
+use crate::expected::{self, Fate};
+use crate::watch::{Asked, Expects, Ledger, Violation};
+
+/// What is told of addresses, and what is offered, belongs to an invariant of its own.
+const fn number_of(key: i16) -> u8 {
+    match key {
+        18 => 17,
+        3 | 10 | 60 => 18,
+        _ => 8,
+    }
+}
+
+/// The session has given its client a whole response.
+pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
+    leaks::no_upstream_host(&frame)?;
+    // Requests without a response are done with when they have gone up.
+    while ledger
+        .asked
+        .front()
+        .is_some_and(|asked| asked.sent && !asked.fates.iter().any(Fate::is_owed))
+    {
+        ledger.asked.pop_front();
+    }
+    let at = ledger
+        .asked
+        .iter()
+        .position(|asked| asked.fates.iter().any(Fate::is_owed));
+    let Some(asked) = at.and_then(|at| ledger.asked.remove(at)) else {
+        return Err(Violation::of(
+            2,
+            format!("{} answers what nobody asked", ledger.id),
+        ));
+    };
+    let id = expected::correlation_id_of(&frame);
+    if id != Some(asked.head.id) {
+        let what = format!(
+            "{:?} was due, {id:?} was given in {}",
+            asked.head, ledger.id
+        );
+        return Err(Violation::of(3, what));
+    }
+    policy::fetched(ledger, &asked, &frame)?;
+    let by = ledger.response_snapshots(&asked);
+    let is_right = |fate| {
+        by.iter()
+            .any(|snapshot| is_right(fate, &asked, &frame, snapshot))
+    };
+    if asked.fates.iter().any(is_right) {
+        return Ok(());
+    }
+    if asked.response.is_none()
+        && asked
+            .fates
+            .iter()
+            .all(|fate| !matches!(fate, Fate::Local(_)))
+    {
+        let what = format!(
+            "{:?} was answered before the broker had, in {}",
+            asked.head, ledger.id
+        );
+        return Err(Violation::of(2, what));
+    }
+    let what = format!(
+        "{:?} was answered otherwise than it must be, in {}",
+        asked.head, ledger.id
+    );
+    let is_cut = asked
+        .fates
+        .iter()
+        .any(|fate| matches!(fate, Fate::Cut { .. } | Fate::Local(_)));
+    let number = if is_cut { 5 } else { number_of(asked.head.key) };
+    Err(Violation::of(number, what))
+}
+
+fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, snapshot: &Snapshot) -> bool {
+    let refused = match fate {
+        Fate::Closes => return false,
+        Fate::Unclear { .. } => return true,
+        Fate::Local(denial) => return expected::is_denial(asked.head, given, denial, snapshot),
+        Fate::Passes { .. } => None,
+        Fate::Cut { refused, .. } => Some(&**refused),
+    };
+    let Some(response) = asked.response.as_ref().filter(|_| asked.sent) else {
+        return false;
+    };
+    expected::is_right(asked.head, &response.frame, given, refused, snapshot)
+}
+
+/// 3, as the client sees it: what it gets is the answer that it waits for.
+pub(crate) fn is_owed(owed: Expects, frame: &Bytes) -> Result<(), Violation> {
+    let got = expected::correlation_id_of(frame);
+    let Expects::Response(owed) = owed else {
+        return Ok(());
+    };
+    if owed.is_some() && got == owed {
+        return Ok(());
+    }
+    Err(Violation::of(
+        3,
+        format!("the client waits for {owed:?} and gets {got:?}"),
+    ))
+}

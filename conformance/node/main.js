@@ -336,8 +336,8 @@ async function flow(run) {
     // A smaller one is legal: it may have been sent again, or be read again after a commit.
     if (n === consumed[partition]) consumed[partition] += 1;
   };
-  // One partition at a time: when leaders move, kafkajs forgets what it sends to a broker that has
-  // answered for another partition of the same call; and its idempotent producer loses records.
+  // One partition at a time: when leaders move, kafkajs loses what it sends to a broker whose response
+  // was about another partition of the same call; and its idempotent producer loses records.
   const send = async () => {
     const value = Buffer.alloc(200);
     value.writeInt32BE(Math.floor(sent / PARTITIONS));

@@ -19,7 +19,7 @@ from shared import EVENTS, PARTITIONS, Deadline, Event, Play, check, check_equal
 class Aio(Play):
     def __init__(self, bootstrap, prefix):
         super().__init__(bootstrap, prefix)
-        self.told = {}
+        self.addresses = {}
 
     def base(self, role):
         return {
@@ -30,14 +30,14 @@ class Aio(Play):
         }
 
     def nodes(self):
-        return self.told
+        return self.addresses
 
     async def play(self, scenario):
         self.admin = AIOKafkaAdminClient(**self.base("admin"))
         await self.admin.start()
         agree = await scenario(self)
         brokers = (await self.admin.describe_cluster())["brokers"]
-        self.told = {str(b["node_id"]): f"{b['host']}:{b['port']}" for b in brokers}
+        self.addresses = {str(b["node_id"]): f"{b['host']}:{b['port']}" for b in brokers}
         return agree
 
     async def topic(self, what, partitions=PARTITIONS):
@@ -58,8 +58,8 @@ class Aio(Play):
             deadline.check(found)
 
     async def create(self, topic, partitions):
-        answer = await self.admin.create_topics([NewTopic(topic, partitions, 3)])
-        return answer.topic_errors[0][1]
+        response = await self.admin.create_topics([NewTopic(topic, partitions, 3)])
+        return response.topic_errors[0][1]
 
     async def producer(self, role, **more):
         producer = AIOKafkaProducer(**(self.base(role) | {"linger_ms": 5} | more))
@@ -217,7 +217,7 @@ async def topics(play):
     deadline = Deadline(60, "the changed config")
     while True:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        (answer,) = await play.admin.describe_configs([resource])
+        (response,) = await play.admin.describe_configs([resource])
         entries = {entry[0]: entry[1] for entry in response.resources[0][4]}
         if entries["max.message.bytes"] == "123456":
             break
@@ -227,8 +227,8 @@ async def topics(play):
     deadline = Deadline(60, "a topic to go")
     while topic in await play.admin.list_topics():
         deadline.check(topic)
-    answer = await play.admin.delete_topics([topic])
-    agree["missing"] = answer.topic_error_codes[0][1]
+    response = await play.admin.delete_topics([topic])
+    agree["missing"] = response.topic_error_codes[0][1]
     check_equal(UnknownTopicOrPartitionError.errno, agree["missing"], "deleting it again")
     return agree
 

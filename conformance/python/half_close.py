@@ -1,5 +1,5 @@
-"""What becomes of requests whose client ends the connection behind them, in every way that TCP
-has. Standard library only."""
+"""What happens to requests when their client then ends the connection, in every way that TCP has.
+Standard library only."""
 
 import sys
 
@@ -36,8 +36,8 @@ class HalfClose(Play):
         self.leaders = {}
         # By case: how many records of each connection must be stored, and what each has sent.
         self.sent = {}
-        # The offset of each value whose Produce was answered.
-        self.told = {}
+        # The offset of each value whose Produce got a response.
+        self.acknowledged = {}
         # Python closes a socket that nobody refers to any more.
         self.half_closed = []
 
@@ -112,19 +112,19 @@ class HalfClose(Play):
             tries.append((connection, before, made))
         return tries
 
-    def answered(self, is_warm, requests, behind=b"", ends=Connection.half_close):
-        """What is answered to a client that ends its half behind its requests and reads on: to
-        which of them, with which errors, and how it ends. How often, of so many tries, as well."""
+    def outcomes(self, is_warm, requests, behind=b"", ends=Connection.half_close):
+        """Which responses a client gets that ends its half after its requests and reads on, with
+        which errors, and how the connection ends; each outcome with how many tries had it."""
         seen = {}
         for connection, before, made in self.played(is_warm, requests, ends, behind):
             responses, end = connection.responses()
             connection.close()
-            answers = []
+            results = []
             for number, body in responses:
                 which = number - before - 1
                 check(0 <= which < len(made), f"a response to request {number}")
-                answers.append(f"{which}: {self.result(body, *made[which])}")
-            outcome = ", ".join([*answers, end])
+                results.append(f"{which}: {self.result(body, *made[which])}")
+            outcome = ", ".join([*results, end])
             seen[outcome] = seen.get(outcome, 0) + 1
         return seen
 
@@ -134,7 +134,7 @@ class HalfClose(Play):
             return f"error {error}, {len(values)} records"
         error, offset = produced(body)
         if error == 0:
-            self.told[value] = offset
+            self.acknowledged[value] = offset
         return f"error {error}"
 
     def records(self):
@@ -166,7 +166,7 @@ class HalfClose(Play):
                 break
             deadline.check(f"{len(missing)} are missing, such as {missing[0]}")
         check_equal(len(records), len(offsets), "different values")
-        for value, offset in self.told.items():
+        for value, offset in self.acknowledged.items():
             check_equal(offset, offsets.get(value), f"offset of {value}")
         result = {}
         for case, (sure, connections) in self.sent.items():
@@ -223,20 +223,20 @@ def half_close(play):
                 requests = play.produces(case, acks, count, sure_of)
                 play.half_closed += play.played(is_warm, requests, ends)
 
-        def answers(case, acks, count, *how):
+        def reads(case, acks, count, *how):
             case = f"{warmth}, {case}"
             requests = play.produces(case, acks, count, count) if count else play.long_polls()
-            result[case] = play.answered(is_warm, requests, *how)
+            result[case] = play.outcomes(is_warm, requests, *how)
 
-        answers("acks=0, half-closed", 0, 1)
-        answers("acks=1, half-closed", 1, 1)
-        answers("three, half-closed", 1, 3)
-        answers("long polls, half-closed", 1, 0)
+        reads("acks=0, half-closed", 0, 1)
+        reads("acks=1, half-closed", 1, 1)
+        reads("three, half-closed", 1, 3)
+        reads("long polls, half-closed", 1, 0)
         # The beginning of a request is not one.
-        answers("part behind three", 1, 3, b"\0\0\1\0\0\0\0\7")
+        reads("part behind three", 1, 3, b"\0\0\1\0\0\0\0\7")
         for name, bad in BAD.items():
-            answers(f"{name} behind three", 1, 3, bad, stays)
-            answers(f"{name} behind long polls", 1, 0, bad, stays)
+            reads(f"{name} behind three", 1, 3, bad, stays)
+            reads(f"{name} behind long polls", 1, 0, bad, stays)
     result["stored"] = play.stored()
     return result
 

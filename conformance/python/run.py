@@ -106,6 +106,6 @@ class Run(Play):
         return Consumer({**self.base(role), **config, **(more or {})})
 
     def nodes(self):
-        """The addresses that this client was told, by node id."""
+        """The addresses that this client has received, by node id."""
         nodes = self.admin.describe_cluster(request_timeout=60).result(60).nodes
         return {str(node.id): f"{node.host}:{node.port}" for node in nodes}

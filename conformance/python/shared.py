@@ -53,7 +53,7 @@ class Event:
         self.deadline = None
 
     def begin(self):
-        """Tells the suite that its part may begin, if it has not been told."""
+        """Signals to the suite, once, that its event may begin."""
         if self.thread.ident is None:
             self.thread.start()
 
@@ -102,7 +102,7 @@ class Play:
         return f"{self.prefix}.{role}"
 
     def nodes(self):
-        """The addresses that this client was told, by node id."""
+        """The addresses that this client has received, by node id."""
         raise NotImplementedError
 
     def hand_over(self):

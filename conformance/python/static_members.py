@@ -61,7 +61,7 @@ def share(a, b):
 
 
 def fenced(errors, members):
-    """The fatal error that one of them is told of when it polls, or by its callback."""
+    """The fatal error that one of them gets when it polls, or by its callback."""
     deadline = Deadline(120, "fencing")
     while not errors:
         deadline.check("not fenced")

@@ -62,16 +62,17 @@ class Tools(Play):
         self.run(TOPICS, "--create", "--topic", topic, *shape)
         deadline = Deadline(120, f"{topic} to be there")
         while True:
-            told = self.run(TOPICS, "--describe", "--topic", topic)
-            leaders = re.findall(r"Leader: (\d+)", told)
+            output = self.run(TOPICS, "--describe", "--topic", topic)
+            leaders = re.findall(r"Leader: (\d+)", output)
             if len(leaders) == PARTITIONS:
                 return topic
-            deadline.check(told)
+            deadline.check(output)
 
     def nodes(self):
-        """No tool tells the addresses alone, but one begins the versions of each node with them."""
-        told = self.run(VERSIONS)
-        return {node: address for address, node in re.findall(r"(?m)^(\S+:\d+) \(id: (\d+) ", told)}
+        """No tool prints the addresses alone; one prints them before the versions of each node."""
+        output = self.run(VERSIONS)
+        nodes = re.findall(r"(?m)^(\S+:\d+) \(id: (\d+) ", output)
+        return {node: address for address, node in nodes}
 
     def report(self, agree):
         super().report(agree)
@@ -92,33 +93,34 @@ def console(play):
     shown = ["--property", "print.key=true", "--property", "key.separator=:"]
     group = play.name("group")
     words = ["--topic", topic, "--from-beginning", "--max-messages", str(RECORDS), "--group", group]
-    told = play.run(CONSOLE_CONSUMER, *words, *shown, config="--consumer.config")
+    output = play.run(CONSOLE_CONSUMER, *words, *shown, config="--consumer.config")
     # Newer ones say on the same stream which of their options have better names now.
-    read = [line for line in told.splitlines() if line.startswith("key-")]
+    read = [line for line in output.splitlines() if line.startswith("key-")]
     check_equal(sorted(lines), sorted(read), "records")
     play.received_bytes += len(given) - 2 * RECORDS
     agree = {"records": len(read)}
-    told = play.run(GROUPS, "--describe", "--group", group, "--offsets")
-    agree["lag"] = sum(int(lag) for lag in re.findall(rf"{topic}\s+\d+\s+\d+\s+\d+\s+(\d+)", told))
+    output = play.run(GROUPS, "--describe", "--group", group, "--offsets")
+    lags = re.findall(rf"{topic}\s+\d+\s+\d+\s+\d+\s+(\d+)", output)
+    agree["lag"] = sum(int(lag) for lag in lags)
     agree["groups"] = group in play.run(GROUPS, "--list").split()
-    told = play.run(OFFSETS, "--topic", topic)
-    agree["offsets"] = sum(int(line.rsplit(":", 1)[1]) for line in told.splitlines())
+    output = play.run(OFFSETS, "--topic", topic)
+    agree["offsets"] = sum(int(line.rsplit(":", 1)[1]) for line in output.splitlines())
     change = ["--alter", "--add-config", "retention.ms=4567000"]
     where = ["--entity-type", "topics", "--entity-name", topic]
     play.run(CONFIGS, *where, *change)
     agree["config"] = "retention.ms=4567000" in play.run(CONFIGS, *where, "--describe")
     where = ["--entity-type", "brokers", "--entity-name", "1", "--all"]
     agree["broker_config"] = "node.id=1 " in play.run(CONFIGS, *where, "--describe")
-    told = play.run(LOG_DIRS, "--describe", "--topic-list", topic)
-    replicas = json.loads(told.splitlines()[-1])["brokers"]
+    output = play.run(LOG_DIRS, "--describe", "--topic-list", topic)
+    replicas = json.loads(output.splitlines()[-1])["brokers"]
     agree["log_dirs"] = sorted(len(it["logDirs"][0]["partitions"]) for it in replicas)
-    told = play.run(QUORUM, "describe", "--replication")
-    agree["quorum"] = len(re.findall(r"(?m)\s(Leader|Follower|Observer)\s*$", told))
+    output = play.run(QUORUM, "describe", "--replication")
+    agree["quorum"] = len(re.findall(r"(?m)\s(Leader|Follower|Observer)\s*$", output))
     where = {"partitions": [{"topic": topic, "partition": 0, "offset": 1}], "version": 1}
     path = play.file("delete.json", json.dumps(where))
     play.run(DELETE_RECORDS, "--offset-json-file", path)
-    told = play.run(OFFSETS, "--topic", topic, "--time", "earliest")
-    agree["earliest"] = told.splitlines()[0].removeprefix(topic)
+    output = play.run(OFFSETS, "--topic", topic, "--time", "earliest")
+    agree["earliest"] = output.splitlines()[0].removeprefix(topic)
     play.run(TOPICS, "--delete", "--topic", topic)
     play.run(GROUPS, "--delete", "--group", group)
     return agree
@@ -127,14 +129,14 @@ def console(play):
 def verifiable(play):
     topic = play.topic("records")
     words = ["--topic", topic, "--max-messages", "500"]
-    told = play.run(PRODUCER, *words, config="--producer.config")
-    sent = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    output = play.run(PRODUCER, *words, config="--producer.config")
+    sent = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     acknowledged = [it for it in sent if it["name"] == "producer_send_success"]
     check_equal(500, len(acknowledged), "acknowledged records")
     words = ["--topic", topic, "--max-messages", "500", "--verbose"]
     words += ["--group-id", play.name("group"), "--reset-policy", "earliest"]
-    told = play.run(CONSUMER, *words, config="--consumer.config")
-    events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    output = play.run(CONSUMER, *words, config="--consumer.config")
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     seen = {(it["partition"], it["offset"]) for it in events if it["name"] == "record_data"}
     check_equal({(it["partition"], it["offset"]) for it in acknowledged}, seen, "records")
     values = sum(len(it["value"]) for it in acknowledged)

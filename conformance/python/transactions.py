@@ -26,7 +26,7 @@ def play(run):
             if transaction % 2 == 0:
                 committed.sent(partition, records.make(following))
             following += 1
-        # Everything is in the log before the verdict, else there is nothing to abort.
+        # Everything is in the log before commit or abort, else there is nothing to abort.
         moving.flush(producer)
         if transaction % 2 == 0:
             producer.commit_transaction(60)

@@ -123,7 +123,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("cluster", MAIN).representative(),
     scenario("groups_admin", MAIN),
     scenario("reassignments", JAVA),
-    scenario("refused", JAVA).representative(),
+    scenario("denied_principals", JAVA).representative(),
     scenario("denied", JAVA)
         .where_nothing_is_allowed()
         .final_at_once(),

@@ -354,7 +354,7 @@ pub(crate) fn uuid() -> String {
         ALPHABET.get(index).map_or('A', |&it| char::from(it))
     };
     let (high, low) = (crate::ports::random(), crate::ports::random());
-    // Kafka's tools refuse ids that begin with a dash.
+    // Kafka's tools reject ids that begin with a dash.
     let mut text = String::from("k");
     text.extend((0..10).map(|index| letter(high >> (6 * index))));
     text.extend((0..10).map(|index| letter(low >> (6 * index))));

@@ -20,9 +20,9 @@ pub(crate) struct Differences {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Difference {
     pub(crate) scenario: String,
-    /// The names of the responses that differ in this way.
-    pub(crate) responses: Vec<String>,
-    /// What a client is told that comes direct; any of these.
+    /// The names of the results that differ in this way.
+    pub(crate) results: Vec<String>,
+    /// The result of a client that comes direct; any of these.
     pub(crate) direct: Vec<String>,
     pub(crate) through: String,
     pub(crate) reason: String,
@@ -33,7 +33,7 @@ impl Differences {
         folders::table("differences.toml")
     }
 
-    /// Both answers side by side for each that differs and should not, or should and does not.
+    /// Both results side by side for each that differs and should not, or should and does not.
     pub(crate) fn unexplained(&self, scenario: &str, direct: &Value, through: &Value) -> String {
         let none = serde_json::Map::new();
         let [direct, through] = [direct, through].map(|it| it.as_object().unwrap_or(&none));
@@ -67,10 +67,10 @@ impl Differences {
         lines
     }
 
-    fn find(&self, scenario: &str, response: &str) -> Option<&Difference> {
+    fn find(&self, scenario: &str, result: &str) -> Option<&Difference> {
         self.all
             .iter()
-            .find(|it| it.scenario == scenario && it.responses.iter().any(|name| name == response))
+            .find(|it| it.scenario == scenario && it.results.iter().any(|name| name == result))
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use crate::catalog::SCENARIOS;
 
     fn differences() -> Differences {
-        let text = "[[difference]]\nscenario = \"s\"\nresponses = [\"a\", \"b\"]\n\
+        let text = "[[difference]]\nscenario = \"s\"\nresults = [\"a\", \"b\"]\n\
                     direct = [\"yes\", \"off\"]\nthrough = \"no\"\nreason = \"because\"\n";
         toml::from_str(text).unwrap()
     }
@@ -120,10 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn both_answers_are_told_side_by_side() {
-        let told = differences().unexplained("s", &json!({"x": [1], "y": 2}), &json!({"x": [2]}));
+    fn both_results_are_listed_side_by_side() {
+        let unexplained =
+            differences().unexplained("s", &json!({"x": [1], "y": 2}), &json!({"x": [2]}));
         assert_eq!(
-            told,
+            unexplained,
             "\n    x\n        direct   [1]\n        through  [2]\
              \n    y\n        direct   2\n        through  (nothing)"
         );
@@ -133,7 +134,7 @@ mod tests {
     fn the_file_reads_and_names_scenarios_that_exist() {
         for difference in Differences::load().unwrap().all {
             assert!(SCENARIOS.iter().any(|it| it.name == difference.scenario));
-            assert!(!difference.reason.is_empty() && !difference.responses.is_empty());
+            assert!(!difference.reason.is_empty() && !difference.results.is_empty());
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::folders;
 use crate::report::{Report, say};
 use crate::versions::Versions;
 
-/// Verdicts by scenario and client.
-type Verdicts = BTreeMap<(String, &'static str), bool>;
+/// Whether a client passed a scenario.
+type ScenarioResults = BTreeMap<(String, &'static str), bool>;
 
 pub(crate) fn write(
     is_full: bool,
@@ -63,10 +63,10 @@ fn page(
         version = env!("CARGO_PKG_VERSION"),
     );
     for release in &versions.kafka {
-        let verdicts = verdicts(report, &release.version);
-        if !verdicts.is_empty() {
+        let results = results(report, &release.version);
+        if !results.is_empty() {
             let _ = write!(text, "\n## Kafka {}\n\n", release.version);
-            table(&mut text, &verdicts);
+            table(&mut text, &results);
         }
     }
     text.push_str("\n## Versions of the clients\n\n| Client | Version |\n|---|---|\n");
@@ -79,14 +79,14 @@ fn page(
         );
     }
     text.push_str("\n## Differences that are meant\n\n");
-    text.push_str("| Scenario | Answers | Direct | Through doorkeeper | Why |\n");
+    text.push_str("| Scenario | Results | Direct | Through doorkeeper | Why |\n");
     text.push_str("|---|---|---|---|---|\n");
     for it in &differences.all {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} |",
             it.scenario,
-            it.responses.join(", "),
+            it.results.join(", "),
             it.direct.join(" or "),
             it.through,
             it.reason
@@ -96,17 +96,17 @@ fn page(
 }
 
 /// A scenario that a client has failed in any way has failed.
-fn verdicts(report: &Report, version: &str) -> Verdicts {
-    let mut verdicts = Verdicts::new();
+fn results(report: &Report, version: &str) -> ScenarioResults {
+    let mut results = ScenarioResults::new();
     for row in report.rows().iter().filter(|it| it.version == version) {
         let key = (row.name.clone(), row.client);
-        *verdicts.entry(key).or_insert(true) &= row.failure.is_none();
+        *results.entry(key).or_insert(true) &= row.failure.is_none();
     }
-    verdicts
+    results
 }
 
-fn table(text: &mut String, verdicts: &Verdicts) {
-    let seen: BTreeSet<&str> = verdicts.keys().map(|&(_, client)| client).collect();
+fn table(text: &mut String, results: &ScenarioResults) {
+    let seen: BTreeSet<&str> = results.keys().map(|&(_, client)| client).collect();
     let columns: Vec<&str> = CLIENTS
         .iter()
         .map(|it| it.name())
@@ -118,7 +118,7 @@ fn table(text: &mut String, verdicts: &Verdicts) {
         let cells: Vec<&str> = columns
             .iter()
             .map(
-                |client| match verdicts.get(&(scenario.name.to_owned(), *client)) {
+                |client| match results.get(&(scenario.name.to_owned(), *client)) {
                     None => "",
                     Some(true) => "yes",
                     Some(false) => "FAILED",
@@ -159,7 +159,7 @@ mod tests {
     use crate::scenario::{Job, Way};
 
     #[test]
-    fn the_page_tells_what_passed_and_what_failed() {
+    fn the_page_shows_what_passed_and_what_failed() {
         let versions = Versions::load().unwrap();
         let release = versions.newest().unwrap();
         let report = Report::new(3);

@@ -143,7 +143,7 @@ impl Doorkeeper {
         self.check_alive()?;
         let leaks = self.front.taps.leaks(None);
         if !leaks.is_empty() {
-            bail!("clients were told: {}", leaks.join("\n    "));
+            bail!("clients received: {}", leaks.join("\n    "));
         }
         let metrics = self.front.metrics().await?;
         for (pattern, what) in [
@@ -203,7 +203,7 @@ impl Front {
         format!("{FRONT}:{}", listener.ports(self.listeners).at(0))
     }
 
-    /// What clients must be told, by broker id.
+    /// The addresses that clients must receive, by broker id.
     pub(crate) fn advertised(
         &self,
         listener: Listener,
@@ -251,7 +251,7 @@ impl Front {
     }
 }
 
-/// What clients must never be told: where doorkeeper binds is as much a secret as where the
+/// What clients must never receive: where doorkeeper binds is as much a secret as where the
 /// brokers are.
 pub(crate) fn secrets(cluster: &Cluster) -> Secrets {
     let mut secrets = cluster.secrets();

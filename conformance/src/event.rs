@@ -27,7 +27,7 @@ pub(crate) enum Event {
     BrokerJoinsAndLeaves,
     /// With SIGKILL, and back at once.
     DoorkeeperIsKilled,
-    /// With SIGTERM: what is owed is answered; and back.
+    /// With SIGTERM, so that due responses still come; and back.
     DoorkeeperDrains,
 }
 

@@ -1,8 +1,8 @@
 //! Every API at every version: asked with Kafka's own message classes, once of a broker and once
 //! through doorkeeper, and both responses compared field by field.
 //!
-//! The requests are a Java program (`java/probe`), because Kafka's classes are Java; the verdicts
-//! are here, and what may differ is listed in `every_api.toml`.
+//! The requests are a Java program (`java/probe`), because Kafka's classes are Java; the
+//! comparison is here, and what may differ is listed in `every_api.toml`.
 
 mod compare;
 mod coverage;
@@ -29,7 +29,7 @@ use crate::process;
 use crate::report::Report;
 use compare::World;
 use coverage::Coverage;
-use line::{Case, Line, Refused};
+use line::{Case, Line, NotForwarded};
 use table::Table;
 
 const NAME: &str = "every_api";
@@ -68,11 +68,11 @@ impl Wanted {
     }
 }
 
-/// All that the program said.
+/// All lines of the program.
 #[derive(Debug, Default)]
 struct Said {
     cases: Vec<Case>,
-    refused: Vec<Refused>,
+    not_forwarded: Vec<NotForwarded>,
     failures: Vec<String>,
 }
 
@@ -99,21 +99,26 @@ pub(crate) async fn run(
     let failure = (!said.failures.is_empty()).then(|| said.failures.join("; "));
     report.check(kafka, NAME, begun.elapsed(), failure);
     let world = world(kafka, cluster, front, &said)?;
-    let judge = Judge::new(&world, &table, &said, run)?;
-    let reported = judge.report(wanted, report);
+    let evaluation = Evaluation::new(&world, &table, &said, run)?;
+    let reported = evaluation.report(wanted, report);
     if reported == 0 {
         let why = Some("neither this release nor doorkeeper has such an API".to_owned());
         report.check(kafka, "api of that name", Duration::ZERO, why);
     }
     if wanted.api.is_none() {
         let begun = Instant::now();
-        let failures = refusals(&world, &table, &said, front, &before).await?;
-        report.check(kafka, "api refusals", begun.elapsed(), first(&failures));
+        let failures = check_not_forwarded(&world, &table, &said, front, &before).await?;
+        report.check(
+            kafka,
+            "api requests not forwarded",
+            begun.elapsed(),
+            first(&failures),
+        );
         report.check(
             kafka,
             "api carriers",
             Duration::ZERO,
-            first(&judge.unseen()),
+            first(&evaluation.unseen()),
         );
     }
     Ok(())
@@ -154,7 +159,7 @@ async fn ask(
             .with_context(|| line.chars().take(200).collect::<String>())?
         {
             Line::Failure { failure } => said.failures.push(failure),
-            Line::Refused(refused) => said.refused.push(refused),
+            Line::NotForwarded(request) => said.not_forwarded.push(request),
             Line::Case(case) => said.cases.push(*case),
         }
     }
@@ -187,12 +192,12 @@ fn world(kafka: &str, cluster: &Cluster, front: &Front, said: &Said) -> Result<W
             .insert(id.parse().context("no id")?, split(&address)?);
     }
     let cases = said.cases.iter().map(|it| (it.api.clone(), it.key));
-    let refused = said.refused.iter().map(|it| (it.api.clone(), it.key));
-    world.keys = cases.chain(refused).collect();
+    let not_forwarded = said.not_forwarded.iter().map(|it| (it.api.clone(), it.key));
+    world.keys = cases.chain(not_forwarded).collect();
     Ok(world)
 }
 
-/// What one API came to.
+/// The result of one API.
 #[derive(Debug, Default)]
 struct Outcome {
     cases: usize,
@@ -200,7 +205,7 @@ struct Outcome {
     failures: Vec<String>,
 }
 
-struct Judge<'a> {
+struct Evaluation<'a> {
     world: &'a World,
     table: &'a Table,
     coverage: Coverage,
@@ -208,9 +213,9 @@ struct Judge<'a> {
     used: BTreeSet<usize>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluation<'a> {
     fn new(world: &'a World, table: &'a Table, said: &Said, run: &RunFolder) -> Result<Self> {
-        let mut judge = Self {
+        let mut evaluation = Self {
             world,
             table,
             coverage: Coverage::default(),
@@ -218,34 +223,34 @@ impl<'a> Judge<'a> {
             used: BTreeSet::new(),
         };
         for case in &said.cases {
-            judge.coverage.case(case);
-            judge.case(case, run)?;
+            evaluation.coverage.case(case);
+            evaluation.case(case, run)?;
         }
         let names: BTreeMap<i16, &String> =
             world.keys.iter().map(|(name, it)| (*it, name)).collect();
-        for key in judge.coverage.common_keys() {
+        for key in evaluation.coverage.common_keys() {
             let name = names
                 .get(&key)
                 .map_or_else(|| key.to_string(), |it| (*it).clone());
-            let gaps = judge.coverage.gaps(table, &world.kafka, &name, key);
-            let outcome = judge
+            let gaps = evaluation.coverage.gaps(table, &world.kafka, &name, key);
+            let outcome = evaluation
                 .outcomes
                 .entry(key)
                 .or_insert_with(|| (name, Outcome::default()));
             outcome.1.failures.extend(gaps);
         }
-        Ok(judge)
+        Ok(evaluation)
     }
 
     fn case(&mut self, case: &Case, run: &RunFolder) -> Result<()> {
         let mut failures = Vec::new();
         if !case.direct.meets(case.claim) {
-            failures.push(format!("the direct answer is not {:?}", case.claim));
+            failures.push(format!("the direct response is not {:?}", case.claim));
         }
-        let verdict = compare::compare(self.world, self.table, case);
-        self.used.extend(&verdict.used);
+        let compared = compare::compare(self.world, self.table, case);
+        self.used.extend(&compared.used);
         failures.extend(
-            verdict
+            compared
                 .differences
                 .iter()
                 .map(|it| format!("{} {}", it.path, it.why)),
@@ -260,7 +265,7 @@ impl<'a> Judge<'a> {
         if failures.is_empty() {
             return Ok(());
         }
-        let text = log::side_by_side(case, &failures, &verdict.differences);
+        let text = log::side_by_side(case, &failures, &compared.differences);
         folders::create(&run.file(NAME))?;
         let file = format!("{}.txt", case.name().replace([' ', '/', '\''], "-"));
         folders::write(&run.file(NAME).join(file), &text)?;
@@ -315,15 +320,15 @@ fn first(failures: &[String]) -> Option<String> {
     }
 }
 
-/// What must be refused is, and the metrics say why.
-async fn refusals(
+/// What must not be forwarded is not, and the metrics say why.
+async fn check_not_forwarded(
     world: &World,
     table: &Table,
     said: &Said,
     front: &Front,
     before: &Metrics,
 ) -> Result<Vec<String>> {
-    let (reasons, mut failures) = coverage::refusals(table, &world.kafka, &said.refused);
+    let (reasons, mut failures) = coverage::not_forwarded(table, &world.kafka, &said.not_forwarded);
     let deadline = Instant::now() + METRICS_WITHIN;
     loop {
         let now = front.metrics().await?;
@@ -372,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_failures_are_told() {
+    fn only_the_first_failures_are_listed() {
         assert_eq!(first(&[]), None);
         let all: Vec<String> = (1..=5).map(|it| it.to_string()).collect();
         assert_eq!(first(&all).unwrap(), "5: 1; 2; 3; ...");

@@ -36,11 +36,11 @@ pub(crate) async fn check_installed() -> Result<()> {
         ("node", "--version", "nodejs"),
         ("npm", "--version", "npm"),
     ] {
-        if !responses(tool, &[args]).await {
+        if !is_runnable(tool, &[args]).await {
             missing.push(format!("{tool} ({package})"));
         }
     }
-    if !responses("python3", &["-c", "import venv, ensurepip"]).await {
+    if !is_runnable("python3", &["-c", "import venv, ensurepip"]).await {
         missing.push("python3 with venv (python3-venv)".to_owned());
     }
     if missing.is_empty() {
@@ -49,7 +49,7 @@ pub(crate) async fn check_installed() -> Result<()> {
     Err(Missing(format!("conformance needs {}", missing.join(", "))).into())
 }
 
-async fn responses(tool: &str, args: &[&str]) -> bool {
+async fn is_runnable(tool: &str, args: &[&str]) -> bool {
     process::run(Command::new(tool).args(args)).await.is_ok()
 }
 
@@ -110,7 +110,7 @@ async fn own(release: &Release, class_path: ClassPath) -> Result<Programs> {
     compile(&release.version, class_path, &release.java_sources).await
 }
 
-/// An environment with the packages in it; answers its Python.
+/// An environment with the packages in it; returns the path of its Python.
 async fn python(wanted: &Packages) -> Result<PathBuf> {
     let folder = folders::cache("python")?;
     let python = folder.join("bin/python");

@@ -24,7 +24,7 @@ const BEFORE_PORT: usize = HOST_MAX + 2;
 #[derive(Debug)]
 pub(crate) struct Needles {
     all: Vec<Needle>,
-    /// How much of the stream must be at hand for any of them to be judged.
+    /// How many bytes of the stream must be there to decide on any of them.
     longest: usize,
 }
 
@@ -52,8 +52,8 @@ pub(crate) struct Search {
     tail: Vec<u8>,
     /// How many bytes of the stream lie before the tail.
     gone: u64,
-    /// Up to where, in the stream, the ends of hits have been told.
-    told: u64,
+    /// Up to which byte of the stream hits have been reported.
+    reported: u64,
 }
 
 /// What was found, and where in the stream it begins.
@@ -104,13 +104,13 @@ impl Needles {
 }
 
 impl Search {
-    /// The next piece. What ends where the stream may go on is told with the piece that follows,
-    /// or by [`Search::end`].
+    /// The next piece. A hit at the very end of it may depend on the next byte: it is reported with
+    /// the piece that follows, or by [`Search::end`].
     pub(crate) fn feed(&mut self, needles: &Needles, bytes: &[u8]) -> Vec<Hit> {
         self.tail.extend_from_slice(bytes);
         // A text port at the very end may get another digit.
-        let judged = self.tail.len().saturating_sub(1);
-        let hits = self.search(needles, judged);
+        let decided = self.tail.len().saturating_sub(1);
+        let hits = self.search(needles, decided);
         let keep = self.tail.len().min(needles.longest);
         let gone = self.tail.len() - keep;
         self.tail.drain(..gone);
@@ -123,15 +123,15 @@ impl Search {
         self.search(needles, self.tail.len())
     }
 
-    /// All that ends at most at `judged` and has not been told.
-    fn search(&mut self, needles: &Needles, judged: usize) -> Vec<Hit> {
+    /// All hits that end at `decided` or before and have not been reported.
+    fn search(&mut self, needles: &Needles, decided: usize) -> Vec<Hit> {
         let mut hits = Vec::new();
         for needle in &needles.all {
             let length = needle.finder.needle().len();
             for at in needle.finder.find_iter(&self.tail) {
                 let end = at + length;
-                let is_new = self.gone + end as u64 > self.told;
-                if end <= judged && is_new && is_address(needle.kind, &self.tail, at, end) {
+                let is_new = self.gone + end as u64 > self.reported;
+                if end <= decided && is_new && is_address(needle.kind, &self.tail, at, end) {
                     hits.push(Hit {
                         needle: needle.name.clone(),
                         offset: self.gone + at as u64,
@@ -139,7 +139,7 @@ impl Search {
                 }
             }
         }
-        self.told = self.told.max(self.gone + judged as u64);
+        self.reported = self.reported.max(self.gone + decided as u64);
         hits
     }
 }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_behind_a_host_that_was_made_unreadable_is_still_told() {
+    fn a_port_behind_a_host_that_was_made_unreadable_is_still_found() {
         found(b"INTERNAL://[upstream]:21003", &[21]);
         found(b"INTERNAL://[upstream],CLIENT://[upstream]", &[]);
     }

@@ -31,7 +31,7 @@ pub(crate) const BUGS: Pattern<'_> = Pattern {
     name: CLOSED,
     labels: &["reason=\"bug\""],
 };
-/// Addresses of brokers that clients were told as doorkeeper's.
+/// Addresses of brokers that clients received as doorkeeper's.
 pub(crate) const REWRITTEN: Pattern<'_> = Pattern {
     name: "doorkeeper_addresses_total",
     labels: &["how=\"rewritten\""],
@@ -52,7 +52,7 @@ impl Metrics {
     pub(crate) async fn scrape(address: &str) -> Result<Self> {
         let (status, text) = get(address, "/metrics").await?;
         if status != 200 {
-            bail!("/metrics answers {status}");
+            bail!("/metrics responds with {status}");
         }
         Ok(Self { text })
     }
@@ -85,7 +85,7 @@ pub(crate) async fn get(address: &str, path: &str) -> Result<(u16, String)> {
     };
     let response = timeout(Duration::from_secs(5), asking)
         .await
-        .with_context(|| format!("{address}{path} does not answer"))?
+        .with_context(|| format!("{address}{path} does not respond"))?
         .with_context(|| format!("{address}{path}"))?;
     let (head, body) = response.split_once("\r\n\r\n").context("not HTTP")?;
     let status = head

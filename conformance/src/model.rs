@@ -1,6 +1,6 @@
 //! The model of a cluster against Kafka: scripts of `testdata/scripts` are played against real
-//! brokers and against `doorkeeper-model`, which stands in for them in simulations, and what both
-//! answer is compared field by field. Where they differ the model is wrong, but for what
+//! brokers and against `doorkeeper-model`, which stands in for them in simulations, and both
+//! responses are compared field by field. Where they differ the model is wrong, but for what
 //! `model.toml` lists.
 
 mod brokers;
@@ -86,9 +86,9 @@ async fn one(
     let layout = topics::layout(&mut simulated).await?;
     let ids = topics::again(real, &layout).await?;
     real.learn_ids(ids);
-    let told = play::play(script, real).await.context("Kafka")?;
+    let real = play::play(script, real).await.context("Kafka")?;
     let said = play::play(script, &mut simulated).await.context("model")?;
-    Ok(differences(&told, &said, table, used))
+    Ok(differences(&real, &said, table, used))
 }
 
 fn differences(

@@ -97,7 +97,7 @@ async fn play(kit: &Kit, ports: Ports, name: &str, client: Client, run: &RunFold
     let expected: BTreeMap<String, String> = (1..PORTS).map(address).collect();
     if response.nodes != expected {
         bail!(
-            "was told {:?}, doorkeeper's are {expected:?}",
+            "got the addresses {:?}, doorkeeper's are {expected:?}",
             response.nodes
         );
     }

@@ -12,7 +12,7 @@ pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// One verdict.
+/// The result of a scenario, a comparison or a check.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Of the brokers.
@@ -28,7 +28,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn verdict(&self) -> String {
+    fn result(&self) -> String {
         match (&self.failure, &self.first_failure) {
             (Some(why), None) => format!("FAILED: {why}"),
             (Some(why), Some(first)) => {
@@ -40,7 +40,7 @@ impl Row {
     }
 }
 
-/// All verdicts of a run, whose releases are played side by side.
+/// All results of a run, whose releases are played side by side.
 #[derive(Debug)]
 pub(crate) struct Report {
     begun: Instant,
@@ -94,7 +94,7 @@ impl Report {
         });
     }
 
-    /// A verdict that belongs to no client.
+    /// A result that belongs to no client.
     pub(crate) fn check(&self, version: &str, name: &str, took: Duration, fail: Option<String>) {
         let version = version.to_owned();
         let name = name.to_owned();
@@ -111,12 +111,12 @@ impl Report {
 
     fn add(&self, row: Row) {
         let mut rows = self.rows();
-        let verdict = row.verdict();
+        let result = row.result();
         let at = self.begun.elapsed().as_secs_f64();
         let done = rows.iter().filter(|it| it.client != "-").count();
         let done = done + usize::from(row.client != "-");
         say(format!(
-            "[{at:6.1} s, {done}/{}] {} {} {} {}: {verdict} ({:.1} s)",
+            "[{at:6.1} s, {done}/{}] {} {} {} {}: {result} ({:.1} s)",
             self.expected,
             row.version,
             row.name,
@@ -140,14 +140,14 @@ impl Report {
         });
         say("");
         for row in rows.iter() {
-            let verdict = match (&row.failure, &row.first_failure) {
+            let result = match (&row.failure, &row.first_failure) {
                 (Some(_), None) => "FAILED",
                 (Some(_), Some(_)) => "FAILED, played again",
                 (None, Some(_)) => "ok, played again",
                 (None, None) => "ok",
             };
             say(format!(
-                "{:<8}{:<46}{:<14}{:<9}{:>6.1} s  {verdict}",
+                "{:<8}{:<46}{:<14}{:<9}{:>6.1} s  {result}",
                 row.version,
                 row.name,
                 row.client,

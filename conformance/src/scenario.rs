@@ -1,4 +1,4 @@
-//! How one scenario runs: a client program, its response, its verdict.
+//! How one scenario runs: a client program from its start to the report that it prints.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,11 +72,11 @@ const AGAIN: u32 = 1000;
 /// What a program prints at its end.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Response {
+pub(crate) struct ClientReport {
     /// Must be the same on every way.
     #[serde(default)]
     pub(crate) agree: serde_json::Value,
-    /// The addresses that it was told, by broker id.
+    /// The addresses that it has received, by broker id.
     #[serde(default)]
     pub(crate) nodes: BTreeMap<String, String>,
     /// Keys and values that it produced, in bytes.
@@ -108,7 +108,7 @@ pub(crate) async fn run(
     bootstrap: &str,
     log: PathBuf,
     handover: Option<Handover>,
-) -> Result<Response> {
+) -> Result<ClientReport> {
     let errors = process::create_log(&log)?;
     let mut child = process::isolate(&mut command)
         .args([job.scenario.name, bootstrap, &job.prefix()])
@@ -118,22 +118,22 @@ pub(crate) async fn run(
         .spawn()
         .context("cannot start the client")?;
     let talked = talk(&mut child, handover).await;
-    // A program that is still there has said all that it will.
+    // A program that is still running prints nothing more.
     let _ = child.kill().await;
     let said =
         talked.map_err(|error| error.context(format!("it said {}", process::ending(&log, 15))))?;
-    let response: Response = match said.as_deref().map(serde_json::from_str) {
-        Some(Ok(response)) => response,
-        Some(Err(error)) => bail!("no response ({error}); {}", process::ending(&log, 15)),
-        None => bail!("no response; {}", process::ending(&log, 15)),
+    let report: ClientReport = match said.as_deref().map(serde_json::from_str) {
+        Some(Ok(report)) => report,
+        Some(Err(error)) => bail!("no report ({error}); {}", process::ending(&log, 15)),
+        None => bail!("no report; {}", process::ending(&log, 15)),
     };
-    if let Some(error) = &response.error {
+    if let Some(error) = &report.error {
         bail!("{error}; {}", process::ending(&log, 15));
     }
-    Ok(response)
+    Ok(report)
 }
 
-/// Reads the program's lines to their end, and answers the last one.
+/// Reads the program's lines to their end and returns the last one.
 async fn talk(child: &mut Child, mut handover: Option<Handover>) -> Result<Option<String>> {
     let mut stdin = child.stdin.take().context("no standard input")?;
     let stdout = child.stdout.take().context("no standard output")?;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_line_is_the_answer_and_an_event_is_handed_over() {
+    async fn the_last_line_is_the_report_and_an_event_is_handed_over() {
         let job = Job {
             scenario: SCENARIOS[0],
             client: Client::Java,
@@ -206,11 +206,11 @@ mod tests {
             assert_eq!(waiting.recv().await, None);
             restarted.send(true).unwrap();
         };
-        let (response, ()) = tokio::join!(
+        let (report, ()) = tokio::join!(
             run(&job, command, "nowhere", log.clone(), Some(handover)),
             suite
         );
-        assert_eq!(response.unwrap().sent_bytes, 2);
+        assert_eq!(report.unwrap().sent_bytes, 2);
         std::fs::remove_file(log).unwrap();
     }
 }

@@ -37,7 +37,7 @@ impl Strict {
         Ok(Self { process, address })
     }
 
-    /// Its id and its address, as a client is told them.
+    /// Its id and its address, as clients receive them.
     pub(crate) fn node(&self) -> (String, String) {
         (ID.to_string(), self.address.clone())
     }

@@ -20,7 +20,7 @@ use crate::folders::{self, RunFolder};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::report::{Report, say};
-use crate::scenario::{self, Handover, Job, Response, Way};
+use crate::scenario::{self, ClientReport, Handover, Job, Way};
 use crate::strict::{self, Strict};
 use crate::versions::Versions;
 use crate::{Args, docs, every_api, kit, model, quickstart, rotation, selection};
@@ -42,7 +42,7 @@ struct Outcome {
     took: Duration,
     /// Why the first try failed, if there was a second one.
     first_failure: Option<String>,
-    result: Result<Response>,
+    result: Result<ClientReport>,
 }
 
 impl Outcome {
@@ -361,10 +361,10 @@ impl Play {
     /// Direct and through doorkeeper, a client must see the same.
     fn compare(&self, differences: &Differences) {
         let key = |job: &Job| (job.scenario.name, job.client, job.turn);
-        let mut direct: BTreeMap<(&str, Client, u32), &Response> = BTreeMap::new();
+        let mut direct: BTreeMap<(&str, Client, u32), &ClientReport> = BTreeMap::new();
         for outcome in self.outcomes.iter().filter(|it| it.job.way == Way::Direct) {
-            if let Ok(response) = &outcome.result {
-                direct.insert(key(&outcome.job), response);
+            if let Ok(report) = &outcome.result {
+                direct.insert(key(&outcome.job), report);
             }
         }
         for outcome in self.outcomes.iter().filter(|it| it.job.way == Way::Through) {
@@ -373,9 +373,9 @@ impl Play {
                 continue;
             };
             let name = job.scenario.name;
-            let told = differences.unexplained(name, &direct.agree, &through.agree);
-            if !told.is_empty() {
-                self.report.comparison(&self.version, job, told);
+            let unexplained = differences.unexplained(name, &direct.agree, &through.agree);
+            if !unexplained.is_empty() {
+                self.report.comparison(&self.version, job, unexplained);
             }
         }
     }
@@ -458,7 +458,7 @@ impl Stage {
         }
     }
 
-    async fn attempt(&self, job: &Job, handover: Option<Handover>) -> Result<Response> {
+    async fn attempt(&self, job: &Job, handover: Option<Handover>) -> Result<ClientReport> {
         match (job.way, &self.front) {
             (Way::Direct, _) => self.direct(job, handover).await,
             (Way::Through, Some(front)) => self.through(job, front, handover).await,
@@ -466,18 +466,21 @@ impl Stage {
         }
     }
 
-    async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<Response> {
+    async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<ClientReport> {
         let brokers = if job.scenario.is_strict {
             &self.strict
         } else {
             &self.direct
         };
         let bootstrap: Vec<&str> = brokers.values().map(String::as_str).collect();
-        let response = self.client(job, &bootstrap.join(","), handover).await?;
-        if response.nodes != *brokers {
-            bail!("was told {:?}, the brokers are {brokers:?}", response.nodes);
+        let report = self.client(job, &bootstrap.join(","), handover).await?;
+        if report.nodes != *brokers {
+            bail!(
+                "got the addresses {:?}, the brokers are {brokers:?}",
+                report.nodes
+            );
         }
-        Ok(response)
+        Ok(report)
     }
 
     async fn through(
@@ -485,7 +488,7 @@ impl Stage {
         job: &Job,
         front: &Front,
         handover: Option<Handover>,
-    ) -> Result<Response> {
+    ) -> Result<ClientReport> {
         let before: Metrics = front.metrics().await?;
         let listener = if job.scenario.is_strict {
             Listener::Strict
@@ -497,30 +500,30 @@ impl Stage {
         let prefix = job.prefix();
         let leaks = front.taps().leaks(Some(&prefix));
         if !leaks.is_empty() {
-            bail!("a client was told: {}", leaks.join("\n    "));
+            bail!("a client received: {}", leaks.join("\n    "));
         }
-        let response = result?;
+        let report = result?;
         let ids = self.direct.keys().filter_map(|it| it.parse().ok());
         let expected = front.advertised(listener, ids);
-        if response.nodes != expected {
+        if report.nodes != expected {
             bail!(
-                "was told {:?}, doorkeeper's are {expected:?}",
-                response.nodes
+                "got the addresses {:?}, doorkeeper's are {expected:?}",
+                report.nodes
             );
         }
         let flow = front.taps().flow(&prefix);
-        if flow.up < response.sent_bytes || flow.down < response.received_bytes {
+        if flow.up < report.sent_bytes || flow.down < report.received_bytes {
             bail!(
                 "{} bytes sent and {} received, but the taps saw {flow:?}",
-                response.sent_bytes,
-                response.received_bytes,
+                report.sent_bytes,
+                report.received_bytes,
             );
         }
         // The counters of a process that has ended are gone.
         if !job.scenario.event.is_some_and(Event::is_doorkeepers) {
             front.check_counted(&before, flow).await?;
         }
-        Ok(response)
+        Ok(report)
     }
 
     async fn client(
@@ -528,7 +531,7 @@ impl Stage {
         job: &Job,
         bootstrap: &str,
         handover: Option<Handover>,
-    ) -> Result<Response> {
+    ) -> Result<ClientReport> {
         if job.scenario.has_quota {
             let bootstrap: Vec<&str> = self.direct.values().map(String::as_str).collect();
             event::set_quota(&self.kit, &bootstrap.join(","), &job.prefix()).await?;

@@ -92,7 +92,7 @@ impl Taps {
         flow
     }
 
-    /// What clients were told and must not know; for one scenario, or for all.
+    /// What clients received and must not know; for one scenario, or for all.
     pub(crate) fn leaks(&self, prefix: Option<&str>) -> Vec<String> {
         let all = self.book.all();
         let wanted = all
@@ -185,7 +185,7 @@ async fn relay(client: TcpStream, peer: SocketAddr, port: u16, book: Arc<Book>) 
     ));
     tokio::select! {
         // Whoever closes first: what doorkeeper closes is closed in both directions, but after
-        // the end of a client's stream answers may still come.
+        // the end of a client's stream responses may still come.
         () = &mut down => {}
         () = &mut up => down.await,
     }

@@ -75,10 +75,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let path = file.to_str().context("a path that is not UTF-8")?;
     llvm.cov(&["report", "--lcov", "--output-path", path])?;
     let report = std::fs::read_to_string(&file).context("no report")?;
-    judge(&covered(&report, tree::root()), args.missing)
+    check(&covered(&report, tree::root()), args.missing)
 }
 
-fn judge(files: &BTreeMap<String, Lines>, missing: bool) -> Result<()> {
+fn check(files: &BTreeMap<String, Lines>, missing: bool) -> Result<()> {
     ensure!(!files.is_empty(), "nothing of {COUNTED} was counted");
     let mut total = Lines::default();
     for (path, lines) in files {
@@ -222,21 +222,21 @@ mod tests {
     use super::*;
 
     const REPORT: &str = "\
-SF:/house/core/src/a.rs
+SF:/project/core/src/a.rs
 DA:1,7
 DA:2,0
 DA:3,0
 DA:9,0
 LF:4
 end_of_record
-SF:/house/sim/src/b.rs
+SF:/project/sim/src/b.rs
 DA:1,0
 end_of_record
 ";
 
     #[test]
     fn lines_of_core_are_counted() {
-        let files = covered(REPORT, Path::new("/house"));
+        let files = covered(REPORT, Path::new("/project"));
         let lines = Lines {
             reached: 1,
             missed: vec![2, 3, 9],
@@ -248,10 +248,10 @@ end_of_record
 
     #[test]
     fn too_little_fails() {
-        let files = covered(REPORT, Path::new("/house"));
-        assert!(judge(&files, true).is_err());
-        assert!(judge(&BTreeMap::new(), false).is_err());
+        let files = covered(REPORT, Path::new("/project"));
+        assert!(check(&files, true).is_err());
+        assert!(check(&BTreeMap::new(), false).is_err());
         let all = REPORT.replace(",0", ",1");
-        assert!(judge(&covered(&all, Path::new("/house")), true).is_ok());
+        assert!(check(&covered(&all, Path::new("/project")), true).is_ok());
     }
 }

@@ -26,7 +26,7 @@ import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
-/** What acts on the cluster itself, asked by a client that may not. */
+/** Requests that act on the cluster itself, sent by a client without the right to. */
 final class Denied {
     private static final String CLUSTER = "kafka-cluster";
 
@@ -36,36 +36,39 @@ final class Denied {
         String topic = run.topicOfOne("topic");
         TopicPartition partition = new TopicPartition(topic, 0);
         Map<String, Object> agree = new LinkedHashMap<>();
-        agree.put("reassign", Refused.told(run.admin.alterPartitionReassignments(Map.of(partition,
+        agree.put("reassign", Topics.outcome(run.admin.alterPartitionReassignments(Map.of(partition,
                 Optional.of(new NewPartitionReassignment(List.of(1))))).all()));
-        agree.put("elect", Refused.told(run.admin.electLeaders(ElectionType.PREFERRED,
+        agree.put("elect", Topics.outcome(run.admin.electLeaders(ElectionType.PREFERRED,
                 Set.of(partition)).all()));
-        agree.put("elect_all", Refused.told(run.admin.electLeaders(ElectionType.PREFERRED, null).all()));
-        agree.put("alter_log_dirs", Refused.told(run.admin.alterReplicaLogDirs(Map.of(
+        agree.put("elect_all",
+                Topics.outcome(run.admin.electLeaders(ElectionType.PREFERRED, null).all()));
+        agree.put("alter_log_dirs", Topics.outcome(run.admin.alterReplicaLogDirs(Map.of(
                 new TopicPartitionReplica(topic, 0, 1), "/nowhere")).all()));
-        agree.put("abort_transaction", Refused.told(run.admin.abortTransaction(
+        agree.put("abort_transaction", Topics.outcome(run.admin.abortTransaction(
                 new AbortTransactionSpec(partition, 1, (short) 0, 0)).all()));
-        agree.put("update_features", Refused.told(run.admin.updateFeatures(
+        agree.put("update_features", Topics.outcome(run.admin.updateFeatures(
                 Map.of("metadata.version",
                         new FeatureUpdate((short) 1, FeatureUpdate.UpgradeType.UNSAFE_DOWNGRADE)),
                 new UpdateFeaturesOptions()).all()));
-        agree.put("unregister", Refused.told(run.admin.unregisterBroker(77).all()));
-        agree.put("add_voter", Refused.told(run.admin.addRaftVoter(77, Uuid.randomUuid(),
+        agree.put("unregister", Topics.outcome(run.admin.unregisterBroker(77).all()));
+        agree.put("add_voter", Topics.outcome(run.admin.addRaftVoter(77, Uuid.randomUuid(),
                 Set.of(new RaftVoterEndpoint("CONTROLLER", "localhost", 1))).all()));
-        agree.put("remove_voter", Refused.told(run.admin.removeRaftVoter(77, Uuid.randomUuid()).all()));
+        agree.put("remove_voter",
+                Topics.outcome(run.admin.removeRaftVoter(77, Uuid.randomUuid()).all()));
         configs(run, agree);
-        agree.putAll(Refused.principals(run));
-        agree.forEach((what, told) -> Run.check(told.equals(expected(what)), what + ": " + told));
+        agree.putAll(DeniedPrincipals.principals(run));
+        agree.forEach((what, outcome) ->
+                Run.check(outcome.equals(expected(what)), what + ": " + outcome));
         return agree;
     }
 
-    /** Of a broker, by its id, of all brokers, and of what a broker logs. */
+    /** The configuration of one broker, of all brokers, and of what a broker logs. */
     private static void configs(Run run, Map<String, Object> agree) throws Exception {
-        agree.put("alter_broker", Refused.told(alter(run, ConfigResource.Type.BROKER, "1",
+        agree.put("alter_broker", Topics.outcome(alter(run, ConfigResource.Type.BROKER, "1",
                 "log.cleaner.threads", "2")));
-        agree.put("alter_brokers", Refused.told(alter(run, ConfigResource.Type.BROKER, "",
+        agree.put("alter_brokers", Topics.outcome(alter(run, ConfigResource.Type.BROKER, "",
                 "log.cleaner.threads", "2")));
-        agree.put("alter_logger", Refused.told(alter(run, ConfigResource.Type.BROKER_LOGGER, "1",
+        agree.put("alter_logger", Topics.outcome(alter(run, ConfigResource.Type.BROKER_LOGGER, "1",
                 "kafka.server.KafkaApis", "INFO")));
     }
 
@@ -95,7 +98,7 @@ final class Denied {
                         "User:somebody", "*", AclOperation.ALL, AclPermissionType.ALLOW));
         Topics.get(run.admin.createAcls(List.of(acl)).all());
         Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "an ACL in effect");
-        while (Refused.told(run.admin.describeUserScramCredentials().all()).equals("ok")) {
+        while (Topics.outcome(run.admin.describeUserScramCredentials().all()).equals("ok")) {
             deadline.check(acl);
             Thread.sleep(50);
         }

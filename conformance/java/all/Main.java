@@ -46,8 +46,8 @@ public final class Main {
                 return GroupsAdmin::run;
             case "reassignments":
                 return Reassignments::run;
-            case "refused":
-                return Refused::run;
+            case "denied_principals":
+                return DeniedPrincipals::run;
             case "denied":
                 return Denied::run;
             case "follower_fetch":

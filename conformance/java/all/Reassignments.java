@@ -14,7 +14,7 @@ import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 
-/** Replicas move to other brokers, leaders are elected, and all of it is told. */
+/** Replicas move to other brokers, leaders are elected, and clients see it. */
 final class Reassignments {
     private Reassignments() {}
 
@@ -58,7 +58,7 @@ final class Reassignments {
         }
     }
 
-    /** Answers the replicas when every broker may have heard of them. */
+    /** Returns the replicas once every broker can know them. */
     private static List<Integer> replicas(Run run, String topic, List<Integer> expected)
             throws Exception {
         Run.Deadline deadline = new Run.Deadline(Duration.ofSeconds(60), "replicas of " + topic);

@@ -115,7 +115,7 @@ final class Run implements AutoCloseable {
         return consumer;
     }
 
-    /** The addresses that this client was told, by node id. */
+    /** The addresses that this client has received, by node id. */
     Map<String, String> nodes() throws Exception {
         Map<String, String> nodes = new TreeMap<>();
         for (Node node : admin.describeCluster().nodes().get(60, TimeUnit.SECONDS)) {
@@ -183,7 +183,7 @@ final class Run implements AutoCloseable {
             try {
                 open.get(i).close();
             } catch (Exception ignored) {
-                // The verdict is already out; a client that was closed before may complain.
+                // The result is printed already; a client that was closed before may complain.
             }
         }
     }

@@ -152,7 +152,17 @@ final class Topics {
         return future.get(60, TimeUnit.SECONDS);
     }
 
-    /** The error must be this one; answers the name that goes into the report. */
+    /** {@code ok}, or the name of the error. */
+    static String outcome(KafkaFuture<?> future) throws Exception {
+        try {
+            get(future);
+            return "ok";
+        } catch (ExecutionException failure) {
+            return failure.getCause().getClass().getSimpleName();
+        }
+    }
+
+    /** The error must be this one; returns the name that goes into the report. */
     static String error(Class<? extends Exception> expected, KafkaFuture<?> future)
             throws Exception {
         try {

@@ -42,7 +42,7 @@ final class Transactions {
                     committed.sent(record);
                 }
             }
-            // Everything is in the log before the verdict, else there is nothing to abort.
+            // Everything is in the log before commit or abort, else there is nothing to abort.
             producer.flush();
             if (transaction % 2 == 0) {
                 producer.commitTransaction();

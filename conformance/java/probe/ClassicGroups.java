@@ -13,7 +13,7 @@ import probe.Probe.Claim;
 final class ClassicGroups {
     private static final int MEMBER_ID_REQUIRED = 79;
     private static final byte[] ASSIGNMENT = {1, 2, 3};
-    private static final Probe.Keep NOTHING = (way, answer) -> { };
+    private static final Probe.Keep NOTHING = (way, response) -> { };
 
     private ClassicGroups() {}
 
@@ -43,8 +43,8 @@ final class ClassicGroups {
             String group = "join-v" + version;
             Claim first = version < 4 ? Claim.OK : Claim.ERROR;
             probe.step("JoinGroup", version, "without an id", first, (way, it) ->
-                    join(way, group, ""), (way, answer) ->
-                    way.keep("joining", answer.at("/memberId").asText()));
+                    join(way, group, ""), (way, response) ->
+                    way.keep("joining", response.at("/memberId").asText()));
             probe.step("JoinGroup", version, "with an id", Claim.OK, (way, it) ->
                     join(way, group, (String) way.kept("joining")), NOTHING);
             probe.step("JoinGroup", version, "unknown member", Claim.ERROR, (way, it) ->

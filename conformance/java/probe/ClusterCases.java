@@ -78,9 +78,9 @@ final class ClusterCases {
         probe.since(1, "FindCoordinator", "of what is unknown", Claim.ERROR, (way, version) ->
                 coordinator(9, "some"));
         for (short version : List.of((short) 4, (short) 5)) {
-            // From version 6 on only brokers may ask (`Refused`).
+            // From version 6 on only brokers may send it (`NotForwarded`).
             probe.step("FindCoordinator", version, "of a share", Claim.ERROR, (way, it) ->
-                    coordinator(2, "some"), (way, answer) -> { });
+                    coordinator(2, "some"), (way, response) -> { });
         }
     }
 
@@ -93,7 +93,7 @@ final class ClusterCases {
                 "partitions", a(m("partitionIndex", 0)))));
     }
 
-    /** Only what is refused: the quorum and the brokers must stay as they are. */
+    /** Only requests that fail: the quorum and the brokers must stay as they are. */
     private static void voters(Probe probe) throws Exception {
         probe.each("UnregisterBroker", "unknown broker", Claim.ERROR, (way, version) ->
                 m("brokerId", NOBODY));

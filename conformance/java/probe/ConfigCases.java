@@ -41,7 +41,7 @@ final class ConfigCases {
                 alter(TOPIC, way.own("config"), "segment.ms", "" + (1_000_000 + version)));
         probe.each("IncrementalAlterConfigs", "unknown topic", Claim.ERROR, (way, version) ->
                 alter(TOPIC, Setup.NOTHING, "retention.ms", "1000000"));
-        // Brokers refuse these in words, which could quote what they have.
+        // Brokers reject these with a text, which could quote their own configuration.
         for (String key : List.of("listeners", "advertised.listeners", "controller.quorum.voters",
                 "listener.security.protocol.map")) {
             probe.each("IncrementalAlterConfigs", key + " of a broker", Claim.ERROR,

@@ -54,7 +54,7 @@ final class Data {
             Object records = Records.forProduce(version, "one", "two");
             // One copy and all copies by turns.
             int acks = version % 2 == 0 ? 1 : -1;
-            Probe.Keep nothing = (way, answer) -> { };
+            Probe.Keep nothing = (way, response) -> { };
             probe.step("Produce", version, "records", Claim.OK, (way, it) -> produce(
                     acks, way.own("produce"), (Uuid) way.kept("id " + way.own("produce")),
                     m("index", 0, "records", records)), nothing);
@@ -130,20 +130,20 @@ final class Data {
                 Map<String, Object> values = fetch(topic);
                 values.put("sessionEpoch", 0);
                 return values;
-            }, (way, answer) -> way.keep("session", answer.at("/sessionId").asInt()));
+            }, (way, response) -> way.keep("session", response.at("/sessionId").asInt()));
             probe.step("Fetch", version, "a session goes on", Claim.OK, (way, it) -> {
                 Map<String, Object> values = fetch();
                 values.put("maxWaitMs", 1);
                 values.put("sessionId", way.kept("session"));
                 values.put("sessionEpoch", 1);
                 return values;
-            }, (way, answer) -> { });
+            }, (way, response) -> { });
             probe.step("Fetch", version, "unknown session", Claim.ERROR, (way, it) -> {
                 Map<String, Object> values = fetch();
                 values.put("sessionId", 1);
                 values.put("sessionEpoch", 7);
                 return values;
-            }, (way, answer) -> { });
+            }, (way, response) -> { });
         }
     }
 

@@ -15,19 +15,19 @@ final class ModernGroups {
             String group = "consumer-v" + version;
             probe.step("ConsumerGroupHeartbeat", version, "joins", Claim.OK, (way, it) ->
                     beat(way, group, version == 0 ? "" : way.own("member"), 0),
-                    (way, answer) -> {
-                        way.keep("member", answer.at("/memberId").asText());
-                        way.keep("epoch", answer.at("/memberEpoch").asInt());
+                    (way, response) -> {
+                        way.keep("member", response.at("/memberId").asText());
+                        way.keep("epoch", response.at("/memberEpoch").asInt());
                     });
             probe.step("ConsumerGroupHeartbeat", version, "stays", Claim.OK, (way, it) ->
                     m("groupId", Setup.group(way, group), "memberId",
                             way.kept("member"), "memberEpoch", way.kept("epoch")),
-                    (way, answer) -> { });
+                    (way, response) -> { });
             probe.step("ConsumerGroupHeartbeat", version, "unknown member", Claim.ERROR,
-                    (way, it) -> beat(way, group, "nobody", 7), (way, answer) -> { });
+                    (way, it) -> beat(way, group, "nobody", 7), (way, response) -> { });
             probe.step("ConsumerGroupHeartbeat", version, "malformed", Claim.ERROR,
                     (way, it) -> m("groupId", "", "memberId", "x", "memberEpoch", 0),
-                    (way, answer) -> { });
+                    (way, response) -> { });
             for (short fetched : probe.versions("OffsetFetch")) {
                 if (fetched >= 9) {
                     probe.step("OffsetFetch", fetched, "unknown member of a group of version "
@@ -35,7 +35,7 @@ final class ModernGroups {
                                     "groupId", Setup.group(way, group),
                                     "memberId", "nobody", "memberEpoch", 5, "topics",
                                     Offsets.topics(Setup.RECORDS, Setup.recordsId())))),
-                            (way, answer) -> { });
+                            (way, response) -> { });
                 }
             }
             for (short described : probe.versions("ConsumerGroupDescribe")) {
@@ -43,7 +43,7 @@ final class ModernGroups {
                         "one made by version " + version, Claim.OK, (way, it) ->
                                 m("groupIds", a(Setup.group(way, group)),
                                         "includeAuthorizedOperations", true),
-                        (way, answer) -> { });
+                        (way, response) -> { });
             }
         }
         probe.each("ConsumerGroupDescribe", "unknown group", Claim.ERROR, (way, version) ->

@@ -24,8 +24,8 @@ final class Negotiation {
 
     private static void ranges(Way way, Map<Short, short[]> ranges) throws Exception {
         short version = 3;
-        Way.Answer answer = way.call(ApiMessageType.API_VERSIONS, version, software());
-        for (JsonNode key : answer.at("/apiKeys")) {
+        Way.Response response = way.call(ApiMessageType.API_VERSIONS, version, software());
+        for (JsonNode key : response.at("/apiKeys")) {
             ranges.put((short) key.get("apiKey").asInt(), new short[] {
                 (short) key.get("minVersion").asInt(), (short) key.get("maxVersion").asInt()});
         }
@@ -80,7 +80,7 @@ final class Negotiation {
                 "principalFilter", null, "hostFilter", null, "operation", 1, "permissionType", 1);
     }
 
-    /** Answered in the form of version 0, with the range that would do. */
+    /** The response has the form of version 0 and says which versions there are. */
     private static void unsupported(Probe probe) throws Exception {
         ApiMessageType type = ApiMessageType.API_VERSIONS;
         short newer = (short) (probe.advertised.get(type.apiKey())[1] + 1);

@@ -16,7 +16,7 @@ final class Offsets {
             // Version 0 stored offsets in ZooKeeper, which KRaft has not got.
             probe.step("OffsetCommit", version, "one", version == 0 ? Claim.ERROR : Claim.OK,
                     (way, it) -> commit(Setup.group(way, "commit-v" + version), Setup.RECORDS,
-                            Setup.recordsId()), (way, answer) -> { });
+                            Setup.recordsId()), (way, response) -> { });
         }
         probe.each("OffsetCommit", "unknown topic", Claim.ERROR, (way, version) ->
                 commit(Setup.group(way, "commit"), Setup.NOTHING, Setup.NO_ID));
@@ -47,7 +47,7 @@ final class Offsets {
         for (short version : probe.versions("OffsetFetch")) {
             probe.step("OffsetFetch", version, "some", version == 0 ? Claim.ERROR : Claim.OK,
                     (way, it) -> fetch(Setup.group(way, "commit"),
-                            topics(Setup.RECORDS, Setup.recordsId())), (way, answer) -> { });
+                            topics(Setup.RECORDS, Setup.recordsId())), (way, response) -> { });
         }
         probe.since(2, "OffsetFetch", "all", Claim.OK, (way, version) ->
                 fetch(Setup.group(way, "commit"), null));

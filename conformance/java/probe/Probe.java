@@ -17,7 +17,7 @@ import org.apache.kafka.common.message.ApiMessageType;
  * {@code probe.Probe DIRECT BEHIND CLIENT_ID}, both addresses leading to the same broker.
  *
  * <p>Prints one line of JSON a case, with both responses as bytes and as Kafka's own classes read
- * them. It judges nothing: the suite does.
+ * them. It compares nothing: the suite does.
  */
 public final class Probe {
     /** What a case claims of its responses; the suite holds the direct one against it. */
@@ -37,7 +37,7 @@ public final class Probe {
 
     /** Takes what later requests need out of a response. */
     interface Keep {
-        void from(Way way, Way.Answer answer);
+        void from(Way way, Way.Response response);
     }
 
     /** A chapter: cases that belong together. */
@@ -47,7 +47,7 @@ public final class Probe {
 
     private static final int TRIES = 200;
     private static final int BETWEEN_TRIES_MS = 25;
-    /** A coordinator that loads or moves, or ends a transaction: later it answers for good. */
+    /** A coordinator that loads, moves or ends a transaction: the request is sent again. */
     private static final List<Integer> PASSING = List.of(14, 15, 51);
 
     final Way direct;
@@ -81,7 +81,7 @@ public final class Probe {
             chapters.put("streams groups", StreamsGroups::run);
             chapters.put("transactions", Transactions::run);
             chapters.put("defaults", Defaults::run);
-            chapters.put("refused", Refused::run);
+            chapters.put("not forwarded", NotForwarded::run);
             for (var chapter : chapters.entrySet()) {
                 probe.chapter(chapter.getKey(), chapter.getValue());
             }
@@ -152,25 +152,25 @@ public final class Probe {
             throws Exception {
         for (short version : versions(api)) {
             if (version >= first) {
-                step(api, version, label, claim, request, (way, answer) -> { });
+                step(api, version, label, claim, request, (way, response) -> { });
             }
         }
     }
 
-    /** One case at one version: asked on both ways, told in one line. */
+    /** One case at one version: sent on both ways and printed as one line. */
     void step(String api, short version, String label, Claim claim, Request request, Keep keep)
             throws Exception {
         ApiMessageType type = type(api);
         ObjectNode line = describe(type, version, label);
         line.put("claim", claim.name().toLowerCase());
         for (Way way : ways) {
-            Way.Answer answer = way.call(type, version, request.of(way, version));
-            for (int i = 0; claim == Claim.OK && isPassing(answer) && i < TRIES; i++) {
+            Way.Response response = way.call(type, version, request.of(way, version));
+            for (int i = 0; claim == Claim.OK && isPassing(response) && i < TRIES; i++) {
                 Thread.sleep(BETWEEN_TRIES_MS);
-                answer = way.call(type, version, request.of(way, version));
+                response = way.call(type, version, request.of(way, version));
             }
-            line.set(way.name, answer.line());
-            keep.from(way, answer);
+            line.set(way.name, response.line());
+            keep.from(way, response);
         }
         print(line);
     }
@@ -179,15 +179,15 @@ public final class Probe {
     JsonNode prepare(Way way, String api, Map<String, Object> values,
             java.util.function.Predicate<JsonNode> isDone) throws Exception {
         short version = newest(api);
-        Way.Answer answer = null;
+        Way.Response response = null;
         for (int i = 0; i < TRIES; i++) {
-            answer = way.call(type(api), version, values);
-            if (!answer.isClosed() && isDone.test(answer.json)) {
-                return answer.json;
+            response = way.call(type(api), version, values);
+            if (!response.isClosed() && isDone.test(response.json)) {
+                return response.json;
             }
             Thread.sleep(BETWEEN_TRIES_MS);
         }
-        Object last = answer.isClosed() ? "a closed connection" : answer.json;
+        Object last = response.isClosed() ? "a closed connection" : response.json;
         throw new IllegalStateException(api + " v" + version + " stays at " + last);
     }
 
@@ -196,8 +196,8 @@ public final class Probe {
         return prepare(way, api, values, json -> errors(json).isEmpty());
     }
 
-    private static boolean isPassing(Way.Answer answer) {
-        return !answer.isClosed() && errors(answer.json).stream().anyMatch(PASSING::contains);
+    private static boolean isPassing(Way.Response response) {
+        return !response.isClosed() && errors(response.json).stream().anyMatch(PASSING::contains);
     }
 
     static List<Integer> errors(JsonNode json) {

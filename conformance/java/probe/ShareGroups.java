@@ -11,7 +11,7 @@ import probe.Probe.Claim;
 
 /** Share groups (KIP-932): heartbeats, records that are acquired and acknowledged, offsets. */
 final class ShareGroups {
-    private static final Probe.Keep NOTHING = (way, answer) -> { };
+    private static final Probe.Keep NOTHING = (way, response) -> { };
     private static final byte ACCEPT = 1;
 
     private ShareGroups() {}
@@ -80,7 +80,7 @@ final class ShareGroups {
                 fetch(way, group, 0, records), NOTHING);
         probe.step("ShareAcknowledge", acknowledge, "records", Claim.OK, (way, it) ->
                 acknowledge(way, group, 1, 0), NOTHING);
-        // Answers differ between releases: what is acknowledged already may count as done.
+        // Responses differ between releases: what is acknowledged already may count as done.
         probe.step("ShareAcknowledge", acknowledge, "again", Claim.ANY, (way, it) ->
                 acknowledge(way, group, 2, 0), NOTHING);
         probe.step("ShareAcknowledge", acknowledge, "not in the session", Claim.ERROR,

@@ -15,15 +15,15 @@ final class StreamsGroups {
         for (short version : probe.versions("StreamsGroupHeartbeat")) {
             String group = "streams-v" + version;
             probe.step("StreamsGroupHeartbeat", version, "joins", Claim.OK, (way, it) ->
-                    beat(way, group, member(way), 0), (way, answer) ->
-                    way.keep("epoch " + group, answer.at("/memberEpoch").asInt()));
+                    beat(way, group, member(way), 0), (way, response) ->
+                    way.keep("epoch " + group, response.at("/memberEpoch").asInt()));
             probe.step("StreamsGroupHeartbeat", version, "unknown member", Claim.ERROR,
                     (way, it) -> stay(way, group, new Uuid(7, 7).toString(), 7),
-                    (way, answer) -> { });
+                    (way, response) -> { });
             for (short described : probe.versions("StreamsGroupDescribe")) {
                 probe.step("StreamsGroupDescribe", described, "one made by version " + version,
                         Claim.OK, (way, it) -> m("groupIds", a(Setup.group(way, group)),
-                                "includeAuthorizedOperations", true), (way, answer) -> { });
+                                "includeAuthorizedOperations", true), (way, response) -> { });
             }
         }
         probe.each("StreamsGroupDescribe", "unknown group", Claim.ERROR, (way, version) ->

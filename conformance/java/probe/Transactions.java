@@ -9,7 +9,7 @@ import probe.Probe.Claim;
 
 /** Producer ids, and transactions of one producer each. */
 final class Transactions {
-    private static final Probe.Keep NOTHING = (way, answer) -> { };
+    private static final Probe.Keep NOTHING = (way, response) -> { };
 
     private Transactions() {}
 

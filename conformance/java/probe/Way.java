@@ -16,7 +16,7 @@ import org.apache.kafka.common.protocol.ByteBufferAccessor;
 final class Way {
     final String name;
     final Wire wire;
-    /** What earlier answers on this way said: ids of members, producers and sessions. */
+    /** What earlier responses on this way said: ids of members, producers and sessions. */
     final Map<String, Object> kept = new HashMap<>();
 
     Way(String name, Wire wire) {
@@ -38,7 +38,7 @@ final class Way {
     }
 
     /** A response and what Kafka's classes read in it. */
-    static final class Answer {
+    static final class Response {
         /** Null when the connection was closed. */
         final byte[] bytes;
         /** Null when the connection was closed. */
@@ -46,7 +46,7 @@ final class Way {
         /** How long it took to come. */
         final long ms;
 
-        Answer(byte[] bytes, JsonNode json, long ms) {
+        Response(byte[] bytes, JsonNode json, long ms) {
             this.bytes = bytes;
             this.json = json;
             this.ms = ms;
@@ -72,29 +72,29 @@ final class Way {
         }
     }
 
-    Answer call(ApiMessageType api, short version, Map<String, Object> values) throws Exception {
+    Response call(ApiMessageType api, short version, Map<String, Object> values) throws Exception {
         ApiMessage request = Messages.build(api.newRequest().getClass(), version, values);
         return call(api, version, version, Messages.write(request, version));
     }
 
     /** With any bytes as its body; the response is read as one to {@code readAs}. */
-    Answer call(ApiMessageType api, short version, short readAs, ByteBuffer body)
+    Response call(ApiMessageType api, short version, short readAs, ByteBuffer body)
             throws Exception {
         short header = api.requestHeaderVersion(version);
         long begun = System.nanoTime();
         byte[] bytes = wire.call(api.apiKey(), version, header, body);
         long ms = (System.nanoTime() - begun) / 1_000_000;
         if (bytes == null) {
-            return new Answer(null, null, ms);
+            return new Response(null, null, ms);
         }
         ByteBuffer rest = Wire.body(bytes, api.responseHeaderVersion(readAs));
-        ApiMessage answer = api.newResponse();
-        answer.read(new ByteBufferAccessor(rest), readAs);
-        JsonNode json = Messages.json(answer, readAs);
+        ApiMessage response = api.newResponse();
+        response.read(new ByteBufferAccessor(rest), readAs);
+        JsonNode json = Messages.json(response, readAs);
         if (rest.hasRemaining()) {
             ((ObjectNode) json).put("bytesBehindTheBody", rest.remaining());
         }
-        return new Answer(bytes, json, ms);
+        return new Response(bytes, json, ms);
     }
 
     void keep(String name, Object value) {

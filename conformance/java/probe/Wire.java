@@ -13,7 +13,7 @@ import org.apache.kafka.common.protocol.ByteBufferAccessor;
 /** One raw connection, opened when it is needed and again when the other side has closed it. */
 final class Wire implements AutoCloseable {
     /** Ample: no request here lets a broker wait for long. */
-    private static final int ANSWER_WITHIN_MS = 20_000;
+    private static final int RESPONSE_TIMEOUT_MS = 20_000;
     private static final int FRAME_MAX = 64 * 1024 * 1024;
 
     private final InetSocketAddress address;
@@ -33,9 +33,9 @@ final class Wire implements AutoCloseable {
     byte[] call(short key, short version, short headerVersion, ByteBuffer body) throws Exception {
         if (socket == null) {
             socket = new Socket();
-            socket.connect(address, ANSWER_WITHIN_MS);
+            socket.connect(address, RESPONSE_TIMEOUT_MS);
             socket.setTcpNoDelay(true);
-            socket.setSoTimeout(ANSWER_WITHIN_MS);
+            socket.setSoTimeout(RESPONSE_TIMEOUT_MS);
             in = new DataInputStream(socket.getInputStream());
         }
         ByteBuffer header = Messages.write(Messages.build(RequestHeaderData.class, headerVersion,
@@ -45,10 +45,10 @@ final class Wire implements AutoCloseable {
         frame.putInt(header.remaining() + body.remaining()).put(header).put(body);
         try {
             socket.getOutputStream().write(frame.array());
-            return answer();
+            return readResponse();
         } catch (java.net.SocketTimeoutException slow) {
             close();
-            throw new IOException("no response within " + ANSWER_WITHIN_MS + " ms", slow);
+            throw new IOException("no response within " + RESPONSE_TIMEOUT_MS + " ms", slow);
         } catch (IOException ended) {
             // A reset is an end as well: what was sent last may not have been read.
             close();
@@ -56,23 +56,23 @@ final class Wire implements AutoCloseable {
         }
     }
 
-    private byte[] answer() throws IOException {
+    private byte[] readResponse() throws IOException {
         int size = in.readInt();
         if (size < 4 || size > FRAME_MAX) {
             throw new IllegalStateException("a response of " + size + " bytes");
         }
-        byte[] answer = new byte[size];
-        in.readFully(answer);
-        int id = ByteBuffer.wrap(answer).getInt();
+        byte[] response = new byte[size];
+        in.readFully(response);
+        int id = ByteBuffer.wrap(response).getInt();
         if (id != correlationId) {
-            throw new IllegalStateException("answer " + id + " to request " + correlationId);
+            throw new IllegalStateException("response " + id + " to request " + correlationId);
         }
-        return answer;
+        return response;
     }
 
     /** The body of a response: what stands behind its header. */
-    static ByteBuffer body(byte[] answer, short headerVersion) {
-        ByteBuffer buffer = ByteBuffer.wrap(answer);
+    static ByteBuffer body(byte[] response, short headerVersion) {
+        ByteBuffer buffer = ByteBuffer.wrap(response);
         new ResponseHeaderData(new ByteBufferAccessor(buffer), headerVersion);
         return buffer;
     }

@@ -16,9 +16,9 @@ public final class StreamsGroup extends Streams {
         String group = application(run);
         StreamsGroupDescription found = run.admin.describeStreamsGroups(List.of(group))
                 .describedGroups().get(group).get(60, TimeUnit.SECONDS);
-        Map<String, Object> told = new LinkedHashMap<>();
-        told.put("members", found.members().size());
-        told.put("subtopologies", found.subtopologies().size());
-        return told;
+        Map<String, Object> described = new LinkedHashMap<>();
+        described.put("members", found.members().size());
+        described.put("subtopologies", found.subtopologies().size());
+        return described;
     }
 }

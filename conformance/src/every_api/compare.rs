@@ -1,4 +1,4 @@
-//! Two answers, field by field: what may differ is in the table, all else must be the same.
+//! Two responses, field by field: what may differ is in the table, all else must be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::line::Case;
 use super::table::{Cut, How, Rule, Table};
 use crate::leak::{Needles, Secrets};
 
-/// Answers longer than this are streamed, and addresses behind their records blanked.
+/// Responses longer than this are streamed, and addresses behind their records blanked.
 const STREAMED_BYTES_MIN: usize = 64 * 1024;
 /// Begins the part of a name that tells one way from the other.
 const WAY: &[u8] = b"way_";
@@ -39,7 +39,7 @@ pub(crate) struct Difference {
     pub(crate) why: &'static str,
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
     pub(crate) differences: Vec<Difference>,
@@ -507,7 +507,7 @@ mod tests {
             differ(direct.clone(), broker("127.0.0.1", 9093)),
             ["brokers[]"]
         );
-        // Another broker's, or a direct answer that shows none: both prove nothing.
+        // Another broker's, or a direct response that shows none: both prove nothing.
         assert_eq!(differ(direct, broker("127.0.0.1", 25_002)), ["brokers[]"]);
         let ours = broker("127.0.0.1", 25_001);
         assert_eq!(differ(ours.clone(), ours), ["brokers[]"]);
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_blanked_in_long_answers_only() {
+    fn addresses_are_blanked_in_streamed_responses_only() {
         let direct = json!({"nodeEndpoints": [{"nodeId": 1}]});
         let large = STREAMED_BYTES_MIN + 1;
         assert_eq!(of_size(direct.clone(), json!({}), large), NONE);

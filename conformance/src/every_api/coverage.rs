@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::line::{Case, Refused};
+use super::line::{Case, NotForwarded};
 use super::table::{Claim, Table};
 
 /// Versions of an API, both ends included.
@@ -15,7 +15,7 @@ type Ranges = BTreeMap<i16, (i16, i16)>;
 pub(crate) struct Coverage {
     advertised: Ranges,
     offered: Ranges,
-    /// Claims that direct answers met, by key and version.
+    /// Claims that direct responses met, by key and version.
     met: BTreeMap<(i16, i16), BTreeSet<Claim>>,
 }
 
@@ -85,17 +85,18 @@ fn ranges(json: &Value) -> Ranges {
         .collect()
 }
 
-/// Requests that doorkeeper closed on, counted by the reason that its metrics must show.
-pub(crate) fn refusals(
+/// Requests for which doorkeeper closed the connection, counted by the reason that its metrics must
+/// show.
+pub(crate) fn not_forwarded(
     table: &Table,
     kafka: &str,
-    refused: &[Refused],
+    requests: &[NotForwarded],
 ) -> (BTreeMap<String, u32>, Vec<String>) {
     let mut reasons = BTreeMap::new();
     let mut failures = Vec::new();
     let mut seen = BTreeSet::new();
-    failures.extend(denials(table, kafka, refused));
-    for request in refused.iter().filter(|it| !is_denied(table, kafka, it)) {
+    failures.extend(denials(table, kafka, requests));
+    for request in requests.iter().filter(|it| !is_denied(table, kafka, it)) {
         let name = format!("{} v{} {}", request.api, request.version, request.case);
         if !request.closed {
             failures.push(format!("{name}: the connection stayed"));
@@ -105,7 +106,7 @@ pub(crate) fn refusals(
             "unsupported version" => "unsupported_version",
             "as a replica" => "replica_request",
             _ => {
-                let mut listed = table.refused.iter().filter(|it| it.is_in(kafka));
+                let mut listed = table.closed.iter().filter(|it| it.is_in(kafka));
                 let Some(entry) = listed.find(|it| it.apis.contains(&request.api)) else {
                     failures.push(format!("{name}: closed, which the table does not say"));
                     continue;
@@ -116,26 +117,26 @@ pub(crate) fn refusals(
         };
         *reasons.entry(reason.to_owned()).or_default() += 1;
     }
-    let listed = table.refused.iter().filter(|it| it.is_in(kafka));
+    let listed = table.closed.iter().filter(|it| it.is_in(kafka));
     for api in listed.flat_map(|it| &it.apis) {
         if !seen.contains(api.as_str()) {
-            failures.push(format!("{api}: the table says refused, but it was not"));
+            failures.push(format!("{api}: the table says closed, but it was not"));
         }
     }
     (reasons, failures)
 }
 
-fn is_denied(table: &Table, kafka: &str, request: &Refused) -> bool {
+fn is_denied(table: &Table, kafka: &str, request: &NotForwarded) -> bool {
     let mut denied = table.denied.iter();
     !request.closed && denied.any(|it| it.is_for(kafka, &request.api, &request.case))
 }
 
-/// Requests that doorkeeper must answer with an error, and those that were not even sent.
-fn denials(table: &Table, kafka: &str, refused: &[Refused]) -> Vec<String> {
+/// Requests that doorkeeper must deny, and those that were not even sent.
+fn denials(table: &Table, kafka: &str, requests: &[NotForwarded]) -> Vec<String> {
     let mut failures = Vec::new();
     for entry in table.denied.iter().filter(|it| it.is_in(kafka)) {
         for api in &entry.apis {
-            let sent: Vec<&Refused> = refused
+            let sent: Vec<&NotForwarded> = requests
                 .iter()
                 .filter(|it| it.api == *api && entry.is_for(kafka, api, &it.case))
                 .filter(|it| !it.closed)
@@ -206,28 +207,28 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_the_table_must_agree() {
+    fn closed_connections_and_the_table_must_agree() {
         let table: Table = toml::from_str(
-            "[[refused]]\napis = [\"Envelope\", \"Vote\"]\nreason = \"api_not_offered\"\n\
+            "[[closed]]\napis = [\"Envelope\", \"Vote\"]\nreason = \"api_not_offered\"\n\
              why = \"\"",
         )
         .unwrap();
-        let refused = |api: &str, closed| -> Refused {
+        let request = |api: &str, closed| -> NotForwarded {
             serde_json::from_value(json!({"api": api, "key": 58, "version": 0,
-                "case": "not offered", "refused": true, "closed": closed}))
+                "case": "not offered", "not_forwarded": true, "closed": closed}))
             .unwrap()
         };
-        let (reasons, failures) = refusals(
+        let (reasons, failures) = not_forwarded(
             &table,
             "4.4.0",
-            &[refused("Envelope", true), refused("Vote", true)],
+            &[request("Envelope", true), request("Vote", true)],
         );
         assert_eq!(failures, [""; 0]);
         assert_eq!(reasons["api_not_offered"], 2);
-        let (_, failures) = refusals(
+        let (_, failures) = not_forwarded(
             &table,
             "4.4.0",
-            &[refused("Envelope", false), refused("Other", true)],
+            &[request("Envelope", false), request("Other", true)],
         );
         assert_eq!(failures.len(), 4, "{failures:?}");
     }

@@ -8,24 +8,24 @@ use super::table::Claim;
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Line {
-    /// A part of the program broke off.
+    /// A chapter of the program failed.
     Failure {
         failure: String,
     },
-    Refused(Refused),
+    NotForwarded(NotForwarded),
     Case(Box<Case>),
 }
 
-/// A request that only doorkeeper was sent, to see it refuse.
+/// A request that was sent to doorkeeper only, because doorkeeper must not forward it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refused {
+pub(crate) struct NotForwarded {
     pub(crate) api: String,
     pub(crate) key: i16,
     pub(crate) version: i16,
     pub(crate) case: String,
-    #[serde(rename = "refused")]
-    _refused: bool,
+    #[serde(rename = "not_forwarded")]
+    _not_forwarded: bool,
     pub(crate) closed: bool,
     /// The error codes of a response that denies it.
     #[serde(default)]
@@ -109,17 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_told_apart() {
+    fn lines_are_parsed_by_their_kind() {
         let failure = r#"{"failure": "setup: broke"}"#;
         assert!(matches!(
             serde_json::from_str(failure).unwrap(),
             Line::Failure { .. }
         ));
-        let refused = r#"{"api": "Envelope", "key": 58, "version": 0, "case": "not offered",
-            "refused": true, "closed": true}"#;
+        let not_forwarded = r#"{"api": "Envelope", "key": 58, "version": 0, "case": "not offered",
+            "not_forwarded": true, "closed": true}"#;
         assert!(matches!(
-            serde_json::from_str(refused).unwrap(),
-            Line::Refused(_)
+            serde_json::from_str(not_forwarded).unwrap(),
+            Line::NotForwarded(_)
         ));
         let case = r#"{"api": "Produce", "key": 0, "version": 3, "case": "records",
             "claim": "ok", "direct": {"closed": true, "ms": 1},

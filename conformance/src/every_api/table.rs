@@ -11,10 +11,10 @@ pub(crate) struct Table {
     /// What ApiVersions says less through doorkeeper.
     #[serde(default)]
     pub(crate) cut: Vec<Cut>,
-    /// What doorkeeper closes on by design.
+    /// APIs for which doorkeeper closes the connection by design.
     #[serde(default)]
-    pub(crate) refused: Vec<Refused>,
-    /// What doorkeeper answers with an error by design, whatever the broker would answer.
+    pub(crate) closed: Vec<ClosedApis>,
+    /// Requests that doorkeeper denies by design, whatever the broker would do.
     #[serde(default)]
     pub(crate) denied: Vec<Denied>,
     /// Versions of which no success, or no error, can be shown.
@@ -41,10 +41,10 @@ pub(crate) struct Cut {
     _why: String,
 }
 
-/// APIs that doorkeeper does not let pass.
+/// APIs for which doorkeeper closes the connection.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refused {
+pub(crate) struct ClosedApis {
     pub(crate) apis: Vec<String>,
     /// The label of the closed session in doorkeeper's metrics.
     pub(crate) reason: String,
@@ -54,7 +54,7 @@ pub(crate) struct Refused {
     _why: String,
 }
 
-/// Requests that doorkeeper answers with an error of Kafka's.
+/// Requests that doorkeeper denies with an error of Kafka's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Denied {
@@ -164,7 +164,7 @@ impl Cut {
     }
 }
 
-impl Refused {
+impl ClosedApis {
     pub(crate) fn is_in(&self, kafka: &str) -> bool {
         self.kafka.include(kafka)
     }
@@ -232,12 +232,12 @@ mod tests {
     fn the_file_reads_and_every_entry_has_a_reason() {
         let table = Table::load().unwrap();
         let cuts = table.cut.iter().map(|it| &it._why);
-        let refused = table.refused.iter().map(|it| &it._why);
+        let closed = table.closed.iter().map(|it| &it._why);
         let exempt = table.exempt.iter().map(|it| &it._why);
         let differs = table.differs.iter().map(|it| &it._why);
         let denied = table.denied.iter().map(|it| &it._why);
         for why in cuts
-            .chain(refused)
+            .chain(closed)
             .chain(denied)
             .chain(exempt)
             .chain(differs)

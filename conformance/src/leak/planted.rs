@@ -1,4 +1,4 @@
-//! A planted leak is caught: real answers, each carrier of an address left as the broker wrote it.
+//! A planted leak is caught: real responses with one address left as the broker wrote it.
 
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_response::{
@@ -14,7 +14,7 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use super::{Needles, Search, Secrets};
 
-/// Of the taps: what clients are to be told.
+/// An address of doorkeeper, which clients may receive.
 const OURS: (&str, i32) = ("127.0.0.1", 25_000);
 /// What a broker advertises.
 const CANARY: (&str, i32) = ("kafka-2.canary-0123.invalid", 9_093);
@@ -135,7 +135,7 @@ fn hits(frame: &[u8], chunk: usize) -> usize {
 }
 
 #[test]
-fn an_answer_with_our_addresses_only_is_clean() {
+fn a_response_with_our_addresses_only_is_clean() {
     for (name, carrier, versions) in CARRIERS {
         for &version in *versions {
             let frame = carrier(version, &[OURS, OURS, OURS]);

@@ -1,4 +1,4 @@
-//! Two answers, field by field: what may differ is in the table, all else must be the same.
+//! Two responses, field by field: what may differ is in the table, all else must be the same.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub(super) fn compare(
     let (real_fields, model_fields) = match (read(real), read(model)) {
         (Ok(real), Ok(model)) => (real, model),
         (Err(error), _) => return vec![format!("Kafka's response cannot be read: {error:#}")],
-        (_, Err(error)) => return vec![format!("the model's answer cannot be read: {error:#}")],
+        (_, Err(error)) => return vec![format!("the model's response cannot be read: {error:#}")],
     };
     let mut comparison = Comparison {
         api_key: real.api_key,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_told_with_its_path() {
+    fn a_difference_is_reported_with_its_path() {
         let real = json!({"ClusterId": "a", "Brokers": [{"NodeId": 1}]});
         let model = json!({"ClusterId": "", "Brokers": [{"NodeId": 3}], "More": 1});
         let (differences, _) = differences(&real, &model);

@@ -1,4 +1,4 @@
-//! Plays a script against a cluster itself, without doorkeeper, and keeps what it answers.
+//! Plays a script against a cluster itself, without doorkeeper, and keeps its responses.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use doorkeeper_model::script::{self, ListenAddr, Numbered, Request, Script, Step
 use super::brokers::{Brokers, IDS};
 use super::topics;
 
-/// A request and what it was answered.
+/// A request and its response.
 #[derive(Debug)]
 pub(super) struct Played {
     /// Which step asked, from 1.
@@ -20,7 +20,7 @@ pub(super) struct Played {
     pub(super) api_key: i16,
     pub(super) version: i16,
     correlation_id: i32,
-    /// The answer with its length; nothing if there is none, or the connection was closed instead.
+    /// The response with its length; nothing if there is none, or the connection was closed.
     pub(super) response: Option<Bytes>,
 }
 
@@ -48,13 +48,13 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
     };
     for (step, number) in script.steps.iter().zip(1..) {
         match step {
-            Step::Client(who, script::Client::Connect(door)) => {
-                let broker = match door {
+            Step::Client(who, script::Client::Connect(at)) => {
+                let broker = match at {
                     // Any broker would do: one that requests about groups may be sent to.
                     ListenAddr::Bootstrap => coordinator,
                     ListenAddr::Broker(broker) => {
-                        let at = usize::from(broker.0) % IDS.len();
-                        IDS.get(at).copied().unwrap_or(coordinator)
+                        let index = usize::from(broker.0) % IDS.len();
+                        IDS.get(index).copied().unwrap_or(coordinator)
                     }
                 };
                 player.connect(*who, broker).await?;

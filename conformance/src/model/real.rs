@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::brokers::{Brokers, IDS};
 
 /// Matters only when something hangs.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A cluster of real brokers.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Brokers for Real {
 
     async fn receive(&mut self, wire: &mut TcpStream) -> Result<Option<Bytes>> {
         let mut bytes = BytesMut::with_capacity(64 << 10);
-        let read = timeout(ANSWER_WITHIN, wire.read_buf(&mut bytes));
+        let read = timeout(RESPONSE_TIMEOUT, wire.read_buf(&mut bytes));
         match read.await.context("no response came")? {
             Ok(0) | Err(_) => Ok(None),
             Ok(_) => Ok(Some(bytes.freeze())),

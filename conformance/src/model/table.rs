@@ -1,5 +1,5 @@
-//! `conformance/model.toml`: what the model may answer otherwise than Kafka, and which scripts are
-//! not held against it, each with its reason.
+//! `conformance/model.toml`: how responses of the model may differ from Kafka's, which scripts are
+//! not compared, each with its reason.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A blocking client: sends frames, reads answers in order, counts both.
+//! A blocking client: sends frames, reads responses in order, counts both.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Read as _, Write as _};
@@ -126,7 +126,7 @@ impl Client {
         self.owed.len()
     }
 
-    /// Reads the next answer to its end.
+    /// Reads the next response to its end.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
         let mut left = self.receive_head()?;
         while left > 0 {
@@ -142,7 +142,7 @@ impl Client {
         let [l0, l1, l2, l3, i0, i1, i2, i3] = head;
         let (expected, counts) = self.owed.pop_front().context("no response is owed")?;
         let id = u32::from_be_bytes([i0, i1, i2, i3]);
-        ensure!(id == expected, "answer {id} came instead of {expected}");
+        ensure!(id == expected, "response {id} came instead of {expected}");
         let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         if counts {
             self.counted.response_bytes += len as u64 + 4;

@@ -1,4 +1,4 @@
-//! The frames that clients send and the sink answers with, encoded once.
+//! The frames of clients and of the sink, encoded once.
 
 use anyhow::Result;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -27,7 +27,7 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 /// The length prefix and what a request begins with: key, version, correlation id.
 pub const REQUEST_HEAD: usize = 12;
 /// The length prefix and the correlation id.
-pub const ANSWER_HEAD: usize = 8;
+pub const RESPONSE_HEAD: usize = 8;
 
 /// Key and version of the Produce that is sent.
 pub const PRODUCE: (i16, i16) = (0, 11);
@@ -178,7 +178,7 @@ pub fn describe_configs() -> Result<Request> {
     request(DESCRIBE_CONFIGS, &body)
 }
 
-/// The answer to a DescribeConfigs with so many bytes of values.
+/// The response to a DescribeConfigs with so many bytes of values.
 pub fn configs(bytes: usize) -> Result<Bytes> {
     let value = StrBytes::from_string("x".repeat(CONFIG_BYTES));
     let config = DescribeConfigsResourceResult::default()
@@ -192,7 +192,7 @@ pub fn configs(bytes: usize) -> Result<Bytes> {
     response(DESCRIBE_CONFIGS.1, &body)
 }
 
-/// The answer to a Produce.
+/// The response to a Produce.
 pub fn produced() -> Result<Bytes> {
     let partition = PartitionProduceResponse::default().with_base_offset(7);
     let topic = TopicProduceResponse::default()
@@ -202,7 +202,7 @@ pub fn produced() -> Result<Bytes> {
     response(PRODUCE.1, &body)
 }
 
-/// The answer to a Fetch.
+/// The response to a Fetch.
 pub fn fetched(version: (i16, i16), record_bytes: usize) -> Result<Bytes> {
     let records = Bytes::from(vec![7; record_bytes]);
     let partition = PartitionData::default().with_records(Some(records));
@@ -214,7 +214,7 @@ pub fn fetched(version: (i16, i16), record_bytes: usize) -> Result<Bytes> {
     response(version.1, &body)
 }
 
-/// The answer to a Metadata request: brokers at consecutive ports, 1,000 partitions.
+/// The response to a Metadata request: brokers at consecutive ports, 1,000 partitions.
 pub fn described(version: i16, first_port: u16) -> Result<Bytes> {
     let brokers = (0..BROKERS).map(|id| {
         MetadataResponseBroker::default()
@@ -247,7 +247,7 @@ pub const APIS: &[(i16, i16)] = &[(0, 13), (1, 17), (3, 12), (18, 4)];
 /// Those that are held to their end.
 pub const HELD_APIS: &[(i16, i16)] = &[DESCRIBE_CONFIGS, ALTER_CONFIGS];
 
-/// The answer to an ApiVersions request.
+/// The response to an ApiVersions request.
 pub fn ranges(version: i16, apis: impl IntoIterator<Item = (i16, i16)>) -> Result<Bytes> {
     let range = |(key, max)| {
         ApiVersion::default()

@@ -21,7 +21,7 @@ const SINK_PORT: u16 = 9092;
 /// An ApiVersions version that nobody has.
 const FUTURE: i16 = 99;
 
-/// What a client asks and what the broker answers; nothing where doorkeeper answers itself.
+/// A request and the response of the broker; none where doorkeeper responds itself.
 struct Exchange {
     request: Bytes,
     response: Option<Bytes>,

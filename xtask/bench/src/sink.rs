@@ -1,4 +1,4 @@
-//! A broker as far as the bench needs one: reads requests, throws records away, answers with
+//! A broker as far as the bench needs one: reads requests, throws records away, responds with
 //! frames that were encoded before, and counts.
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use doorkeeper_bench::frames::{self, ANSWER_HEAD, REQUEST_HEAD};
+use doorkeeper_bench::frames::{self, REQUEST_HEAD, RESPONSE_HEAD};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -228,9 +228,9 @@ async fn serve(mut stream: TcpStream, responses: &Responses, seen: &Seen) -> Res
 
 /// Writes a response with this correlation id, and counts what was taken as it goes.
 async fn write(stream: &mut TcpStream, response: &Bytes, id: [u8; 4], seen: &Seen) -> Result<()> {
-    let mut head = [0; ANSWER_HEAD];
+    let mut head = [0; RESPONSE_HEAD];
     let (from, rest) = response
-        .split_at_checked(ANSWER_HEAD)
+        .split_at_checked(RESPONSE_HEAD)
         .context("a short response")?;
     head.copy_from_slice(from);
     head.last_chunk_mut::<4>()

@@ -40,7 +40,7 @@ fn plan_api(jars: &[Jar], key: i16) -> Result<Option<ApiPlan<'_>>> {
         .iter()
         .filter_map(|jar| Some((jar, jar.definition(key, true)?)));
     let mut serving = serving
-        .filter(|(_, asked)| !stable(asked).is_empty())
+        .filter(|(_, request)| !stable(request).is_empty())
         .peekable();
     let Some((_, newest)) = serving.peek().copied() else {
         return Ok(None);
@@ -62,15 +62,15 @@ fn plan_api(jars: &[Jar], key: i16) -> Result<Option<ApiPlan<'_>>> {
         request: Vec::new(),
         response: Vec::new(),
     };
-    for (jar, asked) in serving {
-        let answered = jar
+    for (jar, request) in serving {
+        let response = jar
             .definition(key, false)
             .context("a request without a response")?;
         ensure!(
-            asked.valid == answered.valid,
+            request.valid == response.valid,
             "request and response differ in versions"
         );
-        add_release(&mut plan, jars, jar, [asked, answered])?;
+        add_release(&mut plan, jars, jar, [request, response])?;
     }
     Ok(Some(plan))
 }
@@ -80,9 +80,9 @@ fn add_release<'a>(
     plan: &mut ApiPlan<'a>,
     jars: &[Jar],
     jar: &'a Jar,
-    [asked, answered]: [&'a Definition; 2],
+    [request, response]: [&'a Definition; 2],
 ) -> Result<()> {
-    let (stable, taken) = (stable(asked), plan.versions);
+    let (stable, taken) = (stable(request), plan.versions);
     let versions = if taken.is_empty() {
         plan.versions = stable;
         stable
@@ -105,12 +105,12 @@ fn add_release<'a>(
         plan.request.push(EditionPlan {
             release,
             versions,
-            definition: asked,
+            definition: request,
         });
         plan.response.push(EditionPlan {
             release,
             versions,
-            definition: answered,
+            definition: response,
         });
     }
     Ok(())

@@ -231,12 +231,12 @@ mod tests {
     fn only_listed_modules_of_std_are_named() {
         let text = "use std::{fmt, fs::{self, File}};\nfn f() { std::io::stdout(); }\n\
                     #[cfg(test)] mod tests { use std::env; }";
-        let refused = |line, module| {
+        let disallowed = |line, module| {
             format!("core/src/wire.rs:{line}: core may not name `std::{module}`: see layering.toml")
         };
         assert_eq!(
             found("core/src/wire.rs", text),
-            [refused(1, "fs"), refused(2, "io")]
+            [disallowed(1, "fs"), disallowed(2, "io")]
         );
     }
 

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn test_code_is_told_from_other_code() {
+    fn test_code_is_distinguished_from_other_code() {
         let text = "fn a() { x }\n#[cfg(test)]\nmod tests {\n fn b() { x }\n}\nfn c() { x }\n";
         assert_eq!(
             tokens_named(text, "x"),

@@ -101,7 +101,7 @@ fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counted, Vec
     Ok((client.counted, times, cpu))
 }
 
-/// Sends without a pause until it is told to stop.
+/// Sends without a pause until `stop` is set.
 fn noise(port: u16, request: &Request, stop: &AtomicBool) -> Result<Counted> {
     let mut buffer = client::buffer();
     let mut client = Client::ready(port, &mut buffer)?;

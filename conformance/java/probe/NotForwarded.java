@@ -14,12 +14,12 @@ import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.protocol.ApiMessage;
 
 /**
- * What doorkeeper does not let pass: the APIs that it does not offer, versions above those that it
- * offers, and requests that speak as a broker. Sent through doorkeeper only: to do these things
- * at the broker is not the point.
+ * Requests that doorkeeper does not forward: APIs and versions that it does not offer, requests of
+ * a replica, and requests that it denies. They are sent through doorkeeper only, because what the
+ * broker would do with them does not matter.
  */
-final class Refused {
-    private Refused() {}
+final class NotForwarded {
+    private NotForwarded() {}
 
     static void run(Probe probe) throws Exception {
         for (ApiMessageType type : ApiMessageType.values()) {
@@ -29,7 +29,7 @@ final class Refused {
                         it <= type.highestSupportedVersion(true); it++) {
                     short version = (short) it;
                     if (probe.advertised.containsKey(type.apiKey())) {
-                        refused(probe, type, version, "not offered", defaults(type, version));
+                        closed(probe, type, version, "not offered", defaults(type, version));
                     } else {
                         unknown(probe, type, version);
                     }
@@ -57,17 +57,17 @@ final class Refused {
             versions.add((short) it);
         }
         for (short version : versions) {
-            refused(probe, type, version, "unsupported version", ByteBuffer.allocate(0));
+            closed(probe, type, version, "unsupported version", ByteBuffer.allocate(0));
         }
     }
 
     private static void asReplica(Probe probe, ApiMessageType type, short version,
             Map<String, Object> values) throws Exception {
         ApiMessage request = Messages.build(type.newRequest().getClass(), version, values);
-        refused(probe, type, version, "as a replica", Messages.write(request, version));
+        closed(probe, type, version, "as a replica", Messages.write(request, version));
     }
 
-    /** What doorkeeper answers with an error, whatever the broker would say. */
+    /** Requests that doorkeeper denies, whatever the broker would do. */
     private static void denied(Probe probe) throws Exception {
         for (short version : probe.versions("FindCoordinator")) {
             if (version >= 6) {
@@ -93,12 +93,12 @@ final class Refused {
     private static void denied(Probe probe, String api, short version, String label,
             Map<String, Object> values) throws Exception {
         ApiMessageType type = Probe.type(api);
-        Way.Answer answer = probe.behind.call(type, version, values);
-        ObjectNode line = Probe.describe(type, version, label).put("refused", true);
-        line.put("closed", answer.isClosed());
-        if (!answer.isClosed()) {
+        Way.Response response = probe.behind.call(type, version, values);
+        ObjectNode line = Probe.describe(type, version, label).put("not_forwarded", true);
+        line.put("closed", response.isClosed());
+        if (!response.isClosed()) {
             var errors = line.putArray("errors");
-            Probe.errors(answer.json).forEach(code -> errors.add(code));
+            Probe.errors(response.json).forEach(code -> errors.add(code));
         }
         probe.print(line);
     }
@@ -108,15 +108,15 @@ final class Refused {
         return Messages.write(request, version);
     }
 
-    /** Nobody offers it here. If doorkeeper lets it pass nevertheless, both responses must agree. */
+    /** Nobody offers it here. If doorkeeper forwards it nevertheless, both responses must agree. */
     private static void unknown(Probe probe, ApiMessageType type, short version)
             throws Exception {
         // Two ids with the same hash, of which a telemetry subscription's id is made.
         Uuid one = Setup.NO_ID;
         Uuid other = new Uuid(one.getLeastSignificantBits(), one.getMostSignificantBits());
-        Way.Answer through = probe.behind.call(type, version, m("?clientInstanceId", other));
+        Way.Response through = probe.behind.call(type, version, m("?clientInstanceId", other));
         if (through.isClosed()) {
-            probe.print(Probe.describe(type, version, "not offered").put("refused", true)
+            probe.print(Probe.describe(type, version, "not offered").put("not_forwarded", true)
                     .put("closed", true));
             return;
         }
@@ -126,12 +126,12 @@ final class Refused {
         probe.print(line);
     }
 
-    private static void refused(Probe probe, ApiMessageType type, short version, String label,
+    private static void closed(Probe probe, ApiMessageType type, short version, String label,
             ByteBuffer body) throws Exception {
-        ObjectNode line = Probe.describe(type, version, label).put("refused", true);
+        ObjectNode line = Probe.describe(type, version, label).put("not_forwarded", true);
         short header = type.requestHeaderVersion(version);
-        byte[] answer = probe.behind.wire.call(type.apiKey(), version, header, body);
-        line.put("closed", answer == null);
+        byte[] response = probe.behind.wire.call(type.apiKey(), version, header, body);
+        line.put("closed", response == null);
         probe.print(line);
     }
 }

@@ -1,11 +1,9 @@
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.ScramCredentialInfo;
 import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
-import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.acl.AccessControlEntry;
 import org.apache.kafka.common.acl.AclBinding;
 import org.apache.kafka.common.acl.AclBindingFilter;
@@ -18,52 +16,48 @@ import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
-/** What would act on doorkeeper's own principal, or on the security of the cluster. */
-final class Refused {
-    private Refused() {}
+/** Requests that act on doorkeeper's own principal, or on the security of the cluster. */
+final class DeniedPrincipals {
+    private DeniedPrincipals() {}
 
     static Map<String, Object> run(Run run) throws Exception {
         Map<String, Object> agree = new LinkedHashMap<>();
         AclBinding acl = new AclBinding(
                 new ResourcePattern(ResourceType.TOPIC, run.name("topic"), PatternType.LITERAL),
                 new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW));
-        agree.put("describe_acls", told(run.admin.describeAcls(AclBindingFilter.ANY).values()));
-        agree.put("create_acls", told(run.admin.createAcls(List.of(acl)).all()));
-        agree.put("delete_acls", told(run.admin.deleteAcls(List.of(acl.toFilter())).all()));
+        agree.put("describe_acls",
+                Topics.outcome(run.admin.describeAcls(AclBindingFilter.ANY).values()));
+        agree.put("create_acls", Topics.outcome(run.admin.createAcls(List.of(acl)).all()));
+        agree.put("delete_acls",
+                Topics.outcome(run.admin.deleteAcls(List.of(acl.toFilter())).all()));
         agree.putAll(principals(run));
         return agree;
     }
 
-    /** What acts on those who log in, or on what they may take. */
+    /** Requests about quotas, delegation tokens and SCRAM credentials. */
     static Map<String, Object> principals(Run run) throws Exception {
         Map<String, Object> agree = new LinkedHashMap<>();
         agree.put("describe_quotas",
-                told(run.admin.describeClientQuotas(ClientQuotaFilter.all()).entities()));
+                Topics.outcome(run.admin.describeClientQuotas(ClientQuotaFilter.all()).entities()));
         ClientQuotaAlteration quota = new ClientQuotaAlteration(
                 new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, run.name("client"))),
                 List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e9)));
-        agree.put("alter_quotas", told(run.admin.alterClientQuotas(List.of(quota)).all()));
-        agree.put("create_token", told(run.admin.createDelegationToken().delegationToken()));
-        agree.put("renew_token", told(run.admin.renewDelegationToken(new byte[4]).expiryTimestamp()));
+        agree.put("alter_quotas",
+                Topics.outcome(run.admin.alterClientQuotas(List.of(quota)).all()));
+        agree.put("create_token",
+                Topics.outcome(run.admin.createDelegationToken().delegationToken()));
+        agree.put("renew_token",
+                Topics.outcome(run.admin.renewDelegationToken(new byte[4]).expiryTimestamp()));
         agree.put("expire_token",
-                told(run.admin.expireDelegationToken(new byte[4]).expiryTimestamp()));
+                Topics.outcome(run.admin.expireDelegationToken(new byte[4]).expiryTimestamp()));
         agree.put("describe_tokens",
-                told(run.admin.describeDelegationToken().delegationTokens()));
+                Topics.outcome(run.admin.describeDelegationToken().delegationTokens()));
         agree.put("describe_scram",
-                told(run.admin.describeUserScramCredentials().users()));
-        agree.put("alter_scram", told(run.admin.alterUserScramCredentials(List.of(
+                Topics.outcome(run.admin.describeUserScramCredentials().users()));
+        agree.put("alter_scram", Topics.outcome(run.admin.alterUserScramCredentials(List.of(
                 new UserScramCredentialUpsertion(run.name("user"),
                         new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096),
                         "conformance"))).all()));
         return agree;
-    }
-
-    static String told(KafkaFuture<?> future) throws Exception {
-        try {
-            Topics.get(future);
-            return "ok";
-        } catch (ExecutionException failure) {
-            return failure.getCause().getClass().getSimpleName();
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The APIs: one place that says which are offered, and how their frames are carried.
+//! The APIs: one place that says which are offered, and how their frames are forwarded.
 
 pub(crate) mod denials;
 pub(crate) mod versions;
@@ -47,7 +47,7 @@ pub fn offering(api: ApiKey) -> Option<Offering> {
     Some(listed(api).unwrap_or(Offering::Never))
 }
 
-/// Each API by its key, so that one that comes to the table is for nobody until it stands here.
+/// Each API by its key: one that is new in the tables is offered to nobody until it is listed here.
 const fn listed(api: ApiKey) -> Option<Offering> {
     Some(match api.0 {
         // Records, offsets, groups, transactions, and what their clients ask of a cluster.
@@ -179,15 +179,15 @@ const fn alters_configs(api: ApiKey) -> bool {
     matches!(api.0, 33 | 44)
 }
 
-/// How a body is carried.
+/// How a body is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ForwardMode {
     /// Nothing in it concerns us.
     Pass,
-    /// Hold it until what is asked for has been read.
+    /// Buffer it until these fields have been read.
     Buffer(Roles),
-    /// Let it pass and read alongside. Of a response only what may have to be edited is held; of
-    /// a request nothing but its end, without which the broker does nothing.
+    /// Forward it while it is read. Of a response only what may have to be edited is buffered; of a
+    /// request only its end, without which the broker does nothing.
     Stream(Roles),
 }
 
@@ -227,11 +227,11 @@ impl ResponseForm {
     }
 }
 
-/// A longer request is not held for a field that only sets a deadline, and a longer streamed
-/// answer is not held for the addresses at its end.
+/// A longer request is not buffered for a field that only sets a deadline, and a longer streamed
+/// response is not buffered for the addresses at its end.
 pub(crate) const FOLLOW_BYTES_MIN: usize = 64 * 1024;
 
-/// What decides whether a request may go on, and whether it is answered.
+/// What decides whether a request may go on, and whether it gets a response.
 const DECIDES: Roles = Roles::of(&[Role::Acks, Role::ReplicaId, Role::KeyType]);
 /// For how long a request lets the broker wait.
 const WAITS: Roles = Roles::of(&[Role::WaitMs]);
@@ -242,31 +242,31 @@ pub(crate) fn request_forward_mode(
     version: ApiVersion,
     frame_len: usize,
 ) -> ForwardMode {
-    const TELLS: Roles = DECIDES.union(WAITS);
+    const READ: Roles = DECIDES.union(WAITS);
     // The broker waits for the log of transactions, and only transactional producers have one.
-    const TELLS_OF_PRODUCER: Roles = TELLS.union(Roles::of(&[Role::TransactionalId]));
+    const READ_OF_PRODUCER: Roles = READ.union(Roles::of(&[Role::TransactionalId]));
     let Some(edition) = row.entry.request.edition(version.0) else {
         return ForwardMode::Pass;
     };
     let decides = edition.body.roles.intersects(DECIDES);
-    let tells = edition.body.roles.intersects(TELLS) && frame_len <= FOLLOW_BYTES_MIN;
+    let says_wait = edition.body.roles.intersects(READ) && frame_len <= FOLLOW_BYTES_MIN;
     // From Fetch 15 on a follower names itself in `ReplicaState`, a tagged field behind all topics
-    // (KIP-903). To hold a long request whole for it would cost memory as long as its client
-    // likes; a broker that never gets the end of the frame never serves it.
+    // (KIP-903). To buffer a whole long request for it would cost memory for as long as its
+    // client likes; a broker that never gets the end of the frame never serves it.
     let decides_last = row.entry.key == FETCH.0 && version >= ApiVersion(15);
     if decides && decides_last && frame_len > FOLLOW_BYTES_MIN {
-        ForwardMode::Stream(TELLS)
-    } else if tells && row.entry.key == INIT_PRODUCER_ID.0 {
-        ForwardMode::Buffer(TELLS_OF_PRODUCER)
-    } else if decides || tells {
-        ForwardMode::Buffer(TELLS)
+        ForwardMode::Stream(READ)
+    } else if says_wait && row.entry.key == INIT_PRODUCER_ID.0 {
+        ForwardMode::Buffer(READ_OF_PRODUCER)
+    } else if decides || says_wait {
+        ForwardMode::Buffer(READ)
     } else {
         ForwardMode::Pass
     }
 }
 
-/// Whether a request of this length says for how long it lets the broker wait, and is not held to
-/// read it.
+/// Whether a request of this length says for how long it lets the broker wait, and is forwarded
+/// without this field being read.
 pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len: usize) -> bool {
     let edition = schema::api(api.0).and_then(|entry| entry.request.edition(version.0));
     frame_len > FOLLOW_BYTES_MIN
@@ -274,10 +274,10 @@ pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len
             .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))
 }
 
-/// What must be read of a response, because it may carry an address or ranges of versions, or says
+/// What must be read of a response, because it may contain an address or ranges of versions, or says
 /// in an unknown place for how long the client is throttled.
 ///
-/// No more than `request_buffer_bytes_max` may be held.
+/// No more than `request_buffer_bytes_max` may be buffered.
 pub(crate) fn response_forward_mode(
     form: &ResponseForm,
     frame_len: usize,

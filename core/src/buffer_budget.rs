@@ -1,9 +1,9 @@
-//! What sessions together may hold, and who waits when there is no room.
+//! How many bytes all sessions together may buffer, so that one of them never takes all memory.
 //!
 //! A budget is shared by client address: the sessions of one address are given no more than half
 //! of it, however many there are. While there is room nobody waits. Where there is none, an address
-//! that holds more than its fair share waits, and one that holds less goes on at once: the address
-//! that holds most gives back for it.
+//! that buffers more than its fair share waits, and one that buffers less goes on at once: the
+//! largest session of the address that buffers most is rejected for it.
 //!
 //! Sessions of one address must not wait for each other alone. When all of them wait, the largest
 //! goes on above the half, as long as the budget of all has room: it is nearest to its end.
@@ -14,7 +14,7 @@ use crate::client_network::ClientNetwork;
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::work;
 
-/// The most that a session reads before it is asked again how much it holds.
+/// The most that a session reads before it is asked again how much it buffers.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
 
 /// One budget, of requests or of responses.
@@ -38,14 +38,14 @@ pub struct BufferBudget {
     changes: VecDeque<(u64, BufferDecision)>,
 }
 
-/// Whether a session may hold what it holds.
+/// Whether a session may buffer what it buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferDecision {
     /// It may, and go on reading.
     Granted,
     /// It must not read on until it is granted more.
     Waits,
-    /// It must give back all that it holds.
+    /// It must drop all that it buffers.
     Rejected,
 }
 
@@ -54,13 +54,13 @@ pub enum BufferDecision {
 struct Network {
     used: usize,
     sessions: BTreeMap<u64, Usage>,
-    /// The sessions that hold anything, by how much.
+    /// The sessions that buffer anything, by how much.
     by_bytes: BTreeSet<(usize, u64)>,
     /// Those of them that wait.
     waiting: BTreeSet<(usize, u64)>,
 }
 
-/// What one session holds that is counted.
+/// What one session buffers that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usage {
     Granted {
@@ -71,7 +71,7 @@ enum Usage {
     Waits {
         bytes: usize,
     },
-    /// What it holds has been given to others already.
+    /// What it buffers has been given to others already.
     Rejected,
 }
 
@@ -100,7 +100,7 @@ impl Usage {
     }
 }
 
-/// How much of what a session holds is counted.
+/// How much of what a session buffers is counted.
 #[must_use]
 pub const fn counted(bytes: usize) -> usize {
     bytes.saturating_sub(UNCOUNTED_BUFFER_BYTES)
@@ -121,7 +121,7 @@ impl BufferBudget {
         }
     }
 
-    /// A session holds so many bytes now. To hold less is never refused, and 0 forgets it.
+    /// A session buffers so many bytes now. To buffer less is never rejected, and 0 forgets it.
     ///
     /// What that means for other sessions is in [`BufferBudget::next_change`] afterwards.
     pub fn set(&mut self, session: u64, of: ClientNetwork, bytes: usize) -> BufferDecision {
@@ -152,13 +152,12 @@ impl BufferBudget {
         usage.map_or(BufferDecision::Granted, |usage| usage.decision())
     }
 
-    /// The next session for which something has changed that it was not told by
-    /// [`BufferBudget::set`].
+    /// The next session whose decision has changed through a [`BufferBudget::set`] of another one.
     pub fn next_change(&mut self) -> Option<(u64, BufferDecision)> {
         self.changes.pop_front()
     }
 
-    /// How much all sessions hold that is counted.
+    /// How much all sessions buffer that is counted.
     #[must_use]
     pub const fn used(&self) -> usize {
         self.used
@@ -181,7 +180,7 @@ impl BufferBudget {
         self.bytes_max / self.by_used.len().max(1)
     }
 
-    /// Refuses sessions of those addresses that use more than their fair share, the largest of the
+    /// Rejects sessions of those addresses that use more than their fair share, the largest of the
     /// address that uses most first, until there is room for so many bytes.
     fn make_room(&mut self, asking: u64, ahead: usize) {
         let fair = self.fair_share();
@@ -196,12 +195,12 @@ impl BufferBudget {
                 return;
             };
             self.replace(session, of, Some(Usage::Rejected));
-            self.tell(asking, session, BufferDecision::Rejected);
+            self.note_change(asking, session, BufferDecision::Rejected);
         }
     }
 
     /// Lets sessions go on that wait, as far as there is room now: of the address that uses least
-    /// first, and of its sessions the one that holds most.
+    /// first, and of its sessions the one that buffers most.
     fn resume(&mut self, asking: u64) {
         while let Some((of, room)) = self.next_to_resume() {
             work::steps(1);
@@ -213,7 +212,7 @@ impl BufferBudget {
             let reserved = room.min(READ_AHEAD_BYTES).min(self.bytes_max / 64);
             self.make_room(asking, reserved);
             self.replace(session, of, Some(Usage::Granted { bytes, reserved }));
-            self.tell(asking, session, BufferDecision::Granted);
+            self.note_change(asking, session, BufferDecision::Granted);
         }
     }
 
@@ -236,14 +235,14 @@ impl BufferBudget {
         Some((*stuck, room))
     }
 
-    /// Keeps word for a session; the one that asks is answered.
-    fn tell(&mut self, asking: u64, session: u64, decision: BufferDecision) {
+    /// Keeps a decision for a session; the one that asks gets its own as a result.
+    fn note_change(&mut self, asking: u64, session: u64, decision: BufferDecision) {
         if session != asking {
             self.changes.push_back((session, decision));
         }
     }
 
-    /// A session holds this from now on; gives what it held before.
+    /// A session buffers this from now on; returns what it buffered before.
     fn replace(&mut self, session: u64, of: ClientNetwork, usage: Option<Usage>) -> Option<Usage> {
         let network = self.networks.entry(of).or_default();
         let place = (network.used, of);
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_always_is_not_counted() {
+    fn the_first_bytes_of_a_session_are_not_counted() {
         let mut budget = BufferBudget::new(1);
         assert_eq!(budget.set(1, network(1), UNCOUNTED_BUFFER_BYTES), Granted);
         assert_eq!(budget.used(), 0);
@@ -353,7 +352,7 @@ mod tests {
         assert_eq!(budget.used(), 500_000);
     }
 
-    /// Two sessions that each hold a part and wait for the other's: the larger goes on, and then
+    /// Two sessions that each buffer a part and wait for the other's: the larger goes on, and then
     /// the other.
     #[test]
     fn of_sessions_that_all_wait_the_largest_goes_on() {
@@ -405,9 +404,9 @@ mod tests {
         assert_eq!(set(&mut budget, 1, 1, 450_000), Granted);
         assert_eq!(set(&mut budget, 2, 1, 60_000), Waits);
         assert_eq!(set(&mut budget, 3, 1, 50_000), Waits);
-        assert_eq!(set(&mut budget, 1, 1, 390_000), Granted, "to hold less");
+        assert_eq!(set(&mut budget, 1, 1, 390_000), Granted, "to buffer less");
         assert_eq!(changes(&mut budget), [], "the half is used up");
-        // 490,000 are held: less than the 15,625 that are kept where there is room.
+        // 490,000 are buffered: less than the 15,625 that are kept where there is room.
         assert_eq!(set(&mut budget, 1, 1, 380_000), Granted);
         assert_eq!(changes(&mut budget), [(2, Granted)]);
         assert_eq!(set(&mut budget, 1, 1, 370_000), Granted);
@@ -416,7 +415,7 @@ mod tests {
 
     /// However many addresses use it up, one that comes anew waits for none of them.
     #[test]
-    fn a_newcomer_goes_on_and_whoever_holds_most_gives_back() {
+    fn a_newcomer_goes_on_and_the_largest_session_is_rejected() {
         let mut budget = BufferBudget::new(MAX);
         assert_eq!(set(&mut budget, 1, 1, 200_000), Granted);
         assert_eq!(set(&mut budget, 2, 1, 290_000), Granted);
@@ -426,14 +425,14 @@ mod tests {
         assert_eq!(changes(&mut budget), [(3, Rejected)]);
         assert_eq!(budget.used(), 590_000);
         assert_eq!(set(&mut budget, 5, 2, 410_000), Granted);
-        // The first address holds more than its share: it is the one that waits now.
+        // The first address buffers more than its share: it is the one that waits now.
         assert_eq!(set(&mut budget, 1, 1, 209_000), Waits);
         assert_eq!(changes(&mut budget), []);
         assert_eq!(set(&mut budget, 4, 3, 0), Granted);
         assert_eq!(changes(&mut budget), [(1, Granted)]);
     }
 
-    /// However many addresses there are, and hold, and wait.
+    /// However many addresses there are, and buffer, and wait.
     #[test]
     fn a_change_takes_no_longer_the_more_addresses_there_are() {
         for addresses in [100_u32, 10_000] {
@@ -462,7 +461,7 @@ mod tests {
         }
     }
 
-    /// What is held after each of many changes that sessions may make.
+    /// What is buffered after each of many changes that sessions may make.
     #[derive(Default)]
     struct Sessions(BTreeMap<u64, (u8, usize, BufferDecision)>);
 
@@ -475,7 +474,7 @@ mod tests {
             of.map(|it| (it.1, it.2))
         }
 
-        /// Follows the changes; whoever is refused closes at once.
+        /// Follows the changes; whoever is rejected closes at once.
         fn settle(&mut self, budget: &mut BufferBudget) {
             loop {
                 while let Some((session, decision)) = budget.next_change() {
@@ -483,8 +482,8 @@ mod tests {
                     assert_ne!(it.2, decision, "a change");
                     it.2 = decision;
                 }
-                let mut refused = self.0.iter().filter(|(_, it)| it.2 == Rejected);
-                let Some((session, address)) = refused.next().map(|it| (*it.0, it.1.0)) else {
+                let mut rejected = self.0.iter().filter(|(_, it)| it.2 == Rejected);
+                let Some((session, address)) = rejected.next().map(|it| (*it.0, it.1.0)) else {
                     return;
                 };
                 self.0.remove(&session);
@@ -492,7 +491,7 @@ mod tests {
             }
         }
 
-        fn hold_the_rules(&self, budget: &BufferBudget) {
+        fn keeps_the_rules(&self, budget: &BufferBudget) {
             let all: usize = self.0.values().map(|it| it.1).sum();
             let reads = READ * self.0.values().filter(|it| it.2 == Waits).count();
             assert!(all <= MAX + reads, "{all}");
@@ -517,7 +516,7 @@ mod tests {
         }
     }
 
-    /// Whatever sessions do: the sums are right, all of them hold no more than there is and an
+    /// Whatever sessions do: the sums are right, all of them buffer no more than there is and an
     /// address no more than its half and one session, but for what those read last that wait; a
     /// newcomer is never made to wait, nobody waits where there is room, and one session of an
     /// address goes on.
@@ -552,7 +551,7 @@ mod tests {
             }
             usage.0.insert(session, (address, bytes, decision));
             usage.settle(&mut budget);
-            usage.hold_the_rules(&budget);
+            usage.keeps_the_rules(&budget);
             waited += usize::from(usage.0.values().any(|it| it.2 == Waits));
         }
         assert!(waited > 10_000, "{waited}");

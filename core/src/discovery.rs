@@ -38,7 +38,7 @@ pub struct Config {
     pub dial: DialMap,
     /// How often to ask when nothing hints at a change.
     pub refresh_interval: Duration,
-    /// The shortest time between two questions, however many hints come.
+    /// The shortest time between two requests, however many hints come.
     pub refresh_interval_min: Duration,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
@@ -87,16 +87,16 @@ pub enum Effect {
 /// What discovery reports for logs and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A broker gave a whole, sensible answer.
+    /// A broker sent a whole response that makes sense.
     Refreshed {
         /// The brokers that the response listed: those that are up.
         brokers: Vec<BrokerId>,
     },
-    /// One attempt came to nothing; another follows.
+    /// One attempt failed; another follows.
     Failed {
         /// Whom it asked.
         asked: HostPort,
-        /// Why it came to nothing.
+        /// Why it failed.
         why: Failure,
     },
     /// A response listed brokers whose ids or addresses make no sense, or more of them than any
@@ -109,7 +109,7 @@ pub enum Event {
     },
 }
 
-/// Why one attempt came to nothing.
+/// Why one attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No connection.
@@ -118,11 +118,11 @@ pub enum Failure {
     Ended(End),
     /// No whole response in time.
     TimedOut,
-    /// The answer cannot be read, or answers something else.
+    /// The response cannot be read, or belongs to another request.
     BadResponse,
-    /// The answer is well-formed and says that the broker cannot tell.
+    /// The response is well-formed and names no broker.
     ErrorResponse,
-    /// A learned address answers for another cluster by now.
+    /// A learned address belongs to another cluster by now.
     OtherCluster,
 }
 
@@ -169,9 +169,9 @@ pub struct Discovery {
     state: State,
     /// Counts the attempts: whom to ask next follows from it.
     turn: usize,
-    /// Whom to ask next, before anybody else: it has just answered.
-    again: Option<Asked>,
-    /// What was noticed while a question was open: its response may be older.
+    /// Whom to ask next, before anybody else: it has just sent a response.
+    again: Option<Candidate>,
+    /// What was noticed while a request was open: its response may be older.
     noticed: Option<Observation>,
     failures: u32,
     /// How many attempts to connect took all of their time, since one needed no more than each has
@@ -193,15 +193,18 @@ enum State {
     Resting { until: Instant },
     /// Waiting for the connection.
     Connecting {
-        asked: Asked,
+        candidate: Candidate,
         since: Instant,
         within: Duration,
     },
     /// Waiting for the ranges of versions.
-    AskingVersions { asked: Asked, deadline: Instant },
+    AskingVersions {
+        candidate: Candidate,
+        deadline: Instant,
+    },
     /// Waiting for the brokers.
     AskingBrokers {
-        asked: Asked,
+        candidate: Candidate,
         version: ApiVersion,
         deadline: Instant,
     },
@@ -209,7 +212,7 @@ enum State {
 
 /// Whom an attempt is for.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Candidate {
     name: HostPort,
     /// Named by the configuration, not learned.
     is_bootstrap: bool,
@@ -295,7 +298,7 @@ impl Discovery {
     /// Asks the next candidate: the configured names and the learned brokers in turn.
     fn connect(&mut self, now: Instant) {
         let again = self.again.take();
-        let Some(asked) = again.or_else(|| self.next_candidate()) else {
+        let Some(candidate) = again.or_else(|| self.next_candidate()) else {
             // Nobody to ask: the configuration does not allow it, so there is no hurry.
             self.state = State::Resting {
                 until: now.after(self.config.backoff_max),
@@ -306,12 +309,12 @@ impl Discovery {
         let candidates = self.config.bootstrap.len() + self.topology.len();
         let within = patience(self.slow, candidates).min(self.config.connect_timeout);
         let target = Target {
-            name: asked.name.clone(),
-            dial: self.config.dial.resolve(&asked.name),
+            name: candidate.name.clone(),
+            dial: self.config.dial.resolve(&candidate.name),
             within,
         };
         self.state = State::Connecting {
-            asked,
+            candidate,
             since: now,
             within,
         };
@@ -319,8 +322,8 @@ impl Discovery {
     }
 
     /// The configured names and the learned addresses by turns, each list in its own order: what
-    /// a broker has told, right or wrong, never keeps the configured names waiting for long.
-    fn next_candidate(&mut self) -> Option<Asked> {
+    /// a broker has said, right or wrong, never keeps the configured names waiting for long.
+    fn next_candidate(&mut self) -> Option<Candidate> {
         let learned = self.topology.len();
         let turn = self.turn;
         self.turn = turn.wrapping_add(1);
@@ -334,7 +337,7 @@ impl Discovery {
         } else {
             self.next_of(self.topology.brokers().map(|(_, at)| at), index)
         };
-        name.map(|name| Asked { name, is_bootstrap })
+        name.map(|name| Candidate { name, is_bootstrap })
     }
 
     /// The next one of a list that need not be avoided, or the next one if all must be.
@@ -352,16 +355,22 @@ impl Discovery {
     }
 
     fn connected(&mut self, now: Instant) {
-        let State::Connecting { asked, since, .. } = &self.state else {
+        let State::Connecting {
+            candidate, since, ..
+        } = &self.state
+        else {
             return;
         };
         // Where all are slow, the next one needs its time as well.
         if now.since(*since) <= patience::FIRST {
             self.slow = 0;
         }
-        let asked = asked.clone();
+        let candidate = candidate.clone();
         let deadline = now.after(self.config.request_timeout);
-        self.state = State::AskingVersions { asked, deadline };
+        self.state = State::AskingVersions {
+            candidate,
+            deadline,
+        };
         let id = self.next_id();
         self.send(now, codec::api_versions(id));
     }
@@ -394,7 +403,7 @@ impl Discovery {
                     if self.buffered.len() == frame_len {
                         let frame = self.buffered.copy(PREFIX_BYTES..frame_len);
                         self.buffered.clear();
-                        self.answered(now, &frame);
+                        self.response(now, &frame);
                     }
                 }
             }
@@ -403,7 +412,7 @@ impl Discovery {
     }
 
     /// Takes a whole response, without its length.
-    fn answered(&mut self, now: Instant, frame: &[u8]) {
+    fn response(&mut self, now: Instant, frame: &[u8]) {
         let body = frame
             .split_first_chunk()
             .filter(|(id, _)| i32::from_be_bytes(**id) == self.correlation_id)
@@ -412,22 +421,27 @@ impl Discovery {
             return self.failed(now, Failure::BadResponse);
         };
         match &self.state {
-            State::AskingVersions { asked, deadline } => {
+            State::AskingVersions {
+                candidate,
+                deadline,
+            } => {
                 let Some(MetadataVersion(version)) = response::metadata_version(body) else {
                     return self.failed(now, Failure::BadResponse);
                 };
                 self.state = State::AskingBrokers {
-                    asked: asked.clone(),
+                    candidate: candidate.clone(),
                     version,
                     deadline: *deadline,
                 };
                 let id = self.next_id();
                 self.send(now, codec::brokers(version, id));
             }
-            State::AskingBrokers { asked, version, .. } => {
-                let (asked, version) = (asked.clone(), *version);
+            State::AskingBrokers {
+                candidate, version, ..
+            } => {
+                let (candidate, version) = (candidate.clone(), *version);
                 match response::brokers(version, body) {
-                    Some(brokers) => self.learn(now, &asked, brokers),
+                    Some(brokers) => self.learn(now, &candidate, brokers),
                     None => self.failed(now, Failure::BadResponse),
                 }
             }
@@ -435,7 +449,7 @@ impl Discovery {
         }
     }
 
-    fn learn(&mut self, now: Instant, asked: &Asked, mut response: Brokers) {
+    fn learn(&mut self, now: Instant, candidate: &Candidate, mut response: Brokers) {
         self.forgo_excess(&mut response);
         if let Some(first) = response.nonsense.first() {
             self.report(Event::Ignored {
@@ -453,7 +467,7 @@ impl Discovery {
             (Some(known), Some(given)) => known != given,
             (Some(_) | None, None) | (None, Some(_)) => false,
         };
-        if other && !asked.is_bootstrap {
+        if other && !candidate.is_bootstrap {
             return self.failed(now, Failure::OtherCluster);
         }
         self.report(Event::Refreshed {
@@ -465,19 +479,19 @@ impl Discovery {
         } else {
             (*self.topology).clone()
         };
-        self.avoided.remove(&asked.name);
+        self.avoided.remove(&candidate.name);
         let known = known.merged(&response.brokers, cluster_id).unwrap_or(known);
         let avoiding = known.avoiding(self.avoided.addresses());
         self.publish(avoiding.unwrap_or(known));
         self.failures = 0;
-        self.again = Some(asked.clone());
+        self.again = Some(candidate.clone());
         self.rest(now.after(self.config.refresh_interval));
         if let Some(noticed) = self.noticed.take() {
             self.observed(now, &noticed);
         }
     }
 
-    /// Tells what is known, if it has changed.
+    /// Publishes what is known, if it has changed.
     fn publish(&mut self, topology: Topology) {
         if *self.topology != topology {
             self.topology = Arc::new(topology);
@@ -486,7 +500,7 @@ impl Discovery {
         }
     }
 
-    /// Tells which addresses to try last, if that has changed. Before anything is known nobody
+    /// Publishes which addresses to try last, if that has changed. Before anything is known nobody
     /// connects to any.
     fn publish_avoided(&mut self) {
         if let Some(next) = self.topology.avoiding(self.avoided.addresses())
@@ -514,11 +528,11 @@ impl Discovery {
     }
 
     fn failed(&mut self, now: Instant, why: Failure) {
-        let asked = match &self.state {
+        let candidate = match &self.state {
             State::Resting { .. } => return,
-            State::Connecting { asked, .. }
-            | State::AskingVersions { asked, .. }
-            | State::AskingBrokers { asked, .. } => asked.name.clone(),
+            State::Connecting { candidate, .. }
+            | State::AskingVersions { candidate, .. }
+            | State::AskingBrokers { candidate, .. } => candidate.name.clone(),
         };
         if let State::Connecting { since, within, .. } = self.state
             && patience::was_slow(now.since(since), within)
@@ -526,10 +540,13 @@ impl Discovery {
             self.slow = self.slow.saturating_add(1);
         }
         if why.is_to_be_avoided() {
-            self.avoided.add(now, &asked);
+            self.avoided.add(now, &candidate);
             self.publish_avoided();
         }
-        self.report(Event::Failed { asked, why });
+        self.report(Event::Failed {
+            asked: candidate,
+            why,
+        });
         let doublings = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         let pause = self.config.backoff_min.saturating_mul(doublings);
         self.failures = self.failures.saturating_add(1);
@@ -543,8 +560,9 @@ impl Discovery {
         self.effects.push_back(Effect::Disconnect);
     }
 
-    /// A hint brings the next question forward, but never more often than is fair. Somebody else
-    /// is asked then: who answered last does not know of it yet, or never will.
+    /// A hint brings the next request forward, but never more often than is fair. Somebody else
+    /// is asked then: the broker that responded last does not know of it yet, or never
+    /// will.
     fn observed(&mut self, now: Instant, observation: &Observation) {
         let is_news = match observation {
             Observation::Endpoint { broker, address } => {
@@ -569,8 +587,8 @@ impl Discovery {
         }
     }
 
-    /// A session has found out about an address: nobody else need wait for it. What is no
-    /// candidate is not kept.
+    /// A session could not connect to an address: nobody else need wait for it. An address that is
+    /// no candidate is not kept.
     fn session_failed(&mut self, now: Instant, address: &HostPort, why: ConnectFailure) {
         let is_candidate = self.config.bootstrap.contains(address)
             || self.topology.brokers().any(|(_, at)| at == address);

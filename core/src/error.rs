@@ -21,11 +21,12 @@ pub enum CloseReason {
     Upstream(UpstreamFault),
     /// No upstream connection could be opened in time; the last failure.
     Unreachable(ConnectFailure),
-    /// The client came for a broker of which nothing was ever heard.
+    /// The client connected to the listen address of a broker that is not in the topology.
     BrokerUnknown(BrokerId),
-    /// A frame that had to be held grew over `request_buffer_bytes_max`.
+    /// A frame that had to be buffered grew over its limit, `request_buffer_bytes_max` or
+    /// `response_buffer_bytes_max`.
     BufferLimit(Leg),
-    /// Sessions together held more than they may, and this one more than its share.
+    /// Sessions together buffered more than they may, and this one more than its share.
     BufferRejected,
     /// Somebody was too slow.
     TimedOut(Wait),
@@ -52,9 +53,9 @@ pub enum ClientFault {
     UnsupportedVersion(ApiKey, ApiVersion),
     /// A request that only a broker or controller of the cluster may send.
     ReplicaRequest(ApiKey),
-    /// A refused Produce with acks=0 has no answer that could say so, so Kafka closes.
+    /// A denied Produce with acks=0 has no response that could say so, so Kafka closes.
     DeniedAcksZero,
-    /// A refused request of a version in which the refusal cannot be told, or one that is too long
+    /// A denied request of a version in which the denial cannot be encoded, or one that is too long
     /// for that.
     DenialNotEncodable(ApiKey, ApiVersion),
 }
@@ -94,9 +95,9 @@ pub enum UpstreamFault {
     FrameLength(BadLength),
     /// A response that nobody asked for.
     Unsolicited,
-    /// The answer carries another correlation id than the request it should belong to.
+    /// The response has another correlation id than the request it should belong to.
     CorrelationMismatch,
-    /// A response that may carry an address cannot be read.
+    /// A response that may contain an address cannot be read.
     Malformed(ApiKey, ApiVersion, Malformed),
 }
 
@@ -109,13 +110,13 @@ pub enum Wait {
     Idle,
     /// The topology, before the first discovery.
     Topology,
-    /// The upstream's answer.
+    /// The upstream's response.
     Response,
     /// The first response on a connection to the upstream: nobody may be there at all.
     FirstResponse,
     /// The peer to take its bytes.
     Write(Leg),
-    /// Room for what a leg makes the session hold.
+    /// Room for what a leg makes the session buffer.
     Buffer(Leg),
 }
 

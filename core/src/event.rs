@@ -7,7 +7,7 @@ use crate::io::ConnectFailure;
 
 pub use crate::rewrite::Rewrites;
 
-/// Something worth counting or logging. Never holds a payload.
+/// Something worth counting or logging. Never contains a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The upstream leg is open.
@@ -24,7 +24,7 @@ pub enum Event {
         /// Why.
         why: ConnectFailure,
     },
-    /// A request was read whole and sent on, answered or refused.
+    /// A request was read whole, and was forwarded or got a response here.
     Request {
         /// The API.
         api: ApiKey,
@@ -34,7 +34,7 @@ pub enum Event {
         bytes: usize,
     },
     /// A response has been handed to the client's egress whole.
-    Answered {
+    Response {
         /// The API.
         api: ApiKey,
         /// Its version.
@@ -43,12 +43,12 @@ pub enum Event {
         bytes: usize,
         /// From the end of the request to the end of the response.
         latency: Duration,
-        /// Whether core answered instead of the broker.
+        /// Whether core sent it instead of the broker.
         local: bool,
     },
     /// Addresses in a response were edited.
     Rewrote(Rewrites),
-    /// A client tried to log in with SASL, where nobody has to: it was answered with
+    /// A client tried to log in with SASL, where nobody has to: the response was
     /// ILLEGAL_SASL_STATE.
     SaslWithoutLogin,
 }

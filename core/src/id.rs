@@ -37,7 +37,7 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// The longest host name that Kafka's own wire types could carry and a resolver would take.
+/// The longest host name that Kafka's own wire types could contain and a resolver would take.
 pub(crate) const HOST_BYTES_MAX: usize = 255;
 
 /// A host name or address literal with a port, as Kafka's `host:port` texts write it.
@@ -48,7 +48,7 @@ pub struct HostPort {
 }
 
 /// The bytes that a host name or an address literal may have, as bits: each broker of each response
-/// is held against them.
+/// is compared with them.
 const HOST_BYTES: u128 = {
     let (mut bits, mut byte) = (0, 0_u8);
     while byte < 128 {

@@ -54,9 +54,9 @@ pub enum End {
 pub enum ConnectFailure {
     /// The name has no address, or none was found within the time that the target allowed.
     Unresolved,
-    /// The peer refused.
+    /// The peer refused the TCP connection.
     Refused,
-    /// No answer from any address within the time that the target allowed.
+    /// No reply from any address within the time that the target allowed.
     TimedOut,
     /// No route, no descriptor left, or another local reason.
     Unreachable,
@@ -86,7 +86,7 @@ impl ConnectFailure {
     }
 }
 
-/// Which door the client came through, which decides whom the session dials.
+/// Which listen address the client connected to, which decides whom the session dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     /// The bootstrap address: any broker will do.
@@ -100,7 +100,7 @@ pub enum Route {
 pub struct Accept {
     /// Where the client comes from.
     pub peer: std::net::SocketAddr,
-    /// The door it came through.
+    /// The listen address it connected to.
     pub route: Route,
     /// The planted bug that is active.
     #[cfg(doorkeeper_mutants)]
@@ -108,7 +108,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// A client from there, through that door.
+    /// A client from there, at that listen address.
     #[must_use]
     pub const fn new(peer: std::net::SocketAddr, route: Route) -> Self {
         Self {
@@ -160,8 +160,8 @@ pub enum Observation {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Bytes arrived. They pin at most four times their length: a driver whose read filled less
-    /// than a quarter of its buffer hands in a right-sized copy. Where a part of a frame is held
-    /// already ([`crate::Session::held`]), they pin no more than their length.
+    /// than a quarter of its buffer hands in a right-sized copy. Where a part of a frame is
+    /// buffered already ([`crate::Session::buffered`]), they pin no more than their length.
     Bytes {
         /// From where.
         leg: Leg,
@@ -193,20 +193,20 @@ pub enum Input {
         /// When the session must be gone.
         by: Instant,
     },
-    /// There is no room for more of what this leg's frames make the session hold
+    /// There is no room for more of what this leg's frames make the session buffer
     /// ([`crate::Session::buffered_bytes`]): the leg is not read until there is.
     BufferPaused(Leg),
-    /// There is room again for what this leg holds.
+    /// There is room again for what this leg buffers.
     BufferResumed(Leg),
-    /// Sessions together hold more than they may, and this one is to give back what it holds.
+    /// Sessions together buffer more than they may, and this one is to drop what it buffers.
     BufferRejected,
     /// The deadline of [`Demand`] has come, and the driver has looked at both sockets since: bytes
     /// that came before the deadline are handed in before it.
     Tick,
 }
 
-/// How much memory a session keeps alive with bytes that are held back until a decision, an edit
-/// or their turn. What is merely on its way to a peer is not counted, it has water marks of its
+/// How much memory a session keeps alive with bytes that are buffered until a decision, an edit or
+/// their turn. What is merely on its way to a peer is not counted, it has water marks of its
 /// own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferedBytes {

@@ -1,7 +1,7 @@
 //! The sans-IO core of doorkeeper: all protocol behaviour, no I/O.
 //!
 //! **A [`Session`] is a value: hand it every [`Input`] together with the time, drain
-//! [`Session::poll`] to `None` after each, write what [`Session::egress`] holds, and do what
+//! [`Session::poll`] to `None` after each, write what [`Session::egress`] lends, and do what
 //! [`Session::demand`] says; it never fails, never blocks, and asks nothing of its
 //! surroundings but what an [`Effect`] says.**
 

@@ -10,21 +10,21 @@ const MIB: usize = 1024 * KIB;
 pub struct Limits {
     /// The longest request, without its length prefix (`socket.request.max.bytes`).
     pub frame_bytes_max: usize,
-    /// The longest response, without its length prefix. Kafka has no limit for responses; what is
-    /// longer than this is taken for a length that means nothing.
+    /// The longest response, without its length prefix. Kafka has no limit for responses; a
+    /// longer one is taken for a length that means nothing.
     pub response_bytes_max: usize,
-    /// How much of one request may be held back until a verdict.
+    /// How much of one request may be buffered until the decision on it.
     pub request_buffer_bytes_max: usize,
-    /// How much of one response may be held back until it is edited. Answers of large clusters are
-    /// longer than any request that has to be held.
+    /// How much of one response may be buffered until it is edited. Responses of large clusters are
+    /// longer than any request that has to be buffered.
     pub response_buffer_bytes_max: usize,
-    /// Once an egress holds this much, the other leg is not read until it drains.
+    /// Once an egress has this much to write, the other leg is not read until it drains.
     pub egress_high_bytes: usize,
     /// How many responses may be owed before the client is not read any further.
     pub in_flight_max: usize,
     /// How long a frame that has begun may take to arrive whole while it makes no progress.
     pub frame_stall_timeout: Duration,
-    /// How long a leg may wait for room in what sessions together may hold, before its session is
+    /// How long a leg may wait for room in what sessions together may buffer, before its session is
     /// closed.
     pub buffer_timeout: Duration,
     /// How long nothing at all may happen on a session that owes nothing.
@@ -36,18 +36,18 @@ pub struct Limits {
     pub connect_backoff_min: Duration,
     /// The longest pause between two attempts.
     pub connect_backoff_max: Duration,
-    /// How long an upstream may take to answer, on top of the wait that the request itself
+    /// How long an upstream may take to respond, on top of the wait that the request itself
     /// allows (`MaxWaitMs`, `TimeoutMs`, `RebalanceTimeoutMs`, `TransactionTimeoutMs`), and on top
     /// of what its last response has announced (`ThrottleTimeMs`).
     pub request_timeout: Duration,
-    /// How long a peer may refuse to take bytes that are due to it.
+    /// How long a peer may take no bytes that are due to it.
     pub write_stall_timeout: Duration,
     /// How long the last bytes may take once the session is closing.
     pub flush_timeout: Duration,
 }
 
-/// Holding so little is never refused: requests and responses of everyday size go on while somebody
-/// else has used up the budget of all.
+/// So little is never counted: requests and responses of everyday size are buffered even while
+/// other sessions have used up the budget.
 pub const UNCOUNTED_BUFFER_BYTES: usize = 64 * KIB;
 
 impl Default for Limits {

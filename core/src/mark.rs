@@ -1,6 +1,6 @@
 //! States that a test run claims to reach: a bit each, set inside the session that reached it.
 //!
-//! A simulation that never holds a request back says nothing about holding, however long it runs.
+//! A simulation that never buffers a request says nothing about buffering, however long it runs.
 //! It therefore counts which marks fired, and one that never does fails the run. A mark decides
 //! nothing: setting one is a single `or`.
 
@@ -28,9 +28,9 @@ marks! {
     DenialBehindResponse = "denial buffered behind a response",
     /// Of a Produce to several topics a part was denied, and the rest went up.
     ProduceBufferedThenForwarded = "mixed produce buffered then forwarded",
-    /// All of a Produce that was held is denied.
+    /// All of a Produce that was buffered is denied.
     ProduceBufferedThenDenied = "produce buffered then denied",
-    /// A frame that had to be held grew too large.
+    /// A frame that had to be buffered grew too large.
     BufferLimitHit = "buffer limit hit",
     /// A denied Produce with acks=0 closed the session.
     DeniedAcksZero = "acks=0 denied",
@@ -68,7 +68,7 @@ marks! {
     ConnectRetried = "connect retried",
     /// A session waited for the topology to say where its broker is.
     WaitedForTopology = "waited for the topology",
-    /// A response carried another correlation id than the one that was due.
+    /// A response had another correlation id than the one that was due.
     CorrelationMismatch = "correlation mismatch closed",
     /// Requests that were read whole went up after their client had left.
     FlushedAfterClientLeft = "last requests flushed after the client left",
@@ -76,7 +76,7 @@ marks! {
     HalfClosedWithResponsesOwed = "half-closed with responses owed",
     /// The client broke a rule while responses were owed to requests before.
     FaultWithResponsesOwed = "fault with responses owed",
-    /// An ApiVersions request of an unknown version was answered here.
+    /// An ApiVersions request of an unknown version got its response here.
     UnknownApiVersionsVersion = "unknown ApiVersions version",
 }
 

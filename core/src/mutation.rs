@@ -39,7 +39,7 @@ mutations! {
     IgnoreResponsesOwed,
     /// Back-pressure: upstream is read without end for a client that has reset.
     ReadForNobody,
-    /// Limits: a held frame may grow without end.
+    /// Limits: a buffered frame may grow without end.
     IgnoreBufferLimit,
     /// Editing: the length prefix stays what it was.
     ForgetLength,
@@ -51,11 +51,11 @@ mutations! {
     DialWrongBroker,
     /// Reload: a snapshot is ignored while responses are owed.
     IgnoreSnapshot,
-    /// Policy: the first refused topic of a mixed request is let through.
+    /// Policy: the first denied topic of a mixed request is let through.
     SkipDenial,
     /// Policy: a fetch session goes on under a policy.
     KeepFetchSession,
-    /// Policy: the response does not tell of what was refused.
+    /// Policy: the response says nothing of what was denied.
     ForgetDenied,
     /// Drain: owed responses are dropped.
     DrainDropsResponses,
@@ -63,7 +63,7 @@ mutations! {
     DrainTakesRequests,
     /// Close: the reason is given twice.
     CloseTwice,
-    /// Close: no leg is told to finish.
+    /// Close: no `Finish` is given for any leg.
     ForgetFinish,
     /// Close: requests that were read whole are dropped when the client leaves.
     DropLastRequests,

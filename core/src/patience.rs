@@ -20,14 +20,14 @@ pub(crate) fn patience(slow: u32, candidates: usize) -> Duration {
     FIRST.saturating_mul(1_u32.checked_shl(rounds).unwrap_or(u32::MAX))
 }
 
-/// How many rounds are over: in each all candidates were too slow, or as many as tell enough.
+/// How many rounds are over: in each all candidates were too slow, or `ROUND_MAX` of them.
 pub(crate) fn rounds(slow: u32, candidates: usize) -> u32 {
     let each = u32::try_from(candidates.clamp(1, ROUND_MAX)).unwrap_or(1);
     slow.checked_div(each).unwrap_or(0)
 }
 
-/// Whether an attempt failed because its time was over, whatever it waited for: who refuses does
-/// so at once.
+/// Whether an attempt failed because its time was over, whatever it waited for: a peer that
+/// refuses the connection does so at once.
 pub(crate) fn was_slow(took: Duration, within: Duration) -> bool {
     took >= within / 2
 }

@@ -50,12 +50,12 @@ pub enum Operation {
 pub enum Decision {
     /// Go on.
     Allow,
-    /// Answer as Kafka answers a principal that lacks the right.
+    /// Respond as Kafka does to a principal that lacks the right.
     Deny,
 }
 
-/// The rules of one listener: at first a list of refused topics, which Produce, Fetch, Metadata
-/// and CreateTopics ask, and a list of refused APIs.
+/// The rules of one listener: at first a list of denied topics, which Produce, Fetch, Metadata and
+/// CreateTopics ask, and a list of denied APIs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     denied_topics: BTreeMap<Principal, BTreeSet<Box<str>>>,
@@ -63,7 +63,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Nothing is refused.
+    /// Nothing is denied.
     #[must_use]
     pub fn allow_all() -> Self {
         Self::default()
@@ -84,7 +84,7 @@ impl Policy {
         self
     }
 
-    /// The topics that are refused, and to whom.
+    /// The topics that are denied, and to whom.
     pub fn denied_topics(&self) -> impl Iterator<Item = (&Principal, &str)> {
         let each = self.denied_topics.iter();
         each.flat_map(|(who, names)| names.iter().map(move |name| (who, &**name)))
@@ -95,7 +95,7 @@ impl Policy {
         self.denied_apis.iter().copied()
     }
 
-    /// Whether any topic could be refused to this principal. Where not, no request need be held.
+    /// Whether any topic could be denied to this principal. Where not, no request need be buffered.
     #[must_use]
     pub fn authorizes_topics(&self, principal: &Principal) -> bool {
         self.denied_topics.contains_key(principal)

@@ -1,5 +1,5 @@
 //! A queue whose first element needs no memory of its own: most of the queues of a session never
-//! hold more than one, and an idle session holds nothing.
+//! have more than one, and those of an idle session have none.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! The text form of every input and effect: one line each, for traces and fault records.
 //!
-//! Payloads never appear: bytes are told by their number and a fingerprint.
+//! Payloads never appear: bytes are written as their number and a fingerprint.
 
 use std::fmt;
 
@@ -73,7 +73,7 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn payloads_are_told_by_number_and_fingerprint_alone() {
+    fn payloads_are_written_as_number_and_fingerprint_alone() {
         let bytes = Bytes::from_static(b"secret");
         let line = InputLine(&Input::Bytes {
             leg: Leg::Client,

@@ -25,7 +25,7 @@ pub(crate) struct Addresses<'a> {
     pub(crate) known_hosts: &'a KnownHosts,
 }
 
-/// How many addresses a response carried, by what was done to them.
+/// How many addresses a response had in it, by what was done to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewrites {
     /// Replaced by our own.

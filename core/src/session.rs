@@ -58,10 +58,10 @@ pub struct Session {
     client: LegState,
     upstream: LegState,
     in_flight: InFlight,
-    /// What the request that is coming in will be owed, once it is whole.
+    /// The slot of the request that is coming in: it is owed a response once it is whole.
     pending: Option<Slot>,
     backlog: Backlog,
-    /// A request that is never answered waits for the connection.
+    /// A request without a response waits for the connection.
     dropped_waits: bool,
     timers: Timers,
     first_response: FirstResponse,
@@ -119,7 +119,7 @@ impl Backlog {
 enum Phase {
     /// No whole frame has come yet.
     Opening,
-    /// Requests go up, answers come down.
+    /// Requests go up, responses come down.
     Ready,
     /// No further request is taken; the owed responses are still given.
     Draining {
@@ -127,7 +127,7 @@ enum Phase {
         by: Instant,
     },
     /// The client has ended or broken a rule, and nothing more of it is read; the requests that
-    /// were read whole before are still sent up and answered.
+    /// were read whole before still go up, and their responses are still sent.
     Finishing(Finishing),
     /// Only the last bytes are still written.
     Closing(Closing),
@@ -135,7 +135,7 @@ enum Phase {
     Closed,
 }
 
-/// What is held of one leg, in both directions.
+/// The state of one leg, in both directions.
 #[derive(Debug, Default)]
 struct LegState {
     frame_reader: FrameReader,
@@ -144,7 +144,7 @@ struct LegState {
     response_bytes: usize,
     /// How the peer has ended; after a reset nobody reads what is due to it.
     ended: Option<End>,
-    /// Since when it waits for room for what it holds, and is not read.
+    /// Since when it waits for room to buffer more, and is not read.
     buffer_paused: Option<Instant>,
 }
 
@@ -155,8 +155,8 @@ struct Room {
     responses: bool,
 }
 
-/// An egress above so many water marks holds more than what passes: that is at most a mark and one
-/// read beyond it.
+/// An egress above so many water marks has more to write than what passes: that is at most a mark
+/// and one read beyond it.
 const MARKS_OF_WHAT_PASSES: usize = 4;
 
 impl Session {
@@ -229,7 +229,7 @@ impl Session {
         &self.leg(leg).egress
     }
 
-    /// How many bytes of one peer's frames are held back until they have been decided on.
+    /// How many bytes of one peer's frames are buffered until they have been decided on.
     #[must_use]
     pub fn buffered(&self, leg: Leg) -> usize {
         self.leg(leg).frame_reader.buffered.len()
@@ -257,7 +257,7 @@ impl Session {
                 && connected
                 && room.responses
                 && self.upstream.buffer_paused.is_none(),
-            // What is taken from the backlog is judged by the newest snapshot as well.
+            // Requests from the backlog are authorized by the newest snapshot as well.
             snapshot: relays
                 && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
             deadline: self.deadline(),
@@ -317,7 +317,7 @@ impl Session {
             self.upstream.frame_reader.excuse(now);
             self.in_flight.restart(now);
         }
-        // A leg that would not be read anyway does not wait for room to hold more.
+        // A leg that would not be read anyway does not wait for room to buffer more.
         for (leg, has_room) in [(Leg::Client, requests), (Leg::Upstream, responses)] {
             if let Some(since) = self
                 .leg_mut(leg)
@@ -330,7 +330,7 @@ impl Session {
         }
     }
 
-    /// How much memory is held back: what sessions together have budgets for.
+    /// How much memory is buffered: what sessions together have budgets for.
     #[must_use]
     pub fn buffered_bytes(&self) -> BufferedBytes {
         let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.snapshot.limits.egress_high_bytes);
@@ -352,24 +352,24 @@ impl Session {
         matches!(self.phase, Phase::Opening)
     }
 
-    /// Whether the session has come to its end, and only writes what is left.
+    /// Whether the session is closing, and only writes what is left.
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
     }
 
-    /// The budgets of what sessions hold have nothing left for this one: whatever it is at, it
-    /// gives back what it holds.
+    /// The budgets have nothing left for this session: whatever its phase, it drops what it
+    /// buffers.
     fn buffer_rejected(&mut self, now: Instant) {
         if self.is_relaying() {
             self.close(now, CloseReason::BufferRejected);
         } else {
-            self.give_back();
+            self.drop_buffered();
         }
     }
 
-    /// Drops what is due to a peer where it is so much that it counts as held.
-    fn give_back(&mut self) {
+    /// Drops what is due to a peer where it is so much that it counts as buffered.
+    fn drop_buffered(&mut self) {
         let buffered = self.buffered_bytes();
         if buffered.responses > UNCOUNTED_BUFFER_BYTES {
             self.client.egress.discard();
@@ -513,7 +513,7 @@ impl Session {
         );
     }
 
-    /// Takes a newer snapshot; an older one is not a response to anything.
+    /// Takes a newer snapshot, and ignores an older one.
     fn renew(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         if mutation!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
             return;
@@ -594,7 +594,7 @@ impl Session {
         );
     }
 
-    /// The same, of a session that comes to its end.
+    /// The same, of a session that drains, finishes or closes.
     fn advance_to_end(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Draining { .. })
             && (self.owes_nothing() || mutation!(self, DrainDropsResponses))
@@ -622,7 +622,7 @@ impl Session {
             }
             let bytes = frame.len();
             self.client.egress.push(frame);
-            self.report(Event::Answered {
+            self.report(Event::Response {
                 api: slot.api,
                 version: slot.version,
                 bytes,

@@ -68,7 +68,7 @@ impl Topology {
         self.avoided.contains(address)
     }
 
-    /// This knowledge with other addresses to try last. Says nothing if they are the same.
+    /// This knowledge with other addresses to try last. Nothing if they are the same.
     #[must_use]
     pub fn avoiding(&self, addresses: BTreeSet<HostPort>) -> Option<Self> {
         (addresses != self.avoided).then(|| Self {
@@ -77,7 +77,7 @@ impl Topology {
         })
     }
 
-    /// This knowledge with a newer answer laid over it. Says nothing if nothing changed.
+    /// This knowledge with that of a newer response. Nothing if it is the same.
     #[must_use]
     pub fn merged(&self, seen: &[(BrokerId, HostPort)], cluster_id: Option<&str>) -> Option<Self> {
         let mut next = self.clone();

@@ -1,5 +1,5 @@
-//! How much an input makes core do, counted in steps: tests and fuzz targets hold it against the
-//! bytes that came, as they hold memory.
+//! How much an input makes core do, counted in steps: tests and fuzz targets compare it with
+//! the bytes that came, as they do memory.
 //!
 //! A step is what takes about as long as any other: a slice that is looked at, a state of the
 //! walker, a change of an edit, a rule that is asked, a few bytes that are copied. Nothing of it

@@ -201,7 +201,7 @@ fn the_topology_is_learned_at_once_and_asked_for_again() {
     assert_eq!(
         world.targets[1].name,
         at("first:1"),
-        "who answered is asked again"
+        "a broker that responded is asked again"
     );
     world.round("c", &[(0, "a", 1), (1, "b", 2)]);
     assert_eq!(world.published.len(), 1, "nothing has changed");
@@ -217,7 +217,7 @@ fn brokers_join_and_move_and_absence_changes_nothing() {
 }
 
 #[test]
-fn an_error_answer_changes_nothing() {
+fn an_error_response_changes_nothing() {
     let mut world = World::new();
     world.round("c", &[(0, "a", 1)]);
     world.until_connect();
@@ -279,7 +279,7 @@ fn candidates_are_tried_in_turn_with_growing_pauses() {
     );
 }
 
-/// As long as nobody has answered, each has two seconds.
+/// As long as nobody has responded, each has two seconds.
 #[test]
 fn black_holes_in_the_bootstrap_list_do_not_keep_the_others_waiting() {
     let mut config = config();
@@ -349,7 +349,7 @@ fn brokers_that_are_slow_and_alive_are_asked_however_many_there_are() {
     assert_eq!(world.targets.last().unwrap().within, 2 * SECOND);
 }
 
-/// Who refuses needs no more time than there is.
+/// A broker that refuses connections needs no more time than there is.
 #[test]
 fn brokers_that_refuse_get_no_black_hole_more_time() {
     let mut world = World::new();
@@ -362,7 +362,7 @@ fn brokers_that_refuse_get_no_black_hole_more_time() {
 
 /// Only the connection is impatient: who is connected has the time that a response has.
 #[test]
-fn a_broker_that_is_connected_and_slow_to_answer_is_waited_for() {
+fn a_connected_broker_that_is_slow_to_respond_is_waited_for() {
     let mut world = World::new();
     world.connect();
     world.now = world.now.after(4 * SECOND);
@@ -423,7 +423,7 @@ fn a_silent_broker_is_given_up() {
 }
 
 #[test]
-fn answers_that_cannot_be_believed_are_not() {
+fn responses_that_make_no_sense_are_ignored() {
     let lies: [fn(&mut World); 6] = [
         |world| world.input(Input::Bytes(Bytes::from_static(&[0xff; 4]))),
         |world| world.input(Input::Bytes(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]))),
@@ -465,12 +465,12 @@ fn a_lost_connection_is_a_failure_like_any_other() {
 }
 
 #[test]
-fn a_learned_address_that_answers_for_another_cluster_is_not_believed() {
+fn a_learned_address_of_another_cluster_is_ignored() {
     let mut world = World::new();
     world.round("ours", &[(0, "a", 1)]);
     world.until_connect();
     let name = &world.targets.last().unwrap().name;
-    assert_eq!(name, &at("first:1"), "the one that has just answered");
+    assert_eq!(name, &at("first:1"), "the one that has just responded");
     world.input(Input::ConnectFailed(ConnectFailure::Refused));
     world.until_connect();
     assert_eq!(
@@ -514,7 +514,7 @@ fn a_hint_brings_the_next_question_forward_but_not_too_often() {
     assert_eq!(world.targets.len(), 2);
     assert_ne!(
         world.targets[0].name, world.targets[1].name,
-        "who answered last may be the one that does not know"
+        "the broker that responded last may be the one that does not know"
     );
 }
 

@@ -1,5 +1,5 @@
 //! Every recorded body of every API and version on its way through a session: requests pass to
-//! the byte, answers come out the same whatever the chunks, no host but ours is in them, texts
+//! the byte, responses come out the same whatever the chunks, no host but ours is in them, texts
 //! that name a host of the cluster do not, and all else stays as it was.
 
 #![allow(
@@ -36,7 +36,7 @@ const FETCH: i16 = 1;
 const SHARE_FETCH: i16 = 78;
 const ID: i32 = 7;
 
-/// Behind a body of this much more a response to a Fetch is followed instead of held.
+/// With this much more behind its body a response to a Fetch is streamed instead of buffered.
 const LONG_TAIL: usize = 70_000;
 
 fn offered() -> Offered {
@@ -67,19 +67,19 @@ fn response_frame(api: &Api, frame: &Frame, tail: usize) -> Vec<u8> {
     framed(&out)
 }
 
-/// The body of the one answer that the client got.
+/// The body of the one response that the client got.
 fn body(api: &Api, version: i16, world: &World) -> Vec<u8> {
     let all = frames(&world.to_client);
     assert_eq!(all.len(), 1);
     all[0][4 + usize::from(header_is_flexible(api, version))..].to_vec()
 }
 
-/// A request that is answered by the broker, for the responses of this version.
+/// A request that the broker responds to, for the responses of this version.
 fn asking(api: &Api, version: i16) -> Vec<u8> {
-    let answered = |frame: &Frame| api.key != PRODUCE || frame.json["acks"] != 0;
+    let gets_response = |frame: &Frame| api.key != PRODUCE || frame.json["acks"] != 0;
     let found = frames_of(api.request)
         .into_iter()
-        .filter(|frame| frame.version == version && answered(frame))
+        .filter(|frame| frame.version == version && gets_response(frame))
         .map(|frame| framed(&frame.request(api, ID)))
         .find(|bytes| {
             let mut world = world(snapshot());
@@ -131,7 +131,7 @@ fn requests_pass_to_the_byte_whatever_the_chunks() {
                 world.client(&sent);
                 match world.closed {
                     None => assert!(world.to_upstream == sent, "{} in {chunk}", frame.name()),
-                    // Only a request that speaks as a replica is refused.
+                    // Only a request that speaks as a replica closes.
                     Some(CloseReason::Client(ClientFault::ReplicaRequest(_))) => {}
                     Some(other) => panic!("{}: {other}", frame.name()),
                 }
@@ -143,14 +143,14 @@ fn requests_pass_to_the_byte_whatever_the_chunks() {
 }
 
 #[test]
-fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
+fn responses_are_the_same_whatever_the_chunks_and_contain_no_host_but_ours() {
     let mut edited = BTreeSet::new();
     for (api, version) in rows() {
         let ask = asking(api, version);
         for frame in recorded(api.response, version) {
             for tail in tails(api) {
-                let told = response_frame(api, &frame, *tail);
-                let (head, behind) = told.split_at(told.len() - tail);
+                let response = response_frame(api, &frame, *tail);
+                let (head, behind) = response.split_at(response.len() - tail);
                 let mut first: Option<Vec<u8>> = None;
                 for chunk in [1, 2, 3, 7, 16, usize::MAX] {
                     let mut world = world(snapshot());
@@ -162,7 +162,7 @@ fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
                     assert_eq!(world.closed, None, "{} in {chunk}", frame.name());
                     let before = first.get_or_insert_with(|| world.to_client.clone());
                     assert!(*before == world.to_client, "{} in {chunk}", frame.name());
-                    if world.to_client != told {
+                    if world.to_client != response {
                         edited.insert(api.name);
                     }
                     let body = body(api, version, &world);
@@ -175,7 +175,7 @@ fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
         }
     }
     // Configurations of brokers have tests of their own: no recorded one names an address.
-    let carriers = [
+    let edited_apis = [
         "ApiVersions",
         "DescribeCluster",
         "DescribeQuorum",
@@ -186,11 +186,8 @@ fn answers_come_out_the_same_whatever_the_chunks_and_tell_no_host_but_ours() {
         "ShareAcknowledge",
         "ShareFetch",
     ];
-    for carrier in carriers {
-        assert!(
-            edited.contains(carrier),
-            "{carrier} was never edited: {edited:?}"
-        );
+    for name in edited_apis {
+        assert!(edited.contains(name), "{name} was never edited: {edited:?}");
     }
 }
 

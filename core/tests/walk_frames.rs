@@ -1,5 +1,5 @@
 //! The walker against Kafka: bodies that Kafka's own message classes have written, at every
-//! version of every message, must yield the fields that Kafka's own JSON converter tells.
+//! version of every message, must yield the fields that Kafka's own JSON converter prints.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,9 +19,9 @@ use doorkeeper_core::wire::walk::Value;
 use serde_json::{Map, Value as Json};
 use walk_support::{Frame, Seen, base64, frames, frames_of, messages, walk, walk_chunks};
 
-/// What Kafka says that a body holds, in the order of the wire.
+/// What Kafka says that a body contains, in the order of the wire.
 #[derive(Debug, PartialEq)]
-enum Told {
+enum JsonStep {
     Value(&'static str, String),
     Array(&'static str, Option<usize>),
     Element(&'static str, usize),
@@ -29,7 +29,7 @@ enum Told {
     ArrayEnd(&'static str),
 }
 
-fn structure(inner: &'static Struct, json: &Json, version: i16, told: &mut Vec<Told>) {
+fn structure(inner: &'static Struct, json: &Json, version: i16, steps: &mut Vec<JsonStep>) {
     let json = json.as_object().unwrap();
     let mut left: BTreeSet<&str> = json.keys().map(String::as_str).collect();
     let present = || {
@@ -45,16 +45,16 @@ fn structure(inner: &'static Struct, json: &Json, version: i16, told: &mut Vec<T
         left.remove(key.as_str());
         match (field.tag_in(version), value) {
             (Some(number), Some(value)) => tagged.push((number, field, value)),
-            // A tagged field with its default value is neither written nor told.
+            // A tagged field with its default value is neither written nor printed.
             (Some(_), None) => {}
-            (None, Some(value)) => self::field(field, value, version, told),
-            (None, None) => panic!("Kafka does not tell {key}"),
+            (None, Some(value)) => self::field(field, value, version, steps),
+            (None, None) => panic!("Kafka does not print {key}"),
         }
     }
     assert!(left.is_empty(), "{} does not know {left:?}", inner.name);
     tagged.sort_by_key(|(number, ..)| *number);
     for (_, field, value) in tagged {
-        self::field(field, value, version, told);
+        self::field(field, value, version, steps);
     }
 }
 
@@ -63,35 +63,35 @@ fn key(field: &Field, json: &Map<String, Json>) -> String {
     let (first, rest) = field.name.split_at(1);
     let plain = format!("{}{rest}", first.to_ascii_lowercase());
     match field.kind {
-        // Of records that are not null, Kafka tells the size only.
+        // Of records that are not null, Kafka prints the size only.
         Kind::Records if !json.contains_key(&plain) => format!("{plain}SizeInBytes"),
         _ => plain,
     }
 }
 
-fn field(field: &'static Field, json: &Json, version: i16, told: &mut Vec<Told>) {
+fn field(field: &'static Field, json: &Json, version: i16, steps: &mut Vec<JsonStep>) {
     let name = field.name;
     match field.kind {
         Kind::Struct(inner) if !json.is_null() => {
-            told.push(Told::Element(name, 0));
-            structure(inner, json, version, told);
-            told.push(Told::ElementEnd(name, 0));
+            steps.push(JsonStep::Element(name, 0));
+            structure(inner, json, version, steps);
+            steps.push(JsonStep::ElementEnd(name, 0));
         }
         Kind::Array(element) => {
             let elements = json.as_array();
-            told.push(Told::Array(name, elements.map(Vec::len)));
+            steps.push(JsonStep::Array(name, elements.map(Vec::len)));
             for (index, json) in elements.into_iter().flatten().enumerate() {
                 if let Kind::Struct(inner) = element {
-                    told.push(Told::Element(name, index));
-                    structure(inner, json, version, told);
-                    told.push(Told::ElementEnd(name, index));
+                    steps.push(JsonStep::Element(name, index));
+                    structure(inner, json, version, steps);
+                    steps.push(JsonStep::ElementEnd(name, index));
                 } else {
-                    told.push(Told::Value(name, text(json)));
+                    steps.push(JsonStep::Value(name, text(json)));
                 }
             }
-            told.push(Told::ArrayEnd(name));
+            steps.push(JsonStep::ArrayEnd(name));
         }
-        _ => told.push(Told::Value(name, text(json))),
+        _ => steps.push(JsonStep::Value(name, text(json))),
     }
 }
 
@@ -103,23 +103,23 @@ fn text(json: &Json) -> String {
 }
 
 /// What the walker says, in the same form.
-fn told(frame: &Frame, seen: &[Seen]) -> Vec<Told> {
+fn in_json_terms(frame: &Frame, seen: &[Seen]) -> Vec<JsonStep> {
     let fields = fields(frame);
-    let told = seen.iter().filter_map(|seen| {
+    let steps = seen.iter().filter_map(|seen| {
         Some(match seen {
             Seen::Value(name, role, [_, data, end], value) => {
                 let body = &frame.body[*data..*end];
-                Told::Value(
+                JsonStep::Value(
                     name,
                     value_text(*value, body, leaf_kind(&fields, name, *role)),
                 )
             }
             Seen::Array(name, _, _, _, count) => {
-                Told::Array(name, count.map(|count| count as usize))
+                JsonStep::Array(name, count.map(|count| count as usize))
             }
-            Seen::Element(name, _, index, _) => Told::Element(name, *index as usize),
-            Seen::ElementEnd(name, _, index, _) => Told::ElementEnd(name, *index as usize),
-            Seen::ArrayEnd(name, ..) => Told::ArrayEnd(name),
+            Seen::Element(name, _, index, _) => JsonStep::Element(name, *index as usize),
+            Seen::ElementEnd(name, _, index, _) => JsonStep::ElementEnd(name, *index as usize),
+            Seen::ArrayEnd(name, ..) => JsonStep::ArrayEnd(name),
             Seen::Begin(..)
             | Seen::Tags(..)
             | Seen::Tagged(..)
@@ -127,7 +127,7 @@ fn told(frame: &Frame, seen: &[Seen]) -> Vec<Told> {
             | Seen::Done(_) => return None,
         })
     });
-    told.collect()
+    steps.collect()
 }
 
 fn value_text(value: Value, content: &[u8], kind: Kind) -> String {
@@ -189,7 +189,7 @@ fn the_walker_yields_what_kafka_wrote() {
         structure(body, &frame.json, frame.version, &mut expected);
         let seen = walk(frame.message, frame.version, &frame.body, Roles::ALL);
         let seen = seen.unwrap_or_else(|error| panic!("{}: {error:?}", frame.name()));
-        assert_eq!(told(&frame, &seen), expected, "{}", frame.name());
+        assert_eq!(in_json_terms(&frame, &seen), expected, "{}", frame.name());
         assert_eq!(
             seen.last(),
             Some(&Seen::Done(frame.body.len())),

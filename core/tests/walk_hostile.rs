@@ -93,7 +93,7 @@ fn lies_allocate_nothing_and_take_few_steps() {
                     "{} v{version} {fill:#x}",
                     message.name
                 );
-                // An element of one byte is told by its beginning, a value and its end.
+                // An element of one byte yields its beginning, a value and its end.
                 assert!(
                     steps < 8 * body.len() + 64,
                     "{} v{version}: {steps}",

@@ -162,7 +162,7 @@ fn is_text(body: &[u8], seen: &[Seen]) -> bool {
     })
 }
 
-/// Reads a body and tells where it ended; none when it is not one.
+/// Reads a body; returns where it ended, or nothing when it is not one.
 type Decoder = fn(&[u8], i16) -> Option<usize>;
 
 fn decode<T: Decodable>(body: &[u8], version: i16) -> Option<usize> {

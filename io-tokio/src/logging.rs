@@ -227,7 +227,7 @@ fn ms(duration: Duration) -> u64 {
 /// Whether this happens with every frame.
 const fn is_of_a_frame(event: &Event) -> bool {
     match event {
-        Event::Request { .. } | Event::Answered { .. } | Event::Rewrote(_) => true,
+        Event::Request { .. } | Event::Response { .. } | Event::Rewrote(_) => true,
         Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. }
         | Event::SaslWithoutLogin => false,
@@ -289,7 +289,7 @@ impl Observer for Logging {
                 bytes,
                 "request"
             ),
-            Event::Answered {
+            Event::Response {
                 api,
                 version,
                 bytes,

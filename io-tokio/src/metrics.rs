@@ -360,7 +360,7 @@ impl Observer for Metrics {
                     of.requests.inc();
                 }
             }
-            Event::Answered {
+            Event::Response {
                 api,
                 latency,
                 local,

@@ -141,7 +141,7 @@ fn page() -> String {
             version: VERSION,
             bytes: 10,
         },
-        Event::Answered {
+        Event::Response {
             api: API,
             version: VERSION,
             bytes: 10,

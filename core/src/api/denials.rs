@@ -1,8 +1,8 @@
-//! With which of Kafka's errors a request of an API is answered that clients are not allowed.
+//! The error of Kafka's with which doorkeeper denies a request of an API that clients may not use.
 //!
 //! Such an API is advertised, and its response is doorkeeper's own: a client then raises the error
-//! that it would raise behind a broker, where an API that is missing makes it give up on the broker
-//! as too old, and a connection that closes makes it try again.
+//! that it would raise behind a broker. An API that is missing would make the client give up on
+//! the broker as too old, and a connection that closes would make it try again.
 
 use crate::id::ApiKey;
 use crate::wire::codec::denial::Denial;
@@ -46,8 +46,8 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 /// The last two numbers of each row are the first and the last version that `wire::codec` encodes.
 pub(crate) const fn denied(api: ApiKey) -> Option<&'static Denied> {
     Some(match api.0 {
-        // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: what a PLAINTEXT
-        // listener answers.
+        // KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest: the error of a
+        // PLAINTEXT listener.
         17 => &const { Denied::new(ILLEGAL_SASL_STATE, "", 0, 1) },
         36 => {
             &const {
@@ -71,7 +71,7 @@ pub(crate) const fn denied(api: ApiKey) -> Option<&'static Denied> {
             }
         }
         30 | 31 => &const { Denied::new(SECURITY_DISABLED, "No Authorizer is configured.", 1, 3) },
-        // KafkaApis.allowTokenRequests: what a PLAINTEXT listener answers, before it looks whether
+        // KafkaApis.allowTokenRequests: the error of a PLAINTEXT listener, before it looks whether
         // tokens are enabled.
         38 | 41 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 3) },
         39 | 40 => &const { Denied::new(DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "", 1, 2) },

@@ -148,7 +148,7 @@ fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
     }
 }
 
-/// The answer to an ApiVersions request of a version that nobody here knows: a body of version
+/// The response to an ApiVersions request of a version that is not in our tables: a body of version
 /// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
 pub(crate) fn unsupported(correlation_id: CorrelationId, offered: &Offered) -> Bytes {
     // The correlation id, the error code and a count, then a key and two versions.

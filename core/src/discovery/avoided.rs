@@ -46,7 +46,7 @@ impl Avoided {
         self.until.contains_key(address)
     }
 
-    /// All of them, as the topology carries them.
+    /// All of them, as the topology lists them.
     pub(super) fn addresses(&self) -> BTreeSet<HostPort> {
         self.until.keys().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! What the responses to discovery's own questions say.
+//! Reads the responses to discovery's own requests.
 
 use crate::id::{ApiVersion, BrokerId, HostPort};
 use crate::wire::header::HeaderEnd;

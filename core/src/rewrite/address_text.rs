@@ -39,7 +39,7 @@ const UNRESOLVED: &[u8] = b"<unresolved>";
 /// All addresses of the cluster in `text`, in their order; the whole of it if it is no UTF-8.
 pub(super) fn find(text: &[u8], hosts: &KnownHosts) -> Vec<Range<usize>> {
     let Ok(text) = std::str::from_utf8(text) else {
-        // What cannot be read may hold anything.
+        // What cannot be read may contain anything.
         let whole = 0..text.len();
         return vec![whole];
     };

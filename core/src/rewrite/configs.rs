@@ -1,4 +1,4 @@
-//! Values of a broker's configuration that tell where the cluster is (DescribeConfigs).
+//! Hides values of a broker's configuration that say where the cluster is (DescribeConfigs).
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::wire::walk::{Found, Step, Value};
 enum Hiding {
     /// By null.
     Null { compact: bool },
-    /// In its place, because the length of the response has been told.
+    /// In its place, because the length of the response has been sent.
     Overwritten,
 }
 
@@ -24,7 +24,7 @@ enum Hiding {
 #[derive(Debug)]
 pub(crate) struct Configs {
     how: Hiding,
-    /// Whether the current resource is one whose configs may hold addresses.
+    /// Whether the current resource is one whose configs may contain addresses.
     of_broker: bool,
     /// Whether the current config's own value has been hidden.
     hidden: bool,
@@ -38,7 +38,7 @@ impl Configs {
         Self::hiding(Hiding::Null { compact })
     }
 
-    /// For a response whose length has been told. A text of it must be there as a whole when it is
+    /// For a response whose length has been sent. A text of it must be there as a whole when it is
     /// read.
     pub(crate) fn in_place() -> Self {
         Self::hiding(Hiding::Overwritten)

@@ -68,7 +68,7 @@ impl KnownHosts {
         self.index.literals.contains(literal)
     }
 
-    /// How long the longest of them is that `text`, in lower case, begins with, that holds a dot,
+    /// How long the longest of them is that `text`, in lower case, begins with, that contains a dot,
     /// and that ends where a label of `text` ends.
     pub(super) fn dotted_prefix(&self, text: &[u8]) -> Option<usize> {
         let mut names = self.index.names.as_slice();
@@ -100,13 +100,13 @@ impl KnownHosts {
         address_text::find(text, self)
     }
 
-    /// Whether the text holds an address of the cluster.
+    /// Whether the text contains an address of the cluster.
     #[must_use]
     pub fn occurs_in(&self, text: &[u8]) -> bool {
         !self.addresses_in(text).is_empty()
     }
 
-    /// The text with every address replaced, or nothing if it holds none.
+    /// The text with every address replaced, or nothing if it contains none.
     #[must_use]
     pub fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
         let found = self.addresses_in(text);

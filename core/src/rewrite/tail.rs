@@ -1,4 +1,4 @@
-//! The addresses at the end of a streamed answer, whose length has already been told.
+//! Blanks the addresses at the end of a streamed response, whose length has already been sent.
 //!
 //! Nothing may become longer or shorter. Endpoints that cannot be edited in place are made
 //! unreadable in a way that every decoder accepts, and clients then refresh their metadata:
@@ -22,7 +22,7 @@ const UNUSED_TAG: usize = 127;
 /// Blanks the endpoints behind the records of a Fetch or ShareFetch response.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    /// Where the plain array of endpoints begins, if it holds any.
+    /// Where the plain array of endpoints begins, if it has any.
     array_at: Option<usize>,
     /// Where it ends, and the tagged fields of the body begin.
     tags_at: Option<usize>,
@@ -78,7 +78,7 @@ impl Tail {
         }
     }
 
-    /// Whether the frame must be held to its end for [`Tail::finish`].
+    /// Whether the frame must be buffered to its end for [`Tail::finish`].
     pub(crate) fn needs_end(&self) -> bool {
         self.array_at.is_some()
     }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_emptied_array_has_the_length_that_was_told() {
+    fn an_emptied_array_has_the_length_that_was_sent() {
         for len in 4..=400 {
             let mut out = Outcome::default();
             empty_array(0..len, 2, &mut out);

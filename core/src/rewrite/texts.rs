@@ -1,4 +1,4 @@
-//! Error messages from the broker, which may hold an address of the cluster.
+//! Hides addresses of the cluster in error messages from the broker.
 
 use crate::rewrite::address_text::OVERWRITTEN;
 use crate::rewrite::{KnownHosts, Outcome};
@@ -27,7 +27,7 @@ pub(crate) fn step(
 }
 
 /// Overwrites the addresses of the cluster in one error message without a change of length, because
-/// the length of the frame has already been told.
+/// the length of the frame has already been sent.
 pub(crate) fn step_in_place(
     step: &Step,
     base: usize,

@@ -1,18 +1,18 @@
-//! From where on a response is held back while it is read.
+//! From where on a response is buffered while it is read.
 //!
-//! Each reason to hold has a field of its own, and ends by itself alone: one that comes later can
-//! only hold more. While the length that the response leaves with has not been written, nothing of
+//! Each reason to buffer has a field of its own, and ends by itself alone: one that comes later can
+//! only buffer more. While the length that the response leaves with has not been written, nothing of
 //! it goes on, whatever else is said: the length is its first four bytes.
 
 use crate::wire::edit::{Edits, lengthened};
 
-/// What is held back of one response, and why.
+/// What is buffered of one response, and why.
 #[derive(Debug)]
 pub(super) struct BufferedPart {
     length: Length,
     /// Where a text begins that is being read, and may have to be changed.
     text: Option<usize>,
-    /// Where the part behind the records begins, which is held to the end of the frame.
+    /// Where the part behind the records begins, which is buffered to the end of the frame.
     tail: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ impl BufferedPart {
         }
     }
 
-    /// The length stays what it was, and all goes on that nobody holds.
+    /// The length stays what it was, and everything goes on that no text and no tail buffers.
     pub(super) const fn streamed() -> Self {
         Self {
             length: Length::Written { growth: 0 },
@@ -71,7 +71,7 @@ impl BufferedPart {
         self.text = None;
     }
 
-    /// All that follows is held.
+    /// All that follows is buffered.
     pub(super) fn tail_begins(&mut self, at: usize) {
         self.tail = Some(self.tail.map_or(at, |before| before.min(at)));
     }
@@ -96,9 +96,9 @@ mod tests {
 
     const FRAME_LEN: usize = 1000;
 
-    /// Everything that can be said of a response, in every order up to so many words.
+    /// Every call, in every order, up to a number of them.
     #[test]
-    fn nothing_goes_on_before_the_length_is_written_whatever_is_said() {
+    fn nothing_is_released_before_the_length_is_written() {
         const WORDS: u32 = 6;
         for order in 0..4_usize.pow(WORDS) {
             let mut buffered = BufferedPart::whole();
@@ -119,7 +119,7 @@ mod tests {
                 }
                 let begins = buffered.begins();
                 assert!(is_written || begins == 0, "order {order}: sent too early");
-                assert!(begins <= tail, "order {order}: the tail was let go");
+                assert!(begins <= tail, "order {order}: the tail was released");
             }
         }
     }

@@ -26,7 +26,7 @@ impl Session {
                 self.buffers_a_response(),
                 "a response that is due was not given",
             ),
-            (self.outlives_its_end(), "a closed session holds bytes"),
+            (self.outlives_its_end(), "a closed session buffers bytes"),
             (self.miscounts(), "an egress does not know its length"),
         ];
         rules
@@ -54,10 +54,10 @@ impl Session {
     }
 
     fn outlives_its_end(&self) -> bool {
-        let holds = !self.in_flight.is_empty()
+        let buffers = !self.in_flight.is_empty()
             || !self.client.frame_reader.buffered.is_empty()
             || !self.upstream.frame_reader.buffered.is_empty();
-        matches!(self.phase, Phase::Closing(_) | Phase::Closed) && holds
+        matches!(self.phase, Phase::Closing(_) | Phase::Closed) && buffers
     }
 
     fn miscounts(&self) -> bool {

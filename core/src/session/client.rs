@@ -1,4 +1,4 @@
-//! What a client's frames mean.
+//! Reads a client's frames.
 
 use bytes::Bytes;
 
@@ -52,7 +52,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads length, key and version, and decides how the body is carried.
+    /// Reads length, key and version, and decides how the body is forwarded.
     fn request_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let framer = Framer {
             min: REQUEST_HEAD_BYTES,
@@ -125,8 +125,8 @@ impl Session {
         self.read_whole(Box::new(whole), chunk)
     }
 
-    /// Only ApiVersions is answered in a version that is not there, so that a client can find
-    /// out which are; anything else closes, as in Kafka.
+    /// Only an ApiVersions request of an unknown version gets a response, so that a client can find
+    /// out which versions there are; any other closes, as in Kafka.
     fn unsupported_version(
         &mut self,
         head: RequestHead,
@@ -144,7 +144,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads on in a held request.
+    /// Reads on in a buffered request.
     fn request_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let stage = std::mem::take(&mut self.client.frame_reader.stage);
         let Stage::Request(mut request) = stage else {
@@ -156,7 +156,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads from the front of a chunk, and lets the request go once it has said what decides;
+    /// Reads from the front of a chunk, and forwards the request once the fields have been read that decide;
     /// false while it has not.
     fn read_request(
         &mut self,
@@ -179,8 +179,8 @@ impl Session {
         };
         if !request.read(unread, is_whole, authorizer)? {
             if request.is_streamed {
-                // It is not whole: what says whether it may be answered is still to come, and the
-                // broker waits for it as well.
+                // It is not whole: the field that decides about it is still to come, and the broker
+                // waits for the end of the frame as well.
                 let upstream = &mut self.upstream;
                 let buffered = frame_reader.buffered.len();
                 frame_reader
@@ -210,8 +210,8 @@ impl Session {
         Ok(true)
     }
 
-    /// What has been read of a request that is still held was judged by rules that are not the
-    /// newest any more: it is read again from its beginning.
+    /// What has been read of a request that is still buffered was authorized by rules that are not
+    /// the newest any more: it is read again from its beginning.
     #[cold]
     #[inline(never)]
     pub(super) fn reauthorize(&mut self, now: Instant) -> Result<(), CloseReason> {
@@ -245,7 +245,7 @@ impl Session {
             return Err(ClientFault::ReplicaRequest(head.api).into());
         }
         if !SHARE_COORDINATOR.versions.contains(head.version.0) {
-            // The broker answers with INVALID_REQUEST.
+            // The broker responds with INVALID_REQUEST.
             self.pass_request(head, frame_len, Facts::default(), None);
             return Ok(true);
         }
@@ -254,7 +254,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Lets go what a request may do, and answers for the rest.
+    /// Forwards what is allowed of a request, and denies the rest.
     fn authorize(
         &mut self,
         head: RequestHead,
@@ -274,9 +274,9 @@ impl Session {
         let authorized = topics.decide(&self.principal, &self.snapshot);
         self.mark_decision(head, facts, &authorized);
         let buffered = &self.client.frame_reader.buffered;
-        let untold = |NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version);
-        match authorized.map_err(untold)? {
-            // Kafka closes on a refused acks=0 produce: no response could carry the error.
+        let not_encodable = |NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version);
+        match authorized.map_err(not_encodable)? {
+            // Kafka closes on a denied acks=0 produce: there is no response to put the error in.
             AuthorizedRequest::Response(_) | AuthorizedRequest::Pass(_, Some(_))
                 if facts.expects_no_response =>
             {
@@ -331,7 +331,7 @@ impl Session {
         );
     }
 
-    /// Lets a request go up: what is held now, the rest as it comes.
+    /// Lets a request go up: what is buffered now, the rest as it comes.
     pub(super) fn pass_request(
         &mut self,
         head: RequestHead,
@@ -397,7 +397,7 @@ impl Session {
     }
 
     /// Upstream is dialled for the first whole frame, or once so much of a large one has come
-    /// that it is more than somebody who only knocks would send.
+    /// that it is more than a port scan would send.
     ///
     /// What the bytes keep alive is known at the end of their chunk, and how much that may be
     /// changes with a snapshot: so this is asked after every input.

@@ -12,7 +12,7 @@ pub(super) struct Closing {
     reason: CloseReason,
     /// When the last bytes must be out.
     pub(super) by: Instant,
-    /// Which legs have been told to finish.
+    /// For which legs a `Finish` has been given.
     finished: [bool; 2],
     /// Whether the client's end is waited for. To drop a connection on which something has come
     /// that was not read resets it (RFC 2525 section 2.17), and takes the last responses along.
@@ -65,15 +65,15 @@ struct Last {
 /// What becomes of requests that were read whole.
 #[derive(Clone, Copy, Debug)]
 enum Requests {
-    /// Each is sent up and answered; its response has the deadline that it always has.
-    Answered,
+    /// Each is sent up and gets its response, which has the deadline that it always has.
+    AwaitResponses,
     /// The same, as far as `flush_timeout` reaches.
-    RespondedInTime,
+    AwaitUntilFlushed,
     /// Each is sent up, and its response read, as far as one `request_timeout` reaches for all:
     /// nobody takes them.
-    RespondedToNobody,
-    /// They are not answered any more.
-    Forgotten,
+    AwaitForNobody,
+    /// No response is waited for any more.
+    Forget,
 }
 
 /// What becomes of bytes that have not been written.
@@ -87,21 +87,21 @@ enum Due {
 impl Last {
     const fn of(reason: CloseReason) -> Self {
         use Due::{Dropped, Given};
-        use Requests::{Answered, Forgotten, RespondedInTime, RespondedToNobody};
+        use Requests::{AwaitForNobody, AwaitResponses, AwaitUntilFlushed, Forget};
         let (requests, client, broker, may_send) = match reason {
-            CloseReason::ClientEnded(End::Fin) => (Answered, Given, Given, false),
-            CloseReason::ClientEnded(End::Reset) => (RespondedToNobody, Dropped, Given, false),
+            CloseReason::ClientEnded(End::Fin) => (AwaitResponses, Given, Given, false),
+            CloseReason::ClientEnded(End::Reset) => (AwaitForNobody, Dropped, Given, false),
             CloseReason::Client(_)
             | CloseReason::BufferLimit(Leg::Client)
             | CloseReason::TimedOut(Wait::Buffer(Leg::Client) | Wait::Frame(Leg::Client)) => {
-                (RespondedInTime, Given, Given, true)
+                (AwaitUntilFlushed, Given, Given, true)
             }
             // Nothing is owed.
-            CloseReason::TimedOut(Wait::Idle) => (Forgotten, Given, Given, false),
+            CloseReason::TimedOut(Wait::Idle) => (Forget, Given, Given, false),
             CloseReason::TimedOut(Wait::Write(Leg::Client)) => {
-                (Forgotten, Dropped, Given, false)
+                (Forget, Dropped, Given, false)
             }
-            // The broker answers no more, or what follows cannot be given in its turn.
+            // The broker sends no more responses, or those that follow cannot be given in turn.
             CloseReason::UpstreamEnded(_)
             | CloseReason::Upstream(_)
             | CloseReason::Unreachable(_)
@@ -109,17 +109,17 @@ impl Last {
             | CloseReason::TimedOut(
                 Wait::Topology | Wait::Response | Wait::FirstResponse | Wait::Write(Leg::Upstream),
             ) => {
-                (Forgotten, Given, Dropped, true)
+                (Forget, Given, Dropped, true)
             }
             CloseReason::BufferLimit(Leg::Upstream)
             | CloseReason::TimedOut(
                 Wait::Frame(Leg::Upstream) | Wait::Buffer(Leg::Upstream),
             )
-            // To hold more is what was refused.
+            // There is no room to buffer more.
             | CloseReason::BufferRejected
             | CloseReason::Drained
             | CloseReason::DrainExpired
-            | CloseReason::Bug(_) => (Forgotten, Given, Given, true),
+            | CloseReason::Bug(_) => (Forget, Given, Given, true),
         };
         Self {
             requests,
@@ -138,27 +138,27 @@ impl Session {
             return;
         }
         match Last::of(reason).requests {
-            Requests::Answered if !mutation!(self, DropLastResponses) => {
+            Requests::AwaitResponses if !mutation!(self, DropLastResponses) => {
                 self.finish(now, reason, None);
             }
-            Requests::RespondedInTime if !mutation!(self, FaultDropsResponses) => {
+            Requests::AwaitUntilFlushed if !mutation!(self, FaultDropsResponses) => {
                 let by = now.after(self.snapshot.limits.flush_timeout);
                 self.finish(now, reason, Some(by));
             }
-            Requests::RespondedToNobody if !mutation!(self, DropLastResponses) => {
+            Requests::AwaitForNobody if !mutation!(self, DropLastResponses) => {
                 let by = now.after(self.snapshot.limits.request_timeout);
                 self.finish(now, reason, Some(by));
             }
-            Requests::Answered
-            | Requests::RespondedInTime
-            | Requests::RespondedToNobody
-            | Requests::Forgotten => {
+            Requests::AwaitResponses
+            | Requests::AwaitUntilFlushed
+            | Requests::AwaitForNobody
+            | Requests::Forget => {
                 self.close_now(now, reason);
             }
         }
     }
 
-    /// No answer is waited for any more: only what is due already is still written.
+    /// No response is waited for any more: only what is due already is still written.
     pub(super) fn close_now(&mut self, now: Instant, reason: CloseReason) {
         let last = Last::of(reason);
         let flushed = now.after(self.snapshot.limits.flush_timeout);
@@ -172,9 +172,9 @@ impl Session {
         self.in_flight.clear();
         self.backlog = Backlog::default();
         self.pending = None;
-        // Whoever is to give back what it holds must not keep it until somebody takes it.
+        // A session that was rejected must not keep what it buffers until somebody takes it.
         if reason == CloseReason::BufferRejected {
-            self.give_back();
+            self.drop_buffered();
         }
         if last.client == Due::Dropped {
             self.client.egress.discard();

@@ -1,4 +1,4 @@
-//! The way up: whom to dial, how often, and until when.
+//! Dials the upstream: whom, how often, until when.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,21 +21,21 @@ struct Candidate {
 
 /// Who has been tried for one session.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
-    attempts: u32,
+pub(super) struct Attempts {
+    count: u32,
     /// How many attempts took all of their time.
     slow: u32,
     /// How often each, where there is a choice.
     times: BTreeMap<HostPort, u32>,
 }
 
-impl Tried {
+impl Attempts {
     fn times(&self, name: &HostPort) -> u32 {
         self.times.get(name).copied().unwrap_or(0)
     }
 
-    fn count(&mut self, Candidate { name, among }: &Candidate) {
-        self.attempts = self.attempts.saturating_add(1);
+    fn add(&mut self, Candidate { name, among }: &Candidate) {
+        self.count = self.count.saturating_add(1);
         if *among > 1 {
             let times = self.times.entry(name.clone()).or_default();
             *times = times.saturating_add(1);
@@ -46,16 +46,16 @@ impl Tried {
 /// The state of the upstream leg's connection.
 #[derive(Debug)]
 pub(super) enum Connection {
-    /// No request has come that a broker must answer.
+    /// No request has come that a broker must respond to.
     Unneeded,
     /// Between attempts, or until the topology says where the broker is.
     Waiting {
         /// When to give up.
         deadline: Instant,
-        /// When to try again; nothing while only the topology can tell.
+        /// When to try again; nothing while only the topology can say.
         retry_at: Option<Instant>,
         /// Who has been tried in vain.
-        tried: Tried,
+        attempts: Attempts,
         /// Why the last one failed.
         last: Option<ConnectFailure>,
     },
@@ -64,7 +64,7 @@ pub(super) enum Connection {
         /// When to give up.
         deadline: Instant,
         /// Who has been tried, with this attempt.
-        tried: Tried,
+        attempts: Attempts,
         /// Whom it is for.
         name: HostPort,
         /// When it began.
@@ -108,14 +108,14 @@ impl Connection {
 }
 
 impl Session {
-    /// A request is on its way that a broker must answer.
+    /// A request is on its way that a broker must respond to.
     pub(super) fn want_upstream(&mut self, now: Instant) {
         if matches!(self.connection, Connection::Unneeded) {
             let deadline = now.after(self.snapshot.limits.connect_timeout);
             self.connection = Connection::Waiting {
                 deadline,
                 retry_at: None,
-                tried: Tried::default(),
+                attempts: Attempts::default(),
                 last: None,
             };
             self.try_connect(now);
@@ -139,7 +139,7 @@ impl Session {
     fn try_connect(&mut self, now: Instant) {
         let Connection::Waiting {
             deadline,
-            tried,
+            attempts,
             last,
             ..
         } = &mut self.connection
@@ -147,8 +147,8 @@ impl Session {
             return;
         };
         let (deadline, last) = (*deadline, *last);
-        let mut tried = std::mem::take(tried);
-        let Some(candidate) = self.candidate(&tried) else {
+        let mut attempts = std::mem::take(attempts);
+        let Some(candidate) = self.candidate(&attempts) else {
             if let Route::Broker(broker) = self.accept.route
                 && !self.snapshot.topology.is_empty()
             {
@@ -160,19 +160,19 @@ impl Session {
             self.connection = Connection::Waiting {
                 deadline,
                 retry_at,
-                tried,
+                attempts,
                 last,
             };
             return;
         };
-        sometimes!(self.marks, ConnectRetried, tried.attempts > 0);
-        let within = self.time_of_attempt(deadline.since(now), tried.slow, candidate.among);
-        tried.count(&candidate);
+        sometimes!(self.marks, ConnectRetried, attempts.count > 0);
+        let within = self.time_of_attempt(deadline.since(now), attempts.slow, candidate.among);
+        attempts.add(&candidate);
         let name = candidate.name;
         let dial = self.snapshot.dial.resolve(&name);
         self.connection = Connection::Trying {
             deadline,
-            tried,
+            attempts,
             name: name.clone(),
             since: now,
             within,
@@ -196,9 +196,9 @@ impl Session {
         self.snapshot.limits.connect_timeout / 32
     }
 
-    /// Whom to try next. Nobody before the topology is known: until then it cannot be told which
-    /// hosts a client must not see.
-    fn candidate(&self, tried: &Tried) -> Option<Candidate> {
+    /// Whom to try next. Nobody before the topology is known: until then nobody knows which hosts
+    /// a client must not see.
+    fn candidate(&self, attempts: &Attempts) -> Option<Candidate> {
         let topology = &self.snapshot.topology;
         let alone = |at: &HostPort| Candidate {
             name: at.clone(),
@@ -215,7 +215,7 @@ impl Session {
                     .map(|(_, at)| alone(at))
             }
             Route::Broker(broker) => topology.upstream(broker).map(alone),
-            Route::Bootstrap => self.any_broker(tried),
+            Route::Bootstrap => self.any_broker(attempts),
         }
     }
 
@@ -226,7 +226,7 @@ impl Session {
     ///
     /// What is known of the brokers may change between two attempts, so it is not the count of
     /// attempts that says whose turn it is, but who has been tried.
-    fn any_broker(&self, tried: &Tried) -> Option<Candidate> {
+    fn any_broker(&self, attempts: &Attempts) -> Option<Candidate> {
         let topology = &self.snapshot.topology;
         let listed: Vec<&HostPort> = self.snapshot.bootstrap.iter().collect();
         let known = topology.brokers().map(|(_, at)| at);
@@ -234,16 +234,16 @@ impl Session {
         let among = listed.len() + found.len();
         let is_promising = |at: &HostPort| !topology.is_avoided(at);
         let mut all = listed.iter().chain(&found);
-        let spares = all.any(|at| is_promising(at) && tried.times(at) == 0);
+        let spares = all.any(|at| is_promising(at) && attempts.times(at) == 0);
         let next_of = |list: &[&HostPort]| {
             let start = usize::from(self.seed.0[0]).checked_rem(list.len())?;
             let in_turn = list.iter().cycle().skip(start).take(list.len());
             let eligible = in_turn.filter(|at| !spares || is_promising(at));
             eligible
-                .min_by_key(|at| tried.times(at))
+                .min_by_key(|at| attempts.times(at))
                 .map(|at| (*at).clone())
         };
-        let name = if tried.attempts.is_multiple_of(2) {
+        let name = if attempts.count.is_multiple_of(2) {
             next_of(&listed).or_else(|| next_of(&found))
         } else {
             next_of(&found).or_else(|| next_of(&listed))
@@ -255,7 +255,7 @@ impl Session {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        let Connection::Trying { tried, name, .. } = &self.connection else {
+        let Connection::Trying { attempts, name, .. } = &self.connection else {
             self.close(
                 now,
                 CloseReason::Bug("a connection was opened that nobody asked for"),
@@ -264,7 +264,7 @@ impl Session {
         };
         let event = Event::UpstreamConnected {
             name: name.clone(),
-            attempts: tried.attempts,
+            attempts: attempts.count,
         };
         self.connection = Connection::Open;
         sometimes!(self.marks, ConnectedAfterClientLeft, self.is_finishing());
@@ -282,7 +282,7 @@ impl Session {
         }
         let Connection::Trying {
             deadline,
-            tried,
+            attempts,
             name,
             since,
             within,
@@ -294,9 +294,9 @@ impl Session {
             );
             return;
         };
-        let (deadline, within, mut tried) = (*deadline, *within, std::mem::take(tried));
+        let (deadline, within, mut attempts) = (*deadline, *within, std::mem::take(attempts));
         if patience::was_slow(now.since(*since), within) {
-            tried.slow = tried.slow.saturating_add(1);
+            attempts.slow = attempts.slow.saturating_add(1);
         }
         let address = name.clone();
         self.report(Event::UpstreamAttemptFailed {
@@ -305,13 +305,13 @@ impl Session {
         });
         self.learn_of_failure(address, why, within);
         if why == ConnectFailure::Loop && matches!(self.accept.route, Route::Broker(_)) {
-            // Where that broker is, only another topology can tell.
+            // Where that broker is, only another topology can say.
             self.close(now, CloseReason::Unreachable(why));
             return;
         }
         let limits = &self.snapshot.limits;
         let doublings = 1_u32
-            .checked_shl(tried.attempts.saturating_sub(1))
+            .checked_shl(attempts.count.saturating_sub(1))
             .unwrap_or(u32::MAX);
         let pause = limits.connect_backoff_min.saturating_mul(doublings);
         let retry_at = now.after(pause.min(limits.connect_backoff_max));
@@ -323,13 +323,13 @@ impl Session {
         self.connection = Connection::Waiting {
             deadline,
             retry_at,
-            tried,
+            attempts,
             last: Some(why),
         };
     }
 
     /// Others need not find out for themselves. An attempt that was cut short, because there was
-    /// little time left for it, tells nothing of the address.
+    /// little time left for it, says nothing about the address.
     pub(super) fn learn_of_failure(
         &mut self,
         address: HostPort,

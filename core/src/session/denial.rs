@@ -1,5 +1,5 @@
-//! A request that is read whole before any broker may see it: one that is denied, because the
-//! response has to name again what it names, or one that may alter the configuration of brokers.
+//! A request that is buffered whole before any broker may see it: one that is denied, because its
+//! response has to repeat the names in it, or one that may alter the configuration of brokers.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::session::frame_reader::Stage;
 use crate::session::in_flight::{Owed, Slot};
 use crate::session::names::Names;
 use crate::session::request::Facts;
-use crate::wire::codec::denial::{Undenied, denied};
+use crate::wire::codec::denial::{DenialError, denied};
 use crate::wire::edit::lengthened;
 use crate::wire::framer;
 use crate::wire::header::RequestHead;
@@ -60,7 +60,7 @@ impl Whole {
         }
     }
 
-    fn untold(&self) -> ClientFault {
+    fn not_encodable(&self) -> ClientFault {
         ClientFault::DenialNotEncodable(self.head.api, self.head.version)
     }
 
@@ -82,12 +82,12 @@ impl Whole {
         let entry = self.entry()?;
         let mut names = Names::new(entry, self.head.version, frame);
         let response = denied(self.head, *denial, &mut names, bytes_max);
-        if response != Err(Undenied::TooLong) {
+        if response != Err(DenialError::TooLong) {
             names.finish().map_err(|why| self.malformed(why))?;
         }
         response.map_err(|why| match why {
-            Undenied::NotEncodable => self.untold().into(),
-            Undenied::TooLong => CloseReason::BufferLimit(Leg::Client),
+            DenialError::NotEncodable => self.not_encodable().into(),
+            DenialError::TooLong => CloseReason::BufferLimit(Leg::Client),
         })
     }
 }

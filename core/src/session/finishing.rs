@@ -1,9 +1,9 @@
-//! A client that sends nothing more, because it has ended or because it broke a rule: what it has
-//! asked for by then is still done.
+//! A client of which nothing more is read, because it has ended or because it broke a rule: the
+//! requests that it sent before still get their responses.
 //!
-//! A broker reads a request, answers it, and only then reads on. So it comes to an end or a fault
-//! behind requests when it has answered them, long polls included; whoever has ended only its own
-//! half reads the responses. Behind a reset it serves the request that it has read, and those that
+//! A broker reads a request, sends its response, and only then reads on. So it sees an end or a
+//! fault behind requests after it has sent their responses, long polls included; a client that has
+//! ended only its own half reads the responses. Behind a reset it serves the request that it has read, and those that
 //! follow as long as no write of a response fails. `conformance/python/half_close.py` shows it of
 //! brokers. What was read here before a reset goes up, so that no more is lost than without us;
 //! but nobody takes the responses, and so neither time nor bytes for them are without a limit.
@@ -15,7 +15,7 @@ use crate::mutation::mutation;
 use crate::session::{Backlog, Connection, Phase, Session};
 use crate::time::Instant;
 
-/// A session of which nothing is owed but responses to requests that were read whole.
+/// A session that owes responses only to requests that were read whole.
 #[derive(Debug)]
 pub(super) struct Finishing {
     /// Why nothing more is read of the client.

@@ -1,4 +1,4 @@
-//! The frame that is coming in on one leg, and how far it has been carried.
+//! The frame that is coming in on one leg, and how far it has been forwarded.
 
 use std::time::Duration;
 
@@ -25,18 +25,18 @@ pub(super) enum Stage {
     /// The length prefix and the fixed head.
     #[default]
     Head,
-    /// A request is held until it has said what decides about it.
+    /// A request is buffered until the fields have been read that decide about it.
     Request(Box<Request>),
-    /// A request is held to its end, because all or some of it is denied.
+    /// A request is buffered to its end, because all or some of it is denied.
     Whole(Box<Whole>),
-    /// A response is held or followed, because it may carry addresses.
+    /// A response is buffered or streamed, because it may contain addresses.
     Response(Box<Response>),
     /// This many bytes go on as they come.
     Pass {
         /// Bytes of the frame still to come.
         left: usize,
     },
-    /// This many bytes are thrown away as they come: the request has been refused.
+    /// This many bytes are thrown away as they come: the request has been denied.
     Drop {
         /// Bytes of the frame still to come.
         left: usize,
@@ -44,7 +44,7 @@ pub(super) enum Stage {
 }
 
 impl FrameReader {
-    /// After a chunk: what is still held must not keep a large buffer alive.
+    /// After a chunk: what is still buffered must not keep a large buffer alive.
     pub(super) fn settle(&mut self, now: Instant, chunk_len: usize) {
         self.buffered.settle(chunk_len);
         if self.is_between_frames() {
@@ -55,7 +55,7 @@ impl FrameReader {
         }
     }
 
-    /// How much memory is kept alive by what is held back, and by what has been read of it.
+    /// How much memory is kept alive by what is buffered, and by what has been read of it.
     pub(super) fn pinned(&self) -> usize {
         if self.buffered.is_empty() {
             return 0;
@@ -103,7 +103,7 @@ impl FrameReader {
         self.pace = None;
     }
 
-    /// Drops what is held.
+    /// Drops what is buffered.
     pub(super) fn discard(&mut self) {
         *self = Self::default();
     }

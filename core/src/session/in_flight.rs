@@ -1,5 +1,5 @@
 //! The responses that are owed to the client, in the order of its requests: the only place that
-//! orders answers.
+//! orders responses.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) enum Owed {
     Relayed {
         /// How long the request itself lets the broker wait, on top of `request_timeout`.
         allowance: Duration,
-        /// What was refused of the request, to be told in the broker's response.
+        /// What was denied of the request, for the broker's response.
         denied: Option<Box<DeniedTopics>>,
     },
     /// From us: a whole frame that waits for its turn.
@@ -78,7 +78,7 @@ pub(super) struct InFlight {
     slots: Queue<Slot>,
     /// What the slots keep in memory besides themselves.
     buffered_bytes: usize,
-    /// Since when the front slot has been the front: a broker answers one request after the
+    /// Since when the front slot has been the front: a broker serves one request after the
     /// other, so the time for a response starts when the one before it is done.
     front_since: Instant,
     /// For how many milliseconds the response that is coming in says that the client is throttled.
@@ -112,12 +112,12 @@ impl InFlight {
     /// The slot that the next bytes of the broker must belong to.
     ///
     /// Local slots never stand at the front for longer than it takes to flush them, so the
-    /// front is the oldest request that the broker has not answered.
+    /// front is the oldest request that the broker has not responded to.
     pub(super) fn front(&self) -> Option<&Slot> {
         self.slots.front()
     }
 
-    /// What the next response of the broker has to tell besides; asked for once.
+    /// The denied topics that join the next response of the broker; asked for once.
     pub(super) fn take_denied(&mut self) -> Option<Box<DeniedTopics>> {
         let denied = match &mut self.slots.front_mut()?.response {
             Some(Owed::Relayed { denied, .. }) => denied.take(),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_answer_waits_for_the_ones_before_it() {
+    fn a_local_response_waits_for_those_before_it() {
         let mut in_flight = InFlight::default();
         let now = Instant::ZERO;
         in_flight.push(now, slot(1, relayed(Duration::ZERO)));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_for_an_answer_starts_when_it_is_next() {
+    fn the_time_for_a_response_starts_when_it_is_next() {
         let second = Duration::from_secs(1);
         let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
         let mut in_flight = InFlight::default();

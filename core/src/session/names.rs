@@ -1,4 +1,4 @@
-//! The names in a whole request, one after the other, for a response that has to name them again.
+//! The names in a whole request, one after the other, for a response that has to repeat them.
 
 use bytes::Bytes;
 
@@ -32,7 +32,7 @@ const NAMES: Roles = Roles::of(&[
 pub(super) struct Names<'a> {
     frame: &'a Bytes,
     rest: &'a [u8],
-    /// Nothing once it has come to its end.
+    /// Nothing once it is over.
     walk: Option<BodyWalk>,
     failed: Option<Malformed>,
 }

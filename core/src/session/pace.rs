@@ -16,7 +16,7 @@ const NANOS_FOR_16_BYTES: u64 = 16 * 1_000_000_000 / BYTES_PER_SECOND_MIN;
 pub(super) struct Pace {
     since: Instant,
     last: Instant,
-    carried: u64,
+    moved: u64,
 }
 
 /// The transfer of a frame that comes in, and may be kept in memory until it is whole.
@@ -33,13 +33,13 @@ impl Pace {
         Self {
             since: now,
             last: now,
-            carried: 0,
+            moved: 0,
         }
     }
 
     pub(super) const fn moved(&mut self, now: Instant, bytes: usize) {
         self.last = now;
-        self.carried = self.carried.saturating_add(bytes as u64);
+        self.moved = self.moved.saturating_add(bytes as u64);
     }
 
     /// When it counts as stalled if only nothing at all is one: when nothing has moved for `stall`.
@@ -48,10 +48,10 @@ impl Pace {
     }
 
     /// When it counts as stalled: when nothing has moved for `stall`, and also when so little
-    /// has that somebody only keeps it alive. It may take the longer, the more it carries: a slow
+    /// has that somebody only keeps it alive. It may take the longer, the more it moves: a slow
     /// line is not a stalled one.
     pub(super) fn deadline(&self, stall: Duration) -> Instant {
-        let earned = Duration::from_secs(self.carried / BYTES_PER_SECOND_MIN);
+        let earned = Duration::from_secs(self.moved / BYTES_PER_SECOND_MIN);
         let slow = self.since.after(stall.saturating_add(earned));
         slow.min(self.last.after(stall))
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_earns_nothing_by_having_been_fast() {
+    fn a_buffered_frame_earns_no_time_by_having_been_fast() {
         let mut pace = FramePace::new(at(0));
         pace.moved(at(1), 16 << 20);
         let mut second = 1;

@@ -1,4 +1,4 @@
-//! A request that is held until it has said what decides about it.
+//! A request that is buffered until the fields have been read that decide about it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::io::Leg;
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::policy::Operation;
 use crate::session::body::BodyWalk;
-use crate::session::topic_authorization::{Authorizer, JUDGED, Topics};
+use crate::session::topic_authorization::{AUTHORIZED_ROLES, Authorizer, Topics};
 use crate::wire::codec::NotEncodable;
 use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
 use crate::wire::malformed::Malformed;
@@ -63,7 +63,7 @@ pub(super) struct Request {
     pub(super) frame_len: usize,
     walk: BodyWalk,
     pub(super) facts: Facts,
-    /// The topics, where they are judged.
+    /// The topics, where they are authorized.
     pub(super) topics: Option<Topics>,
     /// It goes up while it is read, all but its end.
     pub(super) is_streamed: bool,
@@ -72,7 +72,7 @@ pub(super) struct Request {
 /// What a request says that decides about it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
-    /// Whether it is a Produce that is never answered.
+    /// Whether it is a Produce without a response.
     pub(super) expects_no_response: bool,
     /// Whether it speaks as a replica, or asks for a coordinator that serves brokers.
     pub(super) replica: bool,
@@ -149,7 +149,7 @@ impl Request {
         }
     }
 
-    /// A request whose topics are judged as well.
+    /// A request whose topics are authorized as well.
     pub(super) fn authorized(
         head: RequestHead,
         row: &Row,
@@ -160,7 +160,7 @@ impl Request {
         let topics = Some(Topics::new(head, what));
         Self {
             topics,
-            ..Self::new(head, row, frame_len, interest.union(JUDGED))
+            ..Self::new(head, row, frame_len, interest.union(AUTHORIZED_ROLES))
         }
     }
 
@@ -170,8 +170,8 @@ impl Request {
     }
 
     /// Reads on; true once all that decides has been read. In a Produce that is the name of its
-    /// last topic, if all are allowed: nothing that follows can be refused any more, and the
-    /// records need not be held.
+    /// last topic, if all are allowed: nothing that follows can be denied any more, and the
+    /// records need not be buffered.
     pub(super) fn read(
         &mut self,
         mut input: &[u8],
@@ -179,7 +179,7 @@ impl Request {
         authorizer: Authorizer<'_>,
     ) -> Result<bool, CloseReason> {
         let (head, limits) = (self.head, &authorizer.snapshot.limits);
-        // What is told of a refusal may be longer than what was asked.
+        // What a response says of a denied topic may be longer than the request.
         let pinned_max = limits.request_buffer_bytes_max.max(UNCOUNTED_BUFFER_BYTES);
         loop {
             let step = self

@@ -1,4 +1,4 @@
-//! A response that may carry addresses, on its way through the walker and the editors.
+//! A response that may contain addresses, on its way through the walker and the editors.
 
 use crate::api::versions::ApiRanges;
 use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR, ResponseForm};
@@ -25,7 +25,7 @@ pub(super) struct Response {
     walk: BodyWalk,
     compact: bool,
     editor: Editor,
-    /// Tells of what was refused of the request.
+    /// Adds what was denied of the request.
     denial_injector: Option<DenialInjector>,
     outcome: Outcome,
     /// The walk is over; only [`Tail`] still waits for the end of the frame.
@@ -40,23 +40,23 @@ enum Editor {
     Endpoints(Endpoints),
     Configs(Configs),
     Versions(ApiRanges),
-    /// The answer is followed: its length has been told, and nothing may change it.
+    /// The response is streamed: its length has been sent, and nothing may change it.
     Tail(Tail),
-    /// The same, for one that is too long to be held.
+    /// The same, for one that is too long to be buffered.
     ConfigsInPlace(Configs),
 }
 
 /// How far a response has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Everything up to here may go on; the rest must still be held.
+    /// Everything up to here may go on; the rest must still be buffered.
     Release(usize),
-    /// All that is held may go on, edited, and the rest as it comes.
+    /// All that is buffered may go on, edited, and the rest as it comes.
     Done,
 }
 
 impl Response {
-    /// A response that is held until all its addresses have been read.
+    /// A response that is buffered until all its addresses have been read.
     pub(super) fn buffered(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
         let (api, compact) = (form.api, form.is_flexible());
         let editor = match api {
@@ -93,8 +93,8 @@ impl Response {
         }
     }
 
-    /// This answer, which has to tell of a refusal besides: a followed one is held as well until
-    /// its length is certain.
+    /// This response with denied topics to add: a streamed one is buffered as well until its
+    /// length is certain.
     pub(super) fn with_denial(mut self, denied: Option<Box<DeniedTopics>>) -> Self {
         if let Some(denied) = denied {
             self.denial_injector = Some(DenialInjector::new(denied));
@@ -158,7 +158,7 @@ impl Response {
         self.outcome.edits.pinned()
     }
 
-    /// The memory that is kept besides its bytes: its changes, and what is still to be told.
+    /// The memory that is kept besides its bytes: its changes, and the entries that have not been added yet.
     pub(super) fn buffered_bytes(&self) -> usize {
         self.pinned()
             + self
@@ -167,7 +167,7 @@ impl Response {
                 .map_or(0, DenialInjector::buffered_bytes)
     }
 
-    /// Whether its length was told before its end was read.
+    /// Whether its length was sent before its end was read.
     pub(super) const fn is_streamed(&self) -> bool {
         match self.editor {
             Editor::Tail(_) | Editor::ConfigsInPlace(_) => true,
@@ -175,7 +175,7 @@ impl Response {
         }
     }
 
-    /// The changes so far, in a followed response.
+    /// The changes so far, in a streamed response.
     pub(super) fn outcome(&mut self) -> &mut Outcome {
         &mut self.outcome
     }
@@ -198,7 +198,7 @@ impl Response {
     fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot, with: &Addresses<'_>) {
         let base = self.walk.body_at();
         if self.denial_injector.is_some() {
-            self.tell(step, base, frame);
+            self.inject_denial(step, base, frame);
         }
         let (out, compact) = (&mut self.outcome, self.compact);
         match &mut self.editor {
@@ -227,7 +227,7 @@ impl Response {
 
     #[cold]
     #[inline(never)]
-    fn tell(&mut self, step: &Step, base: usize, frame: &Rope) {
+    fn inject_denial(&mut self, step: &Step, base: usize, frame: &Rope) {
         let edits = &mut self.outcome.edits;
         let is_certain = self
             .denial_injector
@@ -240,8 +240,8 @@ impl Response {
         }
     }
 
-    /// In a followed answer a text is held while it is read, and everything behind the records
-    /// to the end.
+    /// In a streamed response a text is buffered while it is read, and everything behind the
+    /// records to the end.
     fn buffer_while_undecided(&mut self, step: &Step, base: usize) {
         const TEXTS: Roles = Roles::of(&[Role::ErrorMessage, Role::ConfigName, Role::ConfigValue]);
         match step {
@@ -279,13 +279,13 @@ mod tests {
     use crate::limits::Limits;
     use crate::policy::Policy;
     use crate::rewrite::KnownHosts;
-    use crate::session::topic_authorization::TOLD;
+    use crate::session::topic_authorization::DENIAL_ROLES;
     use crate::topology::{Advertised, DialMap, Topology};
     use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 
     const VERSION: ApiVersion = ApiVersion(1);
     const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
-    /// What stands in the place of a refused topic: no partitions, no tagged fields.
+    /// What stands in the place of a denied topic: no partitions, no tagged fields.
     const ENTRY: [u8; 18] = [9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0];
 
     fn snapshot() -> Snapshot {
@@ -338,10 +338,10 @@ mod tests {
         let throttle = form.throttle_place();
         let mode = api::response_forward_mode(form, frame.len(), usize::MAX, throttle);
         let ForwardMode::Stream(interest) = mode else {
-            panic!("a long response is not followed");
+            panic!("a long response is not streamed");
         };
         let header = HeaderEnd::of_response(true, frame.len() - HEAD_END);
-        let (version, interest) = (VERSION.0, interest.union(TOLD));
+        let (version, interest) = (VERSION.0, interest.union(DENIAL_ROLES));
         let edition = Some(form.edition);
         let walk = BodyWalk::new(edition, version, interest, header, HEAD_END, frame.len());
         let mut response =
@@ -370,10 +370,10 @@ mod tests {
         out
     }
 
-    /// No policy judges ShareFetch yet. A text before the topics holds from its own place on,
-    /// and must not let go what is held for the length.
+    /// No policy authorizes ShareFetch yet. A text before the topics is buffered from its own place
+    /// on, and must not release what is buffered for the length.
     #[test]
-    fn a_text_before_the_topics_does_not_let_go_of_the_length() {
+    fn a_text_before_the_topics_does_not_release_the_length() {
         let no_endpoints: &[u8] = &[1];
         let text = b"see kafka-1.canary about it";
         let frame = share_fetch(text, &[], no_endpoints);
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_behind_the_records_are_blanked_also_where_a_refusal_is_told() {
+    fn endpoints_behind_the_records_are_blanked_in_a_response_with_a_denial() {
         let endpoint: &[u8] = b"\x02\0\0\0\x01\x0fkafka-1.canary\0\0\x23\x84\0\0";
         let frame = share_fetch(b"", &[], endpoint);
         for chunk in [1, 7, 1000, usize::MAX >> 1] {

@@ -176,7 +176,7 @@ impl Session {
 
     /// A frame that has begun must go on, as long as we are willing to read it.
     ///
-    /// A leg that would be read, and for which there is no room to hold more, does not wait for
+    /// A leg that would be read, and for which there is no room to buffer more, does not wait for
     /// ever: those who wait for each other must end.
     #[inline(always)]
     fn reading_deadline(&self, leg: Leg) -> Option<(Instant, Wait)> {
@@ -195,7 +195,7 @@ impl Session {
     /// we do not read, because the client does not, is not late.
     ///
     /// Whether anybody is there at all must show within the limit of a connection. The first
-    /// request of Kafka's clients is one that brokers answer at once (ApiVersions, Metadata); what
+    /// request of Kafka's clients is one that brokers respond to at once (ApiVersions, Metadata); what
     /// another one asks the broker to wait comes on top.
     #[inline(always)]
     fn response_deadline(&self) -> Option<(Instant, Wait)> {

@@ -1,4 +1,4 @@
-//! Requests of which a part is refused: it is cut out, and the response tells of it all the same.
+//! Requests of which a part is denied: it is cut out, and the response names it all the same.
 
 mod denial_injector;
 mod topics;
@@ -16,7 +16,7 @@ use crate::wire::schema::{Role, Roles};
 pub(super) use denial_injector::DenialInjector;
 pub(super) use topics::{AuthorizedRequest, Authorizer, Topics};
 
-/// What an API would do to the topics that its requests name, if its topics are judged.
+/// What an API would do to the topics that its requests name, if its topics are authorized.
 pub(super) fn operation(api: ApiKey) -> Option<Operation> {
     match api {
         PRODUCE => Some(Operation::Write),
@@ -27,8 +27,8 @@ pub(super) fn operation(api: ApiKey) -> Option<Operation> {
     }
 }
 
-/// What must be read of a request whose topics are judged.
-pub(super) const JUDGED: Roles = Roles::of(&[
+/// What must be read of a request whose topics are authorized.
+pub(super) const AUTHORIZED_ROLES: Roles = Roles::of(&[
     Role::Topics,
     Role::TopicName,
     Role::TopicId,
@@ -37,18 +37,18 @@ pub(super) const JUDGED: Roles = Roles::of(&[
     Role::SessionEpoch,
 ]);
 
-/// What must be read of a response that has to tell of a refusal.
-pub(super) const TOLD: Roles = Roles::of(&[
+/// What must be read of a response that denied topics are added to.
+pub(super) const DENIAL_ROLES: Roles = Roles::of(&[
     Role::Topics,
     Role::Resources,
     Role::TopicName,
     Role::ErrorCode,
 ]);
 
-/// What a response has to tell besides what the broker says.
+/// What is added to a response of the broker.
 #[derive(Debug)]
 pub(super) struct DeniedTopics {
-    /// The entries of the refused topics, encoded.
+    /// The entries of the denied topics, encoded.
     entries: Bytes,
     count: usize,
     filter: Option<Filter>,

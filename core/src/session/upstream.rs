@@ -1,4 +1,4 @@
-//! What a broker's frames mean: each is the answer to the oldest request that is owed one.
+//! Reads a broker's frames: each is the response to the oldest request that is owed one.
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ use crate::session::body::BodyWalk;
 use crate::session::frame_reader::Stage;
 use crate::session::in_flight::Slot;
 use crate::session::response::{Progress, Response};
-use crate::session::topic_authorization::{DeniedTopics, TOLD};
+use crate::session::topic_authorization::{DENIAL_ROLES, DeniedTopics};
 use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
@@ -25,7 +25,7 @@ use crate::wire::quick_scan::{self, Bare};
 use crate::wire::schema::{Roles, ThrottlePlace};
 
 /// Where the variable part of a response's header begins.
-const ANSWER_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
+const RESPONSE_HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
 
 impl Session {
     /// Takes from the front of a chunk that the broker sent.
@@ -52,7 +52,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads length and correlation id, and decides how the body is carried.
+    /// Reads length and correlation id, and decides how the body is forwarded.
     fn response_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let Some(slot) = self.in_flight.front() else {
             return Err(UpstreamFault::Unsolicited.into());
@@ -147,9 +147,9 @@ impl Session {
         Ok(())
     }
 
-    /// The version in which the broker has answered: a broker that does not know the version of
-    /// an ApiVersions request answers in version 0 with error 35 (KIP-511). Nothing while the
-    /// error code has not come.
+    /// The version of the response: a broker that does not know the version of an ApiVersions
+    /// request responds in version 0 with error 35 (KIP-511). Nothing while the error code has not
+    /// come.
     fn response_version(
         &self,
         api: ApiKey,
@@ -158,12 +158,20 @@ impl Session {
         chunk: &[u8],
     ) -> Option<ApiVersion> {
         const ERROR_CODE_BYTES: usize = 2;
-        if api != API_VERSIONS || frame_len < ANSWER_HEAD_END + ERROR_CODE_BYTES {
+        if api != API_VERSIONS || frame_len < RESPONSE_HEAD_END + ERROR_CODE_BYTES {
             return Some(version);
         }
-        let error = framer::peek(&self.upstream.frame_reader.buffered, chunk, ANSWER_HEAD_END)?;
-        let is_refusal = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
-        Some(if is_refusal { ApiVersion(0) } else { version })
+        let error = framer::peek(
+            &self.upstream.frame_reader.buffered,
+            chunk,
+            RESPONSE_HEAD_END,
+        )?;
+        let is_unsupported = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
+        Some(if is_unsupported {
+            ApiVersion(0)
+        } else {
+            version
+        })
     }
 
     /// For how long the broker throttles the client, where the response says so in a known place.
@@ -181,13 +189,13 @@ impl Session {
         };
         // Kafka gives no response a tag in its header: one byte says that there are none.
         let tag_bytes = usize::from(form.header_is_flexible());
-        let at = ANSWER_HEAD_END + tag_bytes + at;
+        let at = RESPONSE_HEAD_END + tag_bytes + at;
         if frame_len < at + THROTTLE_BYTES {
             return Some(0);
         }
         let buffered = &self.upstream.frame_reader.buffered;
         let throttle = framer::peek(buffered, chunk, at).map(i32::from_be_bytes)?;
-        if tag_bytes > 0 && framer::peek(buffered, chunk, ANSWER_HEAD_END)? != [0] {
+        if tag_bytes > 0 && framer::peek(buffered, chunk, RESPONSE_HEAD_END)? != [0] {
             return Some(0);
         }
         Some(throttle)
@@ -209,12 +217,12 @@ impl Session {
         interest: Roles,
         chunk: &[u8],
     ) -> Option<Bare> {
-        // However it is cut, a response that may not be held closes.
+        // However it is cut, a response that may not be buffered closes.
         let may_be_buffered = frame_len <= self.snapshot.limits.response_buffer_bytes_max;
         if !may_be_buffered || !self.upstream.frame_reader.buffered.is_empty() {
             return None;
         }
-        let mut body = chunk.get(ANSWER_HEAD_END..frame_len)?;
+        let mut body = chunk.get(RESPONSE_HEAD_END..frame_len)?;
         let mut header = HeaderEnd::of_response(form.header_is_flexible(), body.len());
         if header.step(&mut body) != Ok(true) {
             return None;
@@ -222,15 +230,15 @@ impl Session {
         quick_scan::bare(form.edition, form.version.0, body, interest)
     }
 
-    /// Begins to read a response. Of an ApiVersions answer a byte of the body may be held already,
-    /// because its error code was waited for.
+    /// Begins to read a response. Of an ApiVersions response a byte of the body may be buffered
+    /// already, because its error code was waited for.
     fn read_response(
         &mut self,
         mut response: Response,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
         let buffered = &self.upstream.frame_reader.buffered;
-        let early = buffered.copy(ANSWER_HEAD_END.min(buffered.end())..buffered.end());
+        let early = buffered.copy(RESPONSE_HEAD_END.min(buffered.end())..buffered.end());
         if !early.is_empty() {
             let (api, version) = (response.api, response.version);
             response
@@ -260,7 +268,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads from the front of a chunk, and lets go what has been decided on; true once that is
+    /// Reads from the front of a chunk, and releases what has been decided on; true once that is
     /// all of the response.
     fn read_on(&mut self, response: &mut Response, chunk: &mut Bytes) -> Result<bool, CloseReason> {
         let Self {
@@ -275,7 +283,7 @@ impl Session {
         frame_reader.buffered.push(part.clone());
         // The fixed head has been read where it stood.
         let unread = part
-            .get(ANSWER_HEAD_END.saturating_sub(had)..)
+            .get(RESPONSE_HEAD_END.saturating_sub(had)..)
             .unwrap_or_default();
         let (api, version) = (response.api, response.version);
         let progress = response
@@ -340,10 +348,10 @@ impl Session {
         upstream.frame_reader.stage = Stage::Pass {
             left: frame_len - end,
         };
-        self.tell(outcome);
+        self.report_outcome(outcome);
     }
 
-    fn tell(&mut self, outcome: Outcome) {
+    fn report_outcome(&mut self, outcome: Outcome) {
         if !outcome.rewrites.is_empty() {
             self.report(Event::Rewrote(outcome.rewrites));
         }
@@ -353,7 +361,7 @@ impl Session {
         }
     }
 
-    /// Lets a response come down: what is held now, the rest as it comes.
+    /// Lets a response come down: what is buffered now, the rest as it comes.
     fn pass_response(&mut self, frame_len: usize) {
         let upstream = &self.upstream;
         let left = frame_len.saturating_sub(upstream.frame_reader.buffered.end());
@@ -384,7 +392,7 @@ impl Session {
         }) = self.in_flight.pop(now)
         {
             let latency = now.since(since);
-            self.report(Event::Answered {
+            self.report(Event::Response {
                 api,
                 version,
                 bytes,
@@ -396,25 +404,25 @@ impl Session {
     }
 }
 
-/// How a response is carried that has to tell of a refusal besides.
+/// How a response is forwarded that denied topics are added to.
 fn denial_mode(mode: ForwardMode, frame_len: usize) -> ForwardMode {
     match mode {
-        ForwardMode::Buffer(interest) => ForwardMode::Buffer(interest.union(TOLD)),
-        ForwardMode::Stream(interest) => ForwardMode::Stream(interest.union(TOLD)),
-        ForwardMode::Pass if frame_len > FOLLOW_BYTES_MIN => ForwardMode::Stream(TOLD),
-        ForwardMode::Pass => ForwardMode::Buffer(TOLD),
+        ForwardMode::Buffer(interest) => ForwardMode::Buffer(interest.union(DENIAL_ROLES)),
+        ForwardMode::Stream(interest) => ForwardMode::Stream(interest.union(DENIAL_ROLES)),
+        ForwardMode::Pass if frame_len > FOLLOW_BYTES_MIN => ForwardMode::Stream(DENIAL_ROLES),
+        ForwardMode::Pass => ForwardMode::Buffer(DENIAL_ROLES),
     }
 }
 
 /// A walk over a response.
 fn response_walk(form: &ResponseForm, frame_len: usize, interest: Roles) -> BodyWalk {
-    let header_len = frame_len.saturating_sub(ANSWER_HEAD_END);
+    let header_len = frame_len.saturating_sub(RESPONSE_HEAD_END);
     BodyWalk::new(
         Some(form.edition),
         form.version.0,
         interest,
         HeaderEnd::of_response(form.header_is_flexible(), header_len),
-        ANSWER_HEAD_END,
+        RESPONSE_HEAD_END,
         frame_len,
     )
 }

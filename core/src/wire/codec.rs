@@ -69,7 +69,7 @@ fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodab
     framed(frame)
 }
 
-/// A topic of a request that was refused, as the response has to name it.
+/// A denied topic of a request, as the response has to name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeniedTopic {
     /// Its name, where the request names it.
@@ -80,7 +80,7 @@ pub(crate) struct DeniedTopic {
     pub(crate) error_code: i16,
 }
 
-/// Writes the entry for a refused topic among the topics of a response; `partitions` are those that
+/// Writes the entry for a denied topic among the topics of a response; `partitions` are those that
 /// [`denied_partition`] has written.
 pub(crate) fn denied_topic(
     api: ApiKey,
@@ -103,7 +103,7 @@ pub(crate) fn denied_topic(
     fill(out, is_flexible(api, v), 0, partitions)
 }
 
-/// Writes the entry for one partition of a refused topic, if answers name partitions.
+/// Writes the entry for one partition of a denied topic, if the response names partitions.
 pub(crate) fn denied_partition(
     api: ApiKey,
     version: ApiVersion,
@@ -121,9 +121,9 @@ pub(crate) fn denied_partition(
     encoded.map_err(|_| NotEncodable)
 }
 
-/// The whole answer to a request of which every topic was refused: so many entries, as
+/// The whole response to a request of which every topic was denied: so many entries, as
 /// [`denied_topic`] has written them.
-pub(crate) fn refusal(
+pub(crate) fn denial_of_topics(
     head: RequestHead,
     count: usize,
     entries: &[u8],
@@ -178,7 +178,7 @@ fn is_flexible(api: ApiKey, version: i16) -> bool {
         .unwrap_or(false)
 }
 
-/// The answer to an incremental Fetch whose session is not known here.
+/// The response to an incremental Fetch whose session is not known here.
 pub(crate) fn no_fetch_session(head: RequestHead) -> Result<Bytes, NotEncodable> {
     const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
     let v = head.version.0;

@@ -7,7 +7,7 @@ const GROUP: i64 = 32;
 /// Whether configs of a resource of this type are, or have to be taken for, those of brokers.
 ///
 /// Kafka knows a topic, a group, client metrics, a broker (4) and the log levels of one (8). What
-/// the configs of a type that it adds may do, or tell, nobody can say yet.
+/// the configs of a type that it adds may do, or say, nobody knows yet.
 pub(crate) const fn may_be_of_brokers(resource_type: i64) -> bool {
     !matches!(resource_type, TOPIC | CLIENT_METRICS | GROUP)
 }

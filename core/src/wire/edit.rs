@@ -1,4 +1,4 @@
-//! Editing a held frame: replace, cut or insert, fix counts and sizes, keep all other bytes.
+//! Edits a buffered frame: replace, cut or insert, fix counts and sizes, keep all other bytes.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::work;
 
 /// Changes to a frame, by offsets in the frame as it came (length prefix included).
 ///
-/// They are told in the order of a walk: one after the other, and what stands before others that
+/// They are made in the order of a walk: one after the other, and what stands before others that
 /// depend on it, like a count or a size, right behind those. However many there are, each costs
 /// a few steps then.
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ impl Edits {
     }
 
     /// Moves the frame out of `rope` up to the offset `until`, edited. Changes must lie inside
-    /// what is held, and none across `until`.
+    /// the rope, and none across `until`.
     pub fn apply(&mut self, rope: &mut Rope, until: usize, mut to: impl FnMut(Bytes)) {
         while let Some(change) = self.changes.front()
             && change.range.end <= until
@@ -212,7 +212,7 @@ const fn low_bits(value: usize) -> u8 {
 }
 
 /// A string as the schema writes it: compact (length + 1 as a varint) or with a 2-byte length.
-/// Cut to what the shorter form can hold.
+/// Cut to what the shorter form has room for.
 #[must_use]
 pub fn string(text: &[u8], compact: bool) -> Bytes {
     let mut out = BytesMut::with_capacity(text.len() + VARINT_BYTES_MAX);

@@ -17,13 +17,13 @@ pub struct Framer {
 
 impl Framer {
     /// The length of the frame with its prefix, once the prefix is there: its bytes may be
-    /// spread over what is held and the chunk behind it. Nothing is consumed, and memory never
+    /// spread over what is buffered and the chunk behind it. Nothing is consumed, and memory never
     /// follows the length that is claimed.
     ///
     /// # Errors
     /// The length is one that no frame may have.
-    pub fn frame_len(self, held: &Rope, chunk: &[u8]) -> Result<Option<usize>, BadLength> {
-        let Some(prefix) = peek::<PREFIX_BYTES>(held, chunk, 0) else {
+    pub fn frame_len(self, buffered: &Rope, chunk: &[u8]) -> Result<Option<usize>, BadLength> {
+        let Some(prefix) = peek::<PREFIX_BYTES>(buffered, chunk, 0) else {
             return Ok(None);
         };
         let length = i32::from_be_bytes(prefix);
@@ -38,18 +38,18 @@ impl Framer {
     }
 }
 
-/// `N` bytes at offset `at` of what is held with the chunk behind it, if they have come.
+/// `N` bytes at offset `at` of what is buffered with the chunk behind it, if they have come.
 #[must_use]
-pub fn peek<const N: usize>(held: &Rope, chunk: &[u8], at: usize) -> Option<[u8; N]> {
+pub fn peek<const N: usize>(buffered: &Rope, chunk: &[u8], at: usize) -> Option<[u8; N]> {
     let mut out = [0; N];
-    if let Some(in_chunk) = at.checked_sub(held.end()) {
+    if let Some(in_chunk) = at.checked_sub(buffered.end()) {
         let end = in_chunk.checked_add(N)?;
         out.copy_from_slice(chunk.get(in_chunk..end)?);
         return Some(out);
     }
-    let in_held = (held.end() - at).min(N);
-    let (head, tail) = out.split_at_mut_checked(in_held)?;
-    if !held.read(at, head) {
+    let in_buffered = (buffered.end() - at).min(N);
+    let (head, tail) = out.split_at_mut_checked(in_buffered)?;
+    if !buffered.read(at, head) {
         return None;
     }
     tail.copy_from_slice(chunk.get(..tail.len())?);
@@ -91,15 +91,15 @@ mod tests {
     fn a_prefix_may_be_spread_over_what_is_held_and_the_chunk() {
         let bytes = [0, 0, 0, 9, 1, 2, 3, 4];
         for cut in 0..=8 {
-            let mut held = Rope::default();
-            held.push(Bytes::copy_from_slice(&bytes[..cut]));
+            let mut buffered = Rope::default();
+            buffered.push(Bytes::copy_from_slice(&bytes[..cut]));
             assert_eq!(
-                FRAMER.frame_len(&held, &bytes[cut..]),
+                FRAMER.frame_len(&buffered, &bytes[cut..]),
                 Ok(Some(13)),
                 "{cut}"
             );
-            assert_eq!(peek::<4>(&held, &bytes[cut..], 4), Some([1, 2, 3, 4]));
-            assert_eq!(peek::<4>(&held, &bytes[cut..], 5), None);
+            assert_eq!(peek::<4>(&buffered, &bytes[cut..], 4), Some([1, 2, 3, 4]));
+            assert_eq!(peek::<4>(&buffered, &bytes[cut..], 5), None);
         }
         assert_eq!(FRAMER.frame_len(&Rope::default(), &[0, 0, 0]), Ok(None));
     }

@@ -95,7 +95,7 @@ impl Then {
 
 impl HeaderEnd {
     /// For a request header of version 1, or 2 if flexible, of which the head has been read.
-    /// `frame_left` is what the frame holds behind the head.
+    /// `frame_left` is what the frame has behind the head.
     #[must_use]
     pub const fn of_request(flexible: bool, frame_left: usize) -> Self {
         Self {

@@ -49,12 +49,12 @@ impl Malformed {
     }
 }
 
-/// Why a length prefix is refused.
+/// Why a length prefix is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadLength {
     /// Below zero.
     Negative,
-    /// Too short to hold a header.
+    /// Too short for a header.
     TooShort,
     /// Above the frame limit.
     TooLarge,

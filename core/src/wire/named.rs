@@ -1,4 +1,4 @@
-//! What a request names, for a response that has to name it again.
+//! What a request names, for a response that has to repeat it.
 
 use bytes::Bytes;
 

@@ -1,13 +1,13 @@
-//! A quick_scan at a body that is there as a whole: whether anything in it is of interest at all.
+//! A quick scan of a body that is there as a whole: whether anything in it is of interest at all.
 //!
-//! Most responses that may carry addresses carry none. To find that out takes a fraction of a walk,
-//! which tells what stands where and goes on wherever the bytes are cut. Whoever needs to know
-//! more, be it what is of interest or what is wrong, walks.
+//! Most responses that may contain addresses contain none. To find that out takes a fraction of a
+//! walk, which yields what stands where and goes on wherever the bytes are cut. Where there is
+//! anything of interest, or anything wrong, the body is walked.
 
 use super::schema::{Edition, Field, Kind, Role, Roles, Struct};
 use crate::work;
 
-/// What a quick_scan tells of a body in which nothing is of interest.
+/// What a quick scan yields of a body in which nothing is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bare {
     /// Its [`Role::ThrottleTime`], in milliseconds; 0 where it has none.
@@ -78,7 +78,7 @@ impl QuickScan<'_> {
                 }
                 self.elements(element, count)
             }
-            // What is known of it is told: nobody has to walk for it.
+            // The result contains it: nobody has to walk for it.
             Kind::Int32 if field.role == Role::ThrottleTime => {
                 self.throttle_ms = i32::from_be_bytes(self.bytes()?);
                 Some(())
@@ -113,7 +113,7 @@ impl QuickScan<'_> {
                 let len = self.length(matches!(element, Kind::String), false)?;
                 self.skip(len)
             }),
-            // The tables have none (held by a test).
+            // The tables have none (a test checks this).
             Kind::Array(_) => None,
             Kind::Bool
             | Kind::Int8
@@ -211,7 +211,7 @@ mod tests {
     const THROTTLED: &[u8] = &[2, 2, b't', 1, 0, 0, 0, 0x3a, 0x98, 0];
 
     #[test]
-    fn a_throttle_time_is_told_also_where_it_is_of_interest() {
+    fn a_throttle_time_is_found_also_where_it_is_of_interest() {
         let produced = schema::api(0).unwrap().response.edition(11).unwrap();
         let interest = Roles::of(&[Role::ThrottleTime, Role::Host]);
         for interest in [interest, Roles::of(&[Role::Host])] {

@@ -1,4 +1,4 @@
-//! Bytes that are held back: slices in the order they came, readable by offset.
+//! Bytes that are buffered: slices in the order they came, readable by offset.
 
 use std::ops::Range;
 
@@ -7,14 +7,14 @@ use bytes::Bytes;
 use crate::queue::Queue;
 use crate::work;
 
-/// The held part of one frame. Offsets are those of the frame, from its length prefix on, also
+/// The buffered part of one frame. Offsets are those of the frame, from its length prefix on, also
 /// when the front of the frame has already moved on.
 #[derive(Debug, Default)]
 pub struct Rope {
     slices: Queue<Slice>,
     len: usize,
     pinned: usize,
-    /// The offset in the frame of the first byte that is held.
+    /// The offset in the frame of the first byte that is buffered.
     origin: usize,
 }
 
@@ -30,13 +30,13 @@ struct Slice {
 }
 
 impl Rope {
-    /// How many bytes are held.
+    /// How many bytes are buffered.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// How much memory the held bytes keep alive.
+    /// How much memory the buffered bytes keep alive.
     #[must_use]
     pub const fn pinned(&self) -> usize {
         self.pinned
@@ -47,13 +47,13 @@ impl Rope {
         self.slices.len()
     }
 
-    /// The offset in the frame behind the last byte that is held.
+    /// The offset in the frame behind the last byte that is buffered.
     #[must_use]
     pub const fn end(&self) -> usize {
         self.origin + self.len
     }
 
-    /// Whether nothing is held.
+    /// Whether nothing is buffered.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -110,14 +110,14 @@ impl Rope {
         before.saturating_sub(1)
     }
 
-    /// A copy of a range; shorter where less is held. Ranges come from a walker, which has
+    /// A copy of a range; shorter where less is buffered. Ranges come from a walker, which has
     /// checked them against bytes that arrived.
     #[must_use]
     pub fn copy(&self, range: Range<usize>) -> Vec<u8> {
         let end = range.end.min(self.end());
         let mut out = vec![0; end.saturating_sub(range.start)];
         let whole = self.read(range.start, &mut out);
-        debug_assert!(whole, "the range was cut to what is held");
+        debug_assert!(whole, "the range was cut to what is buffered");
         out
     }
 
@@ -159,10 +159,10 @@ impl Rope {
         *self = Self::default();
     }
 
-    /// After a chunk: copies what is held of it if that is less than a quarter, so that a small
+    /// After a chunk: copies what is buffered of it if that is less than a quarter, so that a small
     /// remainder does not keep a large buffer alive; else it is charged with all of the chunk.
     ///
-    /// Only the last slice can be of that chunk: whatever was held before it is older, and was
+    /// Only the last slice can be of that chunk: whatever was buffered before it is older, and was
     /// settled when it came.
     pub fn settle(&mut self, chunk_len: usize) {
         if let Some(last) = self.slices.back_mut() {
@@ -243,7 +243,7 @@ mod tests {
             assert_eq!(rope.end(), 6);
             assert!(
                 cut == 0 || !rope.read(0, &mut [0]),
-                "what has moved on is not held"
+                "what has moved on is not buffered"
             );
         }
     }

@@ -19,13 +19,13 @@ pub(crate) use frame::DEPTH_MAX;
 use frame::{Frame, Horizon, Stack};
 use read::Reader;
 
-/// What the walker has to tell. All places are offsets in the body.
+/// What the walker yields. All places are offsets in the body.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// The input is used up and the walk is not over.
     More,
-    /// A string, bytes or array of interest begins at `at`, and nothing of it is consumed yet: who
-    /// may have to change it holds from here. For tagged fields, whose number comes after a
+    /// A string, bytes or array of interest begins at `at`, and nothing of it is consumed yet: a
+    /// caller that may have to change it buffers from here. For tagged fields, whose number comes after a
     /// count that would have to change too, `at` is where all of the structure's tagged fields
     /// begin and `field` the first of interest that may be among them.
     Begin {
@@ -85,7 +85,7 @@ pub enum Step {
         /// The number of tagged fields, known and unknown.
         count: u32,
     },
-    /// The number and size of a tagged field that is or holds something of interest are read.
+    /// The number and size of a tagged field that is or contains something of interest are read.
     Tagged {
         /// The field.
         field: &'static Field,
@@ -139,7 +139,7 @@ pub enum Value {
     Float(f64),
     /// A UUID.
     Uuid([u8; 16]),
-    /// The content of a string, bytes or records: `data..end` of what the caller holds.
+    /// The content of a string, bytes or records: `data..end` of what the caller buffers.
     Span,
     /// Null.
     Null,
@@ -197,7 +197,7 @@ enum State {
     TagClose,
     /// An element ends.
     Close,
-    /// Nothing more to tell.
+    /// Nothing more to yield.
     Finished,
     /// A rule was broken.
     Failed(Malformed),
@@ -249,7 +249,7 @@ impl Walker {
         self.reader.to_skip() as usize
     }
 
-    /// Consumes from the front of `input`, until there is something to tell.
+    /// Consumes from the front of `input`, until there is something to yield.
     ///
     /// The same error is returned again when a failed walk is continued.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
@@ -422,7 +422,7 @@ impl Walker {
         wanted: bool,
     ) -> Result<(), Malformed> {
         let top = self.stack.top;
-        // Behind a tagged field comes its end, which is told whenever it was entered.
+        // Behind a tagged field comes its end, which is yielded whenever it was entered.
         let after = top.in_tags || self.follows(top.next.saturating_add(1));
         let horizon = Horizon::new(inner, self.version, self.interest);
         self.stack.push(Frame {
@@ -437,7 +437,7 @@ impl Walker {
 
     /// Whether nothing of interest can come any more.
     fn nothing_follows(&self) -> bool {
-        // Who asks for everything wants to know where the body ends, too.
+        // A caller that asks for everything wants to know where the body ends, too.
         !self.interest.contains(Role::Plain) && !self.follows(self.stack.top.next)
     }
 
@@ -533,7 +533,7 @@ impl Walker {
         len: Option<u32>,
     ) -> Result<Option<Step>, Malformed> {
         let count = len.unwrap_or(0);
-        // No element is shorter than a byte (held by a test of the tables).
+        // No element is shorter than a byte (a test of the tables checks this).
         if count > self.reader.left() {
             return Err(self.reader.beyond(Malformed::CountExceedsFrame));
         }
@@ -601,7 +601,7 @@ impl Walker {
             Kind::String | Kind::Bytes | Kind::Records => State::Length {
                 start: self.reader.pos(),
             },
-            // The tables have no arrays of arrays (held by a test), and structures are frames.
+            // The tables have no arrays of arrays (a test checks this), and structures are frames.
             Kind::Array(_) | Kind::Struct(_) => return Err(Malformed::TooDeep),
             Kind::Bool
             | Kind::Int8

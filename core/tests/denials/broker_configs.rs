@@ -36,17 +36,18 @@ pub fn altering(version: i16, resources: &[(i8, &str)]) -> Vec<u8> {
 
 /// Type, name and error of each resource.
 fn altered(version: i16, bytes: &[u8]) -> Vec<(i8, String, i16)> {
-    let (id, told) = decoded::<IncrementalAlterConfigsResponse>(version, bytes);
+    let (id, response) = decoded::<IncrementalAlterConfigsResponse>(version, bytes);
     assert_eq!(id, ID);
-    let told = told.responses.into_iter();
-    told.map(|it| {
-        (
-            it.resource_type,
-            it.resource_name.to_string(),
-            it.error_code,
-        )
-    })
-    .collect()
+    let response = response.responses.into_iter();
+    response
+        .map(|it| {
+            (
+                it.resource_type,
+                it.resource_name.to_string(),
+                it.error_code,
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -112,11 +113,11 @@ fn brokers_are_cut_from_a_request_that_alters_others_as_well() {
                     .with_resource_type(kind)
                     .with_resource_name(name.to_string().into())
             };
-            let told = IncrementalAlterConfigsResponse::default()
+            let response = IncrementalAlterConfigsResponse::default()
                 .with_responses(vec![own(TOPIC, "t"), own(GROUP, "g")]);
-            world.upstream(&response_frame(version, ID, &told));
-            let mut told = altered(version, &world.to_client);
-            told.sort();
+            world.upstream(&response_frame(version, ID, &response));
+            let mut response = altered(version, &world.to_client);
+            response.sort();
             let expected = [
                 (TOPIC, "t", 0),
                 (BROKER, "1", 31),
@@ -124,13 +125,13 @@ fn brokers_are_cut_from_a_request_that_alters_others_as_well() {
                 (GROUP, "g", 0),
             ];
             let expected = expected.map(|(kind, name, code)| (kind, name.to_owned(), code));
-            assert_eq!(told, expected, "{version} in {chunk}");
+            assert_eq!(response, expected, "{version} in {chunk}");
         }
     }
 }
 
 #[test]
-fn of_brokers_as_many_are_cut_as_there_is_room_to_answer_for() {
+fn brokers_are_cut_as_long_as_there_is_room_for_their_denials() {
     let names: Vec<String> = (0..2000).map(|id| id.to_string()).collect();
     let mut resources: Vec<(i8, &str)> = names.iter().map(|name| (BROKER, &**name)).collect();
     resources.push((TOPIC, "t"));
@@ -159,8 +160,8 @@ fn the_older_api_is_denied_in_its_own_shape() {
         let body = AlterConfigsRequest::default().with_resources(vec![resource]);
         let mut world = World::new();
         world.client(&request(33, version, ID, &body));
-        let (_, told) = decoded::<AlterConfigsResponse>(version, &world.to_client);
-        let it: &AlterConfigsResourceResponse = &told.responses[0];
+        let (_, response) = decoded::<AlterConfigsResponse>(version, &world.to_client);
+        let it: &AlterConfigsResourceResponse = &response.responses[0];
         assert_eq!(
             (it.resource_type, it.resource_name.as_str(), it.error_code),
             (BROKER, "3", 31)

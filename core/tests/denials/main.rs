@@ -1,4 +1,4 @@
-//! APIs that clients are not allowed: they are advertised, and a request is answered here with
+//! APIs that clients are not allowed: they are advertised, and a request gets a response here with
 //! Kafka's own error, in the shape that its API has for it.
 
 #![allow(

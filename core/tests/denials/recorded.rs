@@ -95,19 +95,19 @@ fn named_again(api: &Api) -> &'static [Role] {
 fn assert_denied(api: &Api, frame: &Frame, denial: Denial, body: &[u8]) {
     let (name, version) = (frame.name(), frame.version);
     let asked = read(api.request, version, &frame.body);
-    let told = read(api.response, version, body);
-    let codes = values(&told, body, Role::ErrorCode);
+    let response = read(api.response, version, body);
+    let codes = values(&response, body, Role::ErrorCode);
     let code = i64::from(denial.error_code).to_be_bytes().to_vec();
     let due = errors_due(api, version, &asked, &frame.body);
     assert_eq!(codes, vec![code; due], "{name}");
-    let texts = values(&told, body, Role::ErrorMessage);
+    let texts = values(&response, body, Role::ErrorMessage);
     assert!(
         texts.iter().all(|it| it == denial.message.as_bytes()),
         "{name}"
     );
     // Some have no room for a text, at the top or at each partition.
     let has_text = |seen: &Seen| matches!(seen, Seen::Begin(field, _) if *field == "ErrorMessage");
-    let room = told.iter().filter(|seen| has_text(seen)).count();
+    let room = response.iter().filter(|seen| has_text(seen)).count();
     assert_eq!(texts.len(), room, "{name}");
     for role in [
         Role::ProducerId,
@@ -116,7 +116,7 @@ fn assert_denied(api: &Api, frame: &Frame, denial: Denial, body: &[u8]) {
         Role::QuotaEntity,
         Role::Principal,
     ] {
-        let again = values(&told, body, role);
+        let again = values(&response, body, role);
         if !named_again(api).contains(&role) {
             // A user is not named; tokens have owners (below).
             assert!(again.iter().all(Vec::is_empty) || api.key == 38, "{name}");
@@ -143,7 +143,7 @@ fn first_denied(api: &Api) -> i16 {
 }
 
 #[test]
-fn every_recorded_request_of_a_denied_api_is_answered_with_its_error_and_what_it_names() {
+fn a_recorded_request_of_a_denied_api_gets_its_error_and_the_names_in_it() {
     let mut count = 0;
     for api in APIS {
         let is_denied = matches!(
@@ -161,16 +161,16 @@ fn every_recorded_request_of_a_denied_api_is_answered_with_its_error_and_what_it
         let versions: Vec<i16> = row.versions.iter().collect();
         let all: Vec<i16> = (first_denied(api)..=api.versions.last).collect();
         assert_eq!(versions, all, "{}", api.name);
-        let mut answered = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let recorded = frames_of(api.request).into_iter();
         for frame in recorded.filter(|frame| row.versions.contains(frame.version)) {
             for chunk in CHUNKS {
                 let body = denied(api, &frame, chunk);
                 assert_denied(api, &frame, *denial, &body);
             }
-            answered.insert(frame.version);
+            seen.insert(frame.version);
         }
-        assert_eq!(Vec::from_iter(answered), versions, "{}", api.name);
+        assert_eq!(Vec::from_iter(seen), versions, "{}", api.name);
     }
     assert_eq!(
         count, 22,

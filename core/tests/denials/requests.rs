@@ -35,9 +35,9 @@ fn write_txn_markers_goes_up_where_it_is_allowed_by_name() {
     assert_eq!(world.to_upstream, sent);
 }
 
-/// What has been read of it was judged already.
+/// Part of it has been read and authorized already.
 #[test]
-fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
+fn a_buffered_request_is_authorized_again_by_the_apis_of_a_new_snapshot() {
     let elections = request(43, 2, ID, &ElectLeadersRequest::default());
     let brokers = altering(1, &[(BROKER, "1")]);
     for (api, sent) in [
@@ -78,7 +78,7 @@ fn a_request_that_is_held_is_judged_anew_by_what_a_new_snapshot_offers() {
 }
 
 #[test]
-fn a_request_that_is_judged_anew_keeps_no_more_alive_than_is_counted() {
+fn a_request_that_is_authorized_again_keeps_no_more_alive_than_is_counted() {
     let sent = request(43, 2, ID, &ElectLeadersRequest::default());
     // All but the end of its timeout.
     let begun = &sent[..sent.len() - 2];

@@ -10,7 +10,7 @@ use crate::harness::{World, counts, decoded, request};
 use crate::{CHUNKS, ID};
 
 /// The one response, decoded, to a request of a client that is allowed nothing.
-fn told<Q: Encodable + HeaderVersion, P: Decodable + HeaderVersion>(
+fn denial<Q: Encodable + HeaderVersion, P: Decodable + HeaderVersion>(
     key: i16,
     version: i16,
     body: &Q,
@@ -65,7 +65,7 @@ pub fn not_reassigned(topics: usize, partitions: i32) -> AlterPartitionReassignm
 fn a_reassignment_of_a_whole_cluster_is_denied_for_each_partition() {
     for (topics, partitions) in [(0, 0), (1, 0), (2, 3), (100, 500)] {
         let seen: AlterPartitionReassignmentsResponse =
-            told(45, 0, &reassigning(topics, partitions));
+            denial(45, 0, &reassigning(topics, partitions));
         assert!(
             seen == not_reassigned(topics, partitions),
             "{topics} topics"
@@ -96,7 +96,7 @@ fn an_election_is_denied_for_each_partition_with_a_text() {
             .with_error_code(if version >= 1 { 31 } else { 0 })
             .with_replica_election_results(vec![result]);
         assert_eq!(
-            told::<_, ElectLeadersResponse>(43, version, &body),
+            denial::<_, ElectLeadersResponse>(43, version, &body),
             expected
         );
     }
@@ -124,7 +124,7 @@ fn the_owner_of_a_token_that_is_denied_is_whom_its_request_names() {
         (3, owned(Some("User"), Some("")), "ANONYMOUS"),
         (3, owned(Some("User"), Some("alice")), "alice"),
     ] {
-        let seen: CreateDelegationTokenResponse = told(38, version, &request);
+        let seen: CreateDelegationTokenResponse = denial(38, version, &request);
         let expected = CreateDelegationTokenResponse::default()
             .with_error_code(64)
             .with_principal_type("User".into())
@@ -146,7 +146,7 @@ fn the_owner_of_a_token_that_is_denied_is_whom_its_request_names() {
 #[test]
 fn a_quota_that_is_denied_is_told_by_its_entities() {
     use alter_client_quotas_request as asked;
-    use alter_client_quotas_response as told;
+    use alter_client_quotas_response as altered;
     let names = [
         ("user", Some("alice")),
         ("client-id", None),
@@ -159,12 +159,12 @@ fn a_quota_that_is_denied_is_told_by_its_entities() {
             .with_entity_name(name.map(Into::into))
     };
     let again = |(kind, name): (&'static str, Option<&'static str>)| {
-        told::EntityData::default()
+        altered::EntityData::default()
             .with_entity_type(kind.into())
             .with_entity_name(name.map(Into::into))
     };
     let denied = |entities: &[(&'static str, Option<&'static str>)]| {
-        told::EntryData::default()
+        altered::EntryData::default()
             .with_error_code(31)
             .with_error_message(Some(NOT_ALLOWED.into()))
             .with_entity(entities.iter().copied().map(again).collect())
@@ -177,7 +177,7 @@ fn a_quota_that_is_denied_is_told_by_its_entities() {
             entry.with_entity(vec![entity(names[1])]),
         ];
         let body = AlterClientQuotasRequest::default().with_entries(entries);
-        let seen: AlterClientQuotasResponse = told(49, version, &body);
+        let seen: AlterClientQuotasResponse = denial(49, version, &body);
         let expected = AlterClientQuotasResponse::default().with_entries(vec![
             denied(&names),
             denied(&[]),
@@ -194,7 +194,7 @@ fn each_user_is_denied_once_and_in_order() {
         |name: &str| ScramCredentialDeletion::default().with_name(name.to_string().into());
     let deletions = ["b", "a", "b", "c"].map(deletion).to_vec();
     let body = AlterUserScramCredentialsRequest::default().with_deletions(deletions);
-    let seen: AlterUserScramCredentialsResponse = told(51, 0, &body);
+    let seen: AlterUserScramCredentialsResponse = denial(51, 0, &body);
     let users: Vec<(&str, i16)> = seen
         .results
         .iter()
@@ -243,7 +243,7 @@ fn markers_are_denied_one_within_the_other() {
         marker(2, vec![]),
         marker(3, vec![topic("a", &[7])]),
     ]);
-    assert_eq!(told::<_, WriteTxnMarkersResponse>(27, 1, &body), expected);
+    assert_eq!(denial::<_, WriteTxnMarkersResponse>(27, 1, &body), expected);
 }
 
 fn coordinator(version: i16, kind: i8) -> Vec<u8> {
@@ -264,11 +264,15 @@ fn a_share_coordinator_is_for_brokers_to_find() {
         world.client(&coordinator(6, 2));
         assert_eq!(world.closed, None);
         assert!(world.to_upstream.is_empty() && world.targets.is_empty());
-        let (id, told) = decoded::<FindCoordinatorResponse>(6, &world.to_client);
+        let (id, response) = decoded::<FindCoordinatorResponse>(6, &world.to_client);
         assert_eq!(id, ID);
-        let keys: Vec<&str> = told.coordinators.iter().map(|it| it.key.as_str()).collect();
+        let keys: Vec<&str> = response
+            .coordinators
+            .iter()
+            .map(|it| it.key.as_str())
+            .collect();
         assert_eq!(keys, ["g:topic:0", "g:topic:1"]);
-        for it in &told.coordinators {
+        for it in &response.coordinators {
             assert_eq!((it.error_code, it.node_id.0, it.port), (31, -1, -1));
             assert!(it.host.is_empty());
         }
@@ -299,17 +303,17 @@ fn any_other_coordinator_is_asked_of_the_broker() {
 }
 
 #[test]
-fn a_login_is_answered_as_a_plaintext_listener_of_kafka_answers_it() {
+fn a_login_gets_the_error_of_a_plaintext_listener_of_kafka() {
     let mut world = World::new();
     let hello = SaslHandshakeRequest::default().with_mechanism("PLAIN".into());
     world.client(&request(17, 1, ID, &hello));
-    let (_, told) = decoded::<SaslHandshakeResponse>(1, &world.to_client);
-    assert_eq!((told.error_code, told.mechanisms.len()), (34, 0));
+    let (_, response) = decoded::<SaslHandshakeResponse>(1, &world.to_client);
+    assert_eq!((response.error_code, response.mechanisms.len()), (34, 0));
     world.to_client.clear();
     let token = SaslAuthenticateRequest::default().with_auth_bytes("\0alice\0secret".into());
     world.client(&request(36, 2, ID, &token));
-    let (_, told) = decoded::<SaslAuthenticateResponse>(2, &world.to_client);
-    assert_eq!(told.error_code, 34);
+    let (_, response) = decoded::<SaslAuthenticateResponse>(2, &world.to_client);
+    assert_eq!(response.error_code, 34);
     assert!(
         world.to_upstream.is_empty(),
         "a password that nobody asked for"

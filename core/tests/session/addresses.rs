@@ -1,4 +1,4 @@
-//! Every carrier of an address: clients see ours, or none.
+//! Every place of an address in a response: clients see ours, or none.
 
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::BrokerId;
@@ -24,8 +24,8 @@ use crate::harness::*;
 
 const CHUNKS: [usize; 4] = [1, 3, 50, usize::MAX];
 
-/// Sends a request and this answer to it, in chunks of every size; what the client got.
-fn through<Q, A>(key: i16, version: i16, ask: &Q, tell: &A) -> (A, World)
+/// Sends a request and this response to it, in chunks of every size; returns what the client got.
+fn through<Q, A>(key: i16, version: i16, ask: &Q, response: &A) -> (A, World)
 where
     Q: Encodable + HeaderVersion,
     A: Encodable + Decodable + HeaderVersion + PartialEq + std::fmt::Debug,
@@ -34,7 +34,7 @@ where
         let mut world = World::new();
         world.chunk = chunk;
         world.client(&request(key, version, 7, ask));
-        world.upstream(&response_frame(version, 7, tell));
+        world.upstream(&response_frame(version, 7, response));
         assert_eq!(world.closed, None, "version {version}");
         let text = String::from_utf8_lossy(&world.to_client).to_lowercase();
         assert!(!text.contains("canary"), "version {version}: {text}");
@@ -92,7 +92,7 @@ fn metadata(version: i16, brokers: Vec<MetadataResponseBroker>) -> MetadataRespo
 #[test]
 fn metadata_names_our_address_for_each_broker_and_keeps_ids() {
     for version in 0..=13 {
-        let told = metadata(
+        let response = metadata(
             version,
             vec![
                 broker(0, "kafka-0.canary", 9092),
@@ -101,7 +101,7 @@ fn metadata_names_our_address_for_each_broker_and_keeps_ids() {
             ],
         );
         let ask = MetadataRequest::default();
-        let (seen, world) = through(3, version, &ask, &told);
+        let (seen, world) = through(3, version, &ask, &response);
         let expected = metadata(
             version,
             vec![
@@ -128,8 +128,8 @@ fn metadata_names_our_address_for_each_broker_and_keeps_ids() {
 
 #[test]
 fn an_address_that_moved_is_ours_all_the_same_and_noted() {
-    let told = metadata(9, vec![broker(1, "elsewhere.canary", 1234)]);
-    let (seen, world) = through(3, 9, &MetadataRequest::default(), &told);
+    let response = metadata(9, vec![broker(1, "elsewhere.canary", 1234)]);
+    let (seen, world) = through(3, 9, &MetadataRequest::default(), &response);
     assert_eq!(
         seen,
         metadata(9, vec![broker(1, "doorkeeper.example", 19094)])
@@ -143,7 +143,7 @@ fn an_address_that_moved_is_ours_all_the_same_and_noted() {
 
 #[test]
 fn addresses_that_make_no_sense_are_never_passed_on() {
-    let told = metadata(
+    let response = metadata(
         9,
         vec![
             broker(-1, "kafka-0.canary", 9092),
@@ -152,7 +152,7 @@ fn addresses_that_make_no_sense_are_never_passed_on() {
             broker(0, "", 0),
         ],
     );
-    let (seen, _) = through(3, 9, &MetadataRequest::default(), &told);
+    let (seen, _) = through(3, 9, &MetadataRequest::default(), &response);
     // A broker without a host is a sentinel and passes.
     let expected = vec![broker(1, "doorkeeper.example", 19094), broker(0, "", 0)];
     assert_eq!(seen, metadata(9, expected));
@@ -175,11 +175,11 @@ fn describe_cluster_is_rewritten() {
                 .with_cluster_authorized_operations(264)
                 .with_brokers(brokers)
         };
-        let told = body(vec![
+        let response = body(vec![
             entry(1, "kafka-1.canary", 9092),
             entry(7, "kafka-7.canary", 9092),
         ]);
-        let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &told);
+        let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &response);
         assert_eq!(seen, body(vec![entry(1, "doorkeeper.example", 19094)]));
     }
 }
@@ -190,8 +190,8 @@ fn a_controller_without_an_address_of_ours_is_no_controller() {
     for (id, expected) in [(9, -1), (2, 2), (-1, -1), (i32::MIN, i32::MIN)] {
         for version in 1..=13 {
             let brokers = vec![broker(9, "kafka-9.canary", 9092)];
-            let told = metadata(version, brokers).with_controller_id(id.into());
-            let (seen, _) = through(3, version, &MetadataRequest::default(), &told);
+            let response = metadata(version, brokers).with_controller_id(id.into());
+            let (seen, _) = through(3, version, &MetadataRequest::default(), &response);
             let expected = metadata(version, vec![]).with_controller_id(expected.into());
             assert_eq!(seen, expected, "version {version}");
         }
@@ -200,10 +200,10 @@ fn a_controller_without_an_address_of_ours_is_no_controller() {
                 .with_broker_id(9.into())
                 .with_host("kafka-9.canary".into())
                 .with_port(9092);
-            let told = DescribeClusterResponse::default()
+            let response = DescribeClusterResponse::default()
                 .with_controller_id(id.into())
                 .with_brokers(vec![entry]);
-            let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &told);
+            let (seen, _) = through(60, version, &DescribeClusterRequest::default(), &response);
             let expected = DescribeClusterResponse::default().with_controller_id(expected.into());
             assert_eq!(seen, expected, "version {version}");
         }
@@ -228,12 +228,12 @@ fn a_single_coordinator_is_rewritten() {
 #[test]
 fn a_single_coordinator_without_an_address_of_ours_is_not_available() {
     for version in 0..=3 {
-        let told = FindCoordinatorResponse::default()
+        let response = FindCoordinatorResponse::default()
             .with_node_id(9.into())
             .with_host("kafka-9.canary".into())
             .with_port(9092);
         let ask = FindCoordinatorRequest::default().with_key("g".into());
-        let (seen, world) = through(10, version, &ask, &told);
+        let (seen, world) = through(10, version, &ask, &response);
         let expected = FindCoordinatorResponse::default()
             .with_error_code(15)
             .with_node_id((-1).into())
@@ -246,16 +246,16 @@ fn a_single_coordinator_without_an_address_of_ours_is_not_available() {
 #[test]
 fn an_error_about_a_coordinator_passes_as_it_is() {
     for version in 0..=3 {
-        let mut told = FindCoordinatorResponse::default()
+        let mut response = FindCoordinatorResponse::default()
             .with_error_code(30)
             .with_node_id((-1).into())
             .with_port(-1);
         if version >= 1 {
-            told = told.with_error_message(Some("not you".into()));
+            response = response.with_error_message(Some("not you".into()));
         }
         let ask = FindCoordinatorRequest::default().with_key("g".into());
-        let (seen, world) = through(10, version, &ask, &told);
-        assert_eq!(seen, told);
+        let (seen, world) = through(10, version, &ask, &response);
+        assert_eq!(seen, response);
         assert!(world.learned.is_empty());
         assert!(rewrites(&world).is_empty());
     }
@@ -273,14 +273,14 @@ fn several_coordinators_are_each_decided_on() {
                 .with_error_code(error)
         };
         let body = |list| FindCoordinatorResponse::default().with_coordinators(list);
-        let told = body(vec![
+        let response = body(vec![
             entry("a", 0, "kafka-0.canary", 9092, 0),
             entry("b", 9, "kafka-9.canary", 9092, 0),
             entry("c", -1, "", -1, 30).with_error_message(Some("see kafka-1.canary".into())),
             entry("d", -1, "kafka-1.canary", 1, 0),
         ]);
         let ask = FindCoordinatorRequest::default().with_coordinator_keys(vec!["a".into()]);
-        let (seen, world) = through(10, version, &ask, &told);
+        let (seen, world) = through(10, version, &ask, &response);
         let expected = body(vec![
             entry("a", 0, "doorkeeper.example", 19093, 0),
             entry("b", -1, "", -1, 15),
@@ -323,15 +323,15 @@ fn node(id: i32, host: &str, port: i32) -> NodeEndpoint {
 }
 
 #[test]
-fn the_new_leader_that_a_produce_answer_names_is_ours() {
+fn the_new_leader_in_a_produce_response_has_our_address() {
     for version in 10..=12 {
-        let told = produce_response(vec![
+        let response = produce_response(vec![
             node(1, "kafka-1.canary", 9092),
             node(9, "kafka-9.canary", 9092),
             node(2, &"long-".repeat(60), 9092),
         ]);
         let ask = ProduceRequest::default().with_acks(1);
-        let (mut seen, world) = through(0, version, &ask, &told);
+        let (mut seen, world) = through(0, version, &ask, &response);
         let text = seen.responses[0].partition_responses[0]
             .error_message
             .take();
@@ -362,7 +362,7 @@ fn bare() -> ProduceResponse {
 }
 
 #[test]
-fn an_answer_that_names_nobody_passes_as_it_came() {
+fn a_response_without_addresses_passes_unchanged() {
     for version in 8..=12 {
         let (seen, world) = through(0, version, &ProduceRequest::default().with_acks(1), &bare());
         assert_eq!(
@@ -375,7 +375,7 @@ fn an_answer_that_names_nobody_passes_as_it_came() {
 }
 
 #[test]
-fn an_answer_too_long_to_be_held_closes_however_it_is_cut() {
+fn a_response_too_long_to_be_buffered_closes_however_it_is_cut() {
     for chunk in CHUNKS {
         let mut snapshot = snapshot();
         snapshot.limits.response_buffer_bytes_max = 20;
@@ -400,12 +400,12 @@ fn controllers_are_not_reachable_so_their_listeners_are_not_told() {
             .with_listeners(listeners)
     };
     let body = |nodes| DescribeQuorumResponse::default().with_nodes(nodes);
-    let told = body(vec![
+    let response = body(vec![
         node(vec![listener.clone(), listener.clone()]),
         node(vec![]),
         node(vec![listener]),
     ]);
-    let (seen, world) = through(55, 2, &DescribeQuorumRequest::default(), &told);
+    let (seen, world) = through(55, 2, &DescribeQuorumRequest::default(), &response);
     assert_eq!(seen, body(vec![node(vec![]), node(vec![]), node(vec![])]));
     assert_eq!(rewrites(&world).dropped, 3);
 }
@@ -444,7 +444,7 @@ fn configs_of_a_broker_that_hold_addresses_are_shown_as_sensitive() {
         let harmless = source(config("num.io.threads", Some("8")))
             .with_synonyms(vec![synonym("a", Some("9"))]);
         let of_topic = configs_of(2, vec![source(config("listeners", Some("mine")))]);
-        let told = DescribeConfigsResponse::default().with_results(vec![
+        let response = DescribeConfigsResponse::default().with_results(vec![
             configs_of(
                 4,
                 vec![
@@ -466,7 +466,7 @@ fn configs_of_a_broker_that_hold_addresses_are_shown_as_sensitive() {
             configs_of(4, vec![hidden, hide(voters), hide(free_text), harmless]),
             of_topic,
         ]);
-        let (seen, world) = through(32, version, &DescribeConfigsRequest::default(), &told);
+        let (seen, world) = through(32, version, &DescribeConfigsRequest::default(), &response);
         assert_eq!(seen, expected, "version {version}");
         assert_eq!(rewrites(&world).blanked, 4);
     }
@@ -482,7 +482,7 @@ fn at_a_word() -> World {
 
 #[test]
 fn a_host_of_one_label_is_hidden_in_addresses_and_passes_in_prose() {
-    for (told, expected) in [
+    for (response, expected) in [
         (
             "only 1 broker(s) are registered",
             "only 1 broker(s) are registered",
@@ -500,7 +500,7 @@ fn a_host_of_one_label_is_hidden_in_addresses_and_passes_in_prose() {
         world.client(&request(10, 2, 7, &ask));
         let body = FindCoordinatorResponse::default()
             .with_error_code(15)
-            .with_error_message(Some(told.into()));
+            .with_error_message(Some(response.into()));
         world.upstream(&response_frame(2, 7, &body));
         let (_, seen) = decoded::<FindCoordinatorResponse>(2, &world.to_client);
         assert_eq!(seen, body.with_error_message(Some(expected.into())));
@@ -538,11 +538,12 @@ fn only_configs_that_hold_an_address_are_hidden() {
                 .map(|(name, value)| config(name, Some(value)))
                 .collect()
         };
-        let told = [entries(&shown), entries(&hidden)].concat();
-        let told = DescribeConfigsResponse::default().with_results(vec![configs_of(kind, told)]);
+        let response = [entries(&shown), entries(&hidden)].concat();
+        let response =
+            DescribeConfigsResponse::default().with_results(vec![configs_of(kind, response)]);
         let mut world = at_a_word();
         world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
-        world.upstream(&response_frame(4, 7, &told));
+        world.upstream(&response_frame(4, 7, &response));
         let (_, seen) = decoded::<DescribeConfigsResponse>(4, &world.to_client);
         for entry in &seen.results[0].configs {
             let is_shown = shown.iter().any(|(name, _)| *name == entry.name.as_str());
@@ -575,8 +576,8 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
         let results = topics
             .clone()
             .chain([failed.clone(), configs_of(4, secrets.clone())]);
-        let told = DescribeConfigsResponse::default().with_results(results.collect());
-        let frame = response_frame(version, 7, &told);
+        let response = DescribeConfigsResponse::default().with_results(results.collect());
+        let frame = response_frame(version, 7, &response);
         for chunk in [1, 7, 1000, usize::MAX] {
             let mut snapshot = snapshot();
             snapshot.limits.response_buffer_bytes_max = 200;
@@ -586,11 +587,14 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
             let (most, last) = frame.split_at(frame.len() - 300);
             world.upstream(most);
             assert_eq!(world.closed, None);
-            assert!(world.to_client.len() >= most.len() - 100, "held: {chunk}");
+            assert!(
+                world.to_client.len() >= most.len() - 100,
+                "buffered: {chunk}"
+            );
             world.upstream(last);
             assert_eq!(world.to_client.len(), frame.len());
             let (_, seen) = decoded::<DescribeConfigsResponse>(version, &world.to_client);
-            let mut expected = told.clone();
+            let mut expected = response.clone();
             expected.results[20].error_message = Some("ask *******************, or not".into());
             let broker = &mut expected.results[21].configs;
             for (at, stars) in [(0, 20), (2, 14)] {
@@ -612,8 +616,8 @@ fn a_text_of_configs_that_is_too_long_to_be_held_ends_the_session() {
     world.chunk = 50;
     world.client(&request(32, 4, 7, &DescribeConfigsRequest::default()));
     let long = config("a.config", Some(&"x".repeat(1000)));
-    let told = DescribeConfigsResponse::default().with_results(vec![configs_of(4, vec![long])]);
-    world.upstream(&response_frame(4, 7, &told));
+    let response = DescribeConfigsResponse::default().with_results(vec![configs_of(4, vec![long])]);
+    world.upstream(&response_frame(4, 7, &response));
     assert_eq!(world.closed, Some(CloseReason::BufferLimit(Leg::Upstream)));
 }
 
@@ -634,12 +638,12 @@ fn a_text_that_is_no_utf_8_is_hidden() {
 #[test]
 fn unknown_tagged_fields_survive_an_edit() {
     let tag = |n: u8| std::collections::BTreeMap::from([(90, vec![n; 3].into())]);
-    let mut told = metadata(12, vec![broker(1, "kafka-1.canary", 9092)]);
-    told.unknown_tagged_fields = tag(1);
-    told.brokers[0].unknown_tagged_fields = tag(2);
-    told.topics[0].partitions[0].unknown_tagged_fields = tag(3);
-    let (seen, _) = through(3, 12, &MetadataRequest::default(), &told);
-    let mut expected = told;
+    let mut response = metadata(12, vec![broker(1, "kafka-1.canary", 9092)]);
+    response.unknown_tagged_fields = tag(1);
+    response.brokers[0].unknown_tagged_fields = tag(2);
+    response.topics[0].partitions[0].unknown_tagged_fields = tag(3);
+    let (seen, _) = through(3, 12, &MetadataRequest::default(), &response);
+    let mut expected = response;
     expected.brokers[0].host = "doorkeeper.example".into();
     expected.brokers[0].port = 19094;
     assert_eq!(seen, expected);

@@ -8,7 +8,7 @@ use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_response, produce, produce_response};
 
 #[test]
-fn a_lost_broker_ends_the_session_behind_the_answers_it_gave() {
+fn a_lost_broker_ends_the_session_after_its_responses() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&[heartbeat(1), heartbeat(2)].concat());
@@ -22,7 +22,7 @@ fn a_lost_broker_ends_the_session_behind_the_answers_it_gave() {
 }
 
 #[test]
-fn a_drain_gives_the_owed_answers_and_takes_no_more_requests() {
+fn a_drain_sends_the_owed_responses_and_takes_no_more_requests() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     let by = world.now.after(Duration::from_secs(30));
@@ -69,7 +69,7 @@ fn a_drain_takes_the_rest_of_a_request_that_has_begun_to_go_up() {
 }
 
 #[test]
-fn a_drain_waits_for_the_connection_of_a_request_without_an_answer() {
+fn a_drain_waits_for_the_connection_of_a_request_without_a_response() {
     let mut world = World::new();
     world.connects = false;
     world.client(&produce(1, 0, 100));
@@ -153,7 +153,7 @@ fn last_bytes_that_nobody_takes_do_not_hold_a_session_up() {
 }
 
 #[test]
-fn an_answer_that_the_client_has_not_taken_yet_is_still_owed() {
+fn a_response_that_the_client_has_not_taken_yet_is_still_owed() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.client_reads = false;
@@ -193,7 +193,7 @@ fn no_last_bytes_are_waited_for_beyond_the_limit_of_a_drain() {
 
 /// What has come of a request that is not taken any more has no time of its own.
 #[test]
-fn a_drain_gives_owed_answers_whatever_has_begun_behind_them() {
+fn a_drain_sends_owed_responses_whatever_has_begun_behind_them() {
     for waits_for_room in [false, true] {
         let mut world = World::new();
         world.client(&heartbeat(0));

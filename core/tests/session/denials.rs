@@ -1,4 +1,4 @@
-//! Topics that a client may not use: cut from what goes up, told in what comes down.
+//! Topics that a client may not use: cut from requests, and denied in the responses.
 
 use bytes::Bytes;
 use doorkeeper_core::error::ClientFault;
@@ -85,7 +85,7 @@ fn sent<M: Decodable + HeaderVersion>(world: &World, version: i16) -> M {
 }
 
 #[test]
-fn refused_topics_are_cut_from_a_produce_and_told_in_its_answer() {
+fn denied_topics_are_cut_from_a_produce_and_named_in_its_response() {
     for version in 3..=12 {
         for chunk in CHUNKS {
             let mut world = world(chunk);
@@ -108,7 +108,7 @@ fn refused_topics_are_cut_from_a_produce_and_told_in_its_answer() {
 }
 
 #[test]
-fn nothing_of_a_refused_topic_reaches_the_broker() {
+fn nothing_of_a_denied_topic_reaches_the_broker() {
     let mut world = world(usize::MAX);
     world.client(&request(0, 9, 7, &produce(&["open", "secret"], 1)));
     let text = String::from_utf8_lossy(&world.to_upstream).into_owned();
@@ -116,7 +116,7 @@ fn nothing_of_a_refused_topic_reaches_the_broker() {
 }
 
 #[test]
-fn a_produce_of_refused_topics_alone_is_answered_here_in_its_turn() {
+fn a_produce_of_denied_topics_alone_gets_a_local_response_in_its_turn() {
     for version in 3..=12 {
         let mut world = world(5);
         world.client(
@@ -137,7 +137,7 @@ fn a_produce_of_refused_topics_alone_is_answered_here_in_its_turn() {
 }
 
 #[test]
-fn refused_records_that_nobody_would_answer_for_close() {
+fn denied_records_with_acks_0_close() {
     for topics in [&["secret"][..], &["open", "secret"]] {
         let mut world = world(usize::MAX);
         world.client(&request(0, 9, 1, &produce(topics, 0)));
@@ -171,14 +171,14 @@ fn a_produce_goes_up_from_the_name_of_its_last_topic_on_if_all_are_allowed() {
         "a part of the last name is missing"
     );
     world.client(&frame[last + 3..last + 4]);
-    // Behind the name nothing need be held, however long the records are.
+    // Behind the name nothing need be buffered, however long the records are.
     assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
     world.client(&frame[last + 4..]);
     assert_eq!(world.to_upstream, frame);
 }
 
 #[test]
-fn a_produce_that_has_a_refused_topic_is_held_to_its_end() {
+fn a_produce_with_a_denied_topic_is_buffered_to_its_end() {
     for topics in [["secret", "open"], ["open", "secret"]] {
         let frame = request(0, 9, 1, &produce(&topics, 1));
         let mut world = world(7);
@@ -190,7 +190,7 @@ fn a_produce_that_has_a_refused_topic_is_held_to_its_end() {
 }
 
 #[test]
-fn a_topic_id_that_nobody_can_name_is_refused() {
+fn an_unknown_topic_id_is_denied() {
     let id = Uuid::from_bytes([5; 16]);
     let mut ask = produce(&["x"], 1);
     ask.topic_data[0].name = topic("");
@@ -231,12 +231,12 @@ fn fetched(topics: &[(&str, i16, usize)]) -> FetchResponse {
 }
 
 #[test]
-fn refused_topics_are_cut_from_a_fetch_and_told_in_answers_of_every_length() {
+fn denied_topics_are_cut_from_a_fetch_and_named_in_responses_of_every_length() {
     for version in 7..=12 {
         for records in [10, 200_000] {
             let mut world = world(if records == 10 { 3 } else { 50_000 });
             world.client(&request(1, version, 7, &fetch(&["secret", "open"], 0, 0)));
-            // No session is asked for: what a broker remembers cannot be judged again.
+            // No session is asked for: what a broker remembers cannot be authorized again.
             let asked = sent::<FetchRequest>(&world, version);
             assert_eq!(asked, fetch(&["open"], 0, -1));
             world.upstream(&response_frame(
@@ -251,9 +251,9 @@ fn refused_topics_are_cut_from_a_fetch_and_told_in_answers_of_every_length() {
     }
 }
 
-/// The id zero names no topic, and what names none is not refused.
+/// The id zero names no topic, so it is not denied.
 #[test]
-fn a_refusal_is_told_in_a_long_answer_whose_endpoints_are_blanked() {
+fn a_denial_is_injected_into_a_streamed_response_with_blanked_endpoints() {
     let entry = |id: u8| {
         FetchTopic::default()
             .with_topic_id(Uuid::from_bytes([id; 16]))
@@ -269,10 +269,10 @@ fn a_refusal_is_told_in_a_long_answer_whose_endpoints_are_blanked() {
                 .with_node_id(1.into())
                 .with_host("kafka-1.canary".to_string().into())
                 .with_port(9092);
-            let mut told = fetched(&[("", 0, 200_000)]);
-            let expected_topics = told.responses.clone();
-            told.node_endpoints = vec![node];
-            let frame = response_frame(version, 7, &told);
+            let mut response = fetched(&[("", 0, 200_000)]);
+            let expected_topics = response.responses.clone();
+            response.node_endpoints = vec![node];
+            let frame = response_frame(version, 7, &response);
             world.upstream(&frame[..frame.len() - 100]);
             assert!(chunk > 100_000 || world.to_client.len() > 100_000);
             world.upstream(&frame[frame.len() - 100..]);
@@ -287,13 +287,13 @@ fn a_refusal_is_told_in_a_long_answer_whose_endpoints_are_blanked() {
 }
 
 #[test]
-fn an_answer_that_is_an_error_as_a_whole_tells_of_no_topics() {
+fn a_response_with_a_top_level_error_gets_no_denied_topics() {
     for version in 7..=12 {
         let mut world = world(usize::MAX);
         world.client(&request(1, version, 7, &fetch(&["secret", "open"], 0, 0)));
-        let told = response_frame(version, 7, &FetchResponse::default().with_error_code(71));
-        world.upstream(&told);
-        assert_eq!(world.to_client, told);
+        let response = response_frame(version, 7, &FetchResponse::default().with_error_code(71));
+        world.upstream(&response);
+        assert_eq!(world.to_client, response);
     }
 }
 
@@ -319,7 +319,7 @@ fn metadata_of_an_id_that_nobody_can_name_is_told_by_its_id() {
 }
 
 #[test]
-fn a_fetch_session_is_known_to_nobody_where_topics_are_judged() {
+fn fetch_sessions_are_not_used_where_topics_are_authorized() {
     for version in 7..=12 {
         let mut world = world(usize::MAX);
         world.client(&request(1, version, 7, &fetch(&[], 4711, 3)));
@@ -350,7 +350,7 @@ fn described(topics: &[(&str, i16)]) -> MetadataResponse {
 }
 
 #[test]
-fn refused_topics_are_cut_from_metadata_and_told() {
+fn denied_topics_are_cut_from_metadata_and_named_in_its_response() {
     for version in 0..=12 {
         for chunk in CHUNKS {
             let mut world = world(chunk);
@@ -365,8 +365,9 @@ fn refused_topics_are_cut_from_metadata_and_told() {
                     .with_host(host.to_string().into())
                     .with_port(port)
             };
-            let told = described(&[("open", 0)]).with_brokers(vec![broker("kafka-1.canary", 9092)]);
-            world.upstream(&response_frame(version, 7, &told));
+            let response =
+                described(&[("open", 0)]).with_brokers(vec![broker("kafka-1.canary", 9092)]);
+            world.upstream(&response_frame(version, 7, &response));
             let (_, seen) = decoded::<MetadataResponse>(version, &world.to_client);
             let ours = vec![broker("doorkeeper.example", 19094)];
             let expected = described(&[("secret", 29), ("open", 0)]).with_brokers(ours);
@@ -376,7 +377,7 @@ fn refused_topics_are_cut_from_metadata_and_told() {
 }
 
 #[test]
-fn refused_topics_are_left_out_of_a_listing() {
+fn denied_topics_are_left_out_of_a_listing() {
     for version in 0..=12 {
         let mut world = world(usize::MAX);
         let all = if version == 0 { Some(vec![]) } else { None };
@@ -386,33 +387,33 @@ fn refused_topics_are_left_out_of_a_listing() {
             7,
             &MetadataRequest::default().with_topics(all),
         ));
-        let told = described(&[("secret", 0), ("a", 0), ("hidden", 0), ("b", 0)]);
-        world.upstream(&response_frame(version, 7, &told));
+        let response = described(&[("secret", 0), ("a", 0), ("hidden", 0), ("b", 0)]);
+        world.upstream(&response_frame(version, 7, &response));
         let (_, seen) = decoded::<MetadataResponse>(version, &world.to_client);
         assert_eq!(seen, described(&[("a", 0), ("b", 0)]), "version {version}");
     }
 }
 
 #[test]
-fn metadata_of_refused_topics_alone_tells_of_no_other() {
+fn metadata_of_denied_topics_alone_lists_no_other() {
     for version in 0..=12 {
         let mut world = world(usize::MAX);
         world.client(&request(3, version, 7, &metadata(&["secret"])));
         assert_eq!(sent::<MetadataRequest>(&world, version), metadata(&[]));
         // In version 0 the broker lists all topics then.
-        let told = if version == 0 {
+        let response = if version == 0 {
             described(&[("open", 0)])
         } else {
             described(&[])
         };
-        world.upstream(&response_frame(version, 7, &told));
+        world.upstream(&response_frame(version, 7, &response));
         let (_, seen) = decoded::<MetadataResponse>(version, &world.to_client);
         assert_eq!(seen, described(&[("secret", 29)]), "version {version}");
     }
 }
 
 #[test]
-fn refused_topics_are_not_created() {
+fn denied_topics_are_not_created() {
     for version in 2..=7 {
         let entry = |name: &str| CreatableTopic::default().with_name(topic(name));
         let body = |names: &[&str]| {
@@ -421,7 +422,7 @@ fn refused_topics_are_not_created() {
                 .with_timeout_ms(5)
         };
         let created = |name: &str| CreatableTopicResult::default().with_name(topic(name));
-        let refused = |name: &str| {
+        let denied = |name: &str| {
             created(name)
                 .with_error_code(29)
                 .with_error_message(Some("Authorization failed.".into()))
@@ -432,19 +433,19 @@ fn refused_topics_are_not_created() {
             sent::<CreateTopicsRequest>(&world, version),
             body(&["open"])
         );
-        let told = CreateTopicsResponse::default().with_topics(vec![created("open")]);
-        world.upstream(&response_frame(version, 7, &told));
+        let response = CreateTopicsResponse::default().with_topics(vec![created("open")]);
+        world.upstream(&response_frame(version, 7, &response));
         let (_, seen) = decoded::<CreateTopicsResponse>(version, &world.to_client);
         assert_eq!(
             seen.topics,
-            [refused("secret"), created("open")],
+            [denied("secret"), created("open")],
             "version {version}"
         );
     }
 }
 
 #[test]
-fn a_refused_api_is_neither_offered_nor_served() {
+fn a_denied_api_is_neither_offered_nor_served() {
     let mut snapshot = snapshot();
     snapshot.policy = Policy::allow_all().deny_api(ApiKey(19));
     let mut world = World::with(snapshot, Route::Bootstrap);
@@ -454,7 +455,7 @@ fn a_refused_api_is_neither_offered_nor_served() {
 }
 
 #[test]
-fn a_new_policy_judges_the_next_request() {
+fn a_new_policy_authorizes_the_next_request() {
     let mut world = World::new();
     world.client(&request(0, 9, 1, &produce(&["secret"], 1)));
     world.upstream(&response_frame(9, 1, &produced(&[("secret", 0)])));
@@ -467,9 +468,9 @@ fn a_new_policy_judges_the_next_request() {
     assert_eq!(seen, produced(&[("secret", 29)]));
 }
 
-/// What has been read of it was judged already.
+/// Part of it has been read and authorized already.
 #[test]
-fn a_request_that_is_held_is_judged_anew_by_a_new_policy() {
+fn a_buffered_request_is_authorized_again_by_a_new_policy() {
     let frame = request(0, 9, 1, &produce(&["secret", "hidden", "open"], 1));
     for cut in (5..frame.len()).step_by(7) {
         for chunk in CHUNKS {
@@ -482,8 +483,8 @@ fn a_request_that_is_held_is_judged_anew_by_a_new_policy() {
             world.client(&frame[cut..]);
             let up = sent::<ProduceRequest>(&world, 9);
             assert_eq!(up, produce(&["secret", "hidden"], 1), "cut at {cut}");
-            let told = produced(&[("secret", 0), ("hidden", 0)]);
-            world.upstream(&response_frame(9, 1, &told));
+            let response = produced(&[("secret", 0), ("hidden", 0)]);
+            world.upstream(&response_frame(9, 1, &response));
             let (_, seen) = decoded::<ProduceResponse>(9, &world.to_client);
             let expected = [("open", 29), ("secret", 0), ("hidden", 0)];
             assert_eq!(seen, produced(&expected));

@@ -47,7 +47,7 @@ fn a_client_that_speaks_another_protocol_is_told_apart() {
 }
 
 #[test]
-fn lengths_that_no_answer_has() {
+fn lengths_that_no_response_has() {
     for (length, why) in [
         (-1i32, BadLength::Negative),
         (3, BadLength::TooShort),
@@ -66,7 +66,7 @@ fn a_body_that_breaks_its_schema_never_reaches_the_broker() {
     let mut world = World::new();
     let mut frame = produce(1, 1, 10);
     let len = frame.len();
-    // The client id claims more than the frame holds.
+    // The client id claims more than the frame has.
     frame[12..14].copy_from_slice(&i16::MAX.to_be_bytes());
     world.client(&frame[..len]);
     assert!(matches!(
@@ -89,7 +89,7 @@ fn a_broker_that_speaks_first_or_twice_is_unsolicited() {
 }
 
 #[test]
-fn an_answer_with_another_correlation_id_closes() {
+fn a_response_with_another_correlation_id_closes() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.upstream(&heartbeat_response(2));
@@ -101,7 +101,7 @@ fn an_answer_with_another_correlation_id_closes() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_withheld() {
+fn a_response_that_cannot_be_read_is_not_forwarded() {
     let mut world = World::new();
     world.client(&request(3, 9, 1, &MetadataRequest::default()));
     let garbage = framed(&[&1i32.to_be_bytes()[..], &[0], &[0xff; 40]].concat());
@@ -114,7 +114,7 @@ fn an_answer_that_cannot_be_read_is_withheld() {
 }
 
 #[test]
-fn an_answer_that_ends_too_early_is_withheld() {
+fn a_response_that_ends_too_early_is_not_forwarded() {
     let mut world = World::new();
     world.client(&request(3, 9, 1, &MetadataRequest::default()));
     world.upstream(&framed(&[0, 0, 0, 1, 0, 0, 0]));
@@ -125,7 +125,7 @@ fn an_answer_that_ends_too_early_is_withheld() {
 }
 
 #[test]
-fn who_speaks_as_a_replica_is_refused() {
+fn a_request_of_a_replica_closes() {
     let old = FetchRequest::default().with_replica_id(3.into());
     let mut new = FetchRequest::default();
     new.replica_state.replica_id = 3.into();

@@ -1,4 +1,4 @@
-//! A client that ends, is reset or breaks a rule behind requests: they are still answered.
+//! A client that ends, is reset or breaks a rule behind requests: they still get their responses.
 
 use std::time::Duration;
 
@@ -76,8 +76,8 @@ fn requests_on_a_connection_that_is_not_open_yet_outlive_their_client() {
             assert_eq!(world.closed, None);
             world.upstream(&produce_response(1));
         }
-        let answered = how == End::Fin && acks == 1;
-        assert_eq!(world.to_client.is_empty(), !answered);
+        let has_response = how == End::Fin && acks == 1;
+        assert_eq!(world.to_client.is_empty(), !has_response);
         assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
     }
 }
@@ -94,7 +94,7 @@ fn a_broker_that_cannot_be_reached_is_not_tried_for_ever_without_a_client() {
 }
 
 #[test]
-fn requests_that_wait_for_room_are_answered_in_their_turn() {
+fn requests_that_wait_for_room_get_responses_in_their_turn() {
     for how in [End::Fin, End::Reset] {
         let mut world = one_at_a_time();
         let sent = [heartbeat(1), produce(2, 0, 100), heartbeat(3), heartbeat(4)];
@@ -117,7 +117,7 @@ fn requests_that_wait_for_room_are_answered_in_their_turn() {
 }
 
 #[test]
-fn answers_of_ours_are_given_to_a_client_that_has_ended_its_half() {
+fn local_responses_are_sent_to_a_client_that_has_ended_its_half() {
     for how in [End::Fin, End::Reset] {
         let mut world = one_at_a_time();
         let versions = [0, 0, 0, 12, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0, 0];
@@ -160,7 +160,7 @@ fn the_beginning_of_a_request_ends_with_its_client() {
 }
 
 #[test]
-fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
+fn a_client_that_closes_loses_no_request_when_it_resets_its_responses() {
     let mut world = one_at_a_time();
     let sent = [produce(1, 1, 50), produce(2, 1, 50)].concat();
     world.client(&sent);
@@ -175,7 +175,7 @@ fn a_client_that_closes_loses_no_request_when_its_answers_are_refused() {
 }
 
 #[test]
-fn an_answer_to_a_client_that_has_ended_its_half_has_its_usual_deadline() {
+fn a_response_to_a_half_closed_client_has_its_usual_deadline() {
     let mut world = World::new();
     world.client(&heartbeat(0));
     world.upstream(&heartbeat_response(0));
@@ -226,7 +226,7 @@ fn a_drain_holds_for_a_client_that_has_ended_its_half() {
 }
 
 #[test]
-fn a_fault_waits_until_requests_before_it_are_answered() {
+fn a_fault_waits_for_the_responses_to_requests_before_it() {
     for connects in [true, false] {
         let mut world = World::new();
         world.connects = connects;
@@ -251,7 +251,7 @@ fn a_fault_waits_until_requests_before_it_are_answered() {
 }
 
 #[test]
-fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
+fn a_fault_waits_for_responses_no_longer_than_flush_timeout() {
     let mut world = World::new();
     world.client(&[&*heartbeat(1), &[0xff; 4]].concat());
     let limit = world.snapshot.limits.flush_timeout;
@@ -262,11 +262,11 @@ fn a_fault_waits_for_answers_no_longer_than_for_the_last_bytes() {
 }
 
 #[test]
-fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
+fn a_request_that_is_too_large_to_be_buffered_does_not_lose_responses() {
     let mut snapshot = snapshot();
     snapshot.limits.request_buffer_bytes_max = 64;
     let mut world = World::with(snapshot, Route::Broker(BrokerId(1)));
-    // A Produce is held until its acks, which stand behind the name of its transaction.
+    // A Produce is buffered until its acks, which stand behind the name of its transaction.
     let head = [0, 0, 1, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 200];
     world.client(&[&*heartbeat(1), &head, &[b'a'; 100]].concat());
     assert_eq!(world.closed, None);
@@ -276,7 +276,7 @@ fn a_request_that_is_too_large_to_be_held_does_not_lose_answers() {
 }
 
 #[test]
-fn a_request_that_stalls_does_not_lose_answers() {
+fn a_request_that_stalls_does_not_lose_responses() {
     let mut world = World::new();
     world.client(&heartbeat(0));
     world.upstream(&heartbeat_response(0));
@@ -409,7 +409,7 @@ fn requests_go_up_behind_large_responses_though_their_client_has_reset() {
 }
 
 #[test]
-fn a_client_that_has_reset_is_not_waited_for_longer_than_for_one_answer() {
+fn requests_of_a_reset_client_wait_no_longer_than_one_request_timeout() {
     let day = Duration::from_secs(86_400);
     for ends in [&[End::Reset][..], &[End::Fin, End::Reset]] {
         let mut world = World::new();

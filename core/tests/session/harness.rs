@@ -304,8 +304,8 @@ pub fn counts(events: &[Event]) -> BTreeMap<&'static str, usize> {
             Event::UpstreamConnected { .. } => "connected",
             Event::UpstreamAttemptFailed { .. } => "attempt failed",
             Event::Request { .. } => "request",
-            Event::Answered { local: true, .. } => "answered here",
-            Event::Answered { local: false, .. } => "answered",
+            Event::Response { local: true, .. } => "local response",
+            Event::Response { local: false, .. } => "response",
             Event::Rewrote(_) => "rewrote",
             Event::SaslWithoutLogin => "SASL without a login",
         };

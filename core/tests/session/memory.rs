@@ -17,7 +17,7 @@ use crate::counting;
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_response};
 
-/// An ApiVersions request of a version that nobody knows: it is answered here.
+/// An ApiVersions request of an unknown version: it gets a local response.
 fn strange(id: i32) -> Vec<u8> {
     let mut body = BytesMut::new();
     body.put_i16(18);
@@ -31,7 +31,7 @@ fn strange_many(count: i32) -> Vec<u8> {
 }
 
 #[test]
-fn answers_given_here_do_not_pile_up_for_a_client_that_takes_none() {
+fn local_responses_do_not_pile_up_for_a_client_that_reads_none() {
     let mut world = World::new();
     world.client_reads = false;
     let limits = world.snapshot.limits.clone();
@@ -52,7 +52,7 @@ fn answers_given_here_do_not_pile_up_for_a_client_that_takes_none() {
 }
 
 #[test]
-fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
+fn no_more_responses_are_owed_than_the_limit_whatever_comes_in_one_read() {
     let mut snapshot = snapshot();
     snapshot.limits.in_flight_max = 10;
     let mut world = World::with(snapshot, Route::Bootstrap);
@@ -75,7 +75,7 @@ fn no_more_answers_are_owed_than_the_limit_whatever_comes_in_one_read() {
 }
 
 #[test]
-fn answers_given_here_that_wait_for_their_turn_are_counted() {
+fn local_responses_that_wait_for_their_turn_are_counted() {
     let mut world = World::new();
     let limits = world.snapshot.limits.clone();
     // The broker owes the first response, so all others wait behind it.
@@ -91,7 +91,7 @@ fn answers_given_here_that_wait_for_their_turn_are_counted() {
 }
 
 #[test]
-fn requests_that_wait_are_judged_by_the_newest_snapshot() {
+fn requests_that_wait_are_authorized_by_the_newest_snapshot() {
     let mut snapshot = snapshot();
     snapshot.limits.in_flight_max = 1;
     let mut world = World::with(snapshot, Route::Bootstrap);
@@ -109,7 +109,7 @@ fn requests_that_wait_are_judged_by_the_newest_snapshot() {
 }
 
 #[test]
-fn a_client_that_takes_no_answers_is_closed() {
+fn a_client_that_reads_no_responses_is_closed() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&strange(1));
@@ -164,7 +164,7 @@ fn who_has_reset_is_given_nothing() {
     counting::bounded(&waiting, leaves, 18, 0);
 }
 
-/// The end of a chunk in which a held frame begins keeps all of the chunk alive.
+/// The end of a chunk in which a buffered frame begins keeps all of the chunk alive.
 #[test]
 fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
     let mut world = authorizing_world();
@@ -183,8 +183,8 @@ fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
 
 /// Held requests keep so much alive, and what has been read of them a little more.
 fn counts_as(world: &World, bytes: usize) {
-    let held = world.session.buffered_bytes().requests;
-    assert!((bytes..bytes + 1000).contains(&held), "{held}");
+    let buffered = world.session.buffered_bytes().requests;
+    assert!((bytes..bytes + 1000).contains(&buffered), "{buffered}");
 }
 
 /// Little of a large buffer does not.
@@ -213,7 +213,7 @@ fn requests_that_wait_count_as_all_of_their_buffer() {
     assert_eq!(world.session.buffered_bytes().requests, chunk.len());
 }
 
-/// A response that had to be held as a whole is still in memory while its client takes it.
+/// A response that had to be buffered whole is still in memory while its client takes it.
 #[test]
 fn a_long_response_counts_until_its_client_has_taken_it() {
     let mut world = World::new();
@@ -233,7 +233,7 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
     assert_eq!(world.closed, Some(CloseReason::BufferRejected));
 }
 
-/// A request that had to be held is still in memory while its broker takes it.
+/// A request that had to be buffered is still in memory while its broker takes it.
 #[test]
 fn a_held_request_counts_until_its_broker_has_taken_it() {
     let mut world = authorizing_world();
@@ -259,7 +259,7 @@ fn a_held_request_counts_until_its_broker_has_taken_it() {
     assert_eq!(world.closed, Some(CloseReason::BufferRejected));
 }
 
-/// A session that only writes what is left holds it all the same.
+/// A session that only writes what is left keeps it in memory all the same.
 #[test]
 fn a_session_that_closes_gives_back_what_it_holds() {
     let mut world = World::new();
@@ -276,16 +276,16 @@ fn a_session_that_closes_gives_back_what_it_holds() {
 
 /// A response of ours is kept while the rest of its request is thrown away.
 #[test]
-fn an_answer_to_a_request_that_is_still_coming_in_counts() {
+fn a_response_to_a_request_that_is_still_coming_in_counts() {
     let mut world = World::new();
     let sent = framed(&[&strange(1)[4..], &[0; 1000]].concat());
     world.client(&sent[..100]);
-    let held = world.session.buffered_bytes().requests;
+    let buffered = world.session.buffered_bytes().requests;
     world.client(&sent[100..]);
-    assert_eq!(held, world.to_client.len());
+    assert_eq!(buffered, world.to_client.len());
 }
 
-/// What was refused of a request is kept until the broker's response has come so far.
+/// Denied topics are kept until the topics of the broker's response begin.
 #[test]
 fn what_is_still_to_be_told_in_a_response_counts() {
     let mut snapshot = snapshot();
@@ -306,8 +306,8 @@ fn what_is_still_to_be_told_in_a_response_counts() {
     let response = response_frame(9, 1, &response);
     world.upstream(&response[..9]);
     assert_eq!(world.session.buffered_bytes().requests, 0);
-    let held = world.session.buffered_bytes().responses;
-    assert!(held >= entries, "{held}");
+    let buffered = world.session.buffered_bytes().responses;
+    assert!(buffered >= entries, "{buffered}");
     world.upstream(&response[9..]);
     assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
 }
@@ -398,7 +398,7 @@ fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
     assert!((30..40).contains(&seconds), "{seconds}");
 }
 
-/// A session whose policy refuses the topic `secret`.
+/// A session whose policy denies the topic `secret`.
 fn authorizing_world() -> World {
     let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
@@ -427,7 +427,7 @@ fn find_coordinators(id: i32) -> Vec<u8> {
     request(10, 4, id, &FindCoordinatorRequest::default())
 }
 
-/// That so many coordinators are not there: held to its end, because the last may be.
+/// That so many coordinators are not there: buffered to its end, because the last may be.
 fn long_coordinators(id: i32, keys: usize) -> Vec<u8> {
     let coordinator = Coordinator::default()
         .with_key("a group with a name that is quite long".into())

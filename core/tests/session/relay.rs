@@ -1,4 +1,4 @@
-//! Requests go up and answers come down: byte for byte, in order, whatever the chunks.
+//! Requests go up and responses come down: byte for byte, in order, whatever the chunks.
 
 use bytes::Bytes;
 use doorkeeper_core::error::UpstreamFault;
@@ -75,7 +75,7 @@ fn bytes_arrive_as_they_were_sent_whatever_the_chunks() {
         assert_eq!(world.to_client, responses.concat(), "chunks of {chunk}");
         assert_eq!(world.closed, None);
         assert_eq!(counts(&world.events)["request"], 4);
-        assert_eq!(counts(&world.events)["answered"], 4);
+        assert_eq!(counts(&world.events)["response"], 4);
     }
 }
 
@@ -86,13 +86,13 @@ fn trailing_bytes_behind_a_body_are_legal() {
     let sent = with_tail(produce(1, 1, 10));
     world.client(&sent);
     assert_eq!(world.to_upstream, sent);
-    let told = with_tail(produce_response(1));
-    world.upstream(&told);
-    assert_eq!(world.to_client, told);
+    let response = with_tail(produce_response(1));
+    world.upstream(&response);
+    assert_eq!(world.to_client, response);
 }
 
 #[test]
-fn an_unanswered_produce_takes_no_slot() {
+fn a_produce_without_a_response_takes_no_slot() {
     let mut world = World::new();
     world.client(&[produce(1, 0, 100), heartbeat(2)].concat());
     world.upstream(&heartbeat_response(2));
@@ -109,13 +109,13 @@ fn correlation_ids_may_repeat() {
 }
 
 #[test]
-fn an_answer_before_its_request_is_whole_is_unsolicited() {
+fn a_response_before_its_request_is_whole_is_unsolicited() {
     let mut world = World::new();
     let sent = produce(1, 1, 200_000);
     world.client(&sent[..150_000]);
     assert!(
         world.connected,
-        "a large first request is not held until it is whole"
+        "a large first request is not buffered until it is whole"
     );
     world.upstream(&produce_response(1));
     assert_eq!(
@@ -133,7 +133,7 @@ fn the_client_is_paused_while_the_broker_does_not_take_its_bytes() {
     assert!(!world.session.demand().read_client);
     assert!(
         world.session.demand().read_upstream,
-        "answers still come down"
+        "responses still come down"
     );
     world.upstream_reads = true;
     world.settle();
@@ -152,7 +152,7 @@ fn the_broker_is_paused_while_the_client_does_not_take_its_bytes() {
     assert!(!world.session.demand().read_upstream);
     assert!(
         !world.session.demand().read_client,
-        "who takes no answers is asked for no requests"
+        "a client that reads no responses is not read either"
     );
     world.client_reads = true;
     world.settle();
@@ -160,7 +160,7 @@ fn the_broker_is_paused_while_the_client_does_not_take_its_bytes() {
 }
 
 #[test]
-fn the_client_is_paused_while_too_many_answers_are_owed() {
+fn the_client_is_paused_while_too_many_responses_are_owed() {
     let mut snapshot = snapshot();
     snapshot.limits.in_flight_max = 3;
     let mut world = World::with(snapshot, doorkeeper_core::Route::Bootstrap);
@@ -184,6 +184,6 @@ fn a_remainder_does_not_keep_the_read_buffer_alive() {
     });
     assert!(
         buffer.is_unique(),
-        "three bytes are held, in a buffer of their own"
+        "three bytes are buffered, in memory of their own"
     );
 }

@@ -1,4 +1,4 @@
-//! Answers of records: they pass while they are read, and what stands behind them is edited.
+//! Responses with records: they pass while they are read, and what stands behind is edited.
 
 use bytes::Bytes;
 use doorkeeper_core::error::{ClientFault, UpstreamFault};
@@ -80,12 +80,15 @@ fn a_long_fetch_passes_while_it_comes_and_its_endpoints_are_blanked() {
         } else {
             100_000 - chunk
         };
-        assert!(world.to_client.len() >= early, "the records are not held");
+        assert!(
+            world.to_client.len() >= early,
+            "the records are not buffered"
+        );
         world.upstream(&frame[100_000..]);
         assert_eq!(
             world.to_client.len(),
             frame.len(),
-            "the length had been told"
+            "the length had been sent"
         );
         assert!(!String::from_utf8_lossy(&world.to_client).contains("canary"));
         let (_, mut seen) = decoded::<FetchResponse>(17, &world.to_client);
@@ -152,8 +155,8 @@ fn share_node(host: &str) -> ShareNode {
 fn a_short_share_fetch_is_edited_properly() {
     let mut world = World::new();
     world.client(&request(78, 1, 7, &ShareFetchRequest::default()));
-    let told = share_fetched(10, "at kafka-1.canary", vec![share_node("kafka-1.canary")]);
-    world.upstream(&response_frame(1, 7, &told));
+    let response = share_fetched(10, "at kafka-1.canary", vec![share_node("kafka-1.canary")]);
+    world.upstream(&response_frame(1, 7, &response));
     let (_, seen) = decoded::<ShareFetchResponse>(1, &world.to_client);
     let ours = share_node("doorkeeper.example").with_port(19094);
     assert_eq!(seen, share_fetched(10, "at [upstream]", vec![ours]));
@@ -165,12 +168,12 @@ fn a_long_share_fetch_keeps_its_length_to_the_byte() {
         let mut world = World::new();
         world.chunk = 40_001;
         world.client(&request(78, 1, 7, &ShareFetchRequest::default()));
-        let told = share_fetched(
+        let response = share_fetched(
             70_000,
             "at kafka-1.canary:9092",
             vec![share_node(&"k".repeat(len))],
         );
-        let frame = response_frame(1, 7, &told);
+        let frame = response_frame(1, 7, &response);
         world.upstream(&frame);
         assert_eq!(world.closed, None);
         assert_eq!(world.to_client.len(), frame.len());
@@ -234,7 +237,7 @@ fn what_is_pinned_stays_bounded_while_the_client_does_not_read() {
     assert!(world.session.egress(Leg::Client).pinned() <= 512 * 1024);
 }
 
-/// A Fetch of so many topics that it is longer than what is held for a field at its end.
+/// A Fetch of so many topics that it is longer than what is buffered for a field at its end.
 fn long_fetch(replica: Option<ReplicaState>) -> Vec<u8> {
     let topic = FetchTopic::default().with_topic_id(Uuid::from_u128(7));
     let mut body = FetchRequest::default()
@@ -256,7 +259,7 @@ fn a_long_fetch_request_goes_up_while_it_comes() {
         world.client(&frame[..frame.len() - 1]);
         assert!(
             world.session.buffered_bytes().requests < 20,
-            "hardly anything is held"
+            "hardly anything is buffered"
         );
         assert!(world.to_upstream == frame[..frame.len() - 1]);
         world.client(&frame[frame.len() - 1..]);
@@ -275,8 +278,8 @@ fn a_long_fetch_request_of_a_replica_never_goes_up_whole() {
         let mut world = World::new();
         world.chunk = chunk;
         world.client(&frame);
-        let refused = ClientFault::ReplicaRequest(ApiKey(1));
-        assert_eq!(world.closed, Some(CloseReason::Client(refused)));
+        let fault = ClientFault::ReplicaRequest(ApiKey(1));
+        assert_eq!(world.closed, Some(CloseReason::Client(fault)));
         assert!(world.to_upstream.len() < frame.len());
     }
 }

@@ -172,10 +172,10 @@ fn announces(asked: &[u8], response: &[u8], throttle: Duration) {
     }
 }
 
-/// It stands before or behind fields of any length, in responses that are held, followed or just
+/// It stands before or behind fields of any length, in responses that are buffered, streamed or just
 /// passed on.
 #[test]
-fn a_throttle_that_is_announced_is_added_to_the_time_for_an_answer() {
+fn an_announced_throttle_is_added_to_the_time_for_a_response() {
     const THROTTLE: Duration = Duration::from_secs(90);
     const MS: i32 = 90_000;
     for version in [3, 7, 9] {
@@ -239,7 +239,7 @@ fn a_broker_that_throttles_is_not_stalled() {
 }
 
 #[test]
-fn the_time_of_the_second_answer_starts_with_the_first() {
+fn the_time_for_the_second_response_starts_with_the_first() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.advance(9 * SECOND);
@@ -343,7 +343,7 @@ fn requests_of_a_transaction_that_began_elsewhere_have_the_default_of_kafka() {
     assert_eq!(world.closed, timed_out(Wait::Response));
 }
 
-/// Kafka's own client asks with the largest timeout there is, and is answered at once.
+/// Kafka's own client asks with the largest timeout there is, and gets its response at once.
 #[test]
 fn an_id_for_a_producer_without_transactions_is_not_waited_for() {
     let ask = InitProducerIdRequest::default()
@@ -357,7 +357,7 @@ fn an_id_for_a_producer_without_transactions_is_not_waited_for() {
     }
 }
 
-/// It is not held for its TimeoutMs, so that may be any.
+/// It is not buffered for its TimeoutMs, so that may be any.
 #[test]
 fn a_long_request_that_may_let_the_broker_wait_has_the_limit_of_a_response() {
     let name = |index: usize| TopicName(format!("{index:0>1000}").into());
@@ -376,7 +376,7 @@ fn a_long_request_that_may_let_the_broker_wait_has_the_limit_of_a_response() {
 }
 
 #[test]
-fn an_answer_that_stops_in_the_middle_ends_the_session() {
+fn a_response_that_stops_in_the_middle_ends_the_session() {
     let mut world = World::new();
     world.client(&heartbeat(1));
     world.upstream(&heartbeat_response(1)[..7]);
@@ -385,7 +385,7 @@ fn an_answer_that_stops_in_the_middle_ends_the_session() {
 }
 
 #[test]
-fn an_answer_that_we_do_not_read_is_not_late() {
+fn a_response_that_we_do_not_read_is_not_late() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.client_reads = false;
@@ -402,7 +402,7 @@ fn an_answer_that_we_do_not_read_is_not_late() {
 }
 
 #[test]
-fn the_time_for_an_answer_stands_still_while_we_do_not_read() {
+fn the_time_for_a_response_stands_still_while_we_do_not_read() {
     let mut world = World::new();
     world.client(&[heartbeat(1), heartbeat(2)].concat());
     world.client_reads = false;

@@ -190,11 +190,11 @@ fn an_attempt_that_was_cut_short_says_nothing_of_its_address() {
         .filter(|target| long(target.within))
         .map(|target| target.name.clone())
         .collect();
-    let told = world.learned.iter().map(|observation| match observation {
+    let hints = world.learned.iter().map(|observation| match observation {
         Observation::ConnectFailed { address, .. } => address.clone(),
         other => panic!("{other:?}"),
     });
-    assert_eq!(told.collect::<Vec<_>>(), long);
+    assert_eq!(hints.collect::<Vec<_>>(), long);
     assert!(world.targets.iter().all(|target| !target.within.is_zero()));
 }
 

@@ -21,7 +21,7 @@ fn ask(version: i16, id: i32) -> Vec<u8> {
     request(18, version, id, &body)
 }
 
-fn told(version: i16, ranges: &[(i16, i16, i16)]) -> Vec<u8> {
+fn versions_response(version: i16, ranges: &[(i16, i16, i16)]) -> Vec<u8> {
     let keys = ranges
         .iter()
         .map(|(key, min, max)| {
@@ -69,7 +69,7 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
             let mut world = World::new();
             world.chunk = chunk;
             world.client(&ask(version, 1));
-            world.upstream(&told(version, &ranges));
+            world.upstream(&versions_response(version, &ranges));
             let (_, response) = decoded::<ApiVersionsResponse>(version, &world.to_client);
             assert_eq!(
                 offered(&response),
@@ -90,22 +90,22 @@ fn an_api_that_the_configuration_names_is_offered() {
     snapshot.offered = Offered::with([ApiKey(29)]);
     let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&ask(0, 1));
-    world.upstream(&told(0, &[(29, 0, 9)]));
+    world.upstream(&versions_response(0, &[(29, 0, 9)]));
     let (_, response) = decoded::<ApiVersionsResponse>(0, &world.to_client);
     // All versions, and not only those that can be denied.
     assert_eq!(offered(&response), [(29, 0, 3)]);
 }
 
 #[test]
-fn a_broker_that_does_not_know_the_version_answers_in_version_0() {
+fn a_broker_that_does_not_know_the_version_responds_in_version_0() {
     for chunk in [1, usize::MAX] {
         let mut world = World::new();
         world.chunk = chunk;
         world.client(&ask(4, 1));
-        let refusal = ApiVersionsResponse::default()
+        let unsupported = ApiVersionsResponse::default()
             .with_error_code(35)
             .with_api_keys(vec![Range::default().with_api_key(18).with_max_version(99)]);
-        world.upstream(&response_frame(0, 1, &refusal));
+        world.upstream(&response_frame(0, 1, &unsupported));
         let (_, response) = decoded::<ApiVersionsResponse>(0, &world.to_client);
         assert_eq!(response.error_code, 35);
         assert_eq!(offered(&response), [(18, 0, 5)]);
@@ -114,7 +114,7 @@ fn a_broker_that_does_not_know_the_version_answers_in_version_0() {
 }
 
 #[test]
-fn a_version_that_nobody_knows_is_answered_here_in_its_turn() {
+fn an_unknown_version_gets_a_local_response_in_its_turn() {
     let mut world = World::new();
     let mut strange = ask(3, 8);
     strange[6..8].copy_from_slice(&77i16.to_be_bytes());
@@ -128,7 +128,7 @@ fn a_version_that_nobody_knows_is_answered_here_in_its_turn() {
     assert_eq!(ids(&world.to_client), [7, 8, 9]);
     let frame = &frames(&world.to_client)[1];
     assert_eq!(frame[4..], [0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 5]);
-    assert_eq!(counts(&world.events)["answered here"], 1);
+    assert_eq!(counts(&world.events)["local response"], 1);
 }
 
 #[test]

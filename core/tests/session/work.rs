@@ -16,7 +16,7 @@ const STEPS_PER_READ: usize = 16;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Hands a frame in, in pieces of `world.chunk` bytes, and holds the steps that it takes against
+/// Hands a frame in, in pieces of `world.chunk` bytes, and compares the steps that it takes with
 /// its bytes.
 fn within_bounds(world: &mut World, leg: Leg, frame: &[u8]) {
     let reads = frame.len().div_ceil(world.chunk.min(frame.len()));
@@ -127,7 +127,7 @@ fn denied_names() {
 }
 
 #[test]
-fn names_that_are_refused_by_turns() {
+fn names_that_are_denied_by_turns() {
     let frame = metadata_of(&[b"secret", b"", b"hidden", b"open"], 200 * KIB);
     for chunk in [100, 65_536, usize::MAX] {
         let mut world = world(chunk);
@@ -162,7 +162,7 @@ fn produce_of(name: &[u8], partitions: usize) -> Vec<u8> {
 }
 
 #[test]
-fn partitions_of_a_refused_topic() {
+fn partitions_of_a_denied_topic() {
     let frame = produce_of(b"secret", 30_000);
     for chunk in [300, usize::MAX] {
         let mut world = world(chunk);
@@ -172,10 +172,10 @@ fn partitions_of_a_refused_topic() {
     }
 }
 
-/// Their entries are five times as long as they are: who asks for more than may be held is closed
+/// Their entries are five times as long as they are: a client that asks for more than may be buffered is closed
 /// before it is.
 #[test]
-fn a_refusal_that_is_too_long_to_be_told() {
+fn a_denial_that_is_too_long() {
     let frame = produce_of(b"secret", 1_000_000);
     let is_closed = |frame: &[u8]| {
         let mut world = world(65_536);
@@ -187,7 +187,7 @@ fn a_refusal_that_is_too_long_to_be_told() {
     within_bounds(&mut world, Leg::Client, &frame);
 }
 
-/// A Metadata 9 answer with these brokers and topics.
+/// A Metadata 9 response with these brokers and topics.
 fn described(brokers: &[Vec<u8>], topics: &[Vec<u8>]) -> Vec<u8> {
     let mut body = vec![0; 4];
     body.extend_from_slice(&compact(brokers.len()));
@@ -224,11 +224,11 @@ fn a_listing_of_many_topics() {
         out
     };
     let topics: Vec<Vec<u8>> = (0..30_000).map(topic).collect();
-    let told = described(&[broker(1, "kafka-1.canary")], &topics);
+    let response = described(&[broker(1, "kafka-1.canary")], &topics);
     for chunk in [300, usize::MAX] {
         let mut world = world(chunk);
         world.client(&all_topics());
-        within_bounds(&mut world, Leg::Upstream, &told);
+        within_bounds(&mut world, Leg::Upstream, &response);
         let seen = String::from_utf8_lossy(&world.to_client).into_owned();
         assert!(!seen.contains("secret") && !seen.contains("hidden"));
         assert_eq!(ids(&world.to_client), [7]);
@@ -242,12 +242,12 @@ fn many_brokers() {
         let brokers: Vec<Vec<u8>> = (0..20_000)
             .map(|number| broker(number % ids_below, "kafka-1.canary"))
             .collect();
-        let told = described(&brokers, &[]);
+        let response = described(&brokers, &[]);
         for chunk in [300, usize::MAX] {
             let mut world = World::new();
             world.chunk = chunk;
             world.client(&all_topics());
-            within_bounds(&mut world, Leg::Upstream, &told);
+            within_bounds(&mut world, Leg::Upstream, &response);
             assert!(!String::from_utf8_lossy(&world.to_client).contains("canary"));
             assert_eq!(ids(&world.to_client), [7]);
         }
@@ -268,12 +268,12 @@ fn a_tagged_field_with_endpoints_that_comes_again_and_again() {
         body.extend_from_slice(&compact(content.len() - 1));
         body.extend_from_slice(&content);
     }
-    let told = response_of(true, &body);
+    let response = response_of(true, &body);
     for chunk in [300, usize::MAX] {
         let mut world = World::new();
         world.chunk = chunk;
         world.client(&request_of(0, 10, true, &[0, 0, 1, 0, 0, 0, 100, 1, 0]));
-        within_bounds(&mut world, Leg::Upstream, &told);
+        within_bounds(&mut world, Leg::Upstream, &response);
         assert!(!String::from_utf8_lossy(&world.to_client).contains("canary"));
         assert_eq!(ids(&world.to_client), [7]);
     }

@@ -400,7 +400,10 @@ async fn a_planted_difference_is_found_where_it_is() {
     };
     let answered = whole.steps.iter().position(|step| {
         let outcome = step.outcome.as_ref().unwrap();
-        outcome.effects.iter().any(|it| it.contains("Answered"))
+        outcome
+            .effects
+            .iter()
+            .any(|it| it.contains("report Response"))
     });
     let answered = answered.unwrap();
     let told = |what: &str, said: String| {
@@ -409,7 +412,7 @@ async fn a_planted_difference_is_found_where_it_is() {
     };
     let outcome = |it: &mut Recording| it.steps[answered].outcome.clone().unwrap();
     told(
-        "effect 1 was nothing, and is report Answered",
+        "effect 1 was nothing, and is report Response",
         differs(&|it| {
             let mut other = outcome(it);
             other.effects.clear();

@@ -145,7 +145,7 @@ fn line(text: &mut String, head: Head, frame: &[u8]) {
 /// What became of responses, in their order.
 fn answered(event: &Event) -> Option<String> {
     match event {
-        Event::Answered {
+        Event::Response {
             api: key,
             version: ApiVersion(version),
             bytes,
@@ -174,7 +174,7 @@ fn connected(event: &Event) -> Option<String> {
             Some(format!("not to {name}: {}", why.name()))
         }
         Event::Request { .. }
-        | Event::Answered { .. }
+        | Event::Response { .. }
         | Event::Rewrote(_)
         | Event::SaslWithoutLogin => None,
     }

@@ -104,7 +104,7 @@ impl<'a> Scan<'a> {
         Some((literal(inside)?, end))
     }
 
-    /// Behind the bracket that closes the one at `start`, if what they hold could be a literal.
+    /// Behind the bracket that closes the one at `start`, if what they enclose could be a literal.
     pub(super) fn closing_bracket(&self, start: usize) -> Option<usize> {
         let window = self.window(start + 1);
         let of_literal = |byte: &&u8| is_of_name(**byte) || matches!(**byte, b':' | b'%');

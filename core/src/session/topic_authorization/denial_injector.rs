@@ -1,4 +1,4 @@
-//! What was refused of a request, told in the broker's answer to the rest.
+//! Adds what was denied of a request to the broker's response to the rest.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(in crate::session) struct DenialInjector {
     element_at: Option<usize>,
     name: Range<usize>,
     cut: usize,
-    /// The answer begins with an error that concerns all of it, and lists no topics then.
+    /// The response begins with an error that concerns all of it, and lists no topics then.
     failed: bool,
 }
 
@@ -36,7 +36,7 @@ impl DenialInjector {
         }
     }
 
-    /// The memory of what has not been told yet.
+    /// The memory of the entries that have not been added yet.
     pub(in crate::session) const fn buffered_bytes(&self) -> usize {
         self.denied.buffered_bytes()
     }

@@ -1,5 +1,5 @@
-//! The topics of one request, judged while it is read: each when it is named, and only what is
-//! refused is kept.
+//! The topics of one request, authorized while it is read: each when its name has been read, and
+//! only denied topics are kept.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,14 +41,14 @@ pub(in crate::session) struct Authorizer<'a> {
 pub(in crate::session) struct Topics {
     head: RequestHead,
     what: Operation,
-    count: Option<Counted>,
+    count: Option<ArrayCount>,
     /// How many have begun.
     begun: usize,
     current: Option<Current>,
-    /// The entries of the refused topics, encoded.
+    /// The entries of the denied topics, encoded.
     entries: BytesMut,
     denied: usize,
-    /// The refused topics, cut.
+    /// The denied topics, cut.
     edits: Edits,
     names_ids: bool,
     session_id: Option<Range<usize>>,
@@ -56,7 +56,7 @@ pub(in crate::session) struct Topics {
 }
 
 #[derive(Debug)]
-struct Counted {
+struct ArrayCount {
     at: Range<usize>,
     /// Nothing for null, which asks for all topics.
     count: Option<usize>,
@@ -83,12 +83,12 @@ enum TopicDecision {
     },
 }
 
-/// What becomes of a request whose topics were judged.
+/// What becomes of a request whose topics were authorized.
 #[derive(Debug)]
 pub(in crate::session) enum AuthorizedRequest {
-    /// It goes up, changed or not; the response is told what was refused.
+    /// It goes up, changed or not; what was denied is added to the response.
     Pass(Edits, Option<Box<DeniedTopics>>),
-    /// All of it is refused: this is the response.
+    /// All of it is denied: this is the response.
     Response(Bytes),
 }
 
@@ -121,7 +121,7 @@ impl Topics {
             .is_some_and(|(_, epoch)| *epoch > 0)
     }
 
-    /// The memory that is kept of what is refused.
+    /// The memory that is kept of denied topics.
     pub(in crate::session) fn pinned(&self) -> usize {
         let current = self
             .current
@@ -133,7 +133,7 @@ impl Topics {
         self.entries.len() + self.edits.pinned() + current
     }
 
-    /// Whether the last topic has been named, and none is refused.
+    /// Whether the last topic has been named, and none is denied.
     pub(in crate::session) fn are_all_allowed(&self) -> bool {
         let count = self.count.as_ref().and_then(|count| count.count);
         let current = self.current.as_ref().map(|current| &current.decision);
@@ -145,7 +145,7 @@ impl Topics {
     /// Takes in one step of the walk; `base` is where the body begins in the frame.
     ///
     /// # Errors
-    /// A refusal cannot be told in the version of the request.
+    /// A denial cannot be encoded in the version of the request.
     pub(in crate::session) fn step(
         &mut self,
         step: &Step,
@@ -160,7 +160,7 @@ impl Topics {
                 count,
                 compact,
             } if field.role == Role::Topics => {
-                self.count = Some(Counted {
+                self.count = Some(ArrayCount {
                     at: base + start..base + end,
                     count: count.map(|count| count as usize),
                     compact: *compact,
@@ -215,7 +215,7 @@ impl Topics {
                 let name = authorizer.frame.copy(base + found.data..base + found.end);
                 current.decision = TopicDecision::of_name(&name, self.what, authorizer);
             }
-            // Nobody here knows the name behind an id, and what cannot be told is refused.
+            // Nobody here knows the name behind an id, and a topic without a name is denied.
             (Role::TopicId, Value::Uuid(id)) if id != [0; 16] => {
                 self.names_ids = true;
                 current.decision = TopicDecision::denied(String::new(), id, UNKNOWN_TOPIC_ID);
@@ -271,7 +271,8 @@ impl Topics {
         let lists = head.api == METADATA;
         if denied > 0 && left == 0 && !lists {
             work::copied(self.entries.len());
-            return codec::refusal(head, denied, &self.entries).map(AuthorizedRequest::Response);
+            return codec::denial_of_topics(head, denied, &self.entries)
+                .map(AuthorizedRequest::Response);
         }
         let asks_for_all = self.count.as_ref().is_none_or(|count| {
             count.count.is_none() || (count.count == Some(0) && head.version == ApiVersion(0))
@@ -297,7 +298,7 @@ impl Topics {
         Ok(AuthorizedRequest::Pass(edits, Some(Box::new(denied))))
     }
 
-    /// Where topics are judged, every Fetch is a full one without a session: a session at the
+    /// Where topics are authorized, every Fetch is a full one without a session: a session at the
     /// broker would remember what was allowed once, and its id would serve whoever names it.
     fn leave_session(&mut self) -> Option<Result<Bytes, NotEncodable>> {
         let (Some(id_at), Some((epoch_at, epoch))) =
@@ -341,7 +342,7 @@ impl TopicDecision {
         }
     }
 
-    /// Notes a partition, if the topic is refused.
+    /// Notes a partition, if the topic is denied.
     fn partition(&mut self, head: RequestHead, index: i64) -> Result<(), NotEncodable> {
         let Self::Denied {
             topic,

@@ -57,14 +57,14 @@ impl Denial {
 
 /// Why there is no response that denies a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undenied {
+pub(crate) enum DenialError {
     /// A bug of ours.
     NotEncodable,
     /// It would be longer than it may be.
     TooLong,
 }
 
-impl From<NotEncodable> for Undenied {
+impl From<NotEncodable> for DenialError {
     fn from(NotEncodable: NotEncodable) -> Self {
         Self::NotEncodable
     }
@@ -82,7 +82,7 @@ pub(crate) fn denied(
     denial: Denial,
     names: NamesIn<'_>,
     bytes_max: usize,
-) -> Result<Bytes, Undenied> {
+) -> Result<Bytes, DenialError> {
     let mut out = begin_response(head, 64)?;
     let version = version_with_the_same_fields(head);
     let encoder = &mut Encoder {
@@ -273,12 +273,12 @@ struct Elements {
 
 /// An element that has begun, and the elements of the array that is its last field.
 #[derive(Debug)]
-struct Begun<T> {
+struct OpenElement<T> {
     element: Option<T>,
     inner: Elements,
 }
 
-impl<T> Begun<T> {
+impl<T> OpenElement<T> {
     fn nothing() -> Self {
         Self {
             element: None,
@@ -289,7 +289,7 @@ impl<T> Begun<T> {
 
 impl Encoder {
     /// Adds an element.
-    fn push(&mut self, to: &mut Elements, element: &impl Encodable) -> Result<(), Undenied> {
+    fn push(&mut self, to: &mut Elements, element: &impl Encodable) -> Result<(), DenialError> {
         let before = to.bytes.len();
         put(&mut to.bytes, self.version, element)?;
         to.count += 1;
@@ -298,7 +298,7 @@ impl Encoder {
         self.bytes_left = self
             .bytes_left
             .checked_sub(grown)
-            .ok_or(Undenied::TooLong)?;
+            .ok_or(DenialError::TooLong)?;
         Ok(())
     }
 
@@ -306,8 +306,8 @@ impl Encoder {
     fn end(
         &mut self,
         to: &mut Elements,
-        begun: &mut Begun<impl Encodable>,
-    ) -> Result<(), Undenied> {
+        begun: &mut OpenElement<impl Encodable>,
+    ) -> Result<(), DenialError> {
         if let Some(element) = begun.element.take() {
             self.push(to, &element)?;
             let Elements { count, bytes } = &mut begun.inner;
@@ -324,7 +324,7 @@ impl Encoder {
         &mut self,
         named: impl Iterator<Item = N>,
         element: impl Fn(N) -> T,
-    ) -> Result<Elements, Undenied> {
+    ) -> Result<Elements, DenialError> {
         let mut elements = Elements::default();
         for name in named {
             self.push(&mut elements, &element(name))?;
@@ -338,8 +338,8 @@ impl Encoder {
         names: NamesIn<'_>,
         topic: impl Fn(TopicName) -> T,
         partition: impl Fn(i32) -> P,
-    ) -> Result<Elements, Undenied> {
-        let (mut topics, mut begun) = (Elements::default(), Begun::nothing());
+    ) -> Result<Elements, DenialError> {
+        let (mut topics, mut begun) = (Elements::default(), OpenElement::nothing());
         for named in names {
             match named {
                 Named::Text(Role::TopicName, name) => {
@@ -361,7 +361,7 @@ impl Encoder {
         &mut self,
         names: NamesIn<'_>,
         resource: impl Fn(i8, StrBytes) -> T,
-    ) -> Result<Elements, Undenied> {
+    ) -> Result<Elements, DenialError> {
         let (mut resources, mut of_type) = (Elements::default(), 0);
         for named in names {
             match named {
@@ -378,7 +378,11 @@ impl Encoder {
     }
 
     /// `FindCoordinatorResponse.prepareErrorResponse`: no node for any key.
-    fn coordinators(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn coordinators(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         self.each(texts(Role::CoordinatorKey, names), |key| {
             Coordinator::default()
                 .with_key(key)
@@ -389,9 +393,9 @@ impl Encoder {
         })
     }
 
-    fn markers(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn markers(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, DenialError> {
         let mut markers = Elements::default();
-        let (mut marker, mut topic) = (Begun::nothing(), Begun::nothing());
+        let (mut marker, mut topic) = (OpenElement::nothing(), OpenElement::nothing());
         for named in names {
             match named {
                 Named::Number(Role::ProducerId, id) => {
@@ -419,14 +423,22 @@ impl Encoder {
         Ok(markers)
     }
 
-    fn created_acls(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn created_acls(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         let result = AclCreationResult::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
         self.each(resource_types(names), |_| result.clone())
     }
 
-    fn deleted_acls(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn deleted_acls(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         let result = DeleteAclsFilterResult::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
@@ -437,17 +449,17 @@ impl Encoder {
         &mut self,
         denial: Denial,
         names: NamesIn<'_>,
-    ) -> Result<Elements, Undenied> {
+    ) -> Result<Elements, DenialError> {
         self.resources(names, |kind, name| altered(denial, kind, name))
     }
 
-    fn incremental(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn incremental(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, DenialError> {
         self.resources(names, |kind, name| {
             incrementally_altered(denial, kind, name)
         })
     }
 
-    fn log_dirs(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn log_dirs(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, DenialError> {
         self.topics(
             names,
             |name| AlterReplicaLogDirTopicResult::default().with_topic_name(name),
@@ -459,7 +471,7 @@ impl Encoder {
         )
     }
 
-    fn elections(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn elections(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, DenialError> {
         self.topics(
             names,
             |name| ReplicaElectionResult::default().with_topic(name),
@@ -472,7 +484,11 @@ impl Encoder {
         )
     }
 
-    fn reassignments(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn reassignments(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         self.topics(
             names,
             |name| ReassignableTopicResponse::default().with_name(name),
@@ -485,11 +501,15 @@ impl Encoder {
         )
     }
 
-    fn altered_quotas(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn altered_quotas(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         let entry = EntryData::default()
             .with_error_code(denial.error_code)
             .with_error_message(denial.text());
-        let (mut entries, mut begun) = (Elements::default(), Begun::nothing());
+        let (mut entries, mut begun) = (Elements::default(), OpenElement::nothing());
         // A quota has a text like the type of an entity, but no name of one behind it.
         let mut kind = StrBytes::new();
         for named in names {
@@ -523,7 +543,7 @@ impl Encoder {
         &mut self,
         denial: Denial,
         names: NamesIn<'_>,
-    ) -> Result<Elements, Undenied> {
+    ) -> Result<Elements, DenialError> {
         self.each(texts(Role::Principal, names), |_| {
             described_users_response::DescribeUserScramCredentialsResult::default()
                 .with_error_code(denial.error_code)
@@ -532,15 +552,19 @@ impl Encoder {
     }
 
     /// Each user once, in order, whatever is to be done to how many of its credentials.
-    fn altered_users(&mut self, denial: Denial, names: NamesIn<'_>) -> Result<Elements, Undenied> {
+    fn altered_users(
+        &mut self,
+        denial: Denial,
+        names: NamesIn<'_>,
+    ) -> Result<Elements, DenialError> {
         let mut users = BTreeSet::new();
-        // No more of them are kept than there is room to answer for.
+        // No more of them are kept than there is room for in the response.
         let mut bytes_left = self.bytes_left;
         for user in texts(Role::Principal, names) {
             work::steps(1);
             let bytes = user.len() + denial.message.len();
             if users.insert(user) {
-                bytes_left = bytes_left.checked_sub(bytes).ok_or(Undenied::TooLong)?;
+                bytes_left = bytes_left.checked_sub(bytes).ok_or(DenialError::TooLong)?;
             }
         }
         self.each(users.into_iter(), |user| {

@@ -44,11 +44,11 @@ pub enum Role {
     ClientPort,
     /// An error code.
     ErrorCode,
-    /// Free text from the broker, which may hold a host.
+    /// Free text from the broker, which may contain a host.
     ErrorMessage,
-    /// How many replicas must have the records before a Produce is answered; 0 is never answered.
+    /// How many replicas must have the records before a Produce gets its response; 0 gets none.
     Acks,
-    /// How long, in milliseconds, the broker may legally take to answer.
+    /// How long, in milliseconds, the broker may legally take to respond.
     WaitMs,
     /// For how many milliseconds the broker throttles the client: it does not read its requests.
     ThrottleTime,
@@ -106,7 +106,7 @@ pub enum Role {
     NodeId,
     /// Whether a topic may be created by being asked for.
     AllowAutoTopicCreation,
-    /// Whether the response shall tell the caller's rights.
+    /// Whether the response shall contain the caller's rights.
     IncludeAuthorizedOperations,
     /// The caller's rights as bits.
     AuthorizedOperations,

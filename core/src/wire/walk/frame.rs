@@ -3,7 +3,7 @@
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Field, Roles, Struct};
 
-/// How deep structures may be nested; a test of the tables holds that this is enough.
+/// How deep structures may be nested; a test of the tables checks that this is enough.
 pub(crate) const DEPTH_MAX: usize = 8;
 
 /// One structure, or the array whose elements they are.
@@ -27,7 +27,7 @@ pub(super) struct Frame {
     pub(super) tags_wanted: bool,
     /// Whether this is an array.
     pub(super) is_array: bool,
-    /// Whether beginning and end of each element are told.
+    /// Whether beginning and end of each element are yielded.
     pub(super) wanted: bool,
     /// Whether something of interest can follow behind the last element.
     pub(super) after: bool,
@@ -35,7 +35,7 @@ pub(super) struct Frame {
     pub(super) horizon: Horizon,
 }
 
-/// Which fields of a structure are or hold something of interest, as far as it takes to know
+/// Which fields of a structure are or contain something of interest, as far as it takes to know
 /// whether any is still ahead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Horizon {

@@ -146,7 +146,7 @@ impl Reader {
             };
             *input = rest;
             self.pos += 1;
-            // The fifth byte holds the bits from 28 on: three of them fit, and none may follow.
+            // The fifth byte has the bits from 28 on: three of them fit, and none may follow.
             if self.have == 4 && *byte > 0x07 {
                 return Err(Malformed::Varint);
             }

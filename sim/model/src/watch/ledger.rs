@@ -359,7 +359,7 @@ impl Ledger {
 
     pub(super) fn event(&mut self, event: &Event) {
         match event {
-            Event::Answered { .. } => self.owed = self.owed.saturating_sub(1),
+            Event::Response { .. } => self.owed = self.owed.saturating_sub(1),
             // The session has read the next request to its end.
             Event::Request { .. } => self.taken += 1,
             Event::UpstreamConnected { .. }

@@ -274,8 +274,8 @@ pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len
             .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))
 }
 
-/// What must be read of a response, because it may contain an address or ranges of versions, or says
-/// in an unknown place for how long the client is throttled.
+/// What must be read of a response, because it may contain an address or ranges of versions, or
+/// says in an unknown place for how long the client is throttled.
 ///
 /// No more than `request_buffer_bytes_max` may be buffered.
 pub(crate) fn response_forward_mode(
@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn somebody_has_said_of_every_api_whether_it_is_for_clients() {
+    fn every_api_of_the_tables_has_an_offering() {
         for entry in schema::APIS {
             let api = ApiKey(entry.key);
             assert!(entry.listeners.broker, "{}", entry.name);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_that_nobody_has_listed_is_not_offered() {
+    fn an_unlisted_api_is_not_offered() {
         // Of controllers, of Kafka from 4.5 on, or of nobody.
         for key in [-1, 52, 58, 62, 67, 70, 73, 82, 95, 96, i16::MAX] {
             assert_eq!(listed(ApiKey(key)), None, "{key}");

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_who_wait_the_largest_goes_first_and_as_many_as_there_is_room_for() {
+    fn waiting_sessions_go_on_by_size_as_far_as_there_is_room() {
         let mut budget = BufferBudget::new(MAX);
         assert_eq!(set(&mut budget, 1, 1, 450_000), Granted);
         assert_eq!(set(&mut budget, 2, 1, 60_000), Waits);

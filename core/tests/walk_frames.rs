@@ -251,7 +251,7 @@ fn bytes_behind_a_body_are_legal() {
 }
 
 #[test]
-fn who_asks_for_less_sees_the_same_of_it() {
+fn a_smaller_interest_yields_the_same_of_its_fields() {
     for frame in frames() {
         let (message, version) = (frame.message, frame.version);
         let whole = walk(message, version, &frame.body, Roles::ALL).unwrap();

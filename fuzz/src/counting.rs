@@ -1,7 +1,7 @@
 //! An allocator that counts, so that every target has a bound on its memory: exact, the same on
 //! every machine, and without a sanitizer.
 //!
-//! The tests that replay `corpus/` include this file by its path: they hold the same bounds.
+//! The tests that replay `corpus/` include this file by its path: they keep the same bounds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -37,7 +37,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs a body and panics when it held more memory at once than its input justifies.
+/// Runs a body and panics when it used more memory at once than its input justifies.
 ///
 /// # Panics
 /// That is the point: libFuzzer keeps the input.

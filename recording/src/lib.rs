@@ -1,7 +1,7 @@
 //! What one session saw, as a file that anybody can replay.
 //!
-//! A driver hands every input of a session and what came of it to a [`Scribe`], which makes lines
-//! of them: payloads, logins and whatever cannot be read by Kafka's schemas are replaced by their
+//! A driver hands every input of a session and its outcome to a [`StepEncoder`], which encodes them
+//! as lines: payloads, logins and whatever cannot be read by Kafka's schemas are replaced by their
 //! length (`mask.rs`), everything else stays. [`Recording`] reads such a file, also one that a
 //! crash has cut, and [`replay()`] hands the same inputs to core's `Session` at the same times and
 //! says where it did something else. `docs/recording.md` is for those who use it.
@@ -14,11 +14,11 @@ mod outcome;
 mod pieces;
 mod read;
 mod replay;
-mod scribe;
 mod snapshot;
+mod step_encoder;
 
 pub use mask::Key;
 pub use outcome::{EgressGrowth, EgressLengths, Outcome, RecordedStep};
 pub use read::{Recording, Unreadable};
 pub use replay::{Difference, Moment, Replay, ReplayResult, replay};
-pub use scribe::{Scribe, SessionHeader};
+pub use step_encoder::{SessionHeader, StepEncoder};

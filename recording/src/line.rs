@@ -1,5 +1,5 @@
 //! The file: lines of JSON. The first says what it is, each further one is a step of the session,
-//! and the last says how it ended. Whoever appends to it needs nothing of what stands before.
+//! and the last says how it ended. A line is appended without looking at those before it.
 
 use std::net::SocketAddr;
 
@@ -56,17 +56,17 @@ pub struct Opening {
     pub at: u64,
     /// Where the client came from.
     pub peer: SocketAddr,
-    /// Through which door.
+    /// Which listen address it connected to.
     #[serde(with = "RouteText")]
     pub route: Route,
     /// The entropy of the session: 64 digits of hex.
     #[serde(with = "seed")]
     pub seed: Seed,
-    /// What it went by.
+    /// Its snapshot.
     pub snapshot: RecordedSnapshot,
 }
 
-/// One input and what came of it.
+/// One input and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -75,7 +75,7 @@ pub struct Step {
     /// What happened.
     #[serde(rename = "in")]
     pub input: Input,
-    /// What came of it; nothing if the session did not come back.
+    /// Its outcome; nothing if the session panicked or was ended meanwhile.
     #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }
@@ -119,7 +119,7 @@ pub enum Input {
     Tick,
 }
 
-/// What came of an input.
+/// What the session did with an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
@@ -140,7 +140,7 @@ pub struct Outcome {
 pub struct Egress {
     /// How many bytes.
     pub due: usize,
-    /// What has come to them with this step.
+    /// What was added to them in this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grew: Option<Growth>,
 }
@@ -151,13 +151,13 @@ impl Egress {
     }
 }
 
-/// What has come to an egress.
+/// What was added to an egress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Growth {
     /// How many bytes.
     pub bytes: usize,
-    /// A fingerprint of those that may be told, and of the places of the others.
+    /// A fingerprint of those that are kept, and of the places of the masked ones.
     pub hash: Hash,
 }
 
@@ -165,7 +165,7 @@ pub struct Growth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
-    /// Whoever writes it could not keep up.
+    /// The thread that writes it could not keep up.
     Queue,
     /// The file is as long as it may be.
     File,

@@ -2,7 +2,7 @@
 //!
 //! Bytes are taken as they come, in chunks of any size, and come back as [`Pieces`] of the same
 //! length. What core looks at is kept as it is: lengths, heads, numbers, names. What belongs to
-//! applications is not told, nor is what cannot be read by Kafka's schemas, because nobody knows
+//! applications is masked, and so is what cannot be read by Kafka's schemas, because nobody knows
 //! what is in it (`fields.rs` has the rule): the rest of a frame that breaks its schema, bytes
 //! behind a body, unknown tagged fields, and everything behind the point from which on a connection
 //! is not made of frames any more.
@@ -54,12 +54,12 @@ impl Connection {
         self.responses.limit(limits.response_bytes_max);
     }
 
-    /// The next bytes from whoever asks.
+    /// The next bytes from the peer that sends requests.
     pub(crate) fn requests(&mut self, bytes: &[u8]) -> Pieces {
         self.requests.take(bytes, &mut self.owed)
     }
 
-    /// The next bytes from whoever answers.
+    /// The next bytes from the peer that sends responses.
     pub(crate) fn responses(&mut self, bytes: &[u8]) -> Pieces {
         self.responses.take(bytes, &mut self.owed)
     }

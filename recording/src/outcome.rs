@@ -1,19 +1,19 @@
-//! What a session was handed, and what came of it.
+//! The outcome of each input of a session.
 
 use doorkeeper_core::{Effect, Input, Instant, Leg, Session};
 
-/// One input and what came of it.
+/// One input and its outcome.
 #[derive(Debug)]
 pub struct RecordedStep {
     /// When it was handed in.
     pub at: Instant,
     /// What was handed in.
     pub input: Input,
-    /// Nothing if the session did not come back from it.
+    /// Nothing if the session panicked or was ended meanwhile.
     pub outcome: Option<Outcome>,
 }
 
-/// What came of an input.
+/// What a session did with an input.
 #[derive(Debug)]
 pub struct Outcome {
     /// What the session asked for, in order.
@@ -24,12 +24,12 @@ pub struct Outcome {
     pub upstream: EgressGrowth,
 }
 
-/// What has become of an egress.
+/// How an egress has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressGrowth {
     /// How many bytes are due now.
     pub due: usize,
-    /// Those that have come to it.
+    /// Those that were added to it.
     pub bytes: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ pub struct EgressLengths {
 }
 
 impl EgressLengths {
-    /// What came of an input, with the effects that it had.
+    /// The outcome of an input, with the effects that it had.
     pub fn after(&mut self, input: &Input, effects: Vec<Effect>, session: &Session) -> Outcome {
         if let Input::Wrote { leg, bytes } = input {
             let due = match leg {
@@ -58,7 +58,7 @@ impl EgressLengths {
     }
 }
 
-/// Bytes come to the end of an egress; when it is shorter than before, it was thrown away.
+/// Bytes are added at the end of an egress; when it is shorter than before, it was thrown away.
 fn grown(due: &mut usize, session: &Session, leg: Leg) -> EgressGrowth {
     let egress = session.egress(leg);
     let mut old = std::mem::replace(due, egress.len());

@@ -1,4 +1,4 @@
-//! Bytes of which some are only told by their number.
+//! Bytes of which some are masked: of those only the number is kept.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[serde(transparent)]
 pub struct Pieces(Vec<Piece>);
 
-/// Neighbouring bytes that are told in the same way.
+/// Neighbouring bytes that are all kept or all masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Piece {
@@ -50,7 +50,7 @@ impl Pieces {
         }
     }
 
-    /// Adds so many bytes that are not told.
+    /// Adds so many masked bytes.
     pub(crate) fn mask(&mut self, count: usize) {
         if count == 0 {
             return;
@@ -80,7 +80,7 @@ impl Pieces {
         counts.fold(0, usize::saturating_add)
     }
 
-    /// As many bytes, with others in the place of those that are not told: always the same ones.
+    /// As many bytes, with others in the place of the masked ones: always the same.
     #[must_use]
     pub fn filled(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -96,7 +96,7 @@ impl Pieces {
         bytes
     }
 
-    /// A fingerprint of the bytes that are told, and of the places of the others (FNV-1a).
+    /// A fingerprint of the bytes that are kept, and of the places of the masked ones (FNV-1a).
     #[must_use]
     pub fn fingerprint(&self) -> Hash {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_where_bytes_are_not_told_but_not_which() {
+    fn a_fingerprint_depends_on_where_bytes_are_masked_but_not_on_which() {
         let of = |hash| {
             let mut pieces = Pieces::default();
             pieces.keep(b"ab");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_nobody_wrote_is_refused() {
+    fn text_of_another_form_is_an_error() {
         for text in [
             r#"["%"]"#,
             r#"["%zz"]"#,

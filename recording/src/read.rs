@@ -1,7 +1,7 @@
 //! Reads a file that somebody has recorded.
 
 use crate::line::{self, Cut, Line, Opening};
-use crate::snapshot::Senseless;
+use crate::snapshot::InvalidAddress;
 
 /// One session, as far as it is in the file.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum Unreadable {
     Line(usize, String),
     /// One snapshot is not as it must be.
     #[error("{0}")]
-    RecordedSnapshot(#[from] Senseless),
+    RecordedSnapshot(#[from] InvalidAddress),
     /// A read gave more bytes than any can.
     #[error("step {0} claims to have read {1} bytes at once")]
     Claim(usize, usize),

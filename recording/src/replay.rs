@@ -1,4 +1,4 @@
-//! Hands a session what another one was handed, and holds against each other what came of it.
+//! Hands a session the inputs of a recorded one, and compares what both do.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,18 +12,18 @@ use crate::line::{self, Opening};
 use crate::mask::Key;
 use crate::outcome::{EgressLengths, RecordedStep};
 use crate::read::{Recording, Unreadable};
-use crate::scribe::Scribe;
+use crate::step_encoder::StepEncoder;
 
 /// No driver reads more at once; a file that claims it must not cost memory.
 const READ_BYTES_MAX: usize = 16 << 20;
 
-/// What came of a replay.
+/// A replay and its result.
 #[derive(Debug)]
 pub struct Replay {
     /// How many steps were taken.
     pub steps: usize,
-    /// How that ended.
-    pub came: ReplayResult,
+    /// How it ended.
+    pub result: ReplayResult,
 }
 
 /// How a replay ended.
@@ -58,12 +58,12 @@ pub struct Difference {
     /// What was handed in.
     pub input: String,
     /// What differs.
-    pub what: What,
+    pub what: DifferenceKind,
 }
 
 /// The first thing that differs.
 #[derive(Debug, PartialEq, Eq)]
-pub enum What {
+pub enum DifferenceKind {
     /// An effect, by its number from 1.
     Effect {
         /// Which.
@@ -73,9 +73,9 @@ pub enum What {
         /// The other, if there is one.
         replayed: Option<String>,
     },
-    /// How many bytes have come to an egress.
+    /// How many bytes were added to an egress.
     Grew(Leg, usize, usize),
-    /// The bytes that have come to an egress, outside of payloads.
+    /// The bytes that were added to an egress, outside of payloads.
     Bytes(Leg),
     /// How many bytes are due.
     Due(Leg, usize, usize),
@@ -98,7 +98,7 @@ impl fmt::Display for Difference {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for DifferenceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Effect {
@@ -151,37 +151,37 @@ pub fn replay(
                 });
                 first_difference(recorded, &replayed)
             }
-            (Some(_), Err(panic)) => Some(What::Panicked(panic)),
+            (Some(_), Err(panic)) => Some(DifferenceKind::Panicked(panic)),
             (None, Err(panic)) => {
-                let came = ReplayResult::SamePanic(panic);
+                let result = ReplayResult::SamePanic(panic);
                 let steps = number;
-                return Ok(Replay { steps, came });
+                return Ok(Replay { steps, result });
             }
-            // Whoever was ended by force did not come back from its last step either.
-            (None, Ok(_)) => panicked.then_some(What::DidNotPanic),
+            // A session that was ended by force has no outcome of its last step either.
+            (None, Ok(_)) => panicked.then_some(DifferenceKind::DidNotPanic),
         };
         if let Some(what) = what {
-            let came = ReplayResult::Differs(Difference {
+            let result = ReplayResult::Differs(Difference {
                 step: number,
                 at,
                 input: InputLine(&input).to_string(),
                 what,
             });
             let steps = number;
-            return Ok(Replay { steps, came });
+            return Ok(Replay { steps, result });
         }
     }
     let steps = recording.steps.len();
     Ok(Replay {
         steps,
-        came: ReplayResult::Same,
+        result: ReplayResult::Same,
     })
 }
 
-/// A session that is handed what another one was handed.
+/// A session that is handed the inputs of another one.
 struct Player {
     session: Session,
-    scribe: Scribe,
+    step_encoder: StepEncoder,
     dues: EgressLengths,
 }
 
@@ -192,13 +192,13 @@ impl Player {
         let at = Instant::from_nanos(opening.at);
         Ok(Self {
             // Fingerprints of payloads are not compared, and so the key does not matter.
-            scribe: Scribe::new(Key([0; 32]), &snapshot),
+            step_encoder: StepEncoder::new(Key([0; 32]), &snapshot),
             session: Session::new(at, accept, snapshot, opening.seed),
             dues: EgressLengths::default(),
         })
     }
 
-    /// What comes of an input, or what the panic says that comes of it.
+    /// The outcome of an input, or the text of the panic that it causes.
     fn play(&mut self, at: Instant, input: Input) -> Result<line::Outcome, String> {
         let (session, given) = (&mut self.session, input.clone());
         let effects = catch_unwind(AssertUnwindSafe(|| {
@@ -207,7 +207,7 @@ impl Player {
         }));
         let effects = effects.map_err(|panic| text_of(&*panic))?;
         let outcome = Some(self.dues.after(&input, effects, &self.session));
-        let step = self.scribe.step(&RecordedStep { at, input, outcome });
+        let step = self.step_encoder.step(&RecordedStep { at, input, outcome });
         Ok(step.outcome.unwrap_or_default())
     }
 }
@@ -245,11 +245,11 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
     })
 }
 
-fn first_difference(recorded: &line::Outcome, replayed: &line::Outcome) -> Option<What> {
+fn first_difference(recorded: &line::Outcome, replayed: &line::Outcome) -> Option<DifferenceKind> {
     let count = recorded.effects.len().max(replayed.effects.len());
     let differing = (0..count).find(|at| recorded.effects.get(*at) != replayed.effects.get(*at));
     if let Some(at) = differing {
-        return Some(What::Effect {
+        return Some(DifferenceKind::Effect {
             number: at + 1,
             recorded: recorded.effects.get(at).cloned(),
             replayed: replayed.effects.get(at).cloned(),
@@ -262,11 +262,11 @@ fn first_difference(recorded: &line::Outcome, replayed: &line::Outcome) -> Optio
     legs.into_iter().find_map(|(leg, was, is)| {
         let grew = |egress: line::Egress| egress.grew.map_or(0, |it| it.bytes);
         if grew(was) != grew(is) {
-            Some(What::Grew(leg, grew(was), grew(is)))
+            Some(DifferenceKind::Grew(leg, grew(was), grew(is)))
         } else if was.grew != is.grew {
-            Some(What::Bytes(leg))
+            Some(DifferenceKind::Bytes(leg))
         } else if was.due != is.due {
-            Some(What::Due(leg, was.due, is.due))
+            Some(DifferenceKind::Due(leg, was.due, is.due))
         } else {
             None
         }

@@ -1,4 +1,4 @@
-//! What a session goes by, as text: all of core's `Snapshot`, in which there are no secrets.
+//! A snapshot as text: all of core's `Snapshot`, in which there are no secrets.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ pub struct RecordedSnapshot {
     #[serde(with = "LimitsText")]
     limits: Limits,
     #[serde(default, skip_serializing_if = "DeniedTopics::is_empty")]
-    refused: DeniedTopics,
+    denied_topics: DeniedTopics,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offered_besides: Vec<i16>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -37,11 +37,11 @@ pub struct RecordedSnapshot {
 /// A snapshot that makes no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no address: {1}")]
-pub struct Senseless(String, String);
+pub struct InvalidAddress(String, String);
 
 impl From<&Snapshot> for RecordedSnapshot {
     fn from(snapshot: &Snapshot) -> Self {
-        // Named one by one, so that nothing comes to a snapshot without a word here.
+        // Named one by one, so that a new field of a snapshot does not compile without a line here.
         let Snapshot {
             epoch,
             limits,
@@ -57,7 +57,7 @@ impl From<&Snapshot> for RecordedSnapshot {
         Self {
             epoch: *epoch,
             limits: limits.clone(),
-            refused: DeniedTopics::of(policy),
+            denied_topics: DeniedTopics::of(policy),
             offered_besides: offered.besides().map(|api| api.0).collect(),
             alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
@@ -79,11 +79,11 @@ impl RecordedSnapshot {
         self.epoch
     }
 
-    /// What a session can go by.
+    /// The snapshot for a session.
     ///
     /// # Errors
     /// Something in it is no address.
-    pub fn snapshot(&self) -> Result<Snapshot, Senseless> {
+    pub fn snapshot(&self) -> Result<Snapshot, InvalidAddress> {
         let bootstrap: Vec<HostPort> = self
             .bootstrap
             .iter()
@@ -102,7 +102,7 @@ impl RecordedSnapshot {
         Ok(Snapshot {
             epoch: self.epoch,
             limits: self.limits.clone(),
-            policy: self.refused.policy(),
+            policy: self.denied_topics.policy(),
             offered: Offered::with(self.offered_besides.iter().copied().map(ApiKey))
                 .altering_brokers(self.alters_brokers),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
@@ -114,12 +114,14 @@ impl RecordedSnapshot {
     }
 }
 
-fn address(text: &str) -> Result<HostPort, Senseless> {
+fn address(text: &str) -> Result<HostPort, InvalidAddress> {
     text.parse()
-        .map_err(|why| Senseless(text.to_owned(), format!("{why}")))
+        .map_err(|why| InvalidAddress(text.to_owned(), format!("{why}")))
 }
 
-fn addresses(texts: &BTreeMap<i32, String>) -> Result<BTreeMap<BrokerId, HostPort>, Senseless> {
+fn addresses(
+    texts: &BTreeMap<i32, String>,
+) -> Result<BTreeMap<BrokerId, HostPort>, InvalidAddress> {
     let entries = texts.iter();
     entries
         .map(|(id, at)| Ok((BrokerId(*id), address(at)?)))
@@ -186,7 +188,7 @@ impl Advertising {
         }
     }
 
-    fn advertised(&self) -> Result<Advertised, Senseless> {
+    fn advertised(&self) -> Result<Advertised, InvalidAddress> {
         Ok(match self {
             Self::Ports { host, base, ids } => Advertised::Ports {
                 host: host.as_str().into(),
@@ -287,10 +289,10 @@ mod tests {
 
     #[test]
     fn all_of_it_comes_back() {
-        let explicit = [(BrokerId(3), "door.test:3".parse().unwrap())];
+        let explicit = [(BrokerId(3), "gate.test:3".parse().unwrap())];
         for advertised in [
             Advertised::Ports {
-                host: "door.test".into(),
+                host: "gate.test".into(),
                 base: 19092,
                 ids: vec![0..=5, 9..=9],
             },
@@ -305,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_makes_no_sense_is_told() {
+    fn an_invalid_address_is_an_error() {
         let mut snapshot = RecordedSnapshot::from(&snapshot(Advertised::Explicit(BTreeMap::new())));
         snapshot.bootstrap = vec!["nowhere".to_owned()];
-        let told = snapshot.snapshot().unwrap_err().to_string();
-        assert_eq!(told, "\"nowhere\" is no address: expected host:port");
+        let text = snapshot.snapshot().unwrap_err().to_string();
+        assert_eq!(text, "\"nowhere\" is no address: expected host:port");
     }
 }

@@ -26,10 +26,10 @@ use doorkeeper_core::{
 };
 use doorkeeper_recording::line::Line;
 use doorkeeper_recording::{
-    EgressLengths, Key, RecordedStep, Recording, ReplayResult, Scribe, SessionHeader, replay,
+    EgressLengths, Key, RecordedStep, Recording, ReplayResult, SessionHeader, StepEncoder, replay,
 };
 
-/// What every body of bytes that was changed holds.
+/// What every changed body contains.
 const CANARY: &[u8] = b"PAYLOAD-CANARY";
 
 /// Numbers that look random (splitmix64).
@@ -67,20 +67,20 @@ fn bodies(of: &Message) -> Vec<(i16, Vec<u8>)> {
         .collect()
 }
 
-/// One API with what can be asked and answered of it.
+/// One API with its recorded requests and responses.
 struct Topic {
     request: &'static Message,
     response: &'static Message,
-    asked: Vec<(i16, Vec<u8>)>,
-    answered: Vec<(i16, Vec<u8>)>,
+    requests: Vec<(i16, Vec<u8>)>,
+    responses: Vec<(i16, Vec<u8>)>,
 }
 
 fn topics() -> Vec<Topic> {
     let topic = |api: &&'static Api| Topic {
         request: api.request,
         response: api.response,
-        asked: bodies(api.request),
-        answered: bodies(api.response),
+        requests: bodies(api.request),
+        responses: bodies(api.response),
     };
     APIS.iter().map(topic).collect()
 }
@@ -95,7 +95,7 @@ struct Play<'a> {
     dice: Dice,
     topics: &'a [Topic],
     session: Session,
-    scribe: Scribe,
+    step_encoder: StepEncoder,
     dues: EgressLengths,
     snapshot: Arc<Snapshot>,
     now: Instant,
@@ -127,7 +127,7 @@ impl<'a> Play<'a> {
         };
         Self {
             session: Session::new(opened.at, opened.accept, Arc::clone(&snapshot), opened.seed),
-            scribe: Scribe::new(Key([dice.roll() as u8; 32]), &snapshot),
+            step_encoder: StepEncoder::new(Key([dice.roll() as u8; 32]), &snapshot),
             dues: EgressLengths::default(),
             now: opened.at,
             text: opened.line().text(),
@@ -151,19 +151,19 @@ impl<'a> Play<'a> {
         }
         let outcome = Some(self.dues.after(&input, effects, &self.session));
         let at = self.now;
-        let step = self.scribe.step(&RecordedStep { at, input, outcome });
+        let step = self.step_encoder.step(&RecordedStep { at, input, outcome });
         self.text.push_str(&Line::Step(step).text());
     }
 
     /// Another request, and what will be said to it; now and then not as it must be.
     fn ask(&mut self) {
         let topic = &self.topics[self.dice.below(self.topics.len())];
-        let (version, asked) = &topic.asked[self.dice.below(topic.asked.len())];
-        // What follows is taken for tokens and not told, and core takes it for requests.
+        let (version, request) = &topic.requests[self.dice.below(topic.requests.len())];
+        // What follows is taken for tokens and masked, and core takes it for requests.
         if (topic.request.name, *version) == ("SaslHandshakeRequest", 0) {
             return;
         }
-        let same = topic.answered.iter().filter(|it| it.0 == *version);
+        let same = topic.responses.iter().filter(|it| it.0 == *version);
         let same: Vec<&Vec<u8>> = same.map(|it| &it.1).collect();
         self.id += 1;
         let id = self.id.to_be_bytes();
@@ -174,13 +174,13 @@ impl<'a> Play<'a> {
             &version.to_be_bytes(),
         ]
         .concat();
-        let asked = broken(&mut self.dice, asked);
-        self.to_say[0].extend(framed(&[&head, &id, b"\0\x02me", tags, &asked]));
+        let request = broken(&mut self.dice, request);
+        self.to_say[0].extend(framed(&[&head, &id, b"\0\x02me", tags, &request]));
         if same.is_empty() || self.dice.one_in(20) {
             return;
         }
-        let answered = same[self.dice.below(same.len())];
-        let answered = broken(&mut self.dice, answered);
+        let response = same[self.dice.below(same.len())];
+        let response = broken(&mut self.dice, response);
         let flexible = topic.response.is_flexible(*version) == Some(true);
         let tags: &[u8] = if flexible && topic.response.api_key != 18 {
             b"\0"
@@ -188,7 +188,7 @@ impl<'a> Play<'a> {
             b""
         };
         let id = if self.dice.one_in(30) { [0; 4] } else { id };
-        self.to_say[1].extend(framed(&[&id, tags, &answered]));
+        self.to_say[1].extend(framed(&[&id, tags, &response]));
     }
 
     fn say(&mut self, leg: Leg) {
@@ -329,7 +329,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
         bootstrap,
         dial: DialMap::default(),
         advertised: Advertised::Ports {
-            host: "door.test".into(),
+            host: "gate.test".into(),
             base: 19092,
             ids: vec![0..=9],
         },
@@ -338,7 +338,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
 }
 
 #[test]
-fn whatever_peers_say_is_replayed_without_it() {
+fn a_recording_of_hostile_peers_is_replayed_without_payloads() {
     let topics = topics();
     let (mut steps, mut closed) = (0, 0);
     for seed in 1..=1500 {
@@ -354,9 +354,9 @@ fn whatever_peers_say_is_replayed_without_it() {
         let recording = Recording::parse(&play.text).unwrap();
         let replayed = replay(&recording, |_| {}).unwrap();
         assert!(
-            matches!(replayed.came, ReplayResult::Same),
+            matches!(replayed.result, ReplayResult::Same),
             "seed {seed}: {:?} in\n{}",
-            replayed.came,
+            replayed.result,
             play.text
         );
         steps += recording.steps.len();

@@ -45,7 +45,7 @@ pub(crate) fn replay(recording: &Recording, brief: bool) -> Result<ExitCode> {
     })?;
     println!("{}", ending(recording));
     let (all, steps) = (recording.steps.len(), replayed.steps);
-    Ok(match replayed.came {
+    Ok(match replayed.result {
         ReplayResult::Same => {
             println!("the same in all {steps} steps");
             ExitCode::SUCCESS

@@ -160,6 +160,6 @@ fn replays(recording: &Recording) {
     assert!(recording.end.is_some() && recording.cut.is_none() && !recording.torn);
     let came = doorkeeper_recording::replay(recording, |_| {})
         .unwrap()
-        .came;
+        .result;
     assert!(matches!(came, ReplayResult::Same), "{came:?}");
 }

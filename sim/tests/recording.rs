@@ -16,7 +16,7 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap};
 use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Snapshot};
 use doorkeeper_recording::line::Line;
-use doorkeeper_recording::{EgressLengths, Key, RecordedStep, Scribe, SessionHeader};
+use doorkeeper_recording::{EgressLengths, Key, RecordedStep, SessionHeader, StepEncoder};
 
 /// A client that takes the listener for a web server.
 const SAID: &[u8] = b"GET /secret HTTP/1.1\r\n\r\n";
@@ -43,8 +43,8 @@ fn recorded() -> String {
         seed: Seed([0; 32]),
         snapshot: &snapshot,
     };
-    let (mut scribe, mut dues) = (
-        Scribe::new(Key([1; 32]), &snapshot),
+    let (mut step_encoder, mut dues) = (
+        StepEncoder::new(Key([1; 32]), &snapshot),
         EgressLengths::default(),
     );
     let at = opened.at;
@@ -54,7 +54,7 @@ fn recorded() -> String {
     session.handle(at, input.clone());
     let effects: Vec<_> = std::iter::from_fn(|| session.poll()).collect();
     let outcome = Some(dues.after(&input, effects, &session));
-    let step = scribe.step(&RecordedStep { at, input, outcome });
+    let step = step_encoder.step(&RecordedStep { at, input, outcome });
     let end = Line::End("client_speaks_http".to_owned());
     [opened.line(), Line::Step(step), end]
         .map(|line| line.text())

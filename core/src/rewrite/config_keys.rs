@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_names_timeouts_and_sizes() {
+    fn addresses_are_distinguished_from_names_timeouts_and_sizes() {
         for name in [
             "listeners",
             "advertised.listeners",

@@ -68,8 +68,8 @@ impl KnownHosts {
         self.index.literals.contains(literal)
     }
 
-    /// How long the longest of them is that `text`, in lower case, begins with, that contains a dot,
-    /// and that ends where a label of `text` ends.
+    /// How long the longest of them is that `text`, in lower case, begins with, that contains a
+    /// dot, and that ends where a label of `text` ends.
     pub(super) fn dotted_prefix(&self, text: &[u8]) -> Option<usize> {
         let mut names = self.index.names.as_slice();
         let (mut longest, mut end) = (None, 0);

@@ -1,8 +1,8 @@
 //! From where on a response is buffered while it is read.
 //!
 //! Each reason to buffer has a field of its own, and ends by itself alone: one that comes later can
-//! only buffer more. While the length that the response leaves with has not been written, nothing of
-//! it goes on, whatever else is said: the length is its first four bytes.
+//! only buffer more. While the length that the response leaves with has not been written, nothing
+//! of it goes on, whatever else is said: the length is its first four bytes.
 
 use crate::wire::edit::{Edits, lengthened};
 

@@ -156,8 +156,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads from the front of a chunk, and forwards the request once the fields have been read that decide;
-    /// false while it has not.
+    /// Reads from the front of a chunk, and forwards the request once the fields have been read
+    /// that decide; false while it has not.
     fn read_request(
         &mut self,
         request: &mut Request,

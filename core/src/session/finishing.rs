@@ -3,10 +3,11 @@
 //!
 //! A broker reads a request, sends its response, and only then reads on. So it sees an end or a
 //! fault behind requests after it has sent their responses, long polls included; a client that has
-//! ended only its own half reads the responses. Behind a reset it serves the request that it has read, and those that
-//! follow as long as no write of a response fails. `conformance/python/half_close.py` shows it of
-//! brokers. What was read here before a reset goes up, so that no more is lost than without us;
-//! but nobody takes the responses, and so neither time nor bytes for them are without a limit.
+//! ended only its own half reads the responses. Behind a reset it serves the request that it has
+//! read, and those that follow as long as no write of a response fails.
+//! `conformance/python/half_close.py` shows it of brokers. What was read here before a reset goes
+//! up, so that no more is lost than without us; but nobody takes the responses, and so neither time
+//! nor bytes for them are without a limit.
 
 use crate::error::CloseReason;
 use crate::io::End;

@@ -158,7 +158,8 @@ impl Response {
         self.outcome.edits.pinned()
     }
 
-    /// The memory that is kept besides its bytes: its changes, and the entries that have not been added yet.
+    /// The memory that is kept besides its bytes: its changes, and the entries that have not been
+    /// added yet.
     pub(super) fn buffered_bytes(&self) -> usize {
         self.pinned()
             + self

@@ -195,8 +195,8 @@ impl Session {
     /// we do not read, because the client does not, is not late.
     ///
     /// Whether anybody is there at all must show within the limit of a connection. The first
-    /// request of Kafka's clients is one that brokers respond to at once (ApiVersions, Metadata); what
-    /// another one asks the broker to wait comes on top.
+    /// request of Kafka's clients is one that brokers respond to at once (ApiVersions, Metadata);
+    /// what another one asks the broker to wait comes on top.
     #[inline(always)]
     fn response_deadline(&self) -> Option<(Instant, Wait)> {
         let is_read = self.room.responses && self.upstream.buffer_paused.is_none();

@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_that_nobody_knows_may_be_of_brokers() {
+    fn an_unknown_type_may_be_of_brokers() {
         let others = (-128..=127).filter(|it| !may_be_of_brokers(*it));
         assert_eq!(others.collect::<Vec<_>>(), [2, 16, 32]);
     }

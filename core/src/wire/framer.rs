@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_may_be_spread_over_what_is_held_and_the_chunk() {
+    fn a_prefix_may_be_spread_over_buffer_and_chunk() {
         let bytes = [0, 0, 0, 9, 1, 2, 3, 4];
         for cut in 0..=8 {
             let mut buffered = Rope::default();

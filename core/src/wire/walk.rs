@@ -25,9 +25,9 @@ pub enum Step {
     /// The input is used up and the walk is not over.
     More,
     /// A string, bytes or array of interest begins at `at`, and nothing of it is consumed yet: a
-    /// caller that may have to change it buffers from here. For tagged fields, whose number comes after a
-    /// count that would have to change too, `at` is where all of the structure's tagged fields
-    /// begin and `field` the first of interest that may be among them.
+    /// caller that may have to change it buffers from here. For tagged fields, whose number comes
+    /// after a count that would have to change too, `at` is where all of the structure's tagged
+    /// fields begin and `field` the first of interest that may be among them.
     Begin {
         /// What begins.
         field: &'static Field,

@@ -125,7 +125,7 @@ fn a_denied_request_that_does_not_follow_its_schema_closes() {
 }
 
 #[test]
-fn a_request_that_is_too_long_to_be_held_whole_closes_before_it_is_held() {
+fn a_request_that_is_too_long_to_be_buffered_whole_closes_at_once() {
     let length = 100_000_i32;
     for api in [27, 44] {
         for (request_buffer_bytes_max, closed) in [
@@ -144,7 +144,7 @@ fn a_request_that_is_too_long_to_be_held_whole_closes_before_it_is_held() {
 }
 
 #[test]
-fn a_request_whose_denial_would_be_longer_than_what_may_be_held_closes() {
+fn a_request_whose_denial_would_be_longer_than_the_buffer_limit_closes() {
     let sent = request(45, 0, ID, &reassigning(1, 2000));
     let response = response_frame(0, ID, &not_reassigned(1, 2000));
     assert!(sent.len() < 64 * 1024 && response.len() > 200_000);

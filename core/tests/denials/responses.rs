@@ -144,7 +144,7 @@ fn the_owner_of_a_token_that_is_denied_is_whom_its_request_names() {
 }
 
 #[test]
-fn a_quota_that_is_denied_is_told_by_its_entities() {
+fn a_denied_quota_is_named_by_its_entities() {
     use alter_client_quotas_request as asked;
     use alter_client_quotas_response as altered;
     let names = [

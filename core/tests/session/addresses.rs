@@ -389,7 +389,7 @@ fn a_response_too_long_to_be_buffered_closes_however_it_is_cut() {
 }
 
 #[test]
-fn controllers_are_not_reachable_so_their_listeners_are_not_told() {
+fn listeners_of_controllers_are_left_out() {
     let listener = Listener::default()
         .with_name("CONTROLLER".into())
         .with_host("kafka-0.canary".into())
@@ -554,7 +554,7 @@ fn only_configs_that_hold_an_address_are_hidden() {
 }
 
 #[test]
-fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
+fn configs_too_long_to_be_buffered_are_streamed_and_hidden_in_place() {
     let entries = |value: &str| {
         let entry = |at| config(&format!("a.config.{at}"), Some(value)).with_config_source(5);
         (0..50).map(entry).collect::<Vec<_>>()
@@ -609,7 +609,7 @@ fn configs_too_long_to_be_held_pass_in_pieces_and_are_hidden_in_their_places() {
 }
 
 #[test]
-fn a_text_of_configs_that_is_too_long_to_be_held_ends_the_session() {
+fn a_text_of_configs_that_is_too_long_to_be_buffered_closes() {
     let mut snapshot = snapshot();
     snapshot.limits.response_buffer_bytes_max = 200;
     let mut world = World::with(snapshot, Route::Bootstrap);

@@ -116,7 +116,7 @@ fn a_client_that_never_ends_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_client_that_was_told_nothing_is_dropped_at_once() {
+fn a_client_that_was_sent_nothing_is_dropped_at_once() {
     let mut world = World::new();
     world.client_leaves = false;
     world.client(&[0xff; 4]);
@@ -137,7 +137,7 @@ fn a_session_that_owes_nothing_drains_at_once() {
 }
 
 #[test]
-fn last_bytes_that_nobody_takes_do_not_hold_a_session_up() {
+fn last_bytes_that_nobody_reads_do_not_delay_the_close() {
     let mut world = World::new();
     world.client_reads = false;
     world.client(&[heartbeat(1), heartbeat(2)].concat());

@@ -298,7 +298,7 @@ fn a_response_with_a_top_level_error_gets_no_denied_topics() {
 }
 
 #[test]
-fn metadata_of_an_id_that_nobody_can_name_is_told_by_its_id() {
+fn metadata_of_an_unknown_id_is_denied_by_its_id() {
     let id = Uuid::from_bytes([5; 16]);
     for version in 10..=13 {
         let name = (version < 12).then(|| topic(""));

@@ -27,7 +27,7 @@ fn lengths_that_no_request_has() {
 }
 
 #[test]
-fn a_client_that_speaks_another_protocol_is_told_apart() {
+fn a_client_that_speaks_another_protocol_is_recognized() {
     for (first, name) in [
         (
             &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01][..],

@@ -148,7 +148,7 @@ fn ids_of_requests(bytes: &[u8]) -> Vec<i32> {
 
 /// A request that has waited for room becomes no response when its client has reset.
 #[test]
-fn who_has_reset_is_given_nothing() {
+fn a_client_that_has_reset_is_sent_nothing() {
     let waiting = strange_many(20_000);
     let leaves = |waiting: &[u8]| {
         let mut snapshot = snapshot();
@@ -166,7 +166,7 @@ fn who_has_reset_is_given_nothing() {
 
 /// The end of a chunk in which a buffered frame begins keeps all of the chunk alive.
 #[test]
-fn what_is_held_of_a_large_buffer_counts_as_all_of_it() {
+fn a_part_of_a_large_chunk_counts_as_all_of_it() {
     let mut world = authorizing_world();
     let (chunk_len, left) = (200_000, 60_000);
     let frame = produce_to("secret", 100_000);
@@ -189,7 +189,7 @@ fn counts_as(world: &World, bytes: usize) {
 
 /// Little of a large buffer does not.
 #[test]
-fn a_little_that_is_held_leaves_its_buffer() {
+fn a_small_part_of_a_chunk_is_copied_out_of_it() {
     let mut world = authorizing_world();
     let frame = produce_to("secret", 100_000);
     let first = produce_to("open", 200_000);
@@ -235,7 +235,7 @@ fn a_long_response_counts_until_its_client_has_taken_it() {
 
 /// A request that had to be buffered is still in memory while its broker takes it.
 #[test]
-fn a_held_request_counts_until_its_broker_has_taken_it() {
+fn a_buffered_request_counts_until_its_broker_has_taken_it() {
     let mut world = authorizing_world();
     world.client(&heartbeat(1));
     world.client_reads = false;
@@ -287,7 +287,7 @@ fn a_response_to_a_request_that_is_still_coming_in_counts() {
 
 /// Denied topics are kept until the topics of the broker's response begin.
 #[test]
-fn what_is_still_to_be_told_in_a_response_counts() {
+fn denied_topics_that_wait_for_a_response_count() {
     let mut snapshot = snapshot();
     let anonymous = Principal::anonymous();
     let names: Vec<String> = (0..1000).map(|n| format!("secret-{n}")).collect();
@@ -375,7 +375,7 @@ fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
 
 /// Whoever sends much of a frame at once has not earned the time to send the rest byte by byte.
 #[test]
-fn what_is_held_must_come_at_the_slowest_rate_from_first_to_last() {
+fn a_buffered_frame_must_keep_the_slowest_rate_to_its_end() {
     let mut world = World::new();
     world.client(&find_coordinators(1));
     let frame = long_coordinators(1, 400_000);

@@ -172,8 +172,8 @@ fn announces(asked: &[u8], response: &[u8], throttle: Duration) {
     }
 }
 
-/// It stands before or behind fields of any length, in responses that are buffered, streamed or just
-/// passed on.
+/// It stands before or behind fields of any length, in responses that are buffered, streamed or
+/// just passed on.
 #[test]
 fn an_announced_throttle_is_added_to_the_time_for_a_response() {
     const THROTTLE: Duration = Duration::from_secs(90);
@@ -468,7 +468,7 @@ fn a_frame_that_came_fast_and_stops_is_stalled() {
 }
 
 #[test]
-fn nobody_could_take_bytes_before_the_connection_was_open() {
+fn no_write_stalls_before_the_connection_is_open() {
     let mut snapshot = snapshot();
     snapshot.limits.write_stall_timeout = 5 * SECOND;
     let mut world = World::with(snapshot, Route::Bootstrap);

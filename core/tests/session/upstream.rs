@@ -119,7 +119,7 @@ fn black_holes_that_others_have_met_are_tried_last() {
 }
 
 #[test]
-fn a_black_hole_is_left_after_two_seconds_where_there_are_others_and_told_of() {
+fn a_black_hole_is_left_after_two_seconds_where_there_are_others_and_reported() {
     let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));
@@ -248,7 +248,7 @@ fn all_that_is_promising_is_tried_before_what_is_not() {
 
 /// What the session itself has found out changes what is promising, in the middle of its attempts.
 #[test]
-fn nobody_is_passed_over_when_another_turns_out_to_be_a_black_hole() {
+fn no_candidate_is_passed_over_because_of_a_black_hole() {
     let mut world = World::with(snapshot(), Route::Bootstrap);
     world.connects = false;
     world.client(&heartbeat(1));

@@ -172,8 +172,8 @@ fn partitions_of_a_denied_topic() {
     }
 }
 
-/// Their entries are five times as long as they are: a client that asks for more than may be buffered is closed
-/// before it is.
+/// Their entries are five times as long as they are: a client that asks for more than may be
+/// buffered is closed before it is.
 #[test]
 fn a_denial_that_is_too_long() {
     let frame = produce_of(b"secret", 1_000_000);

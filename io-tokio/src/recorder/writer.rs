@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Input, Instant, Snapshot};
 use doorkeeper_recording::line::{Cut, Line};
-use doorkeeper_recording::{Key, RecordedStep, Scribe, SessionHeader};
+use doorkeeper_recording::{Key, RecordedStep, SessionHeader, StepEncoder};
 
 use super::Counts;
 use super::folder::{File, Folder};
@@ -96,7 +96,7 @@ pub(super) struct Writer {
 
 /// One of them.
 struct Open {
-    scribe: Scribe,
+    step_encoder: StepEncoder,
     file: File,
     /// What is still to be written.
     text: String,
@@ -172,9 +172,9 @@ impl Writer {
             seed,
             snapshot: &snapshot,
         };
-        let scribe = Scribe::new(self.key, &snapshot);
+        let step_encoder = StepEncoder::new(self.key, &snapshot);
         let open = Open {
-            scribe,
+            step_encoder,
             file,
             text: String::new(),
             is_over: false,
@@ -188,7 +188,7 @@ impl Writer {
         if let Some(open) = self.open.get_mut(&session)
             && !open.is_over
         {
-            let step = open.scribe.step(taken);
+            let step = open.step_encoder.step(taken);
             self.add(session, &Line::Step(step));
         }
     }

@@ -43,9 +43,9 @@ fn only(dir: &Path) -> Recording {
     let recording = Recording::parse(&fs::read_to_string(file.path()).unwrap()).unwrap();
     let replayed = replay(&recording, |_| {}).unwrap();
     assert!(
-        matches!(replayed.came, ReplayResult::Same),
+        matches!(replayed.result, ReplayResult::Same),
         "{:?}",
-        replayed.came
+        replayed.result
     );
     recording
 }

@@ -116,9 +116,9 @@ fn is_the_same(recording: &Recording) {
     let mut shown = 0;
     let replayed = replay(recording, |_| shown += 1).unwrap();
     assert!(
-        matches!(replayed.came, ReplayResult::Same),
+        matches!(replayed.result, ReplayResult::Same),
         "{:?}",
-        replayed.came
+        replayed.result
     );
     assert_eq!(shown, recording.steps.len());
 }
@@ -393,7 +393,7 @@ async fn a_planted_difference_is_found_where_it_is() {
     let differs = |change: &dyn Fn(&mut Recording)| {
         let mut recording = whole.clone();
         change(&mut recording);
-        match replay(&recording, |_| {}).unwrap().came {
+        match replay(&recording, |_| {}).unwrap().result {
             ReplayResult::Differs(difference) => difference.to_string(),
             other => panic!("{other:?}"),
         }
@@ -448,7 +448,7 @@ async fn a_planted_difference_is_found_where_it_is() {
     let altered = text.replacen("%00%04test", "%00%04best", 1);
     assert_ne!(altered, text);
     let recording = Recording::parse(&altered).unwrap();
-    let came = replay(&recording, |_| {}).unwrap().came;
+    let came = replay(&recording, |_| {}).unwrap().result;
     assert!(matches!(came, ReplayResult::Differs(it) if it.step == 1));
 }
 

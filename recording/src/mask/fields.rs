@@ -13,16 +13,16 @@ pub(super) fn is_kept(field: &Field, way: Direction) -> bool {
     if is_bytes(&field.kind) {
         return false;
     }
-    // A password may be set like this; brokers do not tell it again (`ConfigDef.Type.PASSWORD` is
-    // sensitive, and so is what they do not know), and core searches answers for hosts.
-    let is_told = field.role == Role::ConfigValue && way == Direction::Response;
+    // A request may set a password like this; brokers never return it (`ConfigDef.Type.PASSWORD` is
+    // sensitive, and so is what they do not know), and core searches responses for hosts.
+    let is_returned = field.role == Role::ConfigValue && way == Direction::Response;
     // Other opaque strings could be anything that an application thought of.
     let says_who = field.role == Role::Opaque && KEPT.contains(&field.name);
-    is_told || says_who || names_something(field.role)
+    is_returned || says_who || names_something(field.role)
 }
 
-/// Whether strings of this role are names by which people or core tell things apart. Most roles are
-/// those of numbers and structures.
+/// Whether strings of this role are names by which people or core distinguish things. Most roles
+/// are those of numbers and structures.
 fn names_something(role: Role) -> bool {
     matches!(
         role,

@@ -15,7 +15,7 @@ use crate::pieces::Pieces;
 const API_VERSIONS: ApiKey = ApiKey(18);
 const PRODUCE: ApiKey = ApiKey(0);
 
-/// `Errors.UNSUPPORTED_VERSION`: an ApiVersions answer that begins with it is of version 0,
+/// `Errors.UNSUPPORTED_VERSION`: an ApiVersions response that begins with it is of version 0,
 /// whatever was asked for (KIP-511).
 const UNSUPPORTED_VERSION: [u8; 2] = [0, 35];
 
@@ -29,8 +29,8 @@ pub(super) struct Frame {
     /// Bytes that are still to come.
     left: usize,
     stage: Stage,
-    /// Whether it is a Produce that is never answered.
-    unanswered: bool,
+    /// Whether it is a Produce without a response.
+    has_no_response: bool,
 }
 
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Frame {
             version: ApiVersion(0),
             left,
             stage: Stage::Unknown(hasher(key)),
-            unanswered: false,
+            has_no_response: false,
         }
     }
 
@@ -94,9 +94,9 @@ impl Frame {
         self.left == 0
     }
 
-    /// Whether it is a request that is never answered.
+    /// Whether it is a request without a response.
     pub(super) const fn has_no_response(&self) -> bool {
-        self.unanswered
+        self.has_no_response
     }
 
     fn message(&self) -> Option<&'static Message> {
@@ -107,16 +107,16 @@ impl Frame {
     pub(super) fn take(&mut self, input: &mut &[u8], out: &mut Pieces) {
         while self.left > 0 && !input.is_empty() {
             // Structure is read byte by byte, so that it is known where content begins.
-            let (all, fate) = self.next();
+            let (all, treatment) = self.next();
             let count = all.min(self.left).min(input.len());
             let Some((mut part, rest)) = input.split_at_checked(count) else {
                 return;
             };
             *input = rest;
             self.left -= count;
-            match fate {
-                Fate::Keep => out.keep(part),
-                Fate::Mask => {
+            match treatment {
+                Treatment::Keep => out.keep(part),
+                Treatment::Mask => {
                     out.mask(count);
                     self.fingerprint(part, count == all, out);
                 }
@@ -127,17 +127,21 @@ impl Frame {
         }
     }
 
-    /// How many bytes have the same fate, and which.
-    fn next(&self) -> (usize, Fate) {
+    /// How many bytes are treated alike, and how.
+    fn next(&self) -> (usize, Treatment) {
         match &self.stage {
-            Stage::Header(header) if header.tag_content() > 0 => (header.tag_content(), Fate::Mask),
-            Stage::Header(_) | Stage::Error(_) => (1, Fate::Keep),
+            Stage::Header(header) if header.tag_content() > 0 => {
+                (header.tag_content(), Treatment::Mask)
+            }
+            Stage::Header(_) | Stage::Error(_) => (1, Treatment::Keep),
             Stage::Body { walker, field, .. } => match walker.passes_over() {
-                0 => (1, Fate::Keep),
-                count if field.is_some_and(|field| is_kept(field, self.way)) => (count, Fate::Keep),
-                count => (count, Fate::Mask),
+                0 => (1, Treatment::Keep),
+                count if field.is_some_and(|field| is_kept(field, self.way)) => {
+                    (count, Treatment::Keep)
+                }
+                count => (count, Treatment::Mask),
             },
-            Stage::Unknown(_) => (self.left, Fate::Mask),
+            Stage::Unknown(_) => (self.left, Treatment::Mask),
         }
     }
 
@@ -187,9 +191,9 @@ impl Frame {
         }
     }
 
-    /// Begins to walk a body of which so much has come already.
-    fn walk(&mut self, came: usize) {
-        let (version, body_len) = (self.version.0, self.left + came);
+    /// Begins to walk a body of which so much has been read already.
+    fn walk(&mut self, read: usize) {
+        let (version, body_len) = (self.version.0, self.left + read);
         let walker = self
             .message()
             .and_then(|it| Walker::new(it, version, body_len, Roles::ALL));
@@ -220,12 +224,12 @@ impl Frame {
             };
             match step {
                 Step::More => return,
-                // Whatever stands behind a body, no schema tells of it.
+                // No schema describes what stands behind a body.
                 Step::Done { .. } => return self.give_up(),
                 Step::Begin { field: begun, .. } => *field = Some(begun),
                 Step::Value(found) => {
                     let acks = (api, way, found.role) == (PRODUCE, Direction::Request, Role::Acks);
-                    self.unanswered |= acks && found.value == Value::Int(0);
+                    self.has_no_response |= acks && found.value == Value::Int(0);
                     // Further elements of an array have no beginning of their own.
                     if !matches!(found.field.kind, Kind::Array(_)) {
                         *field = None;
@@ -243,9 +247,9 @@ impl Frame {
     }
 }
 
-/// What becomes of bytes.
+/// Whether bytes are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Treatment {
     Keep,
     Mask,
 }

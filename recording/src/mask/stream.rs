@@ -16,17 +16,17 @@ use crate::pieces::Pieces;
 /// (`SaslServerAuthenticator`, KIP-43).
 const BARE_TOKENS_FOLLOW: (ApiKey, ApiVersion) = (ApiKey(17), ApiVersion(0));
 
-/// Of a token that is taken for a request this much is told: the number of an API, which is in the
+/// Of a token that is taken for a request this much is kept: the number of an API, which is in the
 /// log as well when the session closes because of it.
-const BARE_TOKEN_TOLD: usize = 2;
+const BARE_TOKEN_KEPT_BYTES: usize = 2;
 
 /// Frames with a length and a fixed head of `HEAD_BYTES` in front.
 #[derive(Debug)]
 struct Frames<const HEAD_BYTES: usize> {
     stage: Stage,
     len_max: usize,
-    /// How much of each head is told.
-    told: usize,
+    /// How much of each head is kept.
+    kept_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl<const HEAD_BYTES: usize> Frames<HEAD_BYTES> {
         Self {
             stage: Stage::Head(Vec::new()),
             len_max: i32::MAX as usize,
-            told: HEAD_BYTES,
+            kept_bytes: HEAD_BYTES,
         }
     }
 
@@ -68,16 +68,16 @@ impl<const HEAD_BYTES: usize> Frames<HEAD_BYTES> {
                 return Next::Whole(frame);
             }
         }
-        if let Stage::Head(came) = &mut self.stage {
+        if let Stage::Head(read) = &mut self.stage {
             while let Some((first, rest)) = input.split_first() {
-                came.push(*first);
-                if came.len() <= PREFIX_BYTES + self.told {
+                read.push(*first);
+                if read.len() <= PREFIX_BYTES + self.kept_bytes {
                     out.keep(&[*first]);
                 } else {
                     out.mask(1);
                 }
                 *input = rest;
-                let Some(prefix) = came.first_chunk::<PREFIX_BYTES>() else {
+                let Some(prefix) = read.first_chunk::<PREFIX_BYTES>() else {
                     continue;
                 };
                 let len = usize::try_from(i32::from_be_bytes(*prefix));
@@ -88,7 +88,7 @@ impl<const HEAD_BYTES: usize> Frames<HEAD_BYTES> {
                     self.stage = Stage::Lost;
                     break;
                 };
-                let head = came.get(PREFIX_BYTES..).unwrap_or_default();
+                let head = read.get(PREFIX_BYTES..).unwrap_or_default();
                 if let Some(head) = head.first_chunk::<HEAD_BYTES>() {
                     return Next::Head(*head, len - HEAD_BYTES);
                 }
@@ -132,7 +132,7 @@ impl Requests {
                 Next::Head(head, left) => {
                     let head = RequestHead::read(head);
                     let (api, version) = (head.api, head.version);
-                    let frame = if self.frames.told == BARE_TOKEN_TOLD {
+                    let frame = if self.frames.kept_bytes == BARE_TOKEN_KEPT_BYTES {
                         Frame::unknown(self.key, left)
                     } else {
                         self.head = Some(head);
@@ -148,7 +148,7 @@ impl Requests {
                         owed.push_back(head);
                     }
                     if (head.api, head.version) == BARE_TOKENS_FOLLOW {
-                        self.frames.told = BARE_TOKEN_TOLD;
+                        self.frames.kept_bytes = BARE_TOKEN_KEPT_BYTES;
                     }
                 }
             }

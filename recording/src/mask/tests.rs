@@ -55,19 +55,19 @@ fn response(of: &Message, version: i16, id: i32, body: &[u8]) -> Vec<u8> {
     framed(&[&id.to_be_bytes(), tags, body])
 }
 
-/// What comes of bytes in chunks of a size, joined.
+/// The masks of bytes in chunks of a size, joined.
 fn in_chunks(bytes: &[u8], size: usize, mut take: impl FnMut(&[u8]) -> Pieces) -> Vec<Option<u8>> {
     let mut all = Vec::new();
     for chunk in bytes.chunks(size) {
         let pieces = take(chunk);
         assert_eq!(pieces.byte_count(), chunk.len());
-        all.extend(told(&pieces, chunk));
+        all.extend(kept(&pieces, chunk));
     }
     all
 }
 
-/// Byte by byte: the ones that are told.
-fn told(pieces: &Pieces, of: &[u8]) -> Vec<Option<u8>> {
+/// Byte by byte: those that are kept.
+fn kept(pieces: &Pieces, of: &[u8]) -> Vec<Option<u8>> {
     let text = serde_json::to_value(pieces).unwrap();
     let filled = pieces.filled();
     let mut all = Vec::new();
@@ -90,7 +90,7 @@ fn told(pieces: &Pieces, of: &[u8]) -> Vec<Option<u8>> {
 /// For each byte of a body whether it is content that core could look at, by another walk, which
 /// has all of the body before it.
 fn expected(of: &'static Message, version: i16, body: &[u8]) -> Vec<bool> {
-    let mut told = vec![true; body.len()];
+    let mut kept = vec![true; body.len()];
     let mut walker = Walker::new(of, version, body.len(), Roles::ALL).unwrap();
     let mut input = body;
     loop {
@@ -104,11 +104,11 @@ fn expected(of: &'static Message, version: i16, body: &[u8]) -> Vec<bool> {
                     || matches!(found.role, Role::Opaque | Role::Secret | Role::AuthBytes)
                         && !found.field.name.starts_with("ClientSoftware")
                     || found.role == Role::ConfigValue && of.direction == Direction::Request;
-                told[found.data..found.end].fill(!hidden);
+                kept[found.data..found.end].fill(!hidden);
             }
             Step::Done { at } => {
-                told[at..].fill(false);
-                return told;
+                kept[at..].fill(false);
+                return kept;
             }
             _ => {}
         }
@@ -119,7 +119,7 @@ fn expected(of: &'static Message, version: i16, body: &[u8]) -> Vec<bool> {
 const UNKNOWN_TAGS: [&[u8]; 2] = [&[1, 2, 3], &[0xa5, 0xa5, 0xa5]];
 
 #[test]
-fn of_every_message_just_what_core_could_look_at_is_told() {
+fn of_every_message_only_what_core_could_read_is_kept() {
     let mut seen = 0;
     for api in APIS {
         let ask = api.request;
@@ -161,29 +161,29 @@ fn head(api: i16, version: i16, id: i32) -> [u8; 8] {
     parts.concat().try_into().unwrap()
 }
 
-/// What is told of a body, against another reading of it: the same but for unknown tagged fields,
-/// which that one does not see.
+/// Compares what is kept of a body with another reading of it: the same but for unknown tagged
+/// fields, which that one does not see.
 fn compare(of: &'static Message, version: i16, body: &[u8], mask: &[Option<u8>]) {
     let of_body = &mask[mask.len() - body.len()..];
     let expected = expected(of, version, body);
-    for (at, (told, expected)) in of_body.iter().zip(&expected).enumerate() {
-        if told.is_some() != *expected {
+    for (at, (kept, expected)) in of_body.iter().zip(&expected).enumerate() {
+        if kept.is_some() != *expected {
             let unknown = |tag: &&[u8]| {
                 let from = at.saturating_sub(tag.len() - 1);
                 (from..=at).any(|from| body[from..].starts_with(tag))
             };
             let name = of.name;
-            assert!(told.is_none(), "{name} v{version} tells byte {at}");
+            assert!(kept.is_none(), "{name} v{version} keeps byte {at}");
             assert!(
                 UNKNOWN_TAGS.iter().any(unknown),
-                "{name} v{version} hides byte {at}"
+                "{name} v{version} masks byte {at}"
             );
         }
     }
 }
 
 #[test]
-fn a_header_tells_all_but_what_is_in_unknown_tagged_fields() {
+fn a_header_is_kept_but_for_the_content_of_unknown_tagged_fields() {
     let of = message(12, Direction::Request).unwrap();
     let frame = request(of, 4, 5, &bodies(of).last().unwrap().1);
     let mut connection = Connection::new(KEY);
@@ -217,20 +217,20 @@ fn a_value_ends_with_a_fingerprint_of_all_of_it() {
 }
 
 #[test]
-fn bare_tokens_behind_an_old_handshake_are_told_by_their_lengths_and_two_bytes() {
+fn of_bare_tokens_behind_an_old_handshake_length_and_two_bytes_are_kept() {
     let of = message(17, Direction::Request).unwrap();
     let handshake = request(of, 0, 5, b"\0\x05PLAIN");
     let token = framed(&[b"\0alice\0secret"]);
     let bytes = [&*handshake, &*token].concat();
     let mut connection = Connection::new(KEY);
     let mask = in_chunks(&bytes, 1, |chunk| connection.requests(chunk));
-    let told = handshake.len() + 6;
-    assert!(mask[..told].iter().all(Option::is_some));
-    assert!(mask[told..].iter().all(Option::is_none));
+    let kept = handshake.len() + 6;
+    assert!(mask[..kept].iter().all(Option::is_some));
+    assert!(mask[kept..].iter().all(Option::is_none));
 }
 
 #[test]
-fn an_answer_to_something_else_is_told_up_to_its_head() {
+fn a_response_to_something_else_is_kept_up_to_its_head() {
     let of = message(12, Direction::Response).unwrap();
     let frame = response(of, 4, 6, &bodies(of).last().unwrap().1);
     for owed in [None, Some(RequestHead::read(head(12, 4, 5)))] {
@@ -243,7 +243,7 @@ fn an_answer_to_something_else_is_told_up_to_its_head() {
 }
 
 #[test]
-fn what_is_no_frame_is_told_up_to_its_length() {
+fn what_is_no_frame_is_kept_up_to_its_length() {
     for bytes in [
         &b"GET / HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\r\n\r\n"[..],
         b"\xff\xff\xff\xffsecret",
@@ -258,12 +258,12 @@ fn what_is_no_frame_is_told_up_to_its_length() {
 }
 
 #[test]
-fn a_body_that_breaks_its_schema_is_told_up_to_there() {
+fn a_body_that_breaks_its_schema_is_kept_up_to_there() {
     // A Produce whose transactional id claims more than there is.
     let of = message(0, Direction::Request).unwrap();
     let frame = request(of, 3, 5, b"\x7f\xffsecret");
     let mut connection = Connection::new(KEY);
     let mask = in_chunks(&frame, 1, |chunk| connection.requests(chunk));
-    let told = mask.iter().filter(|it| it.is_some()).count();
-    assert_eq!(told, frame.len() - b"secret".len());
+    let kept = mask.iter().filter(|it| it.is_some()).count();
+    assert_eq!(kept, frame.len() - b"secret".len());
 }

@@ -90,8 +90,8 @@ fn end_point(text: &[u8], start: usize) -> Option<Range<usize>> {
         .count();
     let port = start + host + 1;
     let end = port + port_digits(text.get(port..)?)?;
-    let is_told = text.get(port - 1) == Some(&b',') && text.get(end) == Some(&b',');
-    (host > 0 && is_told).then_some(start..end)
+    let is_between_commas = text.get(port - 1) == Some(&b',') && text.get(end) == Some(&b',');
+    (host > 0 && is_between_commas).then_some(start..end)
 }
 
 /// `broker:9093` behind `1@`.

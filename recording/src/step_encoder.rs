@@ -1,4 +1,4 @@
-//! Makes lines of what happens to a session.
+//! Encodes what happens to a session as lines of a recording.
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
@@ -27,7 +27,7 @@ pub struct SessionHeader<'a> {
     pub accept: Accept,
     /// The entropy of the session.
     pub seed: Seed,
-    /// What it goes by.
+    /// Its snapshot.
     pub snapshot: &'a Snapshot,
 }
 
@@ -50,23 +50,23 @@ impl SessionHeader<'_> {
     }
 }
 
-/// Takes what happens to one session, in order.
+/// Encodes the steps of one session, in order.
 #[derive(Debug)]
-pub struct Scribe {
+pub struct StepEncoder {
     client: Connection,
     upstream: Connection,
 }
 
-impl Scribe {
+impl StepEncoder {
     /// For a session that begins with these limits.
     #[must_use]
     pub fn new(key: Key, snapshot: &Snapshot) -> Self {
-        let mut scribe = Self {
+        let mut step_encoder = Self {
             client: Connection::new(key),
             upstream: Connection::new(key),
         };
-        scribe.limit(snapshot);
-        scribe
+        step_encoder.limit(snapshot);
+        step_encoder
     }
 
     const fn limit(&mut self, snapshot: &Snapshot) {
@@ -74,7 +74,7 @@ impl Scribe {
         self.upstream.limit(&snapshot.limits);
     }
 
-    /// What may be told of a step.
+    /// A step with its payloads masked.
     pub fn step(&mut self, taken: &RecordedStep) -> line::Step {
         let input = self.input(&taken.input);
         let outcome = taken.outcome.as_ref().map(|it| self.outcome(it));
@@ -128,10 +128,10 @@ impl Scribe {
     }
 }
 
-fn egress(grown: &EgressGrowth, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
+fn egress(grown: &EgressGrowth, mask: impl FnOnce(&[u8]) -> Pieces) -> line::Egress {
     let grew = (!grown.bytes.is_empty()).then(|| line::Growth {
         bytes: grown.bytes.len(),
-        hash: told(&grown.bytes).fingerprint(),
+        hash: mask(&grown.bytes).fingerprint(),
     });
     line::Egress {
         due: grown.due,
@@ -139,7 +139,7 @@ fn egress(grown: &EgressGrowth, told: impl FnOnce(&[u8]) -> Pieces) -> line::Egr
     }
 }
 
-/// An effect with all that it says. None holds a payload: an event counts.
+/// An effect with all that it says. None contains a payload: an event counts.
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Connect(target) => format!("{} within {:?}", EffectLine(effect), target.within),

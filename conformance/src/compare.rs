@@ -1,84 +1,200 @@
-//! Direct and through doorkeeper a client must see the same, save what `differences.toml` explains.
+//! Compares two values by path: they must be the same wherever no rule lets them differ.
+//!
+//! What a rule looks like in its file is its owner's business: `differences.toml` has rules about
+//! results of clients, `every_api.toml` about responses on both ways, `model.toml` about responses
+//! of the model. Here a rule is a path and a check of the two values at it.
+
+mod difference;
+mod used;
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::folders;
+pub(crate) use difference::Difference;
+pub(crate) use used::UsedRules;
 
-/// The differences that are meant.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Differences {
-    #[serde(rename = "difference")]
-    pub(crate) all: Vec<Difference>,
+/// Compares all levels of a value field by field.
+pub(crate) const ALL_LEVELS: usize = usize::MAX;
+
+/// Lets two values differ in its own way.
+pub(crate) trait Rule {
+    /// As in `topics[].partitions[].leaderId`; empty for the value as a whole.
+    fn path(&self) -> &str;
+
+    /// Checks the values at that path; one that is missing is null.
+    fn check(&self, values: [&Value; 2]) -> Check;
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Difference {
-    pub(crate) scenario: String,
-    /// The names of the results that differ in this way.
-    pub(crate) results: Vec<String>,
-    /// The result of a client that comes direct; any of these.
-    pub(crate) direct: Vec<String>,
-    pub(crate) through: String,
-    pub(crate) reason: String,
+/// What a rule says of two values.
+#[derive(Debug)]
+pub(crate) struct Check {
+    is_used: bool,
+    problems: Vec<Problem>,
+    next: Next,
 }
 
-impl Differences {
-    pub(crate) fn load() -> Result<Self> {
-        folders::table("differences.toml")
+/// A way in which two values differ and must not.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) why: String,
+    /// What the second value should be like; without it, like the first one.
+    pub(crate) expected: Option<Value>,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Other rules of the path, then the comparison of the values as they are.
+    Same,
+    /// The same with these values in their place.
+    Instead([Value; 2]),
+    /// Nothing: the rule has compared the values.
+    Done,
+}
+
+impl Check {
+    /// The rule says nothing of these values.
+    pub(crate) const fn skip(is_used: bool) -> Self {
+        Self {
+            is_used,
+            problems: Vec::new(),
+            next: Next::Same,
+        }
     }
 
-    /// Both results side by side for each that differs and should not, or should and does not.
-    pub(crate) fn unexplained(&self, scenario: &str, direct: &Value, through: &Value) -> String {
-        let none = serde_json::Map::new();
-        let [direct, through] = [direct, through].map(|it| it.as_object().unwrap_or(&none));
-        let names: BTreeSet<&String> = direct.keys().chain(through.keys()).collect();
-        let mut lines = String::new();
-        for name in names {
-            let [direct, through] = [direct, through].map(|it| it.get(name));
-            let explained = self.find(scenario, name);
-            let is_as_meant = match explained {
-                None => direct == through,
-                Some(meant) => meant.is(direct, through),
+    /// The rule has compared the values.
+    pub(crate) fn done(is_used: bool, problem: Option<Problem>) -> Self {
+        Self {
+            is_used,
+            problems: problem.into_iter().collect(),
+            next: Next::Done,
+        }
+    }
+
+    /// The rule has compared a part of the values, and leaves the rest.
+    pub(crate) const fn rest(is_used: bool, problems: Vec<Problem>, rest: [Value; 2]) -> Self {
+        Self {
+            is_used,
+            problems,
+            next: Next::Instead(rest),
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            expected: None,
+        }
+    }
+}
+
+/// The result of a comparison.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    pub(crate) differences: Vec<Difference>,
+    pub(crate) used: UsedRules,
+}
+
+impl Comparison {
+    pub(crate) fn add(&mut self, path: &str, values: [Option<&Value>; 2], why: impl Into<String>) {
+        self.differences.push(Difference {
+            path: path.to_owned(),
+            values: values.map(|it| it.cloned()),
+            why: why.into(),
+        });
+    }
+}
+
+/// Compares two values. A rule comes with its index in its table. Below so many `levels` values are
+/// compared as a whole.
+pub(crate) fn compare(
+    rules: &[(usize, impl Rule)],
+    levels: usize,
+    values: [&Value; 2],
+) -> Comparison {
+    let mut walk = Walk {
+        rules,
+        levels,
+        found: Comparison::default(),
+    };
+    walk.value("", 0, values.map(Some));
+    walk.found
+}
+
+struct Walk<'a, R> {
+    rules: &'a [(usize, R)],
+    levels: usize,
+    found: Comparison,
+}
+
+impl<R: Rule> Walk<'_, R> {
+    fn value(&mut self, path: &str, level: usize, values: [Option<&Value>; 2]) {
+        let mut instead: Option<[Value; 2]> = None;
+        for (index, rule) in self.rules.iter().filter(|(_, rule)| rule.path() == path) {
+            let now = match &instead {
+                Some(instead) => instead.each_ref(),
+                None => values.map(|it| it.unwrap_or(&Value::Null)),
             };
-            if !is_as_meant {
-                let text = |it: Option<&Value>| {
-                    it.map_or_else(|| "(nothing)".to_owned(), Value::to_string)
-                };
-                lines.push_str(&format!(
-                    "\n    {name}\n        direct   {}\n        through  {}",
-                    text(direct),
-                    text(through),
-                ));
-                if let Some(meant) = explained {
-                    lines.push_str(&format!(
-                        "\n        meant    {} and {}",
-                        meant.direct.join(" or "),
-                        meant.through
-                    ));
-                }
+            let check = rule.check(now);
+            if check.is_used {
+                self.found.used.add(*index);
+            }
+            for Problem { why, expected } in check.problems {
+                let [first, second] = now;
+                let first = expected.as_ref().unwrap_or(first);
+                self.found.add(path, [Some(first), Some(second)], why);
+            }
+            match check.next {
+                Next::Same => {}
+                Next::Instead(values) => instead = Some(values),
+                Next::Done => return,
             }
         }
-        lines
+        match &instead {
+            Some(instead) => self.plain(path, level, instead.each_ref().map(Some)),
+            None => self.plain(path, level, values),
+        }
     }
 
-    fn find(&self, scenario: &str, result: &str) -> Option<&Difference> {
-        self.all
-            .iter()
-            .find(|it| it.scenario == scenario && it.results.iter().any(|name| name == result))
+    /// Compares two values of which no rule of their own path is left.
+    fn plain(&mut self, path: &str, level: usize, values: [Option<&Value>; 2]) {
+        match values {
+            [Some(Value::Object(one)), Some(Value::Object(other))] if level < self.levels => {
+                self.fields(path, level, [one, other]);
+            }
+            [Some(Value::Array(one)), Some(Value::Array(other))] if level < self.levels => {
+                self.elements(path, level, [one, other]);
+            }
+            [one, other] if one == other => {}
+            _ => self.found.add(path, values, "must be the same"),
+        }
     }
-}
 
-impl Difference {
-    fn is(&self, direct: Option<&Value>, through: Option<&Value>) -> bool {
-        let [direct, through] = [direct, through].map(|it| it.and_then(Value::as_str));
-        direct.is_some_and(|it| self.direct.iter().any(|meant| meant == it))
-            && through == Some(self.through.as_str())
+    fn fields(&mut self, path: &str, level: usize, objects: [&Map<String, Value>; 2]) {
+        let [one, other] = objects;
+        let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        for name in names {
+            let inner = match path {
+                "" => name.clone(),
+                _ => format!("{path}.{name}"),
+            };
+            self.value(&inner, level + 1, objects.map(|it| it.get(name)));
+        }
+    }
+
+    fn elements(&mut self, path: &str, level: usize, arrays: [&Vec<Value>; 2]) {
+        let [one, other] = arrays;
+        if one.len() != other.len() {
+            let values = arrays.map(|it| Value::Array(it.clone()));
+            let values = values.each_ref().map(Some);
+            return self.found.add(path, values, "must be as many");
+        }
+        let inner = format!("{path}[]");
+        for (one, other) in one.iter().zip(other) {
+            self.value(&inner, level + 1, [Some(one), Some(other)]);
+        }
     }
 }
 
@@ -87,54 +203,75 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalog::SCENARIOS;
 
-    fn differences() -> Differences {
-        let text = "[[difference]]\nscenario = \"s\"\nresults = [\"a\", \"b\"]\n\
-                    direct = [\"yes\", \"off\"]\nthrough = \"no\"\nreason = \"because\"\n";
-        toml::from_str(text).unwrap()
-    }
+    /// Lets numbers be greater by one, and takes a field `extra` off.
+    struct OneMore(&'static str);
 
-    #[test]
-    fn an_explained_difference_must_be_just_as_it_is_explained() {
-        let all = differences();
-        let through = json!({"a": "no", "c": 1});
-        assert_eq!(
-            all.unexplained("s", &json!({"a": "off", "c": 1}), &through),
-            ""
-        );
-        for direct in [
-            json!({"a": "no", "c": 1}),
-            json!({"a": "on", "c": 1}),
-            json!({"c": 1}),
-        ] {
-            assert!(
-                all.unexplained("s", &direct, &through)
-                    .contains("meant    yes or off and no")
-            );
+    impl Rule for OneMore {
+        fn path(&self) -> &str {
+            self.0
         }
-        assert!(
-            !all.unexplained("t", &json!({"a": "off", "c": 1}), &through)
-                .is_empty()
-        );
-    }
 
-    #[test]
-    fn both_results_are_listed_side_by_side() {
-        let unexplained =
-            differences().unexplained("s", &json!({"x": [1], "y": 2}), &json!({"x": [2]}));
-        assert_eq!(
-            unexplained,
-            "\n    x\n        direct   [1]\n        through  [2]\
-             \n    y\n        direct   2\n        through  (nothing)"
-        );
-    }
-
-    #[test]
-    fn the_file_reads_and_names_scenarios_that_exist() {
-        for difference in Differences::load().unwrap().all {
-            assert!(SCENARIOS.iter().any(|it| it.name == difference.scenario));
-            assert!(!difference.reason.is_empty() && !difference.results.is_empty());
+        fn check(&self, [one, other]: [&Value; 2]) -> Check {
+            if let Some(number) = one.as_i64() {
+                let problem = (other.as_i64() != Some(number + 1)).then(|| Problem {
+                    why: "must be one more".to_owned(),
+                    expected: Some((number + 1).into()),
+                });
+                return Check::done(true, problem);
+            }
+            let mut rest = [one.clone(), other.clone()];
+            for value in &mut rest {
+                value.as_object_mut().map(|it| it.remove("extra"));
+            }
+            Check::rest(false, Vec::new(), rest)
         }
+    }
+
+    fn differences(levels: usize, one: &Value, other: &Value) -> (Vec<String>, Vec<&'static str>) {
+        let rules = [OneMore("a[].n"), OneMore("a[]"), OneMore("gone")];
+        let rules: Vec<(usize, OneMore)> = rules.into_iter().enumerate().collect();
+        let found = compare(&rules, levels, [one, other]);
+        let lines = found.differences.iter().map(|it| it.line(["one", "other"]));
+        let unused = found.used.unused(&rules).map(|(_, rule)| rule.0);
+        (lines.collect(), unused.collect())
+    }
+
+    #[test]
+    fn a_rule_applies_at_its_path_in_every_element() {
+        let one = json!({"a": [{"n": 1, "extra": 1}, {"n": 5}], "b": 1});
+        let other = json!({"a": [{"n": 2, "extra": 2}, {"n": 6}], "b": 1});
+        let (lines, unused) = differences(ALL_LEVELS, &one, &other);
+        assert_eq!((lines.as_slice(), unused.len()), (&[] as &[String], 2));
+        let other = json!({"a": [{"n": 2}, {"n": 5}], "b": 2});
+        assert_eq!(
+            differences(ALL_LEVELS, &one, &other).0,
+            [
+                "a[].n must be one more: one 6, other 5",
+                "b must be the same: one 1, other 2"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_field_or_element_differs_from_null() {
+        let one = json!({"b": null, "c": [1, 2]});
+        let other = json!({"c": [1]});
+        assert_eq!(
+            differences(ALL_LEVELS, &one, &other).0,
+            [
+                "b must be the same: one null, other (nothing)",
+                "c must be as many: one [1,2], other [1]"
+            ]
+        );
+    }
+
+    #[test]
+    fn below_the_last_level_a_value_is_compared_as_a_whole() {
+        let (one, other) = (json!({"c": {"d": [1]}}), json!({"c": {"d": [2]}}));
+        let path = |levels| differences(levels, &one, &other).0.concat();
+        assert!(path(1).starts_with("c must"));
+        assert!(path(2).starts_with("c.d must"));
+        assert!(path(ALL_LEVELS).starts_with("c.d[] must"));
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::catalog::SCENARIOS;
 use crate::clients::{CLIENTS, Client};
-use crate::compare::Differences;
+use crate::differences::Differences;
 use crate::folders;
 use crate::report::{Report, say};
 use crate::versions::Versions;
@@ -89,7 +89,7 @@ fn page(
             it.results.join(", "),
             it.direct.join(" or "),
             it.through,
-            it.reason
+            it.why
         );
     }
     text
@@ -192,7 +192,7 @@ mod tests {
         assert!(page.contains(&row), "{page}");
         assert!(page.contains("on 2026-01-02, in full") && page.contains("commit abc"));
         for difference in &differences.all {
-            assert!(page.contains(&difference.reason));
+            assert!(page.contains(&difference.why));
         }
     }
 }

@@ -9,9 +9,13 @@ mod coverage;
 mod leaks;
 mod line;
 mod log;
+mod names;
+mod rules;
 mod table;
+mod without_addresses;
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -22,15 +26,16 @@ use tokio::time::{sleep, timeout};
 use crate::Args;
 use crate::clients::Kit;
 use crate::cluster::Cluster;
+use crate::compare::{Difference, UsedRules};
 use crate::doorkeeper::{self, Front, Listener};
 use crate::folders::{self, RunFolder};
 use crate::metrics::{CLOSED, Metrics, Pattern};
 use crate::process;
 use crate::report::Report;
-use compare::World;
 use coverage::Coverage;
 use line::{Case, Line, NotForwarded};
 use table::Table;
+use world::World;
 
 const NAME: &str = "every_api";
 /// The broker that both ways lead to.
@@ -210,7 +215,7 @@ struct Evaluation<'a> {
     table: &'a Table,
     coverage: Coverage,
     outcomes: BTreeMap<i16, (String, Outcome)>,
-    used: BTreeSet<usize>,
+    used: UsedRules,
 }
 
 impl<'a> Evaluation<'a> {
@@ -220,7 +225,7 @@ impl<'a> Evaluation<'a> {
             table,
             coverage: Coverage::default(),
             outcomes: BTreeMap::new(),
-            used: BTreeSet::new(),
+            used: UsedRules::default(),
         };
         for case in &said.cases {
             evaluation.coverage.case(case);
@@ -248,13 +253,8 @@ impl<'a> Evaluation<'a> {
             failures.push(format!("the direct response is not {:?}", case.claim));
         }
         let compared = compare::compare(self.world, self.table, case);
-        self.used.extend(&compared.used);
-        failures.extend(
-            compared
-                .differences
-                .iter()
-                .map(|it| format!("{} {}", it.path, it.why)),
-        );
+        self.used.add_all(&compared.used);
+        failures.extend(compared.differences.iter().map(Difference::headline));
         let frame = case.behind.frame();
         let secrets = &self.world.secrets;
         failures.extend(leaks::find(secrets, &frame, &case.behind.json));
@@ -299,13 +299,11 @@ impl<'a> Evaluation<'a> {
 
     /// Places of addresses that no response showed, so that nothing was proven of them.
     fn unseen(&self) -> Vec<String> {
-        let rules = self.table.differs.iter().enumerate();
         let kafka = &self.world.kafka;
+        let rules = self.used.unused(&self.table.differs);
         rules
-            .filter(|(index, rule)| {
-                rule.is_carrier() && rule.must_be_seen(kafka) && !self.used.contains(index)
-            })
-            .map(|(_, it)| format!("{} {}: never seen", it.apis.join(", "), it.path))
+            .filter(|rule| rule.is_carrier() && rule.must_be_seen(kafka))
+            .map(|it| format!("{} {}: never seen", it.apis.join(", "), it.path))
             .collect()
     }
 }

@@ -10,6 +10,7 @@ mod catalog;
 mod clients;
 mod cluster;
 mod compare;
+mod differences;
 mod docs;
 mod doorkeeper;
 mod event;

@@ -12,7 +12,6 @@ mod simulated;
 mod table;
 mod topics;
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -20,6 +19,7 @@ use doorkeeper_model::script::Script;
 
 use crate::Args;
 use crate::cluster::Cluster;
+use crate::compare::UsedRules;
 use crate::folders::{self, RunFolder};
 use crate::report::Report;
 use crate::versions::Versions;
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let table = Table::load()?;
     let scripts = scripts()?;
     let mut real = Real::new(&cluster.direct())?;
-    let mut used = BTreeSet::new();
+    let mut used = UsedRules::default();
     for (name, script) in &scripts {
         if table.leaves_out(name) {
             continue;
@@ -70,8 +70,8 @@ pub(crate) async fn run(
     // Whoever comes next finds no topics of scripts.
     topics::again(&mut real, &Layout::new()).await?;
     let begun = Instant::now();
-    let idle = table.idle(&used);
-    report.check(kafka, "model table", begun.elapsed(), idle);
+    let unused = table.unused(&used);
+    report.check(kafka, "model table", begun.elapsed(), unused);
     Ok(())
 }
 
@@ -80,7 +80,7 @@ async fn one(
     script: &Script,
     real: &mut Real,
     table: &Table,
-    used: &mut BTreeSet<usize>,
+    used: &mut UsedRules,
 ) -> Result<String> {
     let mut simulated = Simulated::new(script.setting.seed, real.places());
     let layout = topics::layout(&mut simulated).await?;
@@ -91,12 +91,7 @@ async fn one(
     Ok(differences(&real, &said, table, used))
 }
 
-fn differences(
-    real: &[Played],
-    model: &[Played],
-    table: &Table,
-    used: &mut BTreeSet<usize>,
-) -> String {
+fn differences(real: &[Played], model: &[Played], table: &Table, used: &mut UsedRules) -> String {
     let mut lines = String::new();
     for (real, model) in real.iter().zip(model) {
         for difference in compare::compare(real, model, table, used) {

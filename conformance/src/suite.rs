@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::catalog::Scenario;
 use crate::clients::{Client, Kit};
 use crate::cluster::{self, Cluster};
-use crate::compare::Differences;
+use crate::differences::Differences;
 use crate::doorkeeper::{self, Doorkeeper, Front, Listener};
 use crate::event::{self, Event};
 use crate::folders::{self, RunFolder};

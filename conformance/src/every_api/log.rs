@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::compare::Difference;
 use super::line::{Case, Response};
+use crate::compare::Difference;
 
 const COLUMN: usize = 78;
 
@@ -16,8 +16,7 @@ pub(crate) fn side_by_side(case: &Case, failures: &[String], differ: &[Differenc
         let _ = writeln!(text, "{failure}");
     }
     for it in differ {
-        let _ = writeln!(text, "{}: {}", it.path, it.why);
-        let _ = writeln!(text, "  direct  {}\n  through {}", it.direct, it.behind);
+        let _ = writeln!(text, "{}", it.block(["direct", "through"]));
     }
     let (direct, behind) = (lines(&case.direct), lines(&case.behind));
     let _ = writeln!(text, "\n  {:<COLUMN$} | through doorkeeper", "direct");

@@ -2,7 +2,7 @@
 
 use crate::ports;
 
-/// The names of one cluster: all hold the same token, so one search finds them all.
+/// The names of one cluster: all have the same token in them, so one search finds them all.
 #[derive(Debug, Clone)]
 pub(crate) struct Canary {
     token: String,

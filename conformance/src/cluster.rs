@@ -144,7 +144,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What the brokers tell their clients, and where that really is; the newcomer is the last.
+    /// The address that each broker advertises, and the one where it listens; the newcomer is last.
     pub(crate) fn advertised(&self) -> Vec<(String, String)> {
         let name = |id| format!("{}:{CANARY_PORT}", self.canary.client_host(id));
         (1..=NEWCOMER)
@@ -358,12 +358,12 @@ pub(crate) fn uuid() -> String {
     let mut text = String::from("k");
     text.extend((0..10).map(|index| letter(high >> (6 * index))));
     text.extend((0..10).map(|index| letter(low >> (6 * index))));
-    // The last letter holds only two bits.
+    // The last letter has only two bits.
     text.push('A');
     text
 }
 
-/// Enough for three brokers on one machine, and quick. The scenarios' records carry fixed times
+/// Enough for three brokers on one machine, and quick. The scenarios' records have fixed times
 /// of long ago, so nothing may be deleted for its age.
 const COMMON_SETTINGS: &str = "\
 num.partitions=3

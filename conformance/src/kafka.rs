@@ -22,7 +22,7 @@ pub(crate) struct ClassPath {
     pub(crate) jars: String,
     /// What is cached for them.
     pub(crate) folder: PathBuf,
-    /// The option that tells the JVM its log settings.
+    /// The option of the JVM for its log settings.
     logging: String,
 }
 

@@ -65,7 +65,7 @@ struct Args {
     /// Bring Kafka and the clients, and run nothing
     #[arg(long)]
     bring: bool,
-    /// Only what matches one of these patterns (commas between, `*` for anything), held against
+    /// Only what matches one of these patterns (commas between, `*` for anything), matched against
     /// SCENARIO/CLIENT/KAFKA: `group`, `java/4`, `acks*kcat`; or `every_api` for every API at
     /// every version, and `every_api/Fetch` for one of them; or `quickstart`; or `model` for the
     /// model of a cluster against Kafka

@@ -67,7 +67,7 @@ pub(crate) async fn run(
         };
         report.check(kafka, &format!("{NAME} {name}"), begun.elapsed(), failure);
     }
-    // Whoever comes next finds no topics of scripts.
+    // No later test may find topics of scripts.
     topics::again(&mut real, &Layout::new()).await?;
     let begun = Instant::now();
     let unused = table.unused(&used);

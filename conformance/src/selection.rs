@@ -41,7 +41,7 @@ pub(crate) fn choose(
         }
     }
     if chosen.is_empty() {
-        bail!("nothing to run: --only is held against SCENARIO/CLIENT/KAFKA");
+        bail!("nothing to run: --only is matched against SCENARIO/CLIENT/KAFKA");
     }
     Ok(chosen)
 }

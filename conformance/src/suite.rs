@@ -36,7 +36,7 @@ struct Stage {
     logs: PathBuf,
 }
 
-/// What a job came to.
+/// The result of a job.
 struct Outcome {
     job: Job,
     took: Duration,
@@ -75,7 +75,7 @@ fn direct_alone(outcomes: &[Outcome]) -> Vec<Job> {
         .collect()
 }
 
-/// Puts what a second play came to in the place of the first, whose failure is kept.
+/// Replaces the outcomes of a first play by those of a second one, and keeps their failures.
 fn replace(outcomes: &mut [Outcome], second: Vec<Outcome>) {
     for played in second {
         let is_same = |it: &&mut Outcome| {
@@ -221,7 +221,7 @@ async fn play(
     // Last: it leaves many topics behind, which would be a burden when a broker restarts.
     play.every_api(&run).await?;
     if play.args.keep {
-        play.hold().await;
+        play.keep().await;
     }
     play.finish().await
 }
@@ -389,7 +389,7 @@ impl Play {
     }
 
     /// Leaves everything as it is, until the suite is interrupted.
-    async fn hold(&self) {
+    async fn keep(&self) {
         say(format!("brokers, direct: {}", self.cluster.bootstrap()));
         for (name, address) in self.cluster.advertised() {
             say(format!("brokers advertise {name}, which is {address}"));

@@ -46,11 +46,11 @@ pub(crate) struct Release {
     pub(crate) version: String,
     /// `group:artifact:version`.
     pub(crate) artifacts: Vec<String>,
-    /// The option that tells the JVM its log settings; `{folder}` is `conformance/kafka`.
+    /// The option of the JVM for its log settings; `{folder}` is `conformance/kafka`.
     pub(crate) jvm_logging: String,
     /// Folders of `conformance/java` that compile against this release.
     pub(crate) java_sources: Vec<String>,
-    /// The version, in this file, whose Java clients visit these brokers as well.
+    /// The version, in this file, whose Java clients use these brokers as well.
     #[serde(default)]
     pub(crate) old_clients: Option<String>,
     /// Kafka's command line tools and Kafka Streams.

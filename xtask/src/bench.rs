@@ -11,7 +11,7 @@ pub(crate) struct Args {
     /// Less of everything: two minutes
     #[arg(long)]
     quick: bool,
-    /// What the bench itself takes: `-- --help` tells
+    /// Arguments of the bench itself: `-- --help` lists them
     #[arg(last = true)]
     rest: Vec<String>,
 }

@@ -18,7 +18,7 @@ const BUILT: &[&str] = &[
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What the suite itself takes: `--help` tells
+    /// Arguments of the suite itself: `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .context("the suite cannot be started")?;
     match status.code() {
         Some(0) => Ok(()),
-        // The suite has said why; its exit code tells what is missing (2) from what failed (1).
+        // The suite has said why. Its exit code is 2 if a tool is missing, and 1 if a test failed.
         code => std::process::exit(code.unwrap_or(1)),
     }
 }

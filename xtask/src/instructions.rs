@@ -1,5 +1,5 @@
 //! `cargo xtask instructions`: how many instructions and allocations core takes for one exchange,
-//! counted by valgrind and held against a checked-in list.
+//! counted by valgrind and compared with a checked-in list.
 //!
 //! Counts do not depend on what else the machine does, so a regression shows without noise. They
 //! depend a little on the C library and on what the processor can do, hence the tolerance.

@@ -49,7 +49,7 @@ enum Command {
     Docs(docs::Args),
     /// Look for input that breaks a target
     Fuzz(fuzz::Args),
-    /// Count what one exchange costs core, and hold it against the list
+    /// Count what one exchange costs core, and compare it with the list
     Instructions(instructions::Args),
     /// Generate the message tables of the core from Kafka's jars
     Schema(schema::Args),

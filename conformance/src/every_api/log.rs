@@ -1,4 +1,4 @@
-//! Two responses side by side, for whoever has to find out why they differ.
+//! Two responses side by side, so that one can find out why they differ.
 
 use std::fmt::Write as _;
 

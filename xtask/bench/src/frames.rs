@@ -31,18 +31,18 @@ pub const RESPONSE_HEAD: usize = 8;
 
 /// Key and version of the Produce that is sent.
 pub const PRODUCE: (i16, i16) = (0, 11);
-/// Key and version of the Fetch that is sent: its response may carry addresses at its end.
+/// Key and version of the Fetch that is sent: its response may have addresses at its end.
 pub const FETCH: (i16, i16) = (1, 17);
-/// A Fetch whose response carries no addresses.
+/// A Fetch whose response has no addresses.
 pub const OLD_FETCH: (i16, i16) = (1, 12);
 /// Key and version of the Metadata that is asked for.
 pub const METADATA: (i16, i16) = (3, 12);
 /// Key and version of a client's first request.
 pub const API_VERSIONS: (i16, i16) = (18, 3);
 
-/// Key and version of a request whose response is held to its end.
+/// Key and version of a request whose response is buffered to its end.
 pub const DESCRIBE_CONFIGS: (i16, i16) = (32, 4);
-/// Key and version of a request that is held to its end.
+/// Key and version of a request that is buffered to its end.
 pub const ALTER_CONFIGS: (i16, i16) = (44, 1);
 
 /// `ConfigResource.Type.TOPIC`.
@@ -244,7 +244,7 @@ pub fn described(version: i16, first_port: u16) -> Result<Bytes> {
 
 /// The APIs, with their last versions, of every scenario.
 pub const APIS: &[(i16, i16)] = &[(0, 13), (1, 17), (3, 12), (18, 4)];
-/// Those that are held to their end.
+/// Those that are buffered to their end.
 pub const HELD_APIS: &[(i16, i16)] = &[DESCRIBE_CONFIGS, ALTER_CONFIGS];
 
 /// The response to an ApiVersions request.

@@ -109,7 +109,7 @@ impl Pair {
         })
     }
 
-    /// One request up and one response down, as a driver would carry them.
+    /// One request up and one response down, as a driver would move them.
     fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
         let [client, upstream] = self.written;
         self.arrive(Leg::Client, &exchange.request)?;

@@ -68,9 +68,9 @@ pub(crate) struct Memory {
 impl Proxy {
     pub(crate) fn start(kind: Kind, programs: &Programs, sink: &Sink) -> Result<Self> {
         // Bootstrap, admin and the brokers, in this order.
-        let held = consecutive(2 + BROKERS)?;
-        let first = held.first().context("no port")?.local_addr()?.port();
-        drop(held);
+        let reserved = consecutive(2 + BROKERS)?;
+        let first = reserved.first().context("no port")?.local_addr()?.port();
+        drop(reserved);
         let folder = &programs.folder;
         let mut command = match kind {
             Kind::Doorkeeper => {

@@ -87,7 +87,7 @@ pub(crate) fn all() -> Vec<Scenario> {
 }
 
 impl Bench {
-    /// Runs `work` and holds what its clients counted against what the sink saw meanwhile.
+    /// Runs `work` and compares what its clients counted with what the sink saw meanwhile.
     fn checked<T>(&self, work: impl FnOnce() -> Result<(Counted, T)>) -> Result<T> {
         let seen = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
         let of = &self.sink.seen;

@@ -244,7 +244,7 @@ async fn write(stream: &mut TcpStream, response: &Bytes, id: [u8; 4], seen: &See
     Ok(())
 }
 
-/// Consecutive ports, held so that nobody else takes them; below those that the system gives to
+/// Consecutive ports, bound so that nobody else takes them; below those that the system gives to
 /// clients, of which there may be many.
 pub(crate) fn consecutive(count: u16) -> Result<Vec<StdListener>> {
     const FIRST: u16 = 10_000;
@@ -253,8 +253,8 @@ pub(crate) fn consecutive(count: u16) -> Result<Vec<StdListener>> {
     let starts = (0..LAST - FIRST).map(|offset| FIRST + (own + offset) % (LAST - FIRST));
     for first in starts {
         let bind = |offset| StdListener::bind((Ipv4Addr::LOCALHOST, first + offset)).ok();
-        if let Some(held) = (0..count).map(bind).collect() {
-            return Ok(held);
+        if let Some(bound) = (0..count).map(bind).collect() {
+            return Ok(bound);
         }
     }
     anyhow::bail!("no {count} consecutive ports are free")

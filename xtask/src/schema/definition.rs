@@ -1,4 +1,4 @@
-//! Kafka's message definitions as the jars hold them: JSON with comments.
+//! Kafka's message definitions as they are in the jars: JSON with comments.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;

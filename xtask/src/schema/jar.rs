@@ -44,7 +44,7 @@ impl Jar {
             .lines()
             .find_map(|line| line.strip_prefix("version="));
         let release = release
-            .context("the jar does not tell its version")?
+            .context("the jar does not say its version")?
             .trim()
             .to_owned();
         let mut definitions = Vec::new();
@@ -61,7 +61,7 @@ impl Jar {
         }
         ensure!(
             !definitions.is_empty(),
-            "{path:?} holds no message definitions"
+            "{path:?} has no message definitions in it"
         );
         definitions.sort_by_key(|each| (each.api_key, !each.is_request));
         Ok(Self {

@@ -9,7 +9,7 @@ use super::definition::{FieldDef, KindDef};
 
 const LIST: &str = include_str!("roles.txt");
 
-/// Kafka's `entityType`s, which every jar carries.
+/// Kafka's `entityType`s, which are in every jar.
 const ENTITIES: &[(&str, &str)] = &[
     ("topicName", "TopicName"),
     ("groupId", "GroupId"),

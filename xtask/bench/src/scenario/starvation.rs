@@ -64,9 +64,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .push(figure("connections not let in", "", all_let_in));
     vec![
         scenario("half-sent requests", half_sent, true),
-        scenario("held requests", buffered_requests, true),
+        scenario("buffered requests", buffered_requests, true),
         scenario("slow readers", slow_readers, true),
-        scenario("held responses", buffered_responses, true),
+        scenario("buffered responses", buffered_responses, true),
         stormed,
     ]
 }
@@ -110,7 +110,7 @@ fn run(bench: &Bench, proxy: &Proxy, attack: Attack, settles: bool) -> Result<Va
     ])
 }
 
-/// Until as much of responses is held as may be: the sink has no more to write, or cannot.
+/// Until as much of responses is buffered as may be: the sink has no more to write, or cannot.
 fn settle(bench: &Bench) -> Result<()> {
     let written = &bench.sink.seen.written;
     let begun = Instant::now();
@@ -186,8 +186,8 @@ fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> 
     Ok(Left { open, failed: 0 })
 }
 
-/// Requests that are held to their end, of which the last byte is missing. Who is closed before it
-/// has sent so much comes again.
+/// Requests that are buffered to their end, and whose last byte does not come. A connection that is
+/// closed before it has sent so much is opened again.
 fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::alter_configs(LARGE_BYTES)?;
     let (_, begin) = request.frame.split_last().context("an empty frame")?;
@@ -219,7 +219,7 @@ fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<L
     Ok(Left { open, failed: 0 })
 }
 
-/// Responses that are held to their end, and then not read.
+/// Responses that are buffered to their end, and then not read.
 fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
     let request = frames::describe_configs()?;
     let mut open = Vec::with_capacity(CONNECTIONS);

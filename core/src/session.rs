@@ -1,5 +1,6 @@
 //! One client connection and its upstream leg, as a value.
 
+mod backlog;
 mod body;
 mod broker_configs;
 mod buffered_part;
@@ -14,14 +15,16 @@ mod in_flight;
 mod names;
 mod pace;
 mod request;
+mod request_stage;
 mod response;
+mod response_stage;
 mod timers;
 mod topic_authorization;
 mod upstream;
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::api::PRODUCE;
 use crate::egress::Egress;
@@ -38,12 +41,15 @@ use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::work;
 
+use backlog::Backlog;
 use closing::Closing;
 use connect::Connection;
 use finishing::Finishing;
-use frame_reader::{FrameReader, Stage};
-use in_flight::{InFlight, Slot};
+use frame_reader::FrameReader;
+use in_flight::{InFlight, LocalResponse};
 use request::EarlierTimeouts;
+use request_stage::{PassedRequest, RequestStage};
+use response_stage::ResponseStage;
 use timers::{FirstResponse, Timers};
 
 /// One client connection and its upstream leg.
@@ -55,12 +61,15 @@ pub struct Session {
     seed: Seed,
     phase: Phase,
     connection: Connection,
-    client: LegState,
-    upstream: LegState,
-    in_flight: InFlight,
-    /// The slot of the request that is coming in: it is owed a response once it is whole.
-    pending: Option<Slot>,
+    /// The request that is coming in from the client.
+    requests: FrameReader<RequestStage>,
+    /// Requests behind it that there is no room for yet.
     backlog: Backlog,
+    /// The response that is coming in from the broker.
+    responses: FrameReader<ResponseStage>,
+    client: ClientLeg,
+    upstream_egress: Egress,
+    in_flight: InFlight,
     /// A request without a response waits for the connection.
     dropped_waits: bool,
     timers: Timers,
@@ -72,46 +81,6 @@ pub struct Session {
     marks: Marks,
     /// Whether the snapshot is not the one of the accept any more.
     renewed: bool,
-}
-
-/// Requests that were read with others and that there is no room for yet: the rest of one read,
-/// from the beginning of a frame on.
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Bytes,
-    /// The memory that the bytes keep alive: all of the chunk that they came in.
-    pinned: usize,
-}
-
-impl Backlog {
-    /// The rest of a chunk; a small one must not keep a large buffer alive.
-    fn of(rest: Bytes, chunk_len: usize) -> Self {
-        if rest.len().saturating_mul(4) < chunk_len {
-            work::copied(rest.len());
-            let bytes = Bytes::copy_from_slice(&rest);
-            let pinned = bytes.len();
-            Self { bytes, pinned }
-        } else {
-            Self {
-                bytes: rest,
-                pinned: chunk_len,
-            }
-        }
-    }
-
-    /// These with more behind them. A buffer that nobody else has grows as a vector does: what is
-    /// there is not copied again with each piece that comes.
-    fn followed_by(self, more: &[u8]) -> Self {
-        let mut bytes = self.bytes.try_into_mut().unwrap_or_else(|shared| {
-            work::copied(shared.len());
-            BytesMut::from(&*shared)
-        });
-        work::copied(more.len());
-        bytes.extend_from_slice(more);
-        let pinned = bytes.capacity();
-        let bytes = bytes.freeze();
-        Self { bytes, pinned }
-    }
 }
 
 /// What a session is about.
@@ -135,17 +104,12 @@ enum Phase {
     Closed,
 }
 
-/// The state of one leg, in both directions.
+/// The client's side of a session.
 #[derive(Debug, Default)]
-struct LegState {
-    frame_reader: FrameReader,
+struct ClientLeg {
     egress: Egress,
-    /// The size that the response which is coming in on this leg leaves with.
-    response_bytes: usize,
-    /// How the peer has ended; after a reset nobody reads what is due to it.
+    /// How the client has ended; after a reset nobody reads what is due to it.
     ended: Option<End>,
-    /// Since when it waits for room to buffer more, and is not read.
-    buffer_paused: Option<Instant>,
 }
 
 /// Whether there is room for what is read: requests on their way up, responses on their way down.
@@ -170,11 +134,12 @@ impl Session {
             seed,
             phase: Phase::Opening,
             connection: Connection::Unneeded,
-            client: LegState::default(),
-            upstream: LegState::default(),
-            in_flight: InFlight::default(),
-            pending: None,
+            requests: FrameReader::default(),
             backlog: Backlog::default(),
+            responses: FrameReader::default(),
+            client: ClientLeg::default(),
+            upstream_egress: Egress::default(),
+            in_flight: InFlight::default(),
             dropped_waits: false,
             timers: Timers::new(now),
             first_response: FirstResponse::NotAwaited,
@@ -196,15 +161,18 @@ impl Session {
         }
         self.excuse(now);
         match input {
-            Input::Bytes { leg, bytes } => self.bytes(now, leg, bytes),
+            Input::Bytes { leg, bytes } => match leg {
+                Leg::Client => self.bytes_of_client(now, bytes),
+                Leg::Upstream => self.bytes_of_upstream(now, bytes),
+            },
             Input::Wrote { leg, bytes } => self.wrote(now, leg, bytes),
             Input::Ended { leg, how } => self.ended(now, leg, how),
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by),
-            Input::BufferPaused(leg) => self.leg_mut(leg).buffer_paused = Some(now),
-            Input::BufferResumed(leg) => self.leg_mut(leg).buffer_paused = None,
+            Input::BufferPaused(leg) => *self.paused_since_mut(leg) = Some(now),
+            Input::BufferResumed(leg) => *self.paused_since_mut(leg) = None,
             Input::BufferRejected => self.buffer_rejected(now),
             Input::Tick => self.tick(now),
         }
@@ -226,13 +194,19 @@ impl Session {
     /// What is due to one peer.
     #[must_use]
     pub fn egress(&self, leg: Leg) -> &Egress {
-        &self.leg(leg).egress
+        match leg {
+            Leg::Client => &self.client.egress,
+            Leg::Upstream => &self.upstream_egress,
+        }
     }
 
     /// How many bytes of one peer's frames are buffered until they have been decided on.
     #[must_use]
     pub fn buffered(&self, leg: Leg) -> usize {
-        self.leg(leg).frame_reader.buffered.len()
+        match leg {
+            Leg::Client => self.requests.buffered.len(),
+            Leg::Upstream => self.responses.buffered.len(),
+        }
     }
 
     /// What the driver should do until the next input.
@@ -241,11 +215,11 @@ impl Session {
         let connected = matches!(self.connection, Connection::Open);
         let relays = self.is_relaying();
         let room = self.room;
-        let may_read_client = room.requests && self.client.buffer_paused.is_none();
+        let may_read_client = room.requests && self.requests.paused_since.is_none();
         let read_client = match &self.phase {
             Phase::Opening | Phase::Ready => may_read_client,
             // The rest of a request of which the broker has the beginning.
-            Phase::Draining { .. } => self.is_amid_request() && may_read_client,
+            Phase::Draining { .. } => self.requests.stage.is_amid_request() && may_read_client,
             Phase::Finishing(_) => false,
             Phase::Closing(closing) => closing.lingers(),
             Phase::Closed => false,
@@ -256,10 +230,9 @@ impl Session {
             read_upstream: relays
                 && connected
                 && room.responses
-                && self.upstream.buffer_paused.is_none(),
+                && self.responses.paused_since.is_none(),
             // Requests from the backlog are authorized by the newest snapshot as well.
-            snapshot: relays
-                && (self.connection.waits_for_topology() || !self.backlog.bytes.is_empty()),
+            snapshot: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
             deadline: self.deadline(),
         }
     }
@@ -277,7 +250,7 @@ impl Session {
     fn has_room_for_requests(&self) -> bool {
         let limits = &self.snapshot.limits;
         let due = [
-            self.upstream.egress.pinned(),
+            self.upstream_egress.pinned(),
             self.client.egress.pinned(),
             self.in_flight.buffered_bytes(),
         ];
@@ -297,7 +270,7 @@ impl Session {
             responses,
         } = self.room;
         let is_paused =
-            self.client.buffer_paused.is_some() || self.upstream.buffer_paused.is_some();
+            self.requests.paused_since.is_some() || self.responses.paused_since.is_some();
         if !requests || !responses || is_paused {
             self.excuse_unread(now);
         }
@@ -310,21 +283,17 @@ impl Session {
             requests,
             responses,
         } = self.room;
-        if !requests || self.client.buffer_paused.is_some() {
-            self.client.frame_reader.excuse(now);
+        if !requests || self.requests.paused_since.is_some() {
+            self.requests.excuse(now);
         }
-        if !responses || self.upstream.buffer_paused.is_some() {
-            self.upstream.frame_reader.excuse(now);
+        if !responses || self.responses.paused_since.is_some() {
+            self.responses.excuse(now);
             self.in_flight.restart(now);
         }
         // A leg that would not be read anyway does not wait for room to buffer more.
         for (leg, has_room) in [(Leg::Client, requests), (Leg::Upstream, responses)] {
-            if let Some(since) = self
-                .leg_mut(leg)
-                .buffer_paused
-                .as_mut()
-                .filter(|_| !has_room)
-            {
+            let paused = self.paused_since_mut(leg).as_mut();
+            if let Some(since) = paused.filter(|_| !has_room) {
                 *since = now;
             }
         }
@@ -334,15 +303,14 @@ impl Session {
     #[must_use]
     pub fn buffered_bytes(&self) -> BufferedBytes {
         let passing = MARKS_OF_WHAT_PASSES.saturating_mul(self.snapshot.limits.egress_high_bytes);
-        let due = |leg: &LegState| leg.egress.pinned().saturating_sub(passing);
-        let pending = self.pending.as_ref().map_or(0, Slot::buffered_bytes);
+        let due = |egress: &Egress| egress.pinned().saturating_sub(passing);
         BufferedBytes {
-            requests: self.client.frame_reader.pinned()
+            requests: self.requests.pinned()
                 + self.backlog.pinned
-                + pending
+                + self.requests.stage.response_bytes()
                 + self.in_flight.buffered_bytes()
-                + due(&self.upstream),
-            responses: self.upstream.frame_reader.pinned() + due(&self.client),
+                + due(&self.upstream_egress),
+            responses: self.responses.pinned() + due(&self.client.egress),
         }
     }
 
@@ -375,30 +343,14 @@ impl Session {
             self.client.egress.discard();
         }
         if buffered.requests > UNCOUNTED_BUFFER_BYTES {
-            self.upstream.egress.discard();
+            self.upstream_egress.discard();
         }
     }
 
-    fn leg(&self, leg: Leg) -> &LegState {
+    fn paused_since_mut(&mut self, leg: Leg) -> &mut Option<Instant> {
         match leg {
-            Leg::Client => &self.client,
-            Leg::Upstream => &self.upstream,
-        }
-    }
-
-    fn leg_mut(&mut self, leg: Leg) -> &mut LegState {
-        match leg {
-            Leg::Client => &mut self.client,
-            Leg::Upstream => &mut self.upstream,
-        }
-    }
-
-    /// Whether a part of a request has gone up and the rest has not come.
-    fn is_amid_request(&self) -> bool {
-        match &self.client.frame_reader.stage {
-            Stage::Pass { .. } => true,
-            Stage::Request(request) => request.is_streamed,
-            Stage::Head | Stage::Whole(_) | Stage::Response(_) | Stage::Drop { .. } => false,
+            Leg::Client => &mut self.requests.paused_since,
+            Leg::Upstream => &mut self.responses.paused_since,
         }
     }
 
@@ -413,67 +365,90 @@ impl Session {
         matches!(self.phase, Phase::Finishing(_))
     }
 
-    fn bytes(&mut self, now: Instant, leg: Leg, bytes: Bytes) {
+    fn bytes_of_client(&mut self, now: Instant, bytes: Bytes) {
+        match self.phase {
+            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {}
+            Phase::Finishing(_) | Phase::Closing(_) | Phase::Closed => return,
+        }
+        self.timers.active(now);
+        if self.backlog.is_empty() {
+            let pinned = bytes.len();
+            self.take_requests(now, bytes, pinned);
+        } else {
+            self.backlog = std::mem::take(&mut self.backlog).followed_by(&bytes);
+        }
+    }
+
+    fn bytes_of_upstream(&mut self, now: Instant, bytes: Bytes) {
         match &mut self.phase {
             Phase::Opening | Phase::Ready | Phase::Draining { .. } => {}
-            Phase::Finishing(finishing) if leg == Leg::Upstream => {
+            Phase::Finishing(finishing) => {
                 if self.client.is_gone() {
                     finishing.read_for_nobody(bytes.len());
                 }
             }
-            Phase::Finishing(_) | Phase::Closing(_) | Phase::Closed => return,
+            Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
-        if leg == Leg::Upstream {
-            self.first_response = FirstResponse::Begun;
-        }
-        if leg == Leg::Client && !self.backlog.bytes.is_empty() {
-            self.backlog = std::mem::take(&mut self.backlog).followed_by(&bytes);
-        } else {
-            let pinned = bytes.len();
-            self.take(now, leg, bytes, pinned);
-        }
+        self.first_response = FirstResponse::Begun;
+        self.take_responses(now, bytes);
     }
 
-    /// Takes frames from a chunk, which keeps `chunk_len` bytes alive: all of it, but for requests
+    /// Takes requests from a chunk, which keeps `chunk_len` bytes alive: all of it, but for those
     /// that need room and have none.
-    fn take(&mut self, now: Instant, leg: Leg, mut chunk: Bytes, chunk_len: usize) {
-        self.leg_mut(leg.other()).egress.begin_chunk();
+    fn take_requests(&mut self, now: Instant, mut chunk: Bytes, chunk_len: usize) {
+        self.upstream_egress.begin_chunk();
         while !chunk.is_empty() && self.is_relaying() {
             work::steps(1);
-            if leg == Leg::Client && self.takes_no_more() {
+            if self.takes_no_more() {
                 break;
             }
-            if leg == Leg::Client && self.must_wait() {
+            if self.must_wait() {
                 self.backlog = Backlog::of(std::mem::take(&mut chunk), chunk_len);
                 break;
             }
-            let step = match leg {
-                Leg::Client => self.client_bytes(now, &mut chunk),
-                Leg::Upstream => self.upstream_bytes(now, &mut chunk),
-            };
-            if let Err(reason) = step {
+            if let Err(reason) = self.client_bytes(now, &mut chunk) {
                 self.close(now, reason);
                 break;
             }
         }
         drop(chunk);
-        self.leg_mut(leg).frame_reader.settle(now, chunk_len);
-        self.leg_mut(leg.other()).egress.settle(chunk_len);
+        self.requests.settle(now, chunk_len);
+        self.upstream_egress.settle(chunk_len);
+    }
+
+    /// Takes responses from a chunk.
+    fn take_responses(&mut self, now: Instant, mut chunk: Bytes) {
+        let chunk_len = chunk.len();
+        self.client.egress.begin_chunk();
+        while !chunk.is_empty() && self.is_relaying() {
+            work::steps(1);
+            if let Err(reason) = self.upstream_bytes(now, &mut chunk) {
+                self.close(now, reason);
+                break;
+            }
+        }
+        drop(chunk);
+        self.responses.settle(now, chunk_len);
+        self.client.egress.settle(chunk_len);
     }
 
     /// A draining session takes no request but the one that is on its way.
     fn takes_no_more(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. }) && !self.is_amid_request()
+        matches!(self.phase, Phase::Draining { .. }) && !self.requests.stage.is_amid_request()
     }
 
     /// Whether the next request must wait until there is room for it.
     fn must_wait(&self) -> bool {
-        self.client.frame_reader.is_between_frames() && !self.has_room_for_requests()
+        self.requests.is_between_frames() && !self.has_room_for_requests()
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
-        if self.leg_mut(leg).egress.wrote(bytes).is_err() {
+        let egress = match leg {
+            Leg::Client => &mut self.client.egress,
+            Leg::Upstream => &mut self.upstream_egress,
+        };
+        if egress.wrote(bytes).is_err() {
             self.close(
                 now,
                 CloseReason::Bug("more was written than there was to write"),
@@ -483,7 +458,7 @@ impl Session {
         self.timers.active(now);
         self.timers.wrote(now, leg, bytes);
         if self.first_response == FirstResponse::NotAwaited
-            && self.upstream.egress.is_empty()
+            && self.upstream_egress.is_empty()
             && !self.in_flight.is_empty()
         {
             self.first_response = FirstResponse::AwaitedSince(now);
@@ -491,26 +466,34 @@ impl Session {
     }
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {
-        let in_produce = self
-            .pending
-            .as_ref()
-            .is_some_and(|slot| slot.api == PRODUCE);
+        let in_produce = match &self.requests.stage {
+            RequestStage::Pass(PassedRequest { head, .. }) => head.api == PRODUCE,
+            RequestStage::Head
+            | RequestStage::Reading(_)
+            | RequestStage::Whole(_)
+            | RequestStage::Drop(_) => false,
+        };
         sometimes!(
             self.marks,
             ResetInsideProduce,
             (leg, how) == (Leg::Client, End::Reset) && in_produce
         );
-        self.leg_mut(leg).note_end(how);
-        if let (Phase::Closing(closing), Leg::Client) = (&mut self.phase, leg) {
-            closing.client_ended();
+        match leg {
+            Leg::Client => {
+                self.client.note_end(how);
+                if let Phase::Closing(closing) = &mut self.phase {
+                    closing.client_ended();
+                }
+                self.close(now, CloseReason::ClientEnded(how));
+            }
+            Leg::Upstream => {
+                // After the end of its half a broker may still read.
+                if how == End::Reset {
+                    self.upstream_egress.discard();
+                }
+                self.close(now, CloseReason::UpstreamEnded(how));
+            }
         }
-        self.close(
-            now,
-            match leg {
-                Leg::Client => CloseReason::ClientEnded(how),
-                Leg::Upstream => CloseReason::UpstreamEnded(how),
-            },
-        );
     }
 
     /// Takes a newer snapshot, and ignores an older one.
@@ -542,9 +525,8 @@ impl Session {
                 );
                 self.phase = Phase::Draining { by };
                 self.backlog = Backlog::default();
-                if !self.is_amid_request() {
-                    self.client.frame_reader.discard();
-                    self.pending = None;
+                if !self.requests.stage.is_amid_request() {
+                    self.requests.clear();
                 }
             }
             Phase::Finishing(ref mut finishing) => finishing.drain(by),
@@ -560,10 +542,10 @@ impl Session {
             Connection::Unneeded => true,
             // What is due is no more than the beginning of a request.
             Connection::Waiting { .. } | Connection::Trying { .. } => !self.dropped_waits,
-            Connection::Open => self.upstream.egress.is_empty(),
+            Connection::Open => self.upstream_egress.is_empty(),
         };
         let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
-        is_given && is_sent && self.backlog.bytes.is_empty() && !self.is_amid_request()
+        is_given && is_sent && self.backlog.is_empty() && !self.requests.stage.is_amid_request()
     }
 
     /// What follows from the state alone, after every input.
@@ -572,9 +554,9 @@ impl Session {
             self.client.egress.discard();
         }
         self.send_local_responses(now);
-        while !self.backlog.bytes.is_empty() && !self.must_wait() {
+        while !self.backlog.is_empty() && !self.must_wait() {
             let Backlog { bytes, pinned } = std::mem::take(&mut self.backlog);
-            self.take(now, Leg::Client, bytes, pinned);
+            self.take_requests(now, bytes, pinned);
             self.send_local_responses(now);
         }
         self.open_when_due(now);
@@ -589,7 +571,7 @@ impl Session {
             now,
             [
                 !self.client.egress.is_empty(),
-                !self.upstream.egress.is_empty(),
+                !self.upstream_egress.is_empty(),
             ],
         );
     }
@@ -615,18 +597,24 @@ impl Session {
     #[inline(never)]
     fn send_next_local_responses(&mut self, now: Instant) {
         while self.is_relaying()
-            && let Some((slot, frame)) = self.in_flight.pop_local(now)
+            && let Some(response) = self.in_flight.pop_local(now)
         {
             if self.client.is_gone() {
                 continue;
             }
+            let LocalResponse {
+                api,
+                version,
+                since,
+                frame,
+            } = response;
             let bytes = frame.len();
             self.client.egress.push(frame);
             self.report(Event::Response {
-                api: slot.api,
-                version: slot.version,
+                api,
+                version,
                 bytes,
-                latency: now.since(slot.since),
+                latency: now.since(since),
                 local: true,
             });
         }
@@ -635,7 +623,11 @@ impl Session {
     fn mark_renewal(&mut self, next: &Snapshot) {
         let owed = !self.in_flight.is_empty();
         sometimes!(self.marks, ReloadWithResponsesOwed, owed);
-        sometimes!(self.marks, ReloadInsideRequest, self.pending.is_some());
+        sometimes!(
+            self.marks,
+            ReloadInsideRequest,
+            self.requests.stage.is_decided()
+        );
         if let (Route::Broker(broker), Connection::Open) = (self.accept.route, &self.connection) {
             let moved = self.snapshot.topology.upstream(broker) != next.topology.upstream(broker);
             sometimes!(self.marks, BrokerMovedWhileConnected, moved);
@@ -644,8 +636,8 @@ impl Session {
 
     fn mark_pauses(&mut self) {
         let limits = &self.snapshot.limits;
-        let full = |leg: &LegState| leg.egress.pinned() >= limits.egress_high_bytes;
-        let (up, down) = (full(&self.upstream), full(&self.client));
+        let full = |egress: &Egress| egress.pinned() >= limits.egress_high_bytes;
+        let (up, down) = (full(&self.upstream_egress), full(&self.client.egress));
         let owed = self.in_flight.len() >= limits.in_flight_max;
         sometimes!(self.marks, ClientPausedByUpstream, up);
         sometimes!(self.marks, UpstreamPausedByClient, down);

@@ -43,20 +43,20 @@ impl Session {
             || demand.deadline.is_some()
             || matches!(self.connection, Connection::Trying { .. })
             || !self.client.egress.is_empty()
-            || !self.upstream.egress.is_empty();
+            || !self.upstream_egress.is_empty();
         !matches!(self.phase, Phase::Closed) && !moves
     }
 
     /// A response of ours is given as soon as no other is due before it.
     fn buffers_a_response(&self) -> bool {
         let front = self.in_flight.front().map(|slot| &slot.response);
-        self.is_relaying() && matches!(front, Some(Some(Owed::Local(_))))
+        self.is_relaying() && matches!(front, Some(Owed::Local(_)))
     }
 
     fn outlives_its_end(&self) -> bool {
         let buffers = !self.in_flight.is_empty()
-            || !self.client.frame_reader.buffered.is_empty()
-            || !self.upstream.frame_reader.buffered.is_empty();
+            || !self.requests.buffered.is_empty()
+            || !self.responses.buffered.is_empty();
         matches!(self.phase, Phase::Closing(_) | Phase::Closed) && buffers
     }
 

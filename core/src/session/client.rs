@@ -13,9 +13,9 @@ use crate::io::Leg;
 use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::session::denial::Whole;
-use crate::session::frame_reader::Stage;
-use crate::session::in_flight::{Owed, Slot};
+use crate::session::in_flight::Relayed;
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
+use crate::session::request_stage::{DroppedRequest, PassedRequest, RequestStage};
 use crate::session::topic_authorization::{
     self, AuthorizedRequest, Authorizer, DeniedTopics, Topics,
 };
@@ -34,31 +34,44 @@ impl Session {
         now: Instant,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        match &mut self.client.frame_reader.stage {
-            Stage::Head => self.request_head(chunk)?,
-            Stage::Request(_) => self.request_body(chunk)?,
-            Stage::Whole(_) => self.whole_body(chunk)?,
-            Stage::Pass { left } => {
-                let part = framer::take(chunk, *left);
-                *left -= part.len();
-                self.upstream.egress.push(part);
+        if let RequestStage::Pass(request) = &mut self.requests.stage
+            && chunk.len() < request.left
+        {
+            request.left -= chunk.len();
+            self.upstream_egress.push(std::mem::take(chunk));
+            return Ok(());
+        }
+        match std::mem::take(&mut self.requests.stage) {
+            RequestStage::Head => self.request_head(now, chunk),
+            RequestStage::Reading(mut request) => {
+                if !self.read_request(now, &mut request, chunk)? {
+                    self.requests.stage = RequestStage::Reading(request);
+                }
+                Ok(())
             }
-            Stage::Drop { left } => *left -= framer::take(chunk, *left).len(),
-            Stage::Response(_) => return Err(CloseReason::Bug("a response came from the client")),
+            RequestStage::Whole(whole) => self.read_whole(now, whole, chunk),
+            RequestStage::Pass(mut request) => {
+                let part = framer::take(chunk, request.left);
+                request.left -= part.len();
+                self.upstream_egress.push(part);
+                self.pass_rest(now, request);
+                Ok(())
+            }
+            RequestStage::Drop(mut request) => {
+                request.left -= framer::take(chunk, request.left).len();
+                self.drop_rest(now, request);
+                Ok(())
+            }
         }
-        if let Stage::Pass { left: 0 } | Stage::Drop { left: 0 } = self.client.frame_reader.stage {
-            self.request_done(now);
-        }
-        Ok(())
     }
 
     /// Reads length, key and version, and decides how the body is forwarded.
-    fn request_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+    fn request_head(&mut self, now: Instant, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let framer = Framer {
             min: REQUEST_HEAD_BYTES,
             max: self.snapshot.limits.frame_bytes_max,
         };
-        let buffered = &mut self.client.frame_reader.buffered;
+        let buffered = &mut self.requests.buffered;
         let frame_len = framer.frame_len(buffered, chunk).map_err(|why| {
             let first = framer::peek::<PREFIX_BYTES>(buffered, chunk, 0);
             let other = first.and_then(OtherProtocol::of);
@@ -76,17 +89,22 @@ impl Session {
         let row = self.snapshot.row(head.api);
         let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
         if !row.versions.contains(head.version.0) {
-            return self.unsupported_version(head, frame_len);
+            return self.unsupported_version(now, head, frame_len);
         }
-        if !matches!(row.access, Access::All) {
-            return self.restricted(head, frame_len, row.access, chunk);
+        let whole = match row.access {
+            Access::All => None,
+            Access::NotBrokers(denial) => Some(Whole::alters_configs(head, frame_len, denial)),
+            Access::Denied(denial) => Some(Whole::denied(head, frame_len, denial)),
+        };
+        if let Some(whole) = whole {
+            return self.read_whole(now, Box::new(whole), chunk);
         }
         let mode = api::request_forward_mode(&row, head.version, frame_len);
         let authorized = topic_authorization::operation(head.api)
             .filter(|_| self.snapshot.policy.authorizes_topics(&self.principal));
         let mut request = match (mode, authorized) {
             (ForwardMode::Pass, None) => {
-                self.pass_request(head, frame_len, Facts::default(), None);
+                self.pass_request(now, head, frame_len, Facts::default(), None);
                 return Ok(());
             }
             (ForwardMode::Stream(interest), None) => {
@@ -101,34 +119,17 @@ impl Session {
             }
         };
         // Most requests are there with their first bytes, and need no place to wait in.
-        if !self.read_request(&mut request, chunk)? {
-            self.client.frame_reader.stage = Stage::Request(Box::new(request));
+        if !self.read_request(now, &mut request, chunk)? {
+            self.requests.stage = RequestStage::Reading(Box::new(request));
         }
         Ok(())
-    }
-
-    /// A request of which all or some may be denied.
-    #[cold]
-    #[inline(never)]
-    fn restricted(
-        &mut self,
-        head: RequestHead,
-        frame_len: usize,
-        access: Access,
-        chunk: &mut Bytes,
-    ) -> Result<(), CloseReason> {
-        let whole = match access {
-            Access::All => return Err(CloseReason::Bug("an API that is allowed is restricted")),
-            Access::NotBrokers(denial) => Whole::alters_configs(head, frame_len, denial),
-            Access::Denied(denial) => Whole::denied(head, frame_len, denial),
-        };
-        self.read_whole(Box::new(whole), chunk)
     }
 
     /// Only an ApiVersions request of an unknown version gets a response, so that a client can find
     /// out which versions there are; any other closes, as in Kafka.
     fn unsupported_version(
         &mut self,
+        now: Instant,
         head: RequestHead,
         frame_len: usize,
     ) -> Result<(), CloseReason> {
@@ -136,23 +137,8 @@ impl Session {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
         sometimes!(self.marks, UnknownApiVersionsVersion);
-        let response = Owed::Local(unsupported(head.correlation_id, &self.snapshot.offered));
-        self.pending = Some(Slot::new(head, frame_len, Some(response)));
-        let left = frame_len.saturating_sub(self.client.frame_reader.buffered.len());
-        self.client.frame_reader.buffered.clear();
-        self.client.frame_reader.stage = Stage::Drop { left };
-        Ok(())
-    }
-
-    /// Reads on in a buffered request.
-    fn request_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.client.frame_reader.stage);
-        let Stage::Request(mut request) = stage else {
-            return Err(CloseReason::Bug("no request is being read"));
-        };
-        if !self.read_request(&mut request, chunk)? {
-            self.client.frame_reader.stage = Stage::Request(request);
-        }
+        let response = unsupported(head.correlation_id, &self.snapshot.offered);
+        self.drop_request(now, head, frame_len, response);
         Ok(())
     }
 
@@ -160,10 +146,11 @@ impl Session {
     /// that decide; false while it has not.
     fn read_request(
         &mut self,
+        now: Instant,
         request: &mut Request,
         chunk: &mut Bytes,
     ) -> Result<bool, CloseReason> {
-        let frame_reader = &mut self.client.frame_reader;
+        let frame_reader = &mut self.requests;
         let had = frame_reader.buffered.end();
         let part = framer::take(chunk, request.frame_len.saturating_sub(had));
         frame_reader.buffered.push(part.clone());
@@ -181,11 +168,11 @@ impl Session {
             if request.is_streamed {
                 // It is not whole: the field that decides about it is still to come, and the broker
                 // waits for the end of the frame as well.
-                let upstream = &mut self.upstream;
+                let egress = &mut self.upstream_egress;
                 let buffered = frame_reader.buffered.len();
                 frame_reader
                     .buffered
-                    .take(buffered, |part| upstream.egress.push(part));
+                    .take(buffered, |part| egress.push(part));
                 return Ok(false);
             }
             let too_much =
@@ -199,13 +186,14 @@ impl Session {
         }
         let (head, frame_len, facts) = (request.head, request.frame_len, request.facts);
         if facts.replica {
-            return self.deny_broker(head, frame_len, chunk);
+            self.deny_broker(now, head, frame_len, chunk)?;
+            return Ok(true);
         }
         let kept = mutation!(self, KeepFetchSession) && head.api == FETCH;
         let topics = request.topics.take().filter(|_| !kept);
         match topics {
-            Some(topics) => self.authorize(head, frame_len, facts, topics)?,
-            None => self.pass_request(head, frame_len, facts, None),
+            Some(topics) => self.authorize(now, head, frame_len, facts, topics)?,
+            None => self.pass_request(now, head, frame_len, facts, None),
         }
         Ok(true)
     }
@@ -215,12 +203,16 @@ impl Session {
     #[cold]
     #[inline(never)]
     pub(super) fn reauthorize(&mut self, now: Instant) -> Result<(), CloseReason> {
-        let frame_reader = &mut self.client.frame_reader;
+        let frame_reader = &mut self.requests;
         let is_buffered = frame_reader.buffered.len() == frame_reader.buffered.end();
-        if !is_buffered || !matches!(frame_reader.stage, Stage::Request(_) | Stage::Whole(_)) {
+        let is_undecided = matches!(
+            frame_reader.stage,
+            RequestStage::Reading(_) | RequestStage::Whole(_)
+        );
+        if !is_buffered || !is_undecided {
             return Ok(());
         }
-        frame_reader.stage = Stage::Head;
+        frame_reader.stage = RequestStage::Head;
         let buffered = std::mem::take(&mut frame_reader.buffered);
         // A copy keeps no chunk alive: what it pins is its length, as is counted when it is read
         // again.
@@ -237,26 +229,27 @@ impl Session {
     #[inline(never)]
     fn deny_broker(
         &mut self,
+        now: Instant,
         head: RequestHead,
         frame_len: usize,
         chunk: &mut Bytes,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<(), CloseReason> {
         if head.api != FIND_COORDINATOR {
             return Err(ClientFault::ReplicaRequest(head.api).into());
         }
         if !SHARE_COORDINATOR.versions.contains(head.version.0) {
             // The broker responds with INVALID_REQUEST.
-            self.pass_request(head, frame_len, Facts::default(), None);
-            return Ok(true);
+            self.pass_request(now, head, frame_len, Facts::default(), None);
+            return Ok(());
         }
         let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR.denial);
-        self.read_whole(Box::new(denied), chunk)?;
-        Ok(true)
+        self.read_whole(now, Box::new(denied), chunk)
     }
 
     /// Forwards what is allowed of a request, and denies the rest.
     fn authorize(
         &mut self,
+        now: Instant,
         head: RequestHead,
         frame_len: usize,
         facts: Facts,
@@ -273,7 +266,6 @@ impl Session {
         );
         let authorized = topics.decide(&self.principal, &self.snapshot);
         self.mark_decision(head, facts, &authorized);
-        let buffered = &self.client.frame_reader.buffered;
         let not_encodable = |NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version);
         match authorized.map_err(not_encodable)? {
             // Kafka closes on a denied acks=0 produce: there is no response to put the error in.
@@ -283,20 +275,17 @@ impl Session {
                 Err(ClientFault::DeniedAcksZero.into())
             }
             AuthorizedRequest::Response(frame) => {
-                self.pending = Some(Slot::new(head, frame_len, Some(Owed::Local(frame))));
-                let left = frame_len.saturating_sub(buffered.end());
-                self.client.frame_reader.buffered.clear();
-                self.client.frame_reader.stage = Stage::Drop { left };
+                self.drop_request(now, head, frame_len, frame);
                 Ok(())
             }
             AuthorizedRequest::Pass(_, Some(_)) if mutation!(self, SkipDenial) => {
-                self.pass_request(head, frame_len, facts, None);
+                self.pass_request(now, head, frame_len, facts, None);
                 Ok(())
             }
             AuthorizedRequest::Pass(edits, denied) => {
                 let denied = denied.filter(|_| !mutation!(self, ForgetDenied));
                 let edits = lengthened(edits, frame_len);
-                self.pass_request(head, frame_len, facts, Some((edits, denied)));
+                self.pass_request(now, head, frame_len, facts, Some((edits, denied)));
                 Ok(())
             }
         }
@@ -334,6 +323,7 @@ impl Session {
     /// Lets a request go up: what is buffered now, the rest as it comes.
     pub(super) fn pass_request(
         &mut self,
+        now: Instant,
         head: RequestHead,
         frame_len: usize,
         facts: Facts,
@@ -342,58 +332,92 @@ impl Session {
         let allowance = facts.allowance(head, &mut self.earlier_timeouts);
         let (mut edits, denied) = authorized.unwrap_or_default();
         let expects_no_response = facts.expects_no_response && !mutation!(self, SlotForAcksZero);
-        let response = (!expects_no_response).then_some(Owed::Relayed { allowance, denied });
+        let response = (!expects_no_response).then_some(Relayed { allowance, denied });
         let twice = mutation!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
-        self.pending = Some(Slot::new(head, frame_len, response));
         let Self {
-            client, upstream, ..
+            requests,
+            upstream_egress,
+            ..
         } = self;
-        let end = client.frame_reader.buffered.end();
-        edits.apply(&mut client.frame_reader.buffered, end, |part| {
+        let end = requests.buffered.end();
+        edits.apply(&mut requests.buffered, end, |part| {
             if twice && end == frame_len {
-                upstream.egress.push(part.clone());
+                upstream_egress.push(part.clone());
             }
-            upstream.egress.push(part);
+            upstream_egress.push(part);
         });
-        client.frame_reader.stage = Stage::Pass {
-            left: frame_len.saturating_sub(end),
+        let left = frame_len.saturating_sub(end);
+        let request = PassedRequest {
+            head,
+            frame_len,
+            left,
+            response,
         };
+        self.pass_rest(now, request);
     }
 
-    /// A request has been read to its end: from now on its response is owed.
-    fn request_done(&mut self, now: Instant) {
-        let sent = matches!(self.client.frame_reader.stage, Stage::Pass { .. });
-        self.client.frame_reader.frame_done();
-        let Some(mut slot) = self.pending.take() else {
-            return;
+    /// Throws a request away, of which some may have come: doorkeeper responds itself.
+    pub(super) fn drop_request(
+        &mut self,
+        now: Instant,
+        head: RequestHead,
+        frame_len: usize,
+        response: Bytes,
+    ) {
+        let left = frame_len.saturating_sub(self.requests.buffered.end());
+        self.requests.buffered.clear();
+        let request = DroppedRequest {
+            head,
+            frame_len,
+            left,
+            response,
         };
-        self.report(Event::Request {
-            api: slot.api,
-            version: slot.version,
-            bytes: slot.bytes,
-        });
-        if slot.response.is_some() {
-            let ours = matches!(slot.response, Some(Owed::Local(_)));
-            sometimes!(
-                self.marks,
-                DenialBehindResponse,
-                ours && !self.in_flight.is_empty()
-            );
-            if mutation!(self, ResponseJumpsQueue)
-                && let Some(Owed::Local(frame)) = slot.response
-            {
-                self.client.egress.push(frame);
-                return;
-            }
-            slot.since = now;
+        self.drop_rest(now, request);
+    }
+
+    /// What has come of a request is on its way to the broker. Once that is all of it, its response
+    /// is owed.
+    fn pass_rest(&mut self, now: Instant, request: PassedRequest) {
+        if request.left > 0 {
+            self.requests.stage = RequestStage::Pass(request);
+            return;
+        }
+        self.request_done(request.head, request.frame_len);
+        if let Some(slot) = request.slot(now) {
             self.in_flight.push(now, slot);
         } else {
             self.dropped_waits |= !matches!(self.connection, Connection::Open);
         }
-        if sent {
-            self.want_upstream(now);
-        }
+        self.want_upstream(now);
         self.became_ready();
+    }
+
+    /// What has come of a request that no broker gets is gone. Once that is all of it, its response
+    /// is owed.
+    fn drop_rest(&mut self, now: Instant, request: DroppedRequest) {
+        if request.left > 0 {
+            self.requests.stage = RequestStage::Drop(request);
+            return;
+        }
+        self.request_done(request.head, request.frame_len);
+        let is_behind = !self.in_flight.is_empty();
+        sometimes!(self.marks, DenialBehindResponse, is_behind);
+        if mutation!(self, ResponseJumpsQueue) {
+            self.client.egress.push(request.response);
+            return;
+        }
+        self.in_flight.push(now, request.slot(now));
+        self.became_ready();
+    }
+
+    /// A request has been read to its end.
+    fn request_done(&mut self, head: RequestHead, frame_len: usize) {
+        self.requests.clear();
+        self.report(Event::Request {
+            api: head.api,
+            version: head.version,
+            bytes: frame_len,
+        });
     }
 
     /// Upstream is dialled for the first whole frame, or once so much of a large one has come
@@ -409,7 +433,7 @@ impl Session {
         {
             return;
         }
-        let egress = &self.upstream.egress;
+        let egress = &self.upstream_egress;
         // Nobody would take what is due, and the rest of the frame would never be read.
         let is_full = egress.pinned() >= self.snapshot.limits.egress_high_bytes;
         if is_full || egress.len() >= FOLLOW_BYTES_MIN {

@@ -3,7 +3,7 @@
 use crate::error::{CloseReason, Wait};
 use crate::io::{Effect, End, Leg};
 use crate::mutation::mutation;
-use crate::session::{Backlog, Connection, LegState, Phase, Session};
+use crate::session::{Backlog, ClientLeg, Connection, Phase, Session};
 use crate::time::Instant;
 
 /// A session that only writes what is left.
@@ -30,10 +30,10 @@ impl Closing {
     }
 }
 
-impl LegState {
+impl ClientLeg {
     pub(super) fn note_end(&mut self, how: End) {
         match how {
-            // The peer may still read.
+            // The client may still read.
             End::Fin => {
                 self.ended.get_or_insert(how);
             }
@@ -44,7 +44,7 @@ impl LegState {
         }
     }
 
-    /// Nobody reads what is due to this peer.
+    /// Nobody reads what is due to the client.
     pub(super) const fn is_gone(&self) -> bool {
         matches!(self.ended, Some(End::Reset))
     }
@@ -167,11 +167,10 @@ impl Session {
             Phase::Finishing(finishing) => finishing.drain,
             Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
         };
-        self.client.frame_reader.discard();
-        self.upstream.frame_reader.discard();
+        self.requests.clear();
+        self.responses.clear();
         self.in_flight.clear();
         self.backlog = Backlog::default();
-        self.pending = None;
         // A session that was rejected must not keep what it buffers until somebody takes it.
         if reason == CloseReason::BufferRejected {
             self.drop_buffered();
@@ -181,7 +180,7 @@ impl Session {
         }
         // There must be somebody to take it.
         if last.broker == Due::Dropped || !matches!(self.connection, Connection::Open) {
-            self.upstream.egress.discard();
+            self.upstream_egress.discard();
         }
         self.connection.wait_no_longer();
         // To drop a client that was never written to takes no response along.
@@ -200,14 +199,17 @@ impl Session {
             return;
         };
         let expired = now >= closing.by;
-        let legs = [(Leg::Client, &self.client), (Leg::Upstream, &self.upstream)];
+        let legs = [
+            (Leg::Client, &self.client.egress),
+            (Leg::Upstream, &self.upstream_egress),
+        ];
         let mut all_out = !closing.lingers;
-        for ((leg, state), finished) in legs.into_iter().zip(&mut closing.finished) {
+        for ((leg, egress), finished) in legs.into_iter().zip(&mut closing.finished) {
             let exists = match leg {
                 Leg::Client => true,
                 Leg::Upstream => matches!(self.connection, Connection::Open),
             };
-            if !state.egress.is_empty() {
+            if !egress.is_empty() {
                 all_out = false;
             } else if exists && !*finished && !mutation!(self, ForgetFinish) {
                 *finished = true;
@@ -217,7 +219,7 @@ impl Session {
         if all_out || expired {
             let reason = closing.reason;
             self.client.egress.discard();
-            self.upstream.egress.discard();
+            self.upstream_egress.discard();
             self.effects.push_back(Effect::Close(reason));
             if mutation!(self, CloseTwice) {
                 self.effects.push_back(Effect::Close(reason));

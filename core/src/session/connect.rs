@@ -276,7 +276,7 @@ impl Session {
 
     pub(super) fn connect_failed(&mut self, now: Instant, why: ConnectFailure) {
         if !self.is_relaying() {
-            self.upstream.egress.discard();
+            self.upstream_egress.discard();
             self.connection = Connection::Unneeded;
             return;
         }

@@ -10,10 +10,10 @@ use crate::io::Leg;
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::session::Session;
 use crate::session::broker_configs::{self, Decision};
-use crate::session::frame_reader::Stage;
-use crate::session::in_flight::{Owed, Slot};
 use crate::session::names::Names;
 use crate::session::request::Facts;
+use crate::session::request_stage::RequestStage;
+use crate::time::Instant;
 use crate::wire::codec::denial::{DenialError, denied};
 use crate::wire::edit::lengthened;
 use crate::wire::framer;
@@ -93,22 +93,12 @@ impl Whole {
 }
 
 impl Session {
-    /// Reads on in a request that is read whole.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn whole_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.client.frame_reader.stage);
-        let Stage::Whole(whole) = stage else {
-            return Err(CloseReason::Bug("no request is read whole"));
-        };
-        self.read_whole(whole, chunk)
-    }
-
     /// Takes in the rest of a request, and decides about it once it is there.
     #[cold]
     #[inline(never)]
     pub(super) fn read_whole(
         &mut self,
+        now: Instant,
         whole: Box<Whole>,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
@@ -118,14 +108,14 @@ impl Session {
         }
         // What denies a request may be longer than the request.
         let response_bytes_max = limits.request_buffer_bytes_max.max(UNCOUNTED_BUFFER_BYTES);
-        let frame_reader = &mut self.client.frame_reader;
-        let missing = whole.frame_len.saturating_sub(frame_reader.buffered.len());
-        frame_reader.buffered.push(framer::take(chunk, missing));
-        if frame_reader.buffered.len() < whole.frame_len {
-            frame_reader.stage = Stage::Whole(whole);
+        let buffered = &mut self.requests.buffered;
+        let missing = whole.frame_len.saturating_sub(buffered.len());
+        buffered.push(framer::take(chunk, missing));
+        if buffered.len() < whole.frame_len {
+            self.requests.stage = RequestStage::Whole(whole);
             return Ok(());
         }
-        let frame = Bytes::from(frame_reader.buffered.copy(0..whole.frame_len));
+        let frame = Bytes::from(buffered.copy(0..whole.frame_len));
         let denial = match whole.what {
             What::Deny(denial) => denial,
             What::DenyBrokerConfigs(denial) => {
@@ -140,7 +130,8 @@ impl Session {
                     Decision::Pass(edits, denied) => {
                         let authorized = (lengthened(edits, whole.frame_len), denied);
                         let facts = Facts::default();
-                        self.pass_request(whole.head, whole.frame_len, facts, Some(authorized));
+                        let (head, frame_len) = (whole.head, whole.frame_len);
+                        self.pass_request(now, head, frame_len, facts, Some(authorized));
                         return Ok(());
                     }
                 }
@@ -150,11 +141,7 @@ impl Session {
         if api::offering(whole.head.api) == Some(Offering::Login) {
             self.report(Event::SaslWithoutLogin);
         }
-        let frame_reader = &mut self.client.frame_reader;
-        frame_reader.buffered.clear();
-        frame_reader.stage = Stage::Drop { left: 0 };
-        let response = Some(Owed::Local(response));
-        self.pending = Some(Slot::new(whole.head, whole.frame_len, response));
+        self.drop_request(now, whole.head, whole.frame_len, response);
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl Session {
         let left = matches!(reason, CloseReason::ClientEnded(_));
         self.mark_finish(reason, left);
         if left && mutation!(self, DropLastRequests) {
-            self.upstream.egress.discard();
+            self.upstream_egress.discard();
             self.close_now(now, reason);
             return;
         }
@@ -84,7 +84,7 @@ impl Session {
     fn mark_finish(&mut self, reason: CloseReason, left: bool) {
         let owed = !self.in_flight.is_empty();
         let half = reason == CloseReason::ClientEnded(End::Fin);
-        let unsent = !self.upstream.egress.is_empty();
+        let unsent = !self.upstream_egress.is_empty();
         sometimes!(self.marks, HalfClosedWithResponsesOwed, half && owed);
         sometimes!(self.marks, FaultWithResponsesOwed, !left && owed);
         sometimes!(self.marks, FlushedAfterClientLeft, left && unsent);
@@ -100,12 +100,11 @@ impl Session {
 
     /// Closes a session that has given what it owed.
     pub(super) fn advance_finishing(&mut self, now: Instant) {
-        if !self.is_finishing() || !self.backlog.bytes.is_empty() {
+        if !self.is_finishing() || !self.backlog.is_empty() {
             return;
         }
         // What has begun never ends.
-        self.client.frame_reader.discard();
-        self.pending = None;
+        self.requests.clear();
         if self.owes_nothing() || self.reads_for_nobody() {
             self.finish_expired(now);
         }
@@ -120,6 +119,6 @@ impl Session {
         finishing.read_for_nobody > self.snapshot.limits.egress_high_bytes
             && !mutation!(self, ReadForNobody)
             && matches!(self.connection, Connection::Open)
-            && self.upstream.egress.is_empty()
+            && self.upstream_egress.is_empty()
     }
 }

@@ -1,50 +1,37 @@
-//! The frame that is coming in on one leg, and how far it has been forwarded.
+//! The frame that is coming in on one path, and how far it has been forwarded.
 
 use std::time::Duration;
 
-use crate::session::denial::Whole;
 use crate::session::pace::FramePace;
-use crate::session::request::Request;
-use crate::session::response::Response;
 use crate::time::Instant;
 use crate::wire::rope::Rope;
 
+/// What is being read of a frame: requests and responses each have stages of their own.
+pub(super) trait Stage: Default {
+    /// Whether no more than the head of the frame is being read.
+    fn is_head(&self) -> bool;
+
+    /// Whether what comes is buffered until the frame says more.
+    fn is_buffering(&self) -> bool;
+
+    /// The memory that is kept of what has been read, besides the frame.
+    fn kept_bytes(&self) -> usize;
+}
+
 /// What has come of the current frame, and what is to become of the rest.
 #[derive(Debug, Default)]
-pub(super) struct FrameReader {
+pub(super) struct FrameReader<S> {
     /// Bytes of the current frame that have not moved on, from its length prefix on.
     pub(super) buffered: Rope,
-    pub(super) stage: Stage,
+    pub(super) stage: S,
     /// How the current frame moves; nothing between frames.
     pub(super) pace: Option<FramePace>,
+    /// Since when nothing is read because there is no room to buffer it.
+    pub(super) paused_since: Option<Instant>,
 }
 
-/// What is being read of the current frame.
-#[derive(Debug, Default)]
-pub(super) enum Stage {
-    /// The length prefix and the fixed head.
-    #[default]
-    Head,
-    /// A request is buffered until the fields have been read that decide about it.
-    Request(Box<Request>),
-    /// A request is buffered to its end, because all or some of it is denied.
-    Whole(Box<Whole>),
-    /// A response is buffered or streamed, because it may contain addresses.
-    Response(Box<Response>),
-    /// This many bytes go on as they come.
-    Pass {
-        /// Bytes of the frame still to come.
-        left: usize,
-    },
-    /// This many bytes are thrown away as they come: the request has been denied.
-    Drop {
-        /// Bytes of the frame still to come.
-        left: usize,
-    },
-}
-
-impl FrameReader {
-    /// After a chunk: what is still buffered must not keep a large buffer alive.
+impl<S: Stage> FrameReader<S> {
+    /// After a chunk: what is still buffered must not keep a large chunk alive.
     pub(super) fn settle(&mut self, now: Instant, chunk_len: usize) {
         self.buffered.settle(chunk_len);
         if self.is_between_frames() {
@@ -60,24 +47,13 @@ impl FrameReader {
         if self.buffered.is_empty() {
             return 0;
         }
-        let kept = match &self.stage {
-            Stage::Request(request) => request.pinned(),
-            Stage::Response(response) => response.buffered_bytes(),
-            Stage::Head | Stage::Whole(_) | Stage::Pass { .. } | Stage::Drop { .. } => 0,
-        };
-        self.buffered.pinned() + kept
+        self.buffered.pinned() + self.stage.kept_bytes()
     }
 
     /// When the frame that is coming in counts as stalled, if one is.
     pub(super) fn deadline(&self, stall: Duration) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
-        let is_buffered = match &self.stage {
-            Stage::Head | Stage::Whole(_) => true,
-            Stage::Request(request) => !request.is_streamed,
-            Stage::Response(response) => !response.is_streamed(),
-            Stage::Pass { .. } | Stage::Drop { .. } => false,
-        };
-        Some(if is_buffered {
+        Some(if self.stage.is_buffering() {
             pace.deadline_of_buffered(stall)
         } else {
             pace.deadline(stall)
@@ -86,7 +62,7 @@ impl FrameReader {
 
     /// Whether nothing has come of the next frame.
     pub(super) fn is_between_frames(&self) -> bool {
-        matches!(self.stage, Stage::Head) && self.buffered.is_empty()
+        self.stage.is_head() && self.buffered.is_empty()
     }
 
     /// Nothing is read at the moment, for no fault of the peer: its time starts anew.
@@ -96,15 +72,11 @@ impl FrameReader {
         }
     }
 
-    /// A frame has ended, and the next may begin in the same chunk.
-    pub(super) fn frame_done(&mut self) {
+    /// The frame has ended, and the next may begin in the same chunk; or what has come of it is
+    /// dropped.
+    pub(super) fn clear(&mut self) {
         self.buffered.clear();
-        self.stage = Stage::Head;
+        self.stage = S::default();
         self.pace = None;
-    }
-
-    /// Drops what is buffered.
-    pub(super) fn discard(&mut self) {
-        *self = Self::default();
     }
 }

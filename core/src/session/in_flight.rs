@@ -25,26 +25,20 @@ pub(super) struct Slot {
     pub(super) bytes: usize,
     /// When the request was whole.
     pub(super) since: Instant,
-    /// Nothing for a Produce with acks=0, which never gets as far as the FIFO.
-    pub(super) response: Option<Owed>,
+    pub(super) response: Owed,
 }
 
 impl Slot {
-    /// What a request will be owed once it is whole.
-    pub(super) fn new(head: RequestHead, bytes: usize, response: Option<Owed>) -> Self {
+    /// What is owed to a request that is whole.
+    pub(super) fn new(head: RequestHead, bytes: usize, since: Instant, response: Owed) -> Self {
         Self {
             correlation_id: head.correlation_id,
             api: head.api,
             version: head.version,
             bytes,
-            since: Instant::ZERO,
+            since,
             response,
         }
-    }
-
-    /// The memory that is kept until the response is given.
-    pub(super) fn buffered_bytes(&self) -> usize {
-        self.response.as_ref().map_or(0, Owed::buffered_bytes)
     }
 }
 
@@ -52,12 +46,7 @@ impl Slot {
 #[derive(Debug)]
 pub(super) enum Owed {
     /// From the broker.
-    Relayed {
-        /// How long the request itself lets the broker wait, on top of `request_timeout`.
-        allowance: Duration,
-        /// What was denied of the request, for the broker's response.
-        denied: Option<Box<DeniedTopics>>,
-    },
+    Relayed(Relayed),
     /// From us: a whole frame that waits for its turn.
     Local(Bytes),
 }
@@ -66,10 +55,36 @@ impl Owed {
     /// The memory that is kept until the response is given.
     fn buffered_bytes(&self) -> usize {
         match self {
-            Self::Relayed { denied, .. } => denied.as_ref().map_or(0, |it| it.buffered_bytes()),
+            Self::Relayed(relayed) => relayed.buffered_bytes(),
             Self::Local(frame) => frame.len(),
         }
     }
+}
+
+/// What is known of a response that the broker owes.
+#[derive(Debug)]
+pub(super) struct Relayed {
+    /// How long the request itself lets the broker wait, on top of `request_timeout`.
+    pub(super) allowance: Duration,
+    /// What was denied of the request, for the broker's response to say as well.
+    pub(super) denied: Option<Box<DeniedTopics>>,
+}
+
+impl Relayed {
+    /// The memory that is kept until the response is sent.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.denied.as_ref().map_or(0, |it| it.buffered_bytes())
+    }
+}
+
+/// A response of ours whose turn has come.
+#[derive(Debug)]
+pub(super) struct LocalResponse {
+    pub(super) api: ApiKey,
+    pub(super) version: ApiVersion,
+    /// When the request was whole.
+    pub(super) since: Instant,
+    pub(super) frame: Bytes,
 }
 
 /// The FIFO of owed responses.
@@ -105,7 +120,7 @@ impl InFlight {
         if self.slots.is_empty() {
             self.front_since = now;
         }
-        self.buffered_bytes += slot.buffered_bytes();
+        self.buffered_bytes += slot.response.buffered_bytes();
         self.slots.push_back(slot);
     }
 
@@ -120,8 +135,8 @@ impl InFlight {
     /// The denied topics that join the next response of the broker; asked for once.
     pub(super) fn take_denied(&mut self) -> Option<Box<DeniedTopics>> {
         let denied = match &mut self.slots.front_mut()?.response {
-            Some(Owed::Relayed { denied, .. }) => denied.take(),
-            Some(Owed::Local(_)) | None => None,
+            Owed::Relayed(relayed) => relayed.denied.take(),
+            Owed::Local(_) => None,
         }?;
         self.buffered_bytes = self.buffered_bytes.saturating_sub(denied.buffered_bytes());
         Some(denied)
@@ -129,7 +144,9 @@ impl InFlight {
 
     pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
-        self.buffered_bytes = self.buffered_bytes.saturating_sub(slot.buffered_bytes());
+        self.buffered_bytes = self
+            .buffered_bytes
+            .saturating_sub(slot.response.buffered_bytes());
         self.front_since = now;
         if self.announced_ms > 0 {
             self.mute(now);
@@ -162,34 +179,45 @@ impl InFlight {
         matches!(
             self.front(),
             Some(Slot {
-                response: Some(Owed::Local(_)),
+                response: Owed::Local(_),
                 ..
             })
         )
     }
 
     /// Takes the front slot if its response is ours.
-    pub(super) fn pop_local(&mut self, now: Instant) -> Option<(Slot, Bytes)> {
+    pub(super) fn pop_local(&mut self, now: Instant) -> Option<LocalResponse> {
         if !self.is_local_next() {
             return None;
         }
-        let mut slot = self.pop(now)?;
-        match slot.response.take() {
-            Some(Owed::Local(frame)) => Some((slot, frame)),
-            Some(Owed::Relayed { .. }) | None => None,
+        let Slot {
+            api,
+            version,
+            since,
+            response,
+            ..
+        } = self.pop(now)?;
+        match response {
+            Owed::Local(frame) => Some(LocalResponse {
+                api,
+                version,
+                since,
+                frame,
+            }),
+            Owed::Relayed(_) => None,
         }
     }
 
     /// Until when the broker's next response must have begun, which it cannot before `since`.
     pub(super) fn deadline(&self, since: Instant, request_timeout: Duration) -> Option<Instant> {
         match &self.front()?.response {
-            Some(Owed::Relayed { allowance, .. }) => Some(
+            Owed::Relayed(relayed) => Some(
                 self.front_since
                     .max(self.muted_until)
                     .max(since)
-                    .after(request_timeout.saturating_add(*allowance)),
+                    .after(request_timeout.saturating_add(relayed.allowance)),
             ),
-            Some(Owed::Local(_)) | None => None,
+            Owed::Local(_) => None,
         }
     }
 
@@ -215,14 +243,14 @@ mod tests {
             version: ApiVersion(0),
             correlation_id: CorrelationId(id),
         };
-        Slot::new(head, 12, Some(response))
+        Slot::new(head, 12, Instant::ZERO, response)
     }
 
     fn relayed(allowance: Duration) -> Owed {
-        Owed::Relayed {
+        Owed::Relayed(Relayed {
             allowance,
             denied: None,
-        }
+        })
     }
 
     #[test]
@@ -233,7 +261,7 @@ mod tests {
         in_flight.push(now, slot(2, Owed::Local(Bytes::from_static(b"two"))));
         assert!(in_flight.pop_local(now).is_none());
         assert_eq!(in_flight.pop(now).unwrap().correlation_id, CorrelationId(1));
-        assert_eq!(in_flight.pop_local(now).unwrap().1, "two");
+        assert_eq!(in_flight.pop_local(now).unwrap().frame, "two");
         assert!(in_flight.is_empty());
     }
 

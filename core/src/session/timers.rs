@@ -163,7 +163,7 @@ impl Session {
         // Kafka; how many of these there may be is for the driver to limit.
         let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
-            && self.upstream.egress.is_empty();
+            && self.upstream_egress.is_empty();
         if is_quiet && !(mutation!(self, NeverFirstFrame) && self.is_opening()) {
             let at = self.timers.last_active.after(limits.idle_timeout);
             waits(at, Expiry::Wait(Wait::Idle));
@@ -180,13 +180,21 @@ impl Session {
     /// ever: those who wait for each other must end.
     #[inline(always)]
     fn reading_deadline(&self, leg: Leg) -> Option<(Instant, Wait)> {
-        let (state, limits) = (self.leg(leg), &self.snapshot.limits);
-        match state.buffer_paused {
+        let limits = &self.snapshot.limits;
+        let paused_since = match leg {
+            Leg::Client => self.requests.paused_since,
+            Leg::Upstream => self.responses.paused_since,
+        };
+        match paused_since {
             Some(_) if leg == Leg::Client && (self.is_finishing() || self.takes_no_more()) => None,
             Some(since) => Some((since.after(limits.buffer_timeout), Wait::Buffer(leg))),
             None => {
-                let at = state.frame_reader.deadline(limits.frame_stall_timeout)?;
-                Some((at, Wait::Frame(leg)))
+                let stall = limits.frame_stall_timeout;
+                let at = match leg {
+                    Leg::Client => self.requests.deadline(stall),
+                    Leg::Upstream => self.responses.deadline(stall),
+                };
+                Some((at?, Wait::Frame(leg)))
             }
         }
     }
@@ -199,9 +207,9 @@ impl Session {
     /// what another one asks the broker to wait comes on top.
     #[inline(always)]
     fn response_deadline(&self) -> Option<(Instant, Wait)> {
-        let is_read = self.room.responses && self.upstream.buffer_paused.is_none();
+        let is_read = self.room.responses && self.responses.paused_since.is_none();
         let connected = matches!(self.connection, Connection::Open);
-        let begun = self.upstream.frame_reader.pace.is_some();
+        let begun = self.responses.pace.is_some();
         let forever = mutation!(self, WaitForever);
         if !connected || begun || forever || !is_read {
             return None;

@@ -14,9 +14,9 @@ use crate::mutation::mutation;
 use crate::rewrite::Outcome;
 use crate::session::Session;
 use crate::session::body::BodyWalk;
-use crate::session::frame_reader::Stage;
 use crate::session::in_flight::Slot;
 use crate::session::response::{Progress, Response};
+use crate::session::response_stage::{PassedResponse, ResponseStage};
 use crate::session::topic_authorization::{DENIAL_ROLES, DeniedTopics};
 use crate::time::Instant;
 use crate::wire::framer::{self, Framer};
@@ -34,33 +34,35 @@ impl Session {
         now: Instant,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        match &mut self.upstream.frame_reader.stage {
-            Stage::Head => self.response_head(chunk)?,
-            Stage::Response(_) => self.response_body(chunk)?,
-            Stage::Pass { left } => {
-                let part = framer::take(chunk, *left);
-                *left -= part.len();
+        match std::mem::take(&mut self.responses.stage) {
+            ResponseStage::Head => self.response_head(now, chunk),
+            ResponseStage::Reading(mut response) => {
+                if self.read_on(&mut response, chunk)? {
+                    self.release_response(now, *response);
+                } else {
+                    self.responses.stage = ResponseStage::Reading(response);
+                }
+                Ok(())
+            }
+            ResponseStage::Pass(mut response) => {
+                let part = framer::take(chunk, response.left);
+                response.left -= part.len();
                 self.client.egress.push(part);
-            }
-            Stage::Request(_) | Stage::Whole(_) | Stage::Drop { .. } => {
-                return Err(CloseReason::Bug("a request came from the broker"));
+                self.pass_rest_of_response(now, response);
+                Ok(())
             }
         }
-        if let Stage::Pass { left: 0 } = self.upstream.frame_reader.stage {
-            self.response_done(now);
-        }
-        Ok(())
     }
 
     /// Reads length and correlation id, and decides how the body is forwarded.
-    fn response_head(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
+    fn response_head(&mut self, now: Instant, chunk: &mut Bytes) -> Result<(), CloseReason> {
         let Some(slot) = self.in_flight.front() else {
             return Err(UpstreamFault::Unsolicited.into());
         };
         let (expected, api, version) = (slot.correlation_id, slot.api, slot.version);
         let (min, max) = (RESPONSE_HEAD_BYTES, self.snapshot.limits.response_bytes_max);
         let framer = Framer { min, max };
-        let buffered = &mut self.upstream.frame_reader.buffered;
+        let buffered = &mut self.responses.buffered;
         let frame_len = framer
             .frame_len(buffered, chunk)
             .map_err(UpstreamFault::FrameLength)?;
@@ -73,22 +75,15 @@ impl Session {
             sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
-        self.upstream.response_bytes = frame_len;
         let Some(version) = self.response_version(api, version, frame_len, chunk) else {
-            self.upstream
-                .frame_reader
-                .buffered
-                .push(std::mem::take(chunk));
+            self.responses.buffered.push(std::mem::take(chunk));
             return Ok(());
         };
         let form = ResponseForm::of(api, version);
         let form = &form.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
         let place = form.throttle_place();
         let Some(throttle_ms) = self.throttle_ms(place, form, frame_len, chunk) else {
-            self.upstream
-                .frame_reader
-                .buffered
-                .push(std::mem::take(chunk));
+            self.responses.buffered.push(std::mem::take(chunk));
             return Ok(());
         };
         self.announce_throttle(throttle_ms);
@@ -99,7 +94,7 @@ impl Session {
             && let Some(bare) = self.bare(form, frame_len, interest, chunk)
         {
             self.announce_throttle(bare.throttle_ms);
-            self.pass_response(frame_len);
+            self.pass_response(now, frame_len);
             return Ok(());
         }
         let mode = match (mode, &denied) {
@@ -113,12 +108,13 @@ impl Session {
             (mode, None) => mode,
             (mode, Some(_)) => denial_mode(mode, frame_len),
         };
-        self.forward_response(form, frame_len, mode, denied, chunk)
+        self.forward_response(now, form, frame_len, mode, denied, chunk)
     }
 
     /// Lets a response pass, or begins to read it.
     fn forward_response(
         &mut self,
+        now: Instant,
         form: &ResponseForm,
         frame_len: usize,
         mode: ForwardMode,
@@ -126,25 +122,27 @@ impl Session {
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
         match mode {
-            ForwardMode::Pass => self.pass_response(frame_len),
+            ForwardMode::Pass => {
+                self.pass_response(now, frame_len);
+                Ok(())
+            }
             // Whatever of it were taken in would be for nothing.
             ForwardMode::Buffer(_)
                 if frame_len > self.snapshot.limits.response_buffer_bytes_max =>
             {
-                return Err(CloseReason::BufferLimit(Leg::Upstream));
+                Err(CloseReason::BufferLimit(Leg::Upstream))
             }
             ForwardMode::Buffer(interest) => {
                 let walk = response_walk(form, frame_len, interest);
                 let response = Response::buffered(form, frame_len, walk);
-                self.read_response(response.with_denial(denied), chunk)?;
+                self.read_response(now, response.with_denial(denied), chunk)
             }
             ForwardMode::Stream(interest) => {
                 let walk = response_walk(form, frame_len, interest);
                 let response = Response::streamed(form, frame_len, walk);
-                self.read_response(response.with_denial(denied), chunk)?;
+                self.read_response(now, response.with_denial(denied), chunk)
             }
         }
-        Ok(())
     }
 
     /// The version of the response: a broker that does not know the version of an ApiVersions
@@ -161,11 +159,7 @@ impl Session {
         if api != API_VERSIONS || frame_len < RESPONSE_HEAD_END + ERROR_CODE_BYTES {
             return Some(version);
         }
-        let error = framer::peek(
-            &self.upstream.frame_reader.buffered,
-            chunk,
-            RESPONSE_HEAD_END,
-        )?;
+        let error = framer::peek(&self.responses.buffered, chunk, RESPONSE_HEAD_END)?;
         let is_unsupported = i16::from_be_bytes(error) == UNSUPPORTED_VERSION;
         Some(if is_unsupported {
             ApiVersion(0)
@@ -193,7 +187,7 @@ impl Session {
         if frame_len < at + THROTTLE_BYTES {
             return Some(0);
         }
-        let buffered = &self.upstream.frame_reader.buffered;
+        let buffered = &self.responses.buffered;
         let throttle = framer::peek(buffered, chunk, at).map(i32::from_be_bytes)?;
         if tag_bytes > 0 && framer::peek(buffered, chunk, RESPONSE_HEAD_END)? != [0] {
             return Some(0);
@@ -219,7 +213,7 @@ impl Session {
     ) -> Option<Bare> {
         // However it is cut, a response that may not be buffered closes.
         let may_be_buffered = frame_len <= self.snapshot.limits.response_buffer_bytes_max;
-        if !may_be_buffered || !self.upstream.frame_reader.buffered.is_empty() {
+        if !may_be_buffered || !self.responses.buffered.is_empty() {
             return None;
         }
         let mut body = chunk.get(RESPONSE_HEAD_END..frame_len)?;
@@ -234,10 +228,11 @@ impl Session {
     /// already, because its error code was waited for.
     fn read_response(
         &mut self,
+        now: Instant,
         mut response: Response,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        let buffered = &self.upstream.frame_reader.buffered;
+        let buffered = &self.responses.buffered;
         let early = buffered.copy(RESPONSE_HEAD_END.min(buffered.end())..buffered.end());
         if !early.is_empty() {
             let (api, version) = (response.api, response.version);
@@ -247,23 +242,9 @@ impl Session {
         }
         // Most responses are there with their first bytes, and need no place to wait in.
         if self.read_on(&mut response, chunk)? {
-            self.release_response(response);
+            self.release_response(now, response);
         } else {
-            self.upstream.frame_reader.stage = Stage::Response(Box::new(response));
-        }
-        Ok(())
-    }
-
-    /// Reads on in a response that has begun in an earlier chunk.
-    fn response_body(&mut self, chunk: &mut Bytes) -> Result<(), CloseReason> {
-        let stage = std::mem::take(&mut self.upstream.frame_reader.stage);
-        let Stage::Response(mut response) = stage else {
-            return Err(CloseReason::Bug("no response is being read"));
-        };
-        if self.read_on(&mut response, chunk)? {
-            self.release_response(*response);
-        } else {
-            self.upstream.frame_reader.stage = Stage::Response(response);
+            self.responses.stage = ResponseStage::Reading(Box::new(response));
         }
         Ok(())
     }
@@ -272,12 +253,11 @@ impl Session {
     /// all of the response.
     fn read_on(&mut self, response: &mut Response, chunk: &mut Bytes) -> Result<bool, CloseReason> {
         let Self {
-            upstream,
+            responses: frame_reader,
             client,
             snapshot,
             ..
         } = self;
-        let frame_reader = &mut upstream.frame_reader;
         let had = frame_reader.buffered.end();
         let part = framer::take(chunk, response.frame_len.saturating_sub(had));
         frame_reader.buffered.push(part.clone());
@@ -313,7 +293,7 @@ impl Session {
     }
 
     /// Everything has been read that could have to be edited.
-    fn release_response(&mut self, response: Response) {
+    fn release_response(&mut self, now: Instant, response: Response) {
         let frame_len = response.frame_len;
         let response_is_streamed = response.is_streamed();
         self.announce_throttle(response.throttle_ms());
@@ -324,7 +304,7 @@ impl Session {
             TailBlanked,
             response_is_streamed && outcome.rewrites.dropped > 0
         );
-        let in_pieces = self.upstream.frame_reader.buffered.slice_count() > 1;
+        let in_pieces = self.responses.buffered.slice_count() > 1;
         sometimes!(
             self.marks,
             EditedAcrossChunks,
@@ -335,20 +315,19 @@ impl Session {
             EndpointDropped,
             !response_is_streamed && outcome.rewrites.dropped > 0
         );
-        self.upstream.response_bytes = frame_len.saturating_add_signed(growth);
         let Self {
-            upstream, client, ..
+            responses, client, ..
         } = self;
-        let end = upstream.frame_reader.buffered.end();
-        outcome
-            .edits
-            .apply(&mut upstream.frame_reader.buffered, end, |part| {
-                client.egress.push(part)
-            });
-        upstream.frame_reader.stage = Stage::Pass {
-            left: frame_len - end,
-        };
+        let end = responses.buffered.end();
+        outcome.edits.apply(&mut responses.buffered, end, |part| {
+            client.egress.push(part)
+        });
         self.report_outcome(outcome);
+        let response = PassedResponse {
+            left: frame_len - end,
+            bytes: frame_len.saturating_add_signed(growth),
+        };
+        self.pass_rest_of_response(now, response);
     }
 
     fn report_outcome(&mut self, outcome: Outcome) {
@@ -362,28 +341,36 @@ impl Session {
     }
 
     /// Lets a response come down: what is buffered now, the rest as it comes.
-    fn pass_response(&mut self, frame_len: usize) {
-        let upstream = &self.upstream;
-        let left = frame_len.saturating_sub(upstream.frame_reader.buffered.end());
-        let buffered = upstream.frame_reader.buffered.len();
+    fn pass_response(&mut self, now: Instant, frame_len: usize) {
+        let left = frame_len.saturating_sub(self.responses.buffered.end());
+        let buffered = self.responses.buffered.len();
         let left = if mutation!(self, FrameEndsEarly) && left > 1 {
             left - 1
         } else {
             left
         };
         let Self {
-            upstream, client, ..
+            responses, client, ..
         } = self;
-        upstream
-            .frame_reader
+        responses
             .buffered
             .take(buffered, |part| client.egress.push(part));
-        upstream.frame_reader.stage = Stage::Pass { left };
+        let response = PassedResponse {
+            left,
+            bytes: frame_len,
+        };
+        self.pass_rest_of_response(now, response);
     }
 
-    fn response_done(&mut self, now: Instant) {
-        self.upstream.frame_reader.frame_done();
-        let bytes = self.upstream.response_bytes;
+    /// What has come of a response is on its way to the client. Once that is all of it, the next
+    /// response is due.
+    fn pass_rest_of_response(&mut self, now: Instant, response: PassedResponse) {
+        if response.left > 0 {
+            self.responses.stage = ResponseStage::Pass(response);
+            return;
+        }
+        let bytes = response.bytes;
+        self.responses.clear();
         if let Some(Slot {
             api,
             version,

@@ -147,7 +147,10 @@ impl Doorkeeper {
         }
         let metrics = self.front.metrics().await?;
         for (pattern, what) in [
-            (&metrics::BUGS, "sessions ended by a bug"),
+            (
+                &metrics::INTERNAL_ERRORS,
+                "sessions ended by an internal error",
+            ),
             (&metrics::WITHHELD, "responses of brokers could not be read"),
         ] {
             if metrics.sum(pattern).is_some_and(|it| it > 0.0) {

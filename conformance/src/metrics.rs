@@ -26,10 +26,10 @@ pub(crate) const TO_CLIENTS: Pattern<'_> = Pattern {
 };
 /// Sessions that ended, with the reason as a label.
 pub(crate) const CLOSED: &str = "doorkeeper_sessions_closed_total";
-/// Sessions that ended by a bug of doorkeeper's own.
-pub(crate) const BUGS: Pattern<'_> = Pattern {
+/// Sessions that ended by an internal error of doorkeeper.
+pub(crate) const INTERNAL_ERRORS: Pattern<'_> = Pattern {
     name: CLOSED,
-    labels: &["reason=\"bug\""],
+    labels: &["reason=\"internal_error\""],
 };
 /// Addresses of brokers that clients received as doorkeeper's.
 pub(crate) const REWRITTEN: Pattern<'_> = Pattern {

@@ -143,7 +143,7 @@ impl CloseReason {
             Self::TimedOut(wait) => wait.name(),
             Self::Drained => "drained",
             Self::DrainExpired => "drain_expired",
-            Self::Bug(_) => "bug",
+            Self::Bug(_) => "internal_error",
         }
     }
 }

@@ -38,7 +38,7 @@ const LIMITS: Limits = Limits {
 
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Answers until it is dropped.
+/// Serves until it is dropped.
 pub async fn serve(
     listener: TcpListener,
     ready: Arc<Readiness>,
@@ -112,8 +112,8 @@ impl Drop for AdminConnection {
 }
 
 impl AdminConnections {
-    /// Whoever only holds a place must not keep out a probe: the one that has said nothing for the
-    /// longest time goes first, then whoever takes its answer the most slowly.
+    /// A connection that only takes a place must not keep out a probe: the one that has been silent
+    /// for the longest time is closed first, then the one that takes longest to read its response.
     fn make_room(&mut self, connections: usize) {
         self.open
             .retain(|connection| !connection.task.is_finished());
@@ -145,7 +145,7 @@ fn response<B>(
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
-    // Prometheus refuses what does not say its format.
+    // Prometheus rejects a page that does not name its format.
     let kind = match request.uri().path() {
         "/metrics" if is_read => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         _ => "text/plain; charset=utf-8",

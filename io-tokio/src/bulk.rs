@@ -1,8 +1,9 @@
-//! Threads of their own for sessions that carry much at a time.
+//! Threads of their own for sessions that forward much at a time.
 //!
-//! A small request waits for every chunk that its thread carries before it, and the kernel is in no
-//! hurry to wake a thread that has had much of its processor. So who carries much moves to threads
-//! where everybody does, and those who carry little find theirs asleep.
+//! A small request waits for every chunk that its thread forwards before it, and the kernel is in
+//! no hurry to wake a thread that has used much of its processor. So a session that forwards much
+//! moves to threads where all sessions do, and the other threads are asleep when a small request
+//! arrives.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

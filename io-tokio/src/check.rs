@@ -1,4 +1,4 @@
-//! `doorkeeper check`: what a configuration comes to.
+//! `doorkeeper check`: the errors of a configuration, or the configuration with all defaults.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -35,19 +35,19 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     Ok((loaded, compiled))
 }
 
-/// Where `localhost` leads on this machine, if that can be told.
+/// The addresses of `localhost` on this machine, none if it has none.
 fn localhost() -> Vec<IpAddr> {
     let found = ("localhost", 0).to_socket_addrs();
     found.map_or_else(|_| Vec::new(), |all| all.map(|at| at.ip()).collect())
 }
 
-/// Tells everything about the file.
+/// Prints all problems of the file, or the configuration with its defaults.
 pub(crate) fn check(arg: &ConfigArg) -> Result<(), Failure> {
     let (loaded, compiled) = compiled(arg)?;
     if !compiled.warnings.problems.is_empty() {
         let _ = writeln!(io::stderr(), "{}", compiled.warnings);
     }
-    print(&told(&loaded, &compiled))
+    print(&summary(&loaded, &compiled))
 }
 
 /// Prints to standard output. Whoever closed it has read enough.
@@ -61,20 +61,20 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// The configuration with its defaults, as YAML that could be used instead; the addresses as
 /// comments.
-fn told(loaded: &Loaded, compiled: &Compiled) -> String {
+fn summary(loaded: &Loaded, compiled: &Compiled) -> String {
     let mut out = format!("# {} is right. With all defaults it says:\n", loaded.file);
     out.push_str(&config::written_out(&loaded.config));
     out.push_str("\n# Where clients reach the brokers:\n");
-    for (listener, doors) in compiled.plan.listeners.iter().zip(&compiled.reach) {
+    for (listener, addresses) in compiled.plan.listeners.iter().zip(&compiled.reach) {
         let cluster = compiled.plan.clusters.get(listener.cluster);
         let cluster = cluster.map_or("", |cluster| &cluster.name);
         let _ = writeln!(out, "#   listener {}, cluster {cluster}", listener.name);
-        for reach in doors {
-            let door = match reach.door {
+        for reach in addresses {
+            let target = match reach.target {
                 RouteTarget::Bootstrap => "bootstrap".to_owned(),
                 RouteTarget::Broker(id) => format!("broker {id}"),
             };
-            let _ = write!(out, "#     {door:<12} {}", reach.advertised);
+            let _ = write!(out, "#     {target:<12} {}", reach.advertised);
             if reach.advertised.to_string() != reach.bind.to_string() {
                 let _ = write!(out, " (listens at {})", reach.bind);
             }

@@ -1,8 +1,8 @@
-//! The configuration: one strict YAML file, its types, its errors, and what it comes to.
+//! The configuration: one strict YAML file, its types, its errors, and the plan that it makes.
 //!
-//! [`load`] reads the file and holds it against the types of [`schema`]; [`compile`] holds what
-//! fits them against itself, makes the [`Plan`](crate::serve::Plan) of it, and tells all problems
-//! of both at once, each with its place in the file.
+//! [`load`] reads the file and checks it against the types of [`schema`]; [`compile`] checks that
+//! its parts do not contradict each other and makes the [`Plan`](crate::serve::Plan) of it. All
+//! problems of both are reported at once, each with its place in the file.
 
 mod compile;
 mod leaf;

@@ -8,7 +8,7 @@ pub(crate) fn most() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
-/// Raises the limit as far as it goes, and gives what it came to, nothing where there is none. The
+/// Raises the limit as far as it goes, and gives the new limit, nothing where there is none. The
 /// soft limit that processes are started with is meant for programs that use `select` and is often
 /// 1024.
 pub(crate) fn raise() -> Option<u64> {
@@ -19,8 +19,8 @@ pub(crate) fn raise() -> Option<u64> {
     };
     let raised = setrlimit(Resource::Nofile, wanted);
     let after = getrlimit(Resource::Nofile).current;
-    let limit = told(after);
-    let was = told(before.current);
+    let limit = limit_text(after);
+    let was = limit_text(before.current);
     match raised {
         Ok(()) => tracing::info!(limit, was, "file descriptors"),
         Err(error) => tracing::warn!(limit, %error, "file descriptors: the limit stays"),
@@ -28,6 +28,6 @@ pub(crate) fn raise() -> Option<u64> {
     after
 }
 
-fn told(limit: Option<u64>) -> String {
+fn limit_text(limit: Option<u64>) -> String {
     limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }

@@ -1,4 +1,4 @@
-//! Carries out what the discovery of one cluster says, and publishes what it learns.
+//! Drives the discovery of one cluster and publishes the topology that it learns.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -44,7 +44,7 @@ pub(crate) struct Discovering<N> {
     pub(crate) hints: mpsc::Receiver<Observation>,
     /// The cluster's listeners.
     pub(crate) listeners: Vec<ListenerContext<N>>,
-    /// What was published last: it outlives a bug.
+    /// What was published last: it outlives a panic.
     pub(crate) published: Arc<Topology>,
 }
 
@@ -54,13 +54,13 @@ pub(crate) struct ListenerContext<N> {
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
     pub(crate) context: Arc<SessionContext<N>>,
-    /// The brokers of which it has been told that it has no address for them.
+    /// The brokers without an address here that have been reported.
     pub(crate) unaddressed: BTreeSet<BrokerId>,
 }
 
 impl<N> ListenerContext<N> {
-    /// Counts the brokers without an address among those that are up, and tells of each once.
-    fn tell_unaddressed(&mut self, listed: &[BrokerId], observer: &dyn Observer) {
+    /// Counts the brokers without an address among those that are up, and reports each once.
+    fn report_unaddressed(&mut self, listed: &[BrokerId], observer: &dyn Observer) {
         let advertised = &self.context.snapshots.newest().advertised;
         let without: BTreeSet<BrokerId> = listed
             .iter()
@@ -77,7 +77,7 @@ impl<N> ListenerContext<N> {
 }
 
 impl<N: Net> Discovering<N> {
-    /// Never ends: after a bug it begins afresh, and what was published stays.
+    /// Never ends: after a panic it begins afresh, and what was published stays.
     pub(crate) async fn run(mut self) -> Infallible {
         loop {
             let mut driver = Driver::new(&mut self);
@@ -111,8 +111,8 @@ impl<N: Net> Discovering<N> {
         }
     }
 
-    /// Whether an address of a broker is one of ours: a cluster that is told to give its clients
-    /// doorkeeper's addresses gives them to doorkeeper as well.
+    /// Whether an address of a broker is one of ours: a cluster whose `advertised.listeners`
+    /// are doorkeeper's addresses gives them to doorkeeper as well.
     fn is_our_own(&self, broker: BrokerId, at: &HostPort) -> Option<OwnAddress> {
         let dial = self.cluster.discovery.dial.resolve(at);
         if self.own.contains(&dial) {
@@ -130,7 +130,7 @@ impl<N: Net> Discovering<N> {
         self.observer.discovery_event(&self.cluster.name, event);
         if let discovery::Event::Refreshed { brokers } = event {
             for listener in &mut self.listeners {
-                listener.tell_unaddressed(brokers, &*self.observer);
+                listener.report_unaddressed(brokers, &*self.observer);
             }
         }
     }
@@ -163,7 +163,7 @@ impl<'a, N: Net> Driver<'a, N> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // It may have something to ask for before anything has happened.
-        self.carry_out();
+        self.perform_effects();
         for _ in 0..ROUNDS_MAX {
             if !self.round(cx) {
                 return Poll::Pending;
@@ -183,12 +183,12 @@ impl<'a, N: Net> Driver<'a, N> {
         let egress = self.machine.egress();
         match self
             .connection
-            .pipe()
-            .map(|pipe| pipe.poll_write(cx, egress.slices()))
+            .stream()
+            .map(|stream| stream.poll_write(cx, egress.slices()))
         {
             None | Some(Poll::Pending) => false,
-            Some(Poll::Ready(Ok(bytes))) => self.hand_in(Input::Wrote(bytes)),
-            Some(Poll::Ready(Err(how))) => self.hand_in(Input::Ended(how)),
+            Some(Poll::Ready(Ok(bytes))) => self.handle_input(Input::Wrote(bytes)),
+            Some(Poll::Ready(Err(how))) => self.handle_input(Input::Ended(how)),
         }
     }
 
@@ -198,26 +198,26 @@ impl<'a, N: Net> Driver<'a, N> {
         }
         match self
             .connection
-            .pipe()
-            .map(|pipe| pipe.poll_read(cx, Fit::Loose))
+            .stream()
+            .map(|stream| stream.poll_read(cx, Fit::Loose))
         {
             None | Some(Poll::Pending) => false,
-            Some(Poll::Ready(Arrived::Bytes(bytes))) => self.hand_in(Input::Bytes(bytes)),
-            Some(Poll::Ready(Arrived::End(how))) => self.hand_in(Input::Ended(how)),
+            Some(Poll::Ready(Arrived::Bytes(bytes))) => self.handle_input(Input::Bytes(bytes)),
+            Some(Poll::Ready(Arrived::End(how))) => self.handle_input(Input::Ended(how)),
         }
     }
 
     fn connect(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.connection.poll_open(cx) {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => self.hand_in(Input::Connected),
-            Poll::Ready(Err(failure)) => self.hand_in(Input::ConnectFailed(failure)),
+            Poll::Ready(Ok(())) => self.handle_input(Input::Connected),
+            Poll::Ready(Err(failure)) => self.handle_input(Input::ConnectFailed(failure)),
         }
     }
 
     fn listen(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.task.hints.poll_recv(cx) {
-            Poll::Ready(Some(observation)) => self.hand_in(Input::Observed(observation)),
+            Poll::Ready(Some(observation)) => self.handle_input(Input::Observed(observation)),
             // All listeners are closed: doorkeeper is stopping.
             Poll::Ready(None) | Poll::Pending => false,
         }
@@ -229,24 +229,24 @@ impl<'a, N: Net> Driver<'a, N> {
             read: demand.read,
             write: !self.machine.egress().is_empty(),
         };
-        let (pipe, net) = (self.connection.pipe(), &self.task.net);
-        let is_ready = || pipe.is_some_and(|pipe| pipe.is_ready(net, interest));
+        let (stream, net) = (self.connection.stream(), &self.task.net);
+        let is_ready = || stream.is_some_and(|stream| stream.is_ready(net, interest));
         match self.timer.poll(cx, self.now, demand.deadline, is_ready) {
             Poll::Pending => false,
             Poll::Ready(()) => {
                 self.now = self.task.clock.now();
-                self.hand_in(Input::Tick)
+                self.handle_input(Input::Tick)
             }
         }
     }
 
-    fn hand_in(&mut self, input: Input) -> Moved {
+    fn handle_input(&mut self, input: Input) -> Moved {
         self.machine.handle(self.now, input);
-        self.carry_out();
+        self.perform_effects();
         true
     }
 
-    fn carry_out(&mut self) {
+    fn perform_effects(&mut self) {
         while let Some(effect) = self.machine.poll() {
             match effect {
                 Effect::Connect(target) => {

@@ -1,12 +1,12 @@
-//! Carries out what a session says: the only loop that touches the sockets of a session.
+//! Drives a session: the only loop that touches its sockets.
 //!
 //! A session is one task with one await point: a function that is polled. It reads what is wanted,
 //! writes what is due, looks at everything else that may have happened, hands each to the
 //! session as one input, does what the session asks, and goes round again until nothing moves and
 //! no deadline has come.
-//! It decides nothing. On its way there is no channel, and for what passes as it comes no lock but
-//! those of metrics: who holds more than is always free counts it behind a lock of all sessions
-//! (`budget.rs`).
+//! It decides nothing. The data path has no channel, and bytes that are forwarded as they come meet
+//! no lock but those of metrics: a session that buffers more than is always free counts it behind a
+//! lock of all sessions (`budget.rs`).
 
 pub(crate) mod budget;
 pub(crate) mod clock;
@@ -33,7 +33,7 @@ use crate::driver::budget::{Budgets, BufferShares};
 use crate::driver::clock::{Clock, Timer};
 use crate::driver::dial::Dial;
 use crate::driver::version_watch::Subscription;
-use crate::observer::{ClientConnection, Direction, Ended, Observer, Traffic};
+use crate::observer::{ClientConnection, Direction, Observer, SessionEnd, Traffic};
 use crate::own_addresses::OwnAddresses;
 use crate::recorder::{Recorder, Tape};
 use crate::serve::Snapshots;
@@ -45,7 +45,7 @@ use crate::{Interest, Net};
 /// How often a session may go round before it lets others have the thread.
 const ROUNDS_MAX: usize = 32;
 
-/// A session that carries so many bytes in one turn moves to the threads for bulk. What clients
+/// A session that forwards so many bytes in one turn moves to the threads for bulk. What clients
 /// ask for in between, like the next Metadata, is much less, and so is a batch of a few records.
 const BULK_BYTES_MIN: u64 = 64 * 1024;
 
@@ -61,13 +61,13 @@ pub(crate) struct SessionContext<N> {
     pub(crate) bulk: Option<Bulk>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) shutdown: Shutdown,
-    /// What all sessions of the process together may hold back.
+    /// How much all sessions of the process together may buffer.
     pub(crate) budgets: Arc<Budgets>,
     /// To the discovery of the listener's cluster.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
 
-/// Serves one client from accept to close. A bug in it ends this session alone.
+/// Serves one client from accept to close. A panic in it ends this session alone.
 pub(crate) async fn drive<N: Net>(
     context: Arc<SessionContext<N>>,
     connection: ClientConnection,
@@ -88,22 +88,25 @@ pub(crate) async fn drive<N: Net>(
                 Stop::Bulk(threads) => {
                     let moved = driver.go_on_at(&threads).await;
                     moved.unwrap_or_else(|error| {
-                        // But for a bug, only the end of the process takes a task away.
-                        let bug = error.is_panic();
-                        let ended = if bug { Ended::Panicked } else { Ended::Aborted };
+                        // But for a panic, only the end of the process takes a task away.
+                        let ended = if error.is_panic() {
+                            SessionEnd::Panic
+                        } else {
+                            SessionEnd::Aborted
+                        };
                         (ended, Traffic::default())
                     })
                 }
             }
         }
-        None => (Ended::Panicked, Traffic::default()),
+        None => (SessionEnd::Panic, Traffic::default()),
     };
     // Both connections are closed by now.
     let lasted = clock.now().since(opened);
     contained(|| observer.session_closed(&connection, ended, traffic, lasted));
 }
 
-/// What comes of `act`, or nothing if it panicked, which must never happen.
+/// The result of `act`, or nothing if it panicked, which must never happen.
 fn contained<T>(act: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(act)).ok()
 }
@@ -118,16 +121,16 @@ struct Driver<N: Net> {
     /// The epoch of the snapshot that the session has, and word of a newer one.
     epoch: u64,
     epochs: Subscription,
-    /// How far the end has come for this session, and word of more.
+    /// The stage of the shutdown that the session knows, and word of the next.
     stage: Stage,
     stages: Subscription,
-    held: BufferShares,
+    buffer_shares: BufferShares,
     traffic: Traffic,
     /// Its place among the connections that have sent no whole request, as long as it is one.
     silent: Option<Silent>,
     /// What is recorded of the session, if it is.
     tape: Option<Tape>,
-    /// It is where sessions are that carry much.
+    /// It runs on the threads for sessions that forward much.
     in_bulk: bool,
     /// The time that inputs are handed in with: when this turn began, or last ticked.
     now: Instant,
@@ -156,14 +159,14 @@ impl NotReady {
 
 /// Why a session is not driven on.
 enum Stop {
-    /// It has come to its end.
-    Ended(Ended),
-    /// It carries much, and goes on as a task of these threads.
+    /// It has ended.
+    Ended(SessionEnd),
+    /// It forwards much, and goes on as a task of these threads.
     Bulk(Handle),
 }
 
 /// Whether anything moved, or how the session ended.
-type Moved = ControlFlow<Ended, bool>;
+type Moved = ControlFlow<SessionEnd, bool>;
 
 const MOVED: Moved = ControlFlow::Continue(true);
 const STILL: Moved = ControlFlow::Continue(false);
@@ -193,7 +196,7 @@ impl<N: Net> Driver<N> {
             epochs: Subscription::new(context.snapshots.epoch()),
             stage: Stage::Run,
             stages: context.shutdown.subscribe(),
-            held: context
+            buffer_shares: context
                 .budgets
                 .shares(connection.session, connection.peer.ip().into()),
             traffic: Traffic::default(),
@@ -208,7 +211,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn poll_contained(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
-        contained(|| self.poll(cx)).unwrap_or(Poll::Ready(Stop::Ended(Ended::Panicked)))
+        contained(|| self.poll(cx)).unwrap_or(Poll::Ready(Stop::Ended(SessionEnd::Panic)))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
@@ -242,12 +245,12 @@ impl<N: Net> Driver<N> {
                 return ControlFlow::Continue(false);
             }
         }
-        // However much there is to carry, time passes.
+        // However much there is to forward, time passes.
         self.tick(cx).map_break(Stop::Ended)?;
         ControlFlow::Continue(true)
     }
 
-    /// Where to go on with much to carry, unless that is here.
+    /// The threads to move to, unless the session is there or cannot move.
     fn bulk_threads(&self) -> Option<&Handle> {
         let bulk = self.context.bulk.as_ref().filter(|_| !self.in_bulk)?;
         // A connection that is being opened belongs to the runtime that opens it.
@@ -256,7 +259,7 @@ impl<N: Net> Driver<N> {
     }
 
     /// Goes on as a task of these threads, to the end.
-    fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(Ended, Traffic)> {
+    fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(SessionEnd, Traffic)> {
         threads.spawn(async move {
             let (traffic, tape) = (self.traffic, self.tape.take());
             let session = self.connection.session;
@@ -266,9 +269,9 @@ impl<N: Net> Driver<N> {
                     // Its sockets are not where they were any more, so it cannot stay there.
                     tracing::debug!(session, %error, "not moved to other threads");
                     if let Some(tape) = tape {
-                        tape.end(Ended::NotMoved);
+                        tape.end(SessionEnd::NotMoved);
                     }
-                    return (Ended::NotMoved, traffic);
+                    return (SessionEnd::NotMoved, traffic);
                 }
             };
             driver.tape = tape;
@@ -292,8 +295,8 @@ impl<N: Net> Driver<N> {
         })
     }
 
-    /// What is told of the session at its end.
-    fn end(&mut self, ended: Ended) -> (Ended, Traffic) {
+    /// What is reported of the session at its end.
+    fn end(&mut self, ended: SessionEnd) -> (SessionEnd, Traffic) {
         if let Some(tape) = self.tape.take() {
             tape.end(ended);
         }
@@ -303,8 +306,8 @@ impl<N: Net> Driver<N> {
     /// Ends in order what the session's last effects asked to be ended so.
     fn finish(&mut self, cx: &mut Context<'_>) {
         let _ = self.client.poll_write(cx, std::iter::empty());
-        if let Some(pipe) = self.upstream.pipe() {
-            let _ = pipe.poll_write(cx, std::iter::empty());
+        if let Some(stream) = self.upstream.stream() {
+            let _ = stream.poll_write(cx, std::iter::empty());
         }
     }
 
@@ -317,7 +320,7 @@ impl<N: Net> Driver<N> {
             | self.write(cx, Leg::Client)?
             | self.connect(cx)?
             | self.refresh(cx)?
-            | self.hold(cx)?
+            | self.buffer(cx)?
             | self.leave(cx)?
             | self.give_way(cx)?;
         ControlFlow::Continue(moved)
@@ -326,15 +329,15 @@ impl<N: Net> Driver<N> {
     fn write(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
         let egress = self.session.egress(leg);
         let is_due = !egress.is_empty();
-        // With nothing to write there is still an end to be told, maybe.
+        // With nothing to write there may still be something to flush, or a half to end.
         if is_due && self.not_ready.of(leg).write {
             return STILL;
         }
-        let pipe = match leg {
+        let stream = match leg {
             Leg::Client => Some(&mut self.client),
-            Leg::Upstream => self.upstream.pipe(),
+            Leg::Upstream => self.upstream.stream(),
         };
-        match pipe.map(|pipe| pipe.poll_write(cx, egress.slices())) {
+        match stream.map(|stream| stream.poll_write(cx, egress.slices())) {
             None => STILL,
             Some(Poll::Pending) => {
                 self.not_ready.of(leg).write = is_due;
@@ -342,9 +345,9 @@ impl<N: Net> Driver<N> {
             }
             Some(Poll::Ready(Ok(bytes))) => {
                 self.count(leg, Direction::Out, bytes);
-                self.hand_in(Input::Wrote { leg, bytes })
+                self.handle_input(Input::Wrote { leg, bytes })
             }
-            Some(Poll::Ready(Err(how))) => self.hand_in(Input::Ended { leg, how }),
+            Some(Poll::Ready(Err(how))) => self.handle_input(Input::Ended { leg, how }),
         }
     }
 
@@ -357,22 +360,22 @@ impl<N: Net> Driver<N> {
         if !wanted || self.not_ready.of(leg).read {
             return STILL;
         }
-        // What is read next is judged by the newest snapshot there is: a request by the newest
-        // policy, the addresses of a response by all hosts that are known.
+        // What is read next goes by the newest snapshot: a request by the newest policy, the
+        // addresses of a response by all hosts that are known.
         if self.epochs.value() != self.epoch {
-            return self.hand_in_newest();
+            return self.handle_newest_snapshot();
         }
-        let pipe = match leg {
+        let stream = match leg {
             Leg::Client => Some(&mut self.client),
-            Leg::Upstream => self.upstream.pipe(),
+            Leg::Upstream => self.upstream.stream(),
         };
-        // What joins a held frame is kept for long: it must not keep a half empty buffer alive.
+        // What joins a buffered frame is kept for long: it must not keep a half empty buffer alive.
         let fit = if self.session.buffered(leg) > 0 {
             Fit::Exact
         } else {
             Fit::Loose
         };
-        match pipe.map(|pipe| pipe.poll_read(cx, fit)) {
+        match stream.map(|stream| stream.poll_read(cx, fit)) {
             None => STILL,
             Some(Poll::Pending) => {
                 self.not_ready.of(leg).read = true;
@@ -380,31 +383,31 @@ impl<N: Net> Driver<N> {
             }
             Some(Poll::Ready(Arrived::Bytes(bytes))) => {
                 self.count(leg, Direction::In, bytes.len());
-                self.hand_in(Input::Bytes { leg, bytes })
+                self.handle_input(Input::Bytes { leg, bytes })
             }
-            Some(Poll::Ready(Arrived::End(how))) => self.hand_in(Input::Ended { leg, how }),
+            Some(Poll::Ready(Arrived::End(how))) => self.handle_input(Input::Ended { leg, how }),
         }
     }
 
     fn connect(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.upstream.poll_open(cx) {
             Poll::Pending => STILL,
-            Poll::Ready(Ok(())) => self.hand_in(Input::Connected),
-            Poll::Ready(Err(failure)) => self.hand_in(Input::ConnectFailed(failure)),
+            Poll::Ready(Ok(())) => self.handle_input(Input::Connected),
+            Poll::Ready(Err(failure)) => self.handle_input(Input::ConnectFailed(failure)),
         }
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
         if self.demand.snapshot && self.epochs.poll(cx) != self.epoch {
-            return self.hand_in_newest();
+            return self.handle_newest_snapshot();
         }
         STILL
     }
 
-    fn hold(&mut self, cx: &Context<'_>) -> Moved {
-        match self.held.poll(cx) {
+    fn buffer(&mut self, cx: &Context<'_>) -> Moved {
+        match self.buffer_shares.poll(cx) {
             Poll::Pending => STILL,
-            Poll::Ready(input) => self.hand_in(input),
+            Poll::Ready(input) => self.handle_input(input),
         }
     }
 
@@ -416,8 +419,8 @@ impl<N: Net> Driver<N> {
         self.stage = stage;
         match stage {
             Stage::Run => STILL,
-            Stage::Drain(by) => self.hand_in(Input::Drain { by }),
-            Stage::Abort => ControlFlow::Break(Ended::Aborted),
+            Stage::Drain(by) => self.handle_input(Input::Drain { by }),
+            Stage::Abort => ControlFlow::Break(SessionEnd::Aborted),
         }
     }
 
@@ -430,55 +433,55 @@ impl<N: Net> Driver<N> {
         };
         match silent.poll_gives_way(cx) {
             Poll::Pending => STILL,
-            Poll::Ready(()) => ControlFlow::Break(Ended::SilentLimit),
+            Poll::Ready(()) => ControlFlow::Break(SessionEnd::SilentLimit),
         }
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
         let (waits, net) = (self.not_ready, &self.context.net);
         let is_ready = || {
-            let upstream = self.upstream.pipe();
+            let upstream = self.upstream.stream();
             self.client.is_ready(net, waits.client)
-                || upstream.is_some_and(|pipe| pipe.is_ready(net, waits.upstream))
+                || upstream.is_some_and(|stream| stream.is_ready(net, waits.upstream))
         };
         let deadline = self.demand.deadline;
         match self.timer.poll(cx, self.now, deadline, is_ready) {
             Poll::Pending => STILL,
             Poll::Ready(()) => {
                 self.now = self.context.clock.now();
-                self.hand_in(Input::Tick)
+                self.handle_input(Input::Tick)
             }
         }
     }
 
-    fn hand_in_newest(&mut self) -> Moved {
+    fn handle_newest_snapshot(&mut self) -> Moved {
         let newest = self.context.snapshots.newest();
         self.epoch = newest.epoch;
-        self.hand_in(Input::Snapshot(newest))
+        self.handle_input(Input::Snapshot(newest))
     }
 
-    /// Hands one input in and does all that the session asks for in return.
-    fn hand_in(&mut self, input: Input) -> Moved {
-        self.tell(input)?;
-        while let Some(input) = self.held.update(self.session.buffered_bytes()) {
-            self.tell(input)?;
+    /// Hands one input to the session and performs its effects.
+    fn handle_input(&mut self, input: Input) -> Moved {
+        self.apply(input)?;
+        while let Some(input) = self.buffer_shares.update(self.session.buffered_bytes()) {
+            self.apply(input)?;
         }
         MOVED
     }
 
-    fn tell(&mut self, input: Input) -> ControlFlow<Ended> {
+    fn apply(&mut self, input: Input) -> ControlFlow<SessionEnd> {
         if let Some(tape) = &mut self.tape {
             tape.input(self.now, &input);
         }
         self.session.handle(self.now, input);
-        let went_on = self.carry_out();
+        let control = self.perform_effects();
         if let Some(tape) = &mut self.tape {
             tape.settled(&self.session);
         }
-        went_on
+        control
     }
 
-    fn carry_out(&mut self) -> ControlFlow<Ended> {
+    fn perform_effects(&mut self) -> ControlFlow<SessionEnd> {
         while let Some(effect) = self.session.poll() {
             if let Some(tape) = &mut self.tape {
                 tape.effect(&effect);
@@ -503,11 +506,11 @@ impl<N: Net> Driver<N> {
                 }
                 Effect::Finish(Leg::Client) => self.client.finish(),
                 Effect::Finish(Leg::Upstream) => {
-                    if let Some(pipe) = self.upstream.pipe() {
-                        pipe.finish();
+                    if let Some(stream) = self.upstream.stream() {
+                        stream.finish();
                     }
                 }
-                Effect::Close(reason) => return ControlFlow::Break(Ended::Closed(reason)),
+                Effect::Close(reason) => return ControlFlow::Break(SessionEnd::Closed(reason)),
             }
         }
         self.demand = self.session.demand();

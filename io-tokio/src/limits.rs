@@ -48,7 +48,7 @@ struct Open {
     by_network: HashMap<ClientNetwork, usize>,
 }
 
-/// The right to be connected; dropping it gives the place to the next.
+/// The right to be connected; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
@@ -209,8 +209,8 @@ mod tests {
         };
         let first = flood("10.0.0.1");
         assert_eq!(first.len(), 10);
-        let refused = limiters[0].admit(ip("10.0.0.1")).unwrap_err();
-        assert_eq!(refused, Rejection::FileDescriptors);
+        let rejection = limiters[0].admit(ip("10.0.0.1")).unwrap_err();
+        assert_eq!(rejection, Rejection::FileDescriptors);
         assert_eq!(flood("10.0.0.2").len(), 5, "which were given back");
         drop(first);
         assert_eq!(flood("10.0.0.3").len(), 10);

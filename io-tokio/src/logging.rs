@@ -31,7 +31,7 @@ use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
 use crate::observer::{
-    ClientConnection, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
+    ClientConnection, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
 
 pub(crate) use self::queue::DROPPED;
@@ -52,7 +52,7 @@ pub enum StartError {
         /// What is wrong with it.
         why: ParseError,
     },
-    /// The variable holds no text.
+    /// The variable is no text.
     #[error("RUST_LOG: no log filter, because it is not UTF-8")]
     NotUtf8,
     /// The system gives no thread, or the log was started before.
@@ -68,7 +68,7 @@ pub enum StartError {
 pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
     let filter = chosen(log, filter)?;
     queue::start(&STDERR, io::stderr()).map_err(|error| StartError::System(error.into()))?;
-    // What cannot be formatted is not told on standard error: that would block, or panic.
+    // A failure to format a line is not printed to standard error: that would block, or panic.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Lines(&STDERR))
@@ -82,9 +82,9 @@ pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
     panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
         match backtrace.status() {
-            BacktraceStatus::Captured => error!(%panic, %backtrace, "a bug"),
+            BacktraceStatus::Captured => error!(%panic, %backtrace, "panic"),
             BacktraceStatus::Unsupported | BacktraceStatus::Disabled | _ => {
-                error!(%panic, "a bug");
+                error!(%panic, "panic");
             }
         }
     }));
@@ -126,15 +126,15 @@ pub struct Logging {
     /// Failures of each cluster's discovery, by the address that was asked: the same line is not
     /// written every second of an outage, and one broker's failures do not hide another's.
     failing: Thinning<(String, HostPort)>,
-    /// The outages of clusters that have not answered since.
+    /// The outages of clusters that have sent no valid response since.
     outages: Mutex<BTreeMap<String, Outage>>,
-    /// The same for brokers that make no sense: a response that lists some is no failure.
+    /// The same for invalid broker endpoints: a response that lists some is no failure.
     ignoring: Thinning<String>,
     /// What has become of the brokers of each cluster.
     brokers: Thinning<String>,
-    /// Connections that each listener has refused, by their address where the limit is one of
+    /// Connections that each listener has rejected, by their address where the limit is one of
     /// each address, so that one does not hide the others.
-    refused: Thinning<(usize, Option<ClientNetwork>)>,
+    rejected: Thinning<(usize, Option<ClientNetwork>)>,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(usize, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
@@ -149,7 +149,7 @@ pub struct Logging {
 #[derive(Debug, Default)]
 struct Outage {
     failures: u64,
-    was_told: bool,
+    was_logged: bool,
 }
 
 impl Logging {
@@ -175,10 +175,10 @@ impl Logging {
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Discovery works: how often it had failed before, if that was told.
+    /// Discovery works: how often it had failed before, if that was logged.
     fn end_outage(&self, cluster: &str) -> Option<u64> {
         let outage = self.outages().remove(cluster)?;
-        outage.was_told.then_some(outage.failures)
+        outage.was_logged.then_some(outage.failures)
     }
 
     fn discovery_failed(&self, cluster: &str, asked: &HostPort, why: Failure) {
@@ -188,7 +188,7 @@ impl Logging {
             let mut outages = self.outages();
             let outage = outages.entry(cluster.to_owned()).or_default();
             outage.failures += 1;
-            outage.was_told |= times.is_some();
+            outage.was_logged |= times.is_some();
         }
         let is_loop = why == Failure::Connect(ConnectFailure::Loop);
         let why = why.name();
@@ -201,7 +201,7 @@ impl Logging {
         }
     }
 
-    /// Tells of one broker what has become of it.
+    /// Logs that a broker was found or has moved.
     fn broker_changed(&self, cluster: &str, id: BrokerId, was: Option<&HostPort>, at: &HostPort) {
         let what = if was.is_some() { "moved" } else { "found" };
         let kind = format!("{id} {what}");
@@ -302,7 +302,7 @@ impl Observer for Logging {
                 bytes,
                 latency_ms = ms(*latency),
                 local,
-                "answered"
+                "response"
             ),
             Event::Rewrote(rewrites) => trace!(
                 session,
@@ -318,7 +318,7 @@ impl Observer for Logging {
     fn session_closed(
         &self,
         connection: &ClientConnection,
-        ended: Ended,
+        ended: SessionEnd,
         sent: Traffic,
         lasted: Duration,
     ) {
@@ -326,8 +326,11 @@ impl Observer for Logging {
         let listen_addr = &connection.listen_addr;
         let reason = ended.name();
         let detail = match ended {
-            Ended::Closed(reason) => Some(reason.to_string()),
-            Ended::SilentLimit | Ended::Aborted | Ended::NotMoved | Ended::Panicked => None,
+            SessionEnd::Closed(reason) => Some(reason.to_string()),
+            SessionEnd::SilentLimit
+            | SessionEnd::Aborted
+            | SessionEnd::NotMoved
+            | SessionEnd::Panic => None,
         };
         let detail = detail.filter(|detail| detail != reason);
         info!(
@@ -344,18 +347,21 @@ impl Observer for Logging {
             lasted_ms = ms(lasted),
             "session closed"
         );
-        if let Ended::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
+        if let SessionEnd::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
             self.stranger(connection, reason, advice(other));
         }
-        if ended == Ended::NotMoved
+        if ended == SessionEnd::NotMoved
             && let Some(times) = self.not_moved.count(listen_addr.listener, reason)
         {
             let listener = &listen_addr.name;
             warn!(%listener, times, "connections could not be moved to other threads: \
                 fs.epoll.max_user_watches is reached, or there is no memory");
         }
-        let is_bug = matches!(ended, Ended::Panicked | Ended::Closed(CloseReason::Bug(_)));
-        if is_bug {
+        let is_internal_error = matches!(
+            ended,
+            SessionEnd::Panic | SessionEnd::Closed(CloseReason::Bug(_))
+        );
+        if is_internal_error {
             error!(
                 session = connection.session,
                 "session ended by an internal error"
@@ -372,9 +378,9 @@ impl Observer for Logging {
         };
         let why = why.name();
         let listener = &listen_addr.name;
-        debug!(%listener, %peer, why, "connection refused");
-        if let Some(times) = self.refused.count((listen_addr.listener, of_address), why) {
-            warn!(%listener, %peer, %network, why, times, "connections are refused");
+        debug!(%listener, %peer, why, "connection rejected");
+        if let Some(times) = self.rejected.count((listen_addr.listener, of_address), why) {
+            warn!(%listener, %peer, %network, why, times, "connections rejected");
         }
     }
 
@@ -401,7 +407,7 @@ impl Observer for Logging {
             discovery::Event::Ignored { broker, brokers } => {
                 let (place, kind) = (cluster.to_owned(), broker.to_string());
                 if let Some(times) = self.ignoring.count(place, kind) {
-                    warn!(cluster, first = %broker, brokers, times, "brokers that make no sense");
+                    warn!(cluster, first = %broker, brokers, times, "invalid broker endpoints");
                 }
             }
         }
@@ -483,16 +489,16 @@ mod tests {
     }
 
     /// What is logged from this level on.
-    fn told(level: Level, act: impl FnOnce(&Logging)) -> Logged {
-        let told = Arc::new(Mutex::new(Logged::new()));
-        let sink = Arc::clone(&told);
+    fn logged(level: Level, act: impl FnOnce(&Logging)) -> Logged {
+        let logged = Arc::new(Mutex::new(Logged::new()));
+        let sink = Arc::clone(&logged);
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
             .with_writer(move || Sink(Arc::clone(&sink)))
             .finish();
         tracing::subscriber::with_default(subscriber, || act(&Logging::default()));
-        std::mem::take(&mut *told.lock().unwrap())
+        std::mem::take(&mut *logged.lock().unwrap())
     }
 
     fn listen_addr() -> ListenAddr {
@@ -509,28 +515,33 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_one_address_do_not_hide_those_of_another() {
+    fn rejections_of_one_address_do_not_hide_those_of_another() {
         for why in [Rejection::ConnectionsPerAddress, Rejection::FileDescriptors] {
-            let told = told(Level::WARN, |logging| {
+            let logged = logged(Level::WARN, |logging| {
                 for _ in 0..3 {
                     logging.connection_rejected(&listen_addr(), peer(1), why);
                 }
                 logging.connection_rejected(&listen_addr(), peer(2), why);
             });
-            let of = |peer: &str| told.iter().filter(|(_, line)| line.contains(peer)).count();
-            assert_eq!((of("10.0.0.1"), of("10.0.0.2")), (2, 1), "{told:?}");
+            let of = |peer: &str| {
+                logged
+                    .iter()
+                    .filter(|(_, line)| line.contains(peer))
+                    .count()
+            };
+            assert_eq!((of("10.0.0.1"), of("10.0.0.2")), (2, 1), "{logged:?}");
         }
-        let told = told(Level::WARN, |logging| {
+        let logged = logged(Level::WARN, |logging| {
             for address in 1..=4 {
                 logging.connection_rejected(&listen_addr(), peer(address), Rejection::Connections);
             }
         });
-        assert_eq!(told.len(), 3, "one limit of all: {told:?}");
+        assert_eq!(logged.len(), 3, "one limit of all: {logged:?}");
     }
 
     #[test]
     fn failures_of_one_broker_do_not_hide_those_of_another() {
-        let told = told(Level::WARN, |logging| {
+        let logged = logged(Level::WARN, |logging| {
             for asked in [
                 "b1.test:9092",
                 "b1.test:9092",
@@ -542,16 +553,24 @@ mod tests {
                 logging.discovery_event("main", &discovery::Event::Failed { asked, why });
             }
         });
-        let of = |asked: &str| told.iter().filter(|(_, line)| line.contains(asked)).count();
-        assert_eq!((of("b1.test"), of("b2.test")), (2, 1), "{told:?}");
-        assert!(told[0].1.contains("why=\"connect_timed_out\""), "{told:?}");
+        let of = |asked: &str| {
+            logged
+                .iter()
+                .filter(|(_, line)| line.contains(asked))
+                .count()
+        };
+        assert_eq!((of("b1.test"), of("b2.test")), (2, 1), "{logged:?}");
+        assert!(
+            logged[0].1.contains("why=\"connect_timed_out\""),
+            "{logged:?}"
+        );
     }
 
     /// Whatever else is logged: a flood of them must not use up the room of other clients.
     #[test]
     fn lines_about_a_client_are_about_it_at_every_level() {
         for level in [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
-            let told = told(level, |logging| {
+            let logged = logged(level, |logging| {
                 let connection = ClientConnection {
                     session: 1,
                     listen_addr: Arc::new(listen_addr()),
@@ -563,15 +582,15 @@ mod tests {
                     why: ConnectFailure::Loop,
                 };
                 logging.session_event(&connection, &attempt);
-                let ended = Ended::NotMoved;
+                let ended = SessionEnd::NotMoved;
                 logging.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
                 logging.connection_rejected(&listen_addr(), peer(1), Rejection::Connections);
             });
-            assert!(told.len() >= 4, "{told:?}");
+            assert!(logged.len() >= 4, "{logged:?}");
             let of_client = Some(ClientNetwork::from(peer(1).ip()));
             assert!(
-                told.iter().all(|(about, _)| *about == of_client),
-                "{told:?}"
+                logged.iter().all(|(about, _)| *about == of_client),
+                "{logged:?}"
             );
         }
         assert_eq!(queue::client(), None);

@@ -21,7 +21,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::logging::{DROPPED, Logging};
 use crate::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
+    ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
 use crate::recorder::Counts;
 
@@ -73,7 +73,7 @@ pub struct Metrics {
     registry: Registry,
     listeners: Vec<Handles>,
     closed: Family<Why, Counter>,
-    refused: Family<Why, Counter>,
+    rejected: Family<Why, Counter>,
     requests: Family<Asked, Counter>,
     latency: Latency,
     discovered: Family<Cluster, Gauge>,
@@ -97,7 +97,7 @@ struct Handles {
     accept_failed: Counter,
     /// By leg (client, upstream) and direction (in, out).
     bytes: [[Counter; 2]; 2],
-    sent_here: Counter,
+    local: Counter,
     rewritten: Counter,
     dropped: Counter,
     blanked: Counter,
@@ -129,7 +129,7 @@ struct Families {
     opened: Family<Of, Counter>,
     accept_failed: Family<Of, Counter>,
     bytes: Family<Moved, Counter>,
-    sent_here: Family<Of, Counter>,
+    local: Family<Of, Counter>,
     addresses: Family<Edited, Counter>,
     withheld: Family<Of, Counter>,
     upstream_connected: Family<Of, Counter>,
@@ -151,12 +151,16 @@ impl Families {
             opened: register(r, "connections_opened", "Client connections accepted"),
             accept_failed: register(r, "accept_failures", "Failures to accept"),
             bytes: register(r, "bytes", "Bytes moved, by leg and direction"),
-            sent_here: register(r, "responses_local", "Answers given by doorkeeper itself"),
+            local: register(
+                r,
+                "responses_local",
+                "Responses that doorkeeper sent itself",
+            ),
             addresses: register(r, "addresses", "Addresses in responses, by what was done"),
             withheld: register(
                 r,
                 "responses_withheld",
-                "Responses that could have held an address and could not be read",
+                "Responses with possible addresses that could not be read",
             ),
             upstream_connected: register(r, "upstream_connections", "Connections to brokers"),
             upstream_failed: register(
@@ -198,7 +202,7 @@ impl Families {
             accept_failed: self.accept_failed.get_or_create(&of).clone(),
             bytes: [Leg::Client, Leg::Upstream]
                 .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
-            sent_here: self.sent_here.get_or_create(&of).clone(),
+            local: self.local.get_or_create(&of).clone(),
             rewritten: how("rewritten"),
             dropped: how("dropped"),
             blanked: how("blanked"),
@@ -243,7 +247,7 @@ impl Metrics {
                 .map(|it| families.handles(it.to_string()))
                 .collect(),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
-            refused: register(r, "connections_rejected", "Connections closed at accept"),
+            rejected: register(r, "connections_rejected", "Connections closed at accept"),
             requests: register(r, "requests", "Requests read whole, by API"),
             latency,
             discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
@@ -256,7 +260,7 @@ impl Metrics {
             panics: register(
                 r,
                 "discovery_panics",
-                "Bugs that ended an attempt of discovery",
+                "Panics that ended an attempt of discovery",
             ),
             recordings,
             registry,
@@ -299,12 +303,12 @@ impl Metrics {
 
 /// Whether a session ended because a response could not be read, so that nobody knows what is in
 /// it.
-fn is_withheld(ended: Ended) -> bool {
+fn is_withheld(ended: SessionEnd) -> bool {
     matches!(
         ended,
-        Ended::Closed(
+        SessionEnd::Closed(
             CloseReason::Upstream(UpstreamFault::Malformed(..))
-                // Too large to be held until it has been read.
+                // Too large to be buffered until it has been read.
                 | CloseReason::BufferLimit(Leg::Upstream)
         )
     )
@@ -326,7 +330,7 @@ impl Observer for Metrics {
     fn session_closed(
         &self,
         connection: &ClientConnection,
-        ended: Ended,
+        ended: SessionEnd,
         sent: Traffic,
         lasted: Duration,
     ) {
@@ -367,7 +371,7 @@ impl Observer for Metrics {
                 ..
             } => {
                 if *local {
-                    of.sent_here.inc();
+                    of.local.inc();
                 }
                 if let Some(of) = self.of_api(of, *api) {
                     of.latency.observe(latency.as_secs_f64());
@@ -378,7 +382,7 @@ impl Observer for Metrics {
                 of.dropped.inc_by(rewrites.dropped.into());
                 of.blanked.inc_by(rewrites.blanked.into());
             }
-            // It was answered here, and is counted as that.
+            // doorkeeper sends a response itself, which is counted as that.
             Event::SaslWithoutLogin => {}
         }
     }
@@ -405,7 +409,7 @@ impl Observer for Metrics {
                 listener: of.name.clone(),
                 reason: why.name(),
             };
-            self.refused.get_or_create(&why).inc();
+            self.rejected.get_or_create(&why).inc();
         }
         self.log.connection_rejected(listen_addr, peer, why);
     }
@@ -526,13 +530,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_read_or_held_is_counted_as_withheld() {
+    fn a_response_that_cannot_be_read_or_buffered_is_counted_as_withheld() {
         let metrics = Metrics::new(["front".into()]);
         let withheld = "doorkeeper_responses_withheld_total{listener=\"front\"}";
         let close = |reason| {
             let (connection, traffic) = (connection(), Traffic::default());
             metrics.session_opened(&connection);
-            metrics.session_closed(&connection, Ended::Closed(reason), traffic, Duration::ZERO);
+            metrics.session_closed(
+                &connection,
+                SessionEnd::Closed(reason),
+                traffic,
+                Duration::ZERO,
+            );
         };
         let (api, version) = (ApiKey(3), ApiVersion(12));
         close(CloseReason::BufferLimit(Leg::Client));

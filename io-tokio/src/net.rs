@@ -196,7 +196,7 @@ async fn first_open(
 mod tests {
     use super::*;
 
-    /// What the system says counts, whatever the runtime has been told.
+    /// What the system says counts, whatever the runtime knows.
     #[tokio::test]
     async fn a_connection_is_ready_for_what_the_system_says() {
         let net = TokioNet::default();
@@ -274,7 +274,7 @@ mod tests {
         drop(listening);
     }
 
-    /// Whether nobody answers there (`/proc/net/tcp`: `SYN_SENT`), by the port.
+    /// How many attempts are unanswered (`/proc/net/tcp`: `SYN_SENT`), by the port.
     #[cfg(target_os = "linux")]
     fn attempts_to(ports: &[u16]) -> usize {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -291,16 +291,16 @@ mod tests {
     #[tokio::test]
     async fn a_connect_has_no_more_attempts_at_a_time_than_are_reckoned_with() {
         let mut ports = Vec::new();
-        let mut held = Vec::new();
+        let mut full_queues = Vec::new();
         for _ in 0..4 {
-            // What nobody accepts fills the queue, and further attempts are not answered.
+            // A connection that nobody accepts fills the queue: further ones get no SYN-ACK.
             let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
             let full = full.unwrap();
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             full.bind(&any.into()).unwrap();
             full.listen(0).unwrap();
             let at = full.local_addr().unwrap().as_socket().unwrap();
-            held.push((full, TcpStream::connect(at).await.unwrap()));
+            full_queues.push((full, TcpStream::connect(at).await.unwrap()));
             ports.push(at.port());
         }
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_failure_is_told() {
+    async fn the_last_failure_is_returned() {
         let gone = TokioNet::default()
             .bind("127.0.0.1:0".parse().unwrap())
             .await

@@ -1,4 +1,4 @@
-//! What the adapter tells of itself, for logs and metrics: one trait.
+//! What the adapter reports, for logs and metrics: one trait.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct ListenAddr {
     pub name: Arc<str>,
     /// The bound address.
     pub at: SocketAddr,
-    /// Whom a client reaches through it.
+    /// The bootstrap brokers or the broker that a client reaches through it.
     pub route: Route,
 }
 
@@ -65,21 +65,21 @@ impl Traffic {
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum SessionEnd {
     /// Core closed it.
     Closed(CloseReason),
     /// It had sent no whole request, there were too many such connections, and it was the oldest
     /// of the address with most of them.
     SilentLimit,
-    /// The process was told to end at once.
+    /// The process had to end at once: a second signal, or the drain time ran out.
     Aborted,
     /// The system did not take its sockets to the threads for bulk.
     NotMoved,
-    /// A bug: it panicked. Must never happen; ends this session only.
-    Panicked,
+    /// The code of the session panicked. Must never happen; ends this session only.
+    Panic,
 }
 
-impl Ended {
+impl SessionEnd {
     /// A label for metrics: from a small fixed set.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -88,7 +88,7 @@ impl Ended {
             Self::SilentLimit => "silent_limit",
             Self::Aborted => "aborted",
             Self::NotMoved => "not_moved",
-            Self::Panicked => "panicked",
+            Self::Panic => "panic",
         }
     }
 }
@@ -138,32 +138,39 @@ impl OwnAddress {
     }
 }
 
-/// Is told what happens. Called on the data path: every method must be quick and must not block.
+/// Gets what happens. Called on the data path: every method must be quick and must not block.
 ///
 /// Each session is opened once and closed once, and in between its events and bytes come in
 /// order.
 pub trait Observer: Send + Sync + 'static {
     /// An address has been bound.
-    fn listening(&self, _door: &ListenAddr) {}
+    fn listening(&self, _listen_addr: &ListenAddr) {}
     /// A client came in and its session began.
-    fn session_opened(&self, _visitor: &ClientConnection) {}
+    fn session_opened(&self, _connection: &ClientConnection) {}
     /// The session reports something.
-    fn session_event(&self, _visitor: &ClientConnection, _event: &Event) {}
+    fn session_event(&self, _connection: &ClientConnection, _event: &Event) {}
     /// Bytes were read or written on a leg. Called for every read and write.
-    fn bytes(&self, _visitor: &ClientConnection, _leg: Leg, _direction: Direction, _bytes: usize) {}
+    fn bytes(
+        &self,
+        _connection: &ClientConnection,
+        _leg: Leg,
+        _direction: Direction,
+        _bytes: usize,
+    ) {
+    }
     /// The session is over and both its connections are closed.
     fn session_closed(
         &self,
-        _visitor: &ClientConnection,
-        _ended: Ended,
+        _connection: &ClientConnection,
+        _ended: SessionEnd,
         _traffic: Traffic,
         _lasted: Duration,
     ) {
     }
-    /// A client was turned away at accept.
-    fn connection_rejected(&self, _door: &ListenAddr, _peer: SocketAddr, _why: Rejection) {}
+    /// A client connection was closed at accept, because a limit was reached.
+    fn connection_rejected(&self, _listen_addr: &ListenAddr, _peer: SocketAddr, _why: Rejection) {}
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
-    fn accept_failed(&self, _door: &ListenAddr, _error: &io::Error, _pause: Duration) {}
+    fn accept_failed(&self, _listen_addr: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.
     fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
     /// The topology of a cluster is known, or has changed from what was published before.
@@ -171,16 +178,16 @@ pub trait Observer: Send + Sync + 'static {
     /// The cluster gives an address for a broker, new or changed, that is doorkeeper's own.
     fn broker_at_own_address(&self, _: &str, _id: BrokerId, _at: &HostPort, _how: OwnAddress) {}
     /// The cluster has a broker for which this listener (by its name, and its place in the plan)
-    /// has no address: clients do not see it. Told once for each.
+    /// has no address: clients do not see it. Reported once for each.
     fn broker_unaddressed(&self, _listener: &Arc<str>, _index: usize, _broker: BrokerId) {}
     /// How many of the brokers that are up this listener, by its place in the plan, has no
-    /// address for. Told after every refresh.
+    /// address for. Reported after every refresh.
     fn brokers_unaddressed(&self, _index: usize, _brokers: usize) {}
-    /// A bug: discovery panicked. Must never happen; it starts afresh after a pause.
+    /// Discovery panicked. Must never happen; it starts afresh after a pause.
     fn discovery_panicked(&self, _cluster: &str) {}
     /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.
     fn draining(&self, _sessions: usize, _within: Duration) {}
 }
 
-/// Looks away.
+/// Ignores everything.
 impl Observer for () {}

@@ -1,7 +1,7 @@
 //! The addresses that doorkeeper listens at: a connection to one of them would make it a client of
 //! itself, and each of its sessions would open the next.
 //!
-//! What is told here is certain: an address literal before it is dialled, and the two ends of a
+//! What is decided here is certain: an address literal before it is dialled, and the two ends of a
 //! connection afterwards, whatever its name was. A name alone says nothing, because the same one
 //! may lead clients to doorkeeper and doorkeeper to the broker.
 
@@ -22,7 +22,7 @@ impl OwnAddresses {
         Self(bound.into_iter().map(canonical).collect())
     }
 
-    /// Whether this is one of them, as far as that can be told without a connection.
+    /// Whether this is one of them, as far as that is known without a connection.
     pub(crate) fn contains(&self, address: &HostPort) -> bool {
         let ip = address.host().parse::<IpAddr>();
         ip.is_ok_and(|ip| self.contains_resolved(SocketAddr::new(ip, address.port())))
@@ -33,7 +33,7 @@ impl OwnAddresses {
         self.has_port(at.port()).any(|own| leads_to(own, at.ip()))
     }
 
-    /// Whether a connection that was dialled has come to one of them.
+    /// Whether a connection that was dialled leads to one of them.
     pub(crate) fn is_loop(&self, Ends { local, peer }: Ends) -> bool {
         let (from, to) = (local.ip().to_canonical(), peer.ip().to_canonical());
         // Linux takes the destination as the source where the destination is local.
@@ -48,7 +48,7 @@ impl OwnAddresses {
     }
 }
 
-/// Whether a connection to an address comes to whoever listens at `own`.
+/// Whether a connection to an address leads to a socket that listens at `own`.
 pub(crate) fn leads_to(own: IpAddr, target: IpAddr) -> bool {
     let target = target.to_canonical();
     own == target || (is_unspecified_for(own, target) && target.is_loopback())

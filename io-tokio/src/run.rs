@@ -1,4 +1,4 @@
-//! `doorkeeper run`: serves until it is told to stop.
+//! `doorkeeper run`: serves until a signal stops it.
 
 use std::convert::Infallible;
 use std::io;
@@ -95,12 +95,12 @@ pub(crate) async fn served(
     let net = TokioNet::default();
     let (bound, admin) = bind(&net, &plan, admin_at).await?;
     let kill = CancellationToken::new();
-    let told = Arc::new(StopSignals {
+    let signals = Arc::new(StopSignals {
         stop: stop.clone(),
         kill: kill.clone(),
         exit: OnceLock::new(),
     });
-    obey(&told)?;
+    handle_signals(&signals)?;
     let watched = Arc::new(OnceLock::new());
     if let Some(listener) = admin {
         let serving = admin::serve(listener, Arc::clone(&ready), Arc::clone(&metrics));
@@ -129,7 +129,7 @@ pub(crate) async fn served(
     if let Some(error) = watched.get() {
         return Err(anyhow::anyhow!("the admin listener failed: {error}").into());
     }
-    if let Some(exit) = told.exit.get() {
+    if let Some(exit) = signals.exit.get() {
         return Ok(ExitCode::from(*exit));
     }
     tracing::info!("stopped");
@@ -186,18 +186,18 @@ async fn watch(
     }
 }
 
-/// What signals have told.
+/// What the signals of this process ask for.
 struct StopSignals {
     stop: CancellationToken,
     kill: CancellationToken,
-    /// What to end with, if it was told twice.
+    /// The exit code, once a second signal has come.
     exit: OnceLock<u8>,
 }
 
 impl StopSignals {
     /// The first signal of any kind begins the drain, the next one drops what is left, and a third
     /// one does not wait for anything.
-    fn again(&self, exit: u8) {
+    fn received(&self, exit: u8) {
         if !self.stop.is_cancelled() {
             self.stop.cancel();
         } else if self.exit.set(exit).is_ok() {
@@ -208,16 +208,16 @@ impl StopSignals {
     }
 }
 
-/// Obeys signals from now on.
-fn obey(told: &Arc<StopSignals>) -> io::Result<()> {
+/// Handles signals from now on.
+fn handle_signals(stop: &Arc<StopSignals>) -> io::Result<()> {
     for (kind, exit) in [
         (SignalKind::terminate(), SIGTERM_EXIT),
         (SignalKind::interrupt(), SIGINT_EXIT),
     ] {
-        let (mut signals, told) = (signal(kind)?, Arc::clone(told));
+        let (mut signals, stop) = (signal(kind)?, Arc::clone(stop));
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                told.again(exit);
+                stop.received(exit);
             }
         });
     }

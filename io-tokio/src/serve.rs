@@ -60,7 +60,7 @@ pub enum ServeError {
         /// The listener's name.
         listener: Arc<str>,
     },
-    /// A task that must not end has ended. A bug; the open sessions were drained.
+    /// A task that must not end has panicked; the open sessions were drained.
     #[error("accepting connections failed: {0}")]
     Accepting(JoinError),
     /// So has another one.
@@ -131,7 +131,7 @@ impl<N: Net> fmt::Debug for Bound<N> {
 /// As [`serve`], with what [`bind`] gave for the same plan.
 ///
 /// # Errors
-/// A bug ended what must not end.
+/// A task that must not end has panicked.
 pub async fn serve_bound<N: Net>(
     net: N,
     plan: Plan,
@@ -168,7 +168,7 @@ pub async fn serve_bound<N: Net>(
         discovering.spawn(server.discovering(index, upstream).run());
     }
 
-    let failed = server.until_told(&mut accepting, &mut discovering).await;
+    let failed = server.until_stopped(&mut accepting, &mut discovering).await;
     server.context.ready.draining();
     accepting.shutdown().await;
     server.drain(plan.drain_timeout).await;
@@ -321,8 +321,8 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Waits for the word to stop, or for a task to fail that never should.
-    async fn until_told(
+    /// Waits until serving has to stop, or a task fails that never should.
+    async fn until_stopped(
         &self,
         accepting: &mut JoinSet<Never>,
         discovering: &mut JoinSet<Never>,

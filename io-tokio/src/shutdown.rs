@@ -1,4 +1,4 @@
-//! The end: sessions are told when to be gone, and later that the time is over.
+//! The shutdown as sessions see it: drain until a deadline, then abort.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::driver::version_watch::{Subscription, VersionWatch};
 const RUN: u64 = 0;
 const ABORT: u64 = u64::MAX;
 
-/// Tells all sessions to go.
+/// Drains and aborts all sessions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
     watch: Arc<VersionWatch>,
@@ -27,12 +27,12 @@ pub(crate) enum Stage {
 }
 
 impl Shutdown {
-    /// Nobody comes in any more; who is in is to be gone by then.
+    /// No new connections; the open sessions have until then.
     pub(crate) fn drain(&self, by: Instant) {
         self.watch.publish(by.as_nanos().clamp(RUN + 1, ABORT - 1));
     }
 
-    /// Everyone goes now.
+    /// All sessions end now.
     pub(crate) fn abort(&self) {
         self.watch.publish(ABORT);
     }

@@ -24,7 +24,7 @@ const FILLED_MIN: usize = 4;
 const WRITE_SLICES_MAX: usize = 64;
 
 thread_local! {
-    /// One buffer of each size, lent to whichever leg reads on this thread. An idle leg holds
+    /// One buffer of each size, lent to whichever leg reads on this thread. An idle leg has
     /// none, and one whose bytes have been written in the meantime is still warm in the cache.
     static SPARE: RefCell<[BytesMut; READ_SIZES.len()]> = RefCell::default();
 }
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     }
 
     /// Whether a read or write that was pending would not be, if the runtime knew all that the
-    /// network knows. It is told of it, and wakes the task.
+    /// network knows. The runtime learns it soon, and wakes the task.
     pub(crate) fn is_ready<N: Net<Stream = S>>(&self, net: &N, interest: Interest) -> bool {
         let interest = Interest {
             read: interest.read && self.readable,
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     }
 }
 
-/// Takes this thread's buffer of a size, or a new one if someone still holds bytes of the old.
+/// Takes this thread's buffer of a size, or a new one if bytes of the old are still in use.
 fn lend(class: usize, size: usize) -> BytesMut {
     let spare = SPARE.with_borrow_mut(|spare| spare.get_mut(class).map(std::mem::take));
     let mut buffer = spare.unwrap_or_default();
@@ -249,16 +249,16 @@ mod tests {
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    fn pipe(capacity: usize) -> (LegStream<DuplexStream>, DuplexStream) {
+    fn stream(capacity: usize) -> (LegStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(capacity);
         (LegStream::new(ours), theirs)
     }
 
-    async fn read(pipe: &mut LegStream<DuplexStream>) -> Arrived {
-        poll_fn(|cx| pipe.poll_read(cx, Fit::Loose)).await
+    async fn read(stream: &mut LegStream<DuplexStream>) -> Arrived {
+        poll_fn(|cx| stream.poll_read(cx, Fit::Loose)).await
     }
 
-    /// How much memory the bytes keep alive, as seen by who else holds the thread's buffers.
+    /// How much memory the bytes keep alive, as the thread's own buffer shows.
     fn is_copied(bytes: Bytes) -> bool {
         bytes
             .try_into_mut()
@@ -267,9 +267,9 @@ mod tests {
 
     #[tokio::test]
     async fn few_bytes_are_copied_out_of_their_buffer() {
-        let (mut pipe, mut peer) = pipe(1 << 20);
+        let (mut stream, mut peer) = stream(1 << 20);
         peer.write_all(b"abc").await.unwrap();
-        let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+        let Arrived::Bytes(bytes) = read(&mut stream).await else {
             panic!("an end")
         };
         assert_eq!(bytes, "abc");
@@ -278,10 +278,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_for_long_fits_its_buffer() {
-        let (mut pipe, mut peer) = pipe(1 << 20);
+        let (mut stream, mut peer) = stream(1 << 20);
         for (fit, fits) in [(Fit::Loose, false), (Fit::Exact, true)] {
             peer.write_all(&[1; 2 << 10]).await.unwrap();
-            let Arrived::Bytes(bytes) = poll_fn(|cx| pipe.poll_read(cx, fit)).await else {
+            let Arrived::Bytes(bytes) = poll_fn(|cx| stream.poll_read(cx, fit)).await else {
                 panic!("an end")
             };
             assert_eq!(is_copied(bytes), fits);
@@ -290,88 +290,88 @@ mod tests {
 
     #[tokio::test]
     async fn buffers_grow_while_reads_fill_them_and_shrink_again() {
-        let (mut pipe, mut peer) = pipe(1 << 20);
+        let (mut stream, mut peer) = stream(1 << 20);
         let sizes = [4, 16, 64, 256, 256].map(|kib| kib << 10);
         let all = vec![7; sizes.iter().sum()];
         peer.write_all(&all).await.unwrap();
         for size in sizes {
-            let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+            let Arrived::Bytes(bytes) = read(&mut stream).await else {
                 panic!("an end")
             };
             assert_eq!(bytes.len(), size);
         }
         for read_size in [2, 1, 0, 0] {
             peer.write_all(b"x").await.unwrap();
-            read(&mut pipe).await;
-            assert_eq!(pipe.read_size, read_size);
+            read(&mut stream).await;
+            assert_eq!(stream.read_size, read_size);
         }
     }
 
     #[tokio::test]
     async fn a_buffer_whose_bytes_are_gone_is_used_again() {
-        let (mut pipe, mut peer) = pipe(1 << 16);
+        let (mut stream, mut peer) = stream(1 << 16);
         let mut places = Vec::new();
         for _ in 0..3 {
             peer.write_all(&[1; 2 << 10]).await.unwrap();
-            let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+            let Arrived::Bytes(bytes) = read(&mut stream).await else {
                 panic!("an end")
             };
             places.push(bytes.as_ptr());
         }
         assert!(places.iter().all(|place| *place == places[0]));
-        // While someone holds the bytes, their buffer is left alone.
+        // While the bytes are in use, their buffer is left alone.
         peer.write_all(&[1; 2 << 10]).await.unwrap();
-        let held = read(&mut pipe).await;
+        let kept = read(&mut stream).await;
         peer.write_all(&[2; 2 << 10]).await.unwrap();
-        let Arrived::Bytes(bytes) = read(&mut pipe).await else {
+        let Arrived::Bytes(bytes) = read(&mut stream).await else {
             panic!("an end")
         };
         assert_ne!(bytes.as_ptr(), places[0]);
-        assert_eq!(held, Arrived::Bytes(Bytes::from(vec![1; 2 << 10])));
+        assert_eq!(kept, Arrived::Bytes(Bytes::from(vec![1; 2 << 10])));
     }
 
     #[tokio::test]
     async fn a_rope_is_written_across_short_writes_and_then_finished() {
-        let (mut pipe, mut peer) = pipe(3);
+        let (mut stream, mut peer) = stream(3);
         let all = b"abcdefghij".to_vec();
         let written = all.clone();
         let writer = tokio::spawn(async move {
-            pipe.finish();
+            stream.finish();
             let mut rest: &[u8] = &written;
             poll_fn(|cx| {
-                while let Poll::Ready(wrote) = pipe.poll_write(cx, rest.chunks(4)) {
+                while let Poll::Ready(wrote) = stream.poll_write(cx, rest.chunks(4)) {
                     rest = &rest[wrote.unwrap()..];
                 }
-                if pipe.writable {
+                if stream.writable {
                     Poll::Pending
                 } else {
                     Poll::Ready(())
                 }
             })
             .await;
-            pipe
+            stream
         });
         let mut seen = Vec::new();
         peer.read_to_end(&mut seen).await.unwrap();
         assert_eq!(seen, all);
-        let mut pipe = writer.await.unwrap();
-        // The other half is still open, and its end is told once.
+        let mut stream = writer.await.unwrap();
+        // The other half is still open, and its end is reported once.
         peer.write_all(b"z").await.unwrap();
         drop(peer);
         assert_eq!(
-            read(&mut pipe).await,
+            read(&mut stream).await,
             Arrived::Bytes(Bytes::from_static(b"z"))
         );
-        assert_eq!(read(&mut pipe).await, Arrived::End(End::Fin));
-        let again = poll_fn(|cx| Poll::Ready(pipe.poll_read(cx, Fit::Loose))).await;
+        assert_eq!(read(&mut stream).await, Arrived::End(End::Fin));
+        let again = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, Fit::Loose))).await;
         assert!(again.is_pending());
     }
 
     #[tokio::test]
     async fn a_peer_that_is_gone_is_a_reset() {
-        let (mut pipe, peer) = pipe(64);
+        let (mut stream, peer) = stream(64);
         drop(peer);
-        let wrote = poll_fn(|cx| pipe.poll_write(cx, [&b"abc"[..]].into_iter())).await;
+        let wrote = poll_fn(|cx| stream.poll_write(cx, [&b"abc"[..]].into_iter())).await;
         assert_eq!(wrote, Err(End::Reset));
     }
 }

@@ -74,12 +74,12 @@ fn good_files_come_to_their_plan() {
         if !compiled.warnings.problems.is_empty() {
             let _ = writeln!(said, "{}\n", compiled.warnings);
         }
-        for (listener, doors) in compiled.plan.listeners.iter().zip(&compiled.reach) {
+        for (listener, addresses) in compiled.plan.listeners.iter().zip(&compiled.reach) {
             let _ = writeln!(said, "{}: {:?}", listener.name, listener.limits);
             let _ = writeln!(said, "  {:?}", listener.silent);
-            for reach in doors {
+            for reach in addresses {
                 let at = format!("{} at {}", reach.advertised, reach.bind);
-                let _ = writeln!(said, "  {}: {at}", reach.door);
+                let _ = writeln!(said, "  {}: {at}", reach.target);
             }
             let snapshot = &listener.snapshot;
             let _ = writeln!(said, "  {:#?}\n  {:?}", snapshot.limits, snapshot.offered);
@@ -93,7 +93,7 @@ fn good_files_come_to_their_plan() {
 
 /// One line for each address that leads to nobody, at its place; ports of a listener have one host.
 #[test]
-fn localhost_that_leads_to_nobody_is_told_where_it_stands() {
+fn localhost_that_leads_nowhere_is_reported_at_its_place() {
     let text = "\
 clusters: { main: { bootstrap: [kafka:9092] } }
 listeners:
@@ -110,7 +110,7 @@ listeners:
         - { broker_id: 1, bind: '127.0.0.1:2', advertised: 'localhost:2' }
 ";
     let loaded = config::parse("file.yaml", text, HashMap::new()).unwrap();
-    let told = |localhost: &[&str]| -> Vec<String> {
+    let warnings = |localhost: &[&str]| -> Vec<String> {
         let mut compiled = config::compile(&loaded).unwrap();
         assert!(compiled.advertises_localhost());
         let localhost: Vec<_> = localhost.iter().map(|ip| ip.parse().unwrap()).collect();
@@ -121,16 +121,16 @@ listeners:
             .map(|it| format!("{}: {}: {}", it.at.line, it.path, it.message))
             .collect()
     };
-    assert_eq!(told(&["::1", "127.0.0.1"]), Vec::<String>::new());
+    assert_eq!(warnings(&["::1", "127.0.0.1"]), Vec::<String>::new());
     assert_eq!(
-        told(&["127.0.0.1"]),
+        warnings(&["127.0.0.1"]),
         [
-            "12: listeners.explicit.route.explicit[0].advertised: clients that are told localhost \
-             (here 127.0.0.1) find nobody: doorkeeper listens at ::1; bind it to 127.0.0.1, or \
+            "12: listeners.explicit.route.explicit[0].advertised: clients cannot connect to \
+             localhost (here 127.0.0.1): doorkeeper listens at ::1; bind it to 127.0.0.1, or \
              write advertised: [::1]:1"
         ]
     );
-    let lines: Vec<_> = told(&["::1"]);
+    let lines: Vec<_> = warnings(&["::1"]);
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("6: listeners.ports.advertised_host: "));
     assert!(lines[1].starts_with("13: listeners.explicit.route.explicit[1].advertised: "));

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Ports = [u16; 3];
 
 fn free_ports() -> Ports {
-    let held = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    held.map(|it| it.local_addr().unwrap().port())
+    let bound = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    bound.map(|it| it.local_addr().unwrap().port())
 }
 
 fn file(name: &str, connections: usize, [bootstrap, broker, admin]: Ports) -> PathBuf {
@@ -183,7 +183,7 @@ fn check_warns_of_more_connections_than_there_are_descriptors() {
 }
 
 /// More clients than file descriptors allow are closed at accept, and some descriptors are kept:
-/// the admin listener answers all the while, and a client of another address is served.
+/// the admin listener responds all the while, and a client of another address is served.
 #[test]
 fn a_flood_of_connections_leaves_descriptors_for_the_rest() {
     let running = Running::start("flood", 160, 160);
@@ -193,10 +193,10 @@ fn a_flood_of_connections_leaves_descriptors_for_the_rest() {
     assert!(running.page("/healthz").ends_with("ok\n"));
     running.is_served_from(Ipv4Addr::new(127, 0, 0, 2));
     assert!(running.page("/healthz").ends_with("ok\n"));
-    let refused = "doorkeeper_connections_rejected_total\
+    let rejected = "doorkeeper_connections_rejected_total\
                    {listener=\"local\",reason=\"file_descriptors\"}";
     // Half of the places are left for others.
-    assert_eq!(running.sample(refused), 300 - 15);
+    assert_eq!(running.sample(rejected), 300 - 15);
     running.has_let_go_of_all_but(15);
     let failures = "doorkeeper_accept_failures_total{listener=\"local\"}";
     assert_eq!(running.sample(failures), 0);

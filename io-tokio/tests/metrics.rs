@@ -18,7 +18,7 @@ use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Leg, Route};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, Rejection, Traffic,
+    ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
 };
 
 const API: ApiKey = ApiKey(0);
@@ -94,14 +94,15 @@ fn after_upstream(fault: UpstreamFault) -> CloseReason {
     next.into()
 }
 
-fn all_ends() -> Vec<Ended> {
+fn all_ends() -> Vec<SessionEnd> {
     let first = CloseReason::ClientEnded(End::Fin);
-    let closed = std::iter::successors(Some(first), |reason| after(*reason)).map(Ended::Closed);
+    let closed =
+        std::iter::successors(Some(first), |reason| after(*reason)).map(SessionEnd::Closed);
     let others = [
-        Ended::SilentLimit,
-        Ended::Aborted,
-        Ended::NotMoved,
-        Ended::Panicked,
+        SessionEnd::SilentLimit,
+        SessionEnd::Aborted,
+        SessionEnd::NotMoved,
+        SessionEnd::Panic,
     ];
     closed.chain(others).collect()
 }
@@ -112,10 +113,10 @@ const REJECTIONS: [Rejection; 3] = [
     Rejection::FileDescriptors,
 ];
 
-fn rejection_is_listed(refusal: Rejection) -> bool {
-    match refusal {
+fn rejection_is_listed(rejection: Rejection) -> bool {
+    match rejection {
         Rejection::Connections | Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => {
-            REJECTIONS.contains(&refusal)
+            REJECTIONS.contains(&rejection)
         }
     }
 }
@@ -157,9 +158,9 @@ fn page() -> String {
     for ended in all_ends() {
         metrics.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
     }
-    for refusal in REJECTIONS {
-        assert!(rejection_is_listed(refusal));
-        metrics.connection_rejected(&listen_addr, connection.peer, refusal);
+    for rejection in REJECTIONS {
+        assert!(rejection_is_listed(rejection));
+        metrics.connection_rejected(&listen_addr, connection.peer, rejection);
     }
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
@@ -234,27 +235,27 @@ fn bare(cell: &str) -> String {
 
 #[test]
 fn the_page_names_every_metric_with_its_type_and_labels() {
-    let mut told = Exposed::new();
+    let mut documented = Exposed::new();
     for row in table("metric") {
         let [name, kind, labels, what] = <[String; 4]>::try_from(row).unwrap();
         assert!(!what.is_empty(), "{name}");
         let labels = labels.split(", ").map(bare).collect();
         assert!(
-            told.insert(bare(&name), (kind, labels)).is_none(),
+            documented.insert(bare(&name), (kind, labels)).is_none(),
             "{name} is there twice"
         );
     }
-    assert_eq!(told, shown(&page()));
+    assert_eq!(documented, shown(&page()));
 }
 
 #[test]
 fn the_page_names_every_label() {
-    let told: BTreeSet<String> = table("label")
+    let documented: BTreeSet<String> = table("label")
         .iter()
         .map(|row| bare(row.first().unwrap()))
         .collect();
     let shown: BTreeSet<String> = shown(&page()).into_values().flat_map(|it| it.1).collect();
-    assert_eq!(told, shown);
+    assert_eq!(documented, shown);
 }
 
 #[test]
@@ -271,8 +272,9 @@ fn the_page_names_every_value_of_labels_with_few() {
             .into_iter()
             .find(|row| bare(row.first().unwrap()) == label);
         let row = row.unwrap();
-        let told: BTreeSet<&str> = row.get(1).unwrap().split('`').skip(1).step_by(2).collect();
-        assert_eq!(told, values, "{label}");
+        let documented: BTreeSet<&str> =
+            row.get(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert_eq!(documented, values, "{label}");
     }
 }
 
@@ -288,11 +290,11 @@ fn reasons(heading: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_every_reason() {
-    let mut told = reasons("Reasons of closed sessions");
+    let mut documented = reasons("Reasons of closed sessions");
     let mut named: Vec<String> = all_ends().iter().map(|it| it.name().to_owned()).collect();
-    told.sort();
+    documented.sort();
     named.sort();
-    assert_eq!(told, named);
-    let told = reasons("Reasons of refused connections");
-    assert_eq!(told, REJECTIONS.map(Rejection::name));
+    assert_eq!(documented, named);
+    let documented = reasons("Reasons of rejected connections");
+    assert_eq!(documented, REJECTIONS.map(Rejection::name));
 }

@@ -137,7 +137,7 @@ pub fn replay(
     mut show: impl FnMut(&Moment<'_>),
 ) -> Result<Replay, Unreadable> {
     let mut player = Player::new(&recording.opening)?;
-    let panicked = recording.end.as_deref() == Some("panicked");
+    let panicked = recording.end.as_deref() == Some("panic");
     for (number, step) in (1..).zip(&recording.steps) {
         let at = Instant::from_nanos(step.at);
         let input = restored(number, &step.input)?;

@@ -8,7 +8,7 @@ use doorkeeper_core::CloseReason;
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{ConnectFailure, End, Leg};
-use doorkeeper_io_tokio::observer::Ended;
+use doorkeeper_io_tokio::observer::SessionEnd;
 use doorkeeper_net::Net;
 use doorkeeper_sim::choppy::Habits;
 use doorkeeper_sim::world::faults::Crash;
@@ -293,7 +293,7 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let closed = only_end(&mut world)?;
     assert_eq!(
         closed.ended,
-        Ended::Closed(CloseReason::TimedOut(Wait::Response))
+        SessionEnd::Closed(CloseReason::TimedOut(Wait::Response))
     );
     assert_lasted(&closed, 2000 + 7000);
     world.release_broker(BrokerId(2));
@@ -328,7 +328,7 @@ fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> 
     let closed = |world: &World| world.doorkeeper().watch().closed();
     let have_closed = |world: &World| closed(world).len() == CONNECTIONS;
     world.run_until("all have closed", Duration::from_secs(20), have_closed)?;
-    let by_client = Ended::Closed(CloseReason::ClientEnded(End::Fin));
+    let by_client = SessionEnd::Closed(CloseReason::ClientEnded(End::Fin));
     for closed in closed(&world) {
         assert_eq!(closed.ended, by_client);
     }
@@ -347,7 +347,7 @@ fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure>
     world.finish(Duration::from_secs(60))?;
     let closed = only_end(&mut world)?;
     let timed_out = CloseReason::Unreachable(ConnectFailure::TimedOut);
-    assert_eq!(closed.ended, Ended::Closed(timed_out));
+    assert_eq!(closed.ended, SessionEnd::Closed(timed_out));
     // All but a 32nd of the limit: the attempt ends before the session would, and says how.
     assert_lasted(&closed, 4000 - 4000 / 32);
     world.release_broker(BrokerId(3));
@@ -378,7 +378,7 @@ fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(),
     world.finish(Duration::from_secs(5))?;
     world.run_for(Duration::from_secs(60))?;
     let closed = world.doorkeeper().watch().closed();
-    let looped = Ended::Closed(CloseReason::Unreachable(ConnectFailure::Loop));
+    let looped = SessionEnd::Closed(CloseReason::Unreachable(ConnectFailure::Loop));
     let came_back = closed.iter().filter(|it| it.ended == looped).count();
     assert_eq!(came_back, CLIENTS, "{closed:?}");
     assert_eq!(closed.len(), 2 * CLIENTS, "{closed:?}");
@@ -415,7 +415,9 @@ fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure
     world.finish(Duration::from_secs(60))?;
     let stalled = CloseReason::TimedOut(Wait::Write(Leg::Client));
     let ends = world.doorkeeper().watch().closed();
-    let stalled = ends.iter().filter(|it| it.ended == Ended::Closed(stalled));
+    let stalled = ends
+        .iter()
+        .filter(|it| it.ended == SessionEnd::Closed(stalled));
     assert_eq!(stalled.count(), 1);
     world.end()?;
     Ok(())
@@ -452,7 +454,7 @@ fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Fa
     world.finish(Duration::from_secs(10))?;
     assert_eq!(
         only_end(&mut world)?.ended,
-        Ended::Closed(CloseReason::Drained)
+        SessionEnd::Closed(CloseReason::Drained)
     );
     world.start_doorkeeper(0);
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;

@@ -65,7 +65,7 @@ pub trait Net: Clone + Send + Sync + 'static {
     }
 
     /// The ends of a connection that was opened here, as addresses that could be bound and dialled
-    /// on this network; nothing where that cannot be told.
+    /// on this network; nothing where that is not known.
     fn ends(&self, stream: &Self::Stream) -> Option<Ends>;
 
     /// Whether the network itself, asked now, has a connection ready for any of this: a runtime may

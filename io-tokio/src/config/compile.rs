@@ -1,4 +1,4 @@
-//! Holds a configuration against itself, and makes the plan of what to serve.
+//! Checks a configuration for contradictions and makes the plan of what to serve.
 
 mod binds;
 mod descriptors;
@@ -25,14 +25,14 @@ use super::schema::{Cluster, Config};
 use super::tree::Path;
 use crate::serve;
 
-/// The longest answer that discovery reads: it asks for no topics, and ten thousand brokers fit.
+/// The longest response that discovery reads: it asks for no topics, and ten thousand brokers fit.
 const DISCOVERY_FRAME_BYTES_MAX: usize = 4 << 20;
-/// The shortest time between two questions of discovery, however many hints come.
+/// The shortest time between two requests of discovery, however many hints come.
 const REFRESH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// A discovery that waits longer for one broker asks the next one too late for its sessions.
 const DISCOVERY_REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
-/// What a configuration comes to.
+/// A configuration after its compilation.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// What to serve.
@@ -46,11 +46,11 @@ pub struct Compiled {
 /// One address that clients can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Whom it leads to.
-    pub door: RouteTarget,
+    /// Whether it leads to the bootstrap brokers or to one broker.
+    pub target: RouteTarget,
     /// Where doorkeeper listens.
     pub bind: SocketAddr,
-    /// What clients are told.
+    /// What clients connect to.
     pub advertised: HostPort,
 }
 
@@ -115,16 +115,16 @@ impl Compiler<'_> {
         for (name, listener) in &config.listeners {
             let path = root.keys(&["listeners", name]);
             self.name(&path, name);
-            let doors = self.doors(&path, listener);
+            let addresses = self.listen_addresses(&path, listener);
             self.check_limits(&path, &listener.limits, config.buffered_bytes_max);
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();
                 listeners.push(listener::planned(
-                    name, listener, place, cluster, dial, &doors,
+                    name, listener, place, cluster, dial, &addresses,
                 ));
             }
-            reach.push(doors);
+            reach.push(addresses);
         }
         for (name, cluster) in &self.loaded.unread.listeners {
             if let Some(wanted) = cluster {

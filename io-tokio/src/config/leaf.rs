@@ -17,7 +17,7 @@ pub(super) trait Leaf: Sized + fmt::Display {
     /// The `x-format` of its schema, by which the shape check finds [`Leaf::read`]. No `format`:
     /// JSON Schema gives that word meanings of its own, ISO 8601 for a duration.
     const FORMAT: &'static str;
-    /// What editors can hold a text against, where a pattern can say it.
+    /// What editors can check a text against, where a pattern can express it.
     const PATTERN: Option<&'static str> = None;
     /// What is expected, with an example, for errors and for the reference.
     const EXPECTED: &'static str;
@@ -26,7 +26,7 @@ pub(super) trait Leaf: Sized + fmt::Display {
     fn read(text: &str) -> Result<Self, String>;
 }
 
-/// How the shape check holds a text against one format.
+/// How the shape check checks a text against one format.
 pub(super) struct Format {
     pub(super) name: &'static str,
     pub(super) expected: &'static str,
@@ -87,12 +87,12 @@ impl Leaf for Size {
     const EXPECTED: &'static str = "a size with a unit, like 64KiB, 100MiB or 512B";
 
     fn read(text: &str) -> Result<Self, String> {
-        let refused = || not(text, Self::EXPECTED);
+        let invalid = || not(text, Self::EXPECTED);
         // `bytesize` takes `64k` and a bare `64`: what they mean is anybody's guess.
         if !text.ends_with('B') || text.starts_with(['-', '+']) {
-            return Err(refused());
+            return Err(invalid());
         }
-        let size: bytesize::ByteSize = text.parse().map_err(|_| refused())?;
+        let size: bytesize::ByteSize = text.parse().map_err(|_| invalid())?;
         Ok(Self(size.as_u64()))
     }
 }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_its_unit_is_refused() {
+    fn a_number_without_its_unit_is_invalid() {
         for text in ["64", "64k", "64K", "-1B", "B", ""] {
             assert!(Size::read(text).is_err(), "{text}");
         }

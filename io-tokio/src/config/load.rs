@@ -99,7 +99,7 @@ fn options(variables: &HashMap<String, String>) -> serde_saphyr::Options {
     options.with_properties(variables.clone())
 }
 
-/// Holds the tree against the types.
+/// Checks the tree against the types.
 fn shaped(
     file: &str,
     text: &str,
@@ -117,7 +117,7 @@ fn shaped(
     let unset_paths =
         texts.filter(|(_, node)| matches!(&node.value, Value::Text(text) if is_unset(text)));
     let unset_paths: Vec<Path> = unset_paths.map(|(path, _)| path).collect();
-    // That the variable is not set has been told; what its value would have to be is not known.
+    // That the variable is not set is an error of its own; its value is not known.
     problems.retain(|it| !unset_paths.contains(&it.path) && !is_unset(&it.message));
     wrong.extend(unset_paths);
     problems.extend(unset);

@@ -1,5 +1,5 @@
-//! The parts of a file whose shape is right: they can be held against each other although others
-//! are wrong.
+//! The parts of a file whose shape is right: they can be checked against each other although
+//! others are wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::near_miss::near_miss;
 use super::schema::Config;
 use super::tree::{Node, Path, Value};
 
-/// What was left out, so that nobody misses it: its own errors have been told.
+/// What was left out, so that it is not reported as missing: it has errors of its own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unread {
     /// All clusters, or the names of some.
@@ -66,7 +66,7 @@ struct Cut<'a> {
 
 impl Cut<'_> {
     /// Takes away as little as leaves nothing that others could take for what was meant: a limit
-    /// that has a default and is held against nothing, or else the whole cluster or listener.
+    /// that has a default and is checked against nothing, or else the whole cluster or listener.
     fn remove(&mut self, keys: &[&str]) {
         match keys {
             [] => {}

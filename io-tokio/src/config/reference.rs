@@ -24,11 +24,12 @@ listeners:
       ports: { bootstrap: 19092, brokers: 19093, broker_ids: 0-9 }
 ```
 
-Clients then use `127.0.0.1:19092` as their `bootstrap.servers`, and are told that broker n is at
-port 19093 + n of `127.0.0.1`.
+Clients then use `127.0.0.1:19092` as their `bootstrap.servers`, and see broker n at port 19093 + n
+of `127.0.0.1`.
 
-- `doorkeeper check --config FILE` names every error with its line, prints what the defaults came
-  to, and where each broker will be reachable. `doorkeeper run` refuses what `check` refuses.
+- `doorkeeper check --config FILE` names every error with its line, prints the configuration with
+  all defaults, and where each broker will be reachable. `doorkeeper run` rejects what `check`
+  rejects.
 - `doorkeeper schema` prints the JSON schema, for editors.
 - An unknown key is an error.
 - Durations and sizes have units: `10s`, `500ms`, `5m`; `64KiB`, `100MiB`, `512B`.

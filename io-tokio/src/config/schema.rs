@@ -28,13 +28,13 @@ pub struct Config {
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
-    /// How much all connections together may hold back of requests until they are judged, and as
-    /// much again of responses until they are edited. Connections of one client address (as of
-    /// `connections_per_address`) get no more than half of either, one of them at a time excepted:
-    /// they never wait for each other alone. Where there is no room, a connection that has to hold
-    /// more than 64 KiB is not read until there is, at most `limits.buffer_timeout`; but an address
-    /// that has less than its fair share goes on, and the one that has most loses a connection for
-    /// it.
+    /// How many bytes of requests all connections together may buffer until they are authorized,
+    /// and as many again of responses until they are edited. Connections of one client address (as
+    /// of `connections_per_address`) get no more than half of either, one of them at a time
+    /// excepted: they never wait for each other alone. Where there is no room, a connection that
+    /// has to buffer more than 64 KiB is not read until there is, at most `limits.buffer_timeout`;
+    /// but an address that has less than its fair share goes on, and the one that has most loses a
+    /// connection for it.
     #[serde(default = "defaults::buffered_bytes_max")]
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
     pub buffered_bytes_max: Size,
@@ -75,7 +75,7 @@ pub struct ClusterLimits {
     /// The longest pause between two attempts.
     #[schemars(extend("x-min" = "1ms", "x-max" = "1m"))]
     pub connect_backoff_max: Time,
-    /// Until a broker has answered, on top of the wait that the request itself allows
+    /// How long a broker may take for a response, on top of the wait that the request itself allows
     /// (`MaxWaitMs` of a fetch, `TimeoutMs` of a produce, the timeouts of a group's rebalance and
     /// of a transaction), and on top of the time for which the broker has said that it throttles
     /// (`ThrottleTimeMs`).
@@ -104,8 +104,8 @@ pub struct Listener {
     /// The address of this machine to listen on, for `route.ports`.
     #[serde(default = "defaults::bind")]
     pub bind: BindHost,
-    /// The host name that clients are told to connect to, for `route.ports`. Without it, they
-    /// are told the address of `bind`.
+    /// The host name that clients connect to, for `route.ports`. Without it, the address of
+    /// `bind`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertised_host: Option<String>,
     /// How clients reach each broker: exactly one of the ways.
@@ -116,7 +116,7 @@ pub struct Listener {
     pub insecure: Option<Insecure>,
     /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,
     /// on the security of the cluster, or on the cluster itself. A request of one that is not
-    /// listed is answered with Kafka's own error, and no broker hears of it. `AlterBrokerConfigs`
+    /// listed gets Kafka's own error, and no broker sees it. `AlterBrokerConfigs`
     /// stands for AlterConfigs and IncrementalAlterConfigs of brokers, of their log levels, and of
     /// any type of resource that doorkeeper does not know; of topics, groups and client metrics
     /// both are always allowed.
@@ -162,7 +162,7 @@ pub struct Explicit {
     pub broker_id: RouteTarget,
     /// The address and port of this machine to listen on.
     pub bind: BindAddress,
-    /// What clients are told to connect to. Without it, they are told `bind`.
+    /// The address that clients connect to. Without it, that of `bind`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertised: Option<Address>,
 }
@@ -266,22 +266,23 @@ pub struct ListenerLimits {
     /// that means nothing, and closes its connection.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub response_bytes_max: Size,
-    /// How much of one request may be held back until it is judged. A larger one that cannot be
-    /// passed on piece by piece closes its connection. More than half of `buffered_bytes_max` is
-    /// never held.
+    /// How much of one request may be buffered until it is authorized. A larger one that cannot be
+    /// forwarded piece by piece closes its connection. More than half of `buffered_bytes_max` is
+    /// never buffered.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub request_buffer_bytes_max: Size,
-    /// How much of one response may be held back until it is edited: the metadata or the
-    /// configuration of a whole cluster, say. More than half of `buffered_bytes_max` is never held.
+    /// How much of one response may be buffered until it is edited: the metadata or the
+    /// configuration of a whole cluster, say. More than half of `buffered_bytes_max` is never
+    /// buffered.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "2147483647B"))]
     pub response_buffer_bytes_max: Size,
     /// How many responses a connection may be owed before doorkeeper stops reading from it.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight_max: u32,
-    /// How long a request or answer that has begun to arrive may make no progress.
+    /// How long a request or response that has begun to arrive may make no progress.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub frame_stall_timeout: Time,
-    /// How long a connection that has to hold back more may wait for room in `buffered_bytes_max`.
+    /// How long a connection that has to buffer more may wait for room in `buffered_bytes_max`.
     /// It is not read meanwhile, and closed afterwards.
     #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
     pub buffer_timeout: Time,
@@ -289,7 +290,7 @@ pub struct ListenerLimits {
     /// `connections.max.idle.ms` of Kafka.
     #[schemars(extend("x-min" = "1s", "x-max" = "30days"))]
     pub idle_timeout: Time,
-    /// How long a peer may refuse to take bytes that are due to it.
+    /// How long a peer may take none of the bytes that are due to it.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub write_stall_timeout: Time,
     /// How long the last bytes may take once a connection is closing.
@@ -361,7 +362,7 @@ pub enum LogLevel {
     /// Sessions open and close, brokers move.
     #[default]
     Info,
-    /// Every odd path: connections to brokers, and each connection that is refused.
+    /// Every unusual path: connections to brokers, and each connection that is rejected.
     Debug,
     /// Every request and response: its API, version and size.
     Trace,

@@ -1,4 +1,4 @@
-//! Holds the tree of a file against the JSON schema of the types, and finds everything that does
+//! Checks the tree of a file against the JSON schema of the types and finds everything that does
 //! not fit: serde alone would stop at the first.
 
 use serde_json::Value as Json;

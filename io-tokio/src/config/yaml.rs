@@ -14,7 +14,7 @@ pub fn to_yaml(value: &impl Serialize) -> Option<String> {
     Some(out)
 }
 
-/// A configuration with its defaults, as a file that comes to the same.
+/// A configuration with its defaults, as a file that means the same.
 #[must_use]
 pub fn written_out(config: &Config) -> String {
     let mut json = serde_json::to_value(config).unwrap_or_default();

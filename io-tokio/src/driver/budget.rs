@@ -1,5 +1,5 @@
-//! What sessions of the process together may hold of requests, and of responses: who waits for
-//! room in it, and who is woken when there is some.
+//! How many bytes of requests, and of responses, the sessions of the process together may buffer:
+//! which session waits for room, and which is woken when there is some.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use doorkeeper_core::buffer_budget::{BufferBudget, BufferDecision, counted};
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::{BufferedBytes, Input, Leg};
 
-/// A budget for what clients make the process hold, and another one for what brokers do: neither
-/// is used up by the other.
+/// A budget for what the process buffers because of clients, and another one for what it buffers
+/// because of brokers: neither is used up by the other.
 #[derive(Debug)]
 pub(crate) struct Budgets {
     requests: Arc<Budget>,
@@ -29,7 +29,7 @@ struct State {
     signals: BTreeMap<u64, Signal>,
 }
 
-/// What a session is to be told by somebody else's change.
+/// What a session has to learn because of another session's change.
 #[derive(Debug, Default)]
 struct Signal {
     decision: Option<BufferDecision>,
@@ -50,10 +50,10 @@ struct Share {
     session: u64,
     network: ClientNetwork,
     bytes: usize,
-    /// It has been told to wait.
+    /// The session has been paused.
     is_paused: bool,
-    /// It has been told to give back what it holds.
-    is_refused: bool,
+    /// The session has been rejected.
+    is_rejected: bool,
 }
 
 impl Budgets {
@@ -83,7 +83,7 @@ impl Budgets {
             network,
             bytes: 0,
             is_paused: false,
-            is_refused: false,
+            is_rejected: false,
         };
         BufferShares {
             requests: share(&self.requests, Leg::Client),
@@ -93,14 +93,14 @@ impl Budgets {
 }
 
 impl BufferShares {
-    /// Says how much the session holds now, and gives what it has to be told, if anything. Costs
-    /// two comparisons where it holds little, which is the rule: what passes is not held.
-    pub(crate) fn update(&mut self, held: BufferedBytes) -> Option<Input> {
-        let of_requests = self.requests.update(held.requests);
-        of_requests.or_else(|| self.responses.update(held.responses))
+    /// Counts how much the session buffers now, and gives the input that it has to get for it, if
+    /// any. Costs two comparisons where it buffers little, as most do.
+    pub(crate) fn update(&mut self, buffered: BufferedBytes) -> Option<Input> {
+        let of_requests = self.requests.update(buffered.requests);
+        of_requests.or_else(|| self.responses.update(buffered.responses))
     }
 
-    /// What the session has to be told because others have changed what they hold.
+    /// The input that the session has to get because others have changed what they buffer.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Input> {
         match self.requests.poll(cx) {
             Poll::Ready(input) => Poll::Ready(input),
@@ -147,7 +147,7 @@ impl Share {
             return None;
         }
         let decision = self.budget.state().set(self.session, self.network, bytes);
-        self.told(decision)
+        self.input_for(decision)
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Input> {
@@ -159,7 +159,7 @@ impl Share {
         let Some(signal) = state.signals.get_mut(&self.session) else {
             return Poll::Pending;
         };
-        if let Some(input) = signal.decision.take().and_then(|it| self.told(it)) {
+        if let Some(input) = signal.decision.take().and_then(|it| self.input_for(it)) {
             return Poll::Ready(input);
         }
         if !signal
@@ -172,8 +172,8 @@ impl Share {
         Poll::Pending
     }
 
-    /// What the session has not been told yet of a decision.
-    const fn told(&mut self, decision: BufferDecision) -> Option<Input> {
+    /// The input for a decision, unless the session has had it.
+    const fn input_for(&mut self, decision: BufferDecision) -> Option<Input> {
         match decision {
             BufferDecision::Granted if self.is_paused => {
                 self.is_paused = false;
@@ -183,8 +183,8 @@ impl Share {
                 self.is_paused = true;
                 Some(Input::BufferPaused(self.leg))
             }
-            BufferDecision::Rejected if !self.is_refused => {
-                self.is_refused = true;
+            BufferDecision::Rejected if !self.is_rejected => {
+                self.is_rejected = true;
                 Some(Input::BufferRejected)
             }
             BufferDecision::Granted | BufferDecision::Waits | BufferDecision::Rejected => None,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_by_who_gives_back() {
+    fn a_session_that_waits_is_woken_when_another_gives_back() {
         let budgets = Budgets::new(1_000_000);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -239,7 +239,7 @@ mod tests {
         assert!(first.update(requests(500_000)).is_none());
         let paused = second.update(requests(500_000));
         assert!(matches!(paused, Some(Input::BufferPaused(Leg::Client))));
-        assert!(second.update(requests(500_000)).is_none(), "told once");
+        assert!(second.update(requests(500_000)).is_none(), "reported once");
         assert!(second.poll(&cx).is_pending());
         drop(first);
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_give_back_is_told_where_it_waits() {
+    fn a_session_that_is_rejected_is_woken_for_it() {
         let budgets = Budgets::new(1_000_000);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -281,8 +281,8 @@ mod tests {
         let mut newcomer = shares(&budgets, 3, 3);
         assert!(newcomer.update(requests(200_000)).is_none());
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        let told = crowd.each_mut().map(|it| it.poll(&cx));
-        let refused = |it: &&Poll<Input>| matches!(it, Poll::Ready(Input::BufferRejected));
-        assert_eq!(told.iter().filter(refused).count(), 1);
+        let inputs = crowd.each_mut().map(|it| it.poll(&cx));
+        let rejected = |it: &&Poll<Input>| matches!(it, Poll::Ready(Input::BufferRejected));
+        assert_eq!(inputs.iter().filter(rejected).count(), 1);
     }
 }

@@ -13,7 +13,7 @@ use crate::stream::LegStream;
 
 type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
 
-/// Where a machine stands with its upstream.
+/// The state of a machine's upstream connection.
 pub(crate) enum Dial<S> {
     /// Nothing was asked for.
     Absent,
@@ -52,7 +52,7 @@ where
         }))
     }
 
-    /// Ready once, when the attempt has come to its end.
+    /// Ready once, when the attempt has ended.
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
         let Self::Opening(opening) = self else {
             return Poll::Pending;
@@ -72,14 +72,14 @@ where
     /// The same with what becomes of the stream, if there is one.
     pub(crate) fn with<E>(self, change: impl FnOnce(S) -> Result<S, E>) -> Result<Self, E> {
         Ok(match self {
-            Self::Open(pipe) => Self::Open(pipe.with(change)?),
+            Self::Open(stream) => Self::Open(stream.with(change)?),
             Self::Absent | Self::Opening(_) => self,
         })
     }
 
-    pub(crate) const fn pipe(&mut self) -> Option<&mut LegStream<S>> {
+    pub(crate) const fn stream(&mut self) -> Option<&mut LegStream<S>> {
         match self {
-            Self::Open(pipe) => Some(pipe),
+            Self::Open(stream) => Some(stream),
             Self::Absent | Self::Opening(_) => None,
         }
     }

@@ -11,14 +11,14 @@ pub(super) const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// No beat for so long means that the process did not run; what is longer is not counted.
 const GAP_MAX: Duration = Duration::from_secs(1);
 
-/// How much time is left out, as told by a beat that did not come.
+/// How much time is left out, as beats that did not come show.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     /// When the last beat was, in nanoseconds of real time; 0 before the first.
     last_beat: AtomicU64,
     /// How many nanoseconds of real time do not count.
     left_out: AtomicU64,
-    /// Held by whoever notes a gap.
+    /// Locked by the task that notes a gap.
     noting: Mutex<()>,
 }
 

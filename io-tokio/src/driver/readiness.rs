@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// polled, or while another of its threads is asking.
 ///
 /// A runtime wakes a task that yields when it has polled its I/O driver, or has found it taken: of
-/// several threads one at a time has it. What that one is told may come a moment after this is
+/// several threads one at a time has it. What that one learns may come a moment after this is
 /// ready, so of open connections the network itself is asked as well (`Net::is_ready`).
 /// Any other event may wake the task before, which is why the yield has a waker of its own.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// The name of the field that holds what an event says.
+/// The name of the field with the message of an event.
 const MESSAGE: &str = "message";
 
 /// The time in UTC to the microsecond, as in RFC 3339.

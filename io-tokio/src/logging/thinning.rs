@@ -1,4 +1,4 @@
-//! Lines that would be written over and over: told at first, and then at each power of two.
+//! Lines that would be written over and over: written at first, and then at each power of two.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,14 +87,14 @@ mod tests {
     #[test]
     fn kinds_that_come_by_turns_are_counted_each_for_itself() {
         let (thinning, now) = (Thinning::default(), Instant::now());
-        let mut told = 0;
+        let mut lines = 0;
         for _ in 0..1000 {
             for kind in ["refused", "timed_out"] {
-                told += usize::from(thinning.at(now, "main", kind.to_owned()).is_some());
+                lines += usize::from(thinning.at(now, "main", kind.to_owned()).is_some());
             }
         }
         // 1, 2, 4 ... 512.
-        assert_eq!(told, 20);
+        assert_eq!(lines, 20);
         assert_eq!(thinning.at(now, "other", "refused".to_owned()), Some(1));
     }
 
@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn kinds_that_a_peer_makes_up_are_bounded_in_memory_and_in_lines() {
         let (thinning, now) = (Thinning::default(), Instant::now());
-        let mut told = 0;
+        let mut lines = 0;
         for kind in 0..100_000 {
-            told += usize::from(thinning.at(now, (), kind.to_string()).is_some());
+            lines += usize::from(thinning.at(now, (), kind.to_string()).is_some());
         }
         assert_eq!(thinning.table().counts.len(), KINDS_MAX);
-        assert_eq!(told, KINDS_MAX + 17);
+        assert_eq!(lines, KINDS_MAX + 17);
         let late = now + NEW_AFTER + Duration::from_secs(1);
         assert_eq!(thinning.at(late, (), "new".to_owned()), Some(1));
         assert_eq!(thinning.table().counts.len(), 1);

@@ -1,5 +1,5 @@
 //! Look-ups of names, one at a time for each: a resolver that hangs keeps a thread for each call as
-//! long as it likes, and whoever asks for the same name once more gets no response sooner.
+//! long as it likes, and a second call for the same name returns no sooner.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,13 +10,13 @@ use doorkeeper_core::id::HostPort;
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 
-/// What the resolver said, once it has said something.
-type Response = Option<Result<Vec<SocketAddr>, Arc<str>>>;
+/// The result of the resolver, once it is there.
+type LookupResult = Option<Result<Vec<SocketAddr>, Arc<str>>>;
 
-/// The look-ups that are under way. Answers are not kept.
+/// The look-ups that are under way. Results are not kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lookups {
-    under_way: Arc<Mutex<BTreeMap<HostPort, watch::Receiver<Response>>>>,
+    under_way: Arc<Mutex<BTreeMap<HostPort, watch::Receiver<LookupResult>>>>,
 }
 
 impl Lookups {
@@ -25,30 +25,30 @@ impl Lookups {
         if let Ok(ip) = name.host().parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, name.port())]);
         }
-        let mut response = self.ask(name);
-        let response = response.wait_for(Option::is_some).await;
+        let mut result = self.ask(name);
+        let result = result.wait_for(Option::is_some).await;
         // The kinds of a resolver's errors are the platform's own; what matters is that there
         // is no address.
         let none = |why: &str| io::Error::new(io::ErrorKind::NotFound, why.to_owned());
-        match response.as_deref() {
+        match result.as_deref() {
             Ok(Some(Ok(addresses))) => Ok(addresses.clone()),
             Ok(Some(Err(why))) => Err(none(why)),
             Ok(None) | Err(_) => Err(none("the look-up was given up")),
         }
     }
 
-    /// Whether the resolver has been asked for a name and has not answered.
+    /// Whether the resolver has been asked for a name and has not returned.
     pub(super) fn are_under_way_for(&self, name: &HostPort) -> bool {
         self.under_way().contains_key(name)
     }
 
-    fn ask(&self, name: &HostPort) -> watch::Receiver<Response> {
+    fn ask(&self, name: &HostPort) -> watch::Receiver<LookupResult> {
         let mut under_way = self.under_way();
-        if let Some(response) = under_way.get(name) {
-            return response.clone();
+        if let Some(result) = under_way.get(name) {
+            return result.clone();
         }
-        let (told, response) = watch::channel(None);
-        under_way.insert(name.clone(), response.clone());
+        let (sender, result) = watch::channel(None);
+        under_way.insert(name.clone(), result.clone());
         drop(under_way);
         let (lookups, name) = (self.clone(), name.clone());
         tokio::spawn(async move {
@@ -56,12 +56,12 @@ impl Lookups {
             let found = found.map(Iterator::collect);
             // Whoever asks from now on asks anew.
             lookups.under_way().remove(&name);
-            told.send_replace(Some(found.map_err(|error| error.to_string().into())));
+            sender.send_replace(Some(found.map_err(|error| error.to_string().into())));
         });
-        response
+        result
     }
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<HostPort, watch::Receiver<Response>>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<HostPort, watch::Receiver<LookupResult>>> {
         // The map is whole between any two statements.
         self.under_way
             .lock()
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_shared_and_not_kept() {
+    async fn a_result_is_shared_and_not_kept() {
         let lookups = Lookups::default();
         let name: HostPort = "localhost:1".parse().unwrap();
         let (one, other) = (lookups.ask(&name), lookups.ask(&name));

@@ -12,7 +12,7 @@ use doorkeeper_recording::{EgressLengths, RecordedStep};
 
 use super::writer::{Beginning, Item};
 use super::{Cut, Recorder};
-use crate::observer::{ClientConnection, Ended};
+use crate::observer::{ClientConnection, SessionEnd};
 use crate::queue::{Full, Queue};
 
 /// The recording of one session while the session lasts.
@@ -96,7 +96,7 @@ impl Tape {
     }
 
     /// The session is over.
-    pub(crate) fn end(mut self, ended: Ended) {
+    pub(crate) fn end(mut self, ended: SessionEnd) {
         self.ended = ended.name();
     }
 
@@ -203,7 +203,7 @@ mod tests {
         let of_another = recorder.tape(&other, at, accept, &snapshot, seed);
         assert!(of_another.is_some(), "there is room for other addresses");
         drop(of_another);
-        tape.end(Ended::Closed(CloseReason::Drained));
+        tape.end(SessionEnd::Closed(CloseReason::Drained));
         let mut items = Vec::new();
         waiting.next(&mut items);
         let count = |is_it: fn(&Item) -> bool| items.iter().filter(|it| is_it(it)).count();
@@ -229,7 +229,7 @@ mod tests {
         let tape = recorder.tape(&connection, at, accept, &snapshot, seed);
         let mut tape = tape.unwrap();
         tape.input(at, &Input::Tick);
-        tape.end(Ended::Panicked);
+        tape.end(SessionEnd::Panic);
         let mut items = Vec::new();
         waiting.next(&mut items);
         assert!(matches!(
@@ -237,7 +237,7 @@ mod tests {
             [
                 Item::SessionHeader(_),
                 Item::Step(7, RecordedStep { outcome: None, .. }),
-                Item::Ended(7, "panicked"),
+                Item::Ended(7, "panic"),
             ]
         ));
     }

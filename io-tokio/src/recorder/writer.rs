@@ -100,7 +100,7 @@ struct Open {
     file: File,
     /// What is still to be written.
     text: String,
-    /// Whether no more of it is recorded, and how the session is told.
+    /// Whether no more of it is recorded, and the flag that says so to the session.
     is_over: bool,
     is_cut: Arc<AtomicBool>,
 }

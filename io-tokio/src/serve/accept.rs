@@ -39,7 +39,7 @@ impl<N: Net> Accepting<N> {
             match self.context.net.accept(&mut listener).await {
                 Ok((stream, peer)) => {
                     pause = PAUSE_MIN;
-                    self.welcome(stream, peer);
+                    self.admit(stream, peer);
                 }
                 // A client that left before it was accepted says nothing about the next one.
                 Err(error) if is_of_the_client(&error) => {}
@@ -53,7 +53,7 @@ impl<N: Net> Accepting<N> {
         }
     }
 
-    fn welcome(&self, stream: N::Stream, peer: SocketAddr) {
+    fn admit(&self, stream: N::Stream, peer: SocketAddr) {
         let permit = match self.limiter.admit(peer.ip().into()) {
             Ok(permit) => permit,
             Err(why) => {

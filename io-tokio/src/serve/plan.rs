@@ -26,7 +26,7 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// How long open sessions may take to give their owed responses once doorkeeper stops.
     pub drain_timeout: Duration,
-    /// What all sessions together may hold back of requests, and as much again of responses.
+    /// How many bytes of requests all sessions together may buffer, and as many again of responses.
     pub buffered_bytes_max: usize,
     /// How many connections there may be, all listeners together: what the file descriptors of
     /// the process allow ([`Plan::connections_within`]).
@@ -90,7 +90,7 @@ pub struct Cluster {
     pub discovery: discovery::Config,
 }
 
-/// One way in.
+/// One set of addresses that clients connect to.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// Its name in the configuration.
@@ -112,20 +112,20 @@ pub struct Listener {
 pub struct Bind {
     /// The address.
     pub at: SocketAddr,
-    /// Whom a client reaches through it.
+    /// The bootstrap brokers or the broker that a client reaches through it.
     pub route: Route,
 }
 
 /// What serving needs from the process around it.
 #[derive(Clone)]
 pub struct Context {
-    /// Is told what happens.
+    /// Gets what happens.
     pub observer: Arc<dyn Observer>,
     /// Entropy for each session and each discovery.
     pub seed: Arc<dyn Fn() -> Seed + Send + Sync>,
     /// Records what sessions see, if anybody wants that.
     pub recorder: Option<Recorder>,
-    /// Threads for sessions that carry much at a time; without, all share the runtime of `serve`.
+    /// Threads for sessions that forward much at a time; without, all share the runtime of `serve`.
     pub bulk: Option<Bulk>,
     /// What `/readyz` shows.
     pub ready: Arc<Readiness>,

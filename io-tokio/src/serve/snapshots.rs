@@ -14,7 +14,7 @@ use crate::driver::version_watch::VersionWatch;
 pub(crate) struct Snapshots {
     newest: ArcSwap<Snapshot>,
     epoch: Arc<VersionWatch>,
-    /// Who writes, one at a time, so that epochs are rung in their order. Sessions only read.
+    /// Locked by whoever writes, so that epochs are published in order. Sessions only read.
     writer: Mutex<()>,
 }
 
@@ -33,7 +33,7 @@ impl Snapshots {
         self.newest.load_full()
     }
 
-    /// Rings with the newest epoch.
+    /// Publishes the newest epoch.
     pub(crate) fn epoch(&self) -> Arc<VersionWatch> {
         Arc::clone(&self.epoch)
     }
@@ -100,7 +100,7 @@ mod tests {
             bootstrap: Vec::new(),
             dial: DialMap::default(),
             advertised: Advertised::Ports {
-                host: "door.test".into(),
+                host: "proxy.test".into(),
                 base: 9001,
                 ids: vec![0..=5],
             },
@@ -116,18 +116,18 @@ mod tests {
         let learned = Topology::default().merged(&[(BrokerId(1), at)], None);
         let learned = Arc::new(learned.unwrap());
         snapshots.learn(&learned);
-        let refused = Policy::allow_all().deny_topic(&Principal::anonymous(), "secret");
+        let denying = Policy::allow_all().deny_topic(&Principal::anonymous(), "secret");
         Reload::new(Arc::clone(&snapshots)).change(|snapshot| {
-            snapshot.policy = refused.clone();
+            snapshot.policy = denying.clone();
             // Neither is configured: a change of them is none.
             snapshot.epoch = 77;
             snapshot.topology = Arc::default();
         });
         let newest = snapshots.newest();
         assert_eq!((newest.epoch, snapshots.epoch().value()), (2, 2));
-        assert_eq!(newest.policy, refused);
+        assert_eq!(newest.policy, denying);
         assert_eq!(newest.topology, learned);
         snapshots.learn(&Arc::default());
-        assert_eq!(snapshots.newest().policy, refused);
+        assert_eq!(snapshots.newest().policy, denying);
     }
 }

@@ -1,4 +1,4 @@
-//! A broker that answers discovery at once, and a client's request when the test says so.
+//! A broker that responds to discovery at once, and to a client when the test says so.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

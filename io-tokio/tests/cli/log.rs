@@ -52,7 +52,7 @@ fn a_reader_of_the_log_that_stalls_stops_nobody() {
     let file = File::new("log-stalled", NOWHERE);
     let mut serving = Serving::start(&file, Stdio::piped());
     let unread = serving.stderr();
-    // Two lines each: far more than a pipe holds.
+    // Two lines each: far more than fit a pipe.
     for _ in 0..1000 {
         drop(serving.connect());
     }

@@ -16,7 +16,7 @@ use crate::support::until;
 /// Nobody is at home here, which is found out without asking anybody.
 const NOWHERE: &str = "127.0.0.1:1";
 
-/// An ApiVersions request of a version that nobody knows: it is answered without a broker.
+/// An ApiVersions request of a version that nobody knows: doorkeeper responds itself.
 const ASKED: [u8; 14] = [0, 0, 0, 10, 0, 18, 0x7f, 0xff, 0, 0, 0, 1, 0xff, 0xff];
 
 fn dir(name: &str) -> PathBuf {

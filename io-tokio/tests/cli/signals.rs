@@ -37,7 +37,7 @@ fn a_hangup_is_told_and_ends_nothing() {
 
 #[test]
 fn a_second_signal_does_not_wait_for_the_drain() {
-    // Its backlog takes connections, and nobody ever answers at them.
+    // Its backlog takes connections, and they never get a byte.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let file = File::new("second-signal", &silent.local_addr().unwrap().to_string());
     file.append("drain_timeout: 1h");
@@ -54,7 +54,7 @@ fn a_second_signal_does_not_wait_for_the_drain() {
 }
 
 /// glibc reads the file of aliases for a name without a dot, and nobody ever writes to this one:
-/// the look-up hangs as with a name server that does not answer.
+/// the look-up hangs as with a name server that does not respond.
 #[test]
 fn a_resolver_that_hangs_does_not_keep_the_process() {
     let aliases = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aliases");

@@ -1,6 +1,6 @@
 //! The body of the fuzz target `config`: what must hold for any file whatever.
 //!
-//! The target in `fuzz/` includes this file by its path, so that the product carries nothing of it.
+//! The target in `fuzz/` includes this file by its path, so that the product has nothing of it.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub(crate) fn config(data: &[u8]) {
     match config::compile(&loaded) {
         Err(problems) => {
             are_told(&problems, text);
-            // Whoever mends what is told must not be told the rest afterwards.
+            // All errors are reported at once: mending them shows no others.
             for problem in &loaded.problems {
                 assert!(
                     problems.problems.contains(problem),
@@ -52,9 +52,9 @@ fn variables() -> HashMap<String, String> {
         .into()
 }
 
-/// There is an error, and everything is told with its place in the file.
+/// There is an error, and everything is reported with its place in the file.
 fn are_told(problems: &Problems, text: &str) {
-    assert!(problems.has_errors(), "refused for nothing");
+    assert!(problems.has_errors(), "rejected for nothing");
     // Both end a line in YAML.
     let lines = 1 + text.matches(['\n', '\r']).count();
     // Inside, this stands for what a variable that is not set would have said; a file can have it
@@ -84,9 +84,9 @@ fn is_right(loaded: &Loaded, compiled: &Compiled) {
     assert!(!compiled.warnings.has_errors());
     let plan = &compiled.plan;
     assert_eq!(plan.listeners.len(), compiled.reach.len());
-    for (listener, doors) in plan.listeners.iter().zip(&compiled.reach) {
+    for (listener, addresses) in plan.listeners.iter().zip(&compiled.reach) {
         assert!(listener.cluster < plan.clusters.len());
-        assert!(!doors.is_empty(), "{} has no door", listener.name);
+        assert!(!addresses.is_empty(), "{} has no address", listener.name);
     }
 }
 
@@ -105,7 +105,7 @@ fn comes_to_the_same_again(loaded: &Loaded, compiled: &Compiled) {
     }
 }
 
-/// The same file with a key that nobody knows is refused, and says so.
+/// The same file with a key that nobody knows is rejected with an error.
 fn a_mistake_is_told(text: &str) {
     let planted = format!("{PLANTED}: 1\n{text}");
     let said = match config::parse("planted", &planted, variables()) {

@@ -31,7 +31,7 @@ const SLOW_READERS_KIB_MAX: u64 = 48 * 1024 + DEBUG_TEXT_KIB;
 const KNOCK_BYTES_MAX: u64 = 6 * 1024;
 
 const READERS: usize = 64;
-const ANSWER_BYTES: usize = 10 * 1024 * 1024;
+const RESPONSE_BYTES: usize = 10 * 1024 * 1024;
 const KNOCKS: usize = 2000;
 
 #[test]
@@ -44,9 +44,9 @@ fn an_idle_process_is_small() {
 }
 
 #[test]
-fn slow_readers_of_large_answers_do_not_make_it_hold_them() {
+fn slow_readers_of_large_responses_do_not_make_it_buffer_them() {
     for version in [12, 17] {
-        let broker = Broker::start(ANSWER_BYTES);
+        let broker = Broker::start(RESPONSE_BYTES);
         let doorkeeper = Doorkeeper::start(&format!("slow-{version}"), broker.port());
         let mut readers: Vec<Reader> = (0..READERS)
             .map(|_| Reader::ask(doorkeeper.broker_port(), version))
@@ -63,7 +63,7 @@ fn slow_readers_of_large_answers_do_not_make_it_hold_them() {
             }
         }
         let memory = doorkeeper.memory();
-        println!("{READERS} slow readers of {ANSWER_BYTES} bytes, Fetch {version}:");
+        println!("{READERS} slow readers of {RESPONSE_BYTES} bytes, Fetch {version}:");
         println!("  while nobody reads: {under_way}");
         println!("  at the end: {memory}");
         assert!(memory.peak_kib <= SLOW_READERS_KIB_MAX, "{memory}");
@@ -104,7 +104,7 @@ impl Reader {
         stream.write_all(&broker::fetch(version)).unwrap();
         Self {
             stream,
-            left: broker::fetched(version, ANSWER_BYTES).len(),
+            left: broker::fetched(version, RESPONSE_BYTES).len(),
         }
     }
 

@@ -84,7 +84,7 @@ async fn a_body_that_breaks_its_schema() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_of_api_versions_that_nobody_knows_is_answered() {
+async fn a_version_of_api_versions_that_nobody_knows_gets_a_response() {
     let world = World::start().await;
     let mut client = world.client(BROKER_1).await;
     let mut frame = request(API_VERSIONS, 3, 5, &ApiVersionsRequest::default());

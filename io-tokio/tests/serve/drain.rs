@@ -31,7 +31,7 @@ async fn owing() -> Owing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn owed_answers_are_given_before_the_end() {
+async fn owed_responses_are_sent_before_the_end() {
     let Owing {
         world,
         mut client,
@@ -62,7 +62,7 @@ async fn nobody_comes_in_any_more() {
         client: _waiting,
         broker: _silent,
     } = owing().await;
-    assert!(world.mesh.listens(door(BROKER_1)));
+    assert!(world.mesh.listens(listen_at(BROKER_1)));
     world.stop.cancel();
     let draining = |all: &[Seen]| {
         let draining = all.iter().find(|seen| matches!(seen, Seen::Draining(..)));
@@ -70,7 +70,7 @@ async fn nobody_comes_in_any_more() {
     };
     world.seen.until("the drain", draining).await;
     for port in BOOTSTRAP..BOOTSTRAP + 7 {
-        assert!(!world.mesh.listens(door(port)), "{port}");
+        assert!(!world.mesh.listens(listen_at(port)), "{port}");
     }
 }
 
@@ -138,7 +138,7 @@ async fn the_word_to_end_at_once_may_come_first() {
     world.serving.await.unwrap().unwrap();
 }
 
-/// Half a request is not taken any further: nothing of it can be answered.
+/// Half a request is not read any further: it can have no response.
 #[tokio::test(start_paused = true)]
 async fn a_half_received_request_does_not_hold_up_a_drain() {
     let world = World::start().await;
@@ -158,7 +158,7 @@ async fn a_half_received_request_does_not_hold_up_a_drain() {
 
 /// What is owed in front of half a request is given.
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_front_of_a_half_received_request_is_given() {
+async fn a_response_in_front_of_a_half_received_request_is_sent() {
     let Owing {
         world,
         mut client,
@@ -194,7 +194,7 @@ async fn a_session_that_dials_is_waited_for() {
     world.serving.await.unwrap().unwrap();
 }
 
-/// A client that reads nothing cannot hold up the end.
+/// A client that reads nothing cannot delay the end.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_does_not_hold_up_the_end() {
     let world = World::start().await;
@@ -215,7 +215,7 @@ async fn a_client_that_takes_nothing_does_not_hold_up_the_end() {
 
 /// A response that is on its way to a slow client is still owed.
 #[tokio::test(start_paused = true)]
-async fn a_slow_client_gets_its_answer_to_the_end() {
+async fn a_slow_client_gets_its_response_to_the_end() {
     let world = World::start().await;
     let records = bytes::Bytes::from(vec![7; 1 << 20]);
     let whole = fetched(12, 1, records);

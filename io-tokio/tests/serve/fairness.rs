@@ -25,25 +25,25 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
 const MIB: usize = 1 << 20;
 
-/// What all sessions may hold of requests, and of responses.
-const HELD_BYTES_MAX: usize = 8 * MIB;
+/// How many bytes of requests all sessions may buffer, and as many of responses.
+const BUFFERED_BYTES_MAX: usize = 8 * MIB;
 
-/// Until whoever waits for room is closed, and has been given time to take what it is owed.
-const HOLD_EXPIRED: Duration = Duration::from_secs(10 + 5 + 1);
+/// Until a session that waits for room is closed, and has had time to read what it is owed.
+const BUFFER_TIMEOUT_OVER: Duration = Duration::from_secs(10 + 5 + 1);
 
 fn small(plan: &mut Plan) {
-    plan.buffered_bytes_max = HELD_BYTES_MAX;
+    plan.buffered_bytes_max = BUFFERED_BYTES_MAX;
 }
 
-/// Where a topic is refused, requests that name it are held to their end.
-fn judging(plan: &mut Plan) {
+/// Where a topic is denied, requests that name it are buffered to their end.
+fn denying(plan: &mut Plan) {
     small(plan);
     let snapshot = &mut plan.listeners[0].snapshot;
     let policy = snapshot.policy.clone();
     snapshot.policy = policy.deny_topic(&Principal::anonymous(), "secret");
 }
 
-/// A Produce of so many bytes to a topic that is refused.
+/// A Produce of so many bytes to a topic that is denied.
 fn denied_produce(id: i32, records: usize) -> Vec<u8> {
     let partition = PartitionProduceData::default().with_records(Some(vec![7; records].into()));
     let topic = TopicProduceData::default()
@@ -61,8 +61,8 @@ fn find_coordinators(id: i32) -> Vec<u8> {
     request(FIND_COORDINATOR, 4, id, &FindCoordinatorRequest::default())
 }
 
-/// That so many coordinators are not there, about 4,000 bytes each: held to its end, because the
-/// last may be.
+/// That so many coordinators are not there, about 4,000 bytes each: buffered to its end,
+/// because the last may be.
 fn coordinators(id: i32, keys: usize) -> Vec<u8> {
     let coordinator = Coordinator::default()
         .with_key("g".repeat(4000).into())
@@ -73,7 +73,7 @@ fn coordinators(id: i32, keys: usize) -> Vec<u8> {
     response(4, id, &body)
 }
 
-/// Broker 1 answers FindCoordinator: in full to whoever asks with an even id, without the last
+/// Broker 1 responds to FindCoordinator: in full to a request with an even id, without the last
 /// byte to all others.
 fn broker_of_coordinators(world: &World, topics: usize) {
     world.cluster.script(B1, To::Sessions, move |asked| {
@@ -114,8 +114,8 @@ async fn ends_with(world: World, reason: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_requests_of_one_address_leave_room_for_others() {
-    let world = World::with(judging).await;
+async fn buffered_requests_of_one_address_leave_room_for_others() {
+    let world = World::with(denying).await;
     broker_of_coordinators(&world, 200);
     let frame = denied_produce(1, MIB);
     let mut crowd = attackers(&world, 8).await;
@@ -126,7 +126,7 @@ async fn held_requests_of_one_address_leave_room_for_others() {
     }
     let taken: u64 = crowd.iter().map(|client| client.far.taken()).sum();
     // Half of what there is, and of each the 64 KiB that are never counted and one read.
-    let most = HELD_BYTES_MAX / 2 + crowd.len() * (64 + 256) * 1024;
+    let most = BUFFERED_BYTES_MAX / 2 + crowd.len() * (64 + 256) * 1024;
     assert!(taken <= most as u64, "{taken}");
     let begun = Instant::now();
     let mut other = world.client_from(BROKER_1, OTHER.into()).await;
@@ -134,15 +134,15 @@ async fn held_requests_of_one_address_leave_room_for_others() {
     other.frame().await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody was waited for");
     is_served_at_once(&world, 200).await;
-    pass(HOLD_EXPIRED).await;
+    pass(BUFFER_TIMEOUT_OVER).await;
     ends_with(world, "buffer_timeout_client").await;
     drop((crowd, other));
 }
 
-/// Two that hold a part each and want more than there is for both: one after the other.
+/// Two that buffer a part each and need more than there is for both: one after the other.
 #[tokio::test(start_paused = true)]
 async fn sessions_that_wait_for_each_other_are_served_one_after_the_other() {
-    let world = World::with(judging).await;
+    let world = World::with(denying).await;
     let frame = denied_produce(1, 3 * MIB);
     let mut pair = attackers(&world, 2).await;
     let begun = Instant::now();
@@ -157,11 +157,11 @@ async fn sessions_that_wait_for_each_other_are_served_one_after_the_other() {
     world.stops_in_order().await;
 }
 
-/// Where two addresses hold all that there is, a third one does not wait for them: the one that
-/// holds most gives back.
+/// Where two addresses use the whole budget, a third one does not wait for them: the one that uses
+/// most gives back.
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_left_the_largest_gives_back_for_a_newcomer() {
-    let world = World::with(judging).await;
+    let world = World::with(denying).await;
     let frame = denied_produce(1, 4 * MIB);
     let mut holders = Vec::new();
     for (n, bytes) in [(1, 4 * MIB), (2, 2 * MIB), (3, 3 * MIB / 2)] {
@@ -187,7 +187,7 @@ async fn where_nothing_is_left_the_largest_gives_back_for_a_newcomer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_responses_of_one_address_leave_room_for_others() {
+async fn buffered_responses_of_one_address_leave_room_for_others() {
     let world = World::with(small).await;
     broker_of_coordinators(&world, 200);
     let mut crowd = attackers(&world, 8).await;
@@ -196,11 +196,11 @@ async fn held_responses_of_one_address_leave_room_for_others() {
     }
     pass(SECOND).await;
     is_served_at_once(&world, 200).await;
-    pass(HOLD_EXPIRED).await;
+    pass(BUFFER_TIMEOUT_OVER).await;
     ends_with(world, "buffer_timeout_upstream").await;
 }
 
-/// What a client does not take of a response that had to be held is still in memory.
+/// The part of a buffered response that a client has not read is still in memory.
 #[tokio::test(start_paused = true)]
 async fn slow_readers_of_one_address_leave_room_for_others() {
     let world = World::with(small).await;
@@ -212,7 +212,7 @@ async fn slow_readers_of_one_address_leave_room_for_others() {
     pass(SECOND).await;
     is_served_at_once(&world, 400).await;
     // Those for which there was room may take their time; the others do not wait for ever.
-    pass(HOLD_EXPIRED).await;
+    pass(BUFFER_TIMEOUT_OVER).await;
     let mut served = 0;
     for client in &mut crowd {
         served +=
@@ -230,7 +230,7 @@ fn long_fetch(id: i32, bytes: usize) -> Vec<u8> {
     request(FETCH, 17, id, &body)
 }
 
-/// Half of a request, of whatever kind and length, passed on or held: others have room.
+/// Half of a request, of whatever kind and length, forwarded or buffered: others have room.
 #[tokio::test(start_paused = true)]
 async fn half_sent_requests_of_one_address_leave_room_for_others() {
     for (is_buffered, long) in [
@@ -238,7 +238,7 @@ async fn half_sent_requests_of_one_address_leave_room_for_others() {
         (false, long_fetch(1, 2 * MIB)),
         (true, denied_produce(1, 2 * MIB)),
     ] {
-        let world = World::with(if is_buffered { judging } else { small }).await;
+        let world = World::with(if is_buffered { denying } else { small }).await;
         broker_of_coordinators(&world, 200);
         let mut crowd = attackers(&world, 20).await;
         for client in &mut crowd {

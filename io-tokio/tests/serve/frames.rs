@@ -54,7 +54,7 @@ pub fn framed(bytes: &[u8]) -> Vec<u8> {
     frame.to_vec()
 }
 
-/// The answer in a whole frame with its length: the correlation id and the body.
+/// The response in a whole frame with its length: the correlation id and the body.
 pub fn decoded<M: Decodable + HeaderVersion>(version: i16, frame: &[u8]) -> (i32, M) {
     let mut frame = Bytes::copy_from_slice(&frame[4..]);
     let header = ResponseHeader::decode(&mut frame, M::header_version(version)).unwrap();
@@ -104,7 +104,7 @@ pub fn heartbeat_response(id: i32) -> Vec<u8> {
     response(4, id, &HeartbeatResponse::default())
 }
 
-/// A Fetch that the broker may answer this much later.
+/// A Fetch whose response may take the broker this long.
 pub fn fetch(id: i32, max_wait_ms: i32) -> Vec<u8> {
     let body = FetchRequest::default().with_max_wait_ms(max_wait_ms);
     request(FETCH, 12, id, &body)
@@ -129,7 +129,7 @@ pub fn produce(id: i32, records: usize) -> Vec<u8> {
     produce_with(1, id, records)
 }
 
-/// One that nobody answers.
+/// One that gets no response.
 pub fn produce_without_response(id: i32, records: usize) -> Vec<u8> {
     produce_with(0, id, records)
 }

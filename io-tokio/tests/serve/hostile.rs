@@ -19,7 +19,7 @@ async fn closes(acts: impl Fn(i32) -> Vec<Act> + Send + 'static, passed: &[u8], 
     client.send(&heartbeat(1)).await;
     assert_eq!(client.rest().await, passed);
     world.ends(&mut client, reason).await;
-    // The same door serves the next client.
+    // The same listen address serves the next client.
     world.cluster.no_script(B1, To::Sessions);
     world.client(BROKER_1).await.exchange(1).await;
     assert_eq!(world.published("main").await, known);
@@ -27,51 +27,51 @@ async fn closes(acts: impl Fn(i32) -> Vec<Act> + Send + 'static, passed: &[u8], 
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_correlation_id() {
+async fn another_correlation_id_closes_the_session() {
     let acts = |id| vec![Act::Say(heartbeat_response(id + 1))];
     closes(acts, b"", "correlation_mismatch").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_answer() {
+async fn a_second_response_closes_the_session() {
     let acts = |id| vec![Act::Say(heartbeat_response(id).repeat(2))];
     closes(acts, &heartbeat_response(1), "upstream_unsolicited").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_no_length() {
+async fn a_response_too_short_for_a_header_closes_the_session() {
     let acts = |_| vec![Act::Say(vec![0, 0, 0, 3, 0, 0, 0])];
     closes(acts, b"", "upstream_frame_too_short").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_a_negative_length() {
+async fn a_response_of_a_negative_length_closes_the_session() {
     let acts = |_| vec![Act::Say(vec![0xff; 4])];
     closes(acts, b"", "upstream_frame_negative").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_a_huge_length() {
+async fn a_response_of_a_huge_length_closes_the_session() {
     let acts = |_| vec![Act::Say(vec![0x7f, 0xff, 0xff, 0xff])];
     closes(acts, b"", "upstream_frame_too_large").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_cut_off() {
+async fn a_response_that_is_cut_off_closes_the_session() {
     let cut = |id: i32| heartbeat_response(id)[..14].to_vec();
     let acts = move |id| vec![Act::Say(cut(id)), Act::End];
     closes(acts, &heartbeat_response(1)[..14], "upstream_closed").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_stops_in_the_middle() {
+async fn a_response_that_stops_in_the_middle_closes_the_session() {
     let acts = |id: i32| vec![Act::Say(heartbeat_response(id)[..14].to_vec())];
     closes(acts, &heartbeat_response(1)[..14], "upstream_frame_stalled").await;
 }
 
-/// Not even a length that was promised keeps memory: only what came is held.
+/// A claimed length reserves no memory: only bytes that came are buffered.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_held_and_never_ends() {
+async fn a_buffered_response_that_never_ends_closes_the_session() {
     let world = World::start().await;
     world.cluster.script(B1, To::Sessions, |asked| {
         let mut frame = metadata_response(asked.version, asked.id, "main", &[]);
@@ -101,7 +101,7 @@ async fn a_broker_that_speaks_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_addresses_that_cannot_be_read_is_withheld() {
+async fn a_response_with_addresses_that_cannot_be_read_is_withheld() {
     let world = World::start().await;
     world.cluster.script(B1, To::Sessions, |asked| {
         let mut frame =
@@ -117,8 +117,8 @@ async fn an_answer_with_addresses_that_cannot_be_read_is_withheld() {
     world.stops_in_order().await;
 }
 
-/// Endpoints that make no sense: none of them becomes an address of a broker.
-fn nonsense() -> Vec<Listed> {
+/// Invalid endpoints: none of them becomes an address of a broker.
+fn invalid_endpoints() -> Vec<Listed> {
     let long = "x".repeat(255);
     let broker = |id: i32, host: &str, port: i32| (id, host.to_owned(), port);
     vec![
@@ -143,7 +143,7 @@ async fn addresses_that_make_no_sense_are_not_passed_on_and_teach_nothing() {
             asked.version,
             asked.id,
             "main",
-            &nonsense(),
+            &invalid_endpoints(),
         ))]
     });
     let mut client = world.client(BROKER_1).await;
@@ -155,7 +155,7 @@ async fn addresses_that_make_no_sense_are_not_passed_on_and_teach_nothing() {
     assert_eq!(id, 1);
     for broker in &body.brokers {
         let at = (broker.node_id.0, broker.host.as_str(), broker.port);
-        let ours = (1, "door.test", i32::from(BROKER_1));
+        let ours = (1, "proxy.test", i32::from(BROKER_1));
         // An empty host stands for "nowhere" and is left as it is.
         assert!(at == ours || at.1.is_empty(), "{at:?}");
     }
@@ -206,7 +206,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Discovery is answered like this until it has failed five times in this way; meanwhile
+/// Discovery gets these responses until it has failed five times in this way; meanwhile
 /// sessions are served, and it recovers once the responses are honest again.
 async fn discovery_survives(
     script: impl FnMut(&Asked) -> Vec<Act> + Clone + Send + 'static,
@@ -249,7 +249,7 @@ async fn discovery_survives_a_huge_length() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn discovery_survives_an_answer_that_is_cut_off() {
+async fn discovery_survives_a_response_that_is_cut_off() {
     let script = |asked: &Asked| {
         let response = api_versions_response(0, asked.id);
         vec![Act::Say(response[..11].to_vec()), Act::End]
@@ -269,7 +269,7 @@ async fn discovery_survives_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn discovery_survives_an_answer_that_stops_in_the_middle() {
+async fn discovery_survives_a_response_that_stops_in_the_middle() {
     let script = |asked: &Asked| {
         let response = api_versions_response(0, asked.id);
         vec![Act::Say(response[..11].to_vec())]
@@ -277,7 +277,7 @@ async fn discovery_survives_an_answer_that_stops_in_the_middle() {
     discovery_survives(script, Failure::TimedOut).await;
 }
 
-/// Answers the question for versions honestly, and the one for brokers with these.
+/// Responds to ApiVersions honestly, and to Metadata with these brokers.
 fn lying(brokers: Vec<Listed>) -> impl FnMut(&Asked) -> Vec<Act> + Clone + Send + 'static {
     move |asked| {
         vec![Act::Say(match asked.api {
@@ -293,8 +293,8 @@ async fn discovery_survives_an_empty_cluster() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn discovery_survives_brokers_that_make_no_sense() {
-    let mut brokers = nonsense();
+async fn discovery_survives_invalid_broker_endpoints() {
+    let mut brokers = invalid_endpoints();
     // A host of 255 bytes is legal, if strange.
     brokers.pop();
     discovery_survives(lying(brokers), Failure::ErrorResponse).await;

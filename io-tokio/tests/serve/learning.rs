@@ -1,4 +1,4 @@
-//! Discovery: brokers come, move and go, and doors follow without a restart.
+//! Discovery: brokers come, move and go, and listeners follow without a restart.
 
 use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::topology::{Advertised, DialMap, DialRule};
@@ -54,7 +54,7 @@ async fn a_broker_that_moves_is_followed() {
     early.send(&metadata(2)).await;
     let (_, body) = decoded::<MetadataResponse>(12, &early.frame().await);
     let hosts: Vec<&str> = body.brokers.iter().map(|it| it.host.as_str()).collect();
-    assert_eq!(hosts, ["door.test"; 3]);
+    assert_eq!(hosts, ["proxy.test"; 3]);
     world.knows(1, "new.test:7000").await;
     assert!(early.age() < 5 * SECOND, "{:?}", early.age());
     let mut late = world.client(BROKER_1).await;
@@ -93,7 +93,7 @@ async fn a_broker_that_is_gone_keeps_its_last_address() {
         .lists(&["0@b0.test:9092", "2@b2.test:9092", "5@b2.test:9092"]);
     world.knows(5, B2).await;
     assert!(world.published("main").await.contains(&(1, B1.to_owned())));
-    // It is down for the cluster, but it answers whoever dials it.
+    // It is down for the cluster, but it accepts connections.
     world.client(BROKER_1).await.exchange(1).await;
     world.stops_in_order().await;
 }
@@ -194,7 +194,7 @@ async fn brokers_with_addresses_of_their_own() {
         let advertised = ours.map(|(id, at, _)| (BrokerId(id), at.parse().unwrap()));
         listener.snapshot.advertised = Advertised::Explicit(advertised.into());
         listener.binds.extend(ours.map(|(id, _, port)| Bind {
-            at: door(port),
+            at: listen_at(port),
             route: Route::Broker(BrokerId(id)),
         }));
     })
@@ -257,7 +257,7 @@ async fn another_address_is_dialled_than_the_name_says() {
 
 /// A learned address that belongs to another cluster by now is not believed.
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_another_cluster_teaches_nothing() {
+async fn a_response_of_another_cluster_is_ignored() {
     let world = World::start().await;
     let known = world.published("main").await;
     world.cluster.down(BOOT, Place::Refuses);
@@ -299,8 +299,8 @@ async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
         .with_node_id((-1).into())
         .with_port(-1);
     broker.say(&response(2, 1, &body)).await;
-    let (_, told) = decoded::<FindCoordinatorResponse>(2, &client.frame().await);
-    let text = told.error_message.unwrap();
+    let (_, response) = decoded::<FindCoordinatorResponse>(2, &client.frame().await);
+    let text = response.error_message.unwrap();
     assert_eq!(text.as_str(), "[upstream] is not there");
     if in_a_drain {
         world.ends(&mut client, "drained").await;
@@ -311,7 +311,7 @@ async fn is_hidden_although_it_was_learned_late(in_a_drain: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_was_learned_after_the_request_is_hidden_in_its_answer() {
+async fn a_host_that_was_learned_after_the_request_is_hidden_in_its_response() {
     is_hidden_although_it_was_learned_late(false).await;
 }
 
@@ -329,9 +329,15 @@ async fn a_broker_without_an_address_is_told_once_for_each_listener() {
     // It moves: that is no news for a listener that has no address for it.
     world.cluster.lists(&["77@moved.test:9092"]);
     world.knows(77, "moved.test:9092").await;
-    let told = |seen: &&Seen| matches!(seen, Seen::Unaddressed(..));
-    let told: Vec<Seen> = world.seen.all().iter().filter(told).cloned().collect();
-    assert_eq!(told, [Seen::Unaddressed("local".to_owned(), 77)]);
+    let is_unaddressed = |seen: &&Seen| matches!(seen, Seen::Unaddressed(..));
+    let reported: Vec<Seen> = world
+        .seen
+        .all()
+        .iter()
+        .filter(is_unaddressed)
+        .cloned()
+        .collect();
+    assert_eq!(reported, [Seen::Unaddressed("local".to_owned(), 77)]);
     let sample = "doorkeeper_brokers_without_address{listener=\"local\"}";
     assert_eq!(world.seen.sample(sample), 1);
     // It is gone, as far as anybody can see, and then two others come.
@@ -343,11 +349,11 @@ async fn a_broker_without_an_address_is_told_once_for_each_listener() {
         .lists(&["77@moved.test:9092", "78@b78.test:9092"]);
     pass(60 * SECOND).await;
     assert_eq!(world.seen.sample(sample), 2);
-    let told = world.seen.all();
-    let told = told
+    let seen = world.seen.all();
+    let reported = seen
         .iter()
         .filter(|seen| matches!(seen, Seen::Unaddressed(..)));
-    assert_eq!(told.count(), 2, "the first one only once");
+    assert_eq!(reported.count(), 2, "the first one only once");
     world.stops_in_order().await;
 }
 
@@ -365,7 +371,7 @@ async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {
         plan.listeners.push(second);
     })
     .await;
-    for (port, host) in [(BOOTSTRAP, "door.test"), (OTHER, "second.test")] {
+    for (port, host) in [(BOOTSTRAP, "proxy.test"), (OTHER, "second.test")] {
         let mut client = world.client(port).await;
         client.send(&metadata(1)).await;
         let (_, body) = decoded::<MetadataResponse>(12, &client.frame().await);

@@ -1,4 +1,4 @@
-//! At the door: how many come in, and what happens when accepting fails.
+//! At a listen address: how many connections are accepted, and what happens when accepting fails.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::world::*;
 
 fn comes_from(world: &World, port: u16, from: &str) -> Client {
     let from: SocketAddr = from.parse().unwrap();
-    Client::new(world.mesh.visit(door(port), from), from)
+    Client::new(world.mesh.visit(listen_at(port), from), from)
 }
 
 /// A client that is turned away: not a byte, and the reason is counted.
@@ -25,7 +25,7 @@ async fn is_turned_away(world: &World, client: &mut Client, why: &'static str, c
         world
             .seen
             .all()
-            .contains(&Seen::Refused(client.address, why))
+            .contains(&Seen::Rejected(client.address, why))
     );
     let sample =
         format!("doorkeeper_connections_rejected_total{{listener=\"local\",reason=\"{why}\"}}");
@@ -85,10 +85,10 @@ async fn connections_of_one_address_are_limited() {
     fourth.exchange(1).await;
     fourth.far.panic();
     fourth.send(b"x").await;
-    world.ends(&mut fourth, "panicked").await;
+    world.ends(&mut fourth, "panic").await;
     let mut fifth = comes_from(&world, BROKER_1, "192.0.2.1:5");
     fifth.exchange(1).await;
-    world.stops_in_order_but_for("panicked").await;
+    world.stops_in_order_but_for("panic").await;
 }
 
 /// Who is silent gives way to others, the oldest of the address with most of them first; who has
@@ -162,7 +162,7 @@ async fn a_failure_to_accept_is_told_and_followed_by_a_pause() {
     for _ in 0..12 {
         world
             .mesh
-            .fail_accept(door(BROKER_1), io::Error::from_raw_os_error(EMFILE));
+            .fail_accept(listen_at(BROKER_1), io::Error::from_raw_os_error(EMFILE));
     }
     let mut client = world.client(BROKER_1).await;
     client.exchange(1).await;
@@ -182,7 +182,7 @@ async fn a_failure_to_accept_is_told_and_followed_by_a_pause() {
     // The next failure begins with a short pause again.
     world
         .mesh
-        .fail_accept(door(BROKER_1), io::Error::from_raw_os_error(EMFILE));
+        .fail_accept(listen_at(BROKER_1), io::Error::from_raw_os_error(EMFILE));
     let mut client = world.client(BROKER_1).await;
     client.exchange(1).await;
     assert!(client.age() < SECOND / 10);
@@ -197,7 +197,7 @@ async fn a_client_that_left_before_it_was_accepted_is_nobodys_failure() {
         io::ErrorKind::ConnectionReset,
         io::ErrorKind::Interrupted,
     ] {
-        world.mesh.fail_accept(door(BROKER_1), kind.into());
+        world.mesh.fail_accept(listen_at(BROKER_1), kind.into());
     }
     let mut client = world.client(BROKER_1).await;
     client.exchange(1).await;
@@ -211,7 +211,7 @@ async fn a_client_that_left_before_it_was_accepted_is_nobodys_failure() {
 async fn nothing_is_served_where_one_address_is_taken() {
     let mesh = crate::mesh::Mesh::default();
     let cluster = cluster(&mesh);
-    let taken = doorkeeper_io_tokio::Net::bind(&mesh, door(BROKER_2))
+    let taken = doorkeeper_io_tokio::Net::bind(&mesh, listen_at(BROKER_2))
         .await
         .unwrap();
     let world = World::cold(mesh, cluster, plan());
@@ -221,7 +221,7 @@ async fn nothing_is_served_where_one_address_is_taken() {
         "{error}"
     );
     assert!(
-        !world.mesh.listens(door(BOOTSTRAP)),
+        !world.mesh.listens(listen_at(BOOTSTRAP)),
         "nobody is left waiting"
     );
     assert!(!world.ready.is_bound());

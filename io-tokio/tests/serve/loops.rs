@@ -13,15 +13,17 @@ use crate::world::*;
 
 /// How many sessions there have been.
 fn sessions(world: &World) -> usize {
-    let opened = |seen: &&Seen| matches!(seen, Seen::SessionHeader(_));
+    let opened = |seen: &&Seen| matches!(seen, Seen::SessionOpened(_));
     world.seen.all().iter().filter(opened).count()
 }
 
-/// Broker 1 is said to be at an address that leads to doorkeeper. Its client is told at once, each
+/// Broker 1 is listed at an address that leads to doorkeeper. Its client is closed at once, each
 /// time that it tries, and everybody else is served.
-async fn broker_1_is_ourselves(at: &str, door_port: u16, sessions_each: usize) {
+async fn broker_1_is_ourselves(at: &str, listen_port: u16, sessions_each: usize) {
     let world = World::start().await;
-    world.mesh.put(at, Place::Doorkeeper(door(door_port)));
+    world
+        .mesh
+        .put(at, Place::Doorkeeper(listen_at(listen_port)));
     let broker_1 = format!("1@{at}");
     world
         .cluster
@@ -74,7 +76,7 @@ async fn a_broker_that_is_mapped_to_ourselves() {
     .await;
     world
         .mesh
-        .put("back.test:9002", Place::Doorkeeper(door(BROKER_1)));
+        .put("back.test:9002", Place::Doorkeeper(listen_at(BROKER_1)));
     let mut client = world.client(BROKER_1).await;
     client.send(&heartbeat(1)).await;
     world.ends(&mut client, "upstream_loop").await;
@@ -87,7 +89,7 @@ async fn a_broker_that_is_mapped_to_ourselves() {
 async fn clients_of_the_bootstrap_address_come_to_a_broker_that_is_one() {
     let world = World::start().await;
     for (name, port) in [("d0.test:9001", 9001), ("d1.test:9002", 9002)] {
-        world.mesh.put(name, Place::Doorkeeper(door(port)));
+        world.mesh.put(name, Place::Doorkeeper(listen_at(port)));
     }
     world
         .cluster
@@ -116,7 +118,7 @@ async fn clients_of_the_bootstrap_address_come_to_a_broker_that_is_one() {
 async fn discovery_does_not_ask_ourselves() {
     let mesh = Mesh::default();
     let cluster = cluster(&mesh);
-    mesh.put("front.test:9000", Place::Doorkeeper(door(BOOTSTRAP)));
+    mesh.put("front.test:9000", Place::Doorkeeper(listen_at(BOOTSTRAP)));
     let mut plan = plan();
     plan.clusters = vec![upstream("main", &["front.test:9000", BOOT])];
     let mut world = World::cold(mesh, cluster, plan);
@@ -132,24 +134,24 @@ async fn discovery_does_not_ask_ourselves() {
 async fn brokers_that_advertise_our_addresses_are_told_of_once() {
     let world = World::start().await;
     // The second name leads doorkeeper to the broker, and clients to doorkeeper: that is fine.
-    world.cluster.up("door.test:9002");
+    world.cluster.up("proxy.test:9002");
     for _ in 0..3 {
-        let all = ["0@127.0.0.1:9001", "1@door.test:9002", "2@b2.test:9092"];
+        let all = ["0@127.0.0.1:9001", "1@proxy.test:9002", "2@b2.test:9092"];
         world.cluster.lists(&all);
-        world.knows(1, "door.test:9002").await;
+        world.knows(1, "proxy.test:9002").await;
         pass(100 * SECOND).await;
     }
-    let told: Vec<Seen> = world
+    let reported: Vec<Seen> = world
         .seen
         .all()
         .into_iter()
         .filter(|seen| matches!(seen, Seen::AtOwnAddress(..)))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             Seen::AtOwnAddress(0, "127.0.0.1:9001".to_owned(), OwnAddress::Bound),
-            Seen::AtOwnAddress(1, "door.test:9002".to_owned(), OwnAddress::Advertised),
+            Seen::AtOwnAddress(1, "proxy.test:9002".to_owned(), OwnAddress::Advertised),
         ]
     );
     world.client(BROKER_1).await.exchange(1).await;

@@ -20,7 +20,6 @@ mod mesh;
 mod recorder;
 mod world;
 
-mod bugs;
 mod client_faults;
 mod drain;
 mod fairness;
@@ -28,6 +27,7 @@ mod hostile;
 mod learning;
 mod listen_addrs;
 mod loops;
+mod panics;
 mod pressure;
 mod reaching;
 mod recording;

@@ -1,4 +1,5 @@
-//! A network in memory: every address belongs to the test, which can refuse, hang, stall, reset.
+//! A network in memory: every address belongs to the test, which can refuse connections, hang,
+//! stall, reset.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -21,7 +22,7 @@ pub const UNDER_WAY_MAX: usize = 64 * 1024;
 pub enum Arrival {
     Comes(Line, SocketAddr),
     Fails(io::Error),
-    /// A bug below us.
+    /// A panic below us.
     Panics,
 }
 
@@ -32,7 +33,7 @@ pub struct Mesh(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     places: Mutex<BTreeMap<HostPort, Place>>,
-    doors: Mutex<BTreeMap<SocketAddr, UnboundedSender<Arrival>>>,
+    listeners: Mutex<BTreeMap<SocketAddr, UnboundedSender<Arrival>>>,
     dialled: Mutex<Vec<HostPort>>,
     own_ports: AtomicU16,
 }
@@ -89,12 +90,12 @@ impl Mesh {
     }
 
     fn arrive(&self, at: SocketAddr, arrival: Arrival) {
-        let doors = self.0.doors.lock().unwrap();
-        let door = doors.get(&at).expect("somebody listens there");
-        assert!(door.send(arrival).is_ok(), "somebody accepts there");
+        let listeners = self.0.listeners.lock().unwrap();
+        let listener = listeners.get(&at).expect("somebody listens there");
+        assert!(listener.send(arrival).is_ok(), "somebody accepts there");
     }
 
-    /// A connection whose other end comes in at a door like that of any client.
+    /// A connection whose other end is accepted at a listen address like that of any client.
     fn to_ourselves(&self, at: SocketAddr) -> Line {
         let port = self.0.own_ports.fetch_add(1, Ordering::Relaxed);
         let local = SocketAddr::from((OURSELVES, 20_000 + port));
@@ -110,8 +111,10 @@ impl Mesh {
 
     /// Whether somebody listens at an address.
     pub fn listens(&self, at: SocketAddr) -> bool {
-        let doors = self.0.doors.lock().unwrap();
-        doors.get(&at).is_some_and(|door| !door.is_closed())
+        let listeners = self.0.listeners.lock().unwrap();
+        listeners
+            .get(&at)
+            .is_some_and(|listener| !listener.is_closed())
     }
 
     /// Whom doorkeeper has dialled so far, in order.
@@ -129,8 +132,8 @@ impl Net for Mesh {
         if self.listens(at) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        let (door, arrivals) = unbounded_channel();
-        self.0.doors.lock().unwrap().insert(at, door);
+        let (listener, arrivals) = unbounded_channel();
+        self.0.listeners.lock().unwrap().insert(at, listener);
         Ok(arrivals)
     }
 
@@ -170,7 +173,7 @@ impl Net for Mesh {
         stream.ends
     }
 
-    /// Whoever asks is told of what has come unnoticed, and so is the runtime.
+    /// A caller learns of what has come unnoticed, and so does the runtime.
     fn is_ready(&self, stream: &Line, interest: Interest) -> bool {
         let unnoticed = stream.state.unnoticed.load(Ordering::Relaxed);
         if interest.read && unnoticed {
@@ -207,7 +210,7 @@ struct State {
     swallows: AtomicBool,
     /// Bytes that doorkeeper has read.
     taken: AtomicU64,
-    /// What comes from here is there, but the runtime has not been told.
+    /// What comes from here is there, but the runtime does not know.
     unnoticed: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
@@ -231,7 +234,7 @@ impl Far {
         self.state.is_reset.store(true, Ordering::Relaxed);
     }
 
-    /// The next read at the other end panics, as a bug would.
+    /// The next read at the other end panics.
     pub fn panic(&self) {
         self.state.panics.store(true, Ordering::Relaxed);
     }

@@ -101,7 +101,7 @@ async fn a_flood_of_requests_is_not_read_beyond_what_may_be_owed() {
     };
     let all = async { tokio::join!(client.try_say(&mut rest), swallow) };
     assert!(tokio::time::timeout(30 * SECOND, all).await.is_err());
-    // A thousand answers may be owed; one read of each size more may have been taken.
+    // A thousand responses may be owed; one read of each size more may have been taken.
     let most = 1000 * heartbeat(1).len() as u64 + (256 << 10);
     assert!(client.taken() <= most, "{}", client.taken());
     world.stops_in_order().await;
@@ -126,7 +126,7 @@ async fn time_passes_for_a_session_that_never_stands_still() {
     assert_eq!(closed, "first_response_timeout");
     assert!(
         client.far.taken() > LARGE as u64,
-        "much was carried: {}",
+        "much was moved: {}",
         client.far.taken()
     );
 }

@@ -1,4 +1,4 @@
-//! The way to the brokers: refused, unknown, silent, slow, and back again by itself.
+//! Connections to brokers: refused, unknown, silent, slow, and back again by itself.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn cannot_be_reached(place: Option<Place>, reason: &str, attempts: usize) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_refuses() {
+async fn a_broker_that_refuses_connections_closes_the_session() {
     // Pauses of 50, 100, 200, 400, 800 ms and then of a second each, for ten seconds.
     cannot_be_reached(Some(Place::Refuses), "upstream_refused", 14).await;
 }
@@ -182,7 +182,7 @@ async fn the_bootstrap_list_and_the_learned_brokers_are_tried_in_turn() {
         plan.clusters = vec![upstream("main", &bootstrap)];
         plan.listeners = vec![listener("local", 0, &bootstrap, BOOTSTRAP)];
     });
-    // Nobody answers for the names above until they are asked for.
+    // No name above is dialled before the cluster is discovered.
     let world = world.await;
     world.mesh.put("refuses.test:1", Place::Refuses);
     world.mesh.put("hangs.test:1", Place::Hangs);
@@ -262,7 +262,7 @@ async fn sessions_learn_of_a_black_hole_from_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn discovery_tries_its_bootstrap_list_in_turn_until_somebody_answers() {
+async fn discovery_tries_its_bootstrap_list_in_turn_until_a_broker_responds() {
     let bootstrap = ["gone.test:1", "refuses.test:1", "hangs.test:1", BOOT];
     let mesh = Mesh::default();
     let cluster = cluster(&mesh);
@@ -358,7 +358,7 @@ async fn a_join_may_wait_for_the_rebalance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_poll_is_answered_late() {
+async fn a_long_poll_may_get_its_response_late() {
     let world = World::start().await;
     let (mut client, mut broker) = world.pair(&fetch(7, 300_000)).await;
     pass(299 * SECOND).await;
@@ -398,7 +398,7 @@ async fn a_broker_that_moved_unseen_is_found_while_a_client_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_come_while_a_broker_is_dialled_are_answered_in_order() {
+async fn requests_that_come_while_a_broker_is_dialled_get_their_responses_in_order() {
     let world = World::start().await;
     world.cluster.down(B1, Place::Refuses);
     let mut client = world.client(BROKER_1).await;

@@ -1,4 +1,4 @@
-//! Remembers what the adapter tells its observer, and counts it as the product does.
+//! Remembers what the adapter reports to its observer, and counts it as the product does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, OwnAddress, Rejection, Traffic,
+    ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
 use doorkeeper_io_tokio::recorder::Counts;
 use tokio::sync::Notify;
@@ -23,10 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    SessionHeader(SocketAddr),
+    SessionOpened(SocketAddr),
     Event(SocketAddr, Event),
     Closed(SocketAddr, &'static str, Duration),
-    Refused(SocketAddr, &'static str),
+    Rejected(SocketAddr, &'static str),
     AcceptFailed(String, Duration),
     Discovery(String, discovery::Event),
     Published(String, Vec<(i32, String)>),
@@ -55,7 +55,7 @@ impl Recorder {
         }
     }
 
-    /// The next answer to discovery meets a bug.
+    /// The next refresh of discovery panics.
     pub fn panic_at_refresh(&self) {
         self.panics.store(true, Ordering::Relaxed);
     }
@@ -65,7 +65,7 @@ impl Recorder {
         self.metrics.recordings()
     }
 
-    /// How many bytes were carried on the threads for bulk.
+    /// How many bytes were moved on the threads for bulk.
     pub fn bytes_in_bulk(&self) -> usize {
         self.in_bulk.load(Ordering::Relaxed)
     }
@@ -151,7 +151,7 @@ impl Recorder {
         let mut open = Vec::new();
         for seen in self.all() {
             match seen {
-                Seen::SessionHeader(peer) => {
+                Seen::SessionOpened(peer) => {
                     assert!(!open.contains(&peer), "{peer} is open already");
                     open.push(peer);
                 }
@@ -170,7 +170,7 @@ impl Recorder {
 impl Observer for Recorder {
     fn session_opened(&self, connection: &ClientConnection) {
         self.metrics.session_opened(connection);
-        self.push(Seen::SessionHeader(connection.peer));
+        self.push(Seen::SessionOpened(connection.peer));
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
@@ -189,7 +189,7 @@ impl Observer for Recorder {
     fn session_closed(
         &self,
         connection: &ClientConnection,
-        ended: Ended,
+        ended: SessionEnd,
         moved: Traffic,
         lasted: Duration,
     ) {
@@ -200,7 +200,7 @@ impl Observer for Recorder {
 
     fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         self.metrics.connection_rejected(listen_addr, peer, why);
-        self.push(Seen::Refused(peer, why.name()));
+        self.push(Seen::Rejected(peer, why.name()));
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {

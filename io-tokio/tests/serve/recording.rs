@@ -191,12 +191,12 @@ fn canaries(count: usize) -> Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_request_replays() {
-    let refuse = |plan: &mut Plan| {
+async fn a_denied_request_replays() {
+    let deny = |plan: &mut Plan| {
         let policy = Policy::allow_all();
         plan.listeners[0].snapshot.policy = policy.deny_topic(&Principal::anonymous(), "secret");
     };
-    let studio = Studio::with("refused", 1 << 30, 1 << 30, refuse).await;
+    let studio = Studio::with("denied", 1 << 30, 1 << 30, deny).await;
     let mut client = studio.world.client(BROKER_1).await;
     client.exchange(1).await;
     client.send(&produce_canaries(2, "secret", 1000)).await;
@@ -208,7 +208,7 @@ async fn a_refused_request_replays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_another_id_replays_to_the_same_close() {
+async fn a_response_with_another_id_replays_to_the_same_close() {
     let studio = Studio::start("other-id").await;
     studio.world.cluster.script(B1, To::Sessions, |asked| {
         vec![Act::Say(heartbeat_response(asked.id + 1))]
@@ -265,7 +265,7 @@ async fn a_session_of_single_bytes_replays() {
     assert!(recording.steps.len() > requests.len() + responses.len());
 }
 
-/// A long answer with records, and behind them an address that is made unreadable in place.
+/// A long response with records, and behind them an address that is made unreadable in place.
 fn fetched_with_endpoints(id: i32, count: usize) -> Vec<u8> {
     let partition = PartitionData::default().with_records(Some(canaries(count)));
     let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
@@ -398,50 +398,50 @@ async fn a_planted_difference_is_found_where_it_is() {
             other => panic!("{other:?}"),
         }
     };
-    let answered = whole.steps.iter().position(|step| {
+    let responded = whole.steps.iter().position(|step| {
         let outcome = step.outcome.as_ref().unwrap();
         outcome
             .effects
             .iter()
             .any(|it| it.contains("report Response"))
     });
-    let answered = answered.unwrap();
-    let told = |what: &str, said: String| {
-        let step = format!("step {} (line {})", answered + 1, answered + 2);
+    let responded = responded.unwrap();
+    let check = |what: &str, said: String| {
+        let step = format!("step {} (line {})", responded + 1, responded + 2);
         assert!(said.starts_with(&step) && said.contains(what), "{said}");
     };
-    let outcome = |it: &mut Recording| it.steps[answered].outcome.clone().unwrap();
-    told(
+    let outcome = |it: &mut Recording| it.steps[responded].outcome.clone().unwrap();
+    check(
         "effect 1 was nothing, and is report Response",
         differs(&|it| {
             let mut other = outcome(it);
             other.effects.clear();
-            it.steps[answered].outcome = Some(other);
+            it.steps[responded].outcome = Some(other);
         }),
     );
-    told(
+    check(
         "bytes were due to the client",
         differs(&|it| {
             let mut other = outcome(it);
             other.client.due += 1;
-            it.steps[answered].outcome = Some(other);
+            it.steps[responded].outcome = Some(other);
         }),
     );
-    told(
+    check(
         "the bytes that were added for the client are others",
         differs(&|it| {
             let mut other = outcome(it);
             other.client.grew.as_mut().unwrap().hash.0 ^= 1;
-            it.steps[answered].outcome = Some(other);
+            it.steps[responded].outcome = Some(other);
         }),
     );
-    told("latency", differs(&|it| it.steps[answered].at += 1));
+    check("latency", differs(&|it| it.steps[responded].at += 1));
     // The recorded session did not come back from this step.
-    told(
+    check(
         "the recorded session panicked, and this one did not",
         differs(&|it| {
-            it.steps[answered].outcome = None;
-            it.end = Some("panicked".to_owned());
+            it.steps[responded].outcome = None;
+            it.end = Some("panic".to_owned());
         }),
     );
     // Another byte in what the client sent goes up.

@@ -22,7 +22,7 @@ use crate::world::{listener, upstream};
 
 /// doorkeeper on loopback, in front of one broker whose sessions are played by hand.
 struct Loopback {
-    door: SocketAddr,
+    listen_addr: SocketAddr,
     seen: Arc<Recorder>,
     brokers: UnboundedReceiver<TcpStream>,
     stop: CancellationToken,
@@ -77,9 +77,9 @@ impl Loopback {
         let at = at.to_string();
         let mut listener = listener("local", 0, &[&at], 1);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let door = free.local_addr().unwrap();
+        let listen_addr = free.local_addr().unwrap();
         listener.binds.truncate(1);
-        listener.binds[0].at = door;
+        listener.binds[0].at = listen_addr;
         let plan = Plan {
             clusters: vec![upstream("main", &[&at])],
             listeners: vec![listener],
@@ -101,7 +101,7 @@ impl Loopback {
         drop(free);
         tokio::spawn(serve::serve(net, plan, context));
         Self {
-            door,
+            listen_addr,
             seen,
             brokers,
             stop,
@@ -111,7 +111,7 @@ impl Loopback {
     /// A client whose heartbeat has come to the broker.
     async fn pair(&mut self) -> (TcpStream, TcpStream, SocketAddr) {
         let mut client = loop {
-            match TcpStream::connect(self.door).await {
+            match TcpStream::connect(self.listen_addr).await {
                 Ok(client) => break client,
                 // It has not been bound yet.
                 Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
@@ -126,7 +126,7 @@ impl Loopback {
     }
 }
 
-/// Answers discovery, and hands the connections of sessions on with nothing read.
+/// Serves discovery, and hands the connections of sessions on with nothing read.
 async fn accept(broker: TcpListener, sessions: UnboundedSender<TcpStream>) {
     let at = broker.local_addr().unwrap();
     let listed = [(1, at.ip().to_string(), i32::from(at.port()))];
@@ -212,7 +212,7 @@ async fn a_client_that_ends_its_half() {
     assert_eq!(rest(&mut broker).await, b"");
 }
 
-/// The first response finds nobody and is answered by a reset; what was asked for is done.
+/// The first response finds nobody and is reset; the requests are done.
 #[tokio::test]
 async fn a_client_that_closes_behind_its_requests() {
     let mut world = Loopback::start().await;
@@ -231,7 +231,7 @@ async fn a_client_that_closes_behind_its_requests() {
 }
 
 #[tokio::test]
-async fn a_broker_that_ends_its_half_behind_an_answer() {
+async fn a_broker_that_ends_its_half_behind_a_response() {
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
     broker.write_all(&heartbeat_response(1)).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_broker_that_ends_its_half_behind_an_answer() {
 
 /// The last response arrives although more requests were sent than are read.
 #[tokio::test]
-async fn answers_in_front_of_a_fault_arrive() {
+async fn responses_in_front_of_a_fault_arrive() {
     let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
     broker.write_all(&heartbeat_response(1)).await.unwrap();
@@ -272,7 +272,7 @@ async fn frames_larger_than_all_buffers_pass() {
         assert_eq!(
             world.seen.bytes_in_bulk(),
             0,
-            "little is carried where it is"
+            "little is moved on the first threads"
         );
         client.write_all(&request).await.unwrap();
         assert_eq!(next_frame(&mut client).await.unwrap(), response);
@@ -286,11 +286,11 @@ async fn frames_larger_than_all_buffers_pass() {
     let opened = world.seen.all();
     let opened = opened
         .iter()
-        .filter(|seen| matches!(seen, Seen::SessionHeader(_)));
+        .filter(|seen| matches!(seen, Seen::SessionOpened(_)));
     assert_eq!(opened.count(), 1);
 }
 
-/// One that cannot move is lost, and is not said to have been told to end.
+/// A session that cannot move is lost, and has a reason of its own.
 #[tokio::test]
 async fn a_session_that_cannot_be_moved() {
     let mut world = Loopback::start_on(Immovable(TokioNet::default())).await;
@@ -343,7 +343,7 @@ async fn many_sessions_at_once_on_several_threads() {
     assert_eq!(world.seen.reasons()["client_closed"], CLIENTS as usize);
 }
 
-/// Answers heartbeats, and to a Fetch gives as many bytes as its correlation id says.
+/// Responds to heartbeats, and to a Fetch with as many bytes as its correlation id says.
 async fn echo(mut broker: TcpStream) {
     broker.write_all(&heartbeat_response(1)).await.unwrap();
     while let Some(frame) = next_frame(&mut broker).await {

@@ -42,7 +42,7 @@ pub const BROKER_2: u16 = 9003;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-pub fn door(port: u16) -> SocketAddr {
+pub fn listen_at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
@@ -63,11 +63,11 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
     let brokers = 0..=5;
     let broker_at = |id: i32| port + 1 + id as u16;
     let mut binds = vec![Bind {
-        at: door(port),
+        at: listen_at(port),
         route: Route::Bootstrap,
     }];
     binds.extend(brokers.clone().map(|id| Bind {
-        at: door(broker_at(id)),
+        at: listen_at(broker_at(id)),
         route: Route::Broker(BrokerId(id)),
     }));
     let bootstrap: Vec<HostPort> = bootstrap.iter().map(|at| at.parse().unwrap()).collect();
@@ -85,7 +85,7 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
             bootstrap,
             dial: DialMap::default(),
             advertised: Advertised::Ports {
-                host: "door.test".into(),
+                host: "proxy.test".into(),
                 base: broker_at(0),
                 ids: vec![brokers],
             },
@@ -216,13 +216,13 @@ impl World {
 
     /// The same, as a client of this address.
     pub async fn client_from(&self, port: u16, address: IpAddr) -> Client {
-        while !self.mesh.listens(door(port)) {
+        while !self.mesh.listens(listen_at(port)) {
             assert!(!self.serving.is_finished(), "doorkeeper does not serve");
             tokio::task::yield_now().await;
         }
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let from = SocketAddr::new(address, 1000 + number);
-        Client::new(self.mesh.visit(door(port), from), from)
+        Client::new(self.mesh.visit(listen_at(port), from), from)
     }
 
     /// A client and its broker, both played by hand, with one request on its way.
@@ -275,7 +275,7 @@ impl World {
 
     /// Waits until so many sessions have been opened.
     pub async fn opened(&self, times: usize) {
-        let is_open = |seen: &&Seen| matches!(seen, Seen::SessionHeader(_));
+        let is_open = |seen: &&Seen| matches!(seen, Seen::SessionOpened(_));
         let opened = |all: &[Seen]| (all.iter().filter(is_open).count() >= times).then_some(());
         self.seen.until("sessions", opened).await;
     }
@@ -314,7 +314,7 @@ impl World {
         self.serving.await.unwrap().unwrap();
         self.seen.assert_in_order();
         let reasons = self.seen.reasons();
-        for never in ["bug", "panicked"] {
+        for never in ["internal_error", "panic"] {
             assert!(
                 never == provoked || !reasons.contains_key(never),
                 "{reasons:?}"

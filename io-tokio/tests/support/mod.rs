@@ -41,7 +41,7 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no {count} free ports in a row");
 }
 
-/// Asks an admin listener. Empty while nobody answers.
+/// Sends a request to an admin listener. Empty while there is no response.
 pub fn page(port: u16, path: &str) -> String {
     let mut page = String::new();
     if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {

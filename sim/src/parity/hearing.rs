@@ -1,7 +1,7 @@
 //! From what was taped and told to the transcript that all backends share.
 
 use doorkeeper_core::Leg;
-use doorkeeper_io_tokio::observer::Ended;
+use doorkeeper_io_tokio::observer::SessionEnd;
 use doorkeeper_model::script::Numbered;
 use doorkeeper_model::transcript::Transcript;
 
@@ -33,7 +33,7 @@ pub(super) fn transcript(
         for event in &session.events {
             transcript.event(event);
         }
-        text.push_str(&transcript.text(session.ended.map_or("open", Ended::name)));
+        text.push_str(&transcript.text(session.ended.map_or("open", SessionEnd::name)));
     }
     Ok(text)
 }

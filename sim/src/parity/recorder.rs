@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_io_tokio::observer::{ClientConnection, Ended, Observer, Traffic};
+use doorkeeper_io_tokio::observer::{ClientConnection, Observer, SessionEnd, Traffic};
 use tokio::sync::Notify;
 
 /// Is told everything.
@@ -27,7 +27,7 @@ struct Told {
 pub(super) struct Session {
     pub(super) connection: ClientConnection,
     pub(super) events: Vec<Event>,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<SessionEnd>,
 }
 
 impl Recorder {
@@ -85,7 +85,13 @@ impl Observer for Recorder {
         self.tell(connection, |told| told.events.push(event.clone()));
     }
 
-    fn session_closed(&self, connection: &ClientConnection, ended: Ended, _: Traffic, _: Duration) {
+    fn session_closed(
+        &self,
+        connection: &ClientConnection,
+        ended: SessionEnd,
+        _: Traffic,
+        _: Duration,
+    ) {
         self.tell(connection, |told| told.ended = Some(ended));
         self.news.notify_one();
     }

@@ -10,7 +10,7 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, discovery};
 use doorkeeper_io_tokio::observer::{
-    ClientConnection, Direction, Ended, ListenAddr, Observer, Rejection, Traffic,
+    ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
 };
 
 use super::trace::Trace;
@@ -21,7 +21,7 @@ pub struct Closed {
     /// When, since the simulation began.
     pub at: Duration,
     /// How.
-    pub ended: Ended,
+    pub ended: SessionEnd,
     /// What it moved.
     pub traffic: Traffic,
     /// How long it lasted.
@@ -130,7 +130,7 @@ impl Observer for Watch {
     fn session_closed(
         &self,
         connection: &ClientConnection,
-        ended: Ended,
+        ended: SessionEnd,
         traffic: Traffic,
         lasted: Duration,
     ) {
@@ -158,12 +158,15 @@ impl Observer for Watch {
             );
         }
         match ended {
-            Ended::Panicked => self.trace.panicked(format_args!("{name} s{session}")),
-            Ended::Closed(CloseReason::Bug(bug)) => self.trace.violation(
+            SessionEnd::Panic => self.trace.panicked(format_args!("{name} s{session}")),
+            SessionEnd::Closed(CloseReason::Bug(bug)) => self.trace.violation(
                 10,
                 format_args!("{name} s{session} ended by a bug: {bug:?}"),
             ),
-            Ended::Closed(_) | Ended::SilentLimit | Ended::Aborted | Ended::NotMoved => {}
+            SessionEnd::Closed(_)
+            | SessionEnd::SilentLimit
+            | SessionEnd::Aborted
+            | SessionEnd::NotMoved => {}
         }
     }
 

@@ -40,13 +40,13 @@ impl Binds {
 
     /// The first overlap of each pair of places, at the later one: ranges overlap in many ports.
     pub(super) fn overlaps(&self) -> Vec<(Path, String)> {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         let mut found = Vec::new();
         for (port, wanted) in &self.by_port {
             for (i, (ip, owner)) in wanted.iter().enumerate() {
                 for (other_ip, other) in wanted.iter().take(i) {
                     let pair = (owner.path.clone(), other.path.clone());
-                    if overlap(*ip, *other_ip) && told.insert(pair) {
+                    if overlap(*ip, *other_ip) && reported.insert(pair) {
                         let message = format!(
                             "{} needs port {port}, which {} needs as well",
                             owner.what, other.what
@@ -59,7 +59,7 @@ impl Binds {
         found
     }
 
-    /// Who listens where `host:port` leads, as far as that can be told without asking a resolver.
+    /// Who listens where `host:port` leads, as far as that is known without a resolver.
     pub(super) fn at(&self, host: &str, port: u16) -> Option<&str> {
         let wanted = self.by_port.get(&port)?;
         let leads_to = |ip: IpAddr| match host.parse::<IpAddr>() {

@@ -1,4 +1,4 @@
-//! Holds the limits of a listener against each other, and against what all listeners share.
+//! Checks the limits of a listener against each other, and against what all listeners share.
 
 use super::super::Size;
 use super::super::schema::ListenerLimits;
@@ -7,9 +7,9 @@ use super::Compiler;
 
 impl Compiler<'_> {
     /// Warns of limits that others keep from ever being reached.
-    pub(super) fn check_limits(&mut self, path: &Path, limits: &ListenerLimits, held: Size) {
+    pub(super) fn check_limits(&mut self, path: &Path, limits: &ListenerLimits, buffered: Size) {
         let path = path.key("limits");
-        let of_address = Size(held.0 / 2);
+        let of_address = Size(buffered.0 / 2);
         for (key, what, bytes) in [
             (
                 "request_buffer_bytes_max",
@@ -18,13 +18,13 @@ impl Compiler<'_> {
             ),
             (
                 "response_buffer_bytes_max",
-                "answer",
+                "response",
                 limits.response_buffer_bytes_max,
             ),
         ] {
             if bytes.0 > of_address.0 {
                 let message = format!(
-                    "{bytes} are more than connections of one address may hold, half \
+                    "{bytes} are more than connections of one address may buffer, half \
                      of buffered_bytes_max ({of_address}): a longer {what} closes its \
                      connection; raise buffered_bytes_max, or lower {key}"
                 );

@@ -1,4 +1,4 @@
-//! One listener: its doors, what it advertises, and what its sessions go by.
+//! One listener: its listen addresses, its advertised addresses, and the snapshot of its sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -22,14 +22,14 @@ use crate::serve;
 use crate::silent::SilentLimits;
 
 impl Compiler<'_> {
-    /// The doors of a listener, as far as they make sense; an error for each other one.
-    pub(super) fn doors(&mut self, path: &Path, listener: &Listener) -> Vec<Reach> {
-        let doors = match &listener.route {
+    /// The valid addresses of a listener, and an error for each invalid one.
+    pub(super) fn listen_addresses(&mut self, path: &Path, listener: &Listener) -> Vec<Reach> {
+        let addresses = match &listener.route {
             schema::Route::Ports(ports) => self.ports(path, listener, ports),
             schema::Route::Explicit(addresses) => self.explicit(path, listener, addresses),
         };
-        self.advertised_once(path, &doors);
-        doors
+        self.advertised_once(path, &addresses);
+        addresses
     }
 
     fn ports(&mut self, path: &Path, listener: &Listener, ports: &Ports) -> Vec<Reach> {
@@ -47,11 +47,11 @@ impl Compiler<'_> {
             let port = port.and_then(|port| u16::try_from(port).ok());
             (RouteTarget::Broker(id), port)
         });
-        let mut doors = Vec::new();
-        for (door, port) in bootstrap.chain(brokers) {
+        let mut addresses = Vec::new();
+        for (target, port) in bootstrap.chain(brokers) {
             let Some(port) = port else {
                 let message = format!(
-                    "{door} is too high: port {} plus {door} is more than 65535",
+                    "{target} is too high: port {} plus {target} is more than 65535",
                     ports.brokers
                 );
                 // The ids are in order, so every further one is too high as well.
@@ -59,22 +59,22 @@ impl Compiler<'_> {
                 break;
             };
             let bind = SocketAddr::new(listener.bind.0, port);
-            let key = match door {
+            let key = match target {
                 RouteTarget::Bootstrap => "bootstrap",
                 RouteTarget::Broker(_) => "brokers",
             };
-            let owner = Owner::new(&route.key(key), of(door, &name));
+            let owner = Owner::new(&route.key(key), of(target, &name));
             self.binds.add(bind, owner);
             let advertised = host.as_ref().map(|host| HostPort::new(host, port));
             if let Some(Ok(advertised)) = advertised {
-                doors.push(Reach {
-                    door,
+                addresses.push(Reach {
+                    target,
                     bind,
                     advertised,
                 });
             }
         }
-        doors
+        addresses
     }
 
     fn advertised_host(&mut self, path: &Path, listener: &Listener) -> Option<String> {
@@ -106,7 +106,7 @@ impl Compiler<'_> {
             .then(|| host.clone())
     }
 
-    /// Whether clients can connect to what they are told.
+    /// Whether clients can connect to the advertised address.
     fn connectable(&mut self, path: &Path, advertised: &HostPort, bind: IpAddr) -> bool {
         let host = advertised.host();
         let ip = host.parse::<IpAddr>().ok();
@@ -118,7 +118,7 @@ impl Compiler<'_> {
             Some(ip) => ip.is_loopback(),
             None => host.eq_ignore_ascii_case("localhost"),
         };
-        // Where it is bound to one address, `localhost.rs` tells whether that is the same.
+        // Where it is bound to one address, `localhost.rs` checks whether that is the same.
         if is_loopback && bind.is_unspecified() {
             let message = format!("only clients on this machine can connect to {host}");
             self.warning(path, message);
@@ -148,29 +148,29 @@ impl Compiler<'_> {
         }
         self.insecure(path, listener, all.iter().map(|it| it.bind.0));
         let mut seen = BTreeSet::new();
-        let mut doors = Vec::new();
+        let mut addresses = Vec::new();
         for (i, it) in all.iter().enumerate() {
             let path = route.index(i);
-            let door = it.broker_id;
-            if !seen.insert(door) {
-                let message = match door {
+            let target = it.broker_id;
+            if !seen.insert(target) {
+                let message = match target {
                     RouteTarget::Bootstrap => "there is a second bootstrap address".to_owned(),
                     RouteTarget::Broker(id) => format!("broker {id} is listed twice"),
                 };
                 self.error(&path.key("broker_id"), message);
             }
             let bind = it.bind.0;
-            let owner = Owner::new(&path.key("bind"), of(door, &name));
+            let owner = Owner::new(&path.key("bind"), of(target, &name));
             self.binds.add(bind, owner);
             if let Some(advertised) = self.explicit_address(&path, it) {
-                doors.push(Reach {
-                    door,
+                addresses.push(Reach {
+                    target,
                     bind,
                     advertised,
                 });
             }
         }
-        doors
+        addresses
     }
 
     fn explicit_address(&mut self, path: &Path, it: &Explicit) -> Option<HostPort> {
@@ -205,20 +205,20 @@ impl Compiler<'_> {
     }
 
     /// Two brokers at one address would be one broker for clients.
-    fn advertised_once(&mut self, path: &Path, doors: &[Reach]) {
+    fn advertised_once(&mut self, path: &Path, addresses: &[Reach]) {
         let mut seen: BTreeMap<&HostPort, RouteTarget> = BTreeMap::new();
-        for reach in doors {
-            let Some(other) = seen.insert(&reach.advertised, reach.door) else {
+        for reach in addresses {
+            let Some(other) = seen.insert(&reach.advertised, reach.target) else {
                 continue;
             };
             // The same bind twice has its own error.
-            let same_bind = doors
+            let same_bind = addresses
                 .iter()
-                .any(|it| it.door == other && it.bind == reach.bind);
+                .any(|it| it.target == other && it.bind == reach.bind);
             if !same_bind {
                 let message = format!(
                     "clients would find {} and {other} at the same address, {}",
-                    reach.door, reach.advertised
+                    reach.target, reach.advertised
                 );
                 self.error(&path.key("route"), message);
             }
@@ -226,8 +226,8 @@ impl Compiler<'_> {
     }
 }
 
-fn of(door: RouteTarget, listener: &str) -> String {
-    match door {
+fn of(target: RouteTarget, listener: &str) -> String {
+    match target {
         RouteTarget::Bootstrap => format!("the bootstrap of {listener}"),
         RouteTarget::Broker(id) => format!("broker {id} of {listener}"),
     }
@@ -240,14 +240,14 @@ pub(super) fn planned(
     place: usize,
     cluster: &Cluster,
     dial: DialMap,
-    doors: &[Reach],
+    addresses: &[Reach],
 ) -> serve::Listener {
     let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
     let topology = Topology::default();
     let known_hosts = KnownHosts::new(&bootstrap, &dial, &topology);
     let bind = |reach: &Reach| serve::Bind {
         at: reach.bind,
-        route: match reach.door {
+        route: match reach.target {
             RouteTarget::Bootstrap => Route::Bootstrap,
             RouteTarget::Broker(id) => Route::Broker(id),
         },
@@ -255,7 +255,7 @@ pub(super) fn planned(
     serve::Listener {
         name: shared_name(name),
         cluster: place,
-        binds: doors.iter().map(bind).collect(),
+        binds: addresses.iter().map(bind).collect(),
         snapshot: Snapshot {
             epoch: 0,
             limits: limits(listener, cluster),
@@ -263,7 +263,7 @@ pub(super) fn planned(
             offered: offered(&listener.allow_apis),
             bootstrap,
             dial,
-            advertised: advertised(listener, doors),
+            advertised: advertised(listener, addresses),
             topology: Arc::new(topology),
             known_hosts,
         },
@@ -275,8 +275,8 @@ pub(super) fn planned(
     }
 }
 
-fn advertised(listener: &Listener, doors: &[Reach]) -> Advertised {
-    let host = doors.first().map(|reach| reach.advertised.host());
+fn advertised(listener: &Listener, addresses: &[Reach]) -> Advertised {
+    let host = addresses.first().map(|reach| reach.advertised.host());
     match (&listener.route, host) {
         (schema::Route::Ports(ports), Some(host)) => Advertised::Ports {
             host: host.into(),
@@ -285,12 +285,12 @@ fn advertised(listener: &Listener, doors: &[Reach]) -> Advertised {
         },
         (schema::Route::Explicit(_) | schema::Route::Ports(_), _) => {
             let broker = |reach: &Reach| -> Option<(BrokerId, HostPort)> {
-                match reach.door {
+                match reach.target {
                     RouteTarget::Bootstrap => None,
                     RouteTarget::Broker(id) => Some((id, reach.advertised.clone())),
                 }
             };
-            Advertised::Explicit(doors.iter().filter_map(broker).collect())
+            Advertised::Explicit(addresses.iter().filter_map(broker).collect())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Holds what clients on this machine are told against where it leads here: `localhost` may be
-//! another address than the one that doorkeeper listens at.
+//! Checks that an advertised address of this machine leads to doorkeeper here: `localhost` may
+//! be another address than the one that doorkeeper listens at.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,22 +14,22 @@ use crate::own_addresses::leads_to;
 const LOCALHOST: &str = "localhost";
 
 impl Compiled {
-    /// Whether any client is told to connect to `localhost`.
+    /// Whether any listener advertises `localhost`.
     #[must_use]
     pub fn advertises_localhost(&self) -> bool {
         let mut all = self.reach.iter().flatten();
         all.any(|reach| reach.advertised.host().eq_ignore_ascii_case(LOCALHOST))
     }
 
-    /// Adds a warning for what clients are told of this machine while doorkeeper listens at none of
-    /// the addresses that it leads to. `localhost` are those of that name here; clients try all of
+    /// Adds a warning for each advertised address of this machine that leads to no address that
+    /// doorkeeper listens at. `localhost` are the addresses of that name here; clients try all of
     /// them, so one is enough.
     pub fn warn_of_localhost(&mut self, loaded: &Loaded, localhost: &[IpAddr]) {
         let mut problems = std::mem::take(&mut self.warnings.problems);
         for ((name, listener), reach) in loaded.config.listeners.iter().zip(&self.reach) {
             let path = Path::default().keys(&["listeners", name]);
             for (i, reach) in reach.iter().enumerate() {
-                let Some(mut message) = misled(reach, localhost) else {
+                let Some(mut message) = unreachable_locally(reach, localhost) else {
                     continue;
                 };
                 let at = reachable(reach.bind);
@@ -60,9 +60,9 @@ impl Compiled {
     }
 }
 
-/// What is wrong with an address of this machine, if it is one and leads to nobody; what to write
-/// instead is still missing.
-fn misled(reach: &Reach, localhost: &[IpAddr]) -> Option<String> {
+/// What is wrong with an address, if it is one of this machine and nothing listens there; what to
+/// write instead is still missing.
+fn unreachable_locally(reach: &Reach, localhost: &[IpAddr]) -> Option<String> {
     let host = reach.advertised.host();
     let literal = host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback);
     let led_to: Vec<IpAddr> = match literal {
@@ -81,12 +81,12 @@ fn misled(reach: &Reach, localhost: &[IpAddr]) -> Option<String> {
         None => format!("{host} (here {led_to})"),
     };
     Some(format!(
-        "clients that are told {leads} find nobody: doorkeeper listens at {bound}; bind it to \
+        "clients cannot connect to {leads}: doorkeeper listens at {bound}; bind it to \
          {led_to}, or write "
     ))
 }
 
-/// Where clients on this machine find somebody.
+/// An address that clients on this machine can connect to.
 fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -104,14 +104,14 @@ mod tests {
     const V4: &str = "127.0.0.1";
     const V6: &str = "::1";
 
-    fn finds_nobody(bind: &str, advertised: &str, localhost: &[&str]) -> bool {
+    fn is_unreachable(bind: &str, advertised: &str, localhost: &[&str]) -> bool {
         let reach = Reach {
-            door: RouteTarget::Bootstrap,
+            target: RouteTarget::Bootstrap,
             bind: bind.parse().unwrap(),
             advertised: advertised.parse().unwrap(),
         };
         let localhost: Vec<IpAddr> = localhost.iter().map(|ip| ip.parse().unwrap()).collect();
-        misled(&reach, &localhost).is_some()
+        unreachable_locally(&reach, &localhost).is_some()
     }
 
     #[test]
@@ -130,17 +130,17 @@ mod tests {
             // What cannot be looked up says nothing.
             ("10.0.0.7:1", vec![], false),
         ] {
-            let found = finds_nobody(bind, "LocalHost:1", &localhost);
+            let found = is_unreachable(bind, "LocalHost:1", &localhost);
             assert_eq!(found, is_wrong, "{bind} {localhost:?}");
         }
     }
 
     #[test]
     fn so_must_a_loopback_address() {
-        assert!(finds_nobody("10.0.0.7:1", "127.0.0.1:1", &[]));
-        assert!(finds_nobody("127.0.0.1:1", "[::1]:1", &[]));
-        assert!(!finds_nobody("0.0.0.0:1", "127.0.0.1:1", &[]));
-        assert!(!finds_nobody("10.0.0.7:1", "kafka.example.com:1", &[V4]));
-        assert!(!finds_nobody("10.0.0.7:1", "10.0.0.8:1", &[V4]));
+        assert!(is_unreachable("10.0.0.7:1", "127.0.0.1:1", &[]));
+        assert!(is_unreachable("127.0.0.1:1", "[::1]:1", &[]));
+        assert!(!is_unreachable("0.0.0.0:1", "127.0.0.1:1", &[]));
+        assert!(!is_unreachable("10.0.0.7:1", "kafka.example.com:1", &[V4]));
+        assert!(!is_unreachable("10.0.0.7:1", "10.0.0.8:1", &[V4]));
     }
 }

@@ -1,5 +1,5 @@
-//! A bug, wherever it is, ends what it is in and nothing else. Planted from outside: in a stream,
-//! in the observer.
+//! A panic ends the session or task that it is in and nothing else. Planted from outside: in a
+//! stream, in the observer.
 
 use crate::clock::pass;
 use crate::cluster::{Act, To};
@@ -15,10 +15,10 @@ async fn a_panic_in_a_session_ends_that_session_alone() {
     client.far.panic();
     client.send(&heartbeat(2)).await;
     assert_eq!(client.rest().await, b"");
-    assert_eq!(world.seen.closed(client.address).await, "panicked");
-    let sample = "doorkeeper_sessions_closed_total{listener=\"local\",reason=\"panicked\"}";
+    assert_eq!(world.seen.closed(client.address).await, "panic");
+    let sample = "doorkeeper_sessions_closed_total{listener=\"local\",reason=\"panic\"}";
     assert_eq!(world.seen.sample(sample), 1);
-    // Its place among the connections is free again, and its door is open.
+    // Its place among the connections is free again, and its listen address is open.
     assert_eq!(
         world
             .seen
@@ -26,7 +26,7 @@ async fn a_panic_in_a_session_ends_that_session_alone() {
         1
     );
     world.client(BROKER_1).await.exchange(1).await;
-    world.stops_in_order_but_for("panicked").await;
+    world.stops_in_order_but_for("panic").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,18 +61,18 @@ async fn what_was_known_before_a_panic_in_discovery_is_known_after_it() {
     world.knows(1, "moved.test:1").await;
     let sample = "doorkeeper_discovery_panics_total{cluster=\"main\"}";
     assert_eq!(world.seen.sample(sample), 1);
-    // The new machine was never told of this one.
+    // The new machine has never heard of this broker.
     world.knows(2, B2).await;
     world.client(BROKER_2).await.exchange(1).await;
     world.stops_in_order().await;
 }
 
-/// Without its doors doorkeeper is of no use: it stops in order, and says why.
+/// Without its listen addresses doorkeeper is of no use: it stops in order, and says why.
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_accepting_ends_the_process_in_order() {
     let world = World::start().await;
     let (mut client, mut broker) = world.pair(&heartbeat(1)).await;
-    world.mesh.panic_accept(door(BROKER_1));
+    world.mesh.panic_accept(listen_at(BROKER_1));
     pass(SECOND).await;
     assert!(world.ready.is_draining());
     broker.say(&heartbeat_response(1)).await;

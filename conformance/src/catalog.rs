@@ -1,4 +1,4 @@
-//! Every scenario: who plays it, what the suite does in its middle, and when it runs.
+//! Every scenario: its clients, the event in its middle, and when it runs.
 
 use crate::clients::Client;
 use crate::event::Event;

@@ -1,4 +1,4 @@
-//! The clients: who they are, and how the program of each is started.
+//! The clients, and how the program of each is started.
 
 use std::path::PathBuf;
 

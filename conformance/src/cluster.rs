@@ -1,4 +1,4 @@
-//! A KRaft cluster of three brokers, each a controller too, whose names nobody can resolve; a
+//! A KRaft cluster of three brokers, each a controller too, with names that do not resolve; a
 //! fourth, a broker only, may join and leave.
 
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ pub(crate) const PORTS: u16 = NEWCOMER * LISTENERS;
 // None that stands in an example of Kafka's own documentation, which brokers show on request.
 const CANARY_PORT: u16 = 39_393;
 const START_WITHIN: Duration = Duration::from_secs(180);
-/// A combined node may wait for a quorum that is gone.
+/// A node that is broker and controller may wait for a quorum that has ended.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// What the broker writes when it is registered, unfenced and serves.
 const STARTED: &str = "Kafka Server started";
@@ -299,7 +299,7 @@ impl Cluster {
         Process::spawn(&name, &mut command, &log)
     }
 
-    /// A JVM that can resolve what nobody else can: the names in its own hosts file.
+    /// A JVM that resolves the names of its own hosts file, which nothing else resolves.
     fn java(&self, level: &str) -> Command {
         let hosts = self.hosts_file();
         let option = format!("-Djdk.net.hosts.file={}", hosts.display());

@@ -158,7 +158,7 @@ impl<R: Rule> Walk<'_, R> {
         }
     }
 
-    /// Compares two values of which no rule of their own path is left.
+    /// Compares two values once the rules of their path have been applied.
     fn plain(&mut self, path: &str, level: usize, values: [Option<&Value>; 2]) {
         match values {
             [Some(Value::Object(one)), Some(Value::Object(other))] if level < self.levels => {

@@ -1,4 +1,4 @@
-//! `conformance/differences.toml`: what a client may see otherwise through doorkeeper than direct.
+//! `conformance/differences.toml`: results of clients that differ on purpose between both ways.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -10,18 +10,18 @@ use crate::folders;
 /// Results of clients are compared as a whole, each under its name.
 const LEVELS: usize = 1;
 
-/// The differences that are meant.
+/// All differences that are on purpose.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Differences {
     #[serde(rename = "differs")]
-    pub(crate) all: Vec<Meant>,
+    pub(crate) all: Vec<ExpectedDifference>,
 }
 
 /// Results that differ on purpose.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Meant {
+pub(crate) struct ExpectedDifference {
     pub(crate) scenario: String,
     /// The names of the results that differ in this way.
     pub(crate) results: Vec<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Meant {
 }
 
 /// One of the results that it is about.
-struct MeantAt<'a>(&'a str, &'a Meant);
+struct ExpectedResult<'a>(&'a str, &'a ExpectedDifference);
 
 impl Differences {
     pub(crate) fn load() -> Result<Self> {
@@ -42,11 +42,11 @@ impl Differences {
     /// Both results side by side for each that differs and should not, or should and does not.
     pub(crate) fn unexplained(&self, scenario: &str, direct: &Value, through: &Value) -> String {
         let all = self.all.iter().enumerate();
-        let rules: Vec<(usize, MeantAt<'_>)> = all
-            .filter(|(_, meant)| meant.scenario == scenario)
-            .flat_map(|(index, meant)| {
-                let names = meant.results.iter();
-                names.map(move |name| (index, MeantAt(name, meant)))
+        let rules: Vec<(usize, ExpectedResult<'_>)> = all
+            .filter(|(_, expected)| expected.scenario == scenario)
+            .flat_map(|(index, expected)| {
+                let names = expected.results.iter();
+                names.map(move |name| (index, ExpectedResult(name, expected)))
             })
             .collect();
         let none = Value::Object(Map::new());
@@ -59,19 +59,19 @@ impl Differences {
     }
 }
 
-impl Rule for MeantAt<'_> {
+impl Rule for ExpectedResult<'_> {
     fn path(&self) -> &str {
         self.0
     }
 
     fn check(&self, [direct, through]: [&Value; 2]) -> Check {
-        let meant = self.1;
+        let expected = self.1;
         let is_as_meant = direct
             .as_str()
-            .is_some_and(|it| meant.direct.iter().any(|meant| meant == it))
-            && through.as_str() == Some(&meant.through);
+            .is_some_and(|it| expected.direct.iter().any(|expected| expected == it))
+            && through.as_str() == Some(&expected.through);
         let problem = (!is_as_meant).then(|| {
-            let (direct, through) = (meant.direct.join(" or "), &meant.through);
+            let (direct, through) = (expected.direct.join(" or "), &expected.through);
             Problem::new(format!("is meant to be {direct} and {through}"))
         });
         Check::done(true, problem)

@@ -1,4 +1,4 @@
-//! `docs/conformance.md`: what was run, by whom, against what, and how it ended.
+//! `docs/conformance.md`: the scenarios that were run, with their clients, releases and results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -33,7 +33,7 @@ use crate::metrics::{CLOSED, Metrics, Pattern};
 use crate::process;
 use crate::report::Report;
 use coverage::Coverage;
-use line::{Case, Line, NotForwarded};
+use line::{Case, Line, UnforwardedRequest};
 use table::Table;
 use world::World;
 
@@ -48,24 +48,24 @@ const METRICS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether `--only` asks for this: for all APIs, or for the one that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct ApiFilter {
     api: Option<String>,
 }
 
-pub(crate) fn wanted(args: &Args) -> Option<Wanted> {
+pub(crate) fn wanted(args: &Args) -> Option<ApiFilter> {
     // It compares two ways, so it takes both.
     if args.direct || args.through {
         return None;
     }
     let Some(only) = &args.only else {
-        return Some(Wanted { api: None });
+        return Some(ApiFilter { api: None });
     };
     let rest = only.strip_prefix(NAME)?;
     let api = rest.strip_prefix('/').map(str::to_owned);
-    (rest.is_empty() || api.is_some()).then_some(Wanted { api })
+    (rest.is_empty() || api.is_some()).then_some(ApiFilter { api })
 }
 
-impl Wanted {
+impl ApiFilter {
     fn includes(&self, api: &str) -> bool {
         self.api
             .as_deref()
@@ -75,9 +75,9 @@ impl Wanted {
 
 /// All lines of the program.
 #[derive(Debug, Default)]
-struct Said {
+struct ProbeOutput {
     cases: Vec<Case>,
-    not_forwarded: Vec<NotForwarded>,
+    not_forwarded: Vec<UnforwardedRequest>,
     failures: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     cluster: &Cluster,
     front: &Front,
     run: &RunFolder,
-    wanted: &Wanted,
+    wanted: &ApiFilter,
     report: &Report,
 ) -> Result<()> {
     let kafka = &kit.kafka.release.version;
@@ -94,17 +94,17 @@ pub(crate) async fn run(
     let before = front.metrics().await?;
     let begun = Instant::now();
     let asked = ask(kit.program("probe.Probe"), cluster, front, run).await;
-    let said = match asked {
-        Ok(said) => said,
+    let output = match asked {
+        Ok(output) => output,
         Err(error) => {
             report.check(kafka, NAME, begun.elapsed(), Some(format!("{error:#}")));
             return Ok(());
         }
     };
-    let failure = (!said.failures.is_empty()).then(|| said.failures.join("; "));
+    let failure = (!output.failures.is_empty()).then(|| output.failures.join("; "));
     report.check(kafka, NAME, begun.elapsed(), failure);
-    let world = world(kafka, cluster, front, &said)?;
-    let evaluation = Evaluation::new(&world, &table, &said, run)?;
+    let world = world(kafka, cluster, front, &output)?;
+    let evaluation = Evaluation::new(&world, &table, &output, run)?;
     let reported = evaluation.report(wanted, report);
     if reported == 0 {
         let why = Some("neither this release nor doorkeeper has such an API".to_owned());
@@ -112,7 +112,7 @@ pub(crate) async fn run(
     }
     if wanted.api.is_none() {
         let begun = Instant::now();
-        let failures = check_not_forwarded(&world, &table, &said, front, &before).await?;
+        let failures = check_not_forwarded(&world, &table, &output, front, &before).await?;
         report.check(
             kafka,
             "api requests not forwarded",
@@ -135,7 +135,7 @@ async fn ask(
     cluster: &Cluster,
     front: &Front,
     run: &RunFolder,
-) -> Result<Said> {
+) -> Result<ProbeOutput> {
     let direct = cluster.client_address(BROKER);
     let behind = front.advertised(Listener::Open, std::iter::once(BROKER));
     let behind = behind.get(&BROKER.to_string()).context("no broker")?;
@@ -158,23 +158,23 @@ async fn ask(
         bail!("{}", process::ending(&errors, 15));
     }
     let text = std::fs::read_to_string(&responses).context("cannot read the responses")?;
-    let mut said = Said::default();
+    let mut output = ProbeOutput::default();
     for line in text.lines() {
         match serde_json::from_str(line)
             .with_context(|| line.chars().take(200).collect::<String>())?
         {
-            Line::Failure { failure } => said.failures.push(failure),
-            Line::NotForwarded(request) => said.not_forwarded.push(request),
-            Line::Case(case) => said.cases.push(*case),
+            Line::Failure { failure } => output.failures.push(failure),
+            Line::NotForwarded(request) => output.not_forwarded.push(request),
+            Line::Case(case) => output.cases.push(*case),
         }
     }
-    if said.cases.is_empty() {
+    if output.cases.is_empty() {
         bail!("it asked nothing; {}", process::ending(&errors, 15));
     }
-    Ok(said)
+    Ok(output)
 }
 
-fn world(kafka: &str, cluster: &Cluster, front: &Front, said: &Said) -> Result<World> {
+fn world(kafka: &str, cluster: &Cluster, front: &Front, output: &ProbeOutput) -> Result<World> {
     let split = |address: &str| -> Result<(String, i64)> {
         let (host, port) = address.rsplit_once(':').context("no port")?;
         Ok((host.to_owned(), port.parse().context("no port")?))
@@ -196,8 +196,11 @@ fn world(kafka: &str, cluster: &Cluster, front: &Front, said: &Said) -> Result<W
             .ours
             .insert(id.parse().context("no id")?, split(&address)?);
     }
-    let cases = said.cases.iter().map(|it| (it.api.clone(), it.key));
-    let not_forwarded = said.not_forwarded.iter().map(|it| (it.api.clone(), it.key));
+    let cases = output.cases.iter().map(|it| (it.api.clone(), it.key));
+    let not_forwarded = output
+        .not_forwarded
+        .iter()
+        .map(|it| (it.api.clone(), it.key));
     world.keys = cases.chain(not_forwarded).collect();
     Ok(world)
 }
@@ -219,7 +222,12 @@ struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(world: &'a World, table: &'a Table, said: &Said, run: &RunFolder) -> Result<Self> {
+    fn new(
+        world: &'a World,
+        table: &'a Table,
+        output: &ProbeOutput,
+        run: &RunFolder,
+    ) -> Result<Self> {
         let mut evaluation = Self {
             world,
             table,
@@ -227,7 +235,7 @@ impl<'a> Evaluation<'a> {
             outcomes: BTreeMap::new(),
             used: UsedRules::default(),
         };
-        for case in &said.cases {
+        for case in &output.cases {
             evaluation.coverage.case(case);
             evaluation.case(case, run)?;
         }
@@ -278,7 +286,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// One line an API; how many there are.
-    fn report(&self, wanted: &Wanted, report: &Report) -> usize {
+    fn report(&self, wanted: &ApiFilter, report: &Report) -> usize {
         let mut reported = 0;
         for (key, (name, outcome)) in &self.outcomes {
             if !wanted.includes(name) {
@@ -322,11 +330,12 @@ fn first(failures: &[String]) -> Option<String> {
 async fn check_not_forwarded(
     world: &World,
     table: &Table,
-    said: &Said,
+    output: &ProbeOutput,
     front: &Front,
     before: &Metrics,
 ) -> Result<Vec<String>> {
-    let (reasons, mut failures) = coverage::not_forwarded(table, &world.kafka, &said.not_forwarded);
+    let (reasons, mut failures) =
+        coverage::not_forwarded(table, &world.kafka, &output.not_forwarded);
     let deadline = Instant::now() + METRICS_WITHIN;
     loop {
         let now = front.metrics().await?;
@@ -363,7 +372,7 @@ mod tests {
             let program = std::iter::once("conformance");
             wanted(&Args::parse_from(program.chain(args.iter().copied())))
         };
-        let all = Some(Wanted { api: None });
+        let all = Some(ApiFilter { api: None });
         assert_eq!(wanted(&[]), all);
         assert_eq!(wanted(&["--only", "every_api"]), all);
         let one = wanted(&["--only", "every_api/fetch"]).unwrap();

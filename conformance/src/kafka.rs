@@ -9,7 +9,7 @@ use crate::report::say;
 use crate::versions::{Maven, Release};
 use crate::{folders, process};
 
-/// A release that lies on this machine.
+/// A release that is installed on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Kafka {
     pub(crate) release: Release,

@@ -1,6 +1,6 @@
 //! doorkeeper against real Apache Kafka with real clients: `cargo xtask conformance`.
 //!
-//! Brings Kafka from Maven Central, starts a cluster whose brokers advertise names that nobody can
+//! Brings Kafka from Maven Central, starts a cluster whose brokers advertise names that do not
 //! resolve, puts doorkeeper in front of it, and runs scenarios with many clients, direct and
 //! through doorkeeper. Both ways must agree, and no byte towards a client may hold a
 //! name or an address of the cluster.

@@ -23,7 +23,7 @@ use crate::compare::UsedRules;
 use crate::folders::{self, RunFolder};
 use crate::report::Report;
 use crate::versions::Versions;
-use play::Played;
+use play::Exchange;
 use real::Real;
 use simulated::Simulated;
 use table::Table;
@@ -40,7 +40,7 @@ pub(crate) fn wanted(args: &Args, versions: &Versions, version: &str) -> bool {
     asked && versions.newest() == Some(version)
 }
 
-/// Plays every script that `model.toml` does not leave out; one check for each.
+/// Plays every script that `model.toml` does not skip; one check for each.
 pub(crate) async fn run(
     kafka: &str,
     cluster: &Cluster,
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     let mut real = Real::new(&cluster.direct())?;
     let mut used = UsedRules::default();
     for (name, script) in &scripts {
-        if table.leaves_out(name) {
+        if table.skips(name) {
             continue;
         }
         let begun = Instant::now();
@@ -86,12 +86,17 @@ async fn one(
     let layout = topics::layout(&mut simulated).await?;
     let ids = topics::again(real, &layout).await?;
     real.learn_ids(ids);
-    let real = play::play(script, real).await.context("Kafka")?;
-    let said = play::play(script, &mut simulated).await.context("model")?;
-    Ok(differences(&real, &said, table, used))
+    let kafka = play::play(script, real).await.context("Kafka")?;
+    let model = play::play(script, &mut simulated).await.context("model")?;
+    Ok(differences(&kafka, &model, table, used))
 }
 
-fn differences(real: &[Played], model: &[Played], table: &Table, used: &mut UsedRules) -> String {
+fn differences(
+    real: &[Exchange],
+    model: &[Exchange],
+    table: &Table,
+    used: &mut UsedRules,
+) -> String {
     let mut lines = String::new();
     for (real, model) in real.iter().zip(model) {
         for difference in compare::compare(real, model, table, used) {
@@ -127,14 +132,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_model_plays_every_script_that_is_not_left_out() {
+    async fn the_model_plays_every_script_that_is_not_skipped() {
         let table = Table::load().unwrap();
         let places: Vec<HostPort> = (1..=3)
             .map(|id| HostPort::new("broker.example", 9092 + id).unwrap())
             .collect();
         let mut played = 0;
         for (name, script) in scripts().unwrap() {
-            if table.leaves_out(&name) {
+            if table.skips(&name) {
                 continue;
             }
             let mut simulated = Simulated::new(script.setting.seed, &places);

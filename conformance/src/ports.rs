@@ -17,7 +17,7 @@ pub(crate) const BEHIND: &str = "127.0.0.2";
 const FIRST: u16 = 20_000;
 const LAST: u16 = 31_000;
 
-/// What was found before: those for whom it was may not have bound it yet.
+/// Ports that were found before, which may not be bound yet.
 static FOUND: Mutex<Vec<Range<u16>>> = Mutex::new(Vec::new());
 
 /// A row of ports that are free on both addresses.

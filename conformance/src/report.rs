@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::scenario::{Job, Way};
 
-/// One line on standard output. That nobody listens is no reason to fail.
+/// One line on standard output. A reader that has gone is no reason to fail.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -66,7 +66,7 @@ impl Job {
     }
 }
 
-/// Far from every turn that somebody asks for.
+/// Above every turn of `--repeat`.
 const AGAIN: u32 = 1000;
 
 /// What a program prints at its end.
@@ -88,9 +88,10 @@ pub(crate) struct ClientReport {
     error: Option<String>,
 }
 
-/// How long a program may work without a word to the suite: for what hangs although programs bound
-/// each of their own waits. The bounds of fifteen command line tools in a row come to more, but
-/// what moves on needs minutes only. What the suite itself does meanwhile does not count.
+/// How long a program may work without a line to the suite. Programs bound each of their own
+/// waits; this is for what hangs nevertheless. The bounds of fifteen command line tools in a row
+/// are longer in sum, but a program that makes progress needs minutes only. Time that the suite
+/// itself takes meanwhile does not count.
 const WORK_LIMIT: Duration = Duration::from_secs(900);
 
 /// How programs that want an event and the suite wait for each other.

@@ -1,4 +1,4 @@
-//! Which scenarios run: the part that fits into CI, all of them, or those that somebody asks for.
+//! Which scenarios run: the part that fits into CI, all of them, or those of `--only`.
 
 use anyhow::{Result, bail};
 

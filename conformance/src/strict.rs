@@ -1,5 +1,5 @@
-//! A broker of its own that denies its clients what doorkeeper denies where nothing is allowed by
-//! name: Kafka's `StandardAuthorizer`, with an ACL that leaves the cluster to somebody else.
+//! A broker of its own with Kafka's `StandardAuthorizer`, which denies its clients what doorkeeper
+//! denies where nothing is allowed by name: an ACL leaves the cluster to another principal.
 
 use std::path::{Path, PathBuf};
 
@@ -60,8 +60,8 @@ async fn format(kit: &Kit, ports: Ports, settings: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The broker logs in at itself, so that its clients, who do not, have another principal. Where no
-/// ACL names a resource, everybody may do all.
+/// The broker logs in at itself. Its clients do not log in, so they have another principal. A
+/// resource without an ACL is open to all.
 fn settings(ports: Ports, data: &Path) -> String {
     let [controller, internal, client] = [0, 1, 2].map(|index| ports.at(index));
     let login = "org.apache.kafka.common.security.plain.PlainLoginModule required \

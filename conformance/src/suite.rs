@@ -519,7 +519,7 @@ impl Stage {
                 report.received_bytes,
             );
         }
-        // The counters of a process that has ended are gone.
+        // The counters of a process end with it.
         if !job.scenario.event.is_some_and(Event::is_doorkeepers) {
             front.check_counted(&before, flow).await?;
         }

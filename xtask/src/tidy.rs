@@ -29,10 +29,10 @@ const LAYERING_FILE: &str = "xtask/layering.toml";
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
-/// What is let pass, each with its reason.
+/// Exceptions from the rules, each with its reason.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Allowed {
+struct Exceptions {
     long_functions: Vec<functions::LongFunction>,
     may_sleep: Vec<sleeps::MaySleep>,
 }
@@ -96,9 +96,9 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
 }
 
 fn check(files: &[File]) -> Result<Vec<Finding>> {
-    let allowed: Allowed = read_toml(ALLOW_FILE)?;
+    let allowed: Exceptions = read_toml(ALLOW_FILE)?;
     let layering: Layering = read_toml(LAYERING_FILE)?;
-    let Seen {
+    let FileResults {
         mut findings,
         tokens,
         long,
@@ -114,9 +114,9 @@ fn check(files: &[File]) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What was seen of files, each looked at by itself.
+/// The results of files, each checked by itself.
 #[derive(Default)]
-struct Seen<'a> {
+struct FileResults<'a> {
     findings: Vec<Finding>,
     /// By path, of what is Rust.
     tokens: BTreeMap<&'a str, Vec<Token>>,
@@ -125,11 +125,11 @@ struct Seen<'a> {
 }
 
 /// On all processors, each file parsed once: unoptimised, parsing takes nearly all of the time.
-fn look_at(files: &[File]) -> Result<Seen<'_>> {
+fn look_at(files: &[File]) -> Result<FileResults<'_>> {
     let checkout = tree::root().to_string_lossy();
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut seen = Seen::default();
+        let mut seen = FileResults::default();
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             seen.look_at(file, &checkout);
         }
@@ -138,7 +138,7 @@ fn look_at(files: &[File]) -> Result<Seen<'_>> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         let parts: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = Seen::default();
+        let mut all = FileResults::default();
         for part in parts {
             let part = part.join().map_err(|_| anyhow!("a rule panicked"))?;
             all.findings.extend(part.findings);
@@ -149,7 +149,7 @@ fn look_at(files: &[File]) -> Result<Seen<'_>> {
     })
 }
 
-impl<'a> Seen<'a> {
+impl<'a> FileResults<'a> {
     fn look_at(&mut self, file: &'a File, checkout: &str) {
         text::check(file, &mut self.findings);
         words::check(file, checkout, &mut self.findings);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::line::{Case, NotForwarded};
+use super::line::{Case, UnforwardedRequest};
 use super::table::{Claim, Table};
 
 /// Versions of an API, both ends included.
@@ -90,7 +90,7 @@ fn ranges(json: &Value) -> Ranges {
 pub(crate) fn not_forwarded(
     table: &Table,
     kafka: &str,
-    requests: &[NotForwarded],
+    requests: &[UnforwardedRequest],
 ) -> (BTreeMap<String, u32>, Vec<String>) {
     let mut reasons = BTreeMap::new();
     let mut failures = Vec::new();
@@ -126,17 +126,17 @@ pub(crate) fn not_forwarded(
     (reasons, failures)
 }
 
-fn is_denied(table: &Table, kafka: &str, request: &NotForwarded) -> bool {
+fn is_denied(table: &Table, kafka: &str, request: &UnforwardedRequest) -> bool {
     let mut denied = table.denied.iter();
     !request.closed && denied.any(|it| it.is_for(kafka, &request.api, &request.case))
 }
 
 /// Requests that doorkeeper must deny, and those that were not even sent.
-fn denials(table: &Table, kafka: &str, requests: &[NotForwarded]) -> Vec<String> {
+fn denials(table: &Table, kafka: &str, requests: &[UnforwardedRequest]) -> Vec<String> {
     let mut failures = Vec::new();
     for entry in table.denied.iter().filter(|it| it.is_in(kafka)) {
         for api in &entry.apis {
-            let sent: Vec<&NotForwarded> = requests
+            let sent: Vec<&UnforwardedRequest> = requests
                 .iter()
                 .filter(|it| it.api == *api && entry.is_for(kafka, api, &it.case))
                 .filter(|it| !it.closed)
@@ -213,7 +213,7 @@ mod tests {
              why = \"\"",
         )
         .unwrap();
-        let request = |api: &str, closed| -> NotForwarded {
+        let request = |api: &str, closed| -> UnforwardedRequest {
             serde_json::from_value(json!({"api": api, "key": 58, "version": 0,
                 "case": "not offered", "not_forwarded": true, "closed": closed}))
             .unwrap()

@@ -12,14 +12,14 @@ pub(crate) enum Line {
     Failure {
         failure: String,
     },
-    NotForwarded(NotForwarded),
+    NotForwarded(UnforwardedRequest),
     Case(Box<Case>),
 }
 
 /// A request that was sent to doorkeeper only, because doorkeeper must not forward it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NotForwarded {
+pub(crate) struct UnforwardedRequest {
     pub(crate) api: String,
     pub(crate) key: i16,
     pub(crate) version: i16,

@@ -16,7 +16,7 @@ pub(crate) struct Table {
     pub(crate) closed: Vec<ClosedApis>,
     /// Requests that doorkeeper denies by design, whatever the broker would do.
     #[serde(default)]
-    pub(crate) denied: Vec<Denied>,
+    pub(crate) denied: Vec<DeniedRequests>,
     /// Versions of which no success, or no error, can be shown.
     #[serde(default)]
     pub(crate) exempt: Vec<Exempt>,
@@ -57,7 +57,7 @@ pub(crate) struct ClosedApis {
 /// Requests that doorkeeper denies with an error of Kafka's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Denied {
+pub(crate) struct DeniedRequests {
     pub(crate) apis: Vec<String>,
     /// Only these requests of them; without it, all.
     pub(crate) case: Option<String>,
@@ -141,7 +141,7 @@ pub(crate) struct Rule {
     _why: String,
 }
 
-/// The releases of Kafka for which an entry is: all whose version begins so.
+/// The releases of Kafka that an entry is for: all whose version begins like this.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 struct Releases(String);
@@ -170,7 +170,7 @@ impl ClosedApis {
     }
 }
 
-impl Denied {
+impl DeniedRequests {
     pub(crate) fn is_in(&self, kafka: &str) -> bool {
         self.kafka.include(kafka)
     }

@@ -1,4 +1,4 @@
-//! What a comparison of both ways has to know of the cluster and of doorkeeper.
+//! The addresses and secrets that a comparison of both ways needs.
 
 use std::collections::BTreeMap;
 

@@ -1,18 +1,18 @@
 //! Two responses, field by field: what may differ is in the table, all else must be the same.
 
 use super::fields;
-use super::play::Played;
+use super::play::Exchange;
 use super::table::Table;
 use crate::compare::{self, ALL_LEVELS, UsedRules};
 
 /// What differs and must not, one line each.
 pub(super) fn compare(
-    real: &Played,
-    model: &Played,
+    real: &Exchange,
+    model: &Exchange,
     table: &Table,
     used: &mut UsedRules,
 ) -> Vec<String> {
-    let read = |played: &Played| {
+    let read = |played: &Exchange| {
         let (key, version) = (played.api_key, played.version);
         let read = |frame: &bytes::Bytes| fields::read(key, version, frame);
         played.response.as_ref().map(read).transpose()

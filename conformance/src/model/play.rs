@@ -12,8 +12,8 @@ use super::topics;
 
 /// A request and its response.
 #[derive(Debug)]
-pub(super) struct Played {
-    /// Which step asked, from 1.
+pub(super) struct Exchange {
+    /// The step of the request, from 1.
     pub(super) step: usize,
     /// Its text.
     pub(super) text: String,
@@ -24,26 +24,26 @@ pub(super) struct Played {
     pub(super) response: Option<Bytes>,
 }
 
-struct Talker<W> {
+struct ScriptClient<W> {
     client: Client,
     connection: Option<(Dialogue, W)>,
 }
 
 struct Player<'a, B: Brokers> {
     brokers: &'a mut B,
-    talkers: BTreeMap<u8, Talker<B::Wire>>,
-    played: Vec<(Numbered, Played)>,
+    clients: BTreeMap<u8, ScriptClient<B::Wire>>,
+    played: Vec<(Numbered, Exchange)>,
 }
 
 /// Plays all steps; all requests in their order.
 ///
 /// # Errors
 /// A step that this cannot play, or a cluster that cannot be reached.
-pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result<Vec<Played>> {
+pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result<Vec<Exchange>> {
     let coordinator = topics::coordinator(brokers).await?;
     let mut player = Player {
         brokers,
-        talkers: BTreeMap::new(),
+        clients: BTreeMap::new(),
         played: Vec::new(),
     };
     for (step, number) in script.steps.iter().zip(1..) {
@@ -64,7 +64,7 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
             }
             Step::Client(who, script::Client::Wait) => player.wait(*who).await?,
             Step::Wait(Wait::All) => {
-                let all: Vec<u8> = player.talkers.keys().copied().collect();
+                let all: Vec<u8> = player.clients.keys().copied().collect();
                 for who in all {
                     player.wait(Numbered(who)).await?;
                 }
@@ -88,11 +88,11 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
 impl<B: Brokers> Player<'_, B> {
     async fn connect(&mut self, who: Numbered, broker: i32) -> Result<()> {
         let wire = self.brokers.connect(broker).await?;
-        let talker = self.talkers.entry(who.0).or_insert_with(|| Talker {
+        let client = self.clients.entry(who.0).or_insert_with(|| ScriptClient {
             client: Client::new(who),
             connection: None,
         });
-        talker.connection = Some((talker.client.connects(), wire));
+        client.connection = Some((client.client.connects(), wire));
         Ok(())
     }
 
@@ -103,11 +103,11 @@ impl<B: Brokers> Player<'_, B> {
         step: usize,
         text: &Step,
     ) -> Result<()> {
-        let others = self.talkers.iter().filter(|(other, _)| **other != who.0);
+        let others = self.clients.iter().filter(|(other, _)| **other != who.0);
         let foreign = others
             .filter_map(|(_, it)| it.client.fetch_session())
             .next();
-        let Some(Talker { client, connection }) = self.talkers.get_mut(&who.0) else {
+        let Some(ScriptClient { client, connection }) = self.clients.get_mut(&who.0) else {
             bail!("client c{} has no connection", who.0);
         };
         let Some((dialogue, wire)) = connection else {
@@ -123,7 +123,7 @@ impl<B: Brokers> Player<'_, B> {
         let frame = dialogue.due().to_vec();
         dialogue.sent(frame.len());
         if let Some([_, _, _, _, k0, k1, v0, v1, i0, i1, i2, i3]) = frame.first_chunk() {
-            let played = Played {
+            let played = Exchange {
                 step,
                 text: text.to_string(),
                 api_key: i16::from_be_bytes([*k0, *k1]),
@@ -137,10 +137,10 @@ impl<B: Brokers> Player<'_, B> {
     }
 
     async fn wait(&mut self, who: Numbered) -> Result<()> {
-        let Some(talker) = self.talkers.get_mut(&who.0) else {
+        let Some(client) = self.clients.get_mut(&who.0) else {
             return Ok(());
         };
-        let Talker { client, connection } = talker;
+        let ScriptClient { client, connection } = client;
         while let Some((dialogue, wire)) = connection
             && dialogue.waits()
         {

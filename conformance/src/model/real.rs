@@ -31,7 +31,7 @@ struct Ids(BTreeMap<String, Uuid>);
 
 impl TopicIds for Ids {
     fn topic_id(&self, topic: Topic) -> Uuid {
-        // One that nobody has.
+        // An id of no topic.
         let none = Uuid::from_u128(u128::MAX);
         self.0.get(topic.name()).copied().unwrap_or(none)
     }

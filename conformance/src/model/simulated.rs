@@ -1,4 +1,4 @@
-//! The model as a value: time passes when somebody waits.
+//! The model as a value: time passes only in waits.
 
 use std::time::Duration;
 

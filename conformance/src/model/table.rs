@@ -16,7 +16,7 @@ use crate::folders;
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
     #[serde(default)]
-    left_out: Vec<LeftOut>,
+    skipped: Vec<SkippedScripts>,
     #[serde(default)]
     differs: Vec<Rule>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Table {
 /// Scripts that are not played against brokers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LeftOut {
+struct SkippedScripts {
     scripts: Vec<String>,
     /// For the reader: nothing is listed without a reason.
     #[serde(rename = "why")]
@@ -65,8 +65,8 @@ impl Table {
         folders::table("model.toml")
     }
 
-    pub(super) fn leaves_out(&self, script: &str) -> bool {
-        let mut all = self.left_out.iter().flat_map(|it| &it.scripts);
+    pub(super) fn skips(&self, script: &str) -> bool {
+        let mut all = self.skipped.iter().flat_map(|it| &it.scripts);
         all.any(|it| it == script)
     }
 
@@ -90,7 +90,7 @@ impl Table {
     /// Scripts and APIs that there are not.
     #[cfg(test)]
     pub(super) fn unknown(&self, scripts: &[(String, Script)]) -> Vec<String> {
-        let listed = self.left_out.iter().flat_map(|it| &it.scripts);
+        let listed = self.skipped.iter().flat_map(|it| &it.scripts);
         let gone = listed.filter(|it| !scripts.iter().any(|(name, _)| name == *it));
         let apis = self.differs.iter().flat_map(|it| &it.apis);
         let apis = apis.filter(|it| api::by_name(it).is_none());

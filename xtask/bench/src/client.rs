@@ -26,14 +26,14 @@ pub(crate) fn connect_from(address: Ipv4Addr, port: u16) -> Result<TcpStream> {
 
 /// What clients have sent and received, of Produce and Fetch alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counted {
+pub(crate) struct Counts {
     pub(crate) requests: u64,
     pub(crate) request_bytes: u64,
     pub(crate) ids: u64,
     pub(crate) response_bytes: u64,
 }
 
-impl Counted {
+impl Counts {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
@@ -49,7 +49,7 @@ pub(crate) struct Client {
     next_id: u32,
     /// The ids of the responses that are owed, and whether they are counted.
     owed: VecDeque<(u32, bool)>,
-    pub(crate) counted: Counted,
+    pub(crate) counted: Counts,
 }
 
 impl Client {
@@ -65,7 +65,7 @@ impl Client {
             stream,
             next_id: 1,
             owed: VecDeque::new(),
-            counted: Counted::default(),
+            counted: Counts::default(),
         })
     }
 

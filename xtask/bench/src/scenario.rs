@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Result, ensure};
 
-use crate::client::Counted;
+use crate::client::Counts;
 use crate::proxy::{Kind, Programs, Proxy};
 use crate::report::{Bar, Figure};
 use crate::sink::Sink;
@@ -88,7 +88,7 @@ pub(crate) fn all() -> Vec<Scenario> {
 
 impl Bench {
     /// Runs `work` and compares what its clients counted with what the sink saw meanwhile.
-    fn checked<T>(&self, work: impl FnOnce() -> Result<(Counted, T)>) -> Result<T> {
+    fn checked<T>(&self, work: impl FnOnce() -> Result<(Counts, T)>) -> Result<T> {
         let seen = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
         let of = &self.sink.seen;
         let before = [seen(&of.requests), seen(&of.request_bytes), seen(&of.ids)];

@@ -23,7 +23,7 @@ thread_local! {
 
 /// What the sink has seen since it began, of Produce and Fetch alone.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SinkCounts {
     pub(crate) requests: AtomicU64,
     /// The frames of the requests, whole.
     pub(crate) request_bytes: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Seen {
 pub(crate) struct Sink {
     /// The first of [`frames::BROKERS`] consecutive ports, all served alike.
     pub(crate) port: u16,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<SinkCounts>,
     responses: Arc<Responses>,
     _runtime: Runtime,
 }
@@ -68,7 +68,7 @@ impl Sink {
             fetched: RwLock::default(),
             configs: RwLock::default(),
         });
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(SinkCounts::default());
         for listener in listeners {
             listener.set_nonblocking(true)?;
             let entered = runtime.enter();
@@ -144,7 +144,7 @@ struct Incoming {
     left: usize,
 }
 
-struct Asked {
+struct SinkRequest {
     key: i16,
     version: i16,
     id: [u8; 4],
@@ -153,7 +153,7 @@ struct Asked {
 
 impl Incoming {
     /// Takes from the front of `input`; a request once all of it has been taken.
-    fn take(&mut self, input: &mut &[u8]) -> Option<Asked> {
+    fn take(&mut self, input: &mut &[u8]) -> Option<SinkRequest> {
         while self.have < REQUEST_HEAD {
             let (byte, rest) = input.split_first()?;
             if let Some(slot) = self.head.get_mut(self.have) {
@@ -173,7 +173,7 @@ impl Incoming {
         }
         self.have = 0;
         let [_, _, _, _, k0, k1, v0, v1, i0, i1, i2, i3] = self.head;
-        Some(Asked {
+        Some(SinkRequest {
             key: i16::from_be_bytes([k0, k1]),
             version: i16::from_be_bytes([v0, v1]),
             id: [i0, i1, i2, i3],
@@ -187,7 +187,7 @@ impl Incoming {
     }
 }
 
-async fn serve(mut stream: TcpStream, responses: &Responses, seen: &Seen) -> Result<()> {
+async fn serve(mut stream: TcpStream, responses: &Responses, seen: &SinkCounts) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut incoming = Incoming::default();
     let mut asked = Vec::new();
@@ -227,7 +227,12 @@ async fn serve(mut stream: TcpStream, responses: &Responses, seen: &Seen) -> Res
 }
 
 /// Writes a response with this correlation id, and counts what was taken as it goes.
-async fn write(stream: &mut TcpStream, response: &Bytes, id: [u8; 4], seen: &Seen) -> Result<()> {
+async fn write(
+    stream: &mut TcpStream,
+    response: &Bytes,
+    id: [u8; 4],
+    seen: &SinkCounts,
+) -> Result<()> {
     let mut head = [0; RESPONSE_HEAD];
     let (from, rest) = response
         .split_at_checked(RESPONSE_HEAD)

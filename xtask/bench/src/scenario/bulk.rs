@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::{Bench, Scenario, Values, at_most};
-use crate::client::{self, Client, Counted};
+use crate::client::{self, Client, Counts};
 use crate::proxy::{Kind, Proxy};
 use crate::report::Figure;
 use doorkeeper_bench::frames::{self, Request};
@@ -92,7 +92,7 @@ pub(super) fn pump(
     request: &Request,
     connections: usize,
     each: usize,
-) -> Result<(Counted, (f64, f64))> {
+) -> Result<(Counts, (f64, f64))> {
     // Everybody has had a response on every connection before the clock starts.
     let warm = Arc::new(Barrier::new(connections + 1));
     let start = Arc::new(Barrier::new(connections + 1));
@@ -106,7 +106,7 @@ pub(super) fn pump(
     warm.wait();
     let (cpu, begun) = (proxy.cpu()?, Instant::now());
     start.wait();
-    let mut counted = Counted::default();
+    let mut counted = Counts::default();
     let mut open = Vec::new();
     for client in clients {
         let client = client.join().map_err(|_| anyhow!("a client panicked"))??;

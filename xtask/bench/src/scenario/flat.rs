@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{Bench, Scenario, Values};
-use crate::client::{self, Client, Counted};
+use crate::client::{self, Client, Counts};
 use crate::proxy::{Kind, Proxy};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames::{self, Request};
@@ -54,7 +54,7 @@ fn cost(
     request: &Request,
     connections: usize,
     requests: usize,
-) -> Result<(Counted, f64)> {
+) -> Result<(Counts, f64)> {
     let turns = requests.max(connections) / connections;
     let mut buffer = client::buffer();
     let mut clients = Client::many_ready(connections, proxy.port, &mut buffer)?;
@@ -75,6 +75,6 @@ fn cost(
     let cpu = proxy.cpu()? - cpu;
     let counted = clients
         .iter()
-        .fold(Counted::default(), |all, client| all.and(client.counted));
+        .fold(Counts::default(), |all, client| all.and(client.counted));
     Ok((counted, cpu / (turns * connections) as f64 * 1e6))
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 
 use super::{Bench, Scenario, Values, at_most};
-use crate::client::{self, Client, Counted};
+use crate::client::{self, Client, Counts};
 use crate::proxy::{Kind, Proxy};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames::{self, Request};
@@ -57,7 +57,7 @@ fn run(bench: &Bench, proxy: &Proxy, bulk: usize) -> Result<Values> {
         let others: Vec<_> = (0..bulk).map(spawn).collect();
         let trips = trips(proxy, &request, bench.amount.trips);
         stop.store(true, Ordering::Relaxed);
-        let mut counted = Counted::default();
+        let mut counted = Counts::default();
         for other in others {
             let other = other.join().map_err(|_| anyhow!("a client panicked"))??;
             counted = counted.and(other);
@@ -84,7 +84,7 @@ fn run(bench: &Bench, proxy: &Proxy, bulk: usize) -> Result<Values> {
     ])
 }
 
-fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counted, Vec<f64>, f64)> {
+fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counts, Vec<f64>, f64)> {
     let mut buffer = client::buffer();
     let mut client = Client::ready(proxy.port, &mut buffer)?;
     for _ in 0..100 {
@@ -102,7 +102,7 @@ fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counted, Vec
 }
 
 /// Sends without a pause until `stop` is set.
-fn noise(port: u16, request: &Request, stop: &AtomicBool) -> Result<Counted> {
+fn noise(port: u16, request: &Request, stop: &AtomicBool) -> Result<Counts> {
     let mut buffer = client::buffer();
     let mut client = Client::ready(port, &mut buffer)?;
     while !stop.load(Ordering::Relaxed) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{Bench, Scenario, Values};
-use crate::client::{self, Client, Counted};
+use crate::client::{self, Client, Counts};
 use crate::proxy::{Kind, Memory, Proxy};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames;
@@ -82,7 +82,7 @@ fn idle_connections(bench: &Bench, proxy: &Proxy) -> Result<Values> {
         }
         let counted = clients
             .iter()
-            .fold(Counted::default(), |all, client| all.and(client.counted));
+            .fold(Counts::default(), |all, client| all.and(client.counted));
         Ok((counted, ()))
     })?;
     let after = settled(proxy)?;
@@ -127,7 +127,7 @@ fn slow_readers(bench: &Bench, proxy: &Proxy, version: (i16, i16)) -> Result<Val
             }
         }
         let peak = proxy.memory()?.peak;
-        let counted = readers.iter().fold(Counted::default(), |all, (client, _)| {
+        let counted = readers.iter().fold(Counts::default(), |all, (client, _)| {
             all.and(client.counted)
         });
         ensure!(

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Bench, Scenario, Values, at_most};
-use crate::client::{self, Client, Counted};
+use crate::client::{self, Client, Counts};
 use crate::proxy::{Kind, Proxy};
 use crate::report::Figure;
 use doorkeeper_bench::frames;
@@ -36,6 +36,6 @@ fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
         client.exchange(&request, &mut buffer)?;
     }
     let cpu = proxy.cpu()? - cpu;
-    bench.checked(|| Ok((Counted::default(), ())))?;
+    bench.checked(|| Ok((Counts::default(), ())))?;
     Ok(vec![("CPU per response", cpu / count as f64 * 1e6)])
 }

@@ -32,15 +32,15 @@ const DRIP_PAUSE: Duration = Duration::from_millis(100);
 /// How long the sink must have written nothing before an attack has what it can get.
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// What there is left when an attack is over.
+/// The connections of an attack when it is over.
 #[derive(Default)]
-struct Left {
+struct AttackEnd {
     open: Vec<TcpStream>,
     /// Connections that were not accepted, or were closed before they had asked.
     failed: u64,
 }
 
-type Attack = fn(u16, &AtomicBool, &AtomicU64) -> Result<Left>;
+type Attack = fn(u16, &AtomicBool, &AtomicU64) -> Result<AttackEnd>;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let figure = |name, unit, bar| Figure::less(name, unit, Kind::Doorkeeper, bar);
@@ -144,7 +144,7 @@ fn connect(port: u16) -> Result<TcpStream> {
 }
 
 /// The beginning of a large Produce, and then a byte now and again.
-fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::produce(LARGE_BYTES)?;
     let (begin, rest) = request.frame.split_at(request.frame.len() / 8);
     let mut open = Vec::with_capacity(CONNECTIONS);
@@ -166,11 +166,11 @@ fn half_sent(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
         }
         thread::sleep(STORM_PAUSE);
     }
-    Ok(Left { open, failed: 0 })
+    Ok(AttackEnd { open, failed: 0 })
 }
 
 /// Responses of which the beginning is read and nothing more.
-fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::fetch(frames::FETCH)?;
     let mut open = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
@@ -183,12 +183,12 @@ fn slow_readers(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> 
     while !stop.load(Ordering::SeqCst) {
         thread::sleep(STORM_PAUSE);
     }
-    Ok(Left { open, failed: 0 })
+    Ok(AttackEnd { open, failed: 0 })
 }
 
 /// Requests that are buffered to their end, and whose last byte does not come. A connection that is
 /// closed before it has sent so much is opened again.
-fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::alter_configs(LARGE_BYTES)?;
     let (_, begin) = request.frame.split_last().context("an empty frame")?;
     let connect = || {
@@ -216,11 +216,11 @@ fn buffered_requests(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<L
         }
     }
     let open = open.into_iter().map(|(stream, _)| stream).collect();
-    Ok(Left { open, failed: 0 })
+    Ok(AttackEnd { open, failed: 0 })
 }
 
 /// Responses that are buffered to their end, and then not read.
-fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::describe_configs()?;
     let mut open = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
@@ -232,11 +232,11 @@ fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<
     while !stop.load(Ordering::SeqCst) {
         thread::sleep(STORM_PAUSE);
     }
-    Ok(Left { open, failed: 0 })
+    Ok(AttackEnd { open, failed: 0 })
 }
 
 /// Connections that ask something and leave without reading.
-fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
+fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::metadata()?;
     let mut failed = 0;
     while !stop.load(Ordering::SeqCst) {
@@ -249,5 +249,5 @@ fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<Left> {
         thread::sleep(STORM_PAUSE);
     }
     let open = Vec::new();
-    Ok(Left { open, failed })
+    Ok(AttackEnd { open, failed })
 }

@@ -34,11 +34,11 @@ class HalfClose(Play):
         # Nothing is ever produced to it.
         self.quiet = self.name("quiet")
         self.leaders = {}
-        # By case: how many records of each connection must be stored, and what each has sent.
+        # By case: how many records of each connection must be stored, and the values it sent.
         self.sent = {}
         # The offset of each value whose Produce got a response.
         self.acknowledged = {}
-        # Python closes a socket that nobody refers to any more.
+        # Python closes a socket without references.
         self.half_closed = []
 
     def connect(self, address):
@@ -83,8 +83,8 @@ class HalfClose(Play):
         return connection
 
     def produces(self, case, acks, count, sure):
-        """So many Produce in a row, each with a value of its own, of which the first `sure` must be
-        stored."""
+        """`count` Produce requests in a row, each with a value of its own. The first `sure` of them
+        must be stored."""
         _, sent = self.sent.setdefault(case, (sure, []))
 
         def make():
@@ -148,9 +148,9 @@ class HalfClose(Play):
         return records
 
     def stored(self):
-        """How many records of each case are stored, or as how many are sure to be, if that is not
-        all. None may be there twice, out of order, or elsewhere than its response has said; and of
-        a connection nothing may be missing before what is there."""
+        """How many records of each case are stored; where not all must be, only how many must. No
+        record may be stored twice, out of order, or at another offset than its response said, and
+        no record of a connection may be missing before one that is stored."""
         deadline = Deadline(60, "what is sure to be stored")
         while True:
             records = self.records()
@@ -184,12 +184,13 @@ class HalfClose(Play):
 
 
 # How a connection ends, how many Produce with acks=1 are sent before, and how many of them a broker
-# stores for certain. It reads one after the other, and only when the response to the one before has
-# been written. Where the client is gone, a response is met by a reset, and the next that is written
-# fails: what was not read by then is lost (`Selector.pollSelectionKeys`). So of three the broker
-# mostly stores two after a close and one after a reset, and all three when it is fast: of 30 on 10
-# connections 16 to 22 and 10 to 28 were seen, of 3.9.2 and 4.4.0 without doorkeeper. Through it 25 to
-# 30 and 13 to 30 were: what it has read it hands on, on a connection that no client resets.
+# stores for certain. A broker reads a request only after it has written the response to the one
+# before. If the client has closed, its system responds to that with a reset, and the broker's next
+# write fails: requests that were not read by then are lost (`Selector.pollSelectionKeys`). So of
+# three requests the broker mostly stores two after a close and one after a reset, and all three
+# when it is fast. Of 30 requests on 10 connections, brokers of 3.9.2 and 4.4.0 stored 16 to 22 and 10 to
+# 28 without doorkeeper, and 25 to 30 and 13 to 30 through it: doorkeeper forwards what it has read,
+# on a connection that no client resets.
 ENDS = [
     (Connection.half_close, 1, 1),
     (Connection.half_close, 3, 3),
@@ -199,7 +200,7 @@ ENDS = [
     (Connection.reset, 3, 1),
 ]
 
-# What no broker takes for a request, or closes the connection for.
+# Bytes that are no request, or that brokers close the connection for.
 BAD = {
     "negative length": b"\xff\xff\xff\xff",
     "unknown API": b"\0\0\0\x0a\x7f\x7f" + bytes(8),
@@ -232,7 +233,7 @@ def half_close(play):
         reads("acks=1, half-closed", 1, 1)
         reads("three, half-closed", 1, 3)
         reads("long polls, half-closed", 1, 0)
-        # The beginning of a request is not one.
+        # The beginning of a request is no request.
         reads("part behind three", 1, 3, b"\0\0\1\0\0\0\0\7")
         for name, bad in BAD.items():
             reads(f"{name} behind three", 1, 3, bad, stays)

@@ -32,7 +32,7 @@ class Kcat(Run):
         self.kcat("producer", *words, given="\n".join(values) + "\n")
 
     def read(self, topic):
-        """Everything from the beginning, held against what was produced."""
+        """Everything from the beginning, compared with what was produced."""
         deadline = Deadline(120, f"reading {topic}")
         while True:
             words = ["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%p %o %k %s\n"]

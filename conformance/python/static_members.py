@@ -74,7 +74,7 @@ def fenced(errors, members):
 
 
 def origin(error):
-    """What is behind a fatal error: librdkafka tells of it in a text."""
+    """What is behind a fatal error: librdkafka says it in a text."""
     if "Static consumer fenced" in error.str():
         return KafkaError.FENCED_INSTANCE_ID
     return error.code()

@@ -1,6 +1,6 @@
 """Runs one scenario with Kafka's command line tools.
 
-CONFORMANCE_JAVA holds the words that start a JVM with them, CONFORMANCE_TOOLS their version.
+CONFORMANCE_JAVA is the command that starts a JVM with them, CONFORMANCE_TOOLS their version.
 """
 
 import json
@@ -14,7 +14,7 @@ from shared import PARTITIONS, Deadline, Play, check, check_equal, main
 JAVA = json.loads(os.environ["CONFORMANCE_JAVA"])
 MAJOR = int(os.environ["CONFORMANCE_TOOLS"].split(".")[0])
 
-# Some came to another package with 4.0.
+# Some moved to another package in 4.0.
 CONSOLE_PRODUCER = f"{'org.apache.kafka.tools' if MAJOR > 3 else 'kafka.tools'}.ConsoleProducer"
 VERSIONS = f"{'org.apache.kafka.tools' if MAJOR > 3 else 'kafka.admin'}.BrokerApiVersionsCommand"
 CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"

@@ -16,7 +16,7 @@ import records
 from run import error_of
 from shared import Deadline, check, check_equal
 
-# Broker settings that name addresses: what they hold differs on every way to the cluster.
+# Broker settings that name addresses: their values differ on every way to the cluster.
 ADDRESSES = {
     "listeners",
     "advertised.listeners",

@@ -12,9 +12,9 @@ import org.apache.kafka.clients.admin.QuorumInfo;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.config.ConfigResource;
 
-/** The responses that carry addresses of the cluster: nodes, broker configs, the quorum. */
+/** The responses that have addresses of the cluster in them: nodes, broker configs, the quorum. */
 final class ClusterView {
-    /** Broker settings that name addresses: what they hold differs on every way to the cluster. */
+    /** Broker settings that name addresses: their values differ on every way to the cluster. */
     private static final Set<String> ADDRESSES = Set.of("listeners", "advertised.listeners",
             "controller.quorum.voters", "controller.quorum.bootstrap.servers");
 

@@ -80,7 +80,7 @@ final class Denied {
                 Map.of(new ConfigResource(type, name), List.of(set))).all();
     }
 
-    /** Whoever has not logged in has no use for a token, whatever an authorizer says. */
+    /** A client without a login cannot have a token, whatever an authorizer says. */
     private static String expected(String what) {
         return what.endsWith("_token") || what.endsWith("_tokens")
                 ? "UnsupportedByAuthenticationException"
@@ -88,8 +88,8 @@ final class Denied {
     }
 
     /**
-     * The suite's own change, direct: an ACL that allows the cluster to another principal, so that
-     * clients may do nothing to it; waits until that is so.
+     * The suite's own change, direct: an ACL that allows the cluster to another principal only.
+     * Waits until it is in effect.
      */
     static void leaveClusterToOthers(Run run) throws Exception {
         AclBinding acl = new AclBinding(

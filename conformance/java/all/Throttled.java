@@ -30,8 +30,8 @@ final class Throttled {
 
     static Map<String, Object> run(Run run) throws Exception {
         String topic = run.topic("records", 1, Map.of());
-        // A batch holds one record, and a request one batch. Whoever sends a batch again because
-        // its connection ended stores it twice: the producer is not idempotent.
+        // A batch has one record, and a request one batch. The producer is not idempotent: a batch
+        // that is sent again because its connection ended is stored twice.
         KafkaProducer<byte[], byte[]> producer = run.producer("throttled", Map.of(
                 "acks", "all",
                 "enable.idempotence", "false",

@@ -13,7 +13,7 @@ final class Offsets {
 
     static void run(Probe probe) throws Exception {
         for (short version : probe.versions("OffsetCommit")) {
-            // Version 0 stored offsets in ZooKeeper, which KRaft has not got.
+            // Version 0 stored offsets in ZooKeeper, which KRaft does not have.
             probe.step("OffsetCommit", version, "one", version == 0 ? Claim.ERROR : Claim.OK,
                     (way, it) -> commit(Setup.group(way, "commit-v" + version), Setup.RECORDS,
                             Setup.recordsId()), (way, response) -> { });

@@ -20,7 +20,7 @@ import org.apache.kafka.common.message.ApiMessageType;
  * them. It compares nothing: the suite does.
  */
 public final class Probe {
-    /** What a case claims of its responses; the suite holds the direct one against it. */
+    /** What a case claims of its responses; the suite checks the direct one. */
     enum Claim {
         /** No error code anywhere. */
         OK,

@@ -16,7 +16,7 @@ final class Setup {
     static final int BROKER = 1;
     /** Holds a few records; nothing changes it. Broker 1 leads its partition 0 only. */
     static final String RECORDS = "every-api-records";
-    /** The same with more than doorkeeper holds of a streamed response. */
+    /** The same with more records than doorkeeper buffers of a response: it is streamed. */
     static final String LARGE = "every-api-large";
     static final String NOTHING = "every-api-nothing";
     static final Uuid NO_ID = new Uuid(0x0123456789abcdefL, 0x1122334455667788L);

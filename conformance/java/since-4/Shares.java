@@ -12,7 +12,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
-/** Two members of a share group take records from the same partitions: each comes to somebody. */
+/** Two members of a share group take records from the same partitions: each goes to one of them. */
 public final class Shares implements Main.Scenario {
     private static final int RECORDS = 300;
 

@@ -95,7 +95,7 @@ fn page(
     text
 }
 
-/// A scenario that a client has failed in any way has failed.
+/// A scenario has failed for a client if one of its jobs has.
 fn results(report: &Report, version: &str) -> ScenarioResults {
     let mut results = ScenarioResults::new();
     for row in report.rows().iter().filter(|it| it.version == version) {

@@ -1,5 +1,5 @@
-//! Every API at every version: asked with Kafka's own message classes, once of a broker and once
-//! through doorkeeper, and both responses compared field by field.
+//! Every API at every version: requests of Kafka's own message classes go to a broker directly and
+//! through doorkeeper, and both responses are compared field by field.
 //!
 //! The requests are a Java program (`java/probe`), because Kafka's classes are Java; the
 //! comparison is here, and what may differ is listed in `every_api.toml`.
@@ -326,7 +326,7 @@ fn first(failures: &[String]) -> Option<String> {
     }
 }
 
-/// What must not be forwarded is not, and the metrics say why.
+/// Requests that must not be forwarded are not, and the metrics say why.
 async fn check_not_forwarded(
     world: &World,
     table: &Table,

@@ -63,7 +63,7 @@ fn is_free(host: &str, port: u16) -> bool {
     TcpListener::bind((host, port)).is_ok()
 }
 
-/// Differs from run to run; nothing secret hangs on it.
+/// Differs from run to run; no secret depends on it.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(SystemTime::now())
 }

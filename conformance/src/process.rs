@@ -80,7 +80,7 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// SIGKILL, and waits for the end of the process.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         self.child
             .kill()

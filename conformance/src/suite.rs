@@ -1,4 +1,4 @@
-//! The order of things: bring everything, then for each release a cluster, doorkeeper, scenarios.
+//! The order of a run: bring everything, then for each release a cluster, doorkeeper, scenarios.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,9 +51,8 @@ impl Outcome {
     }
 }
 
-/// Clients have races of their own, and so have brokers: what fails on the direct side may pass
-/// when it is played again. What fails through doorkeeper has failed, whatever a second play would
-/// show.
+/// Clients have races of their own, and so have brokers: a job that fails on the direct side may
+/// pass when it is played again. A failure through doorkeeper is final.
 fn is_forgiven_once(job: &Job) -> bool {
     job.way == Way::Direct && !job.scenario.is_final
 }
@@ -288,7 +287,7 @@ impl Play {
     }
 
     /// Runs all jobs of a scenario around its event. Those that failed on the direct side alone are
-    /// played once more, with the event: doorkeeper was no part of what went wrong.
+    /// played once more, with the event: doorkeeper took no part in the failure.
     async fn with_event(&mut self, scenario: &Scenario, jobs: Vec<Job>) -> Result<()> {
         let Some(event) = scenario.event else {
             return Ok(());

@@ -184,8 +184,8 @@ async fn relay(client: TcpStream, peer: SocketAddr, port: u16, book: Arc<Book>) 
         &book.needles,
     ));
     tokio::select! {
-        // Whoever closes first: what doorkeeper closes is closed in both directions, but after
-        // the end of a client's stream responses may still come.
+        // If doorkeeper closes, both directions are closed; after the end of a client's stream
+        // responses may still come.
         () = &mut down => {}
         () = &mut up => down.await,
     }

@@ -19,8 +19,8 @@ const LIST: &str = "xtask/bench/instructions.toml";
 const HEAD: &str =
     "# What one exchange costs core: written by `cargo xtask instructions --write`.\n";
 
-/// How many more instructions than in the list are let pass, in percent; and how many fewer,
-/// before the list has to be written anew.
+/// How many more instructions than in the list are allowed, in percent; and how many fewer, before
+/// the list has to be written anew.
 const MORE_PERCENT: u64 = 3;
 const FEWER_PERCENT: u64 = 10;
 

@@ -55,7 +55,7 @@ enum Command {
     Schema(schema::Args),
     /// Simulate: run, twice, replay, shrink, show or mutants
     Sim(sim::Args),
-    /// Hold the house rules that no compiler checks
+    /// Check the house rules that a compiler does not check
     Tidy(tidy::Args),
 }
 

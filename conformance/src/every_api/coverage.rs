@@ -10,7 +10,7 @@ use super::table::{Claim, Table};
 /// Versions of an API, both ends included.
 type Ranges = BTreeMap<i16, (i16, i16)>;
 
-/// What was asked, and what both sides say that they have.
+/// The requests that were sent, and the versions that both sides say that they have.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {
     advertised: Ranges,

@@ -24,7 +24,7 @@ use super::brokers::{Brokers, IDS};
 pub(super) type Layout = BTreeMap<String, Vec<Vec<i32>>>;
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-/// More often nothing is tried: half a minute.
+/// Nothing is tried more often: half a minute.
 const TRIES: usize = 300;
 
 /// The topics that a cluster has now.
@@ -128,7 +128,7 @@ fn creatable((name, partitions): (&String, &Vec<Vec<i32>>)) -> CreatableTopic {
         .with_assignments(assignments.collect())
 }
 
-/// Whether a topic is as it should be: there if the layout has it, and led.
+/// Whether a topic is as it should be: it exists if the layout has it, and has leaders.
 fn is_there(topic: &MetadataResponseTopic, layout: &Layout) -> bool {
     let name = topic.name.as_ref().map(|name| name.0.to_string());
     let Some(replicas) = name.and_then(|name| layout.get(&name)) else {

@@ -16,7 +16,7 @@ use crate::client::{self, Client};
 use crate::sink::{Sink, consecutive};
 use doorkeeper_bench::frames::BROKERS;
 
-/// How long a proxy may take to be there.
+/// How long a proxy may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Carries both ways until both have ended.
+/// Forwards both ways until both have ended.
 fn relay(client: &TcpStream, to: u16) -> Result<()> {
     let upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
     client.set_nodelay(true)?;
@@ -40,7 +40,7 @@ fn relay(client: &TcpStream, to: u16) -> Result<()> {
     Ok(())
 }
 
-/// Carries one way until it ends or breaks, and then ends the other side.
+/// Forwards one way until it ends or breaks, and then ends the other side.
 fn copy(mut from: &TcpStream, mut into: &TcpStream) {
     let mut buffer = vec![0; BUFFER_BYTES];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

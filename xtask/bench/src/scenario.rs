@@ -70,7 +70,7 @@ pub(crate) struct Scenario {
     pub(crate) run: Run,
     /// Whether every run wants a process that has done nothing yet.
     pub(crate) fresh: bool,
-    /// Whom it makes sense for.
+    /// The proxies that it makes sense for.
     pub(crate) kinds: &'static [Kind],
 }
 

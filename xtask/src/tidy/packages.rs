@@ -49,7 +49,7 @@ struct Dependency {
     kind: Option<String>,
 }
 
-/// Holds the packages of this workspace, and those of the fuzz targets, against `allowed`.
+/// Compares the packages of this workspace, and those of the fuzz targets, with `allowed`.
 pub(super) fn check(
     allowed: &BTreeMap<String, May>,
     allow_file: &str,

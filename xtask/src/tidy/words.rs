@@ -1,14 +1,14 @@
-//! What must not stand in any file: places of one machine, keys, and work that is put off.
+//! Words that must not be in any file: places of one machine, keys, and work that is put off.
 
 use super::Finding;
 use crate::tree::File;
 
-/// What nobody may commit. Split in two, so that this file does not hold what it looks for.
+/// Texts that nobody may commit. Split in two, so that this file does not contain them.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     (
         "PRIVATE ",
         "KEY-----",
-        "holds a private key: tests make their own",
+        "contains a private key: tests make their own",
     ),
     ("/ro", "ot/", "names a home directory"),
     ("/ho", "me/", "names a home directory"),

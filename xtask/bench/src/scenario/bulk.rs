@@ -93,7 +93,7 @@ pub(super) fn pump(
     connections: usize,
     each: usize,
 ) -> Result<(Counts, (f64, f64))> {
-    // Everybody has had a response on every connection before the clock starts.
+    // Every connection has had a response before the clock starts.
     let warm = Arc::new(Barrier::new(connections + 1));
     let start = Arc::new(Barrier::new(connections + 1));
     let spawn = |_| {
@@ -127,7 +127,7 @@ fn one(
 ) -> Result<Client> {
     let mut buffer = client::buffer();
     let ready = warmed(port, request, &mut buffer);
-    // Who failed does not keep the others waiting.
+    // A client that failed does not keep the others waiting.
     warm.wait();
     start.wait();
     let mut client = ready.context("before the clock started")?;

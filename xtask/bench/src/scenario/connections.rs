@@ -1,4 +1,4 @@
-//! Connections that ask for versions and leave.
+//! Connections that ask for versions and close.
 
 use std::thread;
 use std::time::Instant;

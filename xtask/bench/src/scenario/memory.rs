@@ -1,4 +1,4 @@
-//! Memory: of the process, of connections that rest, that only knock, and under slow readers.
+//! Memory: of the process, of idle connections, of those that sent a few bytes, of slow readers.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Metadata of 1,000 partitions, whose addresses doorkeeper rewrites and nobody else does.
+//! Metadata of 1,000 partitions, whose addresses only doorkeeper rewrites.
 
 use anyhow::Result;
 

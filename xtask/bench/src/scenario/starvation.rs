@@ -36,7 +36,7 @@ const SETTLED: Duration = Duration::from_millis(200);
 #[derive(Default)]
 struct AttackEnd {
     open: Vec<TcpStream>,
-    /// Connections that were not accepted, or were closed before they had asked.
+    /// Connections that were not accepted, or were closed before they sent a request.
     failed: u64,
 }
 
@@ -55,9 +55,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         kinds: &[Kind::Doorkeeper],
     };
     let mut stormed = scenario("a storm of connections", storm, false);
-    // Part of it is what any proxy has, where generator, proxy and sink share the processors.
+    // Any proxy has a part of it where generator, proxy and sink share the processors.
     stormed.kinds = &Kind::ALL;
-    // A storm that is not let in is none.
+    // A storm of rejected connections is none.
     let all_let_in = Some(Bar::ValueAtMost(0.0));
     stormed
         .figures
@@ -235,7 +235,7 @@ fn buffered_responses(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<
     Ok(AttackEnd { open, failed: 0 })
 }
 
-/// Connections that ask something and leave without reading.
+/// Connections that send a request and close without reading.
 fn storm(port: u16, stop: &AtomicBool, done: &AtomicU64) -> Result<AttackEnd> {
     let request = frames::metadata()?;
     let mut failed = 0;

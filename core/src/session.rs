@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::PRODUCE;
+use crate::api;
 use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
@@ -467,7 +467,9 @@ impl Session {
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {
         let in_produce = match &self.requests.stage {
-            RequestStage::Pass(PassedRequest { head, .. }) => head.api == PRODUCE,
+            RequestStage::Pass(PassedRequest { head, .. }) => {
+                api::row(head.api).is_some_and(api::Row::writes_records)
+            }
             RequestStage::Head
             | RequestStage::Reading(_)
             | RequestStage::Whole(_)

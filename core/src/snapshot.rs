@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{Offered, Row};
+use crate::api::{Offered, OfferedApi};
 use crate::id::{ApiKey, HostPort};
 use crate::limits::Limits;
 use crate::policy::{Decision, Policy};
@@ -34,9 +34,9 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The API as clients of this listener may use it.
-    pub(crate) fn row(&self, api: ApiKey) -> Option<Row> {
+    pub(crate) fn offered(&self, api: ApiKey) -> Option<OfferedApi> {
         match self.policy.api(api) {
-            Decision::Allow => self.offered.row(api),
+            Decision::Allow => self.offered.get(api),
             Decision::Deny => None,
         }
     }

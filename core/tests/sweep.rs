@@ -95,7 +95,7 @@ fn rows() -> impl Iterator<Item = (&'static Api, i16)> {
     APIS.iter().flat_map(move |api| {
         let api: &'static Api = api;
         // What is denied, no broker sees (`denials.rs`): of all APIs, the two that log in.
-        let row = offered.row(ApiKey(api.key));
+        let row = offered.get(ApiKey(api.key));
         let row = row.filter(|row| row.access == Access::All);
         let versions = row.map(|row| row.versions.iter().collect::<Vec<_>>());
         versions

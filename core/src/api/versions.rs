@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::api::{API_VERSIONS, Offered, Row};
+use super::offered::{Offered, OfferedApi};
 use crate::id::{ApiKey, CorrelationId};
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::PREFIX_BYTES;
@@ -49,7 +49,7 @@ impl ApiRanges {
         &mut self,
         step: &Step,
         base: usize,
-        row: impl Fn(ApiKey) -> Option<Row>,
+        row: impl Fn(ApiKey) -> Option<OfferedApi>,
         edits: &mut Edits,
     ) {
         match step {
@@ -110,7 +110,12 @@ impl ApiRanges {
         }
     }
 
-    fn settle(&mut self, end: usize, row_of: impl Fn(ApiKey) -> Option<Row>, edits: &mut Edits) {
+    fn settle(
+        &mut self,
+        end: usize,
+        row_of: impl Fn(ApiKey) -> Option<OfferedApi>,
+        edits: &mut Edits,
+    ) {
         let Some(Element {
             from,
             key: Some(key),
@@ -150,11 +155,11 @@ fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
 
 /// The response to an ApiVersions request of a version that is not in our tables: a body of version
 /// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
-pub(crate) fn unsupported(correlation_id: CorrelationId, offered: &Offered) -> Bytes {
+pub(crate) fn unsupported(api: ApiKey, correlation_id: CorrelationId, offered: &Offered) -> Bytes {
     // The correlation id, the error code and a count, then a key and two versions.
     const HEAD_BYTES: u8 = 4 + 2 + 4;
     const RANGE_BYTES: u8 = 3 * 2;
-    let row = offered.row(API_VERSIONS);
+    let row = offered.get(api);
     let count = u8::from(row.is_some());
     let len = HEAD_BYTES + count * RANGE_BYTES;
     let mut frame = BytesMut::with_capacity(PREFIX_BYTES + usize::from(len));
@@ -163,7 +168,7 @@ pub(crate) fn unsupported(correlation_id: CorrelationId, offered: &Offered) -> B
     frame.put_i16(UNSUPPORTED_VERSION);
     frame.put_i32(count.into());
     if let Some(row) = row {
-        frame.put_i16(API_VERSIONS.0);
+        frame.put_i16(api.0);
         frame.put_i16(row.versions.first);
         frame.put_i16(row.versions.last);
     }

@@ -1,13 +1,11 @@
 //! Reads the responses to discovery's own requests.
 
-use crate::id::{ApiVersion, BrokerId, HostPort};
+use crate::api::{API_VERSIONS, METADATA};
+use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{self, Role, Roles};
 use crate::wire::walk::{Found, Step, Value, Walker};
-
-const API_VERSIONS: i16 = 18;
-const METADATA: i16 = 3;
 
 /// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
 /// yet (8).
@@ -37,7 +35,7 @@ pub(super) fn metadata_version(body: &[u8]) -> Option<MetadataVersion> {
     let (mut key, mut min, mut offered, mut error) = (-1, 0, None, 0);
     walk(API_VERSIONS, ApiVersion(0), body, INTEREST, |found| {
         let Value::Int(int) = found.value else { return };
-        let is_metadata = key == i64::from(METADATA);
+        let is_metadata = key == i64::from(METADATA.0);
         if found.role == Role::ErrorCode {
             error = int;
         } else if found.role == Role::ApiKey {
@@ -90,13 +88,13 @@ pub(super) fn brokers(version: ApiVersion, body: &[u8]) -> Option<Brokers> {
 
 /// Gives every field of interest of a body, whose header has no more than a correlation id.
 fn walk(
-    api: i16,
+    api: ApiKey,
     version: ApiVersion,
     body: &[u8],
     interest: Roles,
     mut take: impl FnMut(&Found),
 ) -> Result<(), Malformed> {
-    let message = schema::api(api)
+    let message = schema::api(api.0)
         .map(|entry| entry.response)
         .ok_or(Malformed::Truncated)?;
     let mut input = body;

@@ -2,11 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::api::denials::SHARE_COORDINATOR;
 use crate::api::versions::unsupported;
-use crate::api::{
-    self, API_VERSIONS, Access, FETCH, FIND_COORDINATOR, FOLLOW_BYTES_MIN, ForwardMode, PRODUCE,
-};
+use crate::api::{self, Access, ForwardMode, OfferedApi, Row, STREAM_BYTES_MIN, Timeout};
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::io::Leg;
@@ -16,9 +13,7 @@ use crate::session::denial::Whole;
 use crate::session::in_flight::Relayed;
 use crate::session::request::{Facts, REQUEST_HEAD_END, Request};
 use crate::session::request_stage::{DroppedRequest, PassedRequest, RequestStage};
-use crate::session::topic_authorization::{
-    self, AuthorizedRequest, Authorizer, DeniedTopics, Topics,
-};
+use crate::session::topic_authorization::{AuthorizedRequest, Authorizer, DeniedTopics, Topics};
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;
 use crate::wire::codec::NotEncodable;
@@ -86,12 +81,13 @@ impl Session {
             return Ok(());
         };
         let head = RequestHead::read(head);
-        let row = self.snapshot.row(head.api);
-        let row = row.ok_or(ClientFault::ApiNotOffered(head.api))?;
-        if !row.versions.contains(head.version.0) {
-            return self.unsupported_version(now, head, frame_len);
+        let offered = self.snapshot.offered(head.api);
+        let offered = offered.ok_or(ClientFault::ApiNotOffered(head.api))?;
+        let OfferedApi { row, entry, .. } = offered;
+        if !offered.versions.contains(head.version.0) {
+            return self.unsupported_version(now, head, row, frame_len);
         }
-        let whole = match row.access {
+        let whole = match offered.access {
             Access::All => None,
             Access::NotBrokers(denial) => Some(Whole::alters_configs(head, frame_len, denial)),
             Access::Denied(denial) => Some(Whole::denied(head, frame_len, denial)),
@@ -99,8 +95,9 @@ impl Session {
         if let Some(whole) = whole {
             return self.read_whole(now, Box::new(whole), chunk);
         }
-        let mode = api::request_forward_mode(&row, head.version, frame_len);
-        let authorized = topic_authorization::operation(head.api)
+        let mode = api::request_forward_mode(row, entry, head.version, frame_len);
+        let authorized = row
+            .topics
             .filter(|_| self.snapshot.policy.authorizes_topics(&self.principal));
         let mut request = match (mode, authorized) {
             (ForwardMode::Pass, None) => {
@@ -108,14 +105,16 @@ impl Session {
                 return Ok(());
             }
             (ForwardMode::Stream(interest), None) => {
-                Request::streamed(head, &row, frame_len, interest)
+                Request::streamed(head, &offered, frame_len, interest)
             }
-            (ForwardMode::Buffer(interest), None) => Request::new(head, &row, frame_len, interest),
-            (ForwardMode::Buffer(interest) | ForwardMode::Stream(interest), Some(what)) => {
-                Request::authorized(head, &row, frame_len, interest, what)
+            (ForwardMode::Buffer(interest), None) => {
+                Request::new(head, &offered, frame_len, interest)
             }
-            (ForwardMode::Pass, Some(what)) => {
-                Request::authorized(head, &row, frame_len, Roles::NONE, what)
+            (ForwardMode::Buffer(interest) | ForwardMode::Stream(interest), Some(rule)) => {
+                Request::authorized(head, &offered, frame_len, interest, rule)
+            }
+            (ForwardMode::Pass, Some(rule)) => {
+                Request::authorized(head, &offered, frame_len, Roles::NONE, rule)
             }
         };
         // Most requests are there with their first bytes, and need no place to wait in.
@@ -131,13 +130,14 @@ impl Session {
         &mut self,
         now: Instant,
         head: RequestHead,
+        row: &Row,
         frame_len: usize,
     ) -> Result<(), CloseReason> {
-        if head.api != API_VERSIONS {
+        if !row.negotiates_versions() {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
         sometimes!(self.marks, UnknownApiVersionsVersion);
-        let response = unsupported(head.correlation_id, &self.snapshot.offered);
+        let response = unsupported(head.api, head.correlation_id, &self.snapshot.offered);
         self.drop_request(now, head, frame_len, response);
         Ok(())
     }
@@ -189,7 +189,8 @@ impl Session {
             self.deny_broker(now, head, frame_len, chunk)?;
             return Ok(true);
         }
-        let kept = mutation!(self, KeepFetchSession) && head.api == FETCH;
+        let kept = mutation!(self, KeepFetchSession)
+            && request.topics.as_ref().is_some_and(Topics::has_session);
         let topics = request.topics.take().filter(|_| !kept);
         match topics {
             Some(topics) => self.authorize(now, head, frame_len, facts, topics)?,
@@ -234,15 +235,16 @@ impl Session {
         frame_len: usize,
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
-        if head.api != FIND_COORDINATOR {
+        let denied = api::row(head.api).and_then(|row| row.denies_brokers.as_ref());
+        let Some(denied) = denied else {
             return Err(ClientFault::ReplicaRequest(head.api).into());
-        }
-        if !SHARE_COORDINATOR.versions.contains(head.version.0) {
+        };
+        if !denied.versions.contains(head.version.0) {
             // The broker responds with INVALID_REQUEST.
             self.pass_request(now, head, frame_len, Facts::default(), None);
             return Ok(());
         }
-        let denied = Whole::denied(head, frame_len, &SHARE_COORDINATOR.denial);
+        let denied = Whole::denied(head, frame_len, &denied.denial);
         self.read_whole(now, Box::new(denied), chunk)
     }
 
@@ -257,7 +259,7 @@ impl Session {
     ) -> Result<(), CloseReason> {
         let by_id = topics.names_ids();
         sometimes!(self.marks, UnknownTopicIdDenied, by_id);
-        let in_session = head.api == FETCH && topics.continues_session();
+        let in_session = topics.continues_session();
         sometimes!(self.marks, FetchSessionDenied, in_session);
         sometimes!(
             self.marks,
@@ -302,7 +304,7 @@ impl Session {
             Ok(AuthorizedRequest::Response(_)) => (false, true),
             Err(NotEncodable) => (false, false),
         };
-        let produce = head.api == PRODUCE;
+        let produce = api::row(head.api).is_some_and(Row::writes_records);
         sometimes!(
             self.marks,
             ProduceBufferedThenForwarded,
@@ -329,7 +331,8 @@ impl Session {
         facts: Facts,
         authorized: Option<(Edits, Option<Box<DeniedTopics>>)>,
     ) {
-        let allowance = facts.allowance(head, &mut self.earlier_timeouts);
+        let timeout = api::row(head.api).map_or(Timeout::OfRequest, |row| row.timeout);
+        let allowance = facts.allowance(timeout, &mut self.earlier_timeouts);
         let (mut edits, denied) = authorized.unwrap_or_default();
         let expects_no_response = facts.expects_no_response && !mutation!(self, SlotForAcksZero);
         let response = (!expects_no_response).then_some(Relayed { allowance, denied });
@@ -436,7 +439,7 @@ impl Session {
         let egress = &self.upstream_egress;
         // Nobody would take what is due, and the rest of the frame would never be read.
         let is_full = egress.pinned() >= self.snapshot.limits.egress_high_bytes;
-        if is_full || egress.len() >= FOLLOW_BYTES_MIN {
+        if is_full || egress.len() >= STREAM_BYTES_MIN {
             self.became_ready();
             self.want_upstream(now);
         }

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::{
-    ADD_OFFSETS_TO_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, JOIN_GROUP, PRODUCE, Row,
-    SYNC_GROUP,
-};
+use crate::api::{OfferedApi, Timeout, TopicRule};
 use crate::error::{ClientFault, CloseReason};
 use crate::io::Leg;
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
-use crate::policy::Operation;
 use crate::session::body::BodyWalk;
 use crate::session::topic_authorization::{AUTHORIZED_ROLES, Authorizer, Topics};
 use crate::wire::codec::NotEncodable;
@@ -84,19 +80,19 @@ pub(super) struct Facts {
 
 impl Facts {
     /// How long the broker may take on top of `request_timeout`.
-    pub(super) fn allowance(self, head: RequestHead, earlier: &mut EarlierTimeouts) -> Duration {
+    pub(super) fn allowance(self, timeout: Timeout, earlier: &mut EarlierTimeouts) -> Duration {
         let wait = self.wait.map(|wait| wait.min(ALLOWANCE_MAX));
-        match (head.api, wait) {
-            (JOIN_GROUP, Some(wait)) => earlier.rebalance = wait,
-            (JOIN_GROUP, None) | (SYNC_GROUP, _) => return earlier.rebalance,
-            // Who has no transactions is given an id at once, whatever the timeout says: Kafka's
-            // own client says `Integer.MAX_VALUE` (`TransactionCoordinator.handleInitProducerId`).
-            (INIT_PRODUCER_ID, _) if !self.transactional => return Duration::ZERO,
-            (INIT_PRODUCER_ID, Some(wait)) => earlier.transaction = wait,
-            (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN, _) => {
-                return earlier.transaction;
-            }
-            _ => {}
+        match (timeout, wait) {
+            (Timeout::OfRequest, _) => {}
+            (Timeout::StartsRebalance, Some(wait)) => earlier.rebalance = wait,
+            (Timeout::StartsRebalance, None) | (Timeout::Rebalance, _) => return earlier.rebalance,
+            // A producer without transactions gets an id at once, whatever the timeout says:
+            // Kafka's own client says `Integer.MAX_VALUE`
+            // (`TransactionCoordinator.handleInitProducerId`).
+            (Timeout::StartsTransaction, _) if !self.transactional => return Duration::ZERO,
+            (Timeout::StartsTransaction, Some(wait)) => earlier.transaction = wait,
+            (Timeout::StartsTransaction, None) => {}
+            (Timeout::Transaction, _) => return earlier.transaction,
         }
         wait.unwrap_or_default()
     }
@@ -105,13 +101,13 @@ impl Facts {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn take(&mut self, head: RequestHead, found: &Found) {
+    fn take(&mut self, found: &Found) {
         if found.role == Role::TransactionalId {
             self.transactional = found.value != Value::Null;
         }
         let Value::Int(int) = found.value else { return };
         match found.role {
-            Role::Acks => self.expects_no_response = head.api == PRODUCE && int == 0,
+            Role::Acks => self.expects_no_response = int == 0,
             Role::ReplicaId => self.replica |= int >= 0,
             Role::KeyType => self.replica |= int == SHARE_KEY,
             Role::WaitMs => {
@@ -124,8 +120,13 @@ impl Facts {
 }
 
 impl Request {
-    pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
-        let walk = BodyWalk::of_request(row.entry, head.version, interest, frame_len);
+    pub(super) fn new(
+        head: RequestHead,
+        api: &OfferedApi,
+        frame_len: usize,
+        interest: Roles,
+    ) -> Self {
+        let walk = BodyWalk::of_request(api.entry, head.version, interest, frame_len);
         Self {
             head,
             frame_len,
@@ -139,28 +140,28 @@ impl Request {
     /// A request that goes up while it is read.
     pub(super) fn streamed(
         head: RequestHead,
-        row: &Row,
+        api: &OfferedApi,
         frame_len: usize,
         interest: Roles,
     ) -> Self {
         Self {
             is_streamed: true,
-            ..Self::new(head, row, frame_len, interest)
+            ..Self::new(head, api, frame_len, interest)
         }
     }
 
     /// A request whose topics are authorized as well.
     pub(super) fn authorized(
         head: RequestHead,
-        row: &Row,
+        api: &OfferedApi,
         frame_len: usize,
         interest: Roles,
-        what: Operation,
+        rule: TopicRule,
     ) -> Self {
-        let topics = Some(Topics::new(head, what));
+        let topics = Some(Topics::new(head, rule));
         Self {
             topics,
-            ..Self::new(head, row, frame_len, interest.union(AUTHORIZED_ROLES))
+            ..Self::new(head, api, frame_len, interest.union(AUTHORIZED_ROLES))
         }
     }
 
@@ -196,13 +197,13 @@ impl Request {
                     return Err(CloseReason::BufferLimit(Leg::Client));
                 }
                 let named = matches!(step, Step::Value(_)) && topics.are_all_allowed();
-                if head.api == PRODUCE && named {
+                if topics.end_with_names() && named {
                     self.topics = None;
                     return Ok(true);
                 }
             }
             match step {
-                Step::Value(found) => self.facts.take(head, &found),
+                Step::Value(found) => self.facts.take(&found),
                 Step::Done { .. } => return Ok(true),
                 Step::More if is_whole => return Err(self.malformed(Malformed::Truncated).into()),
                 Step::More => return Ok(false),

@@ -1,7 +1,7 @@
 //! A response that may contain addresses, on its way through the walker and the editors.
 
 use crate::api::versions::ApiRanges;
-use crate::api::{API_VERSIONS, DESCRIBE_CONFIGS, FIND_COORDINATOR, ResponseForm};
+use crate::api::{Editing, ResponseForm};
 use crate::id::{ApiKey, ApiVersion};
 use crate::rewrite::configs::Configs;
 use crate::rewrite::endpoints::Endpoints;
@@ -58,14 +58,15 @@ pub(super) enum Progress {
 impl Response {
     /// A response that is buffered until all its addresses have been read.
     pub(super) fn buffered(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
-        let (api, compact) = (form.api, form.is_flexible());
-        let editor = match api {
-            API_VERSIONS => Editor::Versions(ApiRanges::new(compact)),
-            DESCRIBE_CONFIGS => Editor::Configs(Configs::new(compact)),
-            _ => Editor::Endpoints(Endpoints::new(compact, api == FIND_COORDINATOR)),
+        let compact = form.is_flexible();
+        let editor = match form.row.editing {
+            Editing::Addresses => Editor::Endpoints(Endpoints::new(compact, false)),
+            Editing::Coordinators => Editor::Endpoints(Endpoints::new(compact, true)),
+            Editing::Configs => Editor::Configs(Configs::new(compact)),
+            Editing::Versions => Editor::Versions(ApiRanges::new(compact)),
         };
         Self {
-            api,
+            api: form.row.key,
             version: form.version,
             frame_len,
             walk,
@@ -81,9 +82,11 @@ impl Response {
 
     /// A response of records, or of too many configs, that passes while it is read.
     pub(super) fn streamed(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
-        let editor = match form.api {
-            DESCRIBE_CONFIGS => Editor::ConfigsInPlace(Configs::in_place()),
-            _ => Editor::Tail(Tail::default()),
+        let editor = match form.row.editing {
+            Editing::Configs => Editor::ConfigsInPlace(Configs::in_place()),
+            Editing::Addresses | Editing::Coordinators | Editing::Versions => {
+                Editor::Tail(Tail::default())
+            }
         };
         let buffered = Self::buffered(form, frame_len, walk);
         Self {
@@ -206,7 +209,7 @@ impl Response {
             Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
             Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
             Editor::Versions(ranges) => {
-                ranges.step(step, base, |api| snapshot.row(api), &mut out.edits);
+                ranges.step(step, base, |api| snapshot.offered(api), &mut out.edits);
                 // It has no texts.
                 return;
             }
@@ -275,7 +278,7 @@ mod tests {
     use bytes::{BufMut, Bytes, BytesMut};
 
     use super::*;
-    use crate::api::{self, FOLLOW_BYTES_MIN, ForwardMode, Offered, SHARE_FETCH};
+    use crate::api::{self, ForwardMode, Offered, STREAM_BYTES_MIN};
     use crate::id::HostPort;
     use crate::limits::Limits;
     use crate::policy::Policy;
@@ -284,6 +287,7 @@ mod tests {
     use crate::topology::{Advertised, DialMap, Topology};
     use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 
+    const SHARE_FETCH: ApiKey = ApiKey(78);
     const VERSION: ApiVersion = ApiVersion(1);
     const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
     /// What stands in the place of a denied topic: no partitions, no tagged fields.
@@ -321,7 +325,7 @@ mod tests {
         out.put_u8(2);
         out.put_i32(0);
         out.put_bytes(0, 2 + 1 + 2 + 1 + 4 + 4 + 1);
-        let records = FOLLOW_BYTES_MIN + 1000;
+        let records = STREAM_BYTES_MIN + 1000;
         out.extend_from_slice(&crate::wire::edit::unsigned_varint(records + 1));
         out.put_bytes(7, records);
         // No acquired records, and the ends of the partition and of the topic.
@@ -335,7 +339,7 @@ mod tests {
 
     /// What goes on of a response that comes in pieces of `chunk` bytes.
     fn relayed(frame: &Bytes, denied: DeniedTopics, chunk: usize) -> Vec<u8> {
-        let form = &ResponseForm::of(SHARE_FETCH, VERSION).unwrap();
+        let form = &ResponseForm::of(api::row(SHARE_FETCH).unwrap(), VERSION).unwrap();
         let throttle = form.throttle_place();
         let mode = api::response_forward_mode(form, frame.len(), usize::MAX, throttle);
         let ForwardMode::Stream(interest) = mode else {

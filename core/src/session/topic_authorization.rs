@@ -7,25 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::{CREATE_TOPICS, FETCH, METADATA, PRODUCE};
-use crate::id::ApiKey;
-use crate::policy::{Operation, Principal};
+use crate::policy::Principal;
 use crate::snapshot::Snapshot;
 use crate::wire::schema::{Role, Roles};
 
 pub(super) use denial_injector::DenialInjector;
 pub(super) use topics::{AuthorizedRequest, Authorizer, Topics};
-
-/// What an API would do to the topics that its requests name, if its topics are authorized.
-pub(super) fn operation(api: ApiKey) -> Option<Operation> {
-    match api {
-        PRODUCE => Some(Operation::Write),
-        FETCH => Some(Operation::Read),
-        METADATA => Some(Operation::Describe),
-        CREATE_TOPICS => Some(Operation::Create),
-        _ => None,
-    }
-}
 
 /// What must be read of a request whose topics are authorized.
 pub(super) const AUTHORIZED_ROLES: Roles = Roles::of(&[

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
-use crate::api::{self, API_VERSIONS, FOLLOW_BYTES_MIN, ForwardMode, ResponseForm};
+use crate::api::{self, ForwardMode, ResponseForm, Row, STREAM_BYTES_MIN};
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
-use crate::id::{ApiKey, ApiVersion, CorrelationId};
+use crate::id::{ApiVersion, CorrelationId};
 use crate::io::{Effect, Leg, Observation};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mark::sometimes;
@@ -56,6 +56,7 @@ impl Session {
 
     /// Reads length and correlation id, and decides how the body is forwarded.
     fn response_head(&mut self, now: Instant, chunk: &mut Bytes) -> Result<(), CloseReason> {
+        const NO_ROW: CloseReason = CloseReason::Bug("an API without a row was relayed");
         let Some(slot) = self.in_flight.front() else {
             return Err(UpstreamFault::Unsolicited.into());
         };
@@ -75,12 +76,12 @@ impl Session {
             sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
-        let Some(version) = self.response_version(api, version, frame_len, chunk) else {
+        let row = api::row(api).ok_or(NO_ROW)?;
+        let Some(version) = self.response_version(row, version, frame_len, chunk) else {
             self.responses.buffered.push(std::mem::take(chunk));
             return Ok(());
         };
-        let form = ResponseForm::of(api, version);
-        let form = &form.ok_or(CloseReason::Bug("an API without a row was relayed"))?;
+        let form = &ResponseForm::of(row, version).ok_or(NO_ROW)?;
         let place = form.throttle_place();
         let Some(throttle_ms) = self.throttle_ms(place, form, frame_len, chunk) else {
             self.responses.buffered.push(std::mem::take(chunk));
@@ -101,7 +102,7 @@ impl Session {
             (ForwardMode::Stream(_), None) if mutation!(self, LeakTail) => ForwardMode::Pass,
             (_, None)
                 if mutation!(self, LeakDescribeCluster)
-                    && (api, version) == (ApiKey(60), ApiVersion(1)) =>
+                    && (form.row.name, version) == ("DescribeCluster", ApiVersion(1)) =>
             {
                 ForwardMode::Pass
             }
@@ -150,13 +151,13 @@ impl Session {
     /// come.
     fn response_version(
         &self,
-        api: ApiKey,
+        row: &Row,
         version: ApiVersion,
         frame_len: usize,
         chunk: &[u8],
     ) -> Option<ApiVersion> {
         const ERROR_CODE_BYTES: usize = 2;
-        if api != API_VERSIONS || frame_len < RESPONSE_HEAD_END + ERROR_CODE_BYTES {
+        if !row.negotiates_versions() || frame_len < RESPONSE_HEAD_END + ERROR_CODE_BYTES {
             return Some(version);
         }
         let error = framer::peek(&self.responses.buffered, chunk, RESPONSE_HEAD_END)?;
@@ -396,7 +397,7 @@ fn denial_mode(mode: ForwardMode, frame_len: usize) -> ForwardMode {
     match mode {
         ForwardMode::Buffer(interest) => ForwardMode::Buffer(interest.union(DENIAL_ROLES)),
         ForwardMode::Stream(interest) => ForwardMode::Stream(interest.union(DENIAL_ROLES)),
-        ForwardMode::Pass if frame_len > FOLLOW_BYTES_MIN => ForwardMode::Stream(DENIAL_ROLES),
+        ForwardMode::Pass if frame_len > STREAM_BYTES_MIN => ForwardMode::Stream(DENIAL_ROLES),
         ForwardMode::Pass => ForwardMode::Buffer(DENIAL_ROLES),
     }
 }

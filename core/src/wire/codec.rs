@@ -12,18 +12,13 @@ use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsResponse, FetchResponse, MetadataRequest, ProduceResponse,
     RequestHeader, ResponseHeader, TopicName,
 };
-use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, Request as _, StrBytes};
 use uuid::Uuid;
 
 use crate::id::{ApiKey, ApiVersion, CorrelationId};
 use crate::wire::edit;
 use crate::wire::header::{PREFIX_BYTES, RequestHead};
 use crate::wire::schema;
-
-const PRODUCE: i16 = 0;
-const FETCH: i16 = 1;
-const METADATA: i16 = 3;
-const CREATE_TOPICS: i16 = 19;
 
 /// What our own requests call themselves.
 const CLIENT_ID: &str = "doorkeeper";
@@ -35,7 +30,7 @@ pub(crate) struct NotEncodable;
 /// An ApiVersions request of version 0, which every broker knows.
 pub(crate) fn api_versions(id: CorrelationId) -> Result<Bytes, NotEncodable> {
     let head = RequestHead {
-        api: ApiKey(18),
+        api: ApiKey(ApiVersionsRequest::KEY),
         version: ApiVersion(0),
         correlation_id: id,
     };
@@ -45,7 +40,7 @@ pub(crate) fn api_versions(id: CorrelationId) -> Result<Bytes, NotEncodable> {
 /// A Metadata request for the brokers alone.
 pub(crate) fn brokers(version: ApiVersion, id: CorrelationId) -> Result<Bytes, NotEncodable> {
     let head = RequestHead {
-        api: ApiKey(3),
+        api: ApiKey(MetadataRequest::KEY),
         version,
         correlation_id: id,
     };
@@ -69,6 +64,15 @@ fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodab
     framed(frame)
 }
 
+/// The API whose response names a denied topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TopicEntry {
+    Produce,
+    Fetch,
+    Metadata,
+    CreateTopics,
+}
+
 /// A denied topic of a request, as the response has to name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeniedTopic {
@@ -83,29 +87,32 @@ pub(crate) struct DeniedTopic {
 /// Writes the entry for a denied topic among the topics of a response; `partitions` are those that
 /// [`denied_partition`] has written.
 pub(crate) fn denied_topic(
-    api: ApiKey,
-    version: ApiVersion,
+    entry: TopicEntry,
+    head: RequestHead,
     topic: DeniedTopic,
     partitions: (usize, &[u8]),
     out: &mut BytesMut,
 ) -> Result<(), NotEncodable> {
-    let v = version.0;
+    let v = head.version.0;
     let (_, encoded_partitions) = partitions;
     out.reserve(64 + topic.name.len() + encoded_partitions.len());
-    let encoded = match api.0 {
-        PRODUCE => produced(topic, v).encode(out, v),
-        FETCH => fetched(topic, v).encode(out, v),
-        METADATA => return described(topic, v).encode(out, v).map_err(|_| NotEncodable),
-        CREATE_TOPICS => return created(topic, v).encode(out, v).map_err(|_| NotEncodable),
-        _ => return Err(NotEncodable),
+    let encoded = match entry {
+        TopicEntry::Produce => produced(topic, v).encode(out, v),
+        TopicEntry::Fetch => fetched(topic, v).encode(out, v),
+        TopicEntry::Metadata => {
+            return described(topic, v).encode(out, v).map_err(|_| NotEncodable);
+        }
+        TopicEntry::CreateTopics => {
+            return created(topic, v).encode(out, v).map_err(|_| NotEncodable);
+        }
     };
     encoded.map_err(|_| NotEncodable)?;
-    fill(out, is_flexible(api, v), 0, partitions)
+    fill(out, is_flexible(head.api, v), 0, partitions)
 }
 
 /// Writes the entry for one partition of a denied topic, if the response names partitions.
 pub(crate) fn denied_partition(
-    api: ApiKey,
+    entry: TopicEntry,
     version: ApiVersion,
     index: i32,
     error_code: i16,
@@ -113,10 +120,10 @@ pub(crate) fn denied_partition(
 ) -> Result<(), NotEncodable> {
     let v = version.0;
     out.reserve(64);
-    let encoded = match api.0 {
-        PRODUCE => produced_partition(index, error_code).encode(out, v),
-        FETCH => fetched_partition(index, error_code).encode(out, v),
-        _ => return Ok(()),
+    let encoded = match entry {
+        TopicEntry::Produce => produced_partition(index, error_code).encode(out, v),
+        TopicEntry::Fetch => fetched_partition(index, error_code).encode(out, v),
+        TopicEntry::Metadata | TopicEntry::CreateTopics => return Ok(()),
     };
     encoded.map_err(|_| NotEncodable)
 }
@@ -124,6 +131,7 @@ pub(crate) fn denied_partition(
 /// The whole response to a request of which every topic was denied: so many entries, as
 /// [`denied_topic`] has written them.
 pub(crate) fn denial_of_topics(
+    entry: TopicEntry,
     head: RequestHead,
     count: usize,
     entries: &[u8],
@@ -131,15 +139,16 @@ pub(crate) fn denial_of_topics(
     let v = head.version.0;
     let flexible = is_flexible(head.api, v);
     let mut out = begin_response(head, entries.len().saturating_add(64))?;
-    let encoded = match head.api.0 {
-        PRODUCE => ProduceResponse::default().encode(&mut out, v),
-        FETCH => FetchResponse::default().encode(&mut out, v),
-        CREATE_TOPICS => CreateTopicsResponse::default().encode(&mut out, v),
-        _ => return Err(NotEncodable),
+    let encoded = match entry {
+        TopicEntry::Produce => ProduceResponse::default().encode(&mut out, v),
+        TopicEntry::Fetch => FetchResponse::default().encode(&mut out, v),
+        TopicEntry::CreateTopics => CreateTopicsResponse::default().encode(&mut out, v),
+        // Those that are left are asked of the broker, be it none.
+        TopicEntry::Metadata => return Err(NotEncodable),
     };
     encoded.map_err(|_| NotEncodable)?;
     // Behind the topics of a Produce stands the throttle time.
-    let behind = if head.api.0 == PRODUCE && v >= 1 {
+    let behind = if entry == TopicEntry::Produce && v >= 1 {
         4
     } else {
         0

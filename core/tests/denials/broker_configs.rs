@@ -183,7 +183,7 @@ fn brokers_are_altered_where_the_configuration_says_so() {
 fn apis_that_alter_brokers_are_not_opened_by_their_names() {
     let named = Offered::with([ApiKey(33), ApiKey(44)]);
     for key in [33, 44] {
-        let access = |offered: &Offered| offered.row(ApiKey(key)).unwrap().access;
+        let access = |offered: &Offered| offered.get(ApiKey(key)).unwrap().access;
         assert_eq!(access(&named), access(&Offered::default()));
         assert!(matches!(access(&named), Access::NotBrokers(_)));
         assert_eq!(access(&named.clone().altering_brokers(true)), Access::All);

@@ -161,7 +161,7 @@ pub(crate) fn offers(snapshot: &Snapshot, head: Head) -> Option<bool> {
     if snapshot.policy.api(api) == Decision::Deny {
         return None;
     }
-    let row = snapshot.offered.row(api)?;
+    let row = snapshot.offered.get(api)?;
     Some(row.versions.contains(head.version))
 }
 
@@ -186,7 +186,7 @@ fn denied(head: Head, look: &Look, frame: &Bytes, snapshot: &Snapshot) -> Option
     /// Of a longer one it depends on what it names whether it can be answered.
     const CERTAIN_BYTES_MAX: usize = 10_000;
     let unclear = Some(Fate::Unclear { unanswered: false });
-    let row = snapshot.offered.row(ApiKey(head.key))?;
+    let row = snapshot.offered.get(ApiKey(head.key))?;
     let code = match row.access {
         Access::Denied(denial) => denial.error_code,
         Access::All if (head.key, head.version) == (FIND_COORDINATOR, 6) => match look.key_type {

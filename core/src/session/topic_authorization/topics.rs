@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::api::{FETCH, METADATA};
+use crate::api::TopicRule;
 use crate::id::ApiVersion;
 use crate::policy::{Decision, Operation, Principal};
 use crate::session::topic_authorization::{DeniedTopics, Filter};
 use crate::snapshot::Snapshot;
-use crate::wire::codec::{self, DeniedTopic, NotEncodable};
+use crate::wire::codec::{self, DeniedTopic, NotEncodable, TopicEntry};
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
 use crate::wire::rope::Rope;
@@ -40,7 +40,7 @@ pub(in crate::session) struct Authorizer<'a> {
 #[derive(Debug)]
 pub(in crate::session) struct Topics {
     head: RequestHead,
-    what: Operation,
+    rule: TopicRule,
     count: Option<ArrayCount>,
     /// How many have begun.
     begun: usize,
@@ -93,10 +93,10 @@ pub(in crate::session) enum AuthorizedRequest {
 }
 
 impl Topics {
-    pub(in crate::session) fn new(head: RequestHead, what: Operation) -> Self {
+    pub(in crate::session) fn new(head: RequestHead, rule: TopicRule) -> Self {
         Self {
             head,
-            what,
+            rule,
             count: None,
             begun: 0,
             current: None,
@@ -112,6 +112,16 @@ impl Topics {
     /// Whether topics are named by their ids.
     pub(in crate::session) const fn names_ids(&self) -> bool {
         self.names_ids
+    }
+
+    /// Whether nothing that decides stands behind the name of the last topic.
+    pub(in crate::session) const fn end_with_names(&self) -> bool {
+        self.rule.ends_with_names
+    }
+
+    /// Whether it is a Fetch that has a session or asks for one.
+    pub(in crate::session) const fn has_session(&self) -> bool {
+        self.session_id.is_some()
     }
 
     /// Whether a Fetch goes on in a session that it has.
@@ -213,7 +223,7 @@ impl Topics {
         match (found.role, found.value) {
             (Role::TopicName, Value::Span) if is_unnamed => {
                 let name = authorizer.frame.copy(base + found.data..base + found.end);
-                current.decision = TopicDecision::of_name(&name, self.what, authorizer);
+                current.decision = TopicDecision::of_name(&name, self.rule.operation, authorizer);
             }
             // Nobody here knows the name behind an id, and a topic without a name is denied.
             (Role::TopicId, Value::Uuid(id)) if id != [0; 16] => {
@@ -222,9 +232,11 @@ impl Topics {
             }
             (Role::PartitionIndex, Value::Int(index)) => {
                 if is_unnamed {
-                    current.decision = TopicDecision::of_name(b"", self.what, authorizer);
+                    current.decision = TopicDecision::of_name(b"", self.rule.operation, authorizer);
                 }
-                return current.decision.partition(self.head, index);
+                return current
+                    .decision
+                    .partition(self.rule.entry, self.head, index);
             }
             (_, Value::Int(_) | Value::Float(_) | Value::Uuid(_) | Value::Span | Value::Null) => {}
         }
@@ -237,7 +249,7 @@ impl Topics {
             return Ok(());
         };
         let decision = match decision {
-            TopicDecision::Unnamed => TopicDecision::of_name(b"", self.what, authorizer),
+            TopicDecision::Unnamed => TopicDecision::of_name(b"", self.rule.operation, authorizer),
             TopicDecision::Allowed | TopicDecision::Denied { .. } => decision,
         };
         if let TopicDecision::Denied {
@@ -246,8 +258,8 @@ impl Topics {
             count,
         } = decision
         {
-            let (head, entries) = (self.head, &mut self.entries);
-            codec::denied_topic(head.api, head.version, topic, (count, &partitions), entries)?;
+            let (entry, entries) = (self.rule.entry, &mut self.entries);
+            codec::denied_topic(entry, self.head, topic, (count, &partitions), entries)?;
             work::copied(partitions.len());
             self.edits.cut(from..end);
             self.denied += 1;
@@ -262,17 +274,15 @@ impl Topics {
         snapshot: &Arc<Snapshot>,
     ) -> Result<AuthorizedRequest, NotEncodable> {
         let head = self.head;
-        if head.api == FETCH
-            && let Some(response) = self.leave_session()
-        {
+        if let Some(response) = self.leave_session() {
             return response.map(AuthorizedRequest::Response);
         }
         let (denied, left) = (self.denied, self.begun - self.denied);
-        let lists = head.api == METADATA;
+        let TopicRule { entry, lists, .. } = self.rule;
         if denied > 0 && left == 0 && !lists {
             work::copied(self.entries.len());
-            return codec::denial_of_topics(head, denied, &self.entries)
-                .map(AuthorizedRequest::Response);
+            let response = codec::denial_of_topics(entry, head, denied, &self.entries);
+            return response.map(AuthorizedRequest::Response);
         }
         let asks_for_all = self.count.as_ref().is_none_or(|count| {
             count.count.is_none() || (count.count == Some(0) && head.version == ApiVersion(0))
@@ -343,7 +353,12 @@ impl TopicDecision {
     }
 
     /// Notes a partition, if the topic is denied.
-    fn partition(&mut self, head: RequestHead, index: i64) -> Result<(), NotEncodable> {
+    fn partition(
+        &mut self,
+        entry: TopicEntry,
+        head: RequestHead,
+        index: i64,
+    ) -> Result<(), NotEncodable> {
         let Self::Denied {
             topic,
             partitions,
@@ -357,7 +372,6 @@ impl TopicDecision {
         };
         *count += 1;
         work::steps(1);
-        let (api, version) = (head.api, head.version);
-        codec::denied_partition(api, version, index, topic.error_code, partitions)
+        codec::denied_partition(entry, head.version, index, topic.error_code, partitions)
     }
 }

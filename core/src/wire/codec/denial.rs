@@ -47,6 +47,38 @@ pub struct Denial {
     pub error_code: i16,
     /// What the response says of it, where it has room for a text; empty for nothing.
     pub message: &'static str,
+    pub(crate) response: ErrorResponse,
+}
+
+/// The response that gives an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorResponse {
+    FindCoordinator,
+    SaslHandshake,
+    WriteTxnMarkers,
+    DescribeAcls,
+    CreateAcls,
+    DeleteAcls,
+    AlterConfigs,
+    AlterReplicaLogDirs,
+    SaslAuthenticate,
+    CreateDelegationToken,
+    RenewDelegationToken,
+    ExpireDelegationToken,
+    DescribeDelegationToken,
+    ElectLeaders,
+    IncrementalAlterConfigs,
+    AlterPartitionReassignments,
+    DescribeClientQuotas,
+    AlterClientQuotas,
+    DescribeUserScramCredentials,
+    AlterUserScramCredentials,
+    UpdateFeatures,
+    /// Of UnregisterController as well, which kafka-protocol does not know: its fields are the
+    /// same.
+    UnregisterBroker,
+    AddRaftVoter,
+    RemoveRaftVoter,
 }
 
 impl Denial {
@@ -84,28 +116,39 @@ pub(crate) fn denied(
     bytes_max: usize,
 ) -> Result<Bytes, DenialError> {
     let mut out = begin_response(head, 64)?;
-    let version = version_with_the_same_fields(head);
+    let version = version_with_the_same_fields(denial.response, head.version.0);
     let encoder = &mut Encoder {
         version,
         flexible: is_flexible(head.api, version),
         bytes_left: bytes_max,
     };
-    let elements = match head.api.0 {
-        10 => encoder.coordinators(denial, names),
-        27 => encoder.markers(denial, names),
-        30 => encoder.created_acls(denial, names),
-        31 => encoder.deleted_acls(denial, names),
-        33 => encoder.altered_configs(denial, names),
-        34 => encoder.log_dirs(denial, names),
-        43 => encoder.elections(denial, names),
-        44 => encoder.incremental(denial, names),
-        45 => encoder.reassignments(denial, names),
-        49 => encoder.altered_quotas(denial, names),
-        50 => encoder.described_users(denial, names),
-        51 => encoder.altered_users(denial, names),
-        _ => Ok(Elements::default()),
+    let elements = match denial.response {
+        ErrorResponse::FindCoordinator => encoder.coordinators(denial, names),
+        ErrorResponse::WriteTxnMarkers => encoder.markers(denial, names),
+        ErrorResponse::CreateAcls => encoder.created_acls(denial, names),
+        ErrorResponse::DeleteAcls => encoder.deleted_acls(denial, names),
+        ErrorResponse::AlterConfigs => encoder.altered_configs(denial, names),
+        ErrorResponse::AlterReplicaLogDirs => encoder.log_dirs(denial, names),
+        ErrorResponse::ElectLeaders => encoder.elections(denial, names),
+        ErrorResponse::IncrementalAlterConfigs => encoder.incremental(denial, names),
+        ErrorResponse::AlterPartitionReassignments => encoder.reassignments(denial, names),
+        ErrorResponse::AlterClientQuotas => encoder.altered_quotas(denial, names),
+        ErrorResponse::DescribeUserScramCredentials => encoder.described_users(denial, names),
+        ErrorResponse::AlterUserScramCredentials => encoder.altered_users(denial, names),
+        ErrorResponse::SaslHandshake
+        | ErrorResponse::DescribeAcls
+        | ErrorResponse::SaslAuthenticate
+        | ErrorResponse::CreateDelegationToken
+        | ErrorResponse::RenewDelegationToken
+        | ErrorResponse::ExpireDelegationToken
+        | ErrorResponse::DescribeDelegationToken
+        | ErrorResponse::DescribeClientQuotas
+        | ErrorResponse::UpdateFeatures
+        | ErrorResponse::UnregisterBroker
+        | ErrorResponse::AddRaftVoter
+        | ErrorResponse::RemoveRaftVoter => Ok(Elements::default()),
     }?;
-    put_body(&mut out, head, version, denial, names)?;
+    put_body(&mut out, version, denial, names)?;
     work::copied(elements.bytes.len());
     let elements = (elements.count, &*elements.bytes);
     fill(&mut out, encoder.flexible, 0, elements)?;
@@ -114,11 +157,11 @@ pub(crate) fn denied(
 
 /// The newest version of the response that kafka-protocol knows, where it has the same fields as
 /// the one that was asked for.
-const fn version_with_the_same_fields(head: RequestHead) -> i16 {
-    match (head.api.0, head.version.0) {
-        // WriteTxnMarkers and AddRaftVoter, of which only the requests have got a field more.
-        (27, 2) => 1,
-        (80, 1) => 0,
+const fn version_with_the_same_fields(response: ErrorResponse, version: i16) -> i16 {
+    match (response, version) {
+        // Only the requests have got a field more.
+        (ErrorResponse::WriteTxnMarkers, 2) => 1,
+        (ErrorResponse::AddRaftVoter, 1) => 0,
         (_, version) => version,
     }
 }
@@ -127,7 +170,6 @@ const fn version_with_the_same_fields(head: RequestHead) -> i16 {
 /// request.
 fn put_body(
     out: &mut BytesMut,
-    head: RequestHead,
     v: i16,
     denial: Denial,
     names: NamesIn<'_>,
@@ -141,44 +183,52 @@ fn put_body(
             body!($response).with_error_message(denial.text())
         };
     }
-    match head.api.0 {
-        10 => put(out, v, &FindCoordinatorResponse::default()),
-        17 => put(out, v, &body!(SaslHandshakeResponse)),
-        27 => put(out, v, &WriteTxnMarkersResponse::default()),
-        29 => put(out, v, &body!(DescribeAclsResponse, text)),
-        30 => put(out, v, &CreateAclsResponse::default()),
-        31 => put(out, v, &DeleteAclsResponse::default()),
-        33 => put(out, v, &AlterConfigsResponse::default()),
-        34 => put(out, v, &AlterReplicaLogDirsResponse::default()),
-        36 => put(out, v, &body!(SaslAuthenticateResponse, text)),
-        38 => put(out, v, &created_token(denial, v, names)),
-        39 => {
+    match denial.response {
+        ErrorResponse::FindCoordinator => put(out, v, &FindCoordinatorResponse::default()),
+        ErrorResponse::SaslHandshake => put(out, v, &body!(SaslHandshakeResponse)),
+        ErrorResponse::WriteTxnMarkers => put(out, v, &WriteTxnMarkersResponse::default()),
+        ErrorResponse::DescribeAcls => put(out, v, &body!(DescribeAclsResponse, text)),
+        ErrorResponse::CreateAcls => put(out, v, &CreateAclsResponse::default()),
+        ErrorResponse::DeleteAcls => put(out, v, &DeleteAclsResponse::default()),
+        ErrorResponse::AlterConfigs => put(out, v, &AlterConfigsResponse::default()),
+        ErrorResponse::AlterReplicaLogDirs => put(out, v, &AlterReplicaLogDirsResponse::default()),
+        ErrorResponse::SaslAuthenticate => put(out, v, &body!(SaslAuthenticateResponse, text)),
+        ErrorResponse::CreateDelegationToken => put(out, v, &created_token(denial, v, names)),
+        ErrorResponse::RenewDelegationToken => {
             let body = body!(RenewDelegationTokenResponse);
             put(out, v, &body.with_expiry_timestamp_ms(NO_TIME))
         }
-        40 => {
+        ErrorResponse::ExpireDelegationToken => {
             let body = body!(ExpireDelegationTokenResponse);
             put(out, v, &body.with_expiry_timestamp_ms(NO_TIME))
         }
-        41 => put(out, v, &body!(DescribeDelegationTokenResponse)),
+        ErrorResponse::DescribeDelegationToken => {
+            put(out, v, &body!(DescribeDelegationTokenResponse))
+        }
         // Version 0 has no error of its own.
-        43 if v == 0 => put(out, v, &ElectLeadersResponse::default()),
-        43 => put(out, v, &body!(ElectLeadersResponse)),
-        44 => put(out, v, &IncrementalAlterConfigsResponse::default()),
-        45 => put(out, v, &body!(AlterPartitionReassignmentsResponse, text)),
-        48 => {
+        ErrorResponse::ElectLeaders if v == 0 => put(out, v, &ElectLeadersResponse::default()),
+        ErrorResponse::ElectLeaders => put(out, v, &body!(ElectLeadersResponse)),
+        ErrorResponse::IncrementalAlterConfigs => {
+            put(out, v, &IncrementalAlterConfigsResponse::default())
+        }
+        ErrorResponse::AlterPartitionReassignments => {
+            put(out, v, &body!(AlterPartitionReassignmentsResponse, text))
+        }
+        ErrorResponse::DescribeClientQuotas => {
             let body = body!(DescribeClientQuotasResponse, text);
             put(out, v, &body.with_entries(None))
         }
-        49 => put(out, v, &AlterClientQuotasResponse::default()),
-        50 => put(out, v, &body!(DescribeUserScramCredentialsResponse, text)),
-        51 => put(out, v, &AlterUserScramCredentialsResponse::default()),
-        57 => put(out, v, &body!(UpdateFeaturesResponse, text)),
-        // kafka-protocol does not know UnregisterController, whose response has the same fields.
-        64 | 94 => put(out, v, &body!(UnregisterBrokerResponse, text)),
-        80 => put(out, v, &body!(AddRaftVoterResponse, text)),
-        81 => put(out, v, &body!(RemoveRaftVoterResponse, text)),
-        _ => Err(NotEncodable),
+        ErrorResponse::AlterClientQuotas => put(out, v, &AlterClientQuotasResponse::default()),
+        ErrorResponse::DescribeUserScramCredentials => {
+            put(out, v, &body!(DescribeUserScramCredentialsResponse, text))
+        }
+        ErrorResponse::AlterUserScramCredentials => {
+            put(out, v, &AlterUserScramCredentialsResponse::default())
+        }
+        ErrorResponse::UpdateFeatures => put(out, v, &body!(UpdateFeaturesResponse, text)),
+        ErrorResponse::UnregisterBroker => put(out, v, &body!(UnregisterBrokerResponse, text)),
+        ErrorResponse::AddRaftVoter => put(out, v, &body!(AddRaftVoterResponse, text)),
+        ErrorResponse::RemoveRaftVoter => put(out, v, &body!(RemoveRaftVoterResponse, text)),
     }
 }
 
@@ -606,11 +656,11 @@ pub(crate) fn denied_resource(
 ) -> Result<(), NotEncodable> {
     let (v, before) = (head.version.0, out.len());
     let (kind, name) = (resource_type(kind), text(name));
-    match head.api.0 {
-        33 => put(out, v, &altered(denial, kind, name)),
-        44 => put(out, v, &incrementally_altered(denial, kind, name)),
-        _ => Err(NotEncodable),
-    }?;
+    if denial.response == ErrorResponse::IncrementalAlterConfigs {
+        put(out, v, &incrementally_altered(denial, kind, name))?;
+    } else {
+        put(out, v, &altered(denial, kind, name))?;
+    }
     work::copied(out.len() - before);
     Ok(())
 }

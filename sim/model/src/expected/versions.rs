@@ -12,7 +12,7 @@ pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
     response.api_keys.retain_mut(|entry| {
         let api = ApiKey(entry.api_key);
-        let row = snapshot.offered.row(api);
+        let row = snapshot.offered.get(api);
         let Some(row) = row.filter(|_| snapshot.policy.api(api) == Decision::Allow) else {
             return false;
         };
@@ -24,7 +24,7 @@ pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
 
 /// The answer to a version that nobody here knows.
 pub(super) fn unknown_version(response: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
-    let row = snapshot.offered.row(ApiKey(super::API_VERSIONS));
+    let row = snapshot.offered.get(ApiKey(super::API_VERSIONS));
     let told = response.api_keys.first();
     let same = match (row, told) {
         (Some(row), Some(told)) => {

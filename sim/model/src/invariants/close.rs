@@ -109,7 +109,7 @@ fn is_restricted(ledger: &Ledger, rest: &[u8]) -> bool {
     let mut rows = ledger
         .snapshots
         .iter()
-        .map(|it| it.offered.row(ApiKey(head.key)));
+        .map(|it| it.offered.get(ApiKey(head.key)));
     // A coordinator that serves brokers is denied as well.
     head.key == FIND_COORDINATOR || rows.any(|row| row.is_some_and(|row| row.access != Access::All))
 }

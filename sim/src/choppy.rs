@@ -4,10 +4,10 @@
 //! What happens follows from the seed and the number of the connection. TLS, where it is on, runs
 //! above it, so that the pieces are cut out of what is on the wire.
 
+mod delayed_wakeup;
 mod fault;
-mod habits;
+mod fault_rates;
 mod stream;
-mod unnoticed;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use doorkeeper_core::id::HostPort;
 use doorkeeper_net::{Ends, Interest, Net};
 
-use crate::dice::Dice;
 use crate::net::Reset;
+use crate::splitmix64::SplitMix64;
 
-pub use habits::Habits;
+pub use fault_rates::FaultRates;
 pub use stream::ChoppyStream;
 
 /// What a process says that has no descriptor left.
@@ -35,13 +35,13 @@ const ACCEPTS: u64 = 3 << 32;
 #[derive(Clone, Debug)]
 pub struct Choppy<N> {
     inner: N,
-    shared: Arc<Shared>,
+    shared: Arc<NetworkState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct NetworkState {
     seed: u64,
-    habits: Habits,
+    fault_rates: FaultRates,
     healed: AtomicBool,
     connections: AtomicU64,
     dials: AtomicU64,
@@ -49,12 +49,12 @@ struct Shared {
 }
 
 impl<N> Choppy<N> {
-    /// The network with these habits.
+    /// The network with these fault rates.
     #[must_use]
-    pub fn new(inner: N, seed: u64, habits: Habits) -> Self {
-        let shared = Shared {
+    pub fn new(inner: N, seed: u64, fault_rates: FaultRates) -> Self {
+        let shared = NetworkState {
             seed,
-            habits,
+            fault_rates,
             healed: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             dials: AtomicU64::new(0),
@@ -71,22 +71,22 @@ impl<N> Choppy<N> {
         self.shared.healed.store(true, Ordering::Relaxed);
     }
 
-    fn dice(&self, kind: u64, counter: &AtomicU64) -> Dice {
+    fn rng(&self, kind: u64, counter: &AtomicU64) -> SplitMix64 {
         let number = counter.fetch_add(1, Ordering::Relaxed);
-        Dice::new(self.shared.seed, kind + number)
+        SplitMix64::new(self.shared.seed, kind + number)
     }
 
-    fn habits(&self) -> Habits {
+    fn fault_rates(&self) -> FaultRates {
         if self.shared.healed.load(Ordering::Relaxed) {
-            self.shared.habits.healed()
+            self.shared.fault_rates.healed()
         } else {
-            self.shared.habits
+            self.shared.fault_rates
         }
     }
 
     fn wrap<S: Reset>(&self, stream: S) -> ChoppyStream<S> {
-        let dice = self.dice(CONNECTIONS, &self.shared.connections);
-        ChoppyStream::new(stream, dice, self.habits())
+        let rng = self.rng(CONNECTIONS, &self.shared.connections);
+        ChoppyStream::new(stream, rng, self.fault_rates())
     }
 }
 
@@ -102,8 +102,8 @@ where
     }
 
     async fn accept(&self, on: &mut N::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
-        let mut dice = self.dice(ACCEPTS, &self.shared.accepts);
-        if dice.chance(self.habits().accept_fails_permille) {
+        let mut rng = self.rng(ACCEPTS, &self.shared.accepts);
+        if rng.chance(self.fault_rates().accept_fails_permille) {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
         let (stream, peer) = self.inner.accept(on).await?;
@@ -111,16 +111,16 @@ where
     }
 
     async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
-        let mut dice = self.dice(DIALS, &self.shared.dials);
-        let habits = self.habits();
-        let delay = dice.duration(habits.dial_delay_max);
+        let mut rng = self.rng(DIALS, &self.shared.dials);
+        let fault_rates = self.fault_rates();
+        let delay = rng.duration(fault_rates.dial_delay_max);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if dice.chance(habits.dial_refused_permille) {
+        if rng.chance(fault_rates.dial_refused_permille) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        if dice.chance(habits.dial_timeout_permille) {
+        if rng.chance(fault_rates.dial_timeout_permille) {
             return std::future::pending().await;
         }
         Ok(self.wrap(self.inner.connect(to).await?))

@@ -30,7 +30,7 @@ pub(crate) struct Run {
     /// How many minutes at most
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Marks may be missing, or kinds of trouble: the budget is too small to reach all
+    /// Marks may be missing, or kinds of faults: the budget is too small to reach all
     #[arg(long)]
     marks_may_miss: bool,
 }
@@ -110,18 +110,18 @@ fn speed(tally: &Tally, took: Duration) -> String {
 /// Runs a failing seed once more and says everything about it.
 fn tell_failure(swarm: &Swarm, commit: &str) -> ExitCode {
     println!("\ncommit {commit}\n{swarm}");
-    let (verdict, outcome) = try_script(&swarm.script(), Options::default());
-    tell(&verdict, outcome.as_ref());
+    let (result, outcome) = try_script(&swarm.script(), Options::default());
+    tell(&result, outcome.as_ref());
     println!("replay: cargo xtask sim replay {}", swarm.seed);
     println!("make small: cargo xtask sim shrink {}", swarm.seed);
-    exit(verdict.kind().unwrap_or(Kind::Differs))
+    exit(result.kind().unwrap_or(Kind::Differs))
 }
 
-fn tell(verdict: &SeedResult, outcome: Option<&Outcome>) {
+fn tell(result: &SeedResult, outcome: Option<&Outcome>) {
     for line in outcome.iter().flat_map(|outcome| outcome.trace.lines()) {
         println!("{line}");
     }
-    match verdict {
+    match result {
         SeedResult::Held => println!("everything held"),
         SeedResult::Crashed(text) => println!("panicked: {text}"),
         SeedResult::Failed(failure) => {
@@ -155,8 +155,8 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     let script = script_of(&args.what)?;
     println!("{script}");
     let options = Options::default().keeping_trace(!args.brief);
-    let (verdict, outcome) = try_script(&script, options);
-    tell(&verdict, outcome.as_ref());
+    let (result, outcome) = try_script(&script, options);
+    tell(&result, outcome.as_ref());
     if let Some(outcome) = outcome {
         println!(
             "hash {:016x}, {} virtual",
@@ -164,7 +164,7 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
             outcome.lasted
         );
     }
-    Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
+    Ok(result.kind().map_or(ExitCode::SUCCESS, exit))
 }
 
 pub(crate) fn script(args: &Text) -> ExitCode {
@@ -175,11 +175,11 @@ pub(crate) fn script(args: &Text) -> ExitCode {
 pub(crate) fn shrink(args: &Shrink, commit: &str) -> Result<ExitCode> {
     let script = script_of(&args.what)?;
     let (small, tries) = doorkeeper_sim::shrink::shrink(&script, Options::default());
-    let (verdict, _) = try_script(&small, Options::default());
+    let (result, _) = try_script(&small, Options::default());
     println!("# commit {commit}, {}, {tries} tries", args.what);
-    if let SeedResult::Failed(failure) = &verdict {
+    if let SeedResult::Failed(failure) = &result {
         println!("# {}", failure.violation);
     }
     print!("{small}");
-    Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
+    Ok(result.kind().map_or(ExitCode::SUCCESS, exit))
 }

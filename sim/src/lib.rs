@@ -5,7 +5,6 @@
 //! [`world`].
 
 pub mod choppy;
-pub mod dice;
 pub mod kind;
 pub mod net;
 pub mod page;
@@ -13,6 +12,7 @@ pub mod parity;
 pub mod pool;
 pub mod seeds;
 pub mod shrink;
+pub mod splitmix64;
 pub mod swarm;
 pub mod tally;
 pub mod tap;

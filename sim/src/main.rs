@@ -34,10 +34,10 @@ enum Command {
     /// Print the hashes of seeds, a line each
     #[command(hide = true)]
     Hashes(twice::Hashes),
-    /// Run one seed of tier 1, and tell the sums
+    /// Run one seed of tier 1, and print the sums
     #[command(hide = true)]
     Seed(commands::server::Seed),
-    /// Run one seed, one script or one recorded session again, and tell everything
+    /// Run one seed, one script or one recorded session again, and print everything
     Replay(commands::Replay),
     /// Print the script of a seed
     Script(commands::Text),

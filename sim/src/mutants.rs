@@ -60,7 +60,7 @@ pub(super) fn run() -> ExitCode {
             continue;
         };
         let script = Swarm::draw(seed).script();
-        let (verdict, _) = try_script(&script, options);
+        let (result, _) = try_script(&script, options);
         // What fails without the bug has not found the bug.
         let (without, _) = try_script(&script, Options::default());
         if without.kind().is_some() {
@@ -71,7 +71,7 @@ pub(super) fn run() -> ExitCode {
             );
             continue;
         }
-        println!("{seed:>6}  {}: {verdict}", mutation.name());
+        println!("{seed:>6}  {}: {result}", mutation.name());
     }
     if missed > 0 {
         println!("{missed} planted bugs were not found");

@@ -1,6 +1,6 @@
 //! One run as one page of HTML: who said what to whom, and when, on lanes over virtual time.
 //!
-//! The page comes from a [`Story`], whatever backend has told it, and needs nothing but itself.
+//! The page comes from a [`Timeline`], whatever backend made it, and needs nothing but itself.
 //! It is drawn whole here; its script only changes the scale, hides lanes and shows details.
 
 mod brokers;
@@ -16,12 +16,12 @@ use std::fmt::Write as _;
 
 use doorkeeper_model::direct::Failure;
 use doorkeeper_model::script::{Client, Script, Step};
-use doorkeeper_model::story::{Story, What};
+use doorkeeper_model::timeline::{EventKind, Timeline};
 use doorkeeper_model::watch::SessionId;
 
 use exchange::Exchange;
 use scale::Scale;
-use text::{Escaped, counted};
+use text::{EscapedText, counted};
 
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
@@ -39,7 +39,7 @@ pub struct Page<'a> {
     /// What was to happen.
     pub script: &'a Script,
     /// What happened.
-    pub story: &'a Story,
+    pub timeline: &'a Timeline,
     /// What did not hold.
     pub failure: Option<&'a Failure>,
     /// The hash of everything.
@@ -59,17 +59,17 @@ impl Page<'_> {
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        let happenings = self.story.happenings();
-        let failed = self.failure.and_then(|_| match happenings.last()?.what {
-            What::Session(id, _) => Some(id),
-            What::Step(_) | What::Published { .. } => None,
+        let events = self.timeline.events();
+        let failed = self.failure.and_then(|_| match events.last()?.what {
+            EventKind::Session(id, _) => Some(id),
+            EventKind::Step(_) | EventKind::Published { .. } => None,
         });
-        let moments = happenings.iter().map(|happening| happening.at);
+        let moments = events.iter().map(|event| event.at);
         let moments = moments.chain(self.failure.map(|failure| failure.at));
         let run = Run {
             page: self,
             scale: Scale::of(moments),
-            exchanges: exchange::all(self.story),
+            exchanges: exchange::all(self.timeline),
             failed,
         };
         run.html()
@@ -78,7 +78,7 @@ impl Page<'_> {
 
 impl Run<'_> {
     fn html(&self) -> String {
-        let title = Escaped(self.page.title);
+        let title = EscapedText(self.page.title);
         let mut out = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
              <title>doorkeeper: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
@@ -90,7 +90,7 @@ impl Run<'_> {
             "<pre id=\"details\">Point at anything to see what it is; a click keeps it.</pre>\n",
         );
         self.script(&mut out);
-        let drawn = Escaped(self.page.drawn);
+        let drawn = EscapedText(self.page.drawn);
         if !self.page.drawn.is_empty() {
             let _ = writeln!(
                 out,
@@ -111,12 +111,12 @@ impl Run<'_> {
         let _ = writeln!(
             out,
             "<header>\n<h1>{} <small>commit {}, hash {:016x}</small></h1>",
-            Escaped(title),
-            Escaped(commit),
+            EscapedText(title),
+            EscapedText(commit),
             self.page.hash
         );
         match self.page.failure {
-            None => out.push_str("<p class=\"verdict held\">Everything held.</p>\n"),
+            None => out.push_str("<p class=\"result held\">Everything held.</p>\n"),
             Some(failure) => {
                 let at = self.scale.seconds(failure.at);
                 let where_to = match self.failed {
@@ -126,21 +126,21 @@ impl Run<'_> {
                 let what = failure.violation.to_string();
                 let _ = writeln!(
                     out,
-                    "<p class=\"verdict failed\">At {at}{where_to}, in step {}: {}</p>",
+                    "<p class=\"result failed\">At {at}{where_to}, in step {}: {}</p>",
                     failure.step,
-                    Escaped(&what)
+                    EscapedText(&what)
                 );
             }
         }
         let sessions = self.sessions();
-        let answered = self.exchanges.iter().filter(|it| it.has_response()).count();
+        let responses = self.exchanges.iter().filter(|it| it.has_response()).count();
         let (requests, lasted) = (self.exchanges.len(), self.scale.seconds(self.scale.last()));
         let _ = writeln!(
             out,
             "<p>{}, {}, {}, {} virtual seconds</p>",
             counted(sessions.len(), "session"),
             counted(requests, "request"),
-            counted(answered, "answer"),
+            counted(responses, "response"),
             lasted.trim_end_matches(" s")
         );
         self.tools(&sessions, out);
@@ -166,10 +166,10 @@ impl Run<'_> {
     }
 
     fn sessions(&self) -> BTreeSet<SessionId> {
-        let all = self.page.story.happenings().iter();
-        all.filter_map(|happening| match happening.what {
-            What::Session(id, _) => Some(id),
-            What::Step(_) | What::Published { .. } => None,
+        let all = self.page.timeline.events().iter();
+        all.filter_map(|event| match event.what {
+            EventKind::Session(id, _) => Some(id),
+            EventKind::Step(_) | EventKind::Published { .. } => None,
         })
         .collect()
     }
@@ -193,10 +193,10 @@ impl Run<'_> {
 
     /// The clients that do anything.
     fn clients(&self) -> BTreeSet<u8> {
-        let all = self.page.story.happenings().iter();
-        all.filter_map(|happening| match &happening.what {
-            What::Step(Step::Client(who, _) | Step::Net(who, ..)) => Some(who.0),
-            What::Step(_) | What::Published { .. } | What::Session(..) => None,
+        let all = self.page.timeline.events().iter();
+        all.filter_map(|event| match &event.what {
+            EventKind::Step(Step::Client(who, _) | Step::Net(who, ..)) => Some(who.0),
+            EventKind::Step(_) | EventKind::Published { .. } | EventKind::Session(..) => None,
         })
         .collect()
     }
@@ -211,7 +211,7 @@ impl Run<'_> {
         let _ = write!(
             out,
             "<details{open}><summary>The script</summary>\n<pre>{}---</pre>\n<ol start=\"0\">\n",
-            Escaped(&setting)
+            EscapedText(&setting)
         );
         let failing = self.page.failure.map(|failure| failure.step);
         for (at, step) in self.page.script.steps.iter().enumerate() {
@@ -221,7 +221,7 @@ impl Run<'_> {
                 ""
             };
             let step = step.to_string();
-            let _ = writeln!(out, "<li{class}>{}</li>", Escaped(&step));
+            let _ = writeln!(out, "<li{class}>{}</li>", EscapedText(&step));
         }
         out.push_str("</ol></details>\n");
     }

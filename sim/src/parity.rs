@@ -1,4 +1,4 @@
-//! Scripts on networks: what doorkeeper read and wrote, and what it told of it, must be the same
+//! Scripts on networks: what doorkeeper read, wrote and reported must be the same
 //! on the direct backend, on a simulated network and on the operating system's, whatever the
 //! pieces.
 //!
@@ -10,15 +10,15 @@
 mod brokers;
 mod clients;
 mod doorkeeper;
-mod hearing;
+mod faulty_net;
 mod loopback;
 mod names;
-mod patience;
 mod player;
 mod recorder;
 mod rig;
-mod rigged;
 mod simulated;
+mod transcripts;
+mod wait_limits;
 
 pub use loopback::on_loopback;
 pub use simulated::{on_turmoil, recorded_on_turmoil};

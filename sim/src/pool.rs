@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// How often the sums of the threads are brought together.
 const MERGED_EVERY: Duration = Duration::from_millis(500);
 
-/// How often somebody who waits is told how far it is.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// How often the progress is printed.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// How far to go.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +43,10 @@ pub struct Report<S> {
 }
 
 /// What the threads share.
-struct Common<S> {
+struct PoolState<S> {
     sums: S,
     failed: Option<u64>,
-    told: Instant,
+    reported_at: Instant,
 }
 
 /// Runs seeds: `holds` adds one to the sums, and says whether everything held. `progress` is
@@ -59,17 +59,17 @@ pub fn run<S: Sums>(
     let begun = Instant::now();
     let next = AtomicU64::new(budget.from);
     let stop = AtomicBool::new(false);
-    let common = Mutex::new(Common {
+    let common = Mutex::new(PoolState {
         sums: S::default(),
         failed: None,
-        told: begun,
+        reported_at: begun,
     });
     let merge = |mine: &mut S, failed: Option<u64>| {
         let mut common = common.lock().unwrap_or_else(PoisonError::into_inner);
         common.sums.merge(std::mem::take(mine));
         common.failed = common.failed.into_iter().chain(failed).min();
-        if common.told.elapsed() >= TOLD_EVERY {
-            common.told = Instant::now();
+        if common.reported_at.elapsed() >= REPORT_EVERY {
+            common.reported_at = Instant::now();
             progress(&common.sums, begun.elapsed());
         }
     };

@@ -59,7 +59,7 @@ impl fmt::Display for SeedResult {
     }
 }
 
-/// Runs one script; a panic is a verdict like any other.
+/// Runs one script; a panic is a result like any other.
 #[must_use]
 pub fn try_script(script: &Script, options: Options) -> (SeedResult, Option<direct::Outcome>) {
     match catch_unwind(AssertUnwindSafe(|| direct::run(script, options))) {
@@ -71,18 +71,18 @@ pub fn try_script(script: &Script, options: Options) -> (SeedResult, Option<dire
     }
 }
 
-/// What came of many seeds.
+/// The sums of many seeds.
 pub type Report = pool::Report<Tally>;
 
 /// Runs seeds until the budget is used up or one of them fails. `progress` is called now and then
 /// with the sums so far.
 pub fn run(budget: Budget, options: Options, progress: impl Fn(&Tally, Duration) + Sync) -> Report {
     let holds = |seed, tally: &mut Tally| {
-        let (verdict, outcome) = try_script(&Swarm::draw(seed).script(), options);
+        let (result, outcome) = try_script(&Swarm::draw(seed).script(), options);
         if let Some(outcome) = outcome {
             tally.add(&outcome);
         }
-        verdict.kind().is_none()
+        result.kind().is_none()
     };
     pool::run(budget, holds, progress)
 }

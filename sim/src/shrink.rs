@@ -1,7 +1,7 @@
 //! Makes a failing script smaller while the same invariant fails.
 
 use doorkeeper_model::direct::Options;
-use doorkeeper_model::script::{Chunk, Client, Policy, Script, Setting, Small, Step, What};
+use doorkeeper_model::script::{Chunk, Client, Policy, Script, Setting, SmallLimits, Step, What};
 
 use crate::seeds::try_script;
 
@@ -11,8 +11,8 @@ const TRIES_MAX: usize = 20_000;
 /// The smallest script that was found, and how often scripts were tried. The same if it holds.
 #[must_use]
 pub fn shrink(script: &Script, options: Options) -> (Script, usize) {
-    let (verdict, _) = try_script(script, options);
-    let Some(invariant) = verdict.invariant() else {
+    let (result, _) = try_script(script, options);
+    let Some(invariant) = result.invariant() else {
         return (script.clone(), 1);
     };
     let mut search = Search {
@@ -102,7 +102,7 @@ fn plainer(setting: &Setting) -> Vec<Setting> {
         with(&|s| s.chunk = Chunk::Whole),
         with(&|s| (s.latency_ms, s.jitter_ms) = (plain.latency_ms, 0)),
         with(&|s| s.window = plain.window),
-        with(&|s| s.small = Small::default()),
+        with(&|s| s.small = SmallLimits::default()),
         with(&|s| s.small.buffer = None),
         with(&|s| s.small.egress = None),
         with(&|s| s.small.in_flight = None),

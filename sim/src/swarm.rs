@@ -13,7 +13,7 @@ mod work;
 use std::fmt;
 
 use doorkeeper_model::Rng;
-use doorkeeper_model::script::{Client, ListenAddr, Numbered, Request, Script, Step, Wait, What};
+use doorkeeper_model::script::{Client, ListenAddr, Ordinal, Request, Script, Step, Wait, What};
 
 pub use dialogues::Dialogue;
 pub use faults::Fault;
@@ -104,9 +104,9 @@ impl Swarm {
     }
 }
 
-/// Once all is well, a new client gets its responses through every door.
+/// Once all is well, a new client gets its responses through every listen address.
 fn probe(doorkeepers: u8, steps: &mut Vec<Step>) {
-    let who = Numbered(Numbered::MAX - 1);
+    let who = Ordinal(Ordinal::MAX - 1);
     let ask = Request {
         version: 8,
         what: What::Metadata(None),
@@ -115,7 +115,7 @@ fn probe(doorkeepers: u8, steps: &mut Vec<Step>) {
         let through = if doorkeeper == 0 {
             ListenAddr::Bootstrap
         } else {
-            ListenAddr::Broker(Numbered(doorkeeper))
+            ListenAddr::Broker(Ordinal(doorkeeper))
         };
         steps.push(Step::Client(who, Client::Connect(through)));
         steps.push(Step::Client(who, Client::Send(ask.clone())));

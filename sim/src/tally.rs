@@ -1,4 +1,4 @@
-//! What many runs came to, all together.
+//! The sums of many runs.
 
 use std::collections::BTreeMap;
 use std::fmt;

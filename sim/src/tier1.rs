@@ -2,10 +2,10 @@
 //!
 //! First a time in which things go wrong, of the kinds that this seed has; then all is healed, and
 //! everything that clients have begun must come to its end within a bound; then new clients come
-//! through every door, and whoever came must be gone in the end.
+//! through every listen address, and whoever came must be gone in the end.
 
+mod fault_schedule;
 mod tally;
-mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,17 +14,17 @@ use std::time::Duration;
 
 use doorkeeper_core::id::BrokerId;
 
-use crate::choppy::Habits;
-use crate::dice::Dice;
+use crate::choppy::FaultRates;
 use crate::kind::{Kind, text_of};
+use crate::splitmix64::SplitMix64;
 use crate::world::prober::{arrive, probe};
-use crate::world::requests::Told;
+use crate::world::requests::TopicOutcome;
 use crate::world::trace::Trace;
 use crate::world::workload::{Generation, Ledger, Work, consume, produce};
 use crate::world::{Config, Failure, Report, World};
 
+use fault_schedule::FaultSchedule;
 pub use tally::Tally;
-use trouble::Trouble;
 
 /// Streams of numbers, apart from each other: a new fault does not reshuffle the work.
 const NETWORK: u64 = 5 << 16;
@@ -44,8 +44,8 @@ const TOPIC: &str = "orders";
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long things go wrong.
-    pub trouble: Duration,
-    /// Clients that write. One more reads, and one asks for what may be refused.
+    pub fault_time: Duration,
+    /// Clients that write. One more reads, and one asks for what may be denied.
     pub writers: usize,
     /// What each of them writes.
     pub records: usize,
@@ -58,7 +58,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            trouble: Duration::from_secs(40),
+            fault_time: Duration::from_secs(40),
             writers: 4,
             records: 45,
             think_max: Duration::from_secs(3),
@@ -67,32 +67,32 @@ impl Default for Options {
     }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Time, events and their hashes.
     pub report: Report,
-    /// How often what happened: faults, what clients were told, and how sessions ended.
+    /// How often what happened: faults, responses to clients, and how sessions ended.
     pub counts: BTreeMap<String, u64>,
 }
 
 /// All that a seed draws before anything happens.
 #[derive(Clone, Debug)]
-pub struct Drawn {
+pub struct Scenario {
     /// The seed.
     pub seed: u64,
     config: Config,
     writers: Vec<Generation>,
     reader: Generation,
-    trouble: Trouble,
+    fault_schedule: FaultSchedule,
 }
 
-impl Drawn {
+impl Scenario {
     /// Draws.
     #[must_use]
     pub fn new(seed: u64, options: &Options) -> Self {
-        let config = config(seed, &mut Dice::new(seed, NETWORK));
-        let mut work = Dice::new(seed, WORK);
+        let config = config(seed, &mut SplitMix64::new(seed, NETWORK));
+        let mut work = SplitMix64::new(seed, WORK);
         let mut generation = || match work.chance(500) {
             true => Generation::Names,
             false => Generation::Ids,
@@ -101,19 +101,19 @@ impl Drawn {
             seed,
             writers: (0..options.writers).map(|_| generation()).collect(),
             reader: generation(),
-            trouble: Trouble::new(&config, Dice::new(seed, FAULTS)),
+            fault_schedule: FaultSchedule::new(&config, SplitMix64::new(seed, FAULTS)),
             config,
         }
     }
 }
 
-impl fmt::Display for Drawn {
+impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Config {
             brokers,
             doorkeepers,
-            doorkeeper_habits,
-            other_habits,
+            doorkeeper_fault_rates,
+            other_fault_rates,
             latency,
             window_bytes,
             cluster_limits,
@@ -121,12 +121,16 @@ impl fmt::Display for Drawn {
             seed: _,
         } = &self.config;
         writeln!(f, "seed {}", self.seed)?;
-        writeln!(f, "brokers {brokers}, doors {doorkeepers}")?;
-        let kinds: Vec<String> = self.trouble.kinds().map(ToString::to_string).collect();
-        writeln!(f, "trouble {}", kinds.join(" "))?;
+        writeln!(f, "brokers {brokers}, doorkeepers {doorkeepers}")?;
+        let kinds: Vec<String> = self
+            .fault_schedule
+            .kinds()
+            .map(ToString::to_string)
+            .collect();
+        writeln!(f, "faults {}", kinds.join(" "))?;
         writeln!(f, "latency {latency:?}, window {window_bytes} bytes")?;
-        writeln!(f, "network of doors {doorkeeper_habits:?}")?;
-        writeln!(f, "network of others {other_habits:?}")?;
+        writeln!(f, "network of doorkeepers {doorkeeper_fault_rates:?}")?;
+        writeln!(f, "network of others {other_fault_rates:?}")?;
         writeln!(f, "limits {cluster_limits}, {listener_limits}")?;
         writeln!(f, "writers {:?}, reader {:?}", self.writers, self.reader)
     }
@@ -146,7 +150,7 @@ pub fn try_seed(seed: u64, options: &Options) -> (Result<Outcome, Failure>, Trac
     if options.whole_trace {
         trace.keep_all();
     }
-    let drawn = Drawn::new(seed, options);
+    let drawn = Scenario::new(seed, options);
     let ran = catch_unwind(AssertUnwindSafe(|| drawn.run(options, trace.clone())));
     let ran = ran.unwrap_or_else(|panic| {
         let text = text_of(&*panic);
@@ -155,17 +159,17 @@ pub fn try_seed(seed: u64, options: &Options) -> (Result<Outcome, Failure>, Trac
     (ran, trace)
 }
 
-impl Drawn {
+impl Scenario {
     fn run(self, options: &Options, trace: Trace) -> Result<Outcome, Failure> {
         let mut world = World::traced(self.config.clone(), trace)?;
         let ledger = Ledger::default();
         self.start_clients(&mut world, options, &ledger);
-        let mut trouble = self.trouble;
-        while world.now() < options.trouble {
-            world.run_for(trouble.pause())?;
-            trouble.happen(&mut world, TOPIC)?;
+        let mut fault_schedule = self.fault_schedule;
+        while world.now() < options.fault_time {
+            world.run_for(fault_schedule.pause())?;
+            fault_schedule.happen(&mut world, TOPIC)?;
         }
-        trouble.end(&mut world);
+        fault_schedule.end(&mut world);
         world.heal();
         world.finish(LIVELY_WITHIN)?;
         ledger
@@ -173,7 +177,7 @@ impl Drawn {
             .map_err(|why| world.failed(Kind::Wrong, 4, why))?;
         new_clients(&mut world);
         world.finish(ARRIVED_WITHIN)?;
-        let mut counts = trouble.into_counts();
+        let mut counts = fault_schedule.into_counts();
         for closed in world
             .doorkeepers()
             .iter()
@@ -181,8 +185,8 @@ impl Drawn {
         {
             *counts.entry(closed.ended.name().to_owned()).or_default() += 1;
         }
-        for told in Told::ALL {
-            counts.insert(told.name().to_owned(), world.requests().told(told));
+        for outcome in TopicOutcome::ALL {
+            counts.insert(outcome.name().to_owned(), world.requests().count(outcome));
         }
         let report = world.end()?;
         Ok(Outcome { report, counts })
@@ -202,7 +206,7 @@ impl Drawn {
         }
         let work = work(self.reader, options.writers * options.records);
         world.client("reader", |parts| consume(parts, work));
-        let until = options.trouble;
+        let until = options.fault_time;
         world.client("prober", |parts| probe(parts, until));
     }
 }
@@ -220,27 +224,28 @@ fn new_clients(world: &mut World) {
     }
 }
 
-fn config(seed: u64, dice: &mut Dice) -> Config {
-    let doorkeeper_habits = Habits::drawn(dice);
-    let doorkeeper_habits = doorkeeper_habits.with_late_runtime(&mut Dice::new(seed, LATE_RUNTIME));
-    let other_habits = Habits::drawn(dice);
+fn config(seed: u64, rng: &mut SplitMix64) -> Config {
+    let doorkeeper_fault_rates = FaultRates::drawn(rng);
+    let doorkeeper_fault_rates =
+        doorkeeper_fault_rates.with_late_runtime(&mut SplitMix64::new(seed, LATE_RUNTIME));
+    let other_fault_rates = FaultRates::drawn(rng);
     Config {
-        doorkeepers: if dice.chance(500) { 2 } else { 1 },
-        doorkeeper_habits,
-        other_habits,
-        latency: Duration::from_millis(1)..=Duration::from_millis(2 + dice.below(30)),
-        window_bytes: 1 << (11 + dice.below(8)),
+        doorkeepers: if rng.chance(500) { 2 } else { 1 },
+        doorkeeper_fault_rates,
+        other_fault_rates,
+        latency: Duration::from_millis(1)..=Duration::from_millis(2 + rng.below(30)),
+        window_bytes: 1 << (11 + rng.below(8)),
         cluster_limits: format!(
             "connect_timeout: {}s, request_timeout: {}s",
-            2 + dice.below(4),
-            4 + dice.below(6)
+            2 + rng.below(4),
+            4 + rng.below(6)
         ),
         listener_limits: format!(
             "in_flight_max: {}, write_stall_timeout: {}s, frame_stall_timeout: {}s, idle: {}s",
-            dice.size(1000),
-            5 + dice.below(10),
-            5 + dice.below(10),
-            10 + dice.below(50)
+            rng.size(1000),
+            5 + rng.below(10),
+            5 + rng.below(10),
+            10 + rng.below(50)
         ),
         ..Config::new(seed)
     }

@@ -2,14 +2,14 @@
 //!
 //! Everything follows from the seed. What hosts run is the real thing: `io_tokio::serve` for a
 //! doorkeeper, `sim/host` for a broker. Nobody's panic gets lost: tasks are joined, and the
-//! observer of a doorkeeper tells of those that it caught.
+//! observer of a doorkeeper reports those that it caught.
 
 pub mod doorkeeper;
 mod failure;
 pub mod faults;
 pub mod kafka;
 pub mod link;
-mod overheard;
+mod monitored_net;
 pub mod prober;
 pub mod requests;
 pub mod rules;
@@ -30,12 +30,12 @@ use doorkeeper_host::{BrokerConfig, Clock, Handle, HostConfig};
 use tokio_util::sync::CancellationToken;
 use turmoil::Sim;
 
-use crate::choppy::{Choppy, Habits};
-use crate::dice::Dice;
+use crate::choppy::{Choppy, FaultRates};
 use crate::kind::Kind;
 use crate::net::{Hub, TurmoilNet};
+use crate::splitmix64::SplitMix64;
 use doorkeeper::{DoorkeeperHost, DoorkeeperParts};
-use overheard::Overheard;
+use monitored_net::MonitoredNet;
 use requests::Requests;
 use rules::Rules;
 use trace::Trace;
@@ -48,7 +48,7 @@ pub const CANARY: &str = "canary";
 /// Where every broker listens on its host.
 const BROKER_PORT: u16 = 9092;
 
-/// How long the world is given to become quiet once it is told to end.
+/// How long the world is given to become quiet once it has to end.
 const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a world is made of.
@@ -61,9 +61,9 @@ pub struct Config {
     /// Doorkeepers in front of them.
     pub doorkeepers: usize,
     /// The network of doorkeepers, on both legs.
-    pub doorkeeper_habits: Habits,
+    pub doorkeeper_fault_rates: FaultRates,
     /// The network of clients and brokers.
-    pub other_habits: Habits,
+    pub other_fault_rates: FaultRates,
     /// How long a segment is on its way.
     pub latency: RangeInclusive<Duration>,
     /// How many unread bytes a connection takes in either direction.
@@ -82,8 +82,8 @@ impl Config {
             seed,
             brokers: 3,
             doorkeepers: 1,
-            doorkeeper_habits: Habits::choppy(),
-            other_habits: Habits::choppy(),
+            doorkeeper_fault_rates: FaultRates::choppy(),
+            other_fault_rates: FaultRates::choppy(),
             latency: Duration::from_millis(1)..=Duration::from_millis(20),
             window_bytes: 64 << 10,
             cluster_limits: String::new(),
@@ -181,7 +181,7 @@ impl World {
         self.brokers_net.push((net.clone(), sockets));
         self.machines.insert(id, name.to_owned());
         let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
-        let net = Overheard::new(net, id, self.requests.clone());
+        let net = MonitoredNet::new(net, id, self.requests.clone());
         self.sim.host(name, move || {
             let (cluster, net, stop) = (cluster.clone(), net.clone(), stop.clone());
             let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BROKER_PORT));
@@ -190,17 +190,17 @@ impl World {
     }
 
     fn net(&self, stream: u64) -> (Choppy<TurmoilNet>, TurmoilNet) {
-        self.net_with(stream, self.config.other_habits)
+        self.net_with(stream, self.config.other_fault_rates)
     }
 
-    fn net_with(&self, stream: u64, habits: Habits) -> (Choppy<TurmoilNet>, TurmoilNet) {
+    fn net_with(&self, stream: u64, fault_rates: FaultRates) -> (Choppy<TurmoilNet>, TurmoilNet) {
         let inner = TurmoilNet::new(&self.hub);
-        let seed = Dice::new(self.config.seed, stream).next();
-        (Choppy::new(inner.clone(), seed, habits), inner)
+        let seed = SplitMix64::new(self.config.seed, stream).next();
+        (Choppy::new(inner.clone(), seed, fault_rates), inner)
     }
 
     fn add_doorkeeper(&mut self, number: usize) -> Result<(), Failure> {
-        let (net, sockets) = self.net_with(number as u64, self.config.doorkeeper_habits);
+        let (net, sockets) = self.net_with(number as u64, self.config.doorkeeper_fault_rates);
         let bootstrap = (1..=self.config.brokers).map(BrokerId);
         let bootstrap = bootstrap.map(|id| host_port(&machine(id, 0)));
         let bootstrap: Vec<HostPort> = bootstrap.collect::<Result<_, _>>()?;
@@ -212,7 +212,7 @@ impl World {
             net,
             sockets,
             trace: self.trace.clone(),
-            seed: Dice::new(self.config.seed, (2 << 16) + number as u64).next(),
+            seed: SplitMix64::new(self.config.seed, (2 << 16) + number as u64).next(),
         })?;
         self.requests.ruled(doorkeeper.name(), &Rules::default());
         let host = doorkeeper.clone();
@@ -252,7 +252,7 @@ impl World {
                 .to_owned(),
             trace: self.trace.clone(),
             requests: self.requests.clone(),
-            dice: Dice::new(self.config.seed, number as u64 + (4 << 16)),
+            rng: SplitMix64::new(self.config.seed, number as u64 + (4 << 16)),
         });
         self.sim.client(name, async move { Ok(doing.await?) });
     }
@@ -429,10 +429,10 @@ pub struct ClientParts {
     /// Where it writes what it has asked.
     pub requests: Requests,
     /// Its own randomness.
-    pub dice: Dice,
+    pub rng: SplitMix64,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The seed.

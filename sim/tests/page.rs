@@ -14,14 +14,14 @@ use doorkeeper_model::watch::Violation;
 use doorkeeper_sim::page::Page;
 use doorkeeper_sim::swarm::Swarm;
 
-/// A seed in which sessions are refused, held up and cut off.
+/// A seed in which sessions are denied, delayed and cut off.
 const SEED: u64 = 20;
 
 fn ran(script: &Script) -> Outcome {
     let outcome = run(
         script,
         Options {
-            story: true,
+            timeline: true,
             transcript: true,
             ..Options::default()
         },
@@ -36,7 +36,7 @@ fn html(title: &str, script: &Script, outcome: &Outcome, failure: Option<&Failur
         commit: title,
         drawn: title,
         script,
-        story: outcome.story.as_ref().unwrap(),
+        timeline: outcome.timeline.as_ref().unwrap(),
         failure,
         hash: outcome.trace.hash(),
     };
@@ -92,7 +92,7 @@ fn a_page_is_whole_and_the_same_every_time() {
 }
 
 #[test]
-fn all_sessions_and_all_frames_are_on_it() {
+fn a_page_has_all_sessions_and_frames() {
     let script = relay();
     let outcome = ran(&script);
     let html = html("relay", &script, &outcome, None);
@@ -113,7 +113,7 @@ fn all_sessions_and_all_frames_are_on_it() {
     };
     let (requests, responses) = (frames("client up"), frames("client down"));
     assert!(requests > responses && responses > 5);
-    let facts = format!("{requests} requests, {responses} answers");
+    let facts = format!("{requests} requests, {responses} responses");
     assert!(html.contains(&facts), "{facts}");
     let of_sessions: Vec<&str> = html
         .lines()
@@ -135,7 +135,7 @@ fn names_are_text_and_nothing_else() {
 }
 
 #[test]
-fn what_did_not_hold_is_where_one_looks_first() {
+fn a_broken_invariant_is_at_the_top_of_the_page() {
     let script = relay();
     let outcome = ran(&script);
     let failure = Failure {
@@ -149,8 +149,9 @@ fn what_did_not_hold_is_where_one_looks_first() {
     };
     let html = html("relay", &script, &outcome, Some(&failure));
     assert_whole(&html);
-    let told = "in step 3: invariant 4 (bytes are relayed as they are): &lt;b&gt; was not relayed";
-    assert!(html.contains(told));
+    let failure =
+        "in step 3: invariant 4 (bytes are relayed as they are): &lt;b&gt; was not relayed";
+    assert!(html.contains(failure));
     assert_eq!(count(&html, "class=\"lane session failed\""), 1);
     assert_eq!(count(&html, "<li class=\"failed\">"), 1);
     let lanes = count(&html, "<div class=\"lane ") - 1;

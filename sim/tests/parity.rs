@@ -1,4 +1,4 @@
-//! Every script of `testdata/scripts` carries the same on the direct backend, on a simulated
+//! Every script of `testdata/scripts` has the same transcript on the direct backend, a simulated
 //! network and on this machine's: one transcript, which `doorkeeper-model` keeps a snapshot of.
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use doorkeeper_io_tokio::recorder::{Counts, Recorder, Settings};
 use doorkeeper_model::direct::{self, Options};
 use doorkeeper_model::script::Script;
 use doorkeeper_recording::{Key, Recording, ReplayResult};
-use doorkeeper_sim::choppy::Habits;
+use doorkeeper_sim::choppy::FaultRates;
 use doorkeeper_sim::parity::{on_loopback, on_turmoil, recorded_on_turmoil};
 
 /// All scripts that networks can play, by name.
@@ -44,7 +44,7 @@ fn directly(script: &Script) -> String {
     direct::run(script, options).transcript
 }
 
-/// Plays scripts and holds each against the direct backend; tells of all that differ.
+/// Plays scripts and holds each against the direct backend; reports all that differ.
 fn held(
     which: &str,
     scripts: Vec<(String, Script)>,
@@ -75,17 +75,17 @@ fn difference(direct: &str, other: &str) -> String {
 }
 
 #[test]
-fn a_simulated_network_carries_the_same() {
+fn a_simulated_network_gives_the_same_transcripts() {
     held("on turmoil", scripts(), |script| {
-        on_turmoil(script, 1, Habits::default())
+        on_turmoil(script, 1, FaultRates::default())
     });
 }
 
 #[test]
 fn pieces_of_one_byte_change_nothing() {
-    let one_byte = Habits {
+    let one_byte = FaultRates {
         one_byte_permille: 1000,
-        ..Habits::choppy()
+        ..FaultRates::choppy()
     };
     held("byte by byte", scripts(), |script| {
         on_turmoil(script, 2, one_byte)
@@ -95,12 +95,12 @@ fn pieces_of_one_byte_change_nothing() {
 #[test]
 fn pieces_of_any_size_change_nothing() {
     held("in pieces", scripts(), |script| {
-        on_turmoil(script, 3, Habits::choppy())
+        on_turmoil(script, 3, FaultRates::choppy())
     });
 }
 
 #[test]
-fn real_sockets_carry_the_same() {
+fn real_sockets_give_the_same_transcripts() {
     // Where time is real, what depends on it is not the same each time.
     let mut scripts = scripts();
     scripts.retain(|(_, script)| !script.setting.timed);
@@ -120,7 +120,7 @@ fn a_script_says_direct_if_no_network_can_play_it_and_only_then() {
 }
 
 #[test]
-fn what_no_network_can_do_is_an_error_that_names_it() {
+fn a_step_that_no_network_can_play_is_an_error_that_names_it() {
     let script: Script = "---\nwait 1\nreload deny=orders\n".parse().unwrap();
     let error = on_loopback(&script).unwrap_err();
     assert_eq!(
@@ -132,7 +132,10 @@ fn what_no_network_can_do_is_an_error_that_names_it() {
 /// Recording a session changes nothing, and each that was recorded does the same again.
 #[test]
 fn recorded_sessions_replay() {
-    for (name, habits) in [("whole", Habits::default()), ("pieces", Habits::choppy())] {
+    for (name, fault_rates) in [
+        ("whole", FaultRates::default()),
+        ("pieces", FaultRates::choppy()),
+    ] {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorded-{name}"));
         held(name, scripts(), |script| {
             let _ = fs::remove_dir_all(&dir);
@@ -142,7 +145,7 @@ fn recorded_sessions_replay() {
                 bytes_max: 1 << 30,
             };
             let recorder = Recorder::start(&settings, Key([1; 32]), Counts::default()).unwrap();
-            let transcript = recorded_on_turmoil(script, 2, habits, recorder.clone());
+            let transcript = recorded_on_turmoil(script, 2, fault_rates, recorder.clone());
             recorder.flush(Duration::from_secs(60));
             let mut sessions = 0;
             for file in fs::read_dir(&dir).unwrap() {

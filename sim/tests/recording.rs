@@ -107,7 +107,7 @@ fn a_file_that_breaks_off_is_replayed_up_to_there() {
 }
 
 #[test]
-fn a_file_of_another_version_is_refused() {
+fn a_file_of_another_version_is_rejected() {
     for other in [1, 3] {
         let text = recorded().replace("\"version\":2,", &format!("\"version\":{other},"));
         let (code, said) = replay("other.recording", &text);

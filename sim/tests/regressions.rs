@@ -26,13 +26,13 @@ const LESSONS: &[Lesson] = &[
         script: "apis-denied-by-policy.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "A refused API is not offered, and closes.",
+        taught: "A denied API is not offered, and closes.",
     },
     Lesson {
         script: "authorized-in-turn.txt",
         seed: Some(6_108_892),
         commit: "6ee9000",
-        taught: "A request that waits for room is judged when its turn comes.",
+        taught: "A request that waits for room is authorized when its turn comes.",
     },
     Lesson {
         script: "bad-responses.txt",
@@ -80,13 +80,13 @@ const LESSONS: &[Lesson] = &[
         script: "denied-apis.txt",
         seed: None,
         commit: "fcd7776",
-        taught: "A denied API is answered with Kafka's own error, and no broker hears of it.",
+        taught: "A denied API gets Kafka's own error, and no broker hears of it.",
     },
     Lesson {
         script: "denied-topics.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "What is refused is cut out, told in its turn, or closes.",
+        taught: "What is denied is cut out, reported in its turn, or closes.",
     },
     Lesson {
         script: "drain-behind-a-stump.txt",
@@ -104,13 +104,13 @@ const LESSONS: &[Lesson] = &[
         script: "drained-at-its-last.txt",
         seed: Some(4_481_110),
         commit: "3cac710",
-        taught: "A drain that grants no time ends the last requests of who has left.",
+        taught: "A drain that grants no time ends the last requests of a client that has left.",
     },
     Lesson {
         script: "drained-while-it-waits.txt",
         seed: Some(11_073_514),
         commit: "0a4f3b3",
-        taught: "A drain takes no request that still waits for room, whoever leaves meanwhile.",
+        taught: "A drain takes no request that still waits for room, even if its client leaves meanwhile.",
     },
     Lesson {
         script: "dripped-behind-a-lost-response.txt",
@@ -158,7 +158,7 @@ const LESSONS: &[Lesson] = &[
         script: "groups.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "A member joins, syncs, commits and leaves through the door.",
+        taught: "A member joins, syncs, commits and leaves through doorkeeper.",
     },
     Lesson {
         script: "half-a-request-is-too-much.txt",
@@ -170,7 +170,7 @@ const LESSONS: &[Lesson] = &[
         script: "half-closed.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "Who ends its half may still read, and is answered.",
+        taught: "A client that ends its half still reads its responses.",
     },
     Lesson {
         script: "held-legs.txt",
@@ -188,7 +188,7 @@ const LESSONS: &[Lesson] = &[
         script: "leader-hints.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "Who does not lead says who does, at our address.",
+        taught: "A follower names the leader, at our address.",
     },
     Lesson {
         script: "left-in-a-rebalance.txt",
@@ -224,7 +224,7 @@ const LESSONS: &[Lesson] = &[
         script: "moved-leader.txt",
         seed: None,
         commit: "d2d0cf9",
-        taught: "A new leader is told of by the old one.",
+        taught: "The old leader names the new one.",
     },
     Lesson {
         script: "no-room.txt",
@@ -248,7 +248,7 @@ const LESSONS: &[Lesson] = &[
         script: "relay.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "Requests of every kind go up as they came, and answers carry our addresses.",
+        taught: "Requests of every kind go up as they came, and responses have our addresses.",
     },
     Lesson {
         script: "reload.txt",
@@ -320,19 +320,19 @@ const LESSONS: &[Lesson] = &[
         script: "transactions.txt",
         seed: None,
         commit: "0144382",
-        taught: "A transaction goes through the door in both versions.",
+        taught: "A transaction goes through doorkeeper in both versions.",
     },
     Lesson {
         script: "unadvertised.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "A broker without an address of ours is told to nobody.",
+        taught: "A broker without an address of ours is in no response.",
     },
     Lesson {
         script: "unknown-versions.txt",
         seed: None,
         commit: "6f08db5",
-        taught: "Only ApiVersions is answered in a version that is not there.",
+        taught: "Only ApiVersions has a response in a version that is not there.",
     },
     Lesson {
         script: "wrong-id.txt",
@@ -353,7 +353,7 @@ fn every_script_has_its_lesson_and_every_lesson_its_script() {
     let listed: Vec<&str> = LESSONS.iter().map(|lesson| lesson.script).collect();
     assert_eq!(files, listed);
     for lesson in LESSONS {
-        let told = !lesson.commit.is_empty() && lesson.taught.ends_with('.');
-        assert!(told, "{} {:?}", lesson.script, lesson.seed);
+        let is_complete = !lesson.commit.is_empty() && lesson.taught.ends_with('.');
+        assert!(is_complete, "{} {:?}", lesson.script, lesson.seed);
     }
 }

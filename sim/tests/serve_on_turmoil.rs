@@ -10,10 +10,10 @@ use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{ConnectFailure, End, Leg};
 use doorkeeper_io_tokio::observer::SessionEnd;
 use doorkeeper_net::Net;
-use doorkeeper_sim::choppy::Habits;
+use doorkeeper_sim::choppy::FaultRates;
 use doorkeeper_sim::world::faults::Crash;
 use doorkeeper_sim::world::link::Link;
-use doorkeeper_sim::world::watch::Closed;
+use doorkeeper_sim::world::watch::ClosedSession;
 use doorkeeper_sim::world::workload::{Generation, Ledger, Work, consume, produce};
 use doorkeeper_sim::world::{ClientParts, Config, Failure, Report, World, doorkeeper};
 use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest};
@@ -167,12 +167,12 @@ fn a_broker_that_joins_is_served_without_a_restart() -> Result<(), Failure> {
 }
 
 #[test]
-fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
+fn records_survive_resets_refused_dials_stalls_and_early_ends() -> Result<(), Failure> {
     let mut ends = std::collections::BTreeSet::new();
     for seed in 1..=6 {
         let mut config = Config::new(seed);
         config.cluster_limits = "connect_timeout: 3s, request_timeout: 5s".to_owned();
-        config.doorkeeper_habits = Habits {
+        config.doorkeeper_fault_rates = FaultRates {
             stall_permille: 200,
             stall_max: Duration::from_secs(8),
             reset_permille: 200,
@@ -181,12 +181,12 @@ fn resets_refusals_stalls_and_early_ends_are_survived() -> Result<(), Failure> {
             dial_refused_permille: 100,
             dial_timeout_permille: 50,
             accept_fails_permille: 200,
-            ..Habits::choppy()
+            ..FaultRates::choppy()
         };
-        config.other_habits = Habits {
+        config.other_fault_rates = FaultRates {
             finish_permille: 100,
             fault_bytes_max: 64 << 10,
-            ..Habits::choppy()
+            ..FaultRates::choppy()
         };
         let mut world = World::new(config)?;
         let job = Job::start(&mut world, 30, 200);
@@ -221,20 +221,20 @@ fn is_ready(world: &World) -> bool {
     world.doorkeeper().is_ready()
 }
 
-fn only_end(world: &mut World) -> Result<Closed, Failure> {
+fn only_end(world: &mut World) -> Result<ClosedSession, Failure> {
     // A session is over once its client has ended, which takes a moment to arrive.
     world.run_for(Duration::from_millis(100))?;
     let closed = world.doorkeeper().watch().closed();
-    let [only] = <[Closed; 1]>::try_from(closed)
+    let [only] = <[ClosedSession; 1]>::try_from(closed)
         .map_err(|all| Failure::from(format!("one session was expected, not {all:?}")))?;
     Ok(only)
 }
 
-/// A network on which time tells: nothing is choppy, and each way takes 5 ms.
+/// A network for measuring times: nothing is choppy, and each way takes 5 ms.
 fn exact(seed: u64) -> Config {
     Config {
-        doorkeeper_habits: Habits::default(),
-        other_habits: Habits::default(),
+        doorkeeper_fault_rates: FaultRates::default(),
+        other_fault_rates: FaultRates::default(),
         latency: Duration::from_millis(5)..=Duration::from_millis(5),
         cluster_limits: "connect_timeout: 4s, request_timeout: 7s".to_owned(),
         listener_limits: "write_stall_timeout: 9s, idle: 1m".to_owned(),
@@ -245,7 +245,7 @@ fn exact(seed: u64) -> Config {
 /// Milliseconds that a round trip and the steps of hosts may add.
 const SLACK_MS: u128 = 40;
 
-fn assert_lasted(closed: &Closed, ms: u128) {
+fn assert_lasted(closed: &ClosedSession, ms: u128) {
     let lasted = closed.lasted.as_millis();
     assert!((ms..=ms + SLACK_MS).contains(&lasted), "{closed:?}");
 }
@@ -261,7 +261,7 @@ async fn linked(
     Ok(Link::new(stream, &parts.name, &parts.trace))
 }
 
-/// A request on it is not answered: doorkeeper ends it.
+/// A request on it gets no response: doorkeeper ends it.
 async fn ends_when_asked(
     link: &mut Link<impl AsyncRead + AsyncWrite + Unpin>,
 ) -> Result<(), String> {
@@ -277,13 +277,13 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let mut world = World::new(exact(1))?;
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     let silent = Arc::new(Notify::new());
-    let told = Arc::clone(&silent);
+    let stop = Arc::clone(&silent);
     world.client("client", |parts| async move {
         let mut link = linked(&parts, BrokerId(2)).await?;
         let request = ApiVersionsRequest::default();
         let first = link.call(0, &request, Duration::from_secs(60)).await;
         first.map_err(|error| error.to_string())?;
-        told.notified().await;
+        stop.notified().await;
         ends_when_asked(&mut link).await
     });
     world.run_for(Duration::from_secs(2))?;
@@ -307,11 +307,11 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
 fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> {
     const CONNECTIONS: usize = 8;
     let mut config = exact(1);
-    config.doorkeeper_habits = Habits {
+    config.doorkeeper_fault_rates = FaultRates {
         unnoticed_permille: 1000,
         unnoticed_max: Duration::from_secs(12),
         fault_bytes_max: 64,
-        ..Habits::default()
+        ..FaultRates::default()
     };
     let mut world = World::new(config)?;
     world.run_until("doorkeeper is ready", Duration::from_secs(120), is_ready)?;
@@ -319,8 +319,8 @@ fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> 
         for _ in 0..CONNECTIONS {
             let mut link = linked(&parts, BrokerId(2)).await?;
             let request = ApiVersionsRequest::default();
-            let answered = link.call(0, &request, Duration::from_secs(60)).await;
-            answered.map_err(|error| error.to_string())?;
+            let response = link.call(0, &request, Duration::from_secs(60)).await;
+            response.map_err(|error| error.to_string())?;
         }
         Ok(())
     });
@@ -337,7 +337,7 @@ fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> 
 }
 
 #[test]
-fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure> {
+fn a_dial_that_neither_succeeds_nor_fails_ends_at_the_connect_timeout() -> Result<(), Failure> {
     let mut world = World::new(exact(2))?;
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     world.hold_broker(BrokerId(3));
@@ -356,7 +356,7 @@ fn a_dial_that_nobody_answers_ends_at_the_connect_limit() -> Result<(), Failure>
 }
 
 /// Each client that comes for such a broker costs one connection to ourselves, which shows it, and
-/// nothing is left of that once brokers tell the truth again.
+/// nothing is left of that once brokers advertise their own addresses again.
 #[test]
 fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(), Failure> {
     const CLIENTS: usize = 5;
@@ -365,7 +365,7 @@ fn brokers_that_advertise_doorkeeper_make_it_no_client_of_itself() -> Result<(),
     for id in world.brokers() {
         world.mislead_broker(id)?;
     }
-    // Discovery comes to hear of it at its next turn.
+    // Discovery learns of it at its next turn.
     let before = world.doorkeeper().watch().topologies();
     world.run_until("it is learned", Duration::from_secs(60), |world| {
         world.doorkeeper().watch().topologies() > before
@@ -424,14 +424,14 @@ fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure
 }
 
 #[test]
-fn a_drain_gives_owed_answers_and_the_next_start_serves_again() -> Result<(), Failure> {
+fn a_drain_gives_owed_responses_and_the_next_start_serves_again() -> Result<(), Failure> {
     let mut world = World::new(exact(4))?;
     world.run_until("doorkeeper is ready", Duration::from_secs(5), is_ready)?;
     world.client("poller", |parts| async move {
         let at = doorkeeper::address(&parts.doorkeeper, None)?;
         let stream = parts.net.connect(&at).await.map_err(|it| it.to_string())?;
         let mut link = Link::new(stream, &parts.name, &parts.trace);
-        // A long poll of nothing is answered when its time is over.
+        // A long poll of nothing has its response when its time is over.
         let fetch = FetchRequest::default()
             .with_max_wait_ms(3000)
             .with_min_bytes(1)

@@ -8,7 +8,7 @@ use doorkeeper_sim::world::Failure;
 /// So many seeds reach what is listed below.
 const SEEDS: u64 = 6;
 
-/// Kinds of trouble, of responses and of ends that a handful of seeds must have met.
+/// Kinds of faults, of responses and of ends that a handful of seeds must have met.
 const MET: [&str; 9] = [
     "Bounce",
     "CrashPower",
@@ -17,15 +17,15 @@ const MET: [&str; 9] = [
     "Storm",
     "request_timeout",
     "client_closed",
-    "told it may not",
-    "told it was done",
+    "denied",
+    "done",
 ];
 
 #[test]
-fn drawn_trouble_is_survived_and_gives_the_same_trace_again() -> Result<(), Failure> {
+fn a_drawn_run_survives_its_faults_and_repeats_its_trace() -> Result<(), Failure> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let options = Options {
-        trouble: std::time::Duration::from_secs(20),
+        fault_time: std::time::Duration::from_secs(20),
         records: 25,
         ..Options::default()
     };

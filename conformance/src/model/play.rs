@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use doorkeeper_model::client::{Client, Dialogue};
-use doorkeeper_model::script::{self, ListenAddr, Numbered, Request, Script, Step, Wait};
+use doorkeeper_model::script::{self, ListenAddr, Ordinal, Request, Script, Step, Wait};
 
 use super::brokers::{Brokers, IDS};
 use super::topics;
@@ -32,7 +32,7 @@ struct ScriptClient<W> {
 struct Player<'a, B: Brokers> {
     brokers: &'a mut B,
     clients: BTreeMap<u8, ScriptClient<B::Wire>>,
-    played: Vec<(Numbered, Exchange)>,
+    played: Vec<(Ordinal, Exchange)>,
 }
 
 /// Plays all steps; all requests in their order.
@@ -66,7 +66,7 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
             Step::Wait(Wait::All) => {
                 let all: Vec<u8> = player.clients.keys().copied().collect();
                 for who in all {
-                    player.wait(Numbered(who)).await?;
+                    player.wait(Ordinal(who)).await?;
                 }
             }
             Step::Client(..)
@@ -86,7 +86,7 @@ pub(super) async fn play<B: Brokers>(script: &Script, brokers: &mut B) -> Result
 }
 
 impl<B: Brokers> Player<'_, B> {
-    async fn connect(&mut self, who: Numbered, broker: i32) -> Result<()> {
+    async fn connect(&mut self, who: Ordinal, broker: i32) -> Result<()> {
         let wire = self.brokers.connect(broker).await?;
         let client = self.clients.entry(who.0).or_insert_with(|| ScriptClient {
             client: Client::new(who),
@@ -98,7 +98,7 @@ impl<B: Brokers> Player<'_, B> {
 
     async fn send(
         &mut self,
-        who: Numbered,
+        who: Ordinal,
         request: &Request,
         step: usize,
         text: &Step,
@@ -136,7 +136,7 @@ impl<B: Brokers> Player<'_, B> {
         self.brokers.send(wire, &frame).await
     }
 
-    async fn wait(&mut self, who: Numbered) -> Result<()> {
+    async fn wait(&mut self, who: Ordinal) -> Result<()> {
         let Some(client) = self.clients.get_mut(&who.0) else {
             return Ok(());
         };

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::Frames;
 use crate::outbox::{Next, Outbox};
-use crate::shared::Shared;
+use crate::shared::SharedCluster;
 
 /// Serves one connection until either side ends it, or `stop`.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     broker: BrokerId,
-    shared: Arc<Shared>,
+    shared: Arc<SharedCluster>,
     stop: CancellationToken,
 ) {
     let (id, outbox) = shared.connected(broker);
@@ -47,7 +47,7 @@ async fn read<S: AsyncRead>(
     stream: ReadHalf<S>,
     id: ConnectionId,
     outbox: &Outbox,
-    shared: &Shared,
+    shared: &SharedCluster,
 ) -> io::Result<()> {
     let mut frames = Frames::new(stream, shared.frame_bytes_max());
     loop {
@@ -56,8 +56,8 @@ async fn read<S: AsyncRead>(
         }
         let frame = match frames.next().await {
             Ok(Some(frame)) => frame,
-            // A broker comes to what is no frame, as to the end, behind the requests before it
-            // (`SocketServer` mutes the channel of a request until it is answered).
+            // A broker reads an invalid frame, as it reads the end, behind the requests before it
+            // (`SocketServer` mutes the channel of a request until it has its response).
             ended if is_ended(&ended) => {
                 while shared.owes(id, outbox) {
                     outbox.progress().await;

@@ -1,7 +1,7 @@
 //! The model's brokers served over any network: `doorkeeper quickstart` without a Kafka, and the
 //! upstream of simulations.
 //!
-//! [`Host::bind`] takes the listeners, [`Host::serve`] answers until it is told to stop and joins
+//! [`Host::bind`] takes the listeners, [`Host::serve`] responds until its token stops it and joins
 //! all of its tasks. [`Handle`] changes the cluster meanwhile.
 //!
 //! Where each broker has a machine of its own, as in simulations, [`Handle::new`] makes the cluster
@@ -28,12 +28,12 @@ use doorkeeper_net::Net;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::shared::Shared;
+use self::shared::SharedCluster;
 
 /// How long a listener rests when the network says that it cannot accept now.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// One broker: where it listens, and what it tells clients.
+/// One broker: where it listens, and the address that it advertises.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     /// The node id.
@@ -82,7 +82,7 @@ impl HostConfig {
 pub struct Host<N: Net> {
     net: N,
     listeners: Vec<(BrokerId, N::Listener)>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedCluster>,
 }
 
 /// Tells how long a cluster has existed.
@@ -90,14 +90,14 @@ pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// Changes the cluster while it is served.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Shared>);
+pub struct Handle(Arc<SharedCluster>);
 
 impl Handle {
     /// A cluster that nobody serves yet. Where its brokers should listen is for
     /// [`Handle::serve_broker`] to say.
     #[must_use]
     pub fn new(config: HostConfig, clock: Clock) -> Self {
-        Self(Arc::new(Shared::new(config, clock)))
+        Self(Arc::new(SharedCluster::new(config, clock)))
     }
 
     /// Serves one broker until `stop` is cancelled, then closes its connections and joins all
@@ -151,7 +151,7 @@ impl<N: Net> Host<N> {
         Self {
             net,
             listeners,
-            shared: Arc::new(Shared::new(config, clock)),
+            shared: Arc::new(SharedCluster::new(config, clock)),
         }
     }
 
@@ -195,7 +195,7 @@ async fn accept<N: Net>(
     net: N,
     broker: BrokerId,
     mut listener: N::Listener,
-    shared: Arc<Shared>,
+    shared: Arc<SharedCluster>,
     stop: CancellationToken,
 ) -> Result<(), JoinError> {
     let mut tasks = JoinSet::new();

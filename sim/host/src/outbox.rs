@@ -1,4 +1,4 @@
-//! Answers on their way to one client.
+//! Responses on their way to one client.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,22 +17,22 @@ pub(crate) enum Next {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
     close: Option<CloseReason>,
 }
 
-/// Answers of one connection that are not yet written.
+/// Responses of one connection that are not yet written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queue>,
     news: Notify,
     room: Notify,
 }
 
 impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -42,7 +42,7 @@ impl Outbox {
         waiting.frames.push_back(frame);
         drop(waiting);
         self.news.notify_one();
-        // An answered request may leave room for the next.
+        // A request that has its response may leave room for the next.
         self.room.notify_one();
     }
 
@@ -92,16 +92,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_close_comes_after_what_was_pushed_before() {
+    async fn a_close_follows_the_responses_pushed_before_it() {
         let outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"answer"));
+        outbox.push(Bytes::from_static(b"response"));
         outbox.close(CloseReason::MalformedHeader);
         assert_eq!(
             outbox.next().await,
-            Next::Frame(Bytes::from_static(b"answer"))
+            Next::Frame(Bytes::from_static(b"response"))
         );
-        assert_eq!(outbox.unsent_bytes(), 6);
-        outbox.written(6);
+        assert_eq!(outbox.unsent_bytes(), 8);
+        outbox.written(8);
         assert_eq!(
             outbox.next().await,
             Next::Close(CloseReason::MalformedHeader)

@@ -19,7 +19,7 @@ struct Inner {
 }
 
 /// The cluster behind a lock that is never held across an await.
-pub(crate) struct Shared {
+pub(crate) struct SharedCluster {
     inner: Mutex<Inner>,
     clock: Clock,
     /// The next deadline may have come nearer.
@@ -27,13 +27,13 @@ pub(crate) struct Shared {
     config: HostConfig,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("SharedCluster").finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl SharedCluster {
     pub(crate) fn new(config: HostConfig, clock: Clock) -> Self {
         let brokers = config
             .brokers
@@ -139,7 +139,7 @@ impl Shared {
         outbox.unsent_bytes() < self.config.unsent_bytes_max && self.lock().cluster.accepts(id)
     }
 
-    /// Whether a connection has requests that are not answered, or responses that are not written.
+    /// Whether a connection has requests without a response, or responses that are not written.
     pub(crate) fn owes(&self, id: ConnectionId, outbox: &Outbox) -> bool {
         outbox.unsent_bytes() > 0 || self.lock().cluster.owes(id)
     }

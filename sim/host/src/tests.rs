@@ -104,7 +104,7 @@ const fn api_versions(correlation: u8) -> [u8; 10] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pipelined_requests_are_answered_in_order_until_the_stop() {
+async fn pipelined_requests_have_responses_in_order_until_the_stop() {
     let world = World::new().await;
     let mut client = world.connect().await;
     for correlation in 1..=40 {
@@ -132,7 +132,7 @@ async fn a_bad_frame_closes_only_its_own_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_frame_closes_behind_the_answers_to_what_came_before() {
+async fn an_invalid_frame_closes_behind_the_responses_to_earlier_requests() {
     for garbage in [&[0xff; 4][..], &[0, 0, 0, 3], &[0, 0, 0, 100, 7]] {
         let world = World::new().await;
         let mut client = world.connect().await;
@@ -164,7 +164,7 @@ fn fetch(wait_ms: i32) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_poll_is_answered_at_its_deadline() {
+async fn a_long_poll_has_its_response_at_its_deadline() {
     let world = World::new().await;
     let mut client = world.connect().await;
     // Metadata version 0 for `t`, which creates it.

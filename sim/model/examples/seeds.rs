@@ -98,11 +98,11 @@ fn drawn(api: u8, version: u8, draw: u64) -> Vec<u8> {
         let one = |_| (rng.below(256) >> (4 * rng.below(2))) as u8;
         (0..count).map(one).collect()
     };
-    let (asked, answered) = (noise(40), noise(200));
+    let (request, response) = (noise(40), noise(200));
     let flags = [0, 8, 2, 1][draw as usize % 4];
-    let ask = [flags, 0, api, version, 0, asked.len() as u8];
-    let response = [2, 0, answered.len() as u8];
-    [&ask[..], &asked, &response, &answered, &[100]].concat()
+    let ask = [flags, 0, api, version, 0, request.len() as u8];
+    let respond = [2, 0, response.len() as u8];
+    [&ask[..], &request, &respond, &response, &[100]].concat()
 }
 
 /// The client sends the frame, the broker is reached, and gets it.

@@ -138,7 +138,7 @@ pub(crate) fn row(key: ApiKey) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.key == key)
 }
 
-/// Answers a call whose version [`row`] serves.
+/// Responds to a call whose version [`row`] serves.
 pub(crate) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     match row(call.head.api) {
         Some(row) => (row.handle)(cluster, call),

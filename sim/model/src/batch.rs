@@ -25,7 +25,7 @@ const MARKER_BYTES: usize = 78;
 const MAGIC: i8 = 2;
 /// `LegacyRecord.RECORD_OVERHEAD_V0`: no batch of any format is shorter.
 const SHORTEST_LEGACY: usize = 14;
-/// The codec number of zstd, which Produce carries from version 7.
+/// The codec number of zstd, which Produce allows from version 7.
 const ZSTD: i16 = 4;
 
 /// The header of one batch.
@@ -145,8 +145,8 @@ pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
     while let Some(batch) = frame.get(from..from + MARKER_BYTES) {
         // Bytes whose checksum is right are what they look like.
         if header(batch).is_some_and(|header| header.is_control()) && checksum_matches(batch) {
-            for told in [CRC_FROM - 4..CRC_FROM, TIMES] {
-                if let Some(bytes) = out.get_mut(from + told.start..from + told.end) {
+            for range in [CRC_FROM - 4..CRC_FROM, TIMES] {
+                if let Some(bytes) = out.get_mut(from + range.start..from + range.end) {
                     bytes.fill(0);
                 }
             }
@@ -386,7 +386,7 @@ pub(crate) mod tests {
         out.freeze()
     }
 
-    fn refused(records: &[u8]) -> ResponseError {
+    fn error_of(records: &[u8]) -> ResponseError {
         validate(&Bytes::copy_from_slice(records), 9, 1 << 20).unwrap_err()
     }
 
@@ -407,15 +407,15 @@ pub(crate) mod tests {
         let mut bytes = batch_of(&["value"], None).to_vec();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        assert_eq!(refused(&bytes), ResponseError::CorruptMessage);
+        assert_eq!(error_of(&bytes), ResponseError::CorruptMessage);
     }
 
     #[test]
-    fn nothing_or_two_batches_are_refused() {
-        assert_eq!(refused(&[]), ResponseError::InvalidRecord);
+    fn zero_batches_or_two_are_invalid() {
+        assert_eq!(error_of(&[]), ResponseError::InvalidRecord);
         let one = batch_of(&["a"], None);
         assert_eq!(
-            refused(&[&one[..], &one[..]].concat()),
+            error_of(&[&one[..], &one[..]].concat()),
             ResponseError::InvalidRecord
         );
         // A cut-off tail is no second batch.
@@ -432,7 +432,7 @@ pub(crate) mod tests {
         );
         let mut old = batch.to_vec();
         old[16] = 1;
-        assert_eq!(refused(&old), ResponseError::InvalidRecord);
+        assert_eq!(error_of(&old), ResponseError::InvalidRecord);
     }
 
     /// Re-seals a batch after its bytes were changed.
@@ -443,22 +443,22 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn counts_that_lie_are_refused_without_reserving_for_them() {
+    fn a_false_count_is_invalid_and_reserves_nothing() {
         let mut bytes = batch_of(&["a"], None).to_vec();
         bytes[57..61].copy_from_slice(&i32::MAX.to_be_bytes());
         assert_eq!(
-            refused(&sealed(bytes.clone())),
+            error_of(&sealed(bytes.clone())),
             ResponseError::InvalidRecord
         );
         bytes[23..27].copy_from_slice(&(i32::MAX - 1).to_be_bytes());
-        assert_eq!(refused(&sealed(bytes)), ResponseError::InvalidRecord);
+        assert_eq!(error_of(&sealed(bytes)), ResponseError::InvalidRecord);
     }
 
     #[test]
     fn clients_write_no_control_batches() {
         let mut bytes = batch_of(&["a"], None).to_vec();
         bytes[22] |= 0x20;
-        assert_eq!(refused(&sealed(bytes)), ResponseError::InvalidRecord);
+        assert_eq!(error_of(&sealed(bytes)), ResponseError::InvalidRecord);
     }
 
     #[test]

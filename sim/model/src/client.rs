@@ -1,5 +1,5 @@
 //! A Kafka client as a value: makes the frames that a script asks for, and remembers of the
-//! answers what later requests need.
+//! responses what later requests need.
 
 mod batch;
 mod dialogue;
@@ -7,7 +7,7 @@ mod encode;
 mod memory;
 mod sequences;
 
-pub use dialogue::{Client, Dialogue, Heard};
+pub use dialogue::{Client, Dialogue, ReceivedResponse};
 pub use encode::{Context, TopicIds, encode};
 pub use memory::{About, Memory};
 pub use sequences::Sequences;

@@ -30,14 +30,14 @@ pub enum CloseReason {
         /// What is wrong with it.
         what: String,
     },
-    /// A Produce with acks=0 failed: no response could carry the error.
+    /// A Produce with acks=0 failed: no response could report the error.
     ProduceWithoutAcksFailed,
     /// The broker has stopped, or was stopped when the connection came.
     BrokerStopped {
         /// The broker.
         broker: BrokerId,
     },
-    /// The model made a response that its version cannot carry: a bug of the model.
+    /// The model made a response that its version cannot encode: a bug of the model.
     ResponseNotEncodable {
         /// The key.
         api_key: i16,

@@ -1,4 +1,4 @@
-//! The cluster: requests in, answers out, time as an argument.
+//! The cluster: requests in, responses out, time as an argument.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -47,11 +47,11 @@ pub enum Output {
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// It is answered.
+    /// It has a response now.
     Frame(Bytes),
     /// It has no response.
     Nothing,
-    /// It is answered later.
+    /// It has a response later.
     Parked,
 }
 
@@ -79,7 +79,7 @@ pub struct Cluster {
     pub(crate) parked_shares: BTreeMap<RequestId, share_fetch::Parked>,
     connections: BTreeMap<ConnectionId, Connection>,
     next_connection: u64,
-    /// Connections that may have a request to be answered.
+    /// Connections that may have a request without a response.
     runnable: VecDeque<ConnectionId>,
     /// Parked fetches may have something to read.
     logs_changed: bool,
@@ -138,7 +138,7 @@ impl Cluster {
         }
     }
 
-    /// A frame has come, without its 4-byte length. Answers come out of [`Cluster::poll`], for each
+    /// A frame has come, without its 4-byte length. [`Cluster::poll`] gives the responses, for each
     /// connection in the order of its requests.
     pub fn request(&mut self, now: Instant, connection: ConnectionId, frame: Bytes) {
         self.advance(now);
@@ -149,15 +149,15 @@ impl Cluster {
         self.settle();
     }
 
-    /// Whether more requests of a connection should be read now: the model answers one at a time.
+    /// Whether more requests of a connection should be read now: the model serves one at a time.
     #[must_use]
     pub fn accepts(&self, connection: ConnectionId) -> bool {
         let known = self.connections.get(&connection);
         known.is_some_and(|known| known.waiting() < self.limits.queued_requests_max)
     }
 
-    /// Whether a request of a connection has not been answered. A broker comes to the end of a
-    /// connection behind its requests, as it comes to each of them: when it has answered all
+    /// Whether a request of a connection has no response yet. A broker comes to the end of a
+    /// connection behind its requests, as it comes to each of them: when it has responded to all
     /// before.
     #[must_use]
     pub fn owes(&self, connection: ConnectionId) -> bool {
@@ -398,7 +398,7 @@ impl Cluster {
         }
     }
 
-    /// Answers a request that was parked. Nothing happens if its client has gone.
+    /// Responds to a request that was parked. Nothing happens if its client has gone.
     pub(crate) fn respond(
         &mut self,
         request: RequestId,
@@ -567,7 +567,7 @@ impl crate::client::TopicIds for Cluster {
 }
 
 impl Call {
-    /// The answer to this call.
+    /// The response to this call.
     pub(crate) fn reply(&self, response: &impl Encodable) -> Result<Reply, CloseReason> {
         self.head.frame(response).map(Reply::Frame)
     }

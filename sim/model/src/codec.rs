@@ -14,7 +14,7 @@ use crate::api;
 use crate::close::CloseReason;
 use crate::connection::RequestId;
 
-/// The longest answer that its 4-byte length can announce.
+/// The longest response that its 4-byte length can announce.
 const FRAME_BYTES_MAX: usize = 0x7fff_ffff;
 
 /// What of a request its response depends on.
@@ -55,7 +55,7 @@ pub(crate) fn read_header(
     let header_version = if served {
         api.request_header_version(version)
     } else if api == ApiKey::ApiVersions {
-        // `RequestContext.parseRequest`: answered as version 0, whatever the rest looks like.
+        // `RequestContext.parseRequest`: the response has version 0, whatever the rest looks like.
         version = api::UNSUPPORTED_API_VERSIONS;
         1
     } else {

@@ -28,7 +28,7 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// `log.retention.bytes`: what a partition keeps; the oldest batches go first.
     pub retention_bytes: usize,
-    /// `fetch.max.bytes`: what a fetch answer carries at most, one batch excepted.
+    /// `fetch.max.bytes`: what a fetch response has at most, one batch excepted.
     pub fetch_bytes_max: usize,
     /// Partitions of the whole cluster, internal ones included.
     pub partitions_max: usize,
@@ -66,7 +66,7 @@ pub struct Limits {
     pub share_deliveries_max: i16,
     /// `group.share.max.share.sessions` of one broker.
     pub share_sessions_max: usize,
-    /// Partitions of one share session; a larger one is refused.
+    /// Partitions of one share session; a larger one gets an error.
     pub share_session_partitions_max: usize,
     /// Partitions of all share groups together.
     pub share_partitions_max: usize,

@@ -1,4 +1,4 @@
-//! One connection: requests that wait, and the one that is being answered.
+//! One connection: requests that wait, and the one in work.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub(crate) struct RequestId {
 }
 
 /// One connection. Like Kafka's `SocketServer`, which mutes a channel until its request is
-/// answered, it has at most one request in work: that is what keeps answers in order.
+/// responses, it has at most one request in work: that is what keeps responses in order.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) broker: BrokerId,
@@ -74,7 +74,7 @@ impl Connection {
         is_over
     }
 
-    /// The next frame to be answered, if nothing else is in work.
+    /// The next frame to serve, if nothing else is in work.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
         if self.in_work.is_some() || self.muted_until.is_some() {
             None
@@ -91,7 +91,7 @@ impl Connection {
         number
     }
 
-    /// The request is answered. None if another one is in work.
+    /// The request has its response. None if another one is in work.
     pub(crate) fn finish(&mut self, number: u64) -> Option<Head> {
         let (in_work, head) = self.in_work?;
         if in_work != number {

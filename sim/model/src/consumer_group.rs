@@ -30,7 +30,7 @@ use crate::topics::Topics;
 pub(crate) const LEAVE: i32 = -1;
 /// `LEAVE_GROUP_STATIC_MEMBER_EPOCH`: a static member leaves, and will be back.
 pub(crate) const LEAVE_FOR_A_WHILE: i32 = -2;
-/// From this version on `OffsetCommit` carries member epochs.
+/// From this version on `OffsetCommit` has member epochs.
 const MEMBER_EPOCHS: i16 = 9;
 
 /// What a group is doing (`ConsumerGroupState`).
@@ -80,9 +80,9 @@ impl Heartbeat {
     }
 }
 
-/// What a member is told.
+/// What a heartbeat's response says to its member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct HeartbeatResult {
     pub(crate) member_id: String,
     pub(crate) member_epoch: i32,
     /// Only where it is news.
@@ -90,7 +90,7 @@ pub(crate) struct Told {
 }
 
 /// What surrounds one step of a group.
-pub(crate) struct Around<'a> {
+pub(crate) struct GroupContext<'a> {
     pub(crate) now: Instant,
     pub(crate) limits: &'a Limits,
     pub(crate) topics: &'a Topics,
@@ -99,7 +99,7 @@ pub(crate) struct Around<'a> {
 
 /// A topic as far as assignments depend on it (`TopicMetadata`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Subscribed {
+struct SubscribedTopic {
     id: Uuid,
     partitions: usize,
 }
@@ -110,7 +110,7 @@ pub(crate) struct ConsumerGroup {
     epoch: i32,
     target_epoch: i32,
     /// The topics that members want and that are there.
-    subscribed: BTreeMap<String, Subscribed>,
+    subscribed: BTreeMap<String, SubscribedTopic>,
     members: BTreeMap<String, Member>,
     /// Instance id to member id.
     static_members: BTreeMap<String, String>,
@@ -193,14 +193,14 @@ impl ConsumerGroup {
     pub(crate) fn heartbeat(
         &mut self,
         beat: Heartbeat,
-        around: &mut Around<'_>,
-    ) -> Result<Told, ResponseError> {
-        let is_full_house = self.members.len() >= around.limits.group_members_max;
+        context: &mut GroupContext<'_>,
+    ) -> Result<HeartbeatResult, ResponseError> {
+        let is_full_house = self.members.len() >= context.limits.group_members_max;
         if is_full_house && !self.members.contains_key(&beat.member_id) {
             return Err(ResponseError::GroupMaxSizeReached);
         }
         let is_full = beat.is_full();
-        let known = self.member_of(&beat, around.rng)?;
+        let known = self.member_of(&beat, context.rng)?;
         let had = known.assigned.clone();
         let mut member = known.clone();
         let owned = beat.owned.clone();
@@ -208,7 +208,7 @@ impl ConsumerGroup {
         let changed = member.subscribed != known.subscribed;
         let id = member.id.clone();
         self.put(member);
-        self.resubscribe(around.topics, changed);
+        self.resubscribe(context.topics, changed);
         if self.epoch > self.target_epoch {
             self.assign();
         }
@@ -225,12 +225,12 @@ impl ConsumerGroup {
             let waits = next.state == member::State::UnrevokedPartitions;
             *member = next;
             let timeout = member.rebalance_timeout;
-            member.revocation_end = waits.then(|| around.now.after(timeout));
+            member.revocation_end = waits.then(|| context.now.after(timeout));
         }
-        let session = around.limits.consumer_group_session_timeout;
-        member.session_end = Some(around.now.after(session));
+        let session = context.limits.consumer_group_session_timeout;
+        member.session_end = Some(context.now.after(session));
         let is_news = is_full || member.assigned != had;
-        Ok(Told {
+        Ok(HeartbeatResult {
             member_id: id,
             member_epoch: member.epoch,
             assignment: is_news.then(|| member.assigned.clone()),
@@ -293,11 +293,11 @@ impl ConsumerGroup {
         }
     }
 
-    fn known_topics(&self, topics: &Topics) -> BTreeMap<String, Subscribed> {
+    fn known_topics(&self, topics: &Topics) -> BTreeMap<String, SubscribedTopic> {
         let names = self.members.values().flat_map(|member| &member.subscribed);
         let known = names.filter_map(|name| {
             let topic = topics.get(name)?;
-            let subscribed = Subscribed {
+            let subscribed = SubscribedTopic {
                 id: topic.id,
                 partitions: topic.partitions.len(),
             };

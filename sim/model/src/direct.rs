@@ -1,8 +1,8 @@
 //! The first backend: sessions and discovery of core in a discrete-event loop.
 //!
-//! Everything is a value in one `World`: clients, the door with its sessions, brokers, and the
+//! Everything is a value in one `World`: clients, doorkeeper with its sessions, brokers, and the
 //! bytes between them. The clock stands still while anything can move and then jumps to whatever
-//! comes next. The door is no copy of the adapter's loop: of all that a driver may do at a moment
+//! comes next. doorkeeper is no copy of the adapter's loop: of all that a driver may do at a moment
 //! it does one thing, drawn from the network's own stream of choices, so that every order which
 //! the contract allows comes up.
 
@@ -23,18 +23,18 @@ use doorkeeper_core::{Instant, Snapshot};
 
 use crate::rng::Rng;
 use crate::script::Script;
-use crate::story::Story;
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 use crate::watch::{Violation, Watch};
 
 use brokers::Brokers;
 use buffers::Budgets;
 use clients::Client;
-use discovery::Asking;
+use discovery::DiscoveryDriver;
 use driver::ClientSession;
 use net::Net;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// What did not hold, and when.
@@ -45,10 +45,10 @@ pub struct Outcome {
     pub sessions: u64,
     /// What happened: its number, its hash, and the last lines.
     pub trace: Trace,
-    /// What each connection carried, without times.
+    /// What each connection forwarded, without times.
     pub transcript: String,
     /// What happened, for people, if it was asked for.
-    pub story: Option<Story>,
+    pub timeline: Option<Timeline>,
     /// How much virtual time passed.
     pub lasted: Instant,
 }
@@ -72,7 +72,7 @@ pub struct Options {
     /// Keep every line of the trace, not just the last ones.
     pub whole_trace: bool,
     /// Keep a story.
-    pub story: bool,
+    pub timeline: bool,
     /// The planted bug of every session.
     #[cfg(doorkeeper_mutants)]
     pub mutation: Option<doorkeeper_core::mutation::Mutation>,
@@ -104,14 +104,14 @@ pub fn run(script: &Script, options: Options) -> Outcome {
         marks: marks.collect(),
         sessions: world.sessions.len() as u64,
         transcript: world.watch.transcript(),
-        story: world.watch.take_story(),
+        timeline: world.watch.take_story(),
         trace: world.watch.into_trace(),
         lasted: world.now,
     }
 }
 
 /// Whether anything moved, or what did not hold.
-type Moved = Result<bool, Violation>;
+type Progress = Result<bool, Violation>;
 
 /// Everything there is.
 #[derive(Debug)]
@@ -129,9 +129,9 @@ struct World {
     sessions: Vec<ClientSession>,
     /// Those that are open.
     open: Vec<usize>,
-    asking: Asking,
+    asking: DiscoveryDriver,
     brokers: Brokers,
-    /// What sessions together may hold, where the script limits that.
+    /// What sessions together may buffer, where the script limits that.
     budgets: Option<Budgets>,
     /// The newest snapshot.
     snapshot: Arc<Snapshot>,

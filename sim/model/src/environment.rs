@@ -16,7 +16,7 @@ use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
 use crate::cluster::Cluster;
 use crate::config::{self, ClusterConfig};
 use crate::rng::Rng;
-use crate::script::{self, Setting, Small, Topic};
+use crate::script::{self, Setting, SmallLimits, Topic};
 
 /// Names that lead to any broker, as a configuration has them: the first to the first broker that
 /// can be reached, the second to the last.
@@ -26,7 +26,7 @@ pub const BOOTSTRAP: [&str; 2] = ["bootstrap.canary", "spare.canary"];
 pub const UPSTREAM_PORT: u16 = 9092;
 
 /// Where clients find brokers: broker 0 at this port of this host, the next one at the next.
-pub const DOOR: (&str, u16) = ("door.example", 19093);
+pub const DOORKEEPER: (&str, u16) = ("door.example", 19093);
 
 /// A host of the cluster, which texts of brokers have as a word of their own. Nobody dials it.
 pub const WORD: &str = "broker";
@@ -82,7 +82,7 @@ pub fn create_topics(cluster: &mut Cluster) {
 pub fn snapshot(setting: &Setting) -> Snapshot {
     let named = |name: &&str| HostPort::new(name, UPSTREAM_PORT).ok();
     let bootstrap: Vec<HostPort> = BOOTSTRAP.iter().filter_map(named).collect();
-    let (host, base) = DOOR;
+    let (host, base) = DOORKEEPER;
     let dial = DialMap::new(vec![DialRule {
         host: "nobody.invalid".into(),
         port: None,
@@ -132,7 +132,7 @@ pub fn session_seed(seed: u64, session: usize) -> Seed {
 
 /// What sessions may cost.
 #[must_use]
-pub fn limits(small: Small) -> Limits {
+pub fn limits(small: SmallLimits) -> Limits {
     let plain = Limits::default();
     let or = |value: Option<u32>, plain: usize| value.map_or(plain, |value| value as usize);
     let longest = small
@@ -158,15 +158,15 @@ pub fn limits(small: Small) -> Limits {
     }
 }
 
-/// What is refused to everybody.
+/// What is denied to everybody.
 #[must_use]
-pub fn policy(refused: &script::Policy) -> Policy {
+pub fn policy(denied: &script::Policy) -> Policy {
     let anonymous = Principal::anonymous();
-    let topics = refused.topics.iter();
+    let topics = denied.topics.iter();
     let policy = topics.fold(Policy::allow_all(), |policy, topic| {
         policy.deny_topic(&anonymous, topic.name())
     });
-    let apis = refused.apis.iter();
+    let apis = denied.apis.iter();
     apis.fold(policy, |policy, key| {
         policy.deny_api(ApiKey(i16::from(*key)))
     })

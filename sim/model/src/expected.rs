@@ -24,12 +24,12 @@ use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Decision, Principal};
 use doorkeeper_core::wire::schema::{self, Direction, Role};
 
-pub(crate) use authorized::Refused;
+pub(crate) use authorized::DenialReport;
 pub(crate) use responses::{is_denial, is_right};
 pub(crate) use typed::{granted, names_brokers, request, response, throttle};
 
 use authorized::Cut;
-use typed::Look;
+use typed::RequestSummary;
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
@@ -71,12 +71,12 @@ pub(crate) fn correlation_id_of(frame: &[u8]) -> Option<i32> {
 pub(crate) enum Fate {
     /// The session closes.
     Closes,
-    /// It is answered by doorkeeper, and no broker sees it.
+    /// doorkeeper responds to it, and no broker sees it.
     Local(Denial),
     /// It goes up as it came.
     Passes {
         /// Whether a response is owed.
-        unanswered: bool,
+        no_response: bool,
         /// The session may close instead: the body does not follow its schema, or speaks as a
         /// replica, and whether that is noticed depends on whether it is looked at.
         may_close: bool,
@@ -84,14 +84,14 @@ pub(crate) enum Fate {
     /// It is written as no client writes it: anything may become of it but a leak.
     Unclear {
         /// Whether a response is owed.
-        unanswered: bool,
+        no_response: bool,
     },
-    /// A part of it goes up, and the response tells of the rest.
+    /// A part of it goes up, and the response reports the rest.
     Cut {
         /// What goes up, encoded anew.
         left: Bytes,
-        /// What the response has to tell.
-        refused: Arc<Refused>,
+        /// What the response has to report.
+        denied: Arc<DenialReport>,
     },
 }
 
@@ -102,12 +102,12 @@ pub(crate) enum Denial {
     UnknownVersion,
     /// `FETCH_SESSION_ID_NOT_FOUND`.
     NoFetchSession,
-    /// Everything that it names is refused.
-    All(Arc<Refused>),
+    /// Everything that it names is denied.
+    All(Arc<DenialReport>),
     /// The API is not allowed, or not to clients: this error, for all that the request names.
     Error {
         code: i16,
-        /// How often it must stand there, as far as that can be told from outside.
+        /// How often it must stand there, as far as that can be seen from outside.
         at_least: usize,
     },
 }
@@ -118,11 +118,11 @@ impl Fate {
         match self {
             Self::Closes => false,
             Self::Local(_) | Self::Cut { .. } => true,
-            Self::Passes { unanswered, .. } | Self::Unclear { unanswered } => !*unanswered,
+            Self::Passes { no_response, .. } | Self::Unclear { no_response } => !*no_response,
         }
     }
 
-    /// Whether doorkeeper answers it itself.
+    /// Whether doorkeeper responds to it itself.
     pub(crate) const fn is_local(&self) -> bool {
         match self {
             Self::Local(_) => true,
@@ -141,12 +141,12 @@ impl Fate {
 }
 
 /// What may become of a whole request: by one of the snapshots, or, where one decides that it has
-/// to be judged and the next one judges, by both.
+/// to be authorized and the next one authorizes, by both.
 pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Snapshot>]) -> Vec<Fate> {
     let mut all = Vec::new();
     for (at, first) in snapshots.iter().enumerate() {
-        for judge in snapshots.iter().skip(at) {
-            let fate = fate(head, frame, first, judge);
+        for authorize in snapshots.iter().skip(at) {
+            let fate = fate(head, frame, first, authorize);
             if !all.contains(&fate) {
                 all.push(fate);
             }
@@ -182,10 +182,10 @@ fn tells_at_the_top(head: Head) -> bool {
 }
 
 /// What becomes of a request that clients are not allowed, or not all of it.
-fn denied(head: Head, look: &Look, frame: &Bytes, snapshot: &Snapshot) -> Option<Fate> {
-    /// Of a longer one it depends on what it names whether it can be answered.
+fn denied(head: Head, look: &RequestSummary, frame: &Bytes, snapshot: &Snapshot) -> Option<Fate> {
+    /// For a longer one it depends on what it names whether it can have a response.
     const CERTAIN_BYTES_MAX: usize = 10_000;
-    let unclear = Some(Fate::Unclear { unanswered: false });
+    let unclear = Some(Fate::Unclear { no_response: false });
     let row = snapshot.offered.get(ApiKey(head.key))?;
     let code = match row.access {
         Access::Denied(denial) => denial.error_code,
@@ -217,7 +217,7 @@ fn denied(head: Head, look: &Look, frame: &Bytes, snapshot: &Snapshot) -> Option
     })
 }
 
-fn fate(head: Head, frame: &Bytes, first: &Snapshot, judge: &Snapshot) -> Fate {
+fn fate(head: Head, frame: &Bytes, first: &Snapshot, authorize: &Snapshot) -> Fate {
     match offers(first, head) {
         None => return Fate::Closes,
         Some(false) if head.key == API_VERSIONS => return Fate::Local(Denial::UnknownVersion),
@@ -229,36 +229,36 @@ fn fate(head: Head, frame: &Bytes, first: &Snapshot, judge: &Snapshot) -> Fate {
         return fate;
     }
     let passes = Fate::Passes {
-        unanswered: head.key == PRODUCE && look.acks == Some(0),
+        no_response: head.key == PRODUCE && look.acks == Some(0),
         may_close: !look.is_sound || look.is_replica,
     };
-    let judged = first.policy.authorizes_topics(&Principal::anonymous());
-    if !judged {
+    let authorized = first.policy.authorizes_topics(&Principal::anonymous());
+    if !authorized {
         return passes;
     }
     if passes.may_close() && matches!(head.key, PRODUCE | FETCH | METADATA | CREATE_TOPICS) {
         return Fate::Unclear {
-            unanswered: look.acks == Some(0),
+            no_response: look.acks == Some(0),
         };
     }
     let cut = match head.key {
-        PRODUCE => produce::cut(head, frame, &judge.policy),
-        FETCH => fetch::cut(head, frame, &judge.policy),
-        METADATA => metadata::cut(head, frame, &judge.policy),
-        CREATE_TOPICS => create_topics::cut(head, frame, &judge.policy),
+        PRODUCE => produce::cut(head, frame, &authorize.policy),
+        FETCH => fetch::cut(head, frame, &authorize.policy),
+        METADATA => metadata::cut(head, frame, &authorize.policy),
+        CREATE_TOPICS => create_topics::cut(head, frame, &authorize.policy),
         _ => return passes,
     };
     match cut {
         Cut::Nothing => passes,
         Cut::Unclear => Fate::Unclear {
-            unanswered: look.acks == Some(0),
+            no_response: look.acks == Some(0),
         },
         Cut::Some { .. } | Cut::All(_) if look.acks == Some(0) => Fate::Closes,
-        Cut::Some { left, refused } => Fate::Cut {
+        Cut::Some { left, denied } => Fate::Cut {
             left,
-            refused: Arc::new(refused),
+            denied: Arc::new(denied),
         },
-        Cut::All(refused) => Fate::Local(Denial::All(Arc::new(refused))),
+        Cut::All(denied) => Fate::Local(Denial::All(Arc::new(denied))),
         Cut::NoSession => Fate::Local(Denial::NoFetchSession),
     }
 }

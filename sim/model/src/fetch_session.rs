@@ -24,20 +24,20 @@ pub(crate) struct PartitionKey {
 
 /// What a fetch wants of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestedPartition {
     pub(crate) offset: i64,
     pub(crate) bytes_max: i32,
     pub(crate) known_epoch: Option<i32>,
 }
 
-/// What the client was told last about a partition.
+/// What the last response said to the client about a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SentOffsets {
     pub(crate) high_watermark: i64,
     pub(crate) log_start_offset: i64,
 }
 
-impl Told {
+impl SentOffsets {
     const NOTHING: Self = Self {
         high_watermark: -1,
         log_start_offset: -1,
@@ -47,27 +47,27 @@ impl Told {
 /// What a response says about a partition, as far as a session cares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) told: Told,
+    pub(crate) sent: SentOffsets,
     pub(crate) has_records: bool,
     pub(crate) is_error: bool,
 }
 
 #[derive(Debug)]
-struct Cached {
+struct CachedPartition {
     key: PartitionKey,
-    wanted: Wanted,
-    told: Told,
+    requested: RequestedPartition,
+    sent: SentOffsets,
 }
 
 /// One incremental fetch session.
 #[derive(Debug)]
 pub(crate) struct FetchSession {
-    /// The epoch that the next request must carry.
+    /// The epoch that the next request must have.
     next_epoch: i32,
     uses_topic_ids: bool,
     last_used: Instant,
     /// In the order in which the partitions are served; who got records goes to the end.
-    cached: BTreeMap<u64, Cached>,
+    cached: BTreeMap<u64, CachedPartition>,
     places: BTreeMap<PartitionKey, u64>,
     next_place: u64,
 }
@@ -96,20 +96,20 @@ impl FetchSession {
         self.cached.len()
     }
 
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = (&PartitionKey, &Wanted)> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (&PartitionKey, &RequestedPartition)> {
         self.cached
             .values()
-            .map(|cached| (&cached.key, &cached.wanted))
+            .map(|cached| (&cached.key, &cached.requested))
     }
 
-    fn put(&mut self, key: PartitionKey, wanted: Wanted, told: Option<Told>) {
+    fn put(&mut self, key: PartitionKey, requested: RequestedPartition, sent: Option<SentOffsets>) {
         let known = self
             .places
             .get(&key)
             .and_then(|place| self.cached.get_mut(place));
         if let Some(known) = known {
-            known.wanted = wanted;
-            known.told = told.unwrap_or(known.told);
+            known.requested = requested;
+            known.sent = sent.unwrap_or(known.sent);
             return;
         }
         let place = self.next_place;
@@ -117,10 +117,10 @@ impl FetchSession {
         self.places.insert(key.clone(), place);
         self.cached.insert(
             place,
-            Cached {
+            CachedPartition {
                 key,
-                wanted,
-                told: told.unwrap_or(Told::NOTHING),
+                requested,
+                sent: sent.unwrap_or(SentOffsets::NOTHING),
             },
         );
     }
@@ -129,12 +129,12 @@ impl FetchSession {
     pub(crate) fn update(
         &mut self,
         now: Instant,
-        wanted: impl IntoIterator<Item = (PartitionKey, Wanted)>,
+        requested: impl IntoIterator<Item = (PartitionKey, RequestedPartition)>,
         forgotten: impl IntoIterator<Item = PartitionKey>,
     ) {
         self.last_used = now;
-        for (key, wanted) in wanted {
-            self.put(key, wanted, None);
+        for (key, requested) in requested {
+            self.put(key, requested, None);
         }
         for key in forgotten {
             if let Some(place) = self.places.remove(&key) {
@@ -145,7 +145,7 @@ impl FetchSession {
         self.next_epoch = self.next_epoch.checked_add(1).unwrap_or(1);
     }
 
-    /// Whether an incremental answer must name the partition, and what the client knows then
+    /// Whether an incremental response must name the partition, and what the client knows then
     /// (`CachedPartition.maybeUpdateResponseData`).
     pub(crate) fn must_tell(&mut self, key: &PartitionKey, outcome: Outcome) -> bool {
         let Some(place) = self.places.get(key).copied() else {
@@ -154,10 +154,10 @@ impl FetchSession {
         let Some(cached) = self.cached.get_mut(&place) else {
             return true;
         };
-        let news = outcome.has_records || outcome.is_error || cached.told != outcome.told;
-        cached.told = outcome.told;
+        let news = outcome.has_records || outcome.is_error || cached.sent != outcome.sent;
+        cached.sent = outcome.sent;
         if outcome.is_error {
-            cached.told.high_watermark = -1;
+            cached.sent.high_watermark = -1;
         }
         if outcome.has_records {
             self.move_to_end(place);
@@ -167,9 +167,9 @@ impl FetchSession {
 
     fn move_to_end(&mut self, place: u64) {
         if let Some(cached) = self.cached.remove(&place) {
-            let (key, wanted, told) = (cached.key, cached.wanted, cached.told);
+            let (key, requested, sent) = (cached.key, cached.requested, cached.sent);
             self.places.remove(&key);
-            self.put(key, wanted, Some(told));
+            self.put(key, requested, Some(sent));
         }
     }
 }
@@ -205,15 +205,15 @@ impl FetchSessions {
         now: Instant,
         id: i32,
         uses_topic_ids: bool,
-        partitions: impl IntoIterator<Item = (PartitionKey, Wanted, Told)>,
+        partitions: impl IntoIterator<Item = (PartitionKey, RequestedPartition, SentOffsets)>,
         sessions_max: usize,
     ) -> bool {
         if self.0.len() >= sessions_max && !self.evict(now) {
             return false;
         }
         let mut session = FetchSession::new(uses_topic_ids, now);
-        for (key, wanted, told) in partitions {
-            session.put(key, wanted, Some(told));
+        for (key, requested, sent) in partitions {
+            session.put(key, requested, Some(sent));
         }
         self.0.insert(id, session);
         true
@@ -241,37 +241,37 @@ mod tests {
         }
     }
 
-    const WANTED: Wanted = Wanted {
+    const WANTED: RequestedPartition = RequestedPartition {
         offset: 0,
         bytes_max: 100,
         known_epoch: None,
     };
-    const TOLD: Told = Told {
+    const SENT: SentOffsets = SentOffsets {
         high_watermark: 5,
         log_start_offset: 0,
     };
 
     fn opened() -> FetchSessions {
         let mut sessions = FetchSessions::new();
-        let partitions = [(key(0), WANTED, TOLD), (key(1), WANTED, TOLD)];
+        let partitions = [(key(0), WANTED, SENT), (key(1), WANTED, SENT)];
         assert!(sessions.open(Instant::ZERO, 7, false, partitions, 1));
         sessions
     }
 
     fn outcome(has_records: bool, high_watermark: i64) -> Outcome {
-        let told = Told {
+        let sent = SentOffsets {
             high_watermark,
             log_start_offset: 0,
         };
         Outcome {
-            told,
+            sent,
             has_records,
             is_error: false,
         }
     }
 
     #[test]
-    fn only_news_is_told_and_who_got_records_goes_to_the_end() {
+    fn a_response_has_only_changes_and_served_partitions_go_last() {
         let mut sessions = opened();
         let session = sessions.get_mut(7).unwrap();
         assert!(!session.must_tell(&key(0), outcome(false, 5)));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_every_time() {
+    fn an_error_is_in_every_response() {
         let mut sessions = opened();
         let session = sessions.get_mut(7).unwrap();
         let error = Outcome {
@@ -298,7 +298,7 @@ mod tests {
     fn requests_add_change_and_forget() {
         let mut sessions = opened();
         let session = sessions.get_mut(7).unwrap();
-        let later = Wanted {
+        let later = RequestedPartition {
             offset: 9,
             ..WANTED
         };

@@ -6,14 +6,14 @@
 
 mod canonical;
 mod chunks;
-mod driven;
+mod driver;
 mod edit;
 mod framer;
 mod message;
 mod session;
 mod session_bytes;
-mod told;
 mod upstream;
+mod value;
 mod walk;
 mod walk_vs_codec;
 
@@ -79,7 +79,7 @@ pub const SESSION: Target = Target {
     },
 };
 
-/// A session, its snapshot and what it holds.
+/// A session, its snapshot and what it buffers.
 pub const SESSION_BYTES: Target = Target {
     name: "session_bytes",
     body: session_bytes,
@@ -90,7 +90,8 @@ pub const SESSION_BYTES: Target = Target {
 };
 
 /// A session, and responses that are written from a few bytes each: one of them is longer than what
-/// is held, and is there as its writer has it, as the broker sends it and as the client gets it.
+/// is buffered, and is there as its writer has it, as the broker sends it and as the client
+/// gets it.
 pub const UPSTREAM: Target = Target {
     name: "upstream",
     body: upstream,
@@ -110,7 +111,7 @@ pub const WALK: Target = Target {
     },
 };
 
-/// The values of both readers, and the text in which the decoder tells its own.
+/// The values of both readers, and the decoder's text for its own.
 pub const WALK_VS_CODEC: Target = Target {
     name: "walk_vs_codec",
     body: walk_vs_codec,

@@ -20,9 +20,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
 pub(crate) use self::join::Join;
-pub(crate) use self::leave::Leaving;
+pub(crate) use self::leave::MemberIdentity;
 pub(crate) use self::member::Member;
-pub(crate) use self::offsets::{Committed, Offsets};
+pub(crate) use self::offsets::{OffsetAndMetadata, Offsets};
 pub(crate) use self::sync::SyncGroup;
 use crate::config::Limits;
 use crate::connection::RequestId;
@@ -203,7 +203,7 @@ impl Group {
             return;
         };
         if member.is_waiting() && !member.is_new {
-            // It waits for us. The answer starts the session anew.
+            // It waits for us. The response starts the session anew.
             member.session_end = None;
             return;
         }

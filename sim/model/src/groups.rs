@@ -14,13 +14,13 @@ use crate::transactions::Marker;
 
 /// A group of any kind: they share one space of ids.
 #[derive(Debug)]
-enum Known {
+enum AnyGroup {
     Classic(Group),
     Consumer(ConsumerGroup),
     Share(ShareGroup),
 }
 
-impl Known {
+impl AnyGroup {
     fn is_forgettable(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_forgettable(),
@@ -49,51 +49,51 @@ impl Known {
 
 /// All groups by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(BTreeMap<String, Known>);
+pub(crate) struct Groups(BTreeMap<String, AnyGroup>);
 
 impl Groups {
     /// The classic group of that id.
     pub(crate) fn get(&self, id: &str) -> Option<&Group> {
         match self.0.get(id)? {
-            Known::Classic(group) => Some(group),
-            Known::Consumer(_) | Known::Share(_) => None,
+            AnyGroup::Classic(group) => Some(group),
+            AnyGroup::Consumer(_) | AnyGroup::Share(_) => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
         match self.0.get_mut(id)? {
-            Known::Classic(group) => Some(group),
-            Known::Consumer(_) | Known::Share(_) => None,
+            AnyGroup::Classic(group) => Some(group),
+            AnyGroup::Consumer(_) | AnyGroup::Share(_) => None,
         }
     }
 
     /// The consumer group of that id.
     pub(crate) fn consumer(&self, id: &str) -> Option<&ConsumerGroup> {
         match self.0.get(id)? {
-            Known::Consumer(group) => Some(group),
-            Known::Classic(_) | Known::Share(_) => None,
+            AnyGroup::Consumer(group) => Some(group),
+            AnyGroup::Classic(_) | AnyGroup::Share(_) => None,
         }
     }
 
     pub(crate) fn consumer_mut(&mut self, id: &str) -> Option<&mut ConsumerGroup> {
         match self.0.get_mut(id)? {
-            Known::Consumer(group) => Some(group),
-            Known::Classic(_) | Known::Share(_) => None,
+            AnyGroup::Consumer(group) => Some(group),
+            AnyGroup::Classic(_) | AnyGroup::Share(_) => None,
         }
     }
 
     /// The share group of that id.
     pub(crate) fn share(&self, id: &str) -> Option<&ShareGroup> {
         match self.0.get(id)? {
-            Known::Share(group) => Some(group),
-            Known::Classic(_) | Known::Consumer(_) => None,
+            AnyGroup::Share(group) => Some(group),
+            AnyGroup::Classic(_) | AnyGroup::Consumer(_) => None,
         }
     }
 
     pub(crate) fn share_mut(&mut self, id: &str) -> Option<&mut ShareGroup> {
         match self.0.get_mut(id)? {
-            Known::Share(group) => Some(group),
-            Known::Classic(_) | Known::Consumer(_) => None,
+            AnyGroup::Share(group) => Some(group),
+            AnyGroup::Classic(_) | AnyGroup::Consumer(_) => None,
         }
     }
 
@@ -104,11 +104,11 @@ impl Groups {
 
     /// What a group of any kind has committed.
     pub(crate) fn offsets(&self, id: &str) -> Option<&Offsets> {
-        self.0.get(id).and_then(Known::offsets)
+        self.0.get(id).and_then(AnyGroup::offsets)
     }
 
     pub(crate) fn offsets_mut(&mut self, id: &str) -> Option<&mut Offsets> {
-        self.0.get_mut(id).and_then(Known::offsets_mut)
+        self.0.get_mut(id).and_then(AnyGroup::offsets_mut)
     }
 
     /// The classic group, made if it is not there, or in the place of a consumer group without
@@ -126,16 +126,18 @@ impl Groups {
         let known = self
             .0
             .entry(id.to_owned())
-            .or_insert_with(|| Known::Classic(Group::new()));
-        if let Known::Consumer(group) = known
+            .or_insert_with(|| AnyGroup::Classic(Group::new()));
+        if let AnyGroup::Consumer(group) = known
             && group.state() == consumer_group::State::Empty
         {
             let offsets = std::mem::take(&mut group.offsets);
-            *known = Known::Classic(Group::with_offsets(offsets));
+            *known = AnyGroup::Classic(Group::with_offsets(offsets));
         }
         match known {
-            Known::Classic(group) => Ok(group),
-            Known::Consumer(_) | Known::Share(_) => Err(ResponseError::InconsistentGroupProtocol),
+            AnyGroup::Classic(group) => Ok(group),
+            AnyGroup::Consumer(_) | AnyGroup::Share(_) => {
+                Err(ResponseError::InconsistentGroupProtocol)
+            }
         }
     }
 
@@ -154,16 +156,16 @@ impl Groups {
         let known = self
             .0
             .entry(id.to_owned())
-            .or_insert_with(|| Known::Consumer(ConsumerGroup::default()));
-        if let Known::Classic(group) = known
+            .or_insert_with(|| AnyGroup::Consumer(ConsumerGroup::default()));
+        if let AnyGroup::Classic(group) = known
             && group.state() == group::State::Empty
         {
             let offsets = std::mem::take(&mut group.offsets);
-            *known = Known::Consumer(ConsumerGroup::with_offsets(offsets));
+            *known = AnyGroup::Consumer(ConsumerGroup::with_offsets(offsets));
         }
         match known {
-            Known::Consumer(group) => Ok(group),
-            Known::Classic(_) | Known::Share(_) => Err(ResponseError::GroupIdNotFound),
+            AnyGroup::Consumer(group) => Ok(group),
+            AnyGroup::Classic(_) | AnyGroup::Share(_) => Err(ResponseError::GroupIdNotFound),
         }
     }
 
@@ -178,10 +180,10 @@ impl Groups {
         groups_max: usize,
     ) -> Result<&mut ShareGroup, ResponseError> {
         self.make_room(id, groups_max)?;
-        let new = || Known::Share(ShareGroup::default());
+        let new = || AnyGroup::Share(ShareGroup::default());
         match self.0.entry(id.to_owned()).or_insert_with(new) {
-            Known::Share(group) => Ok(group),
-            Known::Classic(_) | Known::Consumer(_) => Err(ResponseError::GroupIdNotFound),
+            AnyGroup::Share(group) => Ok(group),
+            AnyGroup::Classic(_) | AnyGroup::Consumer(_) => Err(ResponseError::GroupIdNotFound),
         }
     }
 
@@ -206,32 +208,32 @@ impl Groups {
     /// The classic groups.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
         self.0.iter().filter_map(|(id, known)| match known {
-            Known::Classic(group) => Some((id.as_str(), group)),
-            Known::Consumer(_) | Known::Share(_) => None,
+            AnyGroup::Classic(group) => Some((id.as_str(), group)),
+            AnyGroup::Consumer(_) | AnyGroup::Share(_) => None,
         })
     }
 
     /// The consumer groups.
     pub(crate) fn consumers(&self) -> impl Iterator<Item = (&str, &ConsumerGroup)> {
         self.0.iter().filter_map(|(id, known)| match known {
-            Known::Consumer(group) => Some((id.as_str(), group)),
-            Known::Classic(_) | Known::Share(_) => None,
+            AnyGroup::Consumer(group) => Some((id.as_str(), group)),
+            AnyGroup::Classic(_) | AnyGroup::Share(_) => None,
         })
     }
 
     /// The share groups.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (&str, &ShareGroup)> {
         self.0.iter().filter_map(|(id, known)| match known {
-            Known::Share(group) => Some((id.as_str(), group)),
-            Known::Classic(_) | Known::Consumer(_) => None,
+            AnyGroup::Share(group) => Some((id.as_str(), group)),
+            AnyGroup::Classic(_) | AnyGroup::Consumer(_) => None,
         })
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let deadlines = self.0.values().filter_map(|known| match known {
-            Known::Classic(group) => group.deadline(),
-            Known::Consumer(group) => group.deadline(),
-            Known::Share(group) => group.deadline(),
+            AnyGroup::Classic(group) => group.deadline(),
+            AnyGroup::Consumer(group) => group.deadline(),
+            AnyGroup::Share(group) => group.deadline(),
         });
         deadlines.min()
     }
@@ -239,7 +241,7 @@ impl Groups {
     /// Ends what has lasted too long in classic groups.
     pub(crate) fn tick(&mut self, step: &mut Step<'_>) {
         for known in self.0.values_mut() {
-            if let Known::Classic(group) = known
+            if let AnyGroup::Classic(group) = known
                 && group.deadline().is_some_and(|at| at <= step.now)
             {
                 group.tick(step);
@@ -251,9 +253,9 @@ impl Groups {
     pub(crate) fn tick_modern(&mut self, now: Instant, topics: &Topics) {
         for known in self.0.values_mut() {
             match known {
-                Known::Classic(_) => {}
-                Known::Consumer(group) => group.tick(now, topics),
-                Known::Share(group) => group.tick(now),
+                AnyGroup::Classic(_) => {}
+                AnyGroup::Consumer(group) => group.tick(now, topics),
+                AnyGroup::Share(group) => group.tick(now),
             }
         }
     }
@@ -266,7 +268,7 @@ impl Groups {
         responses: &mut Vec<Response>,
     ) {
         for (id, known) in &mut self.0 {
-            if let Known::Classic(group) = known
+            if let AnyGroup::Classic(group) = known
                 && partition_of(id, partitions) == partition
             {
                 group.coordinator_moved(responses);
@@ -287,7 +289,7 @@ impl Groups {
     }
 
     pub(crate) fn forget_topic(&mut self, topic: &str) {
-        for offsets in self.0.values_mut().filter_map(Known::offsets_mut) {
+        for offsets in self.0.values_mut().filter_map(AnyGroup::offsets_mut) {
             offsets.forget_topic(topic);
         }
     }
@@ -295,7 +297,7 @@ impl Groups {
     /// The offsets topic is gone, and all groups with it.
     pub(crate) fn forget_all(&mut self, responses: &mut Vec<Response>) {
         for known in self.0.values_mut() {
-            if let Known::Classic(group) = known {
+            if let AnyGroup::Classic(group) = known {
                 group.coordinator_moved(responses);
             }
         }
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_forgets_what_nobody_needs() {
+    fn a_full_registry_evicts_idle_transactional_ids() {
         let mut groups = Groups::default();
         assert!(groups.get_or_create("a", 1).is_ok());
         assert!(groups.get_or_create("b", 1).is_ok());
@@ -366,7 +368,7 @@ mod tests {
     #[test]
     fn a_group_without_members_changes_its_protocol_and_keeps_its_offsets() {
         let mut groups = Groups::default();
-        let committed = group::Committed {
+        let committed = group::OffsetAndMetadata {
             offset: 7,
             leader_epoch: -1,
             metadata: String::new(),

@@ -3,7 +3,7 @@
 //! A function gets the ledger of a session and what has just happened, and says what is wrong. Of
 //! the list, three numbers have no function yet, because what they are about is not there: 7
 //! (passwords appear nowhere but in their login) and 20 (an unknown user and a wrong password look
-//! the same) wait for SASL and belong into `login.rs`; 21 (one audit line a refusal) waits for the
+//! the same) wait for SASL and belong into `login.rs`; 21 (one audit line a denial) waits for the
 //! audit and belongs into `audit.rs`. 15 (chunks do not matter) compares whole runs, in
 //! `tests/scripts.rs`; 23 (the same seed, the same hash) compares processes, in `sim twice`.
 
@@ -26,11 +26,11 @@ pub(crate) mod work;
 pub(crate) const fn name(number: u8) -> &'static str {
     match number {
         1 => "nothing goes up before a request is there",
-        2 => "one answer a request",
-        3 => "answers in order, with their own ids",
+        2 => "one response a request",
+        3 => "responses in order, with their own ids",
         4 => "bytes are relayed as they are",
-        5 => "judged by the newest policy",
-        6 => "no upstream host is told",
+        5 => "authorized by the newest policy",
+        6 => "no upstream host in a response",
         8 => "nothing of another session",
         9 => "inside the limits",
         10 => "never stuck",
@@ -39,12 +39,12 @@ pub(crate) const fn name(number: u8) -> &'static str {
         13 => "one true reason to close",
         14 => "a silent client goes",
         16 => "nothing is sent twice",
-        17 => "nothing is offered that cannot be judged",
+        17 => "nothing is offered that cannot be authorized",
         18 => "addresses lead back to their broker",
         19 => "a broker gets its own sessions only",
-        22 => "no record of a refused topic",
+        22 => "no record of a denied topic",
         24 => "work follows the bytes that came",
-        25 => "what is denied comes to no broker",
+        25 => "no denied request reaches a broker",
         _ => "unnumbered",
     }
 }

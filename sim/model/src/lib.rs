@@ -1,6 +1,6 @@
 //! Sans-IO models of Kafka brokers: an in-memory cluster as a value.
 //!
-//! [`Cluster`] answers what Apache Kafka answers, errors included, with no I/O, no clock and no
+//! [`Cluster`] responds as Apache Kafka does, errors included, with no I/O, no clock and no
 //! randomness but a seed. Real clients use it through `doorkeeper-host`; simulations drive it
 //! directly.
 
@@ -35,7 +35,7 @@ mod share_group;
 mod share_partition;
 mod share_session;
 mod shares;
-pub mod story;
+pub mod timeline;
 mod topics;
 pub mod trace;
 mod transaction;

@@ -23,7 +23,7 @@ pub(crate) struct OffsetAt {
 
 /// Where a batch went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Appended {
+pub(crate) struct AppendInfo {
     pub(crate) base_offset: i64,
     pub(crate) log_start_offset: i64,
 }
@@ -65,7 +65,7 @@ impl Batch {
 
 /// A transaction that was aborted: its producer's records from one offset to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Aborted {
+pub(crate) struct AbortedTxn {
     pub(crate) producer_id: i64,
     pub(crate) first_offset: i64,
     /// Of the marker.
@@ -93,7 +93,7 @@ pub(crate) struct Log {
     /// The first offsets of transactions that have not ended.
     ongoing: BTreeMap<i64, i64>,
     /// In the order of their markers.
-    aborted: VecDeque<Aborted>,
+    aborted: VecDeque<AbortedTxn>,
     retention_bytes: usize,
 }
 
@@ -135,8 +135,8 @@ impl Log {
 
     /// The aborted transactions that a reader of these offsets has to skip
     /// (`UnifiedLog.collectAbortedTransactions`).
-    pub(crate) fn aborted_between(&self, from: i64, to: i64) -> impl Iterator<Item = &Aborted> {
-        let overlaps = move |txn: &&Aborted| txn.last_offset >= from && txn.first_offset < to;
+    pub(crate) fn aborted_between(&self, from: i64, to: i64) -> impl Iterator<Item = &AbortedTxn> {
+        let overlaps = move |txn: &&AbortedTxn| txn.last_offset >= from && txn.first_offset < to;
         self.aborted.iter().filter(overlaps)
     }
 
@@ -159,9 +159,9 @@ impl Log {
         leader_epoch: i32,
         header: &Header,
         batch: &[u8],
-    ) -> Result<Appended, ResponseError> {
+    ) -> Result<AppendInfo, ResponseError> {
         if let BatchCheck::Duplicate { base_offset } = self.producers.check(header)? {
-            return Ok(Appended {
+            return Ok(AppendInfo {
                 base_offset,
                 log_start_offset: self.start_offset,
             });
@@ -171,7 +171,7 @@ impl Log {
             self.ongoing.insert(base_offset, header.producer_id);
         }
         self.store(leader_epoch, header, batch);
-        Ok(Appended {
+        Ok(AppendInfo {
             base_offset,
             log_start_offset: self.start_offset,
         })
@@ -184,7 +184,7 @@ impl Log {
         if let Some(first_offset) = self.producers.ended(id, epoch, offset) {
             self.ongoing.remove(&first_offset);
             if marker.outcome == Outcome::Abort {
-                self.aborted.push_back(Aborted {
+                self.aborted.push_back(AbortedTxn {
                     producer_id: id,
                     first_offset,
                     last_offset: offset,
@@ -363,7 +363,7 @@ mod tests {
     use crate::batch::{tests::batch_of, validate};
     use crate::transaction::Producer;
 
-    fn append(log: &mut Log, epoch: i32, values: &[&str]) -> Appended {
+    fn append(log: &mut Log, epoch: i32, values: &[&str]) -> AppendInfo {
         let (header, batch) = validate(&batch_of(values, None), 9, 1 << 20).unwrap();
         log.append(epoch, &header, &batch).unwrap()
     }

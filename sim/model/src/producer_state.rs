@@ -41,7 +41,7 @@ impl Producer {
 pub(crate) enum BatchCheck {
     /// Append it.
     New,
-    /// It was appended before, at this offset: answer as then.
+    /// It was appended before, at this offset: respond as then.
     Duplicate { base_offset: i64 },
 }
 
@@ -60,7 +60,7 @@ impl ProducerState {
         }
     }
 
-    /// Judges a batch. Batches without a producer id are always new.
+    /// Checks a batch. Batches without a producer id are always new.
     pub(crate) fn check(&self, header: &Header) -> Result<BatchCheck, ResponseError> {
         if header.producer_id < 0 {
             return Ok(BatchCheck::New);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_batch_is_answered_as_the_first_time() {
+    fn a_repeated_batch_gets_the_response_of_the_first_one() {
         let state = with(&[(batch(1, 0, 0, 3), 10), (batch(1, 0, 3, 1), 20)]);
         let again = BatchCheck::Duplicate { base_offset: 10 };
         assert_eq!(state.check(&batch(1, 0, 0, 3)), Ok(again));
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(state.check(&batch(2, 0, 9, 1)), gap);
     }
     #[test]
-    fn a_transaction_takes_only_its_own_until_it_ends() {
+    fn a_transaction_rejects_other_epochs_until_it_ends() {
         let mut state = ProducerState::new(2);
         let mut first = batch(1, 0, 0, 2);
         first.attributes = 0x10;

@@ -33,14 +33,15 @@ mod share;
 mod step;
 mod words;
 
-pub use networks::Unplayable;
+pub use networks::UnplayablePart;
 pub use request::{
-    Acks, Beat, FetchSession, Part, Place, Producer, Request, Topic, TransactionResult, Turn, What,
+    Acks, BatchChoice, Beat, FetchSession, Part, Producer, Request, Topic, TopicPartition,
+    TransactionResult, What,
 };
-pub use setting::{Chunk, Policy, Setting, Small};
+pub use setting::{Chunk, Policy, Setting, SmallLimits};
 pub use share::{Acknowledge, Share, ShareSession};
 pub use step::{
-    BrokerFault, Client, Direction, Ending, ListenAddr, NetFault, NetLeg, Numbered, ProcessFault,
+    BrokerFault, Client, Direction, Ending, ListenAddr, NetFault, NetLeg, Ordinal, ProcessFault,
     Step, Tamper, Wait,
 };
 pub use words::BadScript;

@@ -12,8 +12,8 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
-use self::assignor::{Wanted, assign};
-use crate::consumer_group::{Around, Partitions, Told};
+use self::assignor::{Subscription, assign};
+use crate::consumer_group::{GroupContext, HeartbeatResult, Partitions};
 use crate::topics::Topics;
 
 /// The one assignor that share groups have, as Kafka's responses name it.
@@ -118,9 +118,9 @@ impl ShareGroup {
     pub(crate) fn heartbeat(
         &mut self,
         beat: Heartbeat,
-        around: &Around<'_>,
-    ) -> Result<Told, ResponseError> {
-        let is_full_house = self.members.len() >= around.limits.share_group_members_max;
+        context: &GroupContext<'_>,
+    ) -> Result<HeartbeatResult, ResponseError> {
+        let is_full_house = self.members.len() >= context.limits.share_group_members_max;
         if is_full_house && !self.members.contains_key(&beat.member_id) {
             return Err(ResponseError::GroupMaxSizeReached);
         }
@@ -137,7 +137,7 @@ impl ShareGroup {
         member.update(beat);
         let changed = member.subscribed != known.subscribed;
         self.members.insert(id.clone(), member);
-        let subscribed = self.known_topics(around.topics);
+        let subscribed = self.known_topics(context.topics);
         if changed || subscribed != self.subscribed {
             self.epoch += 1;
         }
@@ -155,10 +155,10 @@ impl ShareGroup {
             member.epoch = target_epoch;
             member.assigned = target;
         }
-        let session = around.limits.share_group_session_timeout;
-        member.session_end = Some(around.now.after(session));
+        let session = context.limits.share_group_session_timeout;
+        member.session_end = Some(context.now.after(session));
         let is_news = joins || member.assigned != known.assigned;
-        Ok(Told {
+        Ok(HeartbeatResult {
             member_id: id,
             member_epoch: member.epoch,
             assignment: is_news.then(|| member.assigned.clone()),
@@ -180,7 +180,7 @@ impl ShareGroup {
             let topics = topics.filter_map(|name| Some(self.subscribed.get(name)?.0));
             (member.id.as_str(), topics.collect())
         });
-        let members: Vec<Wanted<'_>> = members.collect();
+        let members: Vec<Subscription<'_>> = members.collect();
         let topics = self.subscribed.values().copied().collect();
         assign(&members, &topics, &self.targets)
     }

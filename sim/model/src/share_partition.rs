@@ -24,7 +24,7 @@ pub(crate) enum Acknowledgement {
 
 /// What a member says of some offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Acknowledged {
+pub(crate) struct AcknowledgedOffsets {
     pub(crate) first: i64,
     pub(crate) last: i64,
     /// One for all of them, or one for each.
@@ -33,7 +33,7 @@ pub(crate) struct Acknowledged {
 
 /// Offsets that a member got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Acquired {
+pub(crate) struct AcquiredRange {
     pub(crate) first: i64,
     pub(crate) last: i64,
     pub(crate) deliveries: i16,
@@ -143,12 +143,12 @@ impl SharePartition {
         lock_end: Instant,
         batches: &[(i64, i64)],
         records_max: i64,
-    ) -> Vec<Acquired> {
+    ) -> Vec<AcquiredRange> {
         let state = State::Acquired {
             member: member.to_owned(),
             lock_end,
         };
-        let mut acquired = Vec::<Acquired>::new();
+        let mut acquired = Vec::<AcquiredRange>::new();
         let mut count = 0;
         for (first, last) in batches.iter().copied() {
             if count >= records_max {
@@ -184,7 +184,7 @@ impl SharePartition {
     pub(crate) fn acknowledge(
         &mut self,
         member: &str,
-        batches: &[Acknowledged],
+        batches: &[AcknowledgedOffsets],
         limits: &Limits,
     ) -> Result<(), ResponseError> {
         let before = self.in_flight.clone();
@@ -203,7 +203,7 @@ impl SharePartition {
     fn acknowledge_one(
         &mut self,
         member: &str,
-        batch: &Acknowledged,
+        batch: &AcknowledgedOffsets,
         deliveries_max: i16,
     ) -> Result<(), ResponseError> {
         let begins = self.in_flight.first_key_value().map(|(first, _)| *first);
@@ -305,13 +305,13 @@ impl SharePartition {
     }
 }
 
-/// Ranges that follow each other and came as often are told as one.
-fn push(acquired: &mut Vec<Acquired>, first: i64, range: &Range) {
+/// Ranges that follow each other and came as often are reported as one.
+fn push(acquired: &mut Vec<AcquiredRange>, first: i64, range: &Range) {
     match acquired.last_mut() {
         Some(known) if known.last + 1 == first && known.deliveries == range.deliveries => {
             known.last = range.last;
         }
-        Some(_) | None => acquired.push(Acquired {
+        Some(_) | None => acquired.push(AcquiredRange {
             first,
             last: range.last,
             deliveries: range.deliveries,

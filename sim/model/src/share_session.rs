@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::connection::ConnectionId;
 
 /// A partition by its topic's id and its number.
-pub(crate) type Place = (Uuid, i32);
+pub(crate) type TopicIdPartition = (Uuid, i32);
 
 /// Whose session it is: a member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,19 +19,19 @@ pub(crate) struct Reader {
 /// What one member reads from one broker.
 #[derive(Debug)]
 pub(crate) struct ShareSession {
-    /// The epoch that the next request must carry.
+    /// The epoch that the next request must have.
     next_epoch: i32,
     /// It ends with the connection that it was opened on.
     connection: ConnectionId,
     /// In the order in which partitions are served; who got records goes to the end. Whether the
     /// next response must name it.
-    cached: BTreeMap<u64, (Place, bool)>,
-    places: BTreeMap<Place, u64>,
+    cached: BTreeMap<u64, (TopicIdPartition, bool)>,
+    places: BTreeMap<TopicIdPartition, u64>,
     next_place: u64,
 }
 
 impl ShareSession {
-    fn new(connection: ConnectionId, places: impl IntoIterator<Item = Place>) -> Self {
+    fn new(connection: ConnectionId, places: impl IntoIterator<Item = TopicIdPartition>) -> Self {
         let mut session = Self {
             next_epoch: 1,
             connection,
@@ -58,11 +58,11 @@ impl ShareSession {
         self.places.len()
     }
 
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = TopicIdPartition> {
         self.cached.values().map(|(place, _)| *place)
     }
 
-    fn put(&mut self, place: Place, must_tell: bool) {
+    fn put(&mut self, place: TopicIdPartition, must_tell: bool) {
         if self.places.contains_key(&place) {
             return;
         }
@@ -74,8 +74,8 @@ impl ShareSession {
     /// Takes what a request adds and forgets.
     pub(crate) fn update(
         &mut self,
-        added: impl IntoIterator<Item = Place>,
-        forgotten: impl IntoIterator<Item = Place>,
+        added: impl IntoIterator<Item = TopicIdPartition>,
+        forgotten: impl IntoIterator<Item = TopicIdPartition>,
     ) {
         for place in added {
             self.put(place, true);
@@ -88,7 +88,12 @@ impl ShareSession {
     }
 
     /// Whether a response must name the partition (`CachedSharePartition.maybeUpdateResponseData`).
-    pub(crate) fn must_tell(&mut self, place: Place, has_records: bool, is_error: bool) -> bool {
+    pub(crate) fn must_tell(
+        &mut self,
+        place: TopicIdPartition,
+        has_records: bool,
+        is_error: bool,
+    ) -> bool {
         let known = self.places.get(&place).copied();
         let Some((_, is_owed)) = known.and_then(|at| self.cached.get_mut(&at)) else {
             return true;
@@ -133,7 +138,7 @@ impl ShareSessions {
         &mut self,
         reader: Reader,
         connection: ConnectionId,
-        places: impl IntoIterator<Item = Place>,
+        places: impl IntoIterator<Item = TopicIdPartition>,
         sessions_max: usize,
     ) -> bool {
         self.0.remove(&reader);
@@ -156,23 +161,23 @@ impl ShareSessions {
 mod tests {
     use super::*;
 
-    const PLACE: Place = (Uuid::from_u128(1), 0);
-    const OTHER: Place = (Uuid::from_u128(1), 1);
+    const PLACE: TopicIdPartition = (Uuid::from_u128(1), 0);
+    const OTHER: TopicIdPartition = (Uuid::from_u128(1), 1);
 
     #[test]
-    fn only_news_is_told_and_who_got_records_goes_to_the_end() {
+    fn a_response_has_only_changes_and_served_partitions_go_last() {
         let mut session = ShareSession::new(ConnectionId(1), [PLACE, OTHER]);
         assert!(!session.must_tell(PLACE, false, false));
         assert!(session.must_tell(PLACE, true, false));
         assert!(session.places().eq([OTHER, PLACE]));
-        // What has failed is told once more when it is well.
+        // What has failed is in a response once more when it is well.
         assert!(session.must_tell(OTHER, false, true));
         assert!(session.must_tell(OTHER, false, false));
         assert!(!session.must_tell(OTHER, false, false));
     }
 
     #[test]
-    fn what_is_added_is_told_of_and_what_is_forgotten_is_not_read() {
+    fn added_partitions_are_reported_and_forgotten_ones_are_not_read() {
         let mut session = ShareSession::new(ConnectionId(1), [PLACE]);
         session.update([OTHER, PLACE], [PLACE]);
         assert!(session.places().eq([OTHER]));

@@ -8,21 +8,25 @@ use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use crate::config::Limits;
-use crate::share_partition::{Acknowledged, SharePartition};
-use crate::share_session::{Place, Reader};
+use crate::share_partition::{AcknowledgedOffsets, SharePartition};
+use crate::share_session::{Reader, TopicIdPartition};
 use crate::topics::{Partition, Topics};
 
 /// What each group knows of each partition that it reads.
 #[derive(Debug, Default)]
-pub(crate) struct Shares(BTreeMap<(String, Place), SharePartition>);
+pub(crate) struct Shares(BTreeMap<(String, TopicIdPartition), SharePartition>);
 
 impl Shares {
     /// What a group knows of a partition, if the leader has read it for the group.
-    pub(crate) fn get(&self, group: &str, place: Place) -> Option<&SharePartition> {
+    pub(crate) fn get(&self, group: &str, place: TopicIdPartition) -> Option<&SharePartition> {
         self.0.get(&(group.to_owned(), place))
     }
 
-    pub(crate) fn get_mut(&mut self, group: &str, place: Place) -> Option<&mut SharePartition> {
+    pub(crate) fn get_mut(
+        &mut self,
+        group: &str,
+        place: TopicIdPartition,
+    ) -> Option<&mut SharePartition> {
         self.0.get_mut(&(group.to_owned(), place))
     }
 
@@ -33,7 +37,7 @@ impl Shares {
     pub(crate) fn open(
         &mut self,
         group: &str,
-        place: Place,
+        place: TopicIdPartition,
         partition: &Partition,
         limits: &Limits,
     ) -> Result<(), ResponseError> {
@@ -54,8 +58,8 @@ impl Shares {
         &mut self,
         broker: BrokerId,
         reader: &Reader,
-        place: Place,
-        batches: &[Acknowledged],
+        place: TopicIdPartition,
+        batches: &[AcknowledgedOffsets],
         topics: &Topics,
         limits: &Limits,
     ) -> Result<(), ResponseError> {
@@ -75,7 +79,7 @@ impl Shares {
     pub(crate) fn release(
         &mut self,
         reader: &Reader,
-        places: impl Iterator<Item = Place>,
+        places: impl Iterator<Item = TopicIdPartition>,
         limits: &Limits,
     ) {
         for place in places {

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_tells_runs_apart_and_old_lines_go() {
+    fn different_runs_have_different_hashes_and_old_lines_are_dropped() {
         let run = |last: u64| {
             let mut trace = Trace::new(false);
             for n in 0..2500 {

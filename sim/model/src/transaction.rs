@@ -109,7 +109,7 @@ impl Transaction {
         }
     }
 
-    /// The outcome that partitions must be told, if they must.
+    /// The outcome that partitions still need a marker for, if any.
     pub(crate) const fn to_be_told(&self) -> Option<Outcome> {
         match self.state {
             State::Prepare(outcome) => Some(outcome),
@@ -308,7 +308,7 @@ impl Transaction {
     }
 
     /// A partition knows the outcome, or is gone.
-    pub(crate) fn told(&mut self, partition: &(String, i32)) {
+    pub(crate) fn marked(&mut self, partition: &(String, i32)) {
         self.partitions.remove(partition);
     }
 
@@ -359,7 +359,7 @@ mod tests {
 
     fn tell_all(known: &mut Transaction) {
         for partition in known.partitions.clone() {
-            known.told(&partition);
+            known.marked(&partition);
         }
         known.complete();
     }
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_that_says_who_it_was_goes_on_and_may_ask_twice() {
+    fn an_init_with_the_current_id_bumps_the_epoch_and_may_be_repeated() {
         let mut known = Transaction::new(7);
         init(&mut known, None).unwrap();
         assert_eq!(init(&mut known, Some(producer(0))), Ok(producer(1)));
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_that_were_not_added_are_not_in_it() {
+    fn a_batch_of_a_partition_that_was_not_added_gets_an_error() {
         let known = begun();
         let verify = |number| known.verify(producer(0), &("t".to_owned(), number));
         assert_eq!(verify(0), Ok(()));

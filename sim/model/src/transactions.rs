@@ -1,4 +1,4 @@
-//! All transactional ids of the cluster, and how partitions are told how transactions end
+//! All transactional ids of the cluster, and the markers that end transactions in partitions
 //! (`TransactionStateManager`, `TransactionMarkerChannelManager`).
 
 use std::collections::BTreeMap;
@@ -80,10 +80,10 @@ impl Cluster {
         self.finish_transactions();
     }
 
-    /// Writes markers where a leader takes them; what has none yet is told later.
+    /// Writes markers where a leader takes them; a partition without one gets its marker later.
     pub(crate) fn finish_transactions(&mut self) {
         let timestamp = millis_of(self.now);
-        let mut told_any = false;
+        let mut marked_any = false;
         for (id, transaction) in &mut self.transactions.0 {
             let Some(outcome) = transaction.to_be_told() else {
                 continue;
@@ -101,7 +101,7 @@ impl Cluster {
             for place in transaction.partitions().cloned().collect::<Vec<_>>() {
                 let (topic, number) = &place;
                 let Some(known) = self.topics.partition_mut(topic, *number) else {
-                    transaction.told(&place);
+                    transaction.marked(&place);
                     continue;
                 };
                 if known.leader.is_none() {
@@ -115,13 +115,13 @@ impl Cluster {
                     self.groups.end_transaction(*number, count, &marker);
                 } else {
                     known.log.end_transaction(known.leader_epoch, &marker);
-                    told_any = true;
+                    marked_any = true;
                 }
-                transaction.told(&place);
+                transaction.marked(&place);
             }
             transaction.complete();
         }
-        if told_any {
+        if marked_any {
             self.logs_changed();
         }
     }

@@ -1,6 +1,6 @@
-//! What one session carried, without times: the same on every backend.
+//! What one session forwarded, without times: the same on every backend.
 //!
-//! A backend tells the bytes that doorkeeper read and wrote on each leg, and the events. They
+//! A backend reports the bytes that doorkeeper read and wrote on each leg, and the events. They
 //! become lanes, one for each direction of each leg, because nothing orders two directions on a
 //! network: a line a frame, which says what it is, how long, and a fingerprint of its bytes. The
 //! addresses of doorkeeper and the names of brokers follow from broker ids on every backend, so
@@ -23,7 +23,7 @@ use doorkeeper_core::{Leg, Route, api};
 use crate::batch;
 use crate::expected::{Head, correlation_id_of};
 use crate::frames::Cutter;
-use crate::script::Numbered;
+use crate::script::Ordinal;
 
 /// The transcript of one session.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ const fn index(leg: Leg) -> usize {
 impl Transcript {
     /// Of the session with this number, counted from 0.
     #[must_use]
-    pub fn new(session: usize, client: Numbered, route: Route) -> Self {
+    pub fn new(session: usize, client: Ordinal, route: Route) -> Self {
         let doorkeeper = match route {
             Route::Bootstrap => "bootstrap".to_owned(),
             Route::Broker(id) => format!("b{id}"),
@@ -72,7 +72,7 @@ impl Transcript {
         }
     }
 
-    /// doorkeeper has told something of the session.
+    /// doorkeeper has reported something of the session.
     pub fn event(&mut self, event: &Event) {
         self.events.push(event.clone());
     }
@@ -89,8 +89,8 @@ impl Transcript {
         let mut text = format!("{}\n", self.name);
         leg(&mut text, "client", asked, to_client);
         leg(&mut text, "upstream", sent, from_broker);
-        text.push_str(" answered\n");
-        self.tell(&mut text, answered);
+        text.push_str(" responses\n");
+        self.tell(&mut text, response);
         text.push_str(" connected\n");
         self.tell(&mut text, connected);
         let _ = writeln!(text, " closed: {ended}");
@@ -143,7 +143,7 @@ fn line(text: &mut String, head: Head, frame: &[u8]) {
 }
 
 /// What became of responses, in their order.
-fn answered(event: &Event) -> Option<String> {
+fn response(event: &Event) -> Option<String> {
     match event {
         Event::Response {
             api: key,
@@ -202,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_read_to_its_end_and_answered_in_turn_is_told() {
-        let mut transcript = Transcript::new(0, Numbered(1), Route::Bootstrap);
+    fn only_whole_frames_with_a_response_in_their_turn_are_reported() {
+        let mut transcript = Transcript::new(0, Ordinal(1), Route::Bootstrap);
         for id in [1, 2, 3] {
             transcript.came(Leg::Client, &head(id));
         }
@@ -230,7 +230,7 @@ mod tests {
             "  Metadata v9 id 2",
             " upstream down",
             "  Metadata v9 id 2",
-            " answered",
+            " responses",
             " connected",
             " closed: client_closed",
         ];
@@ -239,14 +239,14 @@ mod tests {
 
     #[test]
     fn how_bytes_come_does_not_matter() {
-        let told = |piece: usize| {
-            let mut transcript = Transcript::new(0, Numbered(1), Route::Bootstrap);
+        let transcript = |piece: usize| {
+            let mut transcript = Transcript::new(0, Ordinal(1), Route::Bootstrap);
             for part in [head(1), head(2)].concat().chunks(piece) {
                 transcript.came(Leg::Client, part);
             }
             transcript.event(&read_whole());
             transcript.text("client_closed")
         };
-        assert_eq!(told(1), told(100));
+        assert_eq!(transcript(1), transcript(100));
     }
 }

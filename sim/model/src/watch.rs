@@ -1,7 +1,7 @@
 //! Watches a run from outside: keeps a ledger of every session, and holds every invariant against
 //! everything that happens.
 //!
-//! A backend tells what it sees, in the order in which it happens. All that is compared comes from
+//! A backend reports what it sees, in the order in which it happens. All that is compared comes from
 //! the configuration, the script and the bytes of both peers; nothing is asked of the session but
 //! what its driver may ask.
 
@@ -17,12 +17,12 @@ use doorkeeper_core::{
     CloseReason, Effect, Input, Instant, Leg, Route, Session, Snapshot, discovery,
 };
 
-use crate::invariants::{self, produced::Produced};
-use crate::script::{Numbered, Step, Tamper};
-use crate::story::Story;
+use crate::invariants::{self, produced::ProducedRecords};
+use crate::script::{Ordinal, Step, Tamper};
+use crate::timeline::Timeline;
 use crate::trace::Trace;
 
-pub(crate) use ledger::{Asked, Decision, Due, Ledger};
+pub(crate) use ledger::{Decision, DueBytes, Ledger, LedgerRequest};
 
 /// Names one session for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +36,8 @@ impl fmt::Display for SessionId {
 
 /// What a client can expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expects {
-    /// The answer with this id, or none.
+pub enum Expectation {
+    /// The response with this id, or none.
     Response(Option<i32>),
     /// It has sent what is no request, and cannot know.
     Anything,
@@ -90,7 +90,7 @@ impl Violation {
     }
 
     /// A client still waits after all faults have ended.
-    pub(crate) fn unfinished(client: Numbered, session: Option<SessionId>) -> Self {
+    pub(crate) fn unfinished(client: Ordinal, session: Option<SessionId>) -> Self {
         let session = session.map_or_else(String::new, |id| format!(" in {id}"));
         Self::stuck(11, format!("client c{} still waits{session}", client.0))
     }
@@ -106,13 +106,13 @@ impl Violation {
 pub struct Watch {
     ledgers: Vec<Ledger>,
     /// What clients have produced, and brokers have got.
-    produced: Produced,
+    produced: ProducedRecords,
     newest: Arc<Snapshot>,
     trace: Trace,
     /// The bytes that sessions have read and written.
     carried: usize,
     keep_transcript: bool,
-    story: Option<Story>,
+    timeline: Option<Timeline>,
 }
 
 impl Watch {
@@ -121,25 +121,25 @@ impl Watch {
     pub fn new(snapshot: &Arc<Snapshot>, keep_transcript: bool, whole_trace: bool) -> Self {
         Self {
             ledgers: Vec::new(),
-            produced: Produced::default(),
+            produced: ProducedRecords::default(),
             newest: Arc::clone(snapshot),
             trace: Trace::new(whole_trace),
             carried: 0,
             keep_transcript,
-            story: None,
+            timeline: None,
         }
     }
 
     /// Keeps a story as well.
     #[must_use]
-    pub fn with_story(mut self, story: bool) -> Self {
-        self.story = story.then(Story::default);
+    pub fn with_story(mut self, timeline: bool) -> Self {
+        self.timeline = timeline.then(Timeline::default);
         self
     }
 
-    fn tell(&mut self, what: impl FnOnce(&mut Story)) {
-        if let Some(story) = &mut self.story {
-            what(story);
+    fn tell(&mut self, what: impl FnOnce(&mut Timeline)) {
+        if let Some(timeline) = &mut self.timeline {
+            what(timeline);
         }
     }
 
@@ -162,7 +162,7 @@ impl Watch {
     /// A step of the script begins.
     pub fn step(&mut self, now: Instant, step: &Step) {
         self.trace.note(now, &"script", format_args!("{step}"));
-        self.tell(|story| story.step(now, step));
+        self.tell(|timeline| timeline.step(now, step));
     }
 
     /// A client was accepted. Ids count from 0.
@@ -170,7 +170,7 @@ impl Watch {
         &mut self,
         now: Instant,
         id: SessionId,
-        client: Numbered,
+        client: Ordinal,
         route: Route,
         snapshot: &Arc<Snapshot>,
     ) {
@@ -178,18 +178,21 @@ impl Watch {
         self.trace.note(now, &id, what);
         let ledger = Ledger::new(now, id, client, route, snapshot, self.keep_transcript);
         self.ledgers.push(ledger);
-        self.tell(|story| story.opened(now, id, client, route));
+        self.tell(|timeline| timeline.opened(now, id, client, route));
     }
 
     /// A newer snapshot is there for all sessions.
     pub fn published(&mut self, now: Instant, snapshot: &Arc<Snapshot>) {
-        self.trace
-            .note(now, &"door", format_args!("snapshot {}", snapshot.epoch));
+        self.trace.note(
+            now,
+            &"doorkeeper",
+            format_args!("snapshot {}", snapshot.epoch),
+        );
         self.newest = Arc::clone(snapshot);
-        self.tell(|story| story.published(now, snapshot.epoch));
+        self.tell(|timeline| timeline.published(now, snapshot.epoch));
     }
 
-    /// Discovery is told something.
+    /// Discovery gets an input.
     pub fn discovery(&mut self, now: Instant, input: &discovery::Input) {
         if let discovery::Input::Bytes(bytes) = input {
             let what = format_args!("bytes {}", bytes.len());
@@ -200,14 +203,14 @@ impl Watch {
         }
     }
 
-    /// A session is about to be told something.
+    /// A session is about to get an input.
     ///
     /// # Errors
     /// What does not hold.
     pub fn input(&mut self, now: Instant, id: SessionId, input: &Input) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("<- {}", InputLine(input)));
-        self.tell(|story| story.input(now, id, input));
+        self.tell(|timeline| timeline.input(now, id, input));
         if let Input::Bytes { bytes, .. } = input {
             self.carried += bytes.len();
         }
@@ -253,7 +256,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("-> {}", EffectLine(effect)));
-        self.tell(|story| story.effect(now, id, effect));
+        self.tell(|timeline| timeline.effect(now, id, effect));
         let ledger = self.ledger(id)?;
         invariants::close::is_last(ledger, effect)?;
         match effect {
@@ -293,7 +296,7 @@ impl Watch {
         leg: Leg,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        self.tell(|story| story.gave(now, id, leg, bytes));
+        self.tell(|timeline| timeline.gave(now, id, leg, bytes));
         self.carried += bytes.len();
         let ledger = self.ledger(id)?;
         ledger.now = now;
@@ -328,7 +331,7 @@ impl Watch {
         id: SessionId,
         session: &Session,
     ) -> Result<(), Violation> {
-        self.tell(|story| story.state(now, id, session));
+        self.tell(|timeline| timeline.state(now, id, session));
         let ledger = self.ledger(id)?;
         ledger.saw(now, session);
         if ledger.closed.is_some() {
@@ -368,7 +371,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("reached broker {broker}"));
-        self.tell(|story| story.reached(now, id, broker));
+        self.tell(|timeline| timeline.reached(now, id, broker));
         let ledger = self.ledger(id)?;
         ledger.facts.reached = Some(broker);
         invariants::places::meant_for(ledger, broker)
@@ -377,7 +380,7 @@ impl Watch {
     /// Something was done to a response on its way from the broker.
     pub fn tampered(&mut self, now: Instant, id: SessionId, tamper: Tamper) {
         self.trace.note(now, &id, format_args!("tampered {tamper}"));
-        self.tell(|story| story.tampered(now, id, tamper));
+        self.tell(|timeline| timeline.tampered(now, id, tamper));
         if let Ok(ledger) = self.ledger(id) {
             ledger.facts.tampers.push(tamper);
         }
@@ -395,7 +398,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("broker got {} bytes", frame.len()));
-        self.tell(|story| story.broker_got(now, id, frame));
+        self.tell(|timeline| timeline.broker_got(now, id, frame));
         self.produced.came(id, frame)
     }
 
@@ -407,12 +410,12 @@ impl Watch {
         &mut self,
         now: Instant,
         id: SessionId,
-        owed: Expects,
+        owed: Expectation,
         frame: &Bytes,
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("client got {} bytes", frame.len()));
-        self.tell(|story| story.client_got(now, id, frame));
+        self.tell(|timeline| timeline.client_got(now, id, frame));
         invariants::responses::is_owed(owed, frame)?;
         invariants::bytes::intact(frame)
     }
@@ -423,7 +426,7 @@ impl Watch {
         self.carried
     }
 
-    /// What each connection carried.
+    /// What each connection forwarded.
     #[must_use]
     pub fn transcript(&self) -> String {
         let text = |ledger: &Ledger| {
@@ -434,8 +437,8 @@ impl Watch {
     }
 
     /// What happened, for people, if it was kept.
-    pub const fn take_story(&mut self) -> Option<Story> {
-        self.story.take()
+    pub const fn take_story(&mut self) -> Option<Timeline> {
+        self.timeline.take()
     }
 
     /// What happened.

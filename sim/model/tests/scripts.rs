@@ -55,7 +55,7 @@ fn every_script_holds() {
     }
 }
 
-/// What each connection carries, on every backend: one snapshot a script.
+/// The transcript of each connection, on every backend: one snapshot a script.
 #[test]
 fn transcripts_stay_what_they_are() {
     let mut settings = insta::Settings::clone_current();

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::Habits;
-use super::fault::{self, Fault, Way};
-use super::unnoticed::Unnoticed;
-use crate::dice::Dice;
+use super::FaultRates;
+use super::delayed_wakeup::DelayedWakeup;
+use super::fault::{self, Direction, Fault};
 use crate::net::Reset;
+use crate::splitmix64::SplitMix64;
 
 /// So many bytes of a connection may come one by one.
 const ONE_BYTE_PIECES: u64 = 1 << 10;
@@ -28,7 +28,7 @@ pub struct ChoppyStream<S> {
     read: Half,
     write: Half,
     /// What was read before the reader is to know of it.
-    unnoticed: Option<Unnoticed>,
+    delayed_wakeup: Option<DelayedWakeup>,
     /// Cut by an fault: all that is left is to be dropped.
     cut: bool,
 }
@@ -36,8 +36,8 @@ pub struct ChoppyStream<S> {
 /// One direction.
 #[derive(Debug)]
 struct Half {
-    dice: Dice,
-    habits: Habits,
+    rng: SplitMix64,
+    fault_rates: FaultRates,
     one_byte: bool,
     passed: u64,
     /// The nearest one last.
@@ -50,11 +50,11 @@ struct Half {
 }
 
 impl Half {
-    fn new(mut dice: Dice, habits: Habits, one_byte: bool, way: Way) -> Self {
-        let faults = fault::drawn(&mut dice, &habits, way);
+    fn new(mut rng: SplitMix64, fault_rates: FaultRates, one_byte: bool, way: Direction) -> Self {
+        let faults = fault::drawn(&mut rng, &fault_rates, way);
         Self {
-            dice,
-            habits,
+            rng,
+            fault_rates,
             one_byte,
             passed: 0,
             faults,
@@ -70,7 +70,7 @@ impl Half {
             ready!(stalled.as_mut().poll(cx));
             self.stalled = None;
         }
-        if self.dice.chance(self.habits.not_yet_permille) {
+        if self.rng.chance(self.fault_rates.not_yet_permille) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -87,11 +87,11 @@ impl Half {
     fn piece(&mut self) -> usize {
         let most = if self.one_byte && self.passed < ONE_BYTE_PIECES {
             1
-        } else if self.habits.piece_bytes_max == 0 {
+        } else if self.fault_rates.piece_bytes_max == 0 {
             u64::MAX
         } else {
             let grown = self.passed / PASSED_PER_PIECE;
-            self.dice.size(self.habits.piece_bytes_max.max(grown))
+            self.rng.size(self.fault_rates.piece_bytes_max.max(grown))
         };
         let left = self
             .faults
@@ -110,35 +110,38 @@ impl<S: Reset> ChoppyStream<S> {
         &self.inner
     }
 
-    pub(super) fn new(inner: S, mut dice: Dice, habits: Habits) -> Self {
-        let one_byte = dice.chance(habits.one_byte_permille);
+    pub(super) fn new(inner: S, mut rng: SplitMix64, fault_rates: FaultRates) -> Self {
+        let one_byte = rng.chance(fault_rates.one_byte_permille);
         let half = |stream, way| {
-            let dice = Dice::new(dice.clone().next(), stream);
-            Half::new(dice, habits, one_byte, way)
+            let rng = SplitMix64::new(rng.clone().next(), stream);
+            Half::new(rng, fault_rates, one_byte, way)
         };
         Self {
             inner,
-            read: half(1, Way::Read),
-            write: half(2, Way::Write),
-            unnoticed: None,
+            read: half(1, Direction::Read),
+            write: half(2, Direction::Write),
+            delayed_wakeup: None,
             cut: false,
         }
     }
 
-    /// Whether something has come that the reader was not told of. It is, now.
+    /// Whether something has come that the reader does not know of. It does, now.
     pub(super) fn notice(&self) -> bool {
-        self.unnoticed.as_ref().map(Unnoticed::notice).is_some()
+        self.delayed_wakeup
+            .as_ref()
+            .map(DelayedWakeup::notice)
+            .is_some()
     }
 
-    fn half(&mut self, way: Way) -> &mut Half {
+    fn half(&mut self, way: Direction) -> &mut Half {
         match way {
-            Way::Read => &mut self.read,
-            Way::Write => &mut self.write,
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
         }
     }
 
     /// Ready when bytes may move; an error when they never will again.
-    fn poll_faults(&mut self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>>
+    fn poll_faults(&mut self, cx: &mut Context<'_>, way: Direction) -> Poll<io::Result<()>>
     where
         S: AsyncWrite + Unpin,
     {
@@ -146,7 +149,7 @@ impl<S: Reset> ChoppyStream<S> {
             if self.cut {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
-            if way == Way::Write && self.write.finished {
+            if way == Direction::Write && self.write.finished {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             let half = self.half(way);
@@ -156,7 +159,7 @@ impl<S: Reset> ChoppyStream<S> {
                 Some(Fault::Stall(how_long)) => {
                     half.stalled = Some(Box::pin(tokio::time::sleep(how_long)));
                 }
-                Some(Fault::Unnoticed(for_so_long)) => half.late = Some(for_so_long),
+                Some(Fault::DelayedWakeup(for_so_long)) => half.late = Some(for_so_long),
                 Some(Fault::Reset) => {
                     self.inner.reset();
                     self.cut = true;
@@ -178,12 +181,12 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            if let Some(unnoticed) = &mut self.unnoticed {
-                ready!(unnoticed.poll_noticed(cx));
-                self.unnoticed = self.unnoticed.take().and_then(|it| it.rest(buf));
+            if let Some(delayed_wakeup) = &mut self.delayed_wakeup {
+                ready!(delayed_wakeup.poll_noticed(cx));
+                self.delayed_wakeup = self.delayed_wakeup.take().and_then(|it| it.rest(buf));
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.poll_faults(cx, Way::Read))?;
+            ready!(self.poll_faults(cx, Direction::Read))?;
             let piece = self.read.piece();
             if piece >= buf.remaining() && self.read.late.is_none() {
                 let before = buf.filled().len();
@@ -197,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for ChoppyStream<S> {
             self.read.pass(part.filled().len());
             match self.read.late.take() {
                 Some(for_so_long) => {
-                    self.unnoticed = Some(Unnoticed::new(part.filled(), for_so_long));
+                    self.delayed_wakeup = Some(DelayedWakeup::new(part.filled(), for_so_long));
                 }
                 None => {
                     buf.put_slice(part.filled());
@@ -227,7 +230,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for ChoppyStream<S> {
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_faults(cx, Way::Write))?;
+        ready!(self.poll_faults(cx, Direction::Write))?;
         let piece = self.write.piece();
         let mut bytes = Vec::new();
         for slice in slices {
@@ -266,18 +269,18 @@ mod tests {
         }
     }
 
-    const EVERYTHING: Habits = Habits {
+    const EVERYTHING: FaultRates = FaultRates {
         stall_permille: 1000,
         stall_max: Duration::from_secs(5),
         fault_bytes_max: 4000,
-        ..Habits::choppy()
+        ..FaultRates::choppy()
     };
 
     /// Sends bytes through a pair of choppy streams; what arrived, and how it ended.
-    async fn sent(seed: u64, habits: Habits, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
+    async fn sent(seed: u64, fault_rates: FaultRates, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
         let (ours, theirs) = duplex(3000);
-        let mut writer = ChoppyStream::new(ours, Dice::new(seed, 1), habits);
-        let mut reader = ChoppyStream::new(theirs, Dice::new(seed, 2), Habits::choppy());
+        let mut writer = ChoppyStream::new(ours, SplitMix64::new(seed, 1), fault_rates);
+        let mut reader = ChoppyStream::new(theirs, SplitMix64::new(seed, 2), FaultRates::choppy());
         assert!(writer.is_write_vectored());
         let write = async {
             let mut rest = bytes;
@@ -315,7 +318,7 @@ mod tests {
     async fn an_early_end_comes_at_any_byte_and_nothing_follows_it() {
         let bytes = numbered(4000);
         let mut ends = std::collections::BTreeSet::new();
-        let finish = Habits {
+        let finish = FaultRates {
             finish_permille: 1000,
             ..EVERYTHING
         };
@@ -330,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reset_is_seen_by_its_own_side_too() {
-        let reset = Habits {
+        let reset = FaultRates {
             reset_permille: 1000,
             ..EVERYTHING
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use doorkeeper_sim::kind::Kind;
 use doorkeeper_sim::pool::{self, Budget, Sums as _};
-use doorkeeper_sim::tier1::{Drawn, Options, Outcome, Tally, try_seed};
+use doorkeeper_sim::tier1::{Options, Outcome, Scenario, Tally, try_seed};
 use doorkeeper_sim::world::Failure;
 
 use super::exit;
@@ -150,7 +150,7 @@ pub(super) fn replay(what: &str, brief: bool, commit: &str) -> Result<ExitCode> 
 }
 
 fn tell(seed: u64, options: &Options, commit: &str) -> ExitCode {
-    println!("\ncommit {commit}\n{}", Drawn::new(seed, options));
+    println!("\ncommit {commit}\n{}", Scenario::new(seed, options));
     let (ran, trace) = try_seed(seed, options);
     for line in trace.last() {
         println!("{line}");

@@ -27,15 +27,15 @@ pub(crate) struct Show {
 pub(crate) fn run(args: &Show, commit: &str) -> Result<ExitCode> {
     let script = script_of(&args.what)?;
     let options = Options {
-        story: true,
+        timeline: true,
         ..Options::default()
     };
-    let (verdict, outcome) = try_script(&script, options);
-    let story = outcome
+    let (result, outcome) = try_script(&script, options);
+    let timeline = outcome
         .as_ref()
-        .and_then(|it| Some((it.story.as_ref()?, &it.trace)));
-    let Some((story, trace)) = story else {
-        bail!("{verdict}: nothing is left of a run that panicked, see `replay`");
+        .and_then(|it| Some((it.timeline.as_ref()?, &it.trace)));
+    let Some((timeline, trace)) = timeline else {
+        bail!("{result}: nothing is left of a run that panicked, see `replay`");
     };
     let seed = args.what.parse().ok();
     let page = Page {
@@ -43,8 +43,8 @@ pub(crate) fn run(args: &Show, commit: &str) -> Result<ExitCode> {
         commit,
         drawn: &seed.map_or_else(String::new, |seed| Swarm::draw(seed).to_string()),
         script: &script,
-        story,
-        failure: match &verdict {
+        timeline,
+        failure: match &result {
             SeedResult::Failed(failure) => Some(failure),
             SeedResult::Held | SeedResult::Crashed(_) => None,
         },
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Show, commit: &str) -> Result<ExitCode> {
     }
     fs::write(&path, page.html()).with_context(|| path.display().to_string())?;
     println!("{}", path.display());
-    Ok(verdict.kind().map_or(ExitCode::SUCCESS, exit))
+    Ok(result.kind().map_or(ExitCode::SUCCESS, exit))
 }
 
 fn named(what: &str) -> PathBuf {

@@ -3,9 +3,9 @@
 use doorkeeper_core::Instant;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_model::script::{BrokerFault, Step};
-use doorkeeper_model::story::{Place, What};
+use doorkeeper_model::timeline::{EventKind, Waypoint};
 
-use super::draw::{Bar, Drawing, Lane, Manner, Moment, ROW, Rows};
+use super::draw::{Bar, Drawing, Lane, Moment, PointStyle, ROW, Rows};
 use super::{Run, sessions, without_name};
 
 /// A lane for each broker of the setting.
@@ -18,8 +18,8 @@ fn lane(run: &Run<'_>, number: u8, count: u8) -> Lane {
     let id = BrokerId(number.into());
     let mut rows = Rows::default();
     let asked = run.exchanges.iter().filter_map(|it| {
-        let from = it.at(Place::AtBroker)?;
-        let to = it.at(Place::ResponseUp).unwrap_or(from);
+        let from = it.at(Waypoint::AtBroker)?;
+        let to = it.at(Waypoint::ResponseUp).unwrap_or(from);
         (it.broker == Some(id)).then_some((from, to, it))
     });
     let asked: Vec<_> = asked
@@ -58,35 +58,35 @@ fn lane(run: &Run<'_>, number: u8, count: u8) -> Lane {
 
 /// What is done to this broker, and when.
 fn done<'a>(run: &'a Run<'_>, number: u8, count: u8) -> impl Iterator<Item = (Instant, &'a Step)> {
-    let all = run.page.story.happenings().iter();
-    all.filter_map(move |happening| match &happening.what {
-        What::Step(step @ (Step::Broker(who, _) | Step::Leader(_, who)))
+    let all = run.page.timeline.events().iter();
+    all.filter_map(move |event| match &event.what {
+        EventKind::Step(step @ (Step::Broker(who, _) | Step::Leader(_, who)))
             if who.0 % count == number =>
         {
-            Some((happening.at, step))
+            Some((event.at, step))
         }
-        What::Step(step @ Step::Heal) => Some((happening.at, step)),
-        What::Step(_) | What::Published { .. } | What::Session(..) => None,
+        EventKind::Step(step @ Step::Heal) => Some((event.at, step)),
+        EventKind::Step(_) | EventKind::Published { .. } | EventKind::Session(..) => None,
     })
 }
 
 fn faults(run: &Run<'_>, number: u8, count: u8, drawing: &mut Drawing) {
-    let told = done(run, number, count).filter(|(_, step)| !matches!(step, Step::Heal));
-    let told = told.map(|(at, step)| Moment::new(at, Manner::Fault, without_name(step)));
-    let told: Vec<Moment> = told.collect();
-    drawing.moments(&run.scale, 0, &told);
+    let faults = done(run, number, count).filter(|(_, step)| !matches!(step, Step::Heal));
+    let faults = faults.map(|(at, step)| Moment::new(at, PointStyle::Fault, without_name(step)));
+    let faults: Vec<Moment> = faults.collect();
+    drawing.moments(&run.scale, 0, &faults);
 }
 
 /// What can be wrong with a broker for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
+enum Impairment {
     Down,
     Silent,
     Closed,
     Throttling,
 }
 
-impl Wrong {
+impl Impairment {
     const ALL: [Self; 4] = [Self::Down, Self::Silent, Self::Closed, Self::Throttling];
 
     const fn name(self) -> &'static str {
@@ -117,10 +117,10 @@ impl Wrong {
 
 /// The times in which something is wrong with it.
 fn states(run: &Run<'_>, number: u8, count: u8, height: u64, drawing: &mut Drawing) {
-    for wrong in Wrong::ALL {
+    for wrong in Impairment::ALL {
         let changes = done(run, number, count).filter_map(|(at, step)| match step {
             Step::Broker(_, fault) => {
-                let (of, begins) = Wrong::changed(fault)?;
+                let (of, begins) = Impairment::changed(fault)?;
                 (of == wrong).then_some((at, begins))
             }
             Step::Heal => Some((at, false)),

@@ -2,9 +2,9 @@
 
 use doorkeeper_core::Instant;
 use doorkeeper_model::script::{Client, Step};
-use doorkeeper_model::story::{OfSession, Place, What};
+use doorkeeper_model::timeline::{EventKind, SessionEvent, Waypoint};
 
-use super::draw::{Drawing, Lane, Manner, Moment};
+use super::draw::{Drawing, Lane, Moment, PointStyle};
 use super::{Run, sessions, without_name};
 
 fn lane(
@@ -31,19 +31,19 @@ fn lane(
 }
 
 fn steps<'a>(run: &'a Run<'_>) -> impl Iterator<Item = (Instant, &'a Step)> {
-    let all = run.page.story.happenings().iter();
-    all.filter_map(|happening| match &happening.what {
-        What::Step(step) => Some((happening.at, step)),
-        What::Published { .. } | What::Session(..) => None,
+    let all = run.page.timeline.events().iter();
+    all.filter_map(|event| match &event.what {
+        EventKind::Step(step) => Some((event.at, step)),
+        EventKind::Published { .. } | EventKind::Session(..) => None,
     })
 }
 
 /// What the script waits for, and when all is well again.
 pub(super) fn script(run: &Run<'_>) -> Lane {
-    let told = steps(run).filter_map(|(at, step)| {
+    let waits = steps(run).filter_map(|(at, step)| {
         let manner = match step {
-            Step::Wait(_) | Step::Client(_, Client::Wait) => Manner::Plain,
-            Step::Heal => Manner::News,
+            Step::Wait(_) | Step::Client(_, Client::Wait) => PointStyle::Plain,
+            Step::Heal => PointStyle::News,
             Step::Client(..)
             | Step::Broker(..)
             | Step::Leader(..)
@@ -52,32 +52,32 @@ pub(super) fn script(run: &Run<'_>) -> Lane {
         };
         Some(Moment::new(at, manner, step.to_string()))
     });
-    lane(run, ("script", "script", "waits"), &[told.collect()])
+    lane(run, ("script", "script", "waits"), &[waits.collect()])
 }
 
 /// What happens to doorkeeper as a whole, where anything does.
 pub(super) fn doorkeeper(run: &Run<'_>) -> Option<Lane> {
-    let all = run.page.story.happenings().iter();
-    let told: Vec<Moment> = all
-        .filter_map(|happening| {
-            let at = happening.at;
-            match &happening.what {
-                What::Published { epoch } => {
+    let all = run.page.timeline.events().iter();
+    let moments: Vec<Moment> = all
+        .filter_map(|event| {
+            let at = event.at;
+            match &event.what {
+                EventKind::Published { epoch } => {
                     let label = format!("snapshot {epoch}");
-                    Some(Moment::new(at, Manner::News, label))
+                    Some(Moment::new(at, PointStyle::News, label))
                 }
-                What::Step(step @ Step::Process(_)) => {
-                    Some(Moment::new(at, Manner::Fault, step.to_string()))
+                EventKind::Step(step @ Step::Process(_)) => {
+                    Some(Moment::new(at, PointStyle::Fault, step.to_string()))
                 }
-                What::Step(_) | What::Session(..) => None,
+                EventKind::Step(_) | EventKind::Session(..) => None,
             }
         })
         .collect();
-    let about = ("door", "doorkeeper", "snapshots and faults");
-    (!told.is_empty()).then(|| lane(run, about, &[told]))
+    let about = ("doorkeeper", "doorkeeper", "snapshots and faults");
+    (!moments.is_empty()).then(|| lane(run, about, &[moments]))
 }
 
-/// What a client does and what is done to its connections; then what it is told.
+/// What a client does and what is done to its connections; then the responses that it gets.
 pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
     let does = steps(run).filter_map(|(at, step)| match step {
         Step::Client(_, Client::Wait) => None,
@@ -85,7 +85,7 @@ pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
             Some(Moment::new(at, manner(what), without_name(step)))
         }
         Step::Net(who, ..) if who.0 == client => {
-            Some(Moment::new(at, Manner::Fault, step.to_string()))
+            Some(Moment::new(at, PointStyle::Fault, step.to_string()))
         }
         Step::Client(..)
         | Step::Net(..)
@@ -100,43 +100,43 @@ pub(super) fn client(run: &Run<'_>, client: u8) -> Option<Lane> {
         return None;
     }
     let of_it = |id| {
-        let mut all = run.page.story.happenings().iter();
-        all.any(|happening| match happening.what {
-            What::Session(of, OfSession::SessionHeader { client: who, .. }) => {
+        let mut all = run.page.timeline.events().iter();
+        all.any(|event| match event.what {
+            EventKind::Session(of, SessionEvent::Opened { client: who, .. }) => {
                 of == id && who.0 == client
             }
-            What::Session(..) | What::Step(_) | What::Published { .. } => false,
+            EventKind::Session(..) | EventKind::Step(_) | EventKind::Published { .. } => false,
         })
     };
     let exchanges = run.exchanges.iter().filter(|it| of_it(it.session));
-    let mut told: Vec<Moment> = exchanges
+    let mut responses: Vec<Moment> = exchanges
         .filter_map(|it| {
-            let at = it.at(Place::AtClient)?;
+            let at = it.at(Waypoint::AtClient)?;
             Some(Moment {
                 at,
-                manner: Manner::Told,
+                manner: PointStyle::Response,
                 label: format!("{} of {}", it.api, it.session),
                 link: sessions::link(it),
             })
         })
         .collect();
-    told.sort_by_key(|moment| moment.at);
+    responses.sort_by_key(|moment| moment.at);
     let name = format!("client c{client}");
     let about = "what it does; the responses that it reads";
-    Some(lane(run, ("client", &name, about), &[does, told]))
+    Some(lane(run, ("client", &name, about), &[does, responses]))
 }
 
 /// How a client does something: in order, or as none should.
-const fn manner(what: &Client) -> Manner {
+const fn manner(what: &Client) -> PointStyle {
     match what {
         Client::Connect(_)
         | Client::Send(_)
         | Client::Fin
         | Client::Resume
         | Client::Wait
-        | Client::WaitEnd => Manner::Plain,
+        | Client::WaitEnd => PointStyle::Plain,
         Client::SendPart(..) | Client::Raw(_) | Client::Reset | Client::Stall | Client::Drip(_) => {
-            Manner::Fault
+            PointStyle::Fault
         }
     }
 }

@@ -7,7 +7,7 @@ use doorkeeper_core::Instant;
 use doorkeeper_model::watch::SessionId;
 
 use super::scale::Scale;
-use super::text::Escaped;
+use super::text::EscapedText;
 
 /// The height of a row of a lane.
 pub(super) const ROW: u64 = 18;
@@ -50,7 +50,7 @@ impl Lane {
             Some(id) => format!(" data-session=\"{id}\""),
             None => String::new(),
         };
-        let (name, about) = (Escaped(&self.name), Escaped(&self.about));
+        let (name, about) = (EscapedText(&self.name), EscapedText(&self.about));
         let (width, height) = (scale.width(), self.rows * ROW + 8);
         let _ = write!(
             out,
@@ -90,11 +90,11 @@ pub(super) struct Bar<'a> {
 
 /// How something that happens at one moment is to be taken; the later ones matter more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Manner {
+pub(super) enum PointStyle {
     /// In order.
     Plain,
     /// A client reads a response.
-    Told,
+    Response,
     /// Something is different from now on.
     News,
     /// A state worth reaching.
@@ -105,11 +105,11 @@ pub(super) enum Manner {
     Fault,
 }
 
-impl Manner {
+impl PointStyle {
     const fn class(self) -> &'static str {
         match self {
             Self::Plain => "plain",
-            Self::Told => "told",
+            Self::Response => "response",
             Self::News => "news",
             Self::Mark => "mark",
             Self::Close => "close",
@@ -119,7 +119,7 @@ impl Manner {
 
     const fn path(self) -> &'static str {
         match self {
-            Self::Plain | Self::Told => "M-3,0 a3,3 0 1,0 6,0 a3,3 0 1,0 -6,0",
+            Self::Plain | Self::Response => "M-3,0 a3,3 0 1,0 6,0 a3,3 0 1,0 -6,0",
             Self::News => "M0,5 L0,-5 L6,-2 L0,1",
             Self::Mark => "M0,-5 L4,0 L0,5 L-4,0 Z",
             Self::Close | Self::Fault => "M-4,-4 L4,4 M-4,4 L4,-4",
@@ -130,7 +130,7 @@ impl Manner {
 /// Something that happens at one moment.
 pub(super) struct Moment {
     pub(super) at: Instant,
-    pub(super) manner: Manner,
+    pub(super) manner: PointStyle,
     pub(super) label: String,
     /// What belongs together has the same name everywhere.
     pub(super) link: String,
@@ -138,7 +138,7 @@ pub(super) struct Moment {
 
 impl Moment {
     /// One that belongs to nothing else.
-    pub(super) const fn new(at: Instant, manner: Manner, label: String) -> Self {
+    pub(super) const fn new(at: Instant, manner: PointStyle, label: String) -> Self {
         Self {
             at,
             manner,
@@ -154,7 +154,7 @@ impl Drawing {
         let (t, e) = (scale.micros(bar.from), scale.micros(bar.to));
         let (width, y) = ((to - from).max(BAR), bar.row * ROW + 4);
         let (height, middle) = (ROW - 3, y + ROW - 7);
-        let (tip, link) = (Escaped(bar.tip), Escaped(bar.link));
+        let (tip, link) = (EscapedText(bar.tip), EscapedText(bar.link));
         let _ = write!(
             self.0,
             "<g class=\"bar {}\" data-link=\"{link}\" data-tip=\"{tip}\">\
@@ -189,10 +189,10 @@ impl Drawing {
         let (Some(first), Some(worst)) = (group.first(), worst) else {
             return;
         };
-        let (at, link) = (first.at, Escaped(&first.link));
+        let (at, link) = (first.at, EscapedText(&first.link));
         let labels: Vec<&str> = group.iter().map(|moment| moment.label.as_str()).collect();
         let tip = format!("{}  {}", scale.seconds(at), labels.join("\n          "));
-        let (x, t, tip) = (scale.place(at), scale.micros(at), Escaped(&tip));
+        let (x, t, tip) = (scale.place(at), scale.micros(at), EscapedText(&tip));
         let (y, path) = (row * ROW + 4 + ROW / 2 - 1, worst.path());
         let _ = write!(
             self.0,
@@ -217,8 +217,8 @@ impl Drawing {
         let _ = write!(
             self.0,
             "<text data-t=\"{t}\"{end} data-label=\"{}\" x=\"{x}\" y=\"{y}\">{}</text>",
-            Escaped(label),
-            Escaped(&shown)
+            EscapedText(label),
+            EscapedText(&shown)
         );
     }
 
@@ -237,7 +237,7 @@ impl Drawing {
             self.0,
             "<rect class=\"band {class}\" data-tip=\"{}\" data-t=\"{t}\" data-e=\"{e}\" \
              x=\"{begin}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>",
-            Escaped(tip)
+            EscapedText(tip)
         );
     }
 }
@@ -295,15 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_at_once_has_one_sign_and_labels_are_text() {
+    fn simultaneous_events_share_one_sign_and_labels_are_escaped() {
         let scale = Scale::of([0, 1, 2].into_iter().map(at));
         let moment = |ms, manner, label: &str| Moment::new(at(ms), manner, label.to_owned());
         let mut drawing = Drawing::default();
         let moments = [
-            moment(0, Manner::Plain, "<a>"),
-            moment(0, Manner::Fault, "\"b\""),
-            moment(1, Manner::Mark, "a label that is longer than its room"),
-            moment(2, Manner::Close, "the end"),
+            moment(0, PointStyle::Plain, "<a>"),
+            moment(0, PointStyle::Fault, "\"b\""),
+            moment(1, PointStyle::Mark, "a label that is longer than its room"),
+            moment(2, PointStyle::Close, "the end"),
         ];
         drawing.moments(&scale, 0, &moments);
         let Drawing(svg) = drawing;
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_at_the_same_time_lies_in_rows_of_its_own() {
+    fn overlapping_bars_are_in_rows_of_their_own() {
         let mut rows = Rows::default();
         let spans = [(0, 5), (1, 2), (3, 4), (5, 6), (6, 7)];
         let rows_of = spans.map(|(from, to)| rows.row(at(from), at(to)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{CloseReason, Instant};
-use doorkeeper_model::story::{Frame, OfSession, Place, Story, What};
+use doorkeeper_model::timeline::{EventKind, Frame, SessionEvent, Timeline, Waypoint};
 use doorkeeper_model::watch::SessionId;
 
 /// One request, and what became of it.
@@ -21,7 +21,7 @@ pub(super) struct Exchange {
     pub(super) bytes: usize,
     pub(super) response_bytes: Option<usize>,
     /// When each place was reached.
-    places: BTreeMap<Place, Instant>,
+    places: BTreeMap<Waypoint, Instant>,
     /// When nothing more could become of it.
     over: Option<(Instant, CloseReason)>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Exchange {
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The broker has answered.
+    /// The broker has sent its response.
     ByBroker,
     /// doorkeeper has.
     Here,
@@ -40,16 +40,16 @@ pub(super) enum Fate {
 }
 
 impl Exchange {
-    pub(super) fn at(&self, place: Place) -> Option<Instant> {
+    pub(super) fn at(&self, place: Waypoint) -> Option<Instant> {
         self.places.get(&place).copied()
     }
 
     pub(super) fn has_response(&self) -> bool {
-        self.places.contains_key(&Place::Response)
+        self.places.contains_key(&Waypoint::Response)
     }
 
     pub(super) fn fate(&self) -> Fate {
-        let went_up = self.places.contains_key(&Place::RequestUp);
+        let went_up = self.places.contains_key(&Waypoint::RequestUp);
         match (self.has_response(), went_up) {
             (true, true) => Fate::ByBroker,
             (true, false) => Fate::Here,
@@ -62,7 +62,7 @@ impl Exchange {
     pub(super) fn span(&self, last: Instant) -> (Instant, Instant) {
         let begin = self.places.values().min().copied().unwrap_or(last);
         let over = self.over.map_or(last, |(at, _)| at);
-        (begin, self.at(Place::Response).unwrap_or(over))
+        (begin, self.at(Waypoint::Response).unwrap_or(over))
     }
 
     /// Why nothing more became of it.
@@ -73,30 +73,30 @@ impl Exchange {
     fn note(&mut self, at: Instant, frame: Frame) {
         self.places.entry(frame.place).or_insert(at);
         match frame.place {
-            Place::Response | Place::ResponseUp | Place::AtClient => {
+            Waypoint::Response | Waypoint::ResponseUp | Waypoint::AtClient => {
                 self.response_bytes = Some(frame.bytes);
             }
-            Place::Request | Place::RequestUp | Place::AtBroker => {}
+            Waypoint::Request | Waypoint::RequestUp | Waypoint::AtBroker => {}
         }
     }
 }
 
 /// All requests of a run, in the order in which they came.
-pub(super) fn all(story: &Story) -> Vec<Exchange> {
+pub(super) fn all(timeline: &Timeline) -> Vec<Exchange> {
     let mut all: Vec<Exchange> = Vec::new();
     let mut brokers: BTreeMap<SessionId, BrokerId> = BTreeMap::new();
-    for happening in story.happenings() {
-        let (at, What::Session(session, what)) = (happening.at, &happening.what) else {
+    for event in timeline.events() {
+        let (at, EventKind::Session(session, what)) = (event.at, &event.what) else {
             continue;
         };
         match what {
-            OfSession::Reached(broker) => {
+            SessionEvent::Reached(broker) => {
                 brokers.insert(*session, *broker);
                 for exchange in all.iter_mut().filter(|it| it.session == *session) {
                     exchange.broker.get_or_insert(*broker);
                 }
             }
-            OfSession::Frame(frame) if frame.place == Place::Request => {
+            SessionEvent::Frame(frame) if frame.place == Waypoint::Request => {
                 let number = all.iter().filter(|it| it.session == *session).count();
                 all.push(Exchange {
                     session: *session,
@@ -107,11 +107,11 @@ pub(super) fn all(story: &Story) -> Vec<Exchange> {
                     broker: brokers.get(session).copied(),
                     bytes: frame.bytes,
                     response_bytes: None,
-                    places: BTreeMap::from([(Place::Request, at)]),
+                    places: BTreeMap::from([(Waypoint::Request, at)]),
                     over: None,
                 });
             }
-            OfSession::Frame(frame) => {
+            SessionEvent::Frame(frame) => {
                 // An id may come again: it belongs to the first one that has not been here.
                 let is_it = |it: &&mut Exchange| {
                     let of_it = it.session == *session && it.id == frame.id;
@@ -121,19 +121,19 @@ pub(super) fn all(story: &Story) -> Vec<Exchange> {
                     exchange.note(at, *frame);
                 }
             }
-            OfSession::Closed(reason) => {
+            SessionEvent::Closed(reason) => {
                 for exchange in all.iter_mut().filter(|it| it.session == *session) {
                     exchange.over.get_or_insert((at, *reason));
                 }
             }
-            OfSession::SessionHeader { .. }
-            | OfSession::Renewed { .. }
-            | OfSession::Dials { .. }
-            | OfSession::ConnectFailed(_)
-            | OfSession::Ended(..)
-            | OfSession::Drains
-            | OfSession::Tampered(_)
-            | OfSession::Reaches(_) => {}
+            SessionEvent::Opened { .. }
+            | SessionEvent::Renewed { .. }
+            | SessionEvent::Dials { .. }
+            | SessionEvent::ConnectFailed(_)
+            | SessionEvent::Ended(..)
+            | SessionEvent::Drains
+            | SessionEvent::Tampered(_)
+            | SessionEvent::Reaches(_) => {}
         }
     }
     all

@@ -162,7 +162,7 @@ document.getElementById("only").addEventListener("change", event => {
   for (const lane of lanes.querySelectorAll("[data-session]")) {
     lane.classList.toggle("hidden", only !== "" && lane.dataset.session !== only);
   }
-  for (const bar of lanes.querySelectorAll(".broker .bar, .client .told")) {
+  for (const bar of lanes.querySelectorAll(".broker .bar, .client .response")) {
     const of = bar.dataset.link.split("-")[0];
     bar.style.display = only === "" || of === only ? "" : "none";
   }
@@ -175,16 +175,16 @@ function light(link) {
   for (const el of lanes.querySelectorAll(`[data-link="${link}"]`)) el.classList.add("lit");
 }
 lanes.addEventListener("pointerover", event => {
-  const told = event.target.closest("[data-tip]");
-  if (!told || kept) return;
-  details.textContent = told.dataset.tip;
-  light(told.dataset.link);
+  const hit = event.target.closest("[data-tip]");
+  if (!hit || kept) return;
+  details.textContent = hit.dataset.tip;
+  light(hit.dataset.link);
 });
 lanes.addEventListener("click", event => {
-  const told = event.target.closest("[data-tip]");
-  kept = Boolean(told) && !told.classList.contains("band");
+  const hit = event.target.closest("[data-tip]");
+  kept = Boolean(hit) && !hit.classList.contains("band");
   details.classList.toggle("kept", kept);
-  if (!told) return;
-  details.textContent = told.dataset.tip;
-  light(told.dataset.link);
+  if (!hit) return;
+  details.textContent = hit.dataset.tip;
+  light(hit.dataset.link);
 });

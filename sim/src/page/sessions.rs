@@ -3,34 +3,32 @@
 use std::fmt::Write as _;
 
 use doorkeeper_core::{CloseReason, Instant, Route};
-use doorkeeper_model::story::{Happening, OfSession, Place, What};
+use doorkeeper_model::timeline::{EventKind, SessionEvent, TimelineEvent, Waypoint};
 use doorkeeper_model::watch::SessionId;
 
 use super::Run;
-use super::draw::{Bar, Drawing, Lane, Manner, Moment, ROW, Rows};
+use super::draw::{Bar, Drawing, Lane, Moment, PointStyle, ROW, Rows};
 use super::exchange::{Exchange, Fate};
 
 /// The lanes of all sessions of a client, in their order.
 pub(super) fn of_client(run: &Run<'_>, client: u8) -> Vec<Lane> {
-    let all = run.page.story.happenings().iter();
-    let opened = all.filter_map(|happening| match happening.what {
-        What::Session(id, OfSession::SessionHeader { client: who, route }) if who.0 == client => {
+    let all = run.page.timeline.events().iter();
+    let opened = all.filter_map(|event| match event.what {
+        EventKind::Session(id, SessionEvent::Opened { client: who, route }) if who.0 == client => {
             Some((id, route))
         }
-        What::Session(..) | What::Step(_) | What::Published { .. } => None,
+        EventKind::Session(..) | EventKind::Step(_) | EventKind::Published { .. } => None,
     });
     opened.map(|(id, route)| lane(run, id, route)).collect()
 }
 
 fn lane(run: &Run<'_>, id: SessionId, route: Route) -> Lane {
-    let happenings: Vec<&Happening> = of(run, id).collect();
-    let from = happenings.first().map_or(Instant::ZERO, |it| it.at);
-    let closed = happenings
-        .iter()
-        .find_map(|happening| match happening.what {
-            What::Session(_, OfSession::Closed(reason)) => Some((happening.at, reason)),
-            What::Session(..) | What::Step(_) | What::Published { .. } => None,
-        });
+    let events: Vec<&TimelineEvent> = of(run, id).collect();
+    let from = events.first().map_or(Instant::ZERO, |it| it.at);
+    let closed = events.iter().find_map(|event| match event.what {
+        EventKind::Session(_, SessionEvent::Closed(reason)) => Some((event.at, reason)),
+        EventKind::Session(..) | EventKind::Step(_) | EventKind::Published { .. } => None,
+    });
     let to = closed.map_or_else(|| run.scale.last(), |(at, _)| at);
     let exchanges = run.exchanges.iter().filter(|it| it.session == id);
     let mut rows = Rows::default();
@@ -45,11 +43,11 @@ fn lane(run: &Run<'_>, id: SessionId, route: Route) -> Lane {
     let mut drawing = Drawing::default();
     let about = format!("{id} is open");
     drawing.band(&run.scale, "open", (from, to), (2, count * ROW + 4), &about);
-    connection(run, &happenings, to, count, &mut drawing);
+    connection(run, &events, to, count, &mut drawing);
     for (row, exchange) in placed {
         draw(run, exchange, row, &mut drawing);
     }
-    let moments = happenings.iter().filter_map(|it| moment(it));
+    let moments = events.iter().filter_map(|it| moment(it));
     let moments: Vec<Moment> = moments.collect();
     drawing.moments(&run.scale, 0, &moments);
     let closed = closed.map_or("still open", |(_, reason)| CloseReason::name(reason));
@@ -64,9 +62,9 @@ fn lane(run: &Run<'_>, id: SessionId, route: Route) -> Lane {
     }
 }
 
-fn of<'a>(run: &'a Run<'_>, id: SessionId) -> impl Iterator<Item = &'a Happening> {
-    let all = run.page.story.happenings().iter();
-    all.filter(move |happening| matches!(happening.what, What::Session(of, _) if of == id))
+fn of<'a>(run: &'a Run<'_>, id: SessionId) -> impl Iterator<Item = &'a TimelineEvent> {
+    let all = run.page.timeline.events().iter();
+    all.filter(move |event| matches!(event.what, EventKind::Session(of, _) if of == id))
 }
 
 fn through(route: Route) -> String {
@@ -79,7 +77,7 @@ fn through(route: Route) -> String {
 /// The leg towards the broker, as a strip below.
 fn connection(
     run: &Run<'_>,
-    happenings: &[&Happening],
+    events: &[&TimelineEvent],
     closed: Instant,
     rows: u64,
     drawing: &mut Drawing,
@@ -91,25 +89,26 @@ fn connection(
             drawing.band(&run.scale, class, (from, at), strip, &tip);
         }
     };
-    for happening in happenings {
-        let at = happening.at;
-        let What::Session(_, what) = &happening.what else {
+    for event in events {
+        let at = event.at;
+        let EventKind::Session(_, what) = &event.what else {
             continue;
         };
         let next = match what {
-            OfSession::Dials { name } => Some((at, "dialling", format!("dials {name}"))),
-            OfSession::Reached(id) => Some((at, "connected", format!("connected to broker {id}"))),
-            OfSession::ConnectFailed(_) | OfSession::Ended(doorkeeper_core::Leg::Upstream, _) => {
-                None
+            SessionEvent::Dials { name } => Some((at, "dialling", format!("dials {name}"))),
+            SessionEvent::Reached(id) => {
+                Some((at, "connected", format!("connected to broker {id}")))
             }
-            OfSession::SessionHeader { .. }
-            | OfSession::Frame(_)
-            | OfSession::Renewed { .. }
-            | OfSession::Ended(doorkeeper_core::Leg::Client, _)
-            | OfSession::Drains
-            | OfSession::Tampered(_)
-            | OfSession::Reaches(_)
-            | OfSession::Closed(_) => continue,
+            SessionEvent::ConnectFailed(_)
+            | SessionEvent::Ended(doorkeeper_core::Leg::Upstream, _) => None,
+            SessionEvent::Opened { .. }
+            | SessionEvent::Frame(_)
+            | SessionEvent::Renewed { .. }
+            | SessionEvent::Ended(doorkeeper_core::Leg::Client, _)
+            | SessionEvent::Drains
+            | SessionEvent::Tampered(_)
+            | SessionEvent::Reaches(_)
+            | SessionEvent::Closed(_) => continue,
         };
         end(&mut state, at);
         state = next;
@@ -133,7 +132,11 @@ pub(super) fn class(exchange: &Exchange) -> &'static str {
 
 fn draw(run: &Run<'_>, exchange: &Exchange, row: u64, drawing: &mut Drawing) {
     let (from, to) = exchange.span(run.scale.last());
-    let places = [Place::RequestUp, Place::AtBroker, Place::ResponseUp];
+    let places = [
+        Waypoint::RequestUp,
+        Waypoint::AtBroker,
+        Waypoint::ResponseUp,
+    ];
     let ticks: Vec<Instant> = places.iter().filter_map(|it| exchange.at(*it)).collect();
     let Exchange { api, version, .. } = exchange;
     drawing.bar(
@@ -162,10 +165,10 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
         ..
     } = exchange;
     let fate = match exchange.fate() {
-        Fate::ByBroker => "answered by the broker",
-        Fate::Here => "answered by doorkeeper itself",
-        Fate::Up => "went up; no response came to the client",
-        Fate::Lost => "neither went up nor was answered",
+        Fate::ByBroker => "response by the broker",
+        Fate::Here => "response by doorkeeper itself",
+        Fate::Up => "went up; no response reached the client",
+        Fate::Lost => "neither went up nor had a response",
     };
     let mut tip = format!("{session}: {api} v{version}, correlation id {id}: {fate}\n");
     let broker = exchange
@@ -174,17 +177,17 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
     let response = exchange.response_bytes.unwrap_or(0);
     let places = [
         (
-            Place::Request,
+            Waypoint::Request,
             format!("request of {bytes} bytes read whole"),
         ),
-        (Place::RequestUp, "written to the broker".to_owned()),
-        (Place::AtBroker, format!("read by broker{broker}")),
-        (Place::ResponseUp, "its response read".to_owned()),
+        (Waypoint::RequestUp, "written to the broker".to_owned()),
+        (Waypoint::AtBroker, format!("read by broker{broker}")),
+        (Waypoint::ResponseUp, "its response read".to_owned()),
         (
-            Place::Response,
-            format!("answer of {response} bytes written"),
+            Waypoint::Response,
+            format!("response of {response} bytes written"),
         ),
-        (Place::AtClient, "read by the client".to_owned()),
+        (Waypoint::AtClient, "read by the client".to_owned()),
     ];
     for (place, what) in places {
         if let Some(at) = exchange.at(place) {
@@ -198,24 +201,30 @@ pub(super) fn tip(run: &Run<'_>, exchange: &Exchange) -> String {
 }
 
 /// What happens to the session as a whole.
-fn moment(happening: &Happening) -> Option<Moment> {
-    let What::Session(_, what) = &happening.what else {
+fn moment(event: &TimelineEvent) -> Option<Moment> {
+    let EventKind::Session(_, what) = &event.what else {
         return None;
     };
     let (manner, label) = match what {
-        OfSession::SessionHeader { route, .. } => {
-            (Manner::Plain, format!("opened, {}", through(*route)))
+        SessionEvent::Opened { route, .. } => {
+            (PointStyle::Plain, format!("opened, {}", through(*route)))
         }
-        OfSession::Renewed { epoch } => (Manner::News, format!("snapshot {epoch}")),
-        OfSession::Dials { name } => (Manner::Plain, format!("dials {name}")),
-        OfSession::Reached(id) => (Manner::Plain, format!("reaches broker {id}")),
-        OfSession::ConnectFailed(why) => (Manner::Fault, format!("cannot connect: {}", why.name())),
-        OfSession::Ended(leg, how) => (Manner::Plain, format!("{} ends: {how:?}", leg.name())),
-        OfSession::Drains => (Manner::News, "drains".to_owned()),
-        OfSession::Tampered(tamper) => (Manner::Fault, format!("answer tampered: {tamper}")),
-        OfSession::Reaches(mark) => (Manner::Mark, mark.name().to_owned()),
-        OfSession::Closed(reason) => (Manner::Close, format!("closed: {}", reason.name())),
-        OfSession::Frame(_) => return None,
+        SessionEvent::Renewed { epoch } => (PointStyle::News, format!("snapshot {epoch}")),
+        SessionEvent::Dials { name } => (PointStyle::Plain, format!("dials {name}")),
+        SessionEvent::Reached(id) => (PointStyle::Plain, format!("reaches broker {id}")),
+        SessionEvent::ConnectFailed(why) => {
+            (PointStyle::Fault, format!("cannot connect: {}", why.name()))
+        }
+        SessionEvent::Ended(leg, how) => {
+            (PointStyle::Plain, format!("{} ends: {how:?}", leg.name()))
+        }
+        SessionEvent::Drains => (PointStyle::News, "drains".to_owned()),
+        SessionEvent::Tampered(tamper) => {
+            (PointStyle::Fault, format!("response tampered: {tamper}"))
+        }
+        SessionEvent::Reaches(mark) => (PointStyle::Mark, mark.name().to_owned()),
+        SessionEvent::Closed(reason) => (PointStyle::Close, format!("closed: {}", reason.name())),
+        SessionEvent::Frame(_) => return None,
     };
-    Some(Moment::new(happening.at, manner, label))
+    Some(Moment::new(event.at, manner, label))
 }

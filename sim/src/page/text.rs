@@ -3,9 +3,9 @@
 use std::fmt::{self, Write as _};
 
 /// Text that means nothing to a browser, in an element or in an attribute.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(super) struct EscapedText<'a>(pub(super) &'a str);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for EscapedText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for char in self.0.chars() {
             match char {
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn nothing_that_a_browser_understands_is_left() {
-        let text = Escaped("<script>\"a\" & 'b'</script>").to_string();
+        let text = EscapedText("<script>\"a\" & 'b'</script>").to_string();
         assert_eq!(
             text,
             "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/script&gt;"

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::faulty_net::FaultyNet;
 use super::rig::Rig;
-use super::rigged::Rigged;
 use crate::net::Reset;
 
 /// The host that all brokers share, and the port of broker 0; the next one is at the next.
@@ -75,7 +75,7 @@ where
     let mut tasks = JoinSet::new();
     for broker in 0..rig.count() {
         let (rig, cluster) = (rig.clone(), cluster.clone());
-        let net = Rigged::new(net.clone(), broker, rig.clone());
+        let net = FaultyNet::new(net.clone(), broker, rig.clone());
         tasks.spawn(run_one(net, broker, cluster, rig, stop.clone()));
     }
     cluster.keep_time(stop).await;
@@ -88,7 +88,7 @@ where
 }
 
 async fn run_one<N: Net>(
-    net: Rigged<N>,
+    net: FaultyNet<N>,
     broker: usize,
     cluster: Handle,
     rig: Rig,

@@ -9,7 +9,7 @@ use doorkeeper_core::End;
 use doorkeeper_core::id::HostPort;
 use doorkeeper_host::Handle;
 use doorkeeper_model::client::{Client, Dialogue};
-use doorkeeper_model::script::{Direction, Ending, NetFault, Numbered, Request};
+use doorkeeper_model::script::{Direction, Ending, NetFault, Ordinal, Request};
 use doorkeeper_net::Net;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -22,11 +22,11 @@ const READ_BYTES: usize = 16 << 10;
 /// All clients of a script.
 pub(super) struct Clients<N: Net> {
     net: N,
-    all: Vec<Talker<N::Stream>>,
+    all: Vec<ClientTask<N::Stream>>,
 }
 
 /// One client.
-struct Talker<S> {
+struct ClientTask<S> {
     client: Client,
     connection: Option<Connection<S>>,
 }
@@ -48,7 +48,7 @@ struct Connection<S> {
 
 /// What became of a connection in one turn.
 #[derive(PartialEq, Eq)]
-enum Turn {
+enum TurnOutcome {
     Moved,
     Rests,
     Over,
@@ -60,22 +60,22 @@ where
 {
     /// Nobody has a connection yet.
     pub(super) fn new(net: N) -> Self {
-        let talker = |number| Talker {
-            client: Client::new(Numbered(number)),
+        let talker = |number| ClientTask {
+            client: Client::new(Ordinal(number)),
             connection: None,
         };
         Self {
             net,
-            all: (0..Numbered::MAX).map(talker).collect(),
+            all: (0..Ordinal::MAX).map(talker).collect(),
         }
     }
 
-    fn talker(&mut self, who: Numbered) -> Option<&mut Talker<N::Stream>> {
+    fn talker(&mut self, who: Ordinal) -> Option<&mut ClientTask<N::Stream>> {
         self.all.get_mut(usize::from(who.0))
     }
 
     /// The connection of a client, if it has one.
-    fn connection(&mut self, who: Numbered) -> Option<&mut Connection<N::Stream>> {
+    fn connection(&mut self, who: Ordinal) -> Option<&mut Connection<N::Stream>> {
         self.talker(who)?.connection.as_mut()
     }
 
@@ -83,7 +83,7 @@ where
     ///
     /// # Errors
     /// The network's.
-    pub(super) async fn connect(&mut self, who: Numbered, to: &HostPort) -> std::io::Result<()> {
+    pub(super) async fn connect(&mut self, who: Ordinal, to: &HostPort) -> std::io::Result<()> {
         let stream = self.net.connect(to).await?;
         if let Some(talker) = self.talker(who) {
             let dialogue = talker.client.connects();
@@ -93,7 +93,7 @@ where
     }
 
     /// A client lets go of its connection.
-    pub(super) fn leave(&mut self, who: Numbered, how: End) {
+    pub(super) fn leave(&mut self, who: Ordinal, how: End) {
         let talker = self.talker(who);
         let left = talker.and_then(|talker| talker.connection.take());
         if let (Some(mut connection), End::Reset) = (left, how) {
@@ -103,16 +103,16 @@ where
 
     /// All of them do.
     pub(super) fn leave_all(&mut self) {
-        for number in 0..Numbered::MAX {
-            self.leave(Numbered(number), End::Fin);
+        for number in 0..Ordinal::MAX {
+            self.leave(Ordinal(number), End::Fin);
         }
     }
 
     /// Says so many 255ths of a request.
-    pub(super) fn says(&mut self, who: Numbered, request: &Request, part: u8, cluster: &Handle) {
+    pub(super) fn says(&mut self, who: Ordinal, request: &Request, part: u8, cluster: &Handle) {
         let others = self.all.iter().filter(|it| it.client.number() != who);
         let foreign = others.filter_map(|it| it.client.fetch_session()).next();
-        let Some(Talker { client, connection }) = self.talker(who) else {
+        let Some(ClientTask { client, connection }) = self.talker(who) else {
             return;
         };
         if let Some(connection) = connection.as_mut().filter(|it| !it.fin) {
@@ -122,28 +122,28 @@ where
     }
 
     /// Says bytes that are no request.
-    pub(super) fn says_raw(&mut self, who: Numbered, bytes: &[u8]) {
+    pub(super) fn says_raw(&mut self, who: Ordinal, bytes: &[u8]) {
         if let Some(connection) = self.connection(who) {
             connection.dialogue.says_raw(bytes);
         }
     }
 
     /// Ends its half once everything is sent.
-    pub(super) fn finish(&mut self, who: Numbered) {
+    pub(super) fn finish(&mut self, who: Ordinal) {
         if let Some(connection) = self.connection(who) {
             connection.fin = true;
         }
     }
 
     /// Reads nothing any more, or again.
-    pub(super) fn stall(&mut self, who: Numbered, stalled: bool) {
+    pub(super) fn stall(&mut self, who: Ordinal, stalled: bool) {
         if let Some(connection) = self.connection(who) {
             connection.stalled = stalled;
         }
     }
 
     /// Sends one byte in so many milliseconds; 0 for all at once.
-    pub(super) fn drip(&mut self, who: Numbered, ms: u8) {
+    pub(super) fn drip(&mut self, who: Ordinal, ms: u8) {
         if let Some(connection) = self.connection(who) {
             connection.drip = (ms > 0).then(|| Duration::from_millis(ms.into()));
             connection.next_drip = None;
@@ -151,7 +151,7 @@ where
     }
 
     /// Something happens to the client leg.
-    pub(super) fn net_fault(&mut self, who: Numbered, way: Direction, fault: NetFault) {
+    pub(super) fn net_fault(&mut self, who: Ordinal, way: Direction, fault: NetFault) {
         let Some(connection) = self.connection(who) else {
             return;
         };
@@ -164,7 +164,7 @@ where
             NetFault::Hold => *held = true,
             NetFault::Release => *held = false,
             NetFault::Cut(bytes, how) => connection.cut = Some((bytes.into(), how)),
-            // Refused before anything is played.
+            // An error before anything is played.
             NetFault::Window(_) => {}
         }
     }
@@ -181,21 +181,19 @@ where
     }
 
     /// Whether a client waits for responses on a connection that is there.
-    pub(super) fn waits(&self, who: Numbered) -> bool {
+    pub(super) fn waits(&self, who: Ordinal) -> bool {
         let talker = self.all.get(usize::from(who.0));
         let connection = talker.and_then(|it| it.connection.as_ref());
         connection.is_some_and(|it| it.dialogue.waits())
     }
 
     /// The first who waits.
-    pub(super) fn who_waits(&self) -> Option<Numbered> {
-        (0..Numbered::MAX)
-            .map(Numbered)
-            .find(|who| self.waits(*who))
+    pub(super) fn who_waits(&self) -> Option<Ordinal> {
+        (0..Ordinal::MAX).map(Ordinal).find(|who| self.waits(*who))
     }
 
     /// Whether a client has a connection.
-    pub(super) fn is_connected(&self, who: Numbered) -> bool {
+    pub(super) fn is_connected(&self, who: Ordinal) -> bool {
         let talker = self.all.get(usize::from(who.0));
         talker.is_some_and(|it| it.connection.is_some())
     }
@@ -209,7 +207,7 @@ where
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Talker<S> {
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> ClientTask<S> {
     fn move_on(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         let Self { client, connection } = self;
         loop {
@@ -220,9 +218,9 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Talker<S> {
             while let Some(heard) = client.hears(&mut open.dialogue) {
                 heard.check().map_err(|violation| violation.to_string())?;
             }
-            if turns.contains(&Turn::Over) {
+            if turns.contains(&TurnOutcome::Over) {
                 *connection = None;
-            } else if !turns.contains(&Turn::Moved) {
+            } else if !turns.contains(&TurnOutcome::Moved) {
                 return Ok(());
             }
         }
@@ -246,15 +244,15 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
-    fn write(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn write(&mut self, cx: &mut Context<'_>) -> TurnOutcome {
         let [is_buffered, _] = self.held;
         if is_buffered {
-            return Turn::Rests;
+            return TurnOutcome::Rests;
         }
         if self.has_finished {
             // What is said behind a cut vanishes.
             self.dialogue.gives_up();
-            return Turn::Rests;
+            return TurnOutcome::Rests;
         }
         if let Some((0, how)) = self.cut {
             return self.end(how, cx);
@@ -264,64 +262,64 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
             if self.fin {
                 return self.end(Ending::Fin, cx);
             }
-            return Turn::Rests;
+            return TurnOutcome::Rests;
         }
         if let Some(next) = &mut self.next_drip
             && next.as_mut().poll(cx).is_pending()
         {
-            return Turn::Rests;
+            return TurnOutcome::Rests;
         }
         let left = self.cut.map_or(usize::MAX, |(left, _)| left);
         let most = if self.drip.is_some() { 1 } else { left };
         match Pin::new(&mut self.stream).poll_write(cx, due.get(..most).unwrap_or(due)) {
-            Poll::Pending => Turn::Rests,
+            Poll::Pending => TurnOutcome::Rests,
             Poll::Ready(Ok(count)) => {
                 self.dialogue.sent(count);
                 if let Some((left, _)) = &mut self.cut {
                     *left = left.saturating_sub(count);
                 }
                 self.next_drip = self.drip.map(|drip| Box::pin(sleep(drip)));
-                Turn::Moved
+                TurnOutcome::Moved
             }
             Poll::Ready(Err(_)) => {
                 self.dialogue.gives_up();
-                Turn::Moved
+                TurnOutcome::Moved
             }
         }
     }
 
     /// Ends what it writes.
-    fn end(&mut self, how: Ending, cx: &mut Context<'_>) -> Turn {
+    fn end(&mut self, how: Ending, cx: &mut Context<'_>) -> TurnOutcome {
         match how {
             Ending::Reset => {
                 self.stream.reset();
-                Turn::Over
+                TurnOutcome::Over
             }
             Ending::Fin => match Pin::new(&mut self.stream).poll_shutdown(cx) {
-                Poll::Pending => Turn::Rests,
+                Poll::Pending => TurnOutcome::Rests,
                 // Whoever is gone already needs no end.
                 Poll::Ready(_) => {
                     self.has_finished = true;
-                    Turn::Moved
+                    TurnOutcome::Moved
                 }
             },
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn read(&mut self, cx: &mut Context<'_>) -> TurnOutcome {
         let [_, is_buffered] = self.held;
         if is_buffered || self.stalled {
-            return Turn::Rests;
+            return TurnOutcome::Rests;
         }
         let mut bytes = [0; READ_BYTES];
         let mut buf = ReadBuf::new(&mut bytes);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-            Poll::Pending => Turn::Rests,
+            Poll::Pending => TurnOutcome::Rests,
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                 self.dialogue.came(buf.filled());
-                Turn::Moved
+                TurnOutcome::Moved
             }
-            Poll::Ready(Ok(()) | Err(_)) => Turn::Over,
+            Poll::Ready(Ok(()) | Err(_)) => TurnOutcome::Over,
         }
     }
 }

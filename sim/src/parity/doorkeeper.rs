@@ -10,7 +10,7 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::serve::{Bind, Cluster, Context, Listener, Plan, Readiness};
 use doorkeeper_io_tokio::silent::SilentLimits;
-use doorkeeper_model::environment::{self, DOOR};
+use doorkeeper_model::environment::{self, DOORKEEPER};
 use doorkeeper_model::script::{ListenAddr, ProcessFault, Script, Step};
 use tokio_util::sync::CancellationToken;
 
@@ -19,17 +19,17 @@ use super::recorder::Recorder;
 /// What all sessions together may hold: more than any script asks for.
 const HELD_BYTES_MAX: usize = 1 << 30;
 
-/// Where clients find a door.
+/// Where clients find a listen address.
 ///
 /// # Errors
 /// There is no such port.
 pub(super) fn place(doorkeeper: ListenAddr) -> Result<HostPort, String> {
-    let (host, base) = DOOR;
+    let (host, base) = DOORKEEPER;
     let port = match doorkeeper {
         ListenAddr::Bootstrap => base.checked_sub(1),
         ListenAddr::Broker(broker) => base.checked_add(broker.0.into()),
     };
-    let port = port.ok_or("a door without a port")?;
+    let port = port.ok_or("a listen address without a port")?;
     HostPort::new(host, port).map_err(|error| error.to_string())
 }
 
@@ -40,9 +40,9 @@ pub(super) fn place(doorkeeper: ListenAddr) -> Result<HostPort, String> {
 pub(super) fn plan(script: &Script) -> Result<Plan, String> {
     let setting = &script.setting;
     let snapshot = environment::snapshot(setting);
-    let (_, base) = DOOR;
+    let (_, base) = DOORKEEPER;
     let bind = |port: Option<u16>, route| {
-        let port = port.ok_or("a door without a port")?;
+        let port = port.ok_or("a listen address without a port")?;
         let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         Ok::<_, String>(Bind { at, route })
     };
@@ -85,7 +85,7 @@ fn drain_timeout(script: &Script) -> Duration {
     Duration::from_millis(u64::from(tenths.unwrap_or(10)) * 100)
 }
 
-/// The environment of a doorkeeper that is told to stop by a token.
+/// The environment of a doorkeeper that a token stops.
 pub(super) fn context(
     script: &Script,
     plan: &Plan,

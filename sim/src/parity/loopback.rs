@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
-use super::names::Named;
-use super::patience::Patience;
+use super::names::NamedNet;
 use super::player::Player;
 use super::recorder::Recorder;
 use super::rig::Rig;
-use super::{brokers, doorkeeper, hearing};
+use super::wait_limits::WaitLimits;
+use super::{brokers, doorkeeper, transcripts};
 use crate::net::Reset;
 use crate::tap::{Tap, Tape};
 
@@ -53,7 +53,7 @@ async fn run(script: &Script) -> Result<String, String> {
     );
     let plan = doorkeeper::plan(script)?;
     let context = doorkeeper::context(script, &plan, &recorder, &stop);
-    let named = Named::new(net.clone(), rig.clone());
+    let named = NamedNet::new(net.clone(), rig.clone());
     let served = tokio::spawn(serve::serve(Tap::new(named, tape.clone()), plan, context));
     let player = Player {
         clients: Clients::new(net),
@@ -61,7 +61,7 @@ async fn run(script: &Script) -> Result<String, String> {
         cluster,
         recorder: Arc::clone(&recorder),
         stop,
-        patience: Patience::REAL,
+        wait_limits: WaitLimits::REAL,
     };
     let clients = player.play(script).await?;
     let served = served.await.map_err(|error| error.to_string())?;
@@ -69,7 +69,7 @@ async fn run(script: &Script) -> Result<String, String> {
     end.cancel();
     let hosted = hosted.await.map_err(|error| error.to_string())?;
     hosted.map_err(|error| error.to_string())?;
-    hearing::transcript(&tape, &recorder, &clients)
+    transcripts::transcript(&tape, &recorder, &clients)
 }
 
 /// Sockets of the operating system at ports that are free: whoever binds a port gets another one,

@@ -7,22 +7,22 @@ use doorkeeper_core::id::HostPort;
 use doorkeeper_net::{Ends, Interest, Net};
 
 use super::brokers::place;
-use super::rig::{Reached, Rig};
+use super::rig::{Destination, Rig};
 
 /// A network with names of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Named<N> {
+pub(super) struct NamedNet<N> {
     inner: N,
     rig: Rig,
 }
 
-impl<N> Named<N> {
+impl<N> NamedNet<N> {
     pub(super) const fn new(inner: N, rig: Rig) -> Self {
         Self { inner, rig }
     }
 }
 
-impl<N: Net> Net for Named<N> {
+impl<N: Net> Net for NamedNet<N> {
     type Stream = N::Stream;
     type Listener = N::Listener;
 
@@ -36,9 +36,9 @@ impl<N: Net> Net for Named<N> {
 
     async fn connect(&self, to: &HostPort) -> io::Result<N::Stream> {
         match self.rig.reach(to) {
-            Reached::Broker(broker) => self.inner.connect(&place(broker)?).await,
-            Reached::Nobody => Err(io::ErrorKind::ConnectionRefused.into()),
-            Reached::Silence => std::future::pending().await,
+            Destination::Broker(broker) => self.inner.connect(&place(broker)?).await,
+            Destination::Nobody => Err(io::ErrorKind::ConnectionRefused.into()),
+            Destination::Silence => std::future::pending().await,
         }
     }
 

@@ -11,7 +11,7 @@ use doorkeeper_core::End;
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_host::Handle;
 use doorkeeper_model::script::{
-    BrokerFault, Client, ListenAddr, NetLeg, Numbered, ProcessFault, Script, Step, Wait,
+    BrokerFault, Client, ListenAddr, NetLeg, Ordinal, ProcessFault, Script, Step, Wait,
 };
 use doorkeeper_net::Net;
 use tokio::time::timeout;
@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
 use super::doorkeeper;
-use super::patience::Patience;
 use super::recorder::Recorder;
 use super::rig::Rig;
+use super::wait_limits::WaitLimits;
 use crate::net::Reset;
 
 /// Whatever plays a script is moved by.
@@ -32,23 +32,23 @@ pub(super) struct Player<N: Net> {
     pub(super) recorder: Arc<Recorder>,
     /// Stops doorkeeper in order.
     pub(super) stop: CancellationToken,
-    pub(super) patience: Patience,
+    pub(super) wait_limits: WaitLimits,
 }
 
-/// What it came to: the clients of all sessions, or why it could not be played.
-type Played = Result<Vec<Numbered>, String>;
+/// The outcome: the clients of all sessions, or why it could not be played.
+type PlayResult = Result<Vec<Ordinal>, String>;
 
 impl<N: Net> Player<N>
 where
     N::Stream: Reset,
 {
     /// Plays a script, and waits until nothing of it is left.
-    pub(super) async fn play(mut self, script: &Script) -> Played {
+    pub(super) async fn play(mut self, script: &Script) -> PlayResult {
         script.playable().map_err(|error| error.to_string())?;
         for broker in 0..self.rig.count() {
             self.until_listening(broker, true).await?;
         }
-        let ready = timeout(self.patience.network, self.recorder.ready());
+        let ready = timeout(self.wait_limits.network, self.recorder.ready());
         ready.await.map_err(|_| "the cluster never became known")?;
         let mut sessions = Vec::new();
         for (step, number) in script.steps.iter().zip(1..) {
@@ -65,12 +65,12 @@ where
     async fn end(&mut self) -> Result<(), String> {
         self.heal().await?;
         let nobody = |clients: &Clients<N>| clients.who_waits().is_none();
-        if !self.wait(self.patience.healed, nobody).await? {
-            let who = self.clients.who_waits().unwrap_or(Numbered(0));
+        if !self.wait(self.wait_limits.healed, nobody).await? {
+            let who = self.clients.who_waits().unwrap_or(Ordinal(0));
             return Err(format!("client c{} still waits", who.0));
         }
         self.clients.leave_all();
-        let quiet = timeout(self.patience.gone, self.recorder.quiet());
+        let quiet = timeout(self.wait_limits.gone, self.recorder.quiet());
         quiet
             .await
             .map_err(|_| "a session is open without a client")?;
@@ -78,7 +78,7 @@ where
         Ok(())
     }
 
-    async fn act(&mut self, step: &Step, sessions: &mut Vec<Numbered>) -> Result<(), String> {
+    async fn act(&mut self, step: &Step, sessions: &mut Vec<Ordinal>) -> Result<(), String> {
         match step {
             Step::Client(who, what) => self.client(*who, what, sessions).await,
             Step::Broker(who, fault) => self.broker(who.0, fault).await,
@@ -113,9 +113,9 @@ where
 
     async fn client(
         &mut self,
-        who: Numbered,
+        who: Ordinal,
         what: &Client,
-        sessions: &mut Vec<Numbered>,
+        sessions: &mut Vec<Ordinal>,
     ) -> Result<(), String> {
         let clients = &mut self.clients;
         match what {
@@ -136,12 +136,12 @@ where
 
     async fn connect(
         &mut self,
-        who: Numbered,
+        who: Ordinal,
         doorkeeper: ListenAddr,
-        sessions: &mut Vec<Numbered>,
+        sessions: &mut Vec<Ordinal>,
     ) -> Result<(), String> {
         self.clients.leave(who, End::Fin);
-        // A door that is closing lets nobody in.
+        // A listener that is closing accepts nobody.
         if self.stop.is_cancelled() {
             return Ok(());
         }
@@ -153,7 +153,7 @@ where
             self.recorder.opened(sessions.len() + 1).await;
             Ok(())
         };
-        match timeout(self.patience.network, connected).await {
+        match timeout(self.wait_limits.network, connected).await {
             Ok(connected) => connected.map(|()| sessions.push(who)),
             Err(_elapsed) => Err("nobody is let in".to_owned()),
         }
@@ -211,7 +211,7 @@ where
     async fn until_listening(&self, broker: usize, does: bool) -> Result<(), String> {
         let mut listening = self.rig.listening(broker).ok_or("no such broker")?;
         let listens = timeout(
-            self.patience.network,
+            self.wait_limits.network,
             listening.wait_for(|listens| *listens == does),
         );
         match listens.await {
@@ -238,8 +238,8 @@ where
 
     /// Waits for what a step names.
     async fn wait_for(&mut self, done: impl Fn(&Clients<N>) -> bool) -> Result<(), String> {
-        let done = self.wait(self.patience.step, done).await?;
-        if done || !self.patience.is_strict {
+        let done = self.wait(self.wait_limits.step, done).await?;
+        if done || !self.wait_limits.is_strict {
             Ok(())
         } else {
             Err("waited in vain".to_owned())

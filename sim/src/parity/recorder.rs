@@ -1,4 +1,4 @@
-//! What doorkeeper tells of its sessions, in the order in which it does.
+//! What doorkeeper reports of its sessions, in the order in which it does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,21 +8,21 @@ use doorkeeper_core::topology::Topology;
 use doorkeeper_io_tokio::observer::{ClientConnection, Observer, SessionEnd, Traffic};
 use tokio::sync::Notify;
 
-/// Is told everything.
+/// Gets everything that doorkeeper reports.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    told: Mutex<Told>,
+    records: Mutex<Records>,
     /// For the one who waits.
     news: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Records {
     sessions: Vec<Session>,
     published: bool,
 }
 
-/// What was told of one session.
+/// What doorkeeper reported of one session.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) connection: ClientConnection,
@@ -31,49 +31,50 @@ pub(super) struct Session {
 }
 
 impl Recorder {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, connection: &ClientConnection, act: impl FnOnce(&mut Session)) {
-        let mut told = self.told();
-        let mut sessions = told.sessions.iter_mut();
+        let mut records = self.records();
+        let mut sessions = records.sessions.iter_mut();
         if let Some(known) = sessions.find(|it| it.connection.session == connection.session) {
             act(known);
         }
     }
 
-    async fn until(&self, is_so: impl Fn(&Told) -> bool) {
-        while !is_so(&self.told()) {
+    async fn until(&self, is_so: impl Fn(&Records) -> bool) {
+        while !is_so(&self.records()) {
             self.news.notified().await;
         }
     }
 
     /// Waits until the cluster is known.
     pub(super) async fn ready(&self) {
-        self.until(|told| told.published).await;
+        self.until(|records| records.published).await;
     }
 
     /// Waits until so many sessions have begun.
     pub(super) async fn opened(&self, sessions: usize) {
-        self.until(|told| told.sessions.len() >= sessions).await;
+        self.until(|records| records.sessions.len() >= sessions)
+            .await;
     }
 
     /// Waits until no session is open.
     pub(super) async fn quiet(&self) {
-        let over = |told: &Told| told.sessions.iter().all(|it| it.ended.is_some());
+        let over = |records: &Records| records.sessions.iter().all(|it| it.ended.is_some());
         self.until(over).await;
     }
 
     /// The sessions in the order in which they began.
     pub(super) fn sessions(&self) -> Vec<Session> {
-        self.told().sessions.clone()
+        self.records().sessions.clone()
     }
 }
 
 impl Observer for Recorder {
     fn session_opened(&self, connection: &ClientConnection) {
-        self.told().sessions.push(Session {
+        self.records().sessions.push(Session {
             connection: connection.clone(),
             events: Vec::new(),
             ended: None,
@@ -82,7 +83,7 @@ impl Observer for Recorder {
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
-        self.tell(connection, |told| told.events.push(event.clone()));
+        self.tell(connection, |records| records.events.push(event.clone()));
     }
 
     fn session_closed(
@@ -92,12 +93,12 @@ impl Observer for Recorder {
         _: Traffic,
         _: Duration,
     ) {
-        self.tell(connection, |told| told.ended = Some(ended));
+        self.tell(connection, |records| records.ended = Some(ended));
         self.news.notify_one();
     }
 
     fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {
-        self.told().published = true;
+        self.records().published = true;
         self.news.notify_one();
     }
 }

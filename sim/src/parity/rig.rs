@@ -36,7 +36,7 @@ struct Broker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcceptState {
     Open,
-    Refusing,
+    RefusesConnections,
     Swallowing,
 }
 
@@ -65,12 +65,12 @@ pub(super) struct WireId(usize);
 
 /// Whom one reaches at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(super) enum Destination {
     /// This broker, if it listens.
     Broker(usize),
     /// Nobody: the attempt is refused.
     Nobody,
-    /// Somebody who never answers.
+    /// Somebody who never responds.
     Silence,
 }
 
@@ -99,7 +99,7 @@ impl Broker {
     }
 
     fn is_ready(&self) -> bool {
-        *self.wanted.borrow() && self.doorkeeper != AcceptState::Refusing
+        *self.wanted.borrow() && self.doorkeeper != AcceptState::RefusesConnections
     }
 }
 
@@ -151,15 +151,15 @@ impl Rig {
     }
 
     /// Whom one reaches at an address now.
-    pub(super) fn reach(&self, dial: &HostPort) -> Reached {
+    pub(super) fn reach(&self, dial: &HostPort) -> Destination {
         let state = self.state();
         let found = state.find(dial);
         match found.and_then(|at| Some((at, state.brokers.get(at)?))) {
-            None => Reached::Nobody,
+            None => Destination::Nobody,
             Some((at, broker)) => match broker.doorkeeper {
-                AcceptState::Refusing => Reached::Nobody,
-                AcceptState::Swallowing if *broker.wanted.borrow() => Reached::Silence,
-                AcceptState::Swallowing | AcceptState::Open => Reached::Broker(at),
+                AcceptState::RefusesConnections => Destination::Nobody,
+                AcceptState::Swallowing if *broker.wanted.borrow() => Destination::Silence,
+                AcceptState::Swallowing | AcceptState::Open => Destination::Broker(at),
             },
         }
     }
@@ -187,7 +187,7 @@ impl Rig {
                 known.silent = false;
                 state.wake(broker);
             }
-            BrokerFault::Refuse => known.doorkeeper = AcceptState::Refusing,
+            BrokerFault::Refuse => known.doorkeeper = AcceptState::RefusesConnections,
             BrokerFault::BlackHole => known.doorkeeper = AcceptState::Swallowing,
             BrokerFault::Accept => known.doorkeeper = AcceptState::Open,
             BrokerFault::Next(tamper) => known.tampers.push_back(*tamper),
@@ -300,7 +300,7 @@ impl Rig {
             NetFault::Hold => lane.held = true,
             NetFault::Release => lane.release(),
             NetFault::Cut(bytes, how) => lane.cut = Some((bytes.into(), how)),
-            // Refused before anything is played.
+            // An error before anything is played.
             NetFault::Window(_) => {}
         }
     }

@@ -7,27 +7,27 @@ use doorkeeper_core::time::Instant;
 use doorkeeper_host::Clock;
 use doorkeeper_io_tokio::recorder::Recorder as SessionRecorder;
 use doorkeeper_io_tokio::serve::{self, Context};
-use doorkeeper_model::environment::{self, DOOR};
+use doorkeeper_model::environment::{self, DOORKEEPER};
 use doorkeeper_model::script::Script;
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
-use super::names::Named;
-use super::patience::Patience;
+use super::names::NamedNet;
 use super::player::Player;
 use super::recorder::Recorder;
 use super::rig::Rig;
-use super::{brokers, doorkeeper, hearing};
-use crate::choppy::{Choppy, Habits};
+use super::wait_limits::WaitLimits;
+use super::{brokers, doorkeeper, transcripts};
+use crate::choppy::{Choppy, FaultRates};
 use crate::net::{Hub, TurmoilNet};
 use crate::tap::{Tap, Tape};
 
-/// Plays a script there, in pieces as the habits say, and gives its transcript.
+/// Plays a script there, in pieces as the fault rates say, and gives its transcript.
 ///
 /// # Errors
 /// It could not be played.
-pub fn on_turmoil(script: &Script, seed: u64, habits: Habits) -> Result<String, String> {
-    run(script, seed, habits, None)
+pub fn on_turmoil(script: &Script, seed: u64, fault_rates: FaultRates) -> Result<String, String> {
+    run(script, seed, fault_rates, None)
 }
 
 /// The same, with a recording of each session.
@@ -37,16 +37,16 @@ pub fn on_turmoil(script: &Script, seed: u64, habits: Habits) -> Result<String, 
 pub fn recorded_on_turmoil(
     script: &Script,
     seed: u64,
-    habits: Habits,
+    fault_rates: FaultRates,
     sessions: SessionRecorder,
 ) -> Result<String, String> {
-    run(script, seed, habits, Some(sessions))
+    run(script, seed, fault_rates, Some(sessions))
 }
 
 fn run(
     script: &Script,
     seed: u64,
-    habits: Habits,
+    fault_rates: FaultRates,
     sessions: Option<SessionRecorder>,
 ) -> Result<String, String> {
     let mut sim = turmoil::Builder::new()
@@ -80,9 +80,9 @@ fn run(
         recorder: sessions,
         ..doorkeeper::context(script, &plan, &recorder, &stop)
     };
-    let net = Choppy::new(TurmoilNet::new(&hub), seed, habits);
-    let net = Tap::new(Named::new(net, rig.clone()), tape.clone());
-    sim.host(DOOR.0, move || {
+    let net = Choppy::new(TurmoilNet::new(&hub), seed, fault_rates);
+    let net = Tap::new(NamedNet::new(net, rig.clone()), tape.clone());
+    sim.host(DOORKEEPER.0, move || {
         let (net, plan, context) = (net.clone(), plan.clone(), context.clone());
         async move { Ok(serve::serve(net, plan, context).await?) }
     });
@@ -92,7 +92,7 @@ fn run(
         cluster,
         recorder: Arc::clone(&recorder),
         stop,
-        patience: Patience::VIRTUAL,
+        wait_limits: WaitLimits::VIRTUAL,
     };
     let played = Arc::new(Mutex::new(Vec::new()));
     let (script, sessions) = (script.clone(), Arc::clone(&played));
@@ -103,5 +103,5 @@ fn run(
     });
     sim.run().map_err(|error| error.to_string())?;
     let clients = played.lock().unwrap_or_else(PoisonError::into_inner);
-    hearing::transcript(&tape, &recorder, &clients)
+    transcripts::transcript(&tape, &recorder, &clients)
 }

@@ -1,9 +1,9 @@
-//! What takes a client several requests, each of which needs the answer to the one before.
+//! What takes a client several requests, each of which needs the response to the one before.
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Beat, Client, FetchSession, ListenAddr, Numbered, Part, Place, Producer, Request, Step, Topic,
-    TransactionResult, Turn, What,
+    BatchChoice, Beat, Client, FetchSession, ListenAddr, Ordinal, Part, Producer, Request, Step,
+    Topic, TopicPartition, TransactionResult, What,
 };
 
 use super::work::place;
@@ -32,13 +32,13 @@ impl Dialogue {
     ];
 }
 
-/// A client begins a dialogue, and mostly waits for what it is told.
+/// A client begins a dialogue, and mostly waits for its responses.
 pub(super) fn dialogue(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
-    let who = Numbered(small(rng, swarm.clients));
+    let who = Ordinal(small(rng, swarm.clients));
     let Some(kind) = weighted(rng, &swarm.dialogues) else {
         return Vec::new();
     };
-    let mut talk = Talk {
+    let mut talk = Conversation {
         who,
         steps: Vec::new(),
     };
@@ -52,12 +52,12 @@ pub(super) fn dialogue(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// What one client says.
-struct Talk {
-    who: Numbered,
+struct Conversation {
+    who: Ordinal,
     steps: Vec<Step>,
 }
 
-impl Talk {
+impl Conversation {
     fn act(&mut self, what: Client) {
         self.steps.push(Step::Client(self.who, what));
     }
@@ -74,9 +74,9 @@ impl Talk {
 
     /// To a broker, which leads a partition of orders from now on.
     fn connect_to_leader(&mut self, rng: &mut Rng) {
-        let broker = Numbered(1 + small(rng, 3));
+        let broker = Ordinal(1 + small(rng, 3));
         for partition in 0..2 {
-            let place = Place {
+            let place = TopicPartition {
                 topic: Topic::Orders,
                 partition,
             };
@@ -88,7 +88,7 @@ impl Talk {
 
 fn part(swarm: &Swarm, rng: &mut Rng) -> Part {
     Part {
-        place: Place {
+        place: TopicPartition {
             topic: match rng.below(4) {
                 0 => Topic::Secret,
                 _ => Topic::Orders,
@@ -99,7 +99,7 @@ fn part(swarm: &Swarm, rng: &mut Rng) -> Part {
     }
 }
 
-fn idempotent(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
+fn idempotent(talk: &mut Conversation, swarm: &Swarm, rng: &mut Rng) {
     talk.connect_to_leader(rng);
     if rng.one_in(2) {
         talk.send(rng, 0, 5, What::InitProducerId(Producer::Idempotent));
@@ -107,8 +107,8 @@ fn idempotent(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
     }
     for _ in 0..=rng.below(5) {
         let turn = match rng.below(4) {
-            0 => Turn::Again,
-            _ => Turn::Next,
+            0 => BatchChoice::Again,
+            _ => BatchChoice::Next,
         };
         let what = What::Write(Producer::Idempotent, turn, part(swarm, rng));
         talk.send(rng, 3, 13, what);
@@ -116,14 +116,14 @@ fn idempotent(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
             talk.wait();
         }
         if rng.one_in(8) {
-            // The answer is lost: what was sent last comes again over another connection.
+            // The response is lost: what was sent last comes again over another connection.
             talk.act(Client::Reset);
             talk.connect_to_leader(rng);
         }
     }
 }
 
-fn transaction(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
+fn transaction(talk: &mut Conversation, swarm: &Swarm, rng: &mut Rng) {
     let id = small(rng, 2);
     let producer = Producer::Transactional(id);
     talk.connect_to_leader(rng);
@@ -138,7 +138,7 @@ fn transaction(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
             talk.send(rng, 0, 3, What::AddPartitions(id, places));
         }
         for _ in 0..=rng.below(3) {
-            let what = What::Write(producer, Turn::Next, part(swarm, rng));
+            let what = What::Write(producer, BatchChoice::Next, part(swarm, rng));
             let (first, last) = if adds { (12, 13) } else { (3, 11) };
             talk.send(rng, first, last, what);
         }
@@ -148,12 +148,12 @@ fn transaction(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
             let what = What::TxnOffsetCommit(id, group, place(rng));
             talk.send(rng, 0, 5, what);
         }
-        let verdict = if rng.one_in(3) {
+        let result = if rng.one_in(3) {
             TransactionResult::Abort
         } else {
             TransactionResult::Commit
         };
-        talk.send(rng, 0, 5, What::EndTxn(id, verdict));
+        talk.send(rng, 0, 5, What::EndTxn(id, result));
         talk.wait();
     }
     let places = vec![place(rng)];
@@ -161,7 +161,7 @@ fn transaction(talk: &mut Talk, swarm: &Swarm, rng: &mut Rng) {
     talk.send(rng, 4, 18, what);
 }
 
-fn consumer_group(talk: &mut Talk, rng: &mut Rng) {
+fn consumer_group(talk: &mut Conversation, rng: &mut Rng) {
     let group = small(rng, 2);
     talk.send(rng, 0, 6, What::FindCoordinator(vec![group]));
     talk.send(rng, 0, 1, What::ConsumerHeartbeat(group, Beat::Join));
@@ -181,7 +181,7 @@ fn consumer_group(talk: &mut Talk, rng: &mut Rng) {
     }
 }
 
-fn fetch_session(talk: &mut Talk, rng: &mut Rng) {
+fn fetch_session(talk: &mut Conversation, rng: &mut Rng) {
     let first = vec![place(rng), place(rng)];
     talk.send(rng, 7, 18, What::Fetch(FetchSession::New, 0, first));
     talk.wait();

@@ -2,8 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    BrokerFault, Direction, Ending, NetFault, NetLeg, Numbered, Place, ProcessFault, Step, Tamper,
-    Topic, Wait,
+    BrokerFault, Direction, Ending, NetFault, NetLeg, Ordinal, ProcessFault, Step, Tamper, Topic,
+    TopicPartition, Wait,
 };
 
 use super::{Swarm, number, setting, small, weighted};
@@ -19,7 +19,7 @@ pub enum Fault {
     Silence,
     /// A broker refuses connections for a while.
     Refuse,
-    /// Connections to a broker are not answered for a while.
+    /// Connections to a broker neither succeed nor fail for a while.
     BlackHole,
     /// A broker is of an older release.
     Versions,
@@ -87,7 +87,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
     let Some(fault) = weighted(rng, &swarm.faults) else {
         return Vec::new();
     };
-    let broker = Numbered(small(rng, 4));
+    let broker = Ordinal(small(rng, 4));
     let to = |what| vec![Step::Broker(broker, what)];
     let next = |tamper| to(BrokerFault::Next(tamper));
     // What is over again after a while, more often than not.
@@ -112,7 +112,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
             to(BrokerFault::Versions(key, small(rng, 9)))
         }
         Fault::Leader => {
-            let place = Place {
+            let place = TopicPartition {
                 topic: if rng.one_in(2) {
                     Topic::Orders
                 } else {
@@ -148,7 +148,7 @@ pub(super) fn fault(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// Each response throttles its client, for a moment or for longer than anything may take.
-fn throttle(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
+fn throttle(broker: Ordinal, rng: &mut Rng) -> Vec<Step> {
     let longest = if rng.one_in(2) { 300 } else { 20_000 };
     let ms = u16::try_from(1 + number(rng, longest)).unwrap_or(u16::MAX);
     let mut steps = vec![Step::Broker(broker, BrokerFault::Throttle(ms))];
@@ -163,7 +163,7 @@ fn throttle(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
 
 /// doorkeeper stops, and whoever is owed a response of this broker then has it to come. Nothing
 /// comes after it, so it must be rare.
-fn drain(broker: Numbered, rng: &mut Rng) -> Vec<Step> {
+fn drain(broker: Ordinal, rng: &mut Rng) -> Vec<Step> {
     let tenths = small(rng, 80);
     let late = BrokerFault::Next(Tamper::Late(small(rng, 30)));
     vec![
@@ -194,7 +194,7 @@ fn reload(rng: &mut Rng) -> Step {
 
 /// Something happens to one direction of one leg.
 fn net(swarm: &Swarm, rng: &mut Rng, what: fn(&mut Rng) -> Vec<NetFault>) -> Vec<Step> {
-    let client = Numbered(small(rng, swarm.clients));
+    let client = Ordinal(small(rng, swarm.clients));
     let leg = if rng.one_in(2) {
         NetLeg::Client
     } else {

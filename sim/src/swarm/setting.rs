@@ -1,7 +1,7 @@
 //! The cluster, the network and the limits of a seed.
 
 use doorkeeper_model::Rng;
-use doorkeeper_model::script::{Chunk, Policy, Setting, Small, Topic};
+use doorkeeper_model::script::{Chunk, Policy, Setting, SmallLimits, Topic};
 
 use super::{Swarm, number, small};
 
@@ -43,12 +43,12 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
 }
 
 /// Limits so small that little reaches them, half of the time.
-pub(super) fn limits(rng: &mut Rng) -> Small {
+pub(super) fn limits(rng: &mut Rng) -> SmallLimits {
     let mut some = |of: u64, least: u32, range: u32| {
         let value = least + number(rng, range);
         rng.one_in(of).then_some(value)
     };
-    Small {
+    SmallLimits {
         buffer: some(4, 64, 800),
         egress: some(3, 1, 600),
         in_flight: some(4, 1, 3).and_then(|count| u16::try_from(count).ok()),
@@ -57,7 +57,7 @@ pub(super) fn limits(rng: &mut Rng) -> Small {
     }
 }
 
-/// A policy that refuses something, half of the time.
+/// A policy that denies something, half of the time.
 pub(super) fn policy(rng: &mut Rng) -> Policy {
     let mut topics = Vec::new();
     if rng.one_in(2) {

@@ -2,8 +2,8 @@
 
 use doorkeeper_model::Rng;
 use doorkeeper_model::script::{
-    Acks, Client, FetchSession, ListenAddr, Numbered, Part, Place, Producer, Request, Step, Topic,
-    Wait, What,
+    Acks, Client, FetchSession, ListenAddr, Ordinal, Part, Producer, Request, Step, Topic,
+    TopicPartition, Wait, What,
 };
 
 use super::{Swarm, number, small, weighted};
@@ -68,15 +68,15 @@ pub(super) fn connect(client: u8, rng: &mut Rng) -> Step {
     let doorkeeper = if rng.one_in(3) {
         ListenAddr::Bootstrap
     } else {
-        ListenAddr::Broker(Numbered(small(rng, 4)))
+        ListenAddr::Broker(Ordinal(small(rng, 4)))
     };
-    Step::Client(Numbered(client), Client::Connect(doorkeeper))
+    Step::Client(Ordinal(client), Client::Connect(doorkeeper))
 }
 
 /// What one client does next.
 pub(super) fn action(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
     let client = small(rng, swarm.clients);
-    let who = Numbered(client);
+    let who = Ordinal(client);
     let act = |what| vec![Step::Client(who, what)];
     let Some(action) = weighted(rng, &swarm.work) else {
         return Vec::new();
@@ -127,7 +127,7 @@ pub(super) fn action(swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
     }
 }
 
-fn group(who: Numbered, rng: &mut Rng) -> Vec<Step> {
+fn group(who: Ordinal, rng: &mut Rng) -> Vec<Step> {
     let number = small(rng, 2);
     let whats = [
         (What::FindCoordinator(vec![number, number + 1]), 6),
@@ -153,14 +153,14 @@ fn group(who: Numbered, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// A log grows long, and is fetched together with a partition that another broker leads by now: a
-/// long answer with a hint behind its records (KIP-951).
-fn large(who: Numbered, swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
-    let place = |partition| Place {
+/// long response with a hint behind its records (KIP-951).
+fn large(who: Ordinal, swarm: &Swarm, rng: &mut Rng) -> Vec<Step> {
+    let place = |partition| TopicPartition {
         topic: Topic::Orders,
         partition,
     };
     // This broker has a replica of both, however many brokers there are.
-    let (here, there) = (Numbered(1), Numbered(2));
+    let (here, there) = (Ordinal(1), Ordinal(2));
     let bytes = swarm.value_bytes_max;
     let part = Part {
         place: place(0),
@@ -193,8 +193,8 @@ fn topic(rng: &mut Rng) -> Topic {
     }
 }
 
-pub(super) fn place(rng: &mut Rng) -> Place {
-    Place {
+pub(super) fn place(rng: &mut Rng) -> TopicPartition {
+    TopicPartition {
         topic: topic(rng),
         partition: small(rng, 2),
     }

@@ -1,12 +1,12 @@
-//! What many runs came to, all together.
+//! The sums of many runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::trouble;
+use super::fault_schedule;
 use crate::pool::Sums;
-use crate::world::requests::Told;
+use crate::world::requests::TopicOutcome;
 
 /// Sums over runs.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +30,12 @@ impl Tally {
 
     /// What runs claim to try, and no run has met.
     pub fn missing(&self) -> impl Iterator<Item = String> {
-        let kinds = trouble::KINDS.iter().map(ToString::to_string);
-        let told = Told::ALL.iter().map(|told| told.name().to_owned());
+        let kinds = fault_schedule::KINDS.iter().map(ToString::to_string);
+        let outcomes = TopicOutcome::ALL
+            .iter()
+            .map(|outcome| outcome.name().to_owned());
         let met = |what: &String| self.counts.get(what).is_some_and(|count| *count > 0);
-        kinds.chain(told).filter(move |what| !met(what))
+        kinds.chain(outcomes).filter(move |what| !met(what))
     }
 }
 

@@ -14,8 +14,8 @@ use super::rules::Rules;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::choppy::Choppy;
-use crate::dice::Dice;
 use crate::net::TurmoilNet;
+use crate::splitmix64::SplitMix64;
 
 /// The port of the bootstrap address; broker n is at this plus n.
 const PORT: u16 = 19092;
@@ -24,10 +24,10 @@ const BROKER_IDS: &str = "1-9";
 
 /// A doorkeeper's host. Clones are the same one.
 #[derive(Clone, Debug)]
-pub struct DoorkeeperHost(Arc<Inside>);
+pub struct DoorkeeperHost(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inside {
+struct Inner {
     name: String,
     net: Choppy<TurmoilNet>,
     sockets: TurmoilNet,
@@ -45,7 +45,7 @@ struct Inside {
     again: Notify,
     /// What the configuration says now, also for the next start.
     rules: Mutex<Rules>,
-    /// How to tell the process that runs now.
+    /// The reload of the process that runs now.
     reload: Mutex<Option<Reload>>,
 }
 
@@ -68,7 +68,7 @@ impl DoorkeeperHost {
         let loaded = config::parse(parts.name, &file, HashMap::new());
         let loaded = loaded.map_err(|problems| problems.to_string())?;
         let compiled = config::compile(&loaded).map_err(|problems| problems.to_string())?;
-        Ok(Self(Arc::new(Inside {
+        Ok(Self(Arc::new(Inner {
             name: parts.name.to_owned(),
             net: parts.net,
             sockets: parts.sockets,
@@ -139,7 +139,7 @@ impl DoorkeeperHost {
         lock(&self.0.running)
     }
 
-    /// The configuration changes, and the process that runs is told.
+    /// The configuration changes, and the running process reloads it.
     pub(super) fn reload(&self, rules: &Rules) {
         *lock(&self.0.rules) = rules.clone();
         self.0.lay_over();
@@ -182,7 +182,7 @@ impl DoorkeeperHost {
         &self.0.name
     }
 
-    /// What it told of itself.
+    /// What it has reported of itself.
     #[must_use]
     pub fn watch(&self) -> &Watch {
         &self.0.watch
@@ -203,7 +203,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Inside {
+impl Inner {
     fn lay_over(&self) {
         let rules = lock(&self.rules).clone();
         let (reload, listener) = (lock(&self.reload), self.plan.listeners.first());
@@ -213,10 +213,10 @@ impl Inside {
     }
 
     fn next_seed(&self) -> Seed {
-        let mut dice = Dice::new(self.seed, self.seeds.fetch_add(1, Ordering::Relaxed));
+        let mut rng = SplitMix64::new(self.seed, self.seeds.fetch_add(1, Ordering::Relaxed));
         let mut seed = [0; 32];
         for part in seed.chunks_exact_mut(8) {
-            part.copy_from_slice(&dice.next().to_be_bytes());
+            part.copy_from_slice(&rng.next().to_be_bytes());
         }
         Seed(seed)
     }

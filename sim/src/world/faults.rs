@@ -22,7 +22,7 @@ impl World {
         };
         self.trace.event(format_args!("crash {id} {how:?}"));
         if how == Crash::Power {
-            // Held first: turmoil would tell everyone of the crash.
+            // Held first: turmoil would make everyone notice the crash.
             for other in self.others() {
                 self.sim.hold(machine.as_str(), other.as_str());
             }
@@ -63,7 +63,7 @@ impl World {
         Ok(())
     }
 
-    /// A broker stays where it is and tells everybody to come to the first doorkeeper instead.
+    /// A broker stays where it is and advertises the address of the first doorkeeper.
     ///
     /// # Errors
     /// There is no such name.
@@ -75,7 +75,7 @@ impl World {
         Ok(())
     }
 
-    /// It tells where it really is again.
+    /// It advertises its own address again.
     ///
     /// # Errors
     /// There is no such name.

@@ -34,7 +34,7 @@ type Connection = Link<<Choppy<TurmoilNet> as Net>::Stream>;
 
 /// What a client knows of one topic.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct TopicView {
     /// Its id.
     pub id: Uuid,
     /// Who leads each partition.
@@ -52,7 +52,7 @@ pub struct Kafka {
     /// Counts its connections.
     connections: u32,
     topic: String,
-    known: Known,
+    known: TopicView,
     brokers: BTreeMap<BrokerId, HostPort>,
     links: BTreeMap<BrokerId, Connection>,
 }
@@ -69,7 +69,7 @@ impl Kafka {
             requests: parts.requests.clone(),
             connections: 0,
             topic: topic.to_owned(),
-            known: Known::default(),
+            known: TopicView::default(),
             brokers: BTreeMap::new(),
             links: BTreeMap::new(),
         }
@@ -88,7 +88,7 @@ impl Kafka {
 
     /// What is known of it.
     #[must_use]
-    pub const fn known(&self) -> &Known {
+    pub const fn known(&self) -> &TopicView {
         &self.known
     }
 
@@ -128,16 +128,16 @@ impl Kafka {
         self.brokers.clear();
         for broker in &response.brokers {
             let id = BrokerId(broker.node_id.0);
-            let told = format!("{}:{}", &*broker.host, broker.port);
+            let advertised = format!("{}:{}", &*broker.host, broker.port);
             match doorkeeper::address(&self.doorkeeper, Some(id)) {
-                Ok(at) if at.to_string() == told => {
+                Ok(at) if at.to_string() == advertised => {
                     self.brokers.insert(id, at);
                 }
                 _ => {
                     let name = &self.name;
                     self.trace.violation(
                         18,
-                        format_args!("{name} was told that broker {id} is at {told}"),
+                        format_args!("{name} learned that broker {id} is at {advertised}"),
                     );
                 }
             }
@@ -151,7 +151,7 @@ impl Kafka {
         };
         let leaders = topic.partitions.iter();
         let leaders = leaders.map(|it| (it.partition_index, BrokerId(it.leader_id.0)));
-        self.known = Known {
+        self.known = TopicView {
             id: topic.topic_id,
             leaders: leaders.collect(),
         };
@@ -170,8 +170,8 @@ impl Kafka {
                 let request = InitProducerIdRequest::default()
                     .with_transactional_id(None)
                     .with_transaction_timeout_ms(60_000);
-                let answered = self.call(id, INIT_PRODUCER_ID, &request).await;
-                if let Some(response) = answered.filter(|it| it.error_code == 0) {
+                let response = self.call(id, INIT_PRODUCER_ID, &request).await;
+                if let Some(response) = response.filter(|it| it.error_code == 0) {
                     return Ok(response.producer_id.0);
                 }
             }

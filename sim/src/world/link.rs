@@ -1,4 +1,4 @@
-//! One connection of a simulated client: requests go out, answers come in and are looked at.
+//! One connection of a simulated client: requests go out, responses come in and are checked.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use doorkeeper_core::id::BrokerId;
 
 use super::CANARY;
-use super::requests::{Requests, Told};
+use super::requests::{Requests, TopicOutcome};
 use super::trace::{self, Trace};
 
-/// The longest answer that a client takes.
+/// The longest response that a client takes.
 const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// A connection to a doorkeeper.
@@ -69,12 +69,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         request: &R,
         within: Duration,
     ) -> io::Result<R::Response> {
-        let answered = async {
+        let response = async {
             self.send(version, request).await?;
             self.receive::<R>(version).await
         };
-        match tokio::time::timeout(within, answered).await {
-            Ok(answered) => answered,
+        match tokio::time::timeout(within, response).await {
+            Ok(response) => response,
             Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
@@ -119,10 +119,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.owed.pop_back();
     }
 
-    /// What a response said of the topic that may be refused.
-    pub fn was_told(&self, correlation_id: i32, told: Told) {
+    /// What a response said of the topic that may be denied.
+    pub fn topic_outcome(&self, correlation_id: i32, outcome: TopicOutcome) {
         if let Some(requests) = &self.requests {
-            requests.answered(&self.name, correlation_id, told);
+            requests.response(&self.name, correlation_id, outcome);
         }
     }
 
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             let name = &self.name;
             self.trace.violation(
                 3,
-                format_args!("{name}: the answer to {correlation_id} came in place of {owed:?}"),
+                format_args!("{name}: the response to {correlation_id} came in place of {owed:?}"),
             );
         }
         if R::Response::header_version(version) >= 1 {
@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     fn look_at(&self, frame: &[u8]) {
         let (name, length) = (&self.name, frame.len());
         self.trace.event(format_args!(
-            "{name} is told {length} {:016x}",
+            "{name} gets {length} {:016x}",
             trace::hash(frame)
         ));
         let canary = CANARY.as_bytes();

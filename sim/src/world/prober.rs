@@ -1,4 +1,4 @@
-//! A client that asks for a topic which is refused now and then, over connections that live
+//! A client that asks for a topic which is denied now and then, over connections that live
 //! through reloads, several requests at a time.
 
 use std::io;
@@ -13,17 +13,17 @@ use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest, To
 use kafka_protocol::protocol::StrBytes;
 
 use super::link::Link;
-use super::requests::Told;
+use super::requests::TopicOutcome;
 use super::rules::EMBARGOED;
 use super::{ClientParts, doorkeeper, workload};
 use crate::choppy::Choppy;
 use crate::net::TurmoilNet;
 
-/// A topic that nobody refuses.
+/// A topic that nobody is denied.
 const OPEN: &str = "open-7";
 
 /// `Errors.TOPIC_AUTHORIZATION_FAILED`.
-const REFUSED: i16 = 29;
+const DENIED: i16 = 29;
 
 /// Versions that name topics.
 const METADATA: i16 = 12;
@@ -33,7 +33,7 @@ const FETCH: i16 = 12;
 /// Partitions of a topic, as the model creates it.
 const PARTITIONS: u64 = 3;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const FETCH_WAIT_MS: i32 = 50;
 
@@ -57,7 +57,7 @@ enum Api {
 }
 
 /// A request that waits for its response.
-struct Asked {
+struct PendingRequest {
     api: Api,
     correlation_id: i32,
 }
@@ -73,7 +73,7 @@ pub async fn probe(mut parts: ClientParts, until: Duration) -> Result<(), String
             Some(link) => link,
             None => {
                 connections += 1;
-                let broker = i32::try_from(parts.dice.below(4)).ok();
+                let broker = i32::try_from(parts.rng.below(4)).ok();
                 let broker = broker.filter(|id| *id > 0).map(BrokerId);
                 match connect(&parts, connections, broker).await? {
                     Some(link) => link,
@@ -81,16 +81,16 @@ pub async fn probe(mut parts: ClientParts, until: Duration) -> Result<(), String
                 }
             }
         };
-        let going = tokio::time::timeout(ANSWER_WITHIN, burst(&mut parts, &mut at_work)).await;
-        if matches!(going, Ok(Ok(()))) && !parts.dice.chance(LEAVES_PERMILLE) {
+        let going = tokio::time::timeout(RESPONSE_TIMEOUT, burst(&mut parts, &mut at_work)).await;
+        if matches!(going, Ok(Ok(()))) && !parts.rng.chance(LEAVES_PERMILLE) {
             link = Some(at_work);
         }
-        tokio::time::sleep(parts.dice.duration(THINK_MAX)).await;
+        tokio::time::sleep(parts.rng.duration(THINK_MAX)).await;
     }
     Ok(())
 }
 
-/// Comes through one address and asks for what may be refused, again and again until it is done.
+/// Comes through one address and asks for what may be denied, again and again until it is done.
 ///
 /// # Errors
 /// doorkeeper's address makes no sense.
@@ -100,8 +100,8 @@ pub async fn arrive(parts: ClientParts, broker: Option<BrokerId>) -> Result<(), 
             continue;
         };
         let request = metadata(&topics(&[EMBARGOED]));
-        let answered = link.call(METADATA, &request, ANSWER_WITHIN).await;
-        let code = answered
+        let response = link.call(METADATA, &request, RESPONSE_TIMEOUT).await;
+        let code = response
             .ok()
             .and_then(|it| Some(it.topics.first()?.error_code));
         if code == Some(0) {
@@ -120,7 +120,7 @@ async fn connect(
     let at = doorkeeper::address(&parts.doorkeeper, broker)?;
     let connected = tokio::time::timeout(CONNECT_WITHIN, parts.net.connect(&at)).await;
     let Ok(Ok(stream)) = connected else {
-        // Whoever is refused at once does not try again at once.
+        // A client that is denied at once does not try again at once.
         tokio::time::sleep(THINK_MAX).await;
         return Ok(None);
     };
@@ -136,15 +136,15 @@ async fn connect(
 /// Sends some requests, and looks at what comes of each.
 async fn burst(parts: &mut ClientParts, link: &mut Connection) -> io::Result<()> {
     let mut all = Vec::new();
-    for _ in 0..=parts.dice.below(BURST_MAX) {
-        let named: &[&str] = match parts.dice.below(4) {
+    for _ in 0..=parts.rng.below(BURST_MAX) {
+        let named: &[&str] = match parts.rng.below(4) {
             0 => &[OPEN],
             1 => &[OPEN, EMBARGOED],
             _ => &[EMBARGOED],
         };
         let topics = topics(named);
-        let partition = i32::try_from(parts.dice.below(PARTITIONS)).unwrap_or(0);
-        let (api, correlation_id) = match parts.dice.below(8) {
+        let partition = i32::try_from(parts.rng.below(PARTITIONS)).unwrap_or(0);
+        let (api, correlation_id) = match parts.rng.below(8) {
             0 => (
                 Api::Metadata,
                 link.send(METADATA, &metadata(&topics)).await?,
@@ -163,14 +163,14 @@ async fn burst(parts: &mut ClientParts, link: &mut Connection) -> io::Result<()>
                 (Api::Produce, link.send(PRODUCE, &request).await?)
             }
         };
-        all.push(Asked {
+        all.push(PendingRequest {
             api,
             correlation_id,
         });
     }
     for asked in all {
         let codes = codes(link, asked.api).await?;
-        judge(parts, link, asked.correlation_id, &codes);
+        check(parts, link, asked.correlation_id, &codes);
     }
     Ok(())
 }
@@ -207,16 +207,16 @@ async fn codes(link: &mut Connection, api: Api) -> io::Result<Vec<(String, i16)>
     Ok(codes)
 }
 
-fn judge(parts: &ClientParts, link: &Connection, correlation_id: i32, codes: &[(String, i16)]) {
+fn check(parts: &ClientParts, link: &Connection, correlation_id: i32, codes: &[(String, i16)]) {
     for (topic, code) in codes {
         match (topic.as_str(), *code) {
-            (EMBARGOED, REFUSED) => link.was_told(correlation_id, Told::Refused),
-            (EMBARGOED, 0) => link.was_told(correlation_id, Told::Done),
-            (_, REFUSED) => {
+            (EMBARGOED, DENIED) => link.topic_outcome(correlation_id, TopicOutcome::Denied),
+            (EMBARGOED, 0) => link.topic_outcome(correlation_id, TopicOutcome::Done),
+            (_, DENIED) => {
                 let name = &parts.name;
                 parts
                     .trace
-                    .violation(5, format_args!("{name} was refused {topic}"));
+                    .violation(5, format_args!("{name} was denied {topic}"));
             }
             // What brokers say of partitions that they do not lead.
             _ => {}

@@ -1,8 +1,8 @@
 //! Every request that clients have sent, and what the brokers got of it.
 //!
 //! A doorkeeper of the simulation is the real one, and nobody looks inside. What it must do is
-//! held against both of its sides: what was sent, at which time and through which door, and what
-//! came to which broker. Between the two lie the rules that were in force meanwhile.
+//! held against both of its sides: what was sent, when and to which listen address, and what
+//! reached which broker. Between the two lie the rules that were in force meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use super::trace::{self, Trace};
 #[derive(Clone, Debug)]
 pub struct Requests {
     trace: Trace,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     /// By the names of doorkeepers.
     histories: BTreeMap<String, History>,
     /// By the client ids of connections, which are never used twice.
     connections: BTreeMap<String, Connection>,
-    /// How often clients were told what.
-    told: BTreeMap<Told, u64>,
+    /// How often clients got which outcome.
+    outcomes: BTreeMap<TopicOutcome, u64>,
 }
 
 /// One connection of a client.
@@ -37,50 +37,50 @@ struct Connection {
     /// Whose address it is; none for that of the bootstrap.
     broker: Option<BrokerId>,
     /// By correlation ids.
-    sent: BTreeMap<i32, Sent>,
+    sent: BTreeMap<i32, SentRequest>,
 }
 
 /// One request.
 #[derive(Debug)]
-struct Sent {
+struct SentRequest {
     at: Duration,
     hash: u64,
-    /// It names the topic that may be refused.
+    /// It names the topic that may be denied.
     embargoed: bool,
     /// What a broker got of it.
-    got: Option<Got>,
+    got: Option<BrokerReceipt>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Got {
+struct BrokerReceipt {
     embargoed: bool,
 }
 
-/// What a client was told of [`EMBARGOED`].
+/// What a response says of [`EMBARGOED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
+pub enum TopicOutcome {
     /// It may not.
-    Refused,
+    Denied,
     /// It was done.
     Done,
 }
 
-impl Told {
+impl TopicOutcome {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Refused, Self::Done];
+    pub const ALL: [Self; 2] = [Self::Denied, Self::Done];
 
     /// The name that reports use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Refused => "told it may not",
-            Self::Done => "told it was done",
+            Self::Denied => "denied",
+            Self::Done => "done",
         }
     }
 }
 
 /// The number of an invariant, and what was seen.
-type Broken = (u8, &'static str);
+type Breach = (u8, &'static str);
 
 impl Requests {
     /// None yet.
@@ -92,7 +92,7 @@ impl Requests {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, State> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -101,7 +101,7 @@ impl Requests {
         let now = self.trace.now();
         let mut known = self.known();
         let history = known.histories.entry(doorkeeper.to_owned()).or_default();
-        history.told(now, rules);
+        history.push(now, rules);
     }
 
     /// A client has a connection, on which it calls itself by a name that nobody has had.
@@ -117,7 +117,7 @@ impl Requests {
 
     /// A client begins to send a request, with its length.
     pub(super) fn sent(&self, client_id: &str, correlation_id: i32, frame: &[u8]) {
-        let sent = Sent {
+        let sent = SentRequest {
             at: self.trace.now(),
             hash: trace::hash(frame),
             embargoed: names_embargoed(frame),
@@ -145,26 +145,28 @@ impl Requests {
         }
     }
 
-    /// How often clients were told this of the topic that may be refused.
+    /// How often clients got this outcome for the topic that may be denied.
     #[must_use]
-    pub fn told(&self, what: Told) -> u64 {
-        self.known().told.get(&what).copied().unwrap_or(0)
+    pub fn count(&self, what: TopicOutcome) -> u64 {
+        self.known().outcomes.get(&what).copied().unwrap_or(0)
     }
 
-    /// A client was told what became of its request.
-    pub(super) fn answered(&self, client_id: &str, correlation_id: i32, told: Told) {
+    /// A client got the response to its request.
+    pub(super) fn response(&self, client_id: &str, correlation_id: i32, outcome: TopicOutcome) {
         let now = self.trace.now();
-        let broken = self.known().answered(now, client_id, correlation_id, told);
+        let broken = self
+            .known()
+            .response(now, client_id, correlation_id, outcome);
         if let Some((invariant, what)) = broken {
             self.trace.violation(
                 invariant,
-                format_args!("answer to {correlation_id} of {client_id}: {what}"),
+                format_args!("response to {correlation_id} of {client_id}: {what}"),
             );
         }
     }
 }
 
-impl Known {
+impl State {
     fn arrived(
         &mut self,
         now: Duration,
@@ -172,7 +174,7 @@ impl Known {
         client_id: &str,
         correlation_id: i32,
         frame: &[u8],
-    ) -> Vec<Broken> {
+    ) -> Vec<Breach> {
         // Doorkeepers speak for themselves as well.
         let Some(connection) = self.connections.get_mut(client_id) else {
             return Vec::new();
@@ -185,13 +187,13 @@ impl Known {
             broken.push((19, "it was meant for another broker"));
         }
         let embargoed = names_embargoed(frame);
-        if sent.got.replace(Got { embargoed }).is_some() {
+        if sent.got.replace(BrokerReceipt { embargoed }).is_some() {
             broken.push((16, "it has come before"));
         }
         let history = self.histories.get(&connection.doorkeeper);
         let rules = history.map_or_else(Vec::new, |all| all.during(sent.at, now));
         if embargoed && rules.iter().all(|rules| rules.embargo) {
-            broken.push((5, "it was refused all the time"));
+            broken.push((5, "it was denied all the time"));
         }
         let may_be_cut = sent.embargoed && !embargoed && rules.iter().any(|rules| rules.embargo);
         if sent.hash != trace::hash(frame) && !may_be_cut {
@@ -205,14 +207,14 @@ impl Known {
         broken
     }
 
-    fn answered(
+    fn response(
         &mut self,
         now: Duration,
         client_id: &str,
         correlation_id: i32,
-        told: Told,
-    ) -> Option<Broken> {
-        *self.told.entry(told).or_default() += 1;
+        outcome: TopicOutcome,
+    ) -> Option<Breach> {
+        *self.outcomes.entry(outcome).or_default() += 1;
         let connection = self.connections.get(client_id)?;
         let sent = connection.sent.get(&correlation_id)?;
         let rules = self
@@ -220,16 +222,16 @@ impl Known {
             .get(&connection.doorkeeper)?
             .during(sent.at, now);
         let got_embargoed = sent.got.is_some_and(|got| got.embargoed);
-        match told {
-            Told::Refused if rules.iter().all(|rules| !rules.embargo) => {
-                Some((5, "refused, and nothing has refused it"))
+        match outcome {
+            TopicOutcome::Denied if rules.iter().all(|rules| !rules.embargo) => {
+                Some((5, "denied, and no rule denies it"))
             }
-            Told::Refused if got_embargoed => Some((5, "refused, and the broker got it")),
-            Told::Done if rules.iter().all(|rules| rules.embargo) => {
-                Some((5, "done, and it was refused all the time"))
+            TopicOutcome::Denied if got_embargoed => Some((5, "denied, and the broker got it")),
+            TopicOutcome::Done if rules.iter().all(|rules| rules.embargo) => {
+                Some((5, "done, and it was denied all the time"))
             }
-            Told::Done if !got_embargoed => Some((2, "done, and no broker got it")),
-            Told::Refused | Told::Done => None,
+            TopicOutcome::Done if !got_embargoed => Some((2, "done, and no broker got it")),
+            TopicOutcome::Denied | TopicOutcome::Done => None,
         }
     }
 }
@@ -252,7 +254,7 @@ fn names_embargoed(frame: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::rules::Small;
+    use crate::world::rules::SmallLimits;
 
     const BROKER: BrokerId = BrokerId(2);
     const NOTHING: [u8; 0] = [];
@@ -267,19 +269,19 @@ mod tests {
         frame
     }
 
-    /// One request is sent at 10 ms; the rules change at 20 ms; then something is told of it.
+    /// One request is sent at 10 ms; the rules change at 20 ms; then something is reported of it.
     fn seen(before: &Rules, after: &Rules, body: &[u8], act: fn(&Requests, &[u8])) -> Vec<u8> {
         let trace = Trace::default();
         let requests = Requests::new(&trace);
         let at = |ms| trace.set_now(Duration::from_millis(ms));
-        requests.ruled("door", before);
+        requests.ruled("doorkeeper", before);
         at(9);
-        requests.connected("c/1", "door", Some(BROKER));
+        requests.connected("c/1", "doorkeeper", Some(BROKER));
         at(10);
         let frame = frame(1, body);
         requests.sent("c/1", 1, &frame);
         at(20);
-        requests.ruled("door", after);
+        requests.ruled("doorkeeper", after);
         at(21);
         act(&requests, &frame);
         trace
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_all_the_time_comes_to_no_broker() {
+    fn a_topic_that_is_denied_all_the_time_reaches_no_broker() {
         let (free, embargo) = (Rules::default(), embargo());
         let body = EMBARGOED.as_bytes();
         let whole = |it: &Requests, frame: &[u8]| it.arrived(BROKER, frame);
@@ -328,34 +330,34 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_are_told_follows_from_the_rules() {
+    fn topic_outcomes_follow_from_the_rules() {
         let (free, embargo) = (Rules::default(), embargo());
         let body = EMBARGOED.as_bytes();
-        let refused = |it: &Requests, _: &[u8]| it.answered("c/1", 1, Told::Refused);
-        assert_eq!(seen(&embargo, &embargo, body, refused), NOTHING);
-        assert_eq!(seen(&free, &embargo, body, refused), NOTHING);
-        assert_eq!(seen(&free, &free, body, refused), [5]);
+        let denied = |it: &Requests, _: &[u8]| it.response("c/1", 1, TopicOutcome::Denied);
+        assert_eq!(seen(&embargo, &embargo, body, denied), NOTHING);
+        assert_eq!(seen(&free, &embargo, body, denied), NOTHING);
+        assert_eq!(seen(&free, &free, body, denied), [5]);
         let denied_late = |it: &Requests, frame: &[u8]| {
             it.arrived(BROKER, frame);
-            it.answered("c/1", 1, Told::Refused);
+            it.response("c/1", 1, TopicOutcome::Denied);
         };
         assert_eq!(seen(&free, &embargo, body, denied_late), [5]);
         let done = |it: &Requests, frame: &[u8]| {
             it.arrived(BROKER, frame);
-            it.answered("c/1", 1, Told::Done);
+            it.response("c/1", 1, TopicOutcome::Done);
         };
         assert_eq!(seen(&free, &free, body, done), NOTHING);
         assert_eq!(seen(&embargo, &embargo, body, done), [5, 5]);
-        let by_nobody = |it: &Requests, _: &[u8]| it.answered("c/1", 1, Told::Done);
+        let by_nobody = |it: &Requests, _: &[u8]| it.response("c/1", 1, TopicOutcome::Done);
         assert_eq!(seen(&free, &free, body, by_nobody), [2]);
     }
 
     #[test]
-    fn no_request_is_longer_than_allowed_all_the_time() {
+    fn a_request_above_the_limit_all_the_time_reaches_no_broker() {
         let small = |frame_bytes_max| Rules {
-            small: Small {
+            small: SmallLimits {
                 frame_bytes_max: Some(frame_bytes_max),
-                ..Small::default()
+                ..SmallLimits::default()
             },
             ..Rules::default()
         };

@@ -1,4 +1,4 @@
-//! What a doorkeeper is told to go by while it runs, and since when.
+//! The rules that reloads give a doorkeeper while it runs, and since when.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use doorkeeper_core::Snapshot;
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 
-/// The topic that is refused to everybody while the rules say so. No record of any other topic
+/// The topic that is denied to everybody while the rules say so. No record of any other topic
 /// holds its name.
 pub const EMBARGOED: &str = "embargo-7";
 
@@ -16,12 +16,12 @@ pub struct Rules {
     /// Nobody may do anything with [`EMBARGOED`].
     pub embargo: bool,
     /// Limits below those of the configuration.
-    pub small: Small,
+    pub small: SmallLimits,
 }
 
 /// Limits that are made small, each by the name that core gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Small {
+pub struct SmallLimits {
     /// The longest request.
     pub frame_bytes_max: Option<usize>,
     /// How much of a request or of a response is held.
@@ -66,7 +66,7 @@ pub(super) struct History(Vec<(Duration, Rules)>);
 
 impl History {
     /// From now on.
-    pub(super) fn told(&mut self, at: Duration, rules: &Rules) {
+    pub(super) fn push(&mut self, at: Duration, rules: &Rules) {
         self.0.push((at, rules.clone()));
     }
 
@@ -94,9 +94,9 @@ mod tests {
         };
         let at = Duration::from_millis;
         let mut history = History::default();
-        history.told(at(0), &rules(false));
-        history.told(at(10), &rules(true));
-        history.told(at(20), &rules(false));
+        history.push(at(0), &rules(false));
+        history.push(at(10), &rules(true));
+        history.push(at(20), &rules(false));
         let embargo = |from, to| -> Vec<bool> {
             let rules = history.during(at(from), at(to));
             rules.into_iter().map(|rules| rules.embargo).collect()

@@ -1,4 +1,4 @@
-//! What doorkeeper tells of itself, written to the trace and held against the rules.
+//! The reports of a doorkeeper, written to the trace and held against the rules.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +17,7 @@ use super::trace::Trace;
 
 /// A session that is over.
 #[derive(Clone, Debug)]
-pub struct Closed {
+pub struct ClosedSession {
     /// When, since the simulation began.
     pub at: Duration,
     /// How.
@@ -33,14 +33,14 @@ pub struct Closed {
 pub struct Watch {
     name: String,
     trace: Trace,
-    seen: Mutex<Seen>,
+    seen: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct State {
     /// Bytes from the client of each open session.
     open: BTreeMap<u64, u64>,
-    closed: Vec<Closed>,
+    closed: Vec<ClosedSession>,
     topologies: usize,
     accept_failures: usize,
 }
@@ -54,7 +54,7 @@ impl Watch {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, State> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +66,7 @@ impl Watch {
 
     /// The sessions that are over, in the order in which they ended.
     #[must_use]
-    pub fn closed(&self) -> Vec<Closed> {
+    pub fn closed(&self) -> Vec<ClosedSession> {
         self.seen().closed.clone()
     }
 
@@ -82,7 +82,7 @@ impl Watch {
         self.seen().accept_failures
     }
 
-    /// The process is gone, and its sessions with it: none of them is told to be over.
+    /// The process is gone, and its sessions with it: none of them reports its end.
     pub(super) fn crashed(&self) {
         self.seen().open.clear();
     }
@@ -141,7 +141,7 @@ impl Observer for Watch {
         let mut seen = self.seen();
         let read = seen.open.remove(&session);
         let at = self.trace.now();
-        seen.closed.push(Closed {
+        seen.closed.push(ClosedSession {
             at,
             ended,
             traffic,
@@ -152,7 +152,7 @@ impl Observer for Watch {
             self.trace.violation(
                 13,
                 format_args!(
-                    "{name} s{session} counts {} bytes of its client, was told {read:?}",
+                    "{name} s{session} counts {} bytes of its client, {read:?} were reported",
                     traffic.client_in
                 ),
             );

@@ -1,5 +1,5 @@
-//! What clients do all day, with records that tell who wrote them: nothing may change, be lost,
-//! come twice or out of order on its way.
+//! The workload of clients, with records that name their writer: nothing may change, be lost,
+//! arrive twice or out of order.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,7 +20,7 @@ use kafka_protocol::records::{
 use super::ClientParts;
 use super::kafka::Kafka;
 use super::trace::Trace;
-use crate::dice::Dice;
+use crate::splitmix64::SplitMix64;
 
 /// The largest record; each size up to it is as likely as its order of magnitude.
 const RECORD_BYTES_MAX: u64 = 200 << 10;
@@ -129,10 +129,10 @@ impl Ledger {
 /// The record of a writer: who, where, which, and bytes that follow from these.
 fn payload(writer: &str, number: u64) -> Bytes {
     let stream = super::trace::hash(writer.as_bytes());
-    let mut dice = Dice::new(number, stream);
-    let length = usize::try_from(dice.size(RECORD_BYTES_MAX)).unwrap_or(1);
+    let mut rng = SplitMix64::new(number, stream);
+    let length = usize::try_from(rng.size(RECORD_BYTES_MAX)).unwrap_or(1);
     let mut bytes = format!("{writer} {number} ").into_bytes();
-    bytes.extend((0..length).map(|_| b'a' + dice.next().to_be_bytes()[0] % 26));
+    bytes.extend((0..length).map(|_| b'a' + rng.next().to_be_bytes()[0] % 26));
     bytes.into()
 }
 
@@ -148,7 +148,7 @@ fn author(value: &[u8]) -> Option<(String, u64)> {
 /// Writes so many records, each until it is acknowledged, in batches of a few.
 ///
 /// # Errors
-/// A broker refused for good what it must not refuse.
+/// A broker responded with an error that is final, and must not.
 pub async fn produce(mut parts: ClientParts, work: Work) -> Result<(), String> {
     let records = work.records as u64;
     let mut kafka = Kafka::new(&parts, &work.topic);
@@ -158,8 +158,8 @@ pub async fn produce(mut parts: ClientParts, work: Work) -> Result<(), String> {
     let mut sequences: BTreeMap<i32, i32> = BTreeMap::new();
     let mut next = 0;
     while next < records {
-        let count = (1 + parts.dice.below(4)).min(records - next);
-        let partition = i32::try_from(parts.dice.below(u64::from(partitions.unsigned_abs())));
+        let count = (1 + parts.rng.below(4)).min(records - next);
+        let partition = i32::try_from(parts.rng.below(u64::from(partitions.unsigned_abs())));
         let partition = partition.unwrap_or(0);
         let sequence = sequences.entry(partition).or_default();
         let values = (next..next + count).map(|number| payload(&parts.name, number));
@@ -169,7 +169,7 @@ pub async fn produce(mut parts: ClientParts, work: Work) -> Result<(), String> {
         let lane = (parts.name.clone(), partition);
         work.ledger.wrote(lane, next..next + count);
         next += count;
-        tokio::time::sleep(parts.dice.duration(work.think_max)).await;
+        tokio::time::sleep(parts.rng.duration(work.think_max)).await;
     }
     Ok(())
 }
@@ -289,7 +289,7 @@ pub async fn consume(mut parts: ClientParts, work: Work) -> Result<(), String> {
                 kafka.refresh().await?;
             }
         }
-        tokio::time::sleep(parts.dice.duration(work.think_max)).await;
+        tokio::time::sleep(parts.rng.duration(work.think_max)).await;
     }
     Ok(())
 }

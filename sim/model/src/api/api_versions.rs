@@ -33,7 +33,7 @@ fn advertised(cluster: &Cluster, call: &Call, row: &Row) -> ApiVersion {
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let version = call.head.version;
     if version == UNSUPPORTED {
-        // A version 0 answer that says which versions there are (KIP-511).
+        // A version 0 response that says which versions there are (KIP-511).
         let own = ROWS
             .iter()
             .filter(|row| row.key == ApiKey::ApiVersions)

@@ -79,7 +79,7 @@ fn topic_settings(set: &BTreeMap<String, String>, limits: &Limits) -> Vec<Settin
     settings.collect()
 }
 
-/// A topic's settings as `CreateTopics` answers them.
+/// A topic's settings as a `CreateTopics` response has them.
 pub(super) fn creatable(
     set: &BTreeMap<String, String>,
     limits: &Limits,

@@ -20,7 +20,8 @@ use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::consumer_group::{
-    Around, Assignor, ConsumerGroup, Heartbeat, LEAVE, LEAVE_FOR_A_WHILE, Member, Partitions, Told,
+    Assignor, ConsumerGroup, GroupContext, Heartbeat, HeartbeatResult, LEAVE, LEAVE_FOR_A_WHILE,
+    Member, Partitions,
 };
 use crate::topics::Topics;
 
@@ -35,25 +36,25 @@ type ErrorWithMessage = (ResponseError, String);
 pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: ConsumerGroupHeartbeatRequest = call.decode()?;
     let response = ConsumerGroupHeartbeatResponse::default();
-    let told = check(call, &request).and_then(|()| {
-        let told = check_coordinator(cluster, call, &request.group_id)
+    let result = check(call, &request).and_then(|()| {
+        let result = check_coordinator(cluster, call, &request.group_id)
             .and_then(|()| beat(cluster, call, &request));
-        told.map_err(|error| (error, error.to_string()))
+        result.map_err(|error| (error, error.to_string()))
     });
-    let told = match told {
-        Ok(told) => told,
+    let result = match result {
+        Ok(result) => result,
         Err((error, message)) => {
             let response = response.with_error_code(error.code());
             return call.reply(&response.with_error_message(Some(wire(&message))));
         }
     };
-    let leaves = told.member_epoch < 0;
+    let leaves = result.member_epoch < 0;
     let interval = cluster.limits.consumer_group_heartbeat_interval;
     let response = response
-        .with_member_id(Some(wire(&told.member_id)))
-        .with_member_epoch(told.member_epoch)
+        .with_member_id(Some(wire(&result.member_id)))
+        .with_member_epoch(result.member_epoch)
         .with_heartbeat_interval_ms(if leaves { 0 } else { millis_of(interval) })
-        .with_assignment(told.assignment.as_ref().map(assignment));
+        .with_assignment(result.assignment.as_ref().map(assignment));
     call.reply(&response)
 }
 
@@ -121,7 +122,7 @@ fn beat(
     cluster: &mut Cluster,
     call: &Call,
     request: &ConsumerGroupHeartbeatRequest,
-) -> Result<Told, ResponseError> {
+) -> Result<HeartbeatResult, ResponseError> {
     let Cluster {
         groups,
         topics,
@@ -137,7 +138,7 @@ fn beat(
         let group = groups.consumer_mut(id).ok_or(not_found)?;
         let instance = request.instance_id.as_deref();
         group.leave(&request.member_id, instance, epoch, topics)?;
-        return Ok(Told {
+        return Ok(HeartbeatResult {
             member_id: request.member_id.to_string(),
             member_epoch: epoch,
             assignment: None,
@@ -148,13 +149,13 @@ fn beat(
     } else {
         groups.consumer_mut(id).ok_or(not_found)?
     };
-    let mut around = Around {
+    let mut context = GroupContext {
         now: *now,
         limits,
         topics,
         rng,
     };
-    group.heartbeat(read(call, request), &mut around)
+    group.heartbeat(read(call, request), &mut context)
 }
 
 fn read(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Heartbeat {

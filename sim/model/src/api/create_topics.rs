@@ -17,7 +17,7 @@ use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
 use crate::topics::{Layout, NewTopic, name_is_legal};
 
-/// A refusal: what and why, in Kafka's words where clients show them.
+/// An error: which and why, in Kafka's words where clients show them.
 pub(super) type ErrorWithMessage = (ResponseError, String);
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
@@ -57,7 +57,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     call.reply(&CreateTopicsResponse::default().with_topics(results))
 }
 
-struct Created {
+struct CreatedTopic {
     id: Uuid,
     partitions: i32,
     replicas: i16,
@@ -69,7 +69,7 @@ fn create(
     cluster: &mut Cluster,
     topic: &CreatableTopic,
     validate_only: bool,
-) -> Result<Created, ErrorWithMessage> {
+) -> Result<CreatedTopic, ErrorWithMessage> {
     let name = topic.name.as_str();
     if !name_is_legal(name) {
         let message = format!("Topic name is invalid: '{name}'");
@@ -79,7 +79,7 @@ fn create(
         let message = format!("Topic '{name}' already exists.");
         return Err((ResponseError::TopicAlreadyExists, message));
     }
-    // Metric names cannot tell them apart.
+    // Metric names cannot distinguish them.
     let flat = name.replace('.', "_");
     if let Some((other, _)) = cluster
         .topics
@@ -98,7 +98,7 @@ fn create(
         let message = "Excessively large number of partitions per request.".to_owned();
         return Err((ResponseError::PolicyViolation, message));
     }
-    let mut created = Created {
+    let mut created = CreatedTopic {
         id: Uuid::nil(),
         partitions: i32::try_from(layout.partitions()).unwrap_or(-1),
         replicas: i16::try_from(layout.replicas()).unwrap_or(-1),

@@ -17,12 +17,12 @@ use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::{Call, Head};
 use crate::connection::RequestId;
-use crate::fetch_session::{Outcome, PartitionKey, Told, TopicKey, Wanted};
-use crate::log::Aborted;
+use crate::fetch_session::{Outcome, PartitionKey, RequestedPartition, SentOffsets, TopicKey};
+use crate::log::AbortedTxn;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
-/// From this version on a wrong leader is answered with the right one (KIP-951).
+/// From this version on the response of a wrong leader names the right one (KIP-951).
 const LEADER_HINTS: i16 = 16;
 /// From this version on consumers may fetch from followers (KIP-392).
 const FROM_FOLLOWERS: i16 = 11;
@@ -56,30 +56,34 @@ pub(crate) struct Parked {
     bytes_min: usize,
     bytes_max: usize,
     /// With the name, if it is known; else the response is an error.
-    partitions: Vec<(PartitionKey, Wanted, Result<String, ResponseError>)>,
+    partitions: Vec<(
+        PartitionKey,
+        RequestedPartition,
+        Result<String, ResponseError>,
+    )>,
 }
 
 /// What one partition has to say.
-struct Part {
+struct PartitionResult {
     key: PartitionKey,
     data: PartitionData,
     records: Vec<Bytes>,
-    /// The name, where the error is one that comes with a hint who leads instead.
+    /// The name, where the error comes with a hint which broker leads instead.
     misled: Option<String>,
 }
 
 /// What was found in a log.
-struct Found {
-    told: Told,
+struct LogRead {
+    sent: SentOffsets,
     last_stable_offset: i64,
     /// Only for those who read what is committed.
-    aborted: Option<Vec<Aborted>>,
+    aborted: Option<Vec<AbortedTxn>>,
     records: Vec<Bytes>,
 }
 
 /// All partitions of a fetch.
-struct Read {
-    parts: Vec<Part>,
+struct FetchRead {
+    parts: Vec<PartitionResult>,
     bytes: usize,
     /// An error of a partition that is there ends the wait.
     failed: bool,
@@ -94,7 +98,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             return call.reply(&FetchResponse::default().with_error_code(error.code()));
         }
     };
-    let wanted: Vec<(PartitionKey, Wanted)> = match context {
+    let requested: Vec<(PartitionKey, RequestedPartition)> = match context {
         Context::Sessionless | Context::Full => wanted_of(&request, version),
         Context::Incremental { session, .. } => session_partitions(cluster, call, session),
     };
@@ -119,7 +123,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             .unwrap_or(0)
             .min(bytes_max),
         bytes_max,
-        partitions: wanted
+        partitions: requested
             .into_iter()
             .map(|(key, want)| resolve(cluster, key, want))
             .collect(),
@@ -133,7 +137,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     Ok(Reply::Parked)
 }
 
-/// Logs have changed: answers the fetches that have something to say now.
+/// Logs have changed: responds to the fetches that have something to say now.
 pub(crate) fn recheck(cluster: &mut Cluster) {
     let ready: Vec<RequestId> = cluster
         .parked
@@ -144,7 +148,7 @@ pub(crate) fn recheck(cluster: &mut Cluster) {
     respond_to_all(cluster, ready);
 }
 
-/// Answers the fetches that have waited long enough with what there is.
+/// Responds with what there is to the fetches that have waited long enough.
 pub(crate) fn expire(cluster: &mut Cluster) {
     let now = cluster.now;
     let due = cluster
@@ -230,30 +234,30 @@ fn topic_key(name: &TopicName, id: uuid::Uuid, version: i16) -> TopicKey {
 }
 
 /// The partitions of a request; of a repeated one the last mention counts, in the first place.
-fn wanted_of(request: &FetchRequest, version: i16) -> Vec<(PartitionKey, Wanted)> {
+fn wanted_of(request: &FetchRequest, version: i16) -> Vec<(PartitionKey, RequestedPartition)> {
     let mut places = BTreeMap::<PartitionKey, usize>::new();
-    let mut wanted = Vec::<(PartitionKey, Wanted)>::new();
+    let mut requested = Vec::<(PartitionKey, RequestedPartition)>::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let key = PartitionKey {
                 topic: topic_key(&topic.topic, topic.topic_id, version),
                 partition: partition.partition,
             };
-            let want = Wanted {
+            let want = RequestedPartition {
                 offset: partition.fetch_offset,
                 bytes_max: partition.partition_max_bytes,
                 known_epoch: Some(partition.current_leader_epoch).filter(|epoch| *epoch >= 0),
             };
-            match places.get(&key).and_then(|at| wanted.get_mut(*at)) {
+            match places.get(&key).and_then(|at| requested.get_mut(*at)) {
                 Some(known) => known.1 = want,
                 None => {
-                    places.insert(key.clone(), wanted.len());
-                    wanted.push((key, want));
+                    places.insert(key.clone(), requested.len());
+                    requested.push((key, want));
                 }
             }
         }
     }
-    wanted
+    requested
 }
 
 fn forgotten_of(request: &FetchRequest, version: i16) -> Vec<PartitionKey> {
@@ -270,13 +274,17 @@ fn forgotten_of(request: &FetchRequest, version: i16) -> Vec<PartitionKey> {
     topics.flat_map(of_topic).collect()
 }
 
-fn session_partitions(cluster: &mut Cluster, call: &Call, id: i32) -> Vec<(PartitionKey, Wanted)> {
+fn session_partitions(
+    cluster: &mut Cluster,
+    call: &Call,
+    id: i32,
+) -> Vec<(PartitionKey, RequestedPartition)> {
     let broker = cluster.brokers.get_mut(&call.broker);
     let session = broker.and_then(|broker| broker.fetch_sessions.get_mut(id));
     session.map_or_else(Vec::new, |session| {
         session
             .partitions()
-            .map(|(key, wanted)| (key.clone(), *wanted))
+            .map(|(key, requested)| (key.clone(), *requested))
             .collect()
     })
 }
@@ -285,8 +293,12 @@ fn session_partitions(cluster: &mut Cluster, call: &Call, id: i32) -> Vec<(Parti
 fn resolve(
     cluster: &Cluster,
     key: PartitionKey,
-    wanted: Wanted,
-) -> (PartitionKey, Wanted, Result<String, ResponseError>) {
+    requested: RequestedPartition,
+) -> (
+    PartitionKey,
+    RequestedPartition,
+    Result<String, ResponseError>,
+) {
     let name = match &key.topic {
         TopicKey::Name(name) => Ok(name.as_str()),
         TopicKey::Id(id) => cluster
@@ -302,27 +314,28 @@ fn resolve(
             Err(ResponseError::UnknownTopicOrPartition)
         }
     });
-    (key, wanted, known)
+    (key, requested, known)
 }
 
 impl Parked {
     /// `ReplicaManager.fetchMessages`: what ends the wait.
-    fn is_satisfied_by(&self, read: &Read) -> bool {
+    fn is_satisfied_by(&self, read: &FetchRead) -> bool {
         read.failed || read.bytes >= self.bytes_min
     }
 
     /// `ReplicaManager.readFromLog`.
-    fn read(&self, cluster: &Cluster) -> Read {
-        let mut read = Read {
+    fn read(&self, cluster: &Cluster) -> FetchRead {
+        let mut read = FetchRead {
             parts: Vec::new(),
             bytes: 0,
             failed: false,
         };
         let mut left = self.bytes_max;
-        for (key, wanted, name) in &self.partitions {
+        for (key, requested, name) in &self.partitions {
             let result = match name {
                 Ok(name) => {
-                    let result = self.read_one(cluster, name, key, wanted, left, read.bytes == 0);
+                    let result =
+                        self.read_one(cluster, name, key, requested, left, read.bytes == 0);
                     read.failed |= result.is_err();
                     result
                 }
@@ -342,14 +355,14 @@ impl Parked {
         cluster: &Cluster,
         name: &str,
         key: &PartitionKey,
-        wanted: &Wanted,
+        requested: &RequestedPartition,
         left: usize,
         at_least_one: bool,
-    ) -> Result<Found, ResponseError> {
+    ) -> Result<LogRead, ResponseError> {
         let partition = cluster.topics.partition(name, key.partition);
         let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
-        partition.check(self.broker, wanted.known_epoch, self.leader_only)?;
-        let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
+        partition.check(self.broker, requested.known_epoch, self.leader_only)?;
+        let bytes_max = usize::try_from(requested.bytes_max).unwrap_or(0).min(left);
         let log = &partition.log;
         let last_stable_offset = log.last_stable_offset();
         let end = if self.read_committed {
@@ -357,13 +370,13 @@ impl Parked {
         } else {
             log.end_offset()
         };
-        let read = log.read(wanted.offset, end, bytes_max, at_least_one)?;
+        let read = log.read(requested.offset, end, bytes_max, at_least_one)?;
         let aborted = self.read_committed.then(|| {
-            let aborted = log.aborted_between(wanted.offset, read.end_offset);
+            let aborted = log.aborted_between(requested.offset, read.end_offset);
             aborted.copied().collect()
         });
-        Ok(Found {
-            told: Told {
+        Ok(LogRead {
+            sent: SentOffsets {
                 high_watermark: log.end_offset(),
                 log_start_offset: log.start_offset(),
             },
@@ -374,7 +387,7 @@ impl Parked {
     }
 
     /// Makes the response, and the session remember it.
-    fn respond(&self, cluster: &mut Cluster, mut read: Read) -> Result<Bytes, CloseReason> {
+    fn respond(&self, cluster: &mut Cluster, mut read: FetchRead) -> Result<Bytes, CloseReason> {
         let mut response = FetchResponse::default();
         match self.context {
             Context::Sessionless => {}
@@ -410,7 +423,7 @@ impl Parked {
     }
 
     /// 0 if there is no room for another session.
-    fn open_session(&self, cluster: &mut Cluster, read: &Read) -> i32 {
+    fn open_session(&self, cluster: &mut Cluster, read: &FetchRead) -> i32 {
         let limits = &cluster.limits;
         let Some(broker) = cluster.brokers.get_mut(&self.broker) else {
             return 0;
@@ -424,7 +437,7 @@ impl Parked {
         }
         let parts = self.partitions.iter().zip(&read.parts);
         let cached =
-            parts.map(|((key, wanted, _), part)| (key.clone(), *wanted, part.outcome().told));
+            parts.map(|((key, requested, _), part)| (key.clone(), *requested, part.outcome().sent));
         let by_id = self.head.version >= BY_ID;
         let sessions = &mut broker.fetch_sessions;
         let opened = sessions.open(cluster.now, id, by_id, cached, limits.fetch_sessions_max);
@@ -432,7 +445,7 @@ impl Parked {
     }
 
     /// Says who leads instead, and where those brokers are.
-    fn hints(&self, cluster: &Cluster, parts: &mut [Part]) -> Vec<NodeEndpoint> {
+    fn hints(&self, cluster: &Cluster, parts: &mut [PartitionResult]) -> Vec<NodeEndpoint> {
         let mut endpoints = BTreeMap::new();
         if self.head.version < LEADER_HINTS {
             return Vec::new();
@@ -461,10 +474,10 @@ impl Parked {
     }
 }
 
-impl Part {
+impl PartitionResult {
     fn outcome(&self) -> Outcome {
         Outcome {
-            told: Told {
+            sent: SentOffsets {
                 high_watermark: self.data.high_watermark,
                 log_start_offset: self.data.log_start_offset,
             },
@@ -474,7 +487,11 @@ impl Part {
     }
 }
 
-fn part(key: &PartitionKey, name: Option<&str>, result: Result<Found, ResponseError>) -> Part {
+fn part(
+    key: &PartitionKey,
+    name: Option<&str>,
+    result: Result<LogRead, ResponseError>,
+) -> PartitionResult {
     let data = PartitionData::default()
         .with_partition_index(key.partition)
         .with_preferred_read_replica(BrokerId(-1))
@@ -485,9 +502,9 @@ fn part(key: &PartitionKey, name: Option<&str>, result: Result<Found, ResponseEr
                 .aborted
                 .map(|all| all.iter().map(told_aborted).collect());
             let data = data
-                .with_high_watermark(found.told.high_watermark)
+                .with_high_watermark(found.sent.high_watermark)
                 .with_last_stable_offset(found.last_stable_offset)
-                .with_log_start_offset(found.told.log_start_offset)
+                .with_log_start_offset(found.sent.log_start_offset)
                 .with_aborted_transactions(aborted);
             (data, found.records, None)
         }
@@ -504,7 +521,7 @@ fn part(key: &PartitionKey, name: Option<&str>, result: Result<Found, ResponseEr
             (data, Vec::new(), name.filter(|_| misled).map(str::to_owned))
         }
     };
-    Part {
+    PartitionResult {
         key: key.clone(),
         data,
         records,
@@ -512,14 +529,14 @@ fn part(key: &PartitionKey, name: Option<&str>, result: Result<Found, ResponseEr
     }
 }
 
-fn told_aborted(aborted: &Aborted) -> AbortedTransaction {
+fn told_aborted(aborted: &AbortedTxn) -> AbortedTransaction {
     AbortedTransaction::default()
         .with_producer_id(ProducerId(aborted.producer_id))
         .with_first_offset(aborted.first_offset)
 }
 
 /// Groups partitions that follow each other under their topic, as `FetchResponse.of` does.
-fn by_topic(parts: Vec<Part>) -> Vec<FetchableTopicResponse> {
+fn by_topic(parts: Vec<PartitionResult>) -> Vec<FetchableTopicResponse> {
     let mut topics = Vec::<FetchableTopicResponse>::new();
     let mut last = None;
     for part in parts {

@@ -18,7 +18,7 @@ use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::group::{Committed, Offsets};
+use crate::group::{OffsetAndMetadata, Offsets};
 
 /// From this version on a commit to a group that is not there says so.
 const GROUP_NOT_FOUND: i16 = 9;
@@ -90,7 +90,7 @@ fn commit_one(
     partition: &OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
     let index = partition.partition_index;
-    let committed = Committed {
+    let committed = OffsetAndMetadata {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
         metadata: metadata(partition.committed_metadata.as_deref()),
@@ -111,7 +111,7 @@ pub(super) fn check_committed(
     cluster: &Cluster,
     topic: &str,
     index: i32,
-    committed: &Committed,
+    committed: &OffsetAndMetadata,
 ) -> Result<(), ResponseError> {
     if cluster.topics.partition(topic, index).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
@@ -123,9 +123,9 @@ pub(super) fn check_committed(
 }
 
 /// Topics with the partitions asked for; None for all that were committed.
-type Asked = Option<Vec<(String, Vec<i32>)>>;
+type RequestedOffsets = Option<Vec<(String, Vec<i32>)>>;
 /// Topics with what was committed for each partition.
-type Found = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+type CommittedOffsets = Vec<(String, Vec<(i32, Option<OffsetAndMetadata>)>)>;
 
 pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: OffsetFetchRequest = call.decode()?;
@@ -190,7 +190,7 @@ fn fetch_group(
     cluster: &Cluster,
     call: &Call,
     id: &str,
-    asked: Asked,
+    asked: RequestedOffsets,
     require_stable: bool,
 ) -> OffsetFetchResponseGroup {
     let response = OffsetFetchResponseGroup::default();
@@ -228,7 +228,7 @@ fn fetch_group(
     response.with_topics(topics.collect())
 }
 
-fn find(offsets: &Offsets, asked: Asked) -> Found {
+fn find(offsets: &Offsets, asked: RequestedOffsets) -> CommittedOffsets {
     match asked {
         Some(topics) => {
             let one = |(name, indexes): (String, Vec<i32>)| {
@@ -253,7 +253,7 @@ fn find(offsets: &Offsets, asked: Asked) -> Found {
     }
 }
 
-/// The answer of one group as versions before [`MANY_GROUPS`] carry it.
+/// The response for one group in versions before [`MANY_GROUPS`].
 fn single(group: OffsetFetchResponseGroup) -> Vec<OffsetFetchResponseTopic> {
     let topics = group.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.into_iter().map(|partition| {
@@ -271,7 +271,7 @@ fn single(group: OffsetFetchResponseGroup) -> Vec<OffsetFetchResponseTopic> {
     topics.collect()
 }
 
-fn stamped(asked: Asked, error: i16) -> Vec<OffsetFetchResponseTopic> {
+fn stamped(asked: RequestedOffsets, error: i16) -> Vec<OffsetFetchResponseTopic> {
     let topics = asked
         .unwrap_or_default()
         .into_iter()

@@ -12,7 +12,7 @@ use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, NoGroup, Reply};
 use crate::codec::Call;
-use crate::group::{Leaving, SyncGroup};
+use crate::group::{MemberIdentity, SyncGroup};
 use crate::groups::coordinator;
 
 /// Whether the broker that is asked coordinates the group (`GroupCoordinatorService`).
@@ -33,11 +33,11 @@ pub(super) fn check_coordinator(
 
 pub(super) fn sync(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: SyncGroupRequest = call.decode()?;
-    let refuse = |error: ResponseError| {
+    let fail = |error: ResponseError| {
         call.reply(&SyncGroupResponse::default().with_error_code(error.code()))
     };
     if let Err(error) = check_coordinator(cluster, call, &request.group_id) {
-        return refuse(error);
+        return fail(error);
     }
     let assignments = request.assignments.iter();
     let sync = SyncGroup {
@@ -58,7 +58,7 @@ pub(super) fn sync(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
     };
     match cluster.step_group(&request.group_id, |group, step| group.sync(sync, step)) {
         Ok(()) => Ok(Reply::Parked),
-        Err(NoGroup) => refuse(ResponseError::UnknownMemberId),
+        Err(NoGroup) => fail(ResponseError::UnknownMemberId),
     }
 }
 
@@ -83,13 +83,13 @@ pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
     }
     // Up to version 2 one member leaves, and its error is the response's.
     let single = call.head.version < 3;
-    let leaving: Vec<Leaving> = if single {
-        vec![Leaving {
+    let leaving: Vec<MemberIdentity> = if single {
+        vec![MemberIdentity {
             member_id: request.member_id.to_string(),
             instance_id: None,
         }]
     } else {
-        let members = request.members.iter().map(|member| Leaving {
+        let members = request.members.iter().map(|member| MemberIdentity {
             member_id: member.member_id.to_string(),
             instance_id: member.group_instance_id.as_ref().map(ToString::to_string),
         });

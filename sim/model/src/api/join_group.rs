@@ -19,7 +19,7 @@ const NULLABLE_PROTOCOL: i16 = 7;
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: JoinGroupRequest = call.decode()?;
     let member_id = request.member_id.clone();
-    let refuse = |error: ResponseError| {
+    let fail = |error: ResponseError| {
         let response = JoinGroupResponse::default()
             .with_member_id(member_id)
             .with_error_code(error.code());
@@ -28,10 +28,10 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let group_id = request.group_id.to_string();
     let join = read(call, &request);
     if let Err(error) = check(cluster, call, &group_id, &join) {
-        return refuse(error);
+        return fail(error);
     }
     let groups_max = cluster.limits.groups_max;
-    let refused = cluster.step_groups(|groups, step| {
+    let failed = cluster.step_groups(|groups, step| {
         if join.member_id.is_empty()
             && let Err(error) = groups.get_or_create(&group_id, groups_max)
         {
@@ -45,7 +45,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             None => Some(ResponseError::UnknownMemberId),
         }
     });
-    refused.map_or(Ok(Reply::Parked), refuse)
+    failed.map_or(Ok(Reply::Parked), fail)
 }
 
 fn check(cluster: &Cluster, call: &Call, group: &str, join: &Join) -> Result<(), ResponseError> {

@@ -20,7 +20,7 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
-/// `ListOffsetsRequest.DEBUGGING_REPLICA_ID`: any replica may answer.
+/// `ListOffsetsRequest.DEBUGGING_REPLICA_ID`: any replica may respond.
 const ANY_REPLICA: i32 = -2;
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {

@@ -23,7 +23,7 @@ use crate::topics::{Partition, Topic, internal_partitions, name_is_legal};
 const PARTITIONS_DESCRIBED_MAX: usize = 2000;
 
 /// The topics that a request asks for.
-enum Asked {
+enum TopicSelection {
     All,
     Names(BTreeSet<String>),
     Ids(BTreeSet<Uuid>),
@@ -32,8 +32,8 @@ enum Asked {
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: MetadataRequest = call.decode()?;
     let version = call.head.version;
-    let Some(asked) = asked(&request, version) else {
-        // `MetadataRequest.getErrorResponse`: every topic that was asked for carries the error.
+    let Some(selection) = selection(&request, version) else {
+        // `MetadataRequest.getErrorResponse`: every topic of the request has the error.
         let code = ResponseError::InvalidRequest.code();
         let failed = request.topics.unwrap_or_default().into_iter().map(|topic| {
             let name = topic.name.or_else(|| Some(TopicName(wire(""))));
@@ -47,17 +47,17 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         OPERATIONS_NOT_ASKED
     };
     let mut topics = Vec::new();
-    match asked {
-        Asked::All => topics.extend(cluster.topics.iter().map(|(name, topic)| {
+    match selection {
+        TopicSelection::All => topics.extend(cluster.topics.iter().map(|(name, topic)| {
             describe(cluster, name, topic).with_topic_authorized_operations(operations)
         })),
-        Asked::Ids(ids) => {
+        TopicSelection::Ids(ids) => {
             topics.extend(ids.iter().map(|id| match cluster.topics.name_of(id) {
                 Some(name) => named(cluster, name).with_topic_authorized_operations(operations),
                 None => topic_error(None, *id, ResponseError::UnknownTopicId.code()),
             }));
         }
-        Asked::Names(names) => {
+        TopicSelection::Names(names) => {
             topics.extend(
                 names
                     .iter()
@@ -95,12 +95,12 @@ pub(super) fn any_alive(cluster: &Cluster) -> i32 {
 }
 
 /// None if the request is illegal.
-fn asked(request: &MetadataRequest, version: i16) -> Option<Asked> {
+fn selection(request: &MetadataRequest, version: i16) -> Option<TopicSelection> {
     let Some(topics) = &request.topics else {
-        return Some(Asked::All);
+        return Some(TopicSelection::All);
     };
     if version == 0 && topics.is_empty() {
-        return Some(Asked::All);
+        return Some(TopicSelection::All);
     }
     if version < 12
         && topics
@@ -115,10 +115,12 @@ fn asked(request: &MetadataRequest, version: i16) -> Option<Asked> {
         .filter(|id| !id.is_nil())
         .collect();
     if !ids.is_empty() {
-        return Some(Asked::Ids(ids));
+        return Some(TopicSelection::Ids(ids));
     }
     let names = topics.iter().filter_map(|topic| topic.name.as_ref());
-    Some(Asked::Names(names.map(|name| name.to_string()).collect()))
+    Some(TopicSelection::Names(
+        names.map(|name| name.to_string()).collect(),
+    ))
 }
 
 /// Missing topics are created, but this response still calls them unknown: clients ask again
@@ -207,10 +209,10 @@ pub(super) fn describe_topic_partitions(
             .map(|topic| topic.name.to_string())
             .collect()
     };
-    let asked = usize::try_from(request.response_partition_limit)
+    let selection = usize::try_from(request.response_partition_limit)
         .unwrap_or(1)
         .max(1);
-    let mut left = asked.min(PARTITIONS_DESCRIBED_MAX);
+    let mut left = selection.min(PARTITIONS_DESCRIBED_MAX);
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names.into_iter().filter(|name| *name >= from) {
         let first = cursor.filter(|cursor| *cursor.topic_name == *name);

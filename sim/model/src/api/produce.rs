@@ -16,7 +16,7 @@ use crate::batch::{self, Header};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::log::Appended;
+use crate::log::AppendInfo;
 use crate::transaction::Producer;
 
 /// From this version on topics are named by id.
@@ -25,7 +25,7 @@ const BY_ID: i16 = 13;
 const ADDS_PARTITIONS: i16 = 12;
 /// From this version on clients know `TRANSACTION_ABORTABLE`.
 const ABORTABLE: i16 = 11;
-/// From this version on a wrong leader is answered with the right one (KIP-951).
+/// From this version on the response of a wrong leader names the right one (KIP-951).
 const LEADER_HINTS: i16 = 10;
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
@@ -33,11 +33,11 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let mut endpoints = BTreeMap::new();
     let mut failed = false;
     let mut responses = Vec::<TopicProduceResponse>::new();
-    let refused = names_no_transaction(&request);
+    let denied = names_no_transaction(&request);
     for topic in &request.topic_data {
         let (name, mut response) = name_of(cluster, call, topic);
         for data in &topic.partition_data {
-            let result = if refused {
+            let result = if denied {
                 Err(ResponseError::TransactionalIdAuthorizationFailed)
             } else {
                 append(cluster, call, &request, name.as_deref(), data)
@@ -50,7 +50,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             }
             response.partition_responses.push(partition);
         }
-        // A topic that is named twice is answered once.
+        // A topic that is named twice is in the response once.
         let same = responses
             .iter_mut()
             .find(|it| (&it.name, it.topic_id) == (&response.name, response.topic_id));
@@ -109,7 +109,7 @@ fn append(
     request: &ProduceRequest,
     name: Option<&str>,
     data: &PartitionProduceData,
-) -> Result<Appended, ResponseError> {
+) -> Result<AppendInfo, ResponseError> {
     let name = name.ok_or(ResponseError::UnknownTopicId)?;
     let bytes_max = cluster.limits.message_bytes_max;
     let topic = cluster
@@ -179,7 +179,7 @@ fn as_produce_error(error: ResponseError, version: i16) -> ResponseError {
 
 fn partition_response(
     index: i32,
-    result: Result<Appended, ResponseError>,
+    result: Result<AppendInfo, ResponseError>,
 ) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default()
         .with_index(index)

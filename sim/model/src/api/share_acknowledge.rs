@@ -1,4 +1,4 @@
-//! `ShareAcknowledge` (KIP-932), and what `ShareFetch` carries of it.
+//! `ShareAcknowledge` (KIP-932), and the acknowledgements of a `ShareFetch`.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::share_partition::{Acknowledged, Acknowledgement};
-use crate::share_session::{Place, Reader};
+use crate::share_partition::{AcknowledgedOffsets, Acknowledgement};
+use crate::share_session::{Reader, TopicIdPartition};
 
 /// `ShareRequestMetadata.INITIAL_EPOCH` and `FINAL_EPOCH`.
 pub(super) const INITIAL_EPOCH: i32 = 0;
 pub(super) const FINAL_EPOCH: i32 = -1;
 
 /// What a request says of some offsets: the first, the last, and `AcknowledgeType`s.
-pub(super) type Said = (i64, i64, Vec<i8>);
+pub(super) type AcknowledgementRange = (i64, i64, Vec<i8>);
 /// What is said of each partition; an empty list where nothing is said.
-pub(super) type AllSaid = BTreeMap<Place, Vec<Said>>;
+pub(super) type AcknowledgementRanges = BTreeMap<TopicIdPartition, Vec<AcknowledgementRange>>;
 /// What becomes of it.
-pub(super) type Results = BTreeMap<Place, Result<(), ResponseError>>;
+pub(super) type Results = BTreeMap<TopicIdPartition, Result<(), ResponseError>>;
 
 pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: ShareAcknowledgeRequest = call.decode()?;
@@ -104,8 +104,8 @@ fn take_turn(
     Ok(())
 }
 
-fn said_in(request: &ShareAcknowledgeRequest) -> AllSaid {
-    let mut all = AllSaid::new();
+fn said_in(request: &ShareAcknowledgeRequest) -> AcknowledgementRanges {
+    let mut all = AcknowledgementRanges::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let batches = partition.acknowledgement_batches.iter();
@@ -120,13 +120,13 @@ fn said_in(request: &ShareAcknowledgeRequest) -> AllSaid {
     all
 }
 
-/// `KafkaApis.handleAcknowledgements`. Partitions of which nothing is said are told of only where
+/// `KafkaApis.handleAcknowledgements`. Partitions without an acknowledgement are listed only where
 /// something is said of another.
 pub(super) fn acknowledge(
     cluster: &mut Cluster,
     call: &Call,
     reader: &Reader,
-    said: &AllSaid,
+    said: &AcknowledgementRanges,
 ) -> Results {
     let mut results = Results::new();
     let mut silent = Vec::new();
@@ -162,9 +162,9 @@ pub(super) fn acknowledge(
 /// `KafkaApis.validateAcknowledgementBatches`.
 fn checked(
     cluster: &Cluster,
-    place: Place,
-    batches: &[Said],
-) -> Result<Vec<Acknowledged>, ResponseError> {
+    place: TopicIdPartition,
+    batches: &[AcknowledgementRange],
+) -> Result<Vec<AcknowledgedOffsets>, ResponseError> {
     let name = cluster.topics.name_of(&place.0);
     let name = name.ok_or(ResponseError::UnknownTopicId)?;
     let mut all = Vec::new();
@@ -179,7 +179,7 @@ fn checked(
         let kinds = kinds.iter().copied().map(kind);
         let kinds = kinds.collect::<Option<_>>();
         let kinds = kinds.ok_or(ResponseError::InvalidRequest)?;
-        all.push(Acknowledged { first, last, kinds });
+        all.push(AcknowledgedOffsets { first, last, kinds });
         end = last;
     }
     if cluster.topics.partition(name, place.1).is_none() {

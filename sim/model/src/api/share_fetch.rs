@@ -13,7 +13,7 @@ use kafka_protocol::messages::share_fetch_response::{
 use kafka_protocol::messages::{BrokerId, ShareFetchRequest, ShareFetchResponse};
 
 use super::share_acknowledge::{
-    AllSaid, FINAL_EPOCH, INITIAL_EPOCH, Results, acknowledge, end_session, reader,
+    AcknowledgementRanges, FINAL_EPOCH, INITIAL_EPOCH, Results, acknowledge, end_session, reader,
 };
 use super::wire;
 use crate::batch;
@@ -21,8 +21,8 @@ use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::{Call, Head};
 use crate::connection::RequestId;
-use crate::share_partition::Acquired;
-use crate::share_session::{Place, Reader};
+use crate::share_partition::AcquiredRange;
+use crate::share_session::{Reader, TopicIdPartition};
 
 /// How the request relates to share sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,19 @@ pub(crate) struct Parked {
     bytes_min: usize,
     bytes_max: usize,
     records_max: i64,
-    places: Vec<Place>,
-    /// What became of the acknowledgements that it carried.
+    places: Vec<TopicIdPartition>,
+    /// The results of its acknowledgements.
     acknowledged: Results,
 }
 
 /// What one partition has to say.
-struct Part {
-    place: Place,
+struct PartitionResult {
+    place: TopicIdPartition,
     /// Batches that hold what is free.
     found: Result<Vec<Bytes>, ResponseError>,
 }
 
-impl Part {
+impl PartitionResult {
     fn bytes(&self) -> usize {
         let batches = self.found.iter().flatten();
         batches.map(Bytes::len).sum()
@@ -106,7 +106,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         end_session(cluster, call, &parked.reader);
         return response.map(Reply::Frame);
     }
-    // Who takes nothing is told nothing.
+    // A response to a fetch of nothing lists nothing.
     if parked.records_max > 0 && bytes_max > 0 {
         parked.places = session_places(cluster, call, &parked.reader);
     }
@@ -118,8 +118,8 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     Ok(Reply::Parked)
 }
 
-fn said_in(request: &ShareFetchRequest) -> AllSaid {
-    let mut all = AllSaid::new();
+fn said_in(request: &ShareFetchRequest) -> AcknowledgementRanges {
+    let mut all = AcknowledgementRanges::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let batches = partition.acknowledgement_batches.iter();
@@ -140,7 +140,7 @@ fn context(
     call: &Call,
     request: &ShareFetchRequest,
     reader: &Reader,
-    said: &AllSaid,
+    said: &AcknowledgementRanges,
 ) -> Result<Context, ResponseError> {
     let not_found = ResponseError::ShareSessionNotFound;
     let limits = &cluster.limits;
@@ -189,13 +189,13 @@ fn context(
     }
 }
 
-fn session_places(cluster: &mut Cluster, call: &Call, reader: &Reader) -> Vec<Place> {
+fn session_places(cluster: &mut Cluster, call: &Call, reader: &Reader) -> Vec<TopicIdPartition> {
     let broker = cluster.brokers.get_mut(&call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.get_mut(reader));
     session.map_or_else(Vec::new, |session| session.places().collect())
 }
 
-/// Logs have changed, or records were given back: answers the fetches that can have some now.
+/// Logs have changed, or records were released: responds to the fetches that can have some now.
 pub(crate) fn recheck(cluster: &mut Cluster) {
     let waiting: Vec<RequestId> = cluster.parked_shares.keys().copied().collect();
     // One after the other, since what one gets the next does not.
@@ -213,7 +213,7 @@ pub(crate) fn recheck(cluster: &mut Cluster) {
     }
 }
 
-/// Answers the fetches that have waited long enough with what there is.
+/// Responds with what there is to the fetches that have waited long enough.
 pub(crate) fn expire(cluster: &mut Cluster) {
     let now = cluster.now;
     let waiting = cluster.parked_shares.iter();
@@ -229,18 +229,18 @@ pub(crate) fn expire(cluster: &mut Cluster) {
 
 impl Parked {
     /// What ends the wait (`DelayedShareFetch.tryComplete`).
-    fn is_satisfied_by(&self, parts: &[Part]) -> bool {
-        let bytes: usize = parts.iter().map(Part::bytes).sum();
+    fn is_satisfied_by(&self, parts: &[PartitionResult]) -> bool {
+        let bytes: usize = parts.iter().map(PartitionResult::bytes).sum();
         let has_failed = parts.iter().all(|part| part.found.is_err());
         has_failed || (bytes > 0 && bytes >= self.bytes_min)
     }
 
-    fn read(&self, cluster: &mut Cluster) -> Vec<Part> {
+    fn read(&self, cluster: &mut Cluster) -> Vec<PartitionResult> {
         let mut left = self.bytes_max;
         let mut parts = Vec::new();
         for place in &self.places {
             let at_least_one = left == self.bytes_max;
-            let part = Part {
+            let part = PartitionResult {
                 place: *place,
                 found: self.read_one(cluster, *place, left, at_least_one),
             };
@@ -253,7 +253,7 @@ impl Parked {
     fn read_one(
         &self,
         cluster: &mut Cluster,
-        place: Place,
+        place: TopicIdPartition,
         bytes_max: usize,
         at_least_one: bool,
     ) -> Result<Vec<Bytes>, ResponseError> {
@@ -280,7 +280,11 @@ impl Parked {
     }
 
     /// Takes what was read for its reader, and makes the response.
-    fn respond(&self, cluster: &mut Cluster, parts: Vec<Part>) -> Result<Bytes, CloseReason> {
+    fn respond(
+        &self,
+        cluster: &mut Cluster,
+        parts: Vec<PartitionResult>,
+    ) -> Result<Bytes, CloseReason> {
         let lock = cluster.limits.share_record_lock;
         let mut response = ShareFetchResponse::default()
             .with_acquisition_lock_timeout_ms(i32::try_from(lock.as_millis()).unwrap_or(i32::MAX));
@@ -295,24 +299,24 @@ impl Parked {
             return self.head.frame(&response.with_error_code(error.code()));
         }
         let mut left = self.records_max;
-        let mut told = BTreeMap::new();
+        let mut data_of = BTreeMap::new();
         let mut order = Vec::new();
         let mut endpoints = BTreeMap::new();
         for part in parts {
             let data = self.data(cluster, &part, &mut left, &mut endpoints);
             if self.must_tell(cluster, part.place, &data) {
                 order.push(part.place);
-                told.insert(part.place, data);
+                data_of.insert(part.place, data);
             }
         }
         for (place, result) in &self.acknowledged {
-            let data = told.entry(*place).or_insert_with(|| {
+            let data = data_of.entry(*place).or_insert_with(|| {
                 order.push(*place);
                 PartitionData::default().with_partition_index(place.1)
             });
             data.acknowledge_error_code = super::code(result);
         }
-        response.responses = by_topic(&order, told);
+        response.responses = by_topic(&order, data_of);
         response.node_endpoints = endpoints.into_values().collect();
         self.head.frame(&response)
     }
@@ -320,7 +324,7 @@ impl Parked {
     fn data(
         &self,
         cluster: &mut Cluster,
-        part: &Part,
+        part: &PartitionResult,
         left: &mut i64,
         endpoints: &mut BTreeMap<CoreBrokerId, NodeEndpoint>,
     ) -> PartitionData {
@@ -360,7 +364,12 @@ impl Parked {
             .with_records(Some(records))
     }
 
-    fn must_tell(&self, cluster: &mut Cluster, place: Place, data: &PartitionData) -> bool {
+    fn must_tell(
+        &self,
+        cluster: &mut Cluster,
+        place: TopicIdPartition,
+        data: &PartitionData,
+    ) -> bool {
         let Context::Incremental { .. } = self.context else {
             return true;
         };
@@ -374,7 +383,7 @@ impl Parked {
 /// Says who leads instead, and where that broker is.
 fn hint(
     cluster: &Cluster,
-    place: Place,
+    place: TopicIdPartition,
     endpoints: &mut BTreeMap<CoreBrokerId, NodeEndpoint>,
 ) -> LeaderIdAndEpoch {
     let name = cluster.topics.name_of(&place.0);
@@ -403,7 +412,7 @@ fn span(batch: &Bytes) -> Option<(i64, i64)> {
 }
 
 /// The batches that hold what was acquired.
-fn held_by(batches: &[Bytes], acquired: &[Acquired]) -> Bytes {
+fn held_by(batches: &[Bytes], acquired: &[AcquiredRange]) -> Bytes {
     let mut all = BytesMut::new();
     for batch in batches {
         let is_buffered = span(batch).is_some_and(|(first, last)| {
@@ -419,12 +428,12 @@ fn held_by(batches: &[Bytes], acquired: &[Acquired]) -> Bytes {
 
 /// Partitions that follow each other under their topic.
 fn by_topic(
-    order: &[Place],
-    mut told: BTreeMap<Place, PartitionData>,
+    order: &[TopicIdPartition],
+    mut data_of: BTreeMap<TopicIdPartition, PartitionData>,
 ) -> Vec<ShareFetchableTopicResponse> {
     let mut topics = Vec::<ShareFetchableTopicResponse>::new();
     for place in order {
-        let Some(data) = told.remove(place) else {
+        let Some(data) = data_of.remove(place) else {
             continue;
         };
         match topics.last_mut().filter(|topic| topic.topic_id == place.0) {

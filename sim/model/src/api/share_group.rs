@@ -17,36 +17,36 @@ use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::consumer_group::{Around, LEAVE, Partitions, Told};
+use crate::consumer_group::{GroupContext, HeartbeatResult, LEAVE, Partitions};
 use crate::share_group::{ASSIGNOR, Heartbeat, Member, ShareGroup};
 use crate::topics::Topics;
 
 pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
     let request: ShareGroupHeartbeatRequest = call.decode()?;
     let response = ShareGroupHeartbeatResponse::default();
-    let told = check(&request).and_then(|()| {
-        let told = check_coordinator(cluster, call, &request.group_id)
+    let result = check(&request).and_then(|()| {
+        let result = check_coordinator(cluster, call, &request.group_id)
             .and_then(|()| beat(cluster, call, &request));
-        told.map_err(|error| (error, error.to_string()))
+        result.map_err(|error| (error, error.to_string()))
     });
-    let told = match told {
-        Ok(told) => told,
+    let result = match result {
+        Ok(result) => result,
         Err((error, message)) => {
             let response = response.with_error_code(error.code());
             return call.reply(&response.with_error_message(Some(wire(&message))));
         }
     };
     let interval = cluster.limits.share_group_heartbeat_interval;
-    let interval = if told.member_epoch == LEAVE {
+    let interval = if result.member_epoch == LEAVE {
         0
     } else {
         i32::try_from(interval.as_millis()).unwrap_or(i32::MAX)
     };
     let response = response
-        .with_member_id(Some(wire(&told.member_id)))
-        .with_member_epoch(told.member_epoch)
+        .with_member_id(Some(wire(&result.member_id)))
+        .with_member_epoch(result.member_epoch)
         .with_heartbeat_interval_ms(interval)
-        .with_assignment(told.assignment.as_ref().map(assignment));
+        .with_assignment(result.assignment.as_ref().map(assignment));
     call.reply(&response)
 }
 
@@ -74,7 +74,7 @@ fn beat(
     cluster: &mut Cluster,
     call: &Call,
     request: &ShareGroupHeartbeatRequest,
-) -> Result<Told, ResponseError> {
+) -> Result<HeartbeatResult, ResponseError> {
     let Cluster {
         groups,
         topics,
@@ -88,7 +88,7 @@ fn beat(
     if request.member_epoch == LEAVE {
         let group = groups.share_mut(id).ok_or(not_found)?;
         group.leave(&request.member_id)?;
-        return Ok(Told {
+        return Ok(HeartbeatResult {
             member_id: request.member_id.to_string(),
             member_epoch: LEAVE,
             assignment: None,
@@ -107,13 +107,13 @@ fn beat(
         client_id: call.client_id.clone(),
         subscribed: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
     };
-    let around = Around {
+    let context = GroupContext {
         now: *now,
         limits,
         topics,
         rng,
     };
-    group.heartbeat(beat, &around)
+    group.heartbeat(beat, &context)
 }
 
 fn assignment(partitions: &Partitions) -> Assignment {

@@ -12,7 +12,7 @@ use super::group_session::check_coordinator;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
-use crate::group::Committed;
+use crate::group::OffsetAndMetadata;
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
 use crate::transaction::Producer;
@@ -104,7 +104,7 @@ fn keep(
     allowed: Result<(), ResponseError>,
 ) -> Result<(), ResponseError> {
     let index = partition.partition_index;
-    let committed = Committed {
+    let committed = OffsetAndMetadata {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
         metadata: metadata(partition.committed_metadata.as_deref()),

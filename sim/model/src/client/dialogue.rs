@@ -1,4 +1,4 @@
-//! What a client of a script says and hears, whatever carries its bytes.
+//! The requests and responses of a script's client, on any network.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use super::sequences::Sequences;
 use crate::expected::Head;
 use crate::frames::Cutter;
 use crate::invariants;
-use crate::script::{Acks, Numbered, Producer, Request, Share, What};
-use crate::watch::{Expects, Violation};
+use crate::script::{Acks, Ordinal, Producer, Request, Share, What};
+use crate::watch::{Expectation, Violation};
 
 /// A client, over all of its connections.
 #[derive(Debug)]
 pub struct Client {
-    number: Numbered,
+    number: Ordinal,
     memory: Memory,
     sequences: Sequences,
     /// Counts its requests over all connections.
@@ -29,14 +29,14 @@ pub struct Client {
 pub struct Dialogue {
     outbox: VecDeque<Bytes>,
     cutter: Cutter,
-    owed: VecDeque<Owed>,
+    owed: VecDeque<PendingResponse>,
     /// It has sent what is no request, so that it cannot know what it is owed.
     untidy: bool,
 }
 
 /// A response that it waits for.
 #[derive(Debug)]
-struct Owed {
+struct PendingResponse {
     id: i32,
     key: i16,
     version: i16,
@@ -45,14 +45,14 @@ struct Owed {
 
 /// A response, with its length, and what it had to be.
 #[derive(Debug)]
-pub struct Heard {
+pub struct ReceivedResponse {
     /// What the client could expect.
-    pub expects: Expects,
+    pub expects: Expectation,
     /// What came.
     pub frame: Bytes,
 }
 
-impl Heard {
+impl ReceivedResponse {
     /// Holds the response against what the client asked for and had produced.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Heard {
 impl Client {
     /// Has said nothing yet.
     #[must_use]
-    pub fn new(number: Numbered) -> Self {
+    pub fn new(number: Ordinal) -> Self {
         Self {
             number,
             memory: Memory::default(),
@@ -78,7 +78,7 @@ impl Client {
 
     /// Its number.
     #[must_use]
-    pub const fn number(&self) -> Numbered {
+    pub const fn number(&self) -> Ordinal {
         self.number
     }
 
@@ -124,9 +124,9 @@ impl Client {
             return;
         }
         dialogue.untidy |= matches!(request.what, What::Other(..));
-        let unanswered = matches!(request.what, What::Produce(Acks::None, _));
-        if !unanswered && let Some(Head { key, version, id }) = Head::of_request(&frame) {
-            dialogue.owed.push_back(Owed {
+        let no_response = matches!(request.what, What::Produce(Acks::None, _));
+        if !no_response && let Some(Head { key, version, id }) = Head::of_request(&frame) {
+            dialogue.owed.push_back(PendingResponse {
                 id,
                 key,
                 version,
@@ -137,16 +137,16 @@ impl Client {
     }
 
     /// The next whole response of what was heard.
-    pub fn hears(&mut self, dialogue: &mut Dialogue) -> Option<Heard> {
+    pub fn hears(&mut self, dialogue: &mut Dialogue) -> Option<ReceivedResponse> {
         let frame = dialogue.cutter.next_frame()?;
         let owed = dialogue.owed.pop_front();
         let expects = if dialogue.untidy {
-            Expects::Anything
+            Expectation::Anything
         } else {
-            Expects::Response(owed.as_ref().map(|owed| owed.id))
+            Expectation::Response(owed.as_ref().map(|owed| owed.id))
         };
         if let Some(owed) = owed {
-            let Owed {
+            let PendingResponse {
                 key,
                 version,
                 about,
@@ -154,7 +154,7 @@ impl Client {
             } = owed;
             self.memory.learn(key, version, about, &frame);
         }
-        Some(Heard { expects, frame })
+        Some(ReceivedResponse { expects, frame })
     }
 }
 

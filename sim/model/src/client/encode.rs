@@ -23,7 +23,9 @@ use super::batch::{Writer, batch};
 use super::memory::Memory;
 use super::sequences::Sequences;
 use crate::payload::{Tag, payload};
-use crate::script::{Acks, FetchSession, Part, Place, Producer, Request, Topic, Turn, What};
+use crate::script::{
+    Acks, BatchChoice, FetchSession, Part, Producer, Request, Topic, TopicPartition, What,
+};
 
 /// What a request's bytes depend on besides the script.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub struct Context<'a> {
     pub id: i32,
     /// The ids of topics.
     pub topic_id: &'a dyn TopicIds,
-    /// What earlier answers said.
+    /// What earlier responses said.
     pub memory: &'a Memory,
     /// A fetch session of another client.
     pub foreign_session: Option<(i32, i32)>,
@@ -97,7 +99,7 @@ pub fn encode(request: &Request, context: &mut Context<'_>) -> Bytes {
         What::TxnOffsetCommit(id, group, place) => {
             transaction::commit(v, *id, *group, *place, context)
         }
-        What::EndTxn(id, verdict) => transaction::end(v, *id, *verdict, context),
+        What::EndTxn(id, result) => transaction::end(v, *id, *result, context),
         What::ConsumerHeartbeat(group, beat) => {
             group::consumer_heartbeat(v, *group, *beat, context)
         }
@@ -166,7 +168,13 @@ fn produce(v: i16, acks: Acks, parts: &[Part], context: &mut Context<'_>) -> Byt
 }
 
 /// A batch of a producer with sequence numbers.
-fn write(v: i16, producer: Producer, turn: Turn, part: Part, context: &mut Context<'_>) -> Bytes {
+fn write(
+    v: i16,
+    producer: Producer,
+    turn: BatchChoice,
+    part: Part,
+    context: &mut Context<'_>,
+) -> Bytes {
     let known = context.memory.producers.get(&producer).copied();
     let (client, place, payloads) = (context.client, part.place, &mut *context.payloads);
     let transactional_id = transaction::id_of(producer);
@@ -210,7 +218,7 @@ fn fetch(
     v: i16,
     (id, epoch): (i32, i32),
     wait_ms: u16,
-    places: &[Place],
+    places: &[TopicPartition],
     ids: &dyn TopicIds,
 ) -> FetchRequest {
     let topics = places.iter().map(|place| {
@@ -235,7 +243,7 @@ fn fetch(
     body.with_session_id(id).with_session_epoch(epoch)
 }
 
-fn list_offsets(v: i16, places: &[Place], context: &Context<'_>) -> Bytes {
+fn list_offsets(v: i16, places: &[TopicPartition], context: &Context<'_>) -> Bytes {
     frame(ApiKey::ListOffsets, v, context, |_| {
         let topics = places.iter().map(|place| {
             let partition = ListOffsetsPartition::default()
@@ -291,8 +299,8 @@ fn describe_configs(v: i16, broker: u8, context: &Context<'_>) -> Bytes {
 }
 
 /// Of odd partitions clients know the first leader epoch, and never learn of another: what they
-/// fetch after a change of leaders is answered with a hint (KIP-951).
-const fn known_epoch(v: i16, place: Place) -> i32 {
+/// fetch after a change of leaders gets a hint (KIP-951).
+const fn known_epoch(v: i16, place: TopicPartition) -> i32 {
     if v >= 9 && place.partition % 2 == 1 {
         0
     } else {
@@ -310,7 +318,7 @@ fn frame<T: Encodable + Message>(
     let versions = T::VERSIONS;
     let nearest = v.clamp(versions.min, versions.max);
     let mut out = BytesMut::new();
-    // A message that its version cannot carry leaves half a body, which is what some clients send.
+    // A message that its version cannot encode leaves half a body, which is what some clients send.
     let _ = body(nearest).encode(&mut out, nearest);
     headed(
         key as i16,

@@ -27,7 +27,7 @@ pub enum About {
     Share(u8, ShareSession, Acknowledge),
 }
 
-/// A member of a consumer group, as its coordinator told it last.
+/// A member of a consumer group, as its coordinator's last response has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Consumer {
     pub(super) epoch: i32,
@@ -36,7 +36,7 @@ pub(super) struct Consumer {
 
 /// A member of a share group.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sharer {
+pub(super) struct ShareMember {
     pub(super) member_epoch: i32,
     /// The epoch that comes next in its share session; 0 if it has none.
     pub(super) session_epoch: i32,
@@ -44,9 +44,9 @@ pub(super) struct Sharer {
     pub(super) acquired: BTreeMap<(Uuid, i32), Vec<(i64, i64)>>,
 }
 
-impl Sharer {
+impl ShareMember {
     /// A response came in its session.
-    fn answered(&mut self, session: ShareSession, error_code: i16) {
+    fn response(&mut self, session: ShareSession, error_code: i16) {
         match session {
             _ if error_code != 0 => self.session_ends(),
             ShareSession::New => self.session_epoch = 1,
@@ -67,7 +67,7 @@ impl Sharer {
                 had.extend(given.map(|range| (range.first_offset, range.last_offset)));
             }
         }
-        self.answered(session, response.error_code);
+        self.response(session, response.error_code);
     }
 
     fn acknowledged(&mut self, session: ShareSession, response: &ShareAcknowledgeResponse) {
@@ -77,7 +77,7 @@ impl Sharer {
                 self.acquired.remove(&place);
             }
         }
-        self.answered(session, response.error_code);
+        self.response(session, response.error_code);
     }
 
     fn session_ends(&mut self) {
@@ -86,7 +86,7 @@ impl Sharer {
     }
 }
 
-/// What later requests need of earlier answers.
+/// What later requests need of earlier responses.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// The fetch session and the epoch that comes next, once one was given.
@@ -95,10 +95,10 @@ pub struct Memory {
     pub members: BTreeMap<u8, (String, i32)>,
     /// Producer ids with their epochs.
     pub(super) producers: BTreeMap<Producer, (i64, i16)>,
-    /// By group: what the member of a consumer group was told.
+    /// By group: what the coordinator of a consumer group said to its member.
     pub(super) consumers: BTreeMap<u8, Consumer>,
-    /// By group: what the member of a share group was told.
-    pub(super) shares: BTreeMap<u8, Sharer>,
+    /// By group: what the coordinator of a share group said to its member.
+    pub(super) shares: BTreeMap<u8, ShareMember>,
 }
 
 const FETCH: i16 = 1;
@@ -111,7 +111,7 @@ const SHARE_GROUP_HEARTBEAT: i16 = 76;
 const SHARE_FETCH: i16 = 78;
 const SHARE_ACKNOWLEDGE: i16 = 79;
 
-/// `Errors.MEMBER_ID_REQUIRED`: the response carries the id to come back with (KIP-394).
+/// `Errors.MEMBER_ID_REQUIRED`: the response has the id to rejoin with (KIP-394).
 const MEMBER_ID_REQUIRED: i16 = 79;
 
 impl Memory {
@@ -191,10 +191,10 @@ impl Memory {
     /// Sessions end with the connection that they were given on.
     pub(super) fn sessions_end(&mut self) {
         self.fetch_session = None;
-        self.shares.values_mut().for_each(Sharer::session_ends);
+        self.shares.values_mut().for_each(ShareMember::session_ends);
     }
 
-    /// A member that was refused, or has gone, is none any more.
+    /// A member that got an error, or has gone, is none any more.
     fn beat(&mut self, group: u8, response: ConsumerGroupHeartbeatResponse) {
         if response.error_code != 0 || response.member_epoch < 0 {
             self.members.remove(&group);
@@ -226,7 +226,7 @@ impl Memory {
     }
 }
 
-/// The body of a response, if it is one: a client that has sent nonsense may be answered anything.
+/// The body of a response, if it is one: a client that has sent nonsense may get anything.
 fn body<T: Decodable + HeaderVersion>(key: i16, version: i16, frame: &Bytes) -> Option<T> {
     let id = 0;
     expected::response(Head { key, version, id }, frame)

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::batch::{Writer, batch};
-use crate::script::{Place, Turn};
+use crate::script::{BatchChoice, TopicPartition};
 
 /// The sequence numbers of each producer id and epoch, for each partition.
 #[derive(Clone, Debug, Default)]
-pub struct Sequences(BTreeMap<(i64, i16, Place), Sent>);
+pub struct Sequences(BTreeMap<(i64, i16, TopicPartition), SentBatches>);
 
 /// What was sent to one partition.
 #[derive(Clone, Debug, Default)]
-struct Sent {
+struct SentBatches {
     next: i32,
     last: Bytes,
 }
@@ -24,12 +24,12 @@ impl Sequences {
         &mut self,
         (id, epoch): (i64, i16),
         transactional: bool,
-        place: Place,
-        turn: Turn,
+        place: TopicPartition,
+        turn: BatchChoice,
         value: impl FnOnce() -> Bytes,
     ) -> Bytes {
         let sent = self.0.entry((id, epoch, place)).or_default();
-        if turn == Turn::Again && !sent.last.is_empty() {
+        if turn == BatchChoice::Again && !sent.last.is_empty() {
             return sent.last.clone();
         }
         let writer = Writer {
@@ -54,7 +54,7 @@ mod tests {
     fn sequences_follow_for_each_partition_and_begin_again_with_each_epoch() {
         let mut sequences = Sequences::default();
         let mut take = |epoch, partition, turn| {
-            let place = Place {
+            let place = TopicPartition {
                 topic: Topic::Orders,
                 partition,
             };
@@ -68,10 +68,14 @@ mod tests {
                 header.base_sequence,
             )
         };
-        assert_eq!(take(0, 0, Turn::Again), (7, 0, 0), "there is no last one");
-        assert_eq!(take(0, 0, Turn::Next), (7, 0, 1));
-        assert_eq!(take(0, 0, Turn::Again), (7, 0, 1));
-        assert_eq!(take(0, 1, Turn::Next), (7, 0, 0));
-        assert_eq!(take(1, 0, Turn::Next), (7, 1, 0));
+        assert_eq!(
+            take(0, 0, BatchChoice::Again),
+            (7, 0, 0),
+            "there is no last one"
+        );
+        assert_eq!(take(0, 0, BatchChoice::Next), (7, 0, 1));
+        assert_eq!(take(0, 0, BatchChoice::Again), (7, 0, 1));
+        assert_eq!(take(0, 1, BatchChoice::Next), (7, 0, 0));
+        assert_eq!(take(1, 0, BatchChoice::Next), (7, 1, 0));
     }
 }

@@ -42,7 +42,7 @@ struct World {
 
 /// A request that was sent.
 #[derive(Clone, Copy)]
-struct Sent {
+struct PendingRequest {
     connection: ConnectionId,
     correlation: i32,
     api: ApiKey,
@@ -125,7 +125,7 @@ impl World {
         api: ApiKey,
         version: i16,
         body: &impl Encodable,
-    ) -> Sent {
+    ) -> PendingRequest {
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(api as i16)
@@ -139,7 +139,7 @@ impl World {
         body.encode(&mut frame, version).unwrap();
         self.cluster.request(self.now, connection, frame.freeze());
         self.drain();
-        Sent {
+        PendingRequest {
             connection,
             correlation: self.correlation,
             api,
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    fn response<T: Decodable>(&self, sent: Sent) -> Option<T> {
+    fn response<T: Decodable>(&self, sent: PendingRequest) -> Option<T> {
         let mut frame = self
             .frames
             .get(&(sent.connection, sent.correlation))?
@@ -178,7 +178,7 @@ impl World {
         self.drain();
     }
 
-    fn produce(&mut self, connection: ConnectionId, acks: i16, records: Bytes) -> Sent {
+    fn produce(&mut self, connection: ConnectionId, acks: i16, records: Bytes) -> PendingRequest {
         let data = PartitionProduceData::default()
             .with_index(0)
             .with_records(Some(records));
@@ -220,7 +220,7 @@ impl World {
 }
 
 #[test]
-fn versions_are_said_and_unknown_ones_get_a_version_0_answer() {
+fn versions_are_advertised_and_an_unknown_one_gets_a_version_0_response() {
     let mut world = World::new();
     let connection = world.connect(1);
     let request = ApiVersionsRequest::default()
@@ -256,7 +256,7 @@ fn versions_are_said_and_unknown_ones_get_a_version_0_answer() {
 }
 
 #[test]
-fn what_cannot_be_read_closes_with_its_reason() {
+fn a_malformed_request_closes_with_its_reason() {
     let cases: [(i16, i16, &[u8], CloseReason); 4] = [
         (9999, 0, b"", CloseReason::UnknownApi { api_key: 9999 }),
         (
@@ -317,7 +317,7 @@ fn metadata_creates_a_topic_but_says_so_only_when_asked_again() {
 }
 
 #[test]
-fn what_was_produced_is_fetched() {
+fn produced_records_are_fetched() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     assert_eq!(
@@ -334,7 +334,7 @@ fn what_was_produced_is_fetched() {
 }
 
 #[test]
-fn a_producer_that_skips_or_repeats_is_told() {
+fn a_producer_that_skips_or_repeats_gets_an_error() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     assert_eq!(
@@ -357,7 +357,7 @@ fn a_producer_that_skips_or_repeats_is_told() {
 }
 
 #[test]
-fn without_acks_there_is_no_answer_and_an_error_closes() {
+fn a_produce_with_acks_0_has_no_response_and_its_error_closes() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     let sent = world.produce(connection, 0, batch_of(&["a"], None));
@@ -381,7 +381,7 @@ fn a_wrong_leader_says_who_leads() {
     );
     assert_eq!(partition.current_leader.leader_id.0, 1);
     assert_eq!(&*response.node_endpoints[0].host, "kafka-1");
-    // A consumer that knows an older epoch is fenced, and told as well.
+    // A consumer that knows an older epoch is fenced, and gets the hint as well.
     assert!(world.cluster.move_leader(world.now, "t", 0, BrokerId(3)));
     let mut request = world.fetch(0, 0, (0, -1), true);
     request.topics[0].partitions[0].current_leader_epoch = 0;
@@ -429,7 +429,7 @@ fn a_long_poll_ends_with_records_or_with_time() {
 }
 
 #[test]
-fn answers_keep_the_order_of_their_requests() {
+fn responses_keep_the_order_of_their_requests() {
     let mut world = World::with_topic();
     let (consumer, producer) = (world.connect(1), world.connect(1));
     let request = world.fetch(500, 0, (0, -1), true);
@@ -449,7 +449,7 @@ fn answers_keep_the_order_of_their_requests() {
 }
 
 #[test]
-fn a_fetch_session_tells_only_news() {
+fn an_incremental_fetch_has_only_changed_partitions() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     let request = world.fetch(0, 0, (0, 0), true);
@@ -499,7 +499,7 @@ fn offsets_are_listed() {
 }
 
 #[test]
-fn topics_come_and_go() {
+fn topics_are_created_and_deleted() {
     let mut world = World::new();
     let connection = world.connect(1);
     let topic = CreatableTopic::default()
@@ -534,7 +534,7 @@ fn topics_come_and_go() {
 }
 
 #[test]
-fn only_the_coordinator_answers_for_a_group() {
+fn only_the_coordinator_serves_a_group() {
     let mut world = World::new();
     let connection = world.connect(1);
     let key = StrBytes::from_static_str("g");
@@ -599,7 +599,7 @@ fn the_same_seed_and_requests_give_the_same_bytes() {
 
 /// KIP-219: the response comes at once and says for how long; what follows is served afterwards.
 #[test]
-fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
+fn a_throttled_client_gets_the_throttle_time_and_is_muted() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
     world
@@ -614,8 +614,8 @@ fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
     world.pass(699);
     assert_eq!(world.response::<HeartbeatResponse>(second), None);
     world.pass(1);
-    let answered: HeartbeatResponse = world.response(second).unwrap();
-    assert_eq!(answered.throttle_time_ms, 700);
+    let response: HeartbeatResponse = world.response(second).unwrap();
+    assert_eq!(response.throttle_time_ms, 700);
     world.cluster.throttle(BrokerId(1), Duration::ZERO);
     let versions = world.send(
         connection,
@@ -624,7 +624,7 @@ fn a_client_that_is_throttled_is_told_and_not_served_for_so_long() {
         &ApiVersionsRequest::default(),
     );
     world.pass(700);
-    let answered: ApiVersionsResponse = world.response(versions).unwrap();
-    assert_eq!(answered.throttle_time_ms, 0);
+    let response: ApiVersionsResponse = world.response(versions).unwrap();
+    assert_eq!(response.throttle_time_ms, 0);
     assert!(!world.cluster.is_muted(connection));
 }

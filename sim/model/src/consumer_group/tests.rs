@@ -8,7 +8,10 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
-use super::{Around, ConsumerGroup, Heartbeat, LEAVE, LEAVE_FOR_A_WHILE, Partitions, State, Told};
+use super::{
+    ConsumerGroup, GroupContext, Heartbeat, HeartbeatResult, LEAVE, LEAVE_FOR_A_WHILE, Partitions,
+    State,
+};
 use crate::config::Limits;
 use crate::rng::Rng;
 use crate::topics::{Layout, NewTopic, Topics};
@@ -55,18 +58,18 @@ impl World {
         self.topics.create(new, &[BrokerId(1)], &self.limits);
     }
 
-    fn beat(&mut self, beat: Heartbeat) -> Result<Told, ResponseError> {
-        let mut around = Around {
+    fn beat(&mut self, beat: Heartbeat) -> Result<HeartbeatResult, ResponseError> {
+        let mut context = GroupContext {
             now: self.now,
             limits: &self.limits,
             topics: &self.topics,
             rng: &mut self.rng,
         };
-        self.group.heartbeat(beat, &mut around)
+        self.group.heartbeat(beat, &mut context)
     }
 
     /// Joins with its own id, as version 1 does.
-    fn join(&mut self, id: &str, instance: Option<&str>) -> Result<Told, ResponseError> {
+    fn join(&mut self, id: &str, instance: Option<&str>) -> Result<HeartbeatResult, ResponseError> {
         self.beat(Heartbeat {
             member_id: id.to_owned(),
             instance_id: instance.map(str::to_owned),
@@ -78,7 +81,12 @@ impl World {
     }
 
     /// A heartbeat that says what the member owns.
-    fn owns(&mut self, id: &str, epoch: i32, owned: &[i32]) -> Result<Told, ResponseError> {
+    fn owns(
+        &mut self,
+        id: &str,
+        epoch: i32,
+        owned: &[i32],
+    ) -> Result<HeartbeatResult, ResponseError> {
         self.beat(Heartbeat {
             member_id: id.to_owned(),
             member_epoch: epoch,
@@ -88,7 +96,7 @@ impl World {
     }
 
     /// One that says nothing but that the member is there.
-    fn lives(&mut self, id: &str, epoch: i32) -> Result<Told, ResponseError> {
+    fn lives(&mut self, id: &str, epoch: i32) -> Result<HeartbeatResult, ResponseError> {
         self.beat(Heartbeat {
             member_id: id.to_owned(),
             member_epoch: epoch,
@@ -110,8 +118,12 @@ fn of_t(numbers: &[i32]) -> Partitions {
     numbers.iter().map(|number| (T, *number)).collect()
 }
 
-fn told(id: &str, member_epoch: i32, assignment: Option<&[i32]>) -> Result<Told, ResponseError> {
-    Ok(Told {
+fn result(
+    id: &str,
+    member_epoch: i32,
+    assignment: Option<&[i32]>,
+) -> Result<HeartbeatResult, ResponseError> {
+    Ok(HeartbeatResult {
         member_id: id.to_owned(),
         member_epoch,
         assignment: assignment.map(of_t),
@@ -121,9 +133,9 @@ fn told(id: &str, member_epoch: i32, assignment: Option<&[i32]>) -> Result<Told,
 #[test]
 fn a_member_alone_gets_everything_at_once() {
     let mut world = World::new();
-    assert_eq!(world.join("a", None), told("a", 1, Some(&[0, 1])));
+    assert_eq!(world.join("a", None), result("a", 1, Some(&[0, 1])));
     assert_eq!(world.group.state(), State::Stable);
-    assert_eq!(world.owns("a", 1, &[0, 1]), told("a", 1, None));
+    assert_eq!(world.owns("a", 1, &[0, 1]), result("a", 1, None));
 }
 
 #[test]
@@ -131,53 +143,57 @@ fn a_partition_is_given_only_once_its_owner_has_let_go_of_it() {
     let mut world = World::new();
     world.join("a", None).unwrap();
     // The second member waits for what the first one still has.
-    assert_eq!(world.join("b", None), told("b", 2, Some(&[])));
+    assert_eq!(world.join("b", None), result("b", 2, Some(&[])));
     assert_eq!(world.group.state(), State::Reconciling);
-    assert_eq!(world.lives("b", 2), told("b", 2, None));
+    assert_eq!(world.lives("b", 2), result("b", 2, None));
     // The first one stays in its epoch until it has given up.
-    assert_eq!(world.lives("a", 1), told("a", 1, Some(&[0])));
-    assert_eq!(world.owns("a", 1, &[0, 1]), told("a", 1, None));
-    assert_eq!(world.lives("b", 2), told("b", 2, None));
-    assert_eq!(world.owns("a", 1, &[0]), told("a", 2, None));
-    assert_eq!(world.lives("b", 2), told("b", 2, Some(&[1])));
+    assert_eq!(world.lives("a", 1), result("a", 1, Some(&[0])));
+    assert_eq!(world.owns("a", 1, &[0, 1]), result("a", 1, None));
+    assert_eq!(world.lives("b", 2), result("b", 2, None));
+    assert_eq!(world.owns("a", 1, &[0]), result("a", 2, None));
+    assert_eq!(world.lives("b", 2), result("b", 2, Some(&[1])));
     assert_eq!(world.group.state(), State::Stable);
 }
 
 #[test]
-fn who_gives_nothing_up_in_time_is_out() {
+fn a_member_that_revokes_nothing_in_time_is_fenced() {
     let mut world = World::new();
     world.join("a", None).unwrap();
     world.join("b", None).unwrap();
     world.lives("a", 1).unwrap();
     world.pass(Duration::from_secs(29));
-    assert_eq!(world.lives("a", 1), told("a", 1, None), "the time goes on");
+    assert_eq!(
+        world.lives("a", 1),
+        result("a", 1, None),
+        "the time goes on"
+    );
     world.pass(Duration::from_secs(1));
     assert_eq!(world.lives("a", 1), Err(ResponseError::UnknownMemberId));
-    assert_eq!(world.lives("b", 2), told("b", 3, Some(&[0, 1])));
+    assert_eq!(world.lives("b", 2), result("b", 3, Some(&[0, 1])));
 }
 
 #[test]
-fn the_silent_are_out_and_the_others_get_their_partitions() {
+fn partitions_of_expired_members_go_to_the_others() {
     let mut world = World::new();
     world.join("a", None).unwrap();
     world.pass(SESSION - Duration::from_secs(1));
-    assert_eq!(world.lives("a", 1), told("a", 1, None));
+    assert_eq!(world.lives("a", 1), result("a", 1, None));
     world.pass(SESSION);
     assert_eq!(world.group.state(), State::Empty);
     assert_eq!(world.lives("a", 1), Err(ResponseError::UnknownMemberId));
 }
 
 #[test]
-fn epochs_fence_but_for_an_answer_that_was_lost() {
+fn an_old_epoch_is_fenced_unless_its_response_was_lost() {
     let mut world = World::new();
     world.join("a", None).unwrap();
     let fenced = Err(ResponseError::FencedMemberEpoch);
     assert_eq!(world.lives("a", 2), fenced);
     // It did not get the first response, and joins again.
-    assert_eq!(world.join("a", None), told("a", 1, Some(&[0, 1])));
+    assert_eq!(world.join("a", None), result("a", 1, Some(&[0, 1])));
     world.join("b", None).unwrap();
     world.owns("a", 1, &[0]).unwrap();
-    assert_eq!(world.owns("a", 1, &[0]), told("a", 2, None));
+    assert_eq!(world.owns("a", 1, &[0]), result("a", 2, None));
     assert_eq!(world.owns("a", 1, &[0, 1]), fenced, "it has lost that one");
     assert_eq!(world.lives("a", 1), fenced, "it does not say what it has");
 }
@@ -207,17 +223,17 @@ fn a_static_member_that_is_away_keeps_its_partitions_for_its_successor() {
         owned: Some(of_t(&[0])),
         ..Heartbeat::default()
     };
-    assert_eq!(world.beat(leaving), told("a", 2, Some(&[0])));
+    assert_eq!(world.beat(leaving), result("a", 2, Some(&[0])));
     let unreleased = Err(ResponseError::UnreleasedInstanceId);
     assert_eq!(world.join("c", Some("i")), unreleased);
     let fenced = Err(ResponseError::FencedInstanceId);
     assert_eq!(world.leave("c", Some("i"), LEAVE), fenced);
     assert_eq!(world.leave("a", Some("i"), LEAVE_FOR_A_WHILE), Ok(()));
-    assert_eq!(world.lives("b", 2), told("b", 2, Some(&[1])));
-    assert_eq!(world.join("c", Some("i")), told("c", 2, Some(&[0])));
+    assert_eq!(world.lives("b", 2), result("b", 2, Some(&[1])));
+    assert_eq!(world.join("c", Some("i")), result("c", 2, Some(&[0])));
     assert_eq!(world.lives("a", 2), Err(ResponseError::UnknownMemberId));
     assert_eq!(world.leave("c", Some("i"), LEAVE), Ok(()));
-    assert_eq!(world.lives("b", 2), told("b", 3, Some(&[0, 1])));
+    assert_eq!(world.lives("b", 2), result("b", 3, Some(&[0, 1])));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The brokers: one cluster that answers what Kafka answers, the hosts that it stands on, and what
+//! The brokers: one cluster that responds as Kafka does, the hosts that it stands on, and what
 //! goes wrong between its responses and the network.
 
 use std::collections::VecDeque;
@@ -8,15 +8,15 @@ use bytes::{Bytes, BytesMut};
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::{ConnectFailure, End, Instant};
 
-use super::channel::Got;
+use super::channel::ReadResult;
 use super::net::LinkId;
-use super::{Moved, World};
+use super::{Progress, World};
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Output};
 use crate::connection::ConnectionId;
-use crate::environment::{BOOTSTRAP, DOOR, address};
+use crate::environment::{BOOTSTRAP, DOORKEEPER, address};
 use crate::frames::{Cutter, with_length, without_length};
-use crate::script::{BrokerFault, Direction, Numbered, Tamper};
+use crate::script::{BrokerFault, Direction, Ordinal, Tamper};
 use crate::watch::{SessionId, Violation};
 
 /// All brokers.
@@ -47,7 +47,7 @@ struct Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcceptState {
     Open,
-    Refusing,
+    RefusesConnections,
     Swallowing,
 }
 
@@ -61,12 +61,12 @@ struct Wire {
     session: Option<SessionId>,
     cutter: Cutter,
     outbox: VecDeque<(Instant, Bytes)>,
-    /// Its peer has ended its half; what it has asked for is still answered.
+    /// Its peer has ended its half; its requests still get their responses.
     half_closed: bool,
     /// A size has come that no request has: nothing more is read, and what was asked for before is
-    /// still answered.
+    /// still gets its response.
     broken: bool,
-    /// Nothing more is answered, and this is how it ends once the outbox is empty.
+    /// No further response is made, and this is how it ends once the outbox is empty.
     ending: Option<bool>,
     over: bool,
 }
@@ -94,7 +94,7 @@ impl Brokers {
     }
 
     fn host_at(&self, dial: &HostPort) -> Option<usize> {
-        let ready = |host: &Host| host.up && host.doorkeeper != AcceptState::Refusing;
+        let ready = |host: &Host| host.up && host.doorkeeper != AcceptState::RefusesConnections;
         match BOOTSTRAP.iter().position(|name| *name == dial.host()) {
             Some(0) => self.hosts.iter().position(ready),
             Some(_) => self.hosts.iter().rposition(ready),
@@ -102,7 +102,7 @@ impl Brokers {
         }
     }
 
-    /// Whether an attempt to connect there is never answered.
+    /// Whether an attempt to connect there neither succeeds nor fails.
     pub(super) fn swallows(&self, dial: &HostPort) -> bool {
         let host = self.host_at(dial).and_then(|at| self.hosts.get(at));
         host.is_some_and(|host| host.up && host.doorkeeper == AcceptState::Swallowing)
@@ -139,7 +139,7 @@ impl World {
         dial: &HostPort,
         session: Option<SessionId>,
     ) -> Result<(LinkId, BrokerId), ConnectFailure> {
-        if dial.host() == DOOR.0 {
+        if dial.host() == DOORKEEPER.0 {
             return Err(ConnectFailure::Loop);
         }
         let at = self.brokers.host_at(dial);
@@ -147,7 +147,7 @@ impl World {
             // Nobody is at an address that a broker has left.
             return Err(ConnectFailure::Refused);
         };
-        if !host.up || host.doorkeeper == AcceptState::Refusing {
+        if !host.up || host.doorkeeper == AcceptState::RefusesConnections {
             return Err(ConnectFailure::Refused);
         }
         let id = host.id;
@@ -169,8 +169,8 @@ impl World {
         Ok((link, id))
     }
 
-    /// Lets brokers read, answer and write what they can now.
-    pub(super) fn brokers_step(&mut self) -> Moved {
+    /// Lets brokers read, respond and write what they can now.
+    pub(super) fn brokers_step(&mut self) -> Progress {
         let mut moved = false;
         let due = self.brokers.cluster.deadline();
         if due.is_some_and(|due| due <= self.now) {
@@ -195,12 +195,12 @@ impl World {
         Ok(moved)
     }
 
-    fn wire_reads(&mut self, at: usize) -> Moved {
+    fn wire_reads(&mut self, at: usize) -> Progress {
         let wires = &mut self.brokers.wires;
         let Some(wire) = wires.get_mut(at).filter(|it| !it.over && !it.broken) else {
             return Ok(false);
         };
-        // What has begun to wait is read on when it has been answered, and a client that is
+        // What has begun to wait is read on when it has its response, and a client that is
         // throttled when that is over.
         let cluster = &self.brokers.cluster;
         let reads = cluster.accepts(wire.connection) && !cluster.is_muted(wire.connection);
@@ -212,14 +212,14 @@ impl World {
         }
         let most = self.net.piece(usize::MAX, &mut self.rng);
         match self.net.link(wire.link).up.read(self.now, most) {
-            Got::Nothing => Ok(false),
-            Got::End(End::Fin)
+            ReadResult::Nothing => Ok(false),
+            ReadResult::End(End::Fin)
                 if self.brokers.cluster.owes(wire.connection) || !wire.outbox.is_empty() =>
             {
                 wire.half_closed = true;
                 Ok(true)
             }
-            Got::End(End::Fin | End::Reset) => {
+            ReadResult::End(End::Fin | End::Reset) => {
                 wire.over = true;
                 let (link, connection) = (wire.link, wire.connection);
                 self.brokers.cluster.disconnected(self.now, connection);
@@ -227,7 +227,7 @@ impl World {
                     .close(link, Direction::Down, self.now, &mut self.rng);
                 Ok(true)
             }
-            Got::Bytes(bytes) => {
+            ReadResult::Bytes(bytes) => {
                 wire.cutter.push(&bytes);
                 while let Some(frame) = wire.cutter.next_frame() {
                     if let Some(session) = wire.session {
@@ -239,7 +239,7 @@ impl World {
                         .request(self.now, wire.connection, frame);
                 }
                 // `NetworkReceive`: a size that no request has closes the connection, and a broker
-                // comes to it when it has answered what came before.
+                // comes to it when it has responded to what came before.
                 wire.broken = wire.cutter.is_broken();
                 Ok(true)
             }
@@ -331,7 +331,7 @@ impl World {
     }
 
     /// Something happens to a broker.
-    pub(super) fn broker_fault(&mut self, broker: Numbered, fault: &BrokerFault) {
+    pub(super) fn broker_fault(&mut self, broker: Ordinal, fault: &BrokerFault) {
         let (now, count) = (self.now, self.brokers.count());
         let at = usize::from(broker.0.checked_rem(count).unwrap_or(0));
         let Some(host) = self.brokers.hosts.get_mut(at) else {
@@ -346,7 +346,7 @@ impl World {
             BrokerFault::Move => self.move_host(at),
             BrokerFault::Silence => host.silent = true,
             BrokerFault::Speak => host.silent = false,
-            BrokerFault::Refuse => host.doorkeeper = AcceptState::Refusing,
+            BrokerFault::Refuse => host.doorkeeper = AcceptState::RefusesConnections,
             BrokerFault::BlackHole => host.doorkeeper = AcceptState::Swallowing,
             BrokerFault::Accept => host.doorkeeper = AcceptState::Open,
             BrokerFault::Versions(key, last) => {
@@ -394,12 +394,12 @@ impl World {
         self.brokers.cluster.start_broker(self.now, host.id);
     }
 
-    /// It is where it was, and tells everybody to come to doorkeeper.
+    /// It stays where it was, and advertises doorkeeper's address.
     fn advertise_doorkeeper(&mut self, at: usize) {
         let Some(host) = self.brokers.hosts.get_mut(at) else {
             return;
         };
-        let (doorkeeper, base) = DOOR;
+        let (doorkeeper, base) = DOORKEEPER;
         let port = u16::try_from(host.id.0).map(|id| base + id);
         if let Some(address) = port
             .ok()

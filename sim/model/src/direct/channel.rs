@@ -18,8 +18,8 @@ pub(super) struct ByteChannel {
     pub(super) held: bool,
     /// The end, behind all bytes if it is in order.
     end: Option<(Instant, End)>,
-    /// The reader has been told.
-    told: bool,
+    /// The reader knows of the end.
+    end_reported: bool,
     /// After so many bytes more the connection ends.
     cut: Option<(usize, End)>,
     /// Bytes that are written vanish.
@@ -30,7 +30,7 @@ pub(super) struct ByteChannel {
 
 /// What a reader gets.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Got {
+pub(super) enum ReadResult {
     Bytes(Bytes),
     End(End),
     Nothing,
@@ -38,7 +38,7 @@ pub(super) enum Got {
 
 /// The peer is not there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(super) struct BrokenPipe;
 
 impl ByteChannel {
     pub(super) fn new(window: usize) -> Self {
@@ -49,7 +49,7 @@ impl ByteChannel {
             window: window.max(1),
             held: false,
             end: None,
-            told: false,
+            end_reported: false,
             cut: None,
             deaf: false,
             last_at: Instant::ZERO,
@@ -71,9 +71,9 @@ impl ByteChannel {
     }
 
     /// Takes as many bytes as there is room for. They arrive at `at`, or after those before them.
-    pub(super) fn write(&mut self, at: Instant, bytes: &[u8]) -> Result<usize, Broken> {
+    pub(super) fn write(&mut self, at: Instant, bytes: &[u8]) -> Result<usize, BrokenPipe> {
         if self.is_broken() {
-            return Err(Broken);
+            return Err(BrokenPipe);
         }
         let count = bytes.len().min(self.room());
         let mut taken = bytes.get(..count).unwrap_or_default();
@@ -146,7 +146,7 @@ impl ByteChannel {
 
     /// When something arrives next.
     pub(super) fn next_at(&self) -> Option<Instant> {
-        let end = self.end.filter(|_| !self.told).map(|(at, _)| at);
+        let end = self.end.filter(|_| !self.end_reported).map(|(at, _)| at);
         let bytes = self.transit.front().map(|(at, _)| *at);
         bytes.or(end).filter(|_| !self.held)
     }
@@ -158,19 +158,19 @@ impl ByteChannel {
 
     fn end_has_come(&self, now: Instant) -> bool {
         let is_due = self.end.is_some_and(|(at, _)| at <= now);
-        is_due && !self.told && !self.held && self.transit.is_empty()
+        is_due && !self.end_reported && !self.held && self.transit.is_empty()
     }
 
     /// Takes at most `max` bytes that have arrived, or the end behind them.
-    pub(super) fn read(&mut self, now: Instant, max: usize) -> Got {
+    pub(super) fn read(&mut self, now: Instant, max: usize) -> ReadResult {
         let Some(front) = self.inbox.front_mut() else {
             if self.end_has_come(now)
                 && let Some((_, how)) = self.end
             {
-                self.told = true;
-                return Got::End(how);
+                self.end_reported = true;
+                return ReadResult::End(how);
             }
-            return Got::Nothing;
+            return ReadResult::Nothing;
         };
         let bytes = if front.len() > max {
             let part = front.slice(..max);
@@ -182,7 +182,7 @@ impl ByteChannel {
             whole
         };
         self.filled = self.filled.saturating_sub(bytes.len());
-        Got::Bytes(Bytes::copy_from_slice(&bytes))
+        ReadResult::Bytes(Bytes::copy_from_slice(&bytes))
     }
 
     /// Whether bytes have arrived that nobody has read.
@@ -192,7 +192,7 @@ impl ByteChannel {
 
     /// Whether the reader knows of the end.
     pub(super) const fn is_over(&self) -> bool {
-        self.told
+        self.end_reported
     }
 }
 
@@ -212,12 +212,12 @@ mod tests {
         pipe.finish(at(1));
         assert_eq!(pipe.next_at(), Some(at(5)));
         pipe.arrive(at(5));
-        assert_eq!(pipe.read(at(5), 4), Got::Bytes("abcd".into()));
+        assert_eq!(pipe.read(at(5), 4), ReadResult::Bytes("abcd".into()));
         assert_eq!(pipe.room(), 4);
-        assert_eq!(pipe.read(at(5), 9), Got::Bytes("ef".into()));
-        assert_eq!(pipe.read(at(5), 9), Got::Bytes("ghij".into()));
-        assert_eq!(pipe.read(at(5), 9), Got::End(End::Fin));
-        assert_eq!(pipe.read(at(5), 9), Got::Nothing);
+        assert_eq!(pipe.read(at(5), 9), ReadResult::Bytes("ef".into()));
+        assert_eq!(pipe.read(at(5), 9), ReadResult::Bytes("ghij".into()));
+        assert_eq!(pipe.read(at(5), 9), ReadResult::End(End::Fin));
+        assert_eq!(pipe.read(at(5), 9), ReadResult::Nothing);
     }
 
     #[test]
@@ -226,10 +226,10 @@ mod tests {
         pipe.cut_after(3, End::Reset);
         assert_eq!(pipe.write(at(1), b"ab"), Ok(2));
         assert_eq!(pipe.write(at(1), b"cdef"), Ok(4));
-        assert_eq!(pipe.write(at(1), b"g"), Err(Broken));
+        assert_eq!(pipe.write(at(1), b"g"), Err(BrokenPipe));
         pipe.arrive(at(1));
-        assert_eq!(pipe.read(at(1), 9), Got::Bytes("ab".into()));
-        assert_eq!(pipe.read(at(1), 9), Got::Bytes("c".into()));
-        assert_eq!(pipe.read(at(1), 9), Got::End(End::Reset));
+        assert_eq!(pipe.read(at(1), 9), ReadResult::Bytes("ab".into()));
+        assert_eq!(pipe.read(at(1), 9), ReadResult::Bytes("c".into()));
+        assert_eq!(pipe.read(at(1), 9), ReadResult::End(End::Reset));
     }
 }

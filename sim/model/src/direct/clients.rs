@@ -1,14 +1,14 @@
-//! The clients: they send what the script says, and check what they are answered.
+//! The clients: they send what the script says, and check their responses.
 
 use std::time::Duration;
 
 use doorkeeper_core::{End, Instant};
 
-use super::channel::Got;
+use super::channel::ReadResult;
 use super::net::LinkId;
-use super::{Moved, World};
+use super::{Progress, World};
 use crate::client::{self, Dialogue};
-use crate::script::{self, Direction, ListenAddr, Numbered, Request};
+use crate::script::{self, Direction, ListenAddr, Ordinal, Request};
 use crate::watch::SessionId;
 
 /// One client.
@@ -36,7 +36,7 @@ struct Connection {
 }
 
 impl Client {
-    pub(super) fn new(number: Numbered) -> Self {
+    pub(super) fn new(number: Ordinal) -> Self {
         Self {
             says: client::Client::new(number),
             connection: None,
@@ -44,7 +44,7 @@ impl Client {
         }
     }
 
-    pub(super) fn number(&self) -> Numbered {
+    pub(super) fn number(&self) -> Ordinal {
         self.says.number()
     }
 
@@ -95,7 +95,7 @@ impl Client {
 }
 
 impl World {
-    pub(super) fn client_acts(&mut self, who: Numbered, what: &script::Client) {
+    pub(super) fn client_acts(&mut self, who: Ordinal, what: &script::Client) {
         let (now, at) = (self.now, usize::from(who.0));
         match what {
             script::Client::Connect(doorkeeper) => {
@@ -141,7 +141,7 @@ impl World {
     }
 
     fn client_connects(&mut self, at: usize, doorkeeper: ListenAddr) {
-        // A door that is closing lets nobody in.
+        // A listener that is closing accepts nobody.
         if self.drain.is_some() {
             return;
         }
@@ -212,7 +212,7 @@ impl World {
     }
 
     /// Lets a client write and read what it can now.
-    pub(super) fn client_step(&mut self, at: usize) -> Moved {
+    pub(super) fn client_step(&mut self, at: usize) -> Progress {
         let wrote = self.client_writes(at);
         Ok(self.client_reads(at)? | wrote)
     }
@@ -257,7 +257,7 @@ impl World {
         }
     }
 
-    fn client_reads(&mut self, at: usize) -> Moved {
+    fn client_reads(&mut self, at: usize) -> Progress {
         let now = self.now;
         let Some(client) = self.clients.get_mut(at) else {
             return Ok(false);
@@ -269,12 +269,12 @@ impl World {
             return Ok(false);
         }
         match self.net.link(c.link).down.read(now, usize::MAX) {
-            Got::Nothing => return Ok(false),
-            Got::End(_) => {
+            ReadResult::Nothing => return Ok(false),
+            ReadResult::End(_) => {
                 self.client_leaves(at, End::Fin);
                 return Ok(true);
             }
-            Got::Bytes(bytes) => c.dialogue.came(&bytes),
+            ReadResult::Bytes(bytes) => c.dialogue.came(&bytes),
         }
         while let Some(heard) = client.says.hears(&mut c.dialogue) {
             self.watch

@@ -6,10 +6,10 @@ use doorkeeper_core::{End, Instant, Snapshot};
 
 use super::World;
 use crate::environment;
-use crate::script::{Client, Numbered, ProcessFault, Step, Wait};
+use crate::script::{Client, Ordinal, ProcessFault, Step, Wait};
 use crate::watch::Violation;
 
-/// How long a step waits for what it needs. Some answers may never come.
+/// How long a step waits for what it needs. Some responses may never come.
 const STEP_WAIT: Duration = Duration::from_secs(120);
 
 /// After all faults have ended everything that is pending is done within this time: no request of
@@ -18,28 +18,28 @@ const HEALED_WITHIN: Duration = Duration::from_secs(420);
 
 /// How long after the clients have left a session may still be there, and why. What a session owes
 /// keeps it from reading whether its client is there.
-const GONE_WITHIN: [(Duration, Stays); 3] = [
-    (Duration::from_secs(150), Stays::Whoever),
-    (Duration::from_secs(420 - 150), Stays::OwesRebalance),
+const GONE_WITHIN: [(Duration, LongSession); 3] = [
+    (Duration::from_secs(150), LongSession::Whoever),
+    (Duration::from_secs(420 - 150), LongSession::OwesRebalance),
     // What is no request may be taken for one that lets the broker wait as long as any may.
-    (Duration::from_secs(24 * 60 * 60), Stays::Untidy),
+    (Duration::from_secs(24 * 60 * 60), LongSession::Untidy),
 ];
 
 /// Which sessions may last so long without a client.
 #[derive(Clone, Copy, Debug)]
-enum Stays {
+enum LongSession {
     Whoever,
-    /// Its broker has to answer a JoinGroup or SyncGroup, or may think so.
+    /// Its broker owes a response to a JoinGroup or SyncGroup, or may think so.
     OwesRebalance,
     /// Its client has sent what is no request.
     Untidy,
 }
 
-/// How often things may move while the clock stands still and no session carries a byte: a large
-/// answer in pieces of one byte takes as many rounds as it has bytes.
+/// How often things may move while the clock stands still and no session forwards a byte: a large
+/// response in pieces of one byte takes as many rounds as it has bytes.
 const STILL_ROUNDS_MAX: usize = 100_000;
 
-/// How often they may move all the same, for what is carried round and round.
+/// How often they may move all the same, for what is forwarded round and round.
 const ROUNDS_MAX: usize = 20_000_000;
 
 impl World {
@@ -87,14 +87,14 @@ impl World {
         self.brokers.serve_nobody() && self.sessions.iter().all(|session| session.closed)
     }
 
-    fn all_open_may(&self, who: Stays) -> bool {
+    fn all_open_may(&self, who: LongSession) -> bool {
         let mut open = self.sessions.iter().filter(|session| !session.closed);
         open.all(|session| {
             let untidy = || self.clients.iter().any(|it| it.was_untidy_in(session.id));
             match who {
-                Stays::Whoever => true,
-                Stays::OwesRebalance => self.watch.owes_rebalance(session.id) || untidy(),
-                Stays::Untidy => untidy(),
+                LongSession::Whoever => true,
+                LongSession::OwesRebalance => self.watch.owes_rebalance(session.id) || untidy(),
+                LongSession::Untidy => untidy(),
             }
         })
     }
@@ -143,7 +143,7 @@ impl World {
 
     fn net_fault(
         &mut self,
-        who: Numbered,
+        who: Ordinal,
         leg: doorkeeper_core::Leg,
         way: crate::script::Direction,
         fault: crate::script::NetFault,
@@ -244,7 +244,7 @@ impl World {
     }
 
     /// Everybody once, from a place that is drawn.
-    fn round(&mut self) -> super::Moved {
+    fn round(&mut self) -> super::Progress {
         let (clients, open) = (self.clients.len(), self.open.clone());
         let all = clients + open.len() + 2;
         let first = usize::try_from(self.rng.below(all as u64)).unwrap_or(0);

@@ -4,14 +4,14 @@ use doorkeeper_core::discovery::{Discovery, Effect, Input};
 use doorkeeper_core::id::HostPort;
 use doorkeeper_core::{ConnectFailure, End, Instant, Observation};
 
-use super::channel::Got;
+use super::channel::ReadResult;
 use super::net::LinkId;
-use super::{Moved, World};
+use super::{Progress, World};
 use crate::script::Direction;
 
 /// Discovery and what its driver knows.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct DiscoveryDriver {
     machine: Discovery,
     wire: Wire,
     hints: Vec<Observation>,
@@ -28,7 +28,7 @@ enum Wire {
     Open(LinkId),
 }
 
-impl Asking {
+impl DiscoveryDriver {
     pub(super) fn new(machine: Discovery) -> Self {
         Self {
             machine,
@@ -57,7 +57,7 @@ impl Asking {
 
 impl World {
     /// Lets discovery do what it can now.
-    pub(super) fn discovery_step(&mut self) -> Moved {
+    pub(super) fn discovery_step(&mut self) -> Progress {
         let now = self.now;
         let input = match &self.asking.wire {
             Wire::Dialling { dial, ready, lost } if *ready <= now => {
@@ -114,9 +114,9 @@ impl World {
             return None;
         }
         match link.down.read(now, most) {
-            Got::Bytes(bytes) => Some(Input::Bytes(bytes)),
-            Got::End(how) => Some(Input::Ended(how)),
-            Got::Nothing => None,
+            ReadResult::Bytes(bytes) => Some(Input::Bytes(bytes)),
+            ReadResult::End(how) => Some(Input::Ended(how)),
+            ReadResult::Nothing => None,
         }
     }
 

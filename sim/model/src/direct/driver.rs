@@ -1,4 +1,4 @@
-//! The door: sessions of core, and the one thing that each of their drivers does next.
+//! doorkeeper: sessions of core, and the one thing that each of their drivers does next.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use doorkeeper_core::{
     Snapshot, Target,
 };
 
-use super::buffers::{self, Told};
-use super::channel::Got;
+use super::buffers::{self, BufferNotices};
+use super::channel::ReadResult;
 use super::net::LinkId;
-use super::{Moved, World};
+use super::{Progress, World};
 use crate::environment::session_seed;
 use crate::invariants::work::Work;
-use crate::script::{Direction, Numbered};
+use crate::script::{Direction, Ordinal};
 use crate::watch::{SessionId, Violation};
 
 /// One session and what its driver knows.
@@ -28,12 +28,12 @@ pub(super) struct ClientSession {
     pub(super) upstream: Upstream,
     /// The epoch of the snapshot that it has.
     epoch: u64,
-    /// It has been told to drain.
+    /// It drains.
     draining: bool,
     finished: [bool; 2],
     network: ClientNetwork,
-    /// What it has to be told of what sessions together hold.
-    pub(super) told: Told,
+    /// The notices that it is due of what sessions together buffer.
+    pub(super) notices: BufferNotices,
     pub(super) closed: bool,
     work: Work,
 }
@@ -73,7 +73,7 @@ impl ClientSession {
         self.network
     }
 
-    /// What it holds that is counted; nothing once it is gone.
+    /// What it buffers that is counted; nothing once it is gone.
     pub(super) fn buffered_bytes(&self) -> BufferedBytes {
         if self.closed {
             BufferedBytes::default()
@@ -110,7 +110,7 @@ const fn index(leg: Leg) -> usize {
     }
 }
 
-/// Which way bytes leave the door on a leg.
+/// Which way bytes leave doorkeeper on a leg.
 const fn outwards(leg: Leg) -> Direction {
     match leg {
         Leg::Client => Direction::Down,
@@ -126,8 +126,8 @@ const fn inwards(leg: Leg) -> Direction {
 }
 
 impl World {
-    /// A client has come through a door.
-    pub(super) fn accept(&mut self, client: Numbered, route: Route) -> (SessionId, LinkId) {
+    /// A client has connected to a listen address.
+    pub(super) fn accept(&mut self, client: Ordinal, route: Route) -> (SessionId, LinkId) {
         let id = SessionId(self.sessions.len());
         let link = self.net.open();
         let seed = session_seed(self.seed, id.0);
@@ -153,7 +153,7 @@ impl World {
             draining: false,
             finished: [false; 2],
             network: buffers::network(client),
-            told: Told::default(),
+            notices: BufferNotices::default(),
             closed: false,
             work: Work::default(),
         });
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// Does one of the things that the driver of a session may do now.
-    pub(super) fn session_step(&mut self, at: usize) -> Moved {
+    pub(super) fn session_step(&mut self, at: usize) -> Progress {
         let acts = self.acts(at);
         let choice = usize::try_from(self.rng.below(acts.len() as u64)).unwrap_or(0);
         let Some(act) = acts.get(choice) else {
@@ -219,7 +219,7 @@ impl World {
         if self.drain.is_some() && !session.draining {
             acts.push(Act::Drain);
         }
-        if !session.told.due.is_empty() {
+        if !session.notices.due.is_empty() {
             acts.push(Act::Held);
         }
         if demand.deadline.is_some_and(|deadline| deadline <= now) {
@@ -269,7 +269,7 @@ impl World {
     }
 
     fn read(&mut self, at: usize, leg: Leg) -> Result<(), Violation> {
-        // What is read next is judged by the newest snapshot there is.
+        // What is read next is authorized by the newest snapshot there is.
         let stale = self
             .sessions
             .get(at)
@@ -282,9 +282,9 @@ impl World {
         };
         let most = self.net.piece(usize::MAX, &mut self.rng);
         match self.net.link(link).way(inwards(leg)).read(self.now, most) {
-            Got::Bytes(bytes) => self.hand_in(at, Input::Bytes { leg, bytes }),
-            Got::End(how) => self.hand_in(at, Input::Ended { leg, how }),
-            Got::Nothing => Ok(()),
+            ReadResult::Bytes(bytes) => self.hand_in(at, Input::Bytes { leg, bytes }),
+            ReadResult::End(how) => self.hand_in(at, Input::Ended { leg, how }),
+            ReadResult::Nothing => Ok(()),
         }
     }
 
@@ -405,7 +405,7 @@ impl World {
     }
 }
 
-/// Where bytes of a door go first.
+/// Where bytes of doorkeeper go first.
 pub(super) fn route(broker: Option<u8>) -> Route {
     broker.map_or(Route::Bootstrap, |id| Route::Broker(BrokerId(id.into())))
 }

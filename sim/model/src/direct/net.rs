@@ -141,7 +141,7 @@ impl Net {
             written.finish(at);
         }
         read.reset(now);
-        // The side that has left is told nothing.
+        // The side that has left learns nothing.
         let _ = read.read(now, 1);
     }
 

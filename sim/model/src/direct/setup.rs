@@ -10,12 +10,12 @@ use doorkeeper_core::mark::Mark;
 use super::brokers::Brokers;
 use super::buffers::Budgets;
 use super::clients::Client;
-use super::discovery::Asking;
+use super::discovery::DiscoveryDriver;
 use super::net::Net;
 use super::{Options, World};
 use crate::environment;
 use crate::rng::Rng;
-use crate::script::{Numbered, Script};
+use crate::script::{Ordinal, Script};
 use crate::watch::Watch;
 
 impl World {
@@ -33,16 +33,14 @@ impl World {
             net: Net::new(setting),
             rng: Rng::stream(setting.seed, 1),
             seed: setting.seed,
-            clients: (0..Numbered::MAX)
-                .map(|n| Client::new(Numbered(n)))
-                .collect(),
+            clients: (0..Ordinal::MAX).map(|n| Client::new(Ordinal(n))).collect(),
             sessions: Vec::new(),
             open: Vec::new(),
-            asking: Asking::new(machine),
+            asking: DiscoveryDriver::new(machine),
             brokers,
             budgets: setting.buffered.map(|bytes| Budgets::new(bytes as usize)),
             watch: Watch::new(&snapshot, options.transcript, options.whole_trace)
-                .with_story(options.story),
+                .with_story(options.timeline),
             snapshot,
             drain: None,
             marks: vec![0; Mark::ALL.len()],

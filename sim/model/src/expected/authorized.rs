@@ -1,4 +1,4 @@
-//! What is left of a request whose topics are judged, and what its response has to tell.
+//! What is left of a request after authorization, and the denials that its response must report.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Decision, Operation, Policy, Principal};
@@ -16,26 +16,26 @@ pub(super) enum Cut {
     /// It passes as it is.
     Nothing,
     /// This is left of it, as a frame.
-    Some { left: Bytes, refused: Refused },
+    Some { left: Bytes, denied: DenialReport },
     /// Nothing is left of it.
-    All(Refused),
+    All(DenialReport),
     /// It goes on in a fetch session, and none is granted.
     NoSession,
     /// It is written as no client writes it, so that it cannot be compared.
     Unclear,
 }
 
-/// What a response has to tell of a refusal.
+/// The denials that a response must report.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Refused {
+pub(crate) struct DenialReport {
     pub(super) topics: Vec<DeniedTopic>,
-    /// Topics that a response lists all the same are left out: those that this policy refuses.
+    /// Topics that a response lists all the same are left out: those that this policy denies.
     pub(super) filter: Option<Policy>,
     /// Nothing that a response lists was asked for.
     pub(super) filter_all: bool,
 }
 
-/// A topic that was refused.
+/// A topic that was denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeniedTopic {
     pub(super) name: String,
@@ -44,8 +44,8 @@ pub(crate) struct DeniedTopic {
     pub(super) code: i16,
 }
 
-/// Judges one topic, by its id if it has one: what cannot be named is refused.
-pub(super) fn judge(
+/// Authorizes one topic, by its id if it has one: what cannot be named is denied.
+pub(super) fn authorize(
     policy: &Policy,
     what: Operation,
     name: &str,
@@ -53,8 +53,8 @@ pub(super) fn judge(
     partitions: Vec<i32>,
 ) -> Option<DeniedTopic> {
     let by_id = !id.is_nil();
-    let refused = by_id || refuses(policy, what, name);
-    refused.then(|| DeniedTopic {
+    let denied = by_id || denies(policy, what, name);
+    denied.then(|| DeniedTopic {
         name: if by_id {
             String::new()
         } else {
@@ -70,7 +70,7 @@ pub(super) fn judge(
     })
 }
 
-/// Whether a policy refuses a topic to everybody.
-pub(super) fn refuses(policy: &Policy, what: Operation, name: &str) -> bool {
+/// Whether a policy denies a topic to everybody.
+pub(super) fn denies(policy: &Policy, what: Operation, name: &str) -> bool {
     policy.topic(&Principal::anonymous(), what, name) == Decision::Deny
 }

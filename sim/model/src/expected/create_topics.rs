@@ -1,4 +1,4 @@
-//! CreateTopics: refused topics are cut, and the response says that they are refused.
+//! CreateTopics: denied topics are cut, and the response says that they are denied.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Operation, Policy};
@@ -8,39 +8,39 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::Head;
-use super::authorized::{Cut, Refused, judge};
+use super::authorized::{Cut, DenialReport, authorize};
 use super::typed;
 
 pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
     let Some((header, mut request)) = typed::request::<CreateTopicsRequest>(head, frame) else {
         return Cut::Unclear;
     };
-    let mut refused = Refused::default();
+    let mut denied = DenialReport::default();
     request.topics.retain(|topic| {
-        let judged = judge(
+        let authorized = authorize(
             policy,
             Operation::Create,
             &topic.name,
             Uuid::nil(),
             Vec::new(),
         );
-        let stays = judged.is_none();
-        refused.topics.extend(judged);
+        let stays = authorized.is_none();
+        denied.topics.extend(authorized);
         stays
     });
-    if refused.topics.is_empty() {
+    if denied.topics.is_empty() {
         return Cut::Nothing;
     }
     if request.topics.is_empty() {
-        return Cut::All(refused);
+        return Cut::All(denied);
     }
     typed::request_frame(head, &header, &request)
-        .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
+        .map_or(Cut::Unclear, |left| Cut::Some { left, denied })
 }
 
 /// `ControllerApis.createTopics`.
-pub(super) fn tell(response: &mut CreateTopicsResponse, version: i16, refused: &Refused) {
-    let entries = refused.topics.iter().map(|topic| {
+pub(super) fn report(response: &mut CreateTopicsResponse, version: i16, denied: &DenialReport) {
+    let entries = denied.topics.iter().map(|topic| {
         let entry = CreatableTopicResult::default()
             .with_name(TopicName(StrBytes::from_string(topic.name.clone())))
             .with_error_code(topic.code);

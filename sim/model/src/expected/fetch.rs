@@ -1,4 +1,4 @@
-//! Fetch: refused topics are cut, no session is granted, and the response has an error for each of
+//! Fetch: denied topics are cut, no session is granted, and the response has an error for each of
 //! their partitions.
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Head;
-use super::authorized::{Cut, DeniedTopic, Refused, judge};
+use super::authorized::{Cut, DenialReport, DeniedTopic, authorize};
 use super::typed;
 
 /// The first version with fetch sessions (KIP-227).
@@ -25,33 +25,33 @@ pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
         request.session_id = 0;
         request.session_epoch = -1;
     }
-    let mut refused = Refused::default();
+    let mut denied = DenialReport::default();
     request.topics.retain(|topic| {
         let partitions = topic.partitions.iter().map(|p| p.partition).collect();
-        let judged = judge(
+        let authorized = authorize(
             policy,
             Operation::Read,
             &topic.topic,
             topic.topic_id,
             partitions,
         );
-        let stays = judged.is_none();
-        refused.topics.extend(judged);
+        let stays = authorized.is_none();
+        denied.topics.extend(authorized);
         stays
     });
-    if request.topics.is_empty() && !refused.topics.is_empty() {
-        return Cut::All(refused);
+    if request.topics.is_empty() && !denied.topics.is_empty() {
+        return Cut::All(denied);
     }
     typed::request_frame(head, &header, &request)
-        .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
+        .map_or(Cut::Unclear, |left| Cut::Some { left, denied })
 }
 
-pub(super) fn tell(response: &mut FetchResponse, version: i16, refused: &Refused) {
+pub(super) fn report(response: &mut FetchResponse, version: i16, denied: &DenialReport) {
     if response.error_code != 0 {
         // A response that is an error as a whole lists no topics.
         return;
     }
-    let entries = refused.topics.iter().map(|topic| entry(topic, version));
+    let entries = denied.topics.iter().map(|topic| entry(topic, version));
     response.responses.extend(entries);
 }
 

@@ -1,4 +1,4 @@
-//! Produce: refused topics are cut, and the response has an error for each of their partitions.
+//! Produce: denied topics are cut, and the response has an error for each of their partitions.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Operation, Policy};
@@ -7,40 +7,40 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Head;
-use super::authorized::{Cut, DeniedTopic, Refused, judge};
+use super::authorized::{Cut, DenialReport, DeniedTopic, authorize};
 use super::typed;
 
 pub(super) fn cut(head: Head, frame: &Bytes, policy: &Policy) -> Cut {
     let Some((header, mut request)) = typed::request::<ProduceRequest>(head, frame) else {
         return Cut::Unclear;
     };
-    let mut refused = Refused::default();
+    let mut denied = DenialReport::default();
     request.topic_data.retain(|topic| {
         let partitions = topic.partition_data.iter().map(|data| data.index).collect();
-        let judged = judge(
+        let authorized = authorize(
             policy,
             Operation::Write,
             &topic.name,
             topic.topic_id,
             partitions,
         );
-        let stays = judged.is_none();
-        refused.topics.extend(judged);
+        let stays = authorized.is_none();
+        denied.topics.extend(authorized);
         stays
     });
-    if refused.topics.is_empty() {
+    if denied.topics.is_empty() {
         return Cut::Nothing;
     }
     if request.topic_data.is_empty() {
-        return Cut::All(refused);
+        return Cut::All(denied);
     }
     typed::request_frame(head, &header, &request)
-        .map_or(Cut::Unclear, |left| Cut::Some { left, refused })
+        .map_or(Cut::Unclear, |left| Cut::Some { left, denied })
 }
 
-/// The answer of the broker, with what was refused.
-pub(super) fn tell(response: &mut ProduceResponse, refused: &Refused) {
-    response.responses.extend(refused.topics.iter().map(entry));
+/// The response of the broker, with what was denied.
+pub(super) fn report(response: &mut ProduceResponse, denied: &DenialReport) {
+    response.responses.extend(denied.topics.iter().map(entry));
 }
 
 fn entry(topic: &DeniedTopic) -> TopicProduceResponse {

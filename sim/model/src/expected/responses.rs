@@ -1,4 +1,4 @@
-//! What a client must be answered, given what the broker has answered.
+//! Which response a client must get, given the response of the broker.
 
 use bytes::Bytes;
 use doorkeeper_core::Snapshot;
@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::authorized::Refused;
+use super::authorized::DenialReport;
 use super::{
     API_VERSIONS, CREATE_TOPICS, Denial, FETCH, FIND_COORDINATOR, Head, METADATA, PRODUCE,
     create_topics, fetch, metadata, produce, typed, versions,
@@ -27,7 +27,7 @@ const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 /// `Errors.FETCH_SESSION_ID_NOT_FOUND`.
 const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 
-/// Of a longer Fetch or ShareFetch answer the endpoints behind the records are made unreadable.
+/// In a longer Fetch or ShareFetch response the endpoints behind the records are made unreadable.
 const FOLLOWED_BYTES: usize = 64 * 1024;
 
 /// Whether a client was given what it must be given. Frames have their lengths.
@@ -35,14 +35,14 @@ pub(crate) fn is_right(
     head: Head,
     from_broker: &Bytes,
     given: &Bytes,
-    refused: Option<&Refused>,
+    denied: Option<&DenialReport>,
     snapshot: &Snapshot,
 ) -> bool {
-    let nothing = Refused::default();
-    let told = refused.unwrap_or(&nothing);
+    let nothing = DenialReport::default();
+    let denial = denied.unwrap_or(&nothing);
     match head.key {
         API_VERSIONS => api_versions(head, from_broker, given, snapshot),
-        PRODUCE if refused.is_none() && head.version < 10 => from_broker == given,
+        PRODUCE if denied.is_none() && head.version < 10 => from_broker == given,
         PRODUCE => same::<ProduceResponse>(head, from_broker, given, |response, expected| {
             if expected {
                 response.node_endpoints.retain_mut(|endpoint| {
@@ -53,12 +53,12 @@ pub(crate) fn is_right(
                         &mut endpoint.port,
                     )
                 });
-                produce::tell(response, told);
+                produce::report(response, denial);
             }
             produce::sort(response);
         }),
-        FETCH if refused.is_none() && head.version < 16 => from_broker == given,
-        FETCH => fetched(head, from_broker, given, told, snapshot),
+        FETCH if denied.is_none() && head.version < 16 => from_broker == given,
+        FETCH => fetched(head, from_broker, given, denial, snapshot),
         SHARE_FETCH => share_fetched(head, from_broker, given, snapshot),
         METADATA => same::<MetadataResponse>(head, from_broker, given, |response, expected| {
             if expected {
@@ -71,17 +71,17 @@ pub(crate) fn is_right(
                     )
                 });
                 response.controller_id = controller(snapshot, response.controller_id);
-                metadata::tell(response, head.version, told);
+                metadata::report(response, head.version, denial);
             }
             metadata::sort(response);
         }),
         FIND_COORDINATOR => find_coordinator(head, from_broker, given, snapshot),
         DESCRIBE_CLUSTER => describe_cluster(head, from_broker, given, snapshot),
         DESCRIBE_CONFIGS => describe_configs(head, from_broker, given, snapshot),
-        CREATE_TOPICS if refused.is_some() => {
+        CREATE_TOPICS if denied.is_some() => {
             same::<CreateTopicsResponse>(head, from_broker, given, |response, expected| {
                 if expected {
-                    create_topics::tell(response, head.version, told);
+                    create_topics::report(response, head.version, denial);
                 }
                 create_topics::sort(response);
             })
@@ -90,7 +90,13 @@ pub(crate) fn is_right(
     }
 }
 
-fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, snapshot: &Snapshot) -> bool {
+fn fetched(
+    head: Head,
+    from: &Bytes,
+    given: &Bytes,
+    denial: &DenialReport,
+    snapshot: &Snapshot,
+) -> bool {
     let followed = from.len() > FOLLOWED_BYTES;
     same::<FetchResponse>(head, from, given, |response, expected| {
         if expected {
@@ -98,7 +104,7 @@ fn fetched(head: Head, from: &Bytes, given: &Bytes, told: &Refused, snapshot: &S
                 let (host, port) = (&mut endpoint.host, &mut endpoint.port);
                 !followed && address(snapshot, endpoint.node_id.0, host, port)
             });
-            fetch::tell(response, head.version, told);
+            fetch::report(response, head.version, denial);
         } else if followed {
             // The blanked endpoints.
             response.unknown_tagged_fields.remove(&127);
@@ -163,7 +169,7 @@ fn address(snapshot: &Snapshot, id: i32, host: &mut StrBytes, port: &mut i32) ->
     true
 }
 
-/// The controller that clients may be told of: none, if clients cannot reach it.
+/// The controller that clients may see: none, if clients cannot reach it.
 fn controller(snapshot: &Snapshot, id: messages::BrokerId) -> messages::BrokerId {
     match snapshot.advertised.address(BrokerId(id.0)) {
         Some(_) => id,
@@ -194,9 +200,9 @@ fn find_coordinator(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot
     })
 }
 
-/// Values that hold addresses are shown as Kafka shows sensitive ones, or overwritten where the
-/// answer is too long to be held; nothing else changes, not even texts and values that have the
-/// name of a host as a word.
+/// Values with addresses are shown as Kafka shows sensitive ones, or overwritten where the
+/// response is too long to be buffered; nothing else changes, not even texts and values that
+/// have the name of a host as a word.
 fn describe_configs(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
     let is_followed = from.len() > snapshot.limits.response_buffer_bytes_max;
     let hidden =
@@ -231,10 +237,10 @@ fn describe_configs(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot
 }
 
 fn api_versions(head: Head, from: &Bytes, given: &Bytes, snapshot: &Snapshot) -> bool {
-    // A broker that does not know the version answers in version 0 (KIP-511).
+    // A broker that does not know the version responds in version 0 (KIP-511).
     let error = from.get(8..10).and_then(|two| two.try_into().ok());
-    let refused = error.map(i16::from_be_bytes) == Some(versions::UNSUPPORTED_VERSION);
-    let head = if refused {
+    let denied = error.map(i16::from_be_bytes) == Some(versions::UNSUPPORTED_VERSION);
+    let head = if denied {
         Head { version: 0, ..head }
     } else {
         head
@@ -262,11 +268,11 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, snapshot: &S
         Denial::Error { code, at_least } => typed::errors(head, given).is_some_and(|codes| {
             codes.len() >= *at_least && codes.iter().all(|it| *it == i64::from(*code))
         }),
-        Denial::All(refused) => match head.key {
+        Denial::All(denied) => match head.key {
             PRODUCE => {
                 typed::response::<ProduceResponse>(head, given).is_some_and(|mut response| {
                     let mut expected = ProduceResponse::default();
-                    produce::tell(&mut expected, refused);
+                    produce::report(&mut expected, denied);
                     produce::sort(&mut expected);
                     produce::sort(&mut response);
                     response == expected
@@ -274,7 +280,7 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, snapshot: &S
             }
             FETCH => typed::response::<FetchResponse>(head, given).is_some_and(|mut response| {
                 let mut expected = FetchResponse::default();
-                fetch::tell(&mut expected, head.version, refused);
+                fetch::report(&mut expected, head.version, denied);
                 fetch::sort(&mut expected);
                 fetch::sort(&mut response);
                 response == expected
@@ -283,7 +289,7 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, snapshot: &S
                 let response = typed::response::<CreateTopicsResponse>(head, given);
                 response.is_some_and(|mut response| {
                     let mut expected = CreateTopicsResponse::default();
-                    create_topics::tell(&mut expected, head.version, refused);
+                    create_topics::report(&mut expected, head.version, denied);
                     create_topics::sort(&mut expected);
                     create_topics::sort(&mut response);
                     response == expected

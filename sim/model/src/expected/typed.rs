@@ -13,9 +13,9 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::{API_VERSIONS, Head};
 
-/// What one look at a request tells.
+/// What one walk of a request finds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Look {
+pub(super) struct RequestSummary {
     /// Header and body follow their schemas.
     pub(super) is_sound: bool,
     /// It speaks as a replica.
@@ -31,8 +31,8 @@ pub(super) struct Look {
 }
 
 /// Looks at a request with its length.
-pub(super) fn look(head: Head, frame: &Bytes) -> Look {
-    let mut look = Look::default();
+pub(super) fn look(head: Head, frame: &Bytes) -> RequestSummary {
+    let mut look = RequestSummary::default();
     let Some(message) = schema::message(head.key, Direction::Request) else {
         return look;
     };

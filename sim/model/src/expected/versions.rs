@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiVersionsResponse;
 /// `Errors.UNSUPPORTED_VERSION`.
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 
-/// The answer of the broker, cut to what is offered.
+/// The response of the broker, cut to what is offered.
 pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
     response.api_keys.retain_mut(|entry| {
         let api = ApiKey(entry.api_key);
@@ -22,13 +22,13 @@ pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
     });
 }
 
-/// The answer to a version that nobody here knows.
+/// The response to a version that nobody here knows.
 pub(super) fn unknown_version(response: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
     let row = snapshot.offered.get(ApiKey(super::API_VERSIONS));
-    let told = response.api_keys.first();
-    let same = match (row, told) {
-        (Some(row), Some(told)) => {
-            (told.api_key, told.min_version, told.max_version)
+    let offered = response.api_keys.first();
+    let same = match (row, offered) {
+        (Some(row), Some(offered)) => {
+            (offered.api_key, offered.min_version, offered.max_version)
                 == (super::API_VERSIONS, row.versions.first, row.versions.last)
         }
         (None, None) => true,

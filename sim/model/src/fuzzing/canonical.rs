@@ -1,14 +1,14 @@
-//! Reads the text in which a decoded message tells itself: its derived `Debug`.
+//! Reads the text of a decoded message: its derived `Debug`.
 //!
 //! The decoder has a type for each message and no way to go through their fields; this text has
 //! all of them, by name and in full.
 
 use std::collections::BTreeMap;
 
-use super::told::{Told, plain};
+use super::value::{MessageValue, plain};
 
-/// The value that a text tells; `None` when it is no such text.
-pub(super) fn canonical(text: &str) -> Option<Told> {
+/// The value of a text; `None` when it is no such text.
+pub(super) fn canonical(text: &str) -> Option<MessageValue> {
     let mut reader = Reader { rest: text };
     let value = reader.value()?;
     reader.rest.is_empty().then_some(value)
@@ -19,7 +19,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn value(&mut self) -> Option<Told> {
+    fn value(&mut self) -> Option<MessageValue> {
         self.skip();
         match self.rest.as_bytes() {
             [b'[', ..] => self.list(),
@@ -49,35 +49,35 @@ impl<'a> Reader<'a> {
         (!word.is_empty()).then_some(word)
     }
 
-    fn list(&mut self) -> Option<Told> {
+    fn list(&mut self) -> Option<MessageValue> {
         self.take('[');
         let mut items = Vec::new();
         while !self.take(']') {
             items.push(self.value()?);
         }
-        Some(Told::List(items))
+        Some(MessageValue::List(items))
     }
 
     /// Unknown tagged fields, which are read over.
-    fn map(&mut self) -> Option<Told> {
+    fn map(&mut self) -> Option<MessageValue> {
         self.take('{');
         while !self.take('}') {
             self.value()?;
             self.take(':').then_some(())?;
             self.value()?;
         }
-        Some(Told::Null)
+        Some(MessageValue::Null)
     }
 
     /// `None`, `Some(..)`, another wrapper, or a structure.
-    fn named(&mut self) -> Option<Told> {
+    fn named(&mut self) -> Option<MessageValue> {
         let name = self.word()?;
         if name == "None" {
-            return Some(Told::Null);
+            return Some(MessageValue::Null);
         }
         // Infinity and its like are no names, though one of them begins as one.
         if name == "NaN" {
-            return Some(Told::Float(f64::NAN));
+            return Some(MessageValue::Float(f64::NAN));
         }
         if self.take('(') {
             let inner = self.value()?;
@@ -90,11 +90,11 @@ impl<'a> Reader<'a> {
             self.take(':').then_some(())?;
             fields.insert(field, self.value()?);
         }
-        Some(Told::Struct(fields))
+        Some(MessageValue::Struct(fields))
     }
 
     /// A string, or bytes: with the escapes of both.
-    fn quoted(&mut self) -> Option<Told> {
+    fn quoted(&mut self) -> Option<MessageValue> {
         let is_bytes = self.rest.starts_with('b');
         let mut chars = self.rest.chars();
         if is_bytes {
@@ -129,25 +129,25 @@ impl<'a> Reader<'a> {
             }
         }
         self.rest = chars.as_str();
-        Some(Told::Bytes(bytes))
+        Some(MessageValue::Bytes(bytes))
     }
 }
 
-fn literal(word: &str) -> Option<Told> {
+fn literal(word: &str) -> Option<MessageValue> {
     match word {
-        "true" => return Some(Told::Int(1)),
-        "false" => return Some(Told::Int(0)),
+        "true" => return Some(MessageValue::Int(1)),
+        "false" => return Some(MessageValue::Int(0)),
         _ => {}
     }
     if let Ok(value) = word.parse() {
-        return Some(Told::Int(value));
+        return Some(MessageValue::Int(value));
     }
     if let Ok(uuid) = uuid::Uuid::try_parse(word)
         && word.len() == 36
     {
-        return Some(Told::Uuid(uuid.into_bytes()));
+        return Some(MessageValue::Uuid(uuid.into_bytes()));
     }
-    word.parse().ok().map(Told::Float)
+    word.parse().ok().map(MessageValue::Float)
 }
 
 #[cfg(test)]
@@ -180,28 +180,28 @@ mod tests {
             "Outer {{ all: {:?}, none: {:?}, bytes: {:?}, text_: {:?}, int: {}, flag: {} }}",
             all.0, all.1, all.2, all.3, all.4, all.5
         );
-        let inner = Told::Struct(
+        let inner = MessageValue::Struct(
             [
-                ("type".to_owned(), Told::Float(-1e300)),
-                ("id".to_owned(), Told::Uuid([7; 16])),
-                ("unknowntaggedfields".to_owned(), Told::Null),
+                ("type".to_owned(), MessageValue::Float(-1e300)),
+                ("id".to_owned(), MessageValue::Uuid([7; 16])),
+                ("unknowntaggedfields".to_owned(), MessageValue::Null),
             ]
             .into(),
         );
-        let expected = Told::Struct(
+        let expected = MessageValue::Struct(
             [
-                ("all".to_owned(), Told::List(vec![inner])),
-                ("none".to_owned(), Told::Null),
+                ("all".to_owned(), MessageValue::List(vec![inner])),
+                ("none".to_owned(), MessageValue::Null),
                 (
                     "bytes".to_owned(),
-                    Told::Bytes(b"\0\x01\xff\"\\n{".to_vec()),
+                    MessageValue::Bytes(b"\0\x01\xff\"\\n{".to_vec()),
                 ),
                 (
                     "text".to_owned(),
-                    Told::Bytes("ü\u{301}\n\"'\\\u{1}".into()),
+                    MessageValue::Bytes("ü\u{301}\n\"'\\\u{1}".into()),
                 ),
-                ("int".to_owned(), Told::Int(-5)),
-                ("flag".to_owned(), Told::Int(1)),
+                ("int".to_owned(), MessageValue::Int(-5)),
+                ("flag".to_owned(), MessageValue::Int(1)),
             ]
             .into(),
         );

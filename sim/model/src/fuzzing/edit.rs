@@ -14,8 +14,8 @@ const STEPS_PER_PART: u64 = 8;
 
 /// Input: how to cut, how many edits; four bytes each (gap, length, new length, order); the frame.
 ///
-/// Edits of one frame never overlap, as those of a walk; some are told behind those that follow,
-/// as a count is behind the elements.
+/// Edits of one frame never overlap, as those of a walk; some are reported behind those that
+/// follow, as a count is behind the elements.
 pub fn edit(data: &[u8]) {
     let Some((&[pattern, count, until], rest)) = data.split_first_chunk() else {
         return;
@@ -23,7 +23,7 @@ pub fn edit(data: &[u8]) {
     let (plan, frame) = rest.split_at(rest.len().min(usize::from(count) * 4));
     let changes = changes(plan, frame.len());
     let before = work::taken();
-    let mut edits = told(&changes);
+    let mut edits = reported(&changes);
     let expected = splice(frame, &changes);
     let growth = expected.len().cast_signed() - frame.len().cast_signed();
     assert_eq!(
@@ -57,8 +57,8 @@ pub fn edit(data: &[u8]) {
     assert!(steps <= allowed, "{steps} steps, {allowed} are allowed");
 }
 
-/// The changes, in the order in which they are told.
-fn told(changes: &[Change]) -> Edits {
+/// The changes, in the order in which they are reported.
+fn reported(changes: &[Change]) -> Edits {
     let mut edits = Edits::default();
     let mut late: Option<&Change> = None;
     for change in changes {
@@ -76,7 +76,7 @@ fn told(changes: &[Change]) -> Edits {
 struct Change {
     range: Range<usize>,
     with: Bytes,
-    /// Told behind those that follow, up to the next late one.
+    /// Reported behind those that follow, up to the next late one.
     late: bool,
 }
 

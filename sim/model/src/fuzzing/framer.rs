@@ -77,7 +77,7 @@ fn split(framer: Framer, stream: &[u8]) -> (Vec<&[u8]>, Result<(), BadLength>) {
     (frames, Ok(()))
 }
 
-/// What the framer says, held bytes and all.
+/// What the frame reader says, buffered bytes and all.
 fn assemble<'a>(
     framer: Framer,
     pieces: impl Iterator<Item = &'a [u8]>,

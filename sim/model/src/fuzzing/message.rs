@@ -5,7 +5,7 @@
 
 use doorkeeper_core::wire::schema::{APIS, Direction, Field, Kind, Message, Role, Struct};
 
-use super::driven::HOSTS;
+use super::driver::HOSTS;
 
 /// Of all configs only those of brokers, in this response, are about addresses.
 const DESCRIBE_CONFIGS: i16 = 32;
@@ -270,7 +270,7 @@ mod tests {
 
     /// Every message in every version, as its table has it and to its last byte.
     #[test]
-    fn what_is_written_is_read_whole() {
+    fn written_bytes_are_read_whole() {
         let drawn: Vec<u8> = (0..=255).cycle().step_by(7).take(4000).collect();
         for api in APIS {
             for direction in [Direction::Request, Direction::Response] {

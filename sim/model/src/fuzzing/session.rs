@@ -6,13 +6,13 @@ use arbitrary::{Arbitrary as _, Unstructured};
 
 use crate::direct::{Options, run};
 use crate::script::{
-    Chunk, Client, ListenAddr, NetFault, Numbered, Part, Request, Script, Step, What,
+    Chunk, Client, ListenAddr, NetFault, Ordinal, Part, Request, Script, Step, What,
 };
 
 /// How many steps are played. More show no more, and take longer.
 const STEPS_MAX: usize = 100;
 
-/// How many bytes all values together have: enough for one answer that is too long to be held.
+/// How many bytes all values together have: enough for one response too long to be buffered.
 const VALUE_BYTES_MAX: u32 = 80_000;
 
 /// The same where bytes travel one by one.
@@ -25,12 +25,12 @@ pub fn session(data: &[u8]) {
     };
     affordable(&mut script);
     let outcome = run(&script, Options::default());
-    let told = outcome.failure.map(|failure| {
+    let failure = outcome.failure.map(|failure| {
         let lines: Vec<&str> = outcome.trace.lines().collect();
         let (lines, step, violation) = (lines.join("\n"), failure.step, failure.violation);
         format!("{lines}\n{script}\nstep {step}: {violation}")
     });
-    assert!(told.is_none(), "{}", told.unwrap_or_default());
+    assert!(failure.is_none(), "{}", failure.unwrap_or_default());
 }
 
 /// Lets clients connect before they act, and makes what takes long short enough: a run has to be
@@ -45,7 +45,7 @@ fn affordable(script: &mut Script) {
         {
             met.push(*who);
             if !matches!(what, Client::Connect(_)) {
-                let doorkeeper = ListenAddr::Broker(Numbered(who.0 % 3));
+                let doorkeeper = ListenAddr::Broker(Ordinal(who.0 % 3));
                 script
                     .steps
                     .push(Step::Client(*who, Client::Connect(doorkeeper)));

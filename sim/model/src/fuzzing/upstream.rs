@@ -1,9 +1,9 @@
-//! A session whose client asks like any other, and whose broker answers what it likes: responses
+//! A session with an ordinary client and a broker that responds with anything: responses
 //! that are made by their tables, then changed, cut or replaced by any bytes.
 //!
 //! Besides what holds for every session, the client gets whole responses to what it has asked, in
-//! its order, and is told no host of the cluster where hosts are told. As long as the broker's
-//! responses are as their tables say, no host is told anywhere at all.
+//! its order, and no host of the cluster in a field for hosts. As long as the broker's
+//! responses are as their tables say, it gets no host of the cluster anywhere at all.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use doorkeeper_core::wire::schema::{self, APIS, Direction, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use doorkeeper_core::{ConnectFailure, End, Leg};
 
-use super::driven::{DOOR, Driven};
+use super::driver::{DOORKEEPER, SessionDriver};
 use super::message::{Draw, body};
 use crate::expected::{self, Head};
 use crate::frames::Cutter;
 use crate::invariants::leaks;
 
-/// Its answer header never has tagged fields (KIP-511).
+/// Its response header never has tagged fields (KIP-511).
 const API_VERSIONS: i16 = 18;
 
 /// Input: flags, then operations. Each is a byte that names it; for what is drawn or sent, the
-/// length of the bytes for it in two bytes, and they themselves. See `Talk::step`.
+/// length of the bytes for it in two bytes, and they themselves. See `Conversation::step`.
 pub fn upstream(data: &[u8]) {
     let Some((&flags, rest)) = data.split_first() else {
         return;
     };
-    let Some(driven) = Driven::new(flags) else {
+    let Some(driver) = SessionDriver::new(flags) else {
         return;
     };
-    let mut talk = Talk {
-        driven,
+    let mut talk = Conversation {
+        driver,
         rest,
         next_id: 0,
         asked: VecDeque::new(),
@@ -42,31 +42,31 @@ pub fn upstream(data: &[u8]) {
         is_honest: true,
         may_be_long: true,
     };
-    while !talk.rest.is_empty() && !talk.driven.is_closed() {
+    while !talk.rest.is_empty() && !talk.driver.is_closed() {
         talk.step();
     }
-    if !talk.driven.is_closed() {
-        talk.driven.leave_alone();
+    if !talk.driver.is_closed() {
+        talk.driver.leave_alone();
     }
 }
 
 /// A conversation.
-struct Talk<'a> {
-    driven: Driven,
+struct Conversation<'a> {
+    driver: SessionDriver,
     rest: &'a [u8],
     next_id: i32,
-    /// What the client has asked and not been answered.
+    /// Requests of the client that have no response yet.
     asked: VecDeque<Head>,
-    /// What has come to the broker and was not answered by it.
+    /// Requests that the broker has got and not responded to.
     gone_up: VecDeque<Head>,
     to_broker: Cutter,
     to_client: Cutter,
-    /// Every answer so far is as its table says.
+    /// Every response so far is as its table says.
     is_honest: bool,
     may_be_long: bool,
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Conversation<'a> {
     fn step(&mut self) {
         let what = self.byte();
         match what % 12 {
@@ -77,7 +77,7 @@ impl<'a> Talk<'a> {
             6 => {
                 self.is_honest = false;
                 let bytes = self.bytes();
-                self.driven.bytes(Leg::Upstream, bytes);
+                self.driver.bytes(Leg::Upstream, bytes);
             }
             7 => {
                 let part = self.byte();
@@ -88,19 +88,19 @@ impl<'a> Talk<'a> {
                 self.broker_takes(part);
             }
             9 => match what / 12 % 4 {
-                0 => self.driven.ended(Leg::Upstream, End::Fin),
-                1 => self.driven.ended(Leg::Upstream, End::Reset),
-                2 => self.driven.ended(Leg::Client, End::Fin),
-                _ => self.driven.connect_failed(ConnectFailure::Refused),
+                0 => self.driver.ended(Leg::Upstream, End::Fin),
+                1 => self.driver.ended(Leg::Upstream, End::Reset),
+                2 => self.driver.ended(Leg::Client, End::Fin),
+                _ => self.driver.connect_failed(ConnectFailure::Refused),
             },
             10 => {
                 let time = Duration::from_millis(u64::from(self.byte()) * 100);
-                self.driven.pass(time);
-                self.driven.tick();
+                self.driver.pass(time);
+                self.driver.tick();
             }
             _ => match what / 12 % 2 {
-                0 => self.driven.renew(),
-                _ => self.driven.drain(Duration::from_secs(5)),
+                0 => self.driver.renew(),
+                _ => self.driver.drain(Duration::from_secs(5)),
             },
         }
     }
@@ -134,32 +134,32 @@ impl<'a> Talk<'a> {
             frame.push(0);
         }
         frame.extend_from_slice(&body);
-        if !self.driven.reads(Leg::Client) {
+        if !self.driver.reads(Leg::Client) {
             return;
         }
         self.asked.push_back(head);
         let frame = crate::frames::with_length(&frame);
-        self.driven.bytes(Leg::Client, &frame);
-        self.driven.connected();
+        self.driver.bytes(Leg::Client, &frame);
+        self.driver.connected();
         self.broker_takes(u8::MAX);
     }
 
     fn broker_takes(&mut self, part: u8) {
-        let bytes = self.driven.wrote(Leg::Upstream, part);
+        let bytes = self.driver.wrote(Leg::Upstream, part);
         self.to_broker.push(&bytes);
         while let Some(frame) = self.to_broker.next_frame() {
             self.gone_up.extend(Head::of_request(&frame));
         }
     }
 
-    /// Answers as the table says.
+    /// Responds as the table says.
     fn respond(&mut self) {
         if let Some(frame) = self.next_response() {
             self.give(&frame);
         }
     }
 
-    /// Answers as the table says, but for some bytes.
+    /// Responds as the table says, but for some bytes.
     fn respond_changed(&mut self) {
         let changes = self.bytes();
         let Some(mut frame) = self.next_response() else {
@@ -178,7 +178,7 @@ impl<'a> Talk<'a> {
         self.give(&frame);
     }
 
-    /// Answers with any body.
+    /// Responds with any body.
     fn respond_with_anything(&mut self) {
         let body = self.bytes();
         let Some(head) = self.gone_up.pop_front() else {
@@ -207,27 +207,27 @@ impl<'a> Talk<'a> {
             size => size.max(frame.len() / 256),
         };
         for piece in frame.chunks(piece.max(1)) {
-            if self.driven.is_closed() {
+            if self.driver.is_closed() {
                 return;
             }
-            self.driven.bytes(Leg::Upstream, piece);
+            self.driver.bytes(Leg::Upstream, piece);
             self.client_takes(u8::MAX);
         }
     }
 
     fn client_takes(&mut self, part: u8) {
-        let bytes = self.driven.wrote(Leg::Client, part);
+        let bytes = self.driver.wrote(Leg::Client, part);
         self.to_client.push(&bytes);
         if self.is_honest {
-            let told = leaks::no_upstream_host(self.to_client.rest());
-            assert!(told.is_ok(), "{told:?}");
+            let checked = leaks::no_upstream_host(self.to_client.rest());
+            assert!(checked.is_ok(), "{checked:?}");
         }
         while let Some(frame) = self.to_client.next_frame() {
             let due = self.asked.pop_front();
             assert_eq!(
                 expected::correlation_id_of(&frame),
                 due.map(|head| head.id),
-                "not the answer that is due"
+                "not the response that is due"
             );
             if let Some(head) = due {
                 self.tells_no_host(head, &frame);
@@ -258,7 +258,7 @@ impl<'a> Talk<'a> {
         let Some(mut walker) = Walker::new(message, head.version, body.len(), TELLING) else {
             return;
         };
-        // What cannot be read to its end tells nothing behind that place.
+        // What cannot be read to its end is unknown behind that place.
         while let Ok(step) = walker.step(&mut body) {
             match step {
                 Step::Done { .. } | Step::More => break,
@@ -281,15 +281,11 @@ impl<'a> Talk<'a> {
 
     fn is_ours(&self, head: Head, role: Role, text: &[u8]) {
         let is_fine = if role == Role::Host {
-            text.is_empty() || text == DOOR.as_bytes()
+            text.is_empty() || text == DOORKEEPER.as_bytes()
         } else {
-            !self.driven.known_hosts().occurs_in(text)
+            !self.driver.known_hosts().occurs_in(text)
         };
-        assert!(
-            is_fine,
-            "{head:?} tells {:?}",
-            String::from_utf8_lossy(text)
-        );
+        assert!(is_fine, "{head:?} has {:?}", String::from_utf8_lossy(text));
     }
 
     fn byte(&mut self) -> u8 {

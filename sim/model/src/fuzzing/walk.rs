@@ -1,5 +1,5 @@
 //! The walker on hostile bodies: one typed error or a walk, the same however the bytes are cut.
-//! A quick_scan overlooks nothing that a walk tells of, and sees nothing else in a sound body.
+//! A quick_scan overlooks nothing that a walk reports, and sees nothing else in a sound body.
 
 use std::iter;
 
@@ -92,12 +92,12 @@ fn interest(choice: u8) -> Roles {
     }
 }
 
-/// What a walk told, small enough to compare for any input.
+/// What a walk reported, small enough to compare for any input.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct WalkOutcome {
     steps: usize,
     hash: u64,
-    /// Whether what was told of is null or empty.
+    /// Whether what was reported is null or empty.
     is_bare: bool,
     /// Where it ended; `None` when the bytes ran out first.
     end: Result<Option<usize>, Malformed>,
@@ -110,16 +110,16 @@ fn run<'a>(
     claimed: usize,
     interest: Roles,
     pieces: impl Iterator<Item = &'a [u8]>,
-) -> Option<Told> {
+) -> Option<WalkOutcome> {
     let mut walker = Walker::new(message, version, claimed, interest)?;
-    let mut told = Told {
+    let mut outcome = WalkOutcome {
         steps: 0,
         hash: 0xcbf2_9ce4_8422_2325,
         is_bare: true,
         end: Ok(None),
     };
     let mut given = 0;
-    // An empty piece tells nothing, and lets an empty body be judged.
+    // An empty piece reports nothing, and lets the walk end in an empty body.
     for piece in iter::once(&[][..]).chain(pieces) {
         given += piece.len();
         let mut input = piece;
@@ -133,8 +133,8 @@ fn run<'a>(
                         Some(malformed),
                         "a fault vanished"
                     );
-                    told.end = Err(malformed);
-                    return Some(told);
+                    outcome.end = Err(malformed);
+                    return Some(outcome);
                 }
             };
             assert!(
@@ -152,8 +152,8 @@ fn run<'a>(
                 }
                 Step::Done { at } => {
                     assert!(at <= given, "done beyond what came");
-                    told.end = Ok(Some(at));
-                    return Some(told);
+                    outcome.end = Ok(Some(at));
+                    return Some(outcome);
                 }
                 Step::Begin { .. }
                 | Step::Value(_)
@@ -163,26 +163,26 @@ fn run<'a>(
                 | Step::ArrayEnd { .. }
                 | Step::Tags { .. }
                 | Step::Tagged { .. }
-                | Step::TaggedEnd { .. } => told.add(step, claimed),
+                | Step::TaggedEnd { .. } => outcome.add(step, claimed),
             }
             // An element has a begin and an end, and an array of empty structures has no bytes.
             assert!(
-                told.steps <= 8 * (given + 1) * 16,
-                "tells more than the bytes can say"
+                outcome.steps <= 8 * (given + 1) * 16,
+                "reports more than the bytes can say"
             );
         }
     }
-    Some(told)
+    Some(outcome)
 }
 
-/// Whether a step tells of nothing but of places, of what is null or empty, and of a throttle.
+/// Whether a step reports only places, a null or empty value, or a throttle.
 fn is_bare(step: &Step) -> bool {
     match step {
         Step::Value(found) => match found.value {
             Value::Span => found.data == found.end,
             // A structure that is null could also be there.
             Value::Null => !matches!(found.field.kind, Kind::Struct(_)),
-            // A quick_scan tells it as well.
+            // A quick_scan reports it as well.
             Value::Int(_) => found.role == Role::ThrottleTime,
             Value::Float(_) | Value::Uuid(_) => false,
         },
@@ -197,7 +197,7 @@ fn is_bare(step: &Step) -> bool {
     }
 }
 
-impl Told {
+impl WalkOutcome {
     fn add(&mut self, step: Step, claimed: usize) {
         self.steps += 1;
         self.is_bare &= is_bare(&step);

@@ -1,9 +1,9 @@
 //! The walker against kafka-protocol, a reader that others wrote: of whatever the walker accepts it
 //! must read the same fields with the same values, to the same end; and what is cut off before
-//! that end both must refuse.
+//! that end both must reject.
 //!
 //! The decoder is given only what the walker has accepted, or less of it: it reserves memory by
-//! counts that it has not checked. What it refuses besides is known, see `differs_knowingly`.
+//! counts that it has not checked. What it rejects besides is known, see `differs_knowingly`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 
 use super::canonical::canonical;
 use super::message;
-use super::told::{Told, plain};
+use super::value::{MessageValue, plain};
 
 /// Input: API, version, flags, where to cut in 255ths; the body.
 pub fn walk_vs_codec(data: &[u8]) {
@@ -42,15 +42,15 @@ pub fn walk_vs_codec(data: &[u8]) {
                 message.name
             );
             assert!(
-                walked.told.is_in(&decoded),
+                walked.value.is_in(&decoded),
                 "{} v{version} is read otherwise:\n{:?}\n{decoded:?}",
                 message.name,
-                walked.told
+                walked.value
             );
         }
         Err(why) => assert!(
             differs_knowingly(&why, walked.is_text),
-            "{} v{version} is refused by the other: {why}",
+            "{} v{version} is rejected by the other: {why}",
             message.name
         ),
     }
@@ -70,7 +70,7 @@ pub fn walk_vs_codec(data: &[u8]) {
     );
 }
 
-/// What the other refuses and doorkeeper lets pass. Strings are not looked into, and a tagged field
+/// What the other rejects and doorkeeper forwards. Strings are not looked into, and a tagged field
 /// that is known in other versions only is one that nobody knows. A few versions it lists and does
 /// not read.
 fn differs_knowingly(why: &str, is_text: bool) -> bool {
@@ -98,7 +98,7 @@ impl Decoder {
     }
 
     /// What it reads, and where that ends; or why it reads nothing.
-    fn decode(&self, body: &[u8]) -> Result<(Told, usize), String> {
+    fn decode(&self, body: &[u8]) -> Result<(MessageValue, usize), String> {
         let mut rest = Bytes::copy_from_slice(body);
         let text = match self.direction {
             Direction::Request => {
@@ -110,14 +110,14 @@ impl Decoder {
                 format!("{:?}", response.map_err(|why| format!("{why:#}"))?)
             }
         };
-        let told = canonical(&text).ok_or_else(|| format!("not understood: {text}"))?;
-        Ok((told, body.len() - rest.len()))
+        let value = canonical(&text).ok_or_else(|| format!("not understood: {text}"))?;
+        Ok((value, body.len() - rest.len()))
     }
 }
 
 /// What the walker reads.
-struct Walked {
-    told: Told,
+struct WalkResult {
+    value: MessageValue,
     /// Where it ends.
     end: usize,
     /// Every string is UTF-8.
@@ -128,10 +128,14 @@ struct Walked {
 }
 
 /// `None` when the bytes run out first.
-fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<Walked, Malformed>> {
+fn walk(
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+) -> Option<Result<WalkResult, Malformed>> {
     let mut walker = Walker::new(message, version, body.len(), Roles::ALL)?;
     let mut input = body;
-    let mut open = vec![Told::Struct(BTreeMap::new())];
+    let mut open = vec![MessageValue::Struct(BTreeMap::new())];
     let (mut is_text, mut is_marked_plainly) = (true, true);
     loop {
         let step = match walker.step(&mut input) {
@@ -141,9 +145,9 @@ fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<W
         match step {
             Step::More => return None,
             Step::Done { at: end } => {
-                let told = open.pop()?;
-                return Some(Ok(Walked {
-                    told,
+                let value = open.pop()?;
+                return Some(Ok(WalkResult {
+                    value,
                     end,
                     is_text,
                     is_marked_plainly,
@@ -151,27 +155,27 @@ fn walk(message: &'static Message, version: i16, body: &[u8]) -> Option<Result<W
             }
             Step::Value(found) => {
                 let value = match found.value {
-                    Value::Int(value) => Told::Int(value),
-                    Value::Float(value) => Told::Float(value),
-                    Value::Uuid(value) => Told::Uuid(value),
-                    Value::Null => Told::Null,
+                    Value::Int(value) => MessageValue::Int(value),
+                    Value::Float(value) => MessageValue::Float(value),
+                    Value::Uuid(value) => MessageValue::Uuid(value),
+                    Value::Null => MessageValue::Null,
                     Value::Span => {
                         let bytes = body.get(found.data..found.end).unwrap_or_default();
                         is_text &= !is_string(found.field) || std::str::from_utf8(bytes).is_ok();
-                        Told::Bytes(bytes.to_vec())
+                        MessageValue::Bytes(bytes.to_vec())
                     }
                 };
                 put(&mut open, found.field.name, value);
             }
             Step::Array { count, .. } => open.push(match count {
-                Some(_) => Told::List(Vec::new()),
-                None => Told::Null,
+                Some(_) => MessageValue::List(Vec::new()),
+                None => MessageValue::Null,
             }),
             Step::Element { field, at, .. } => {
                 let has_mark =
                     matches!(field.kind, Kind::Struct(_)) && field.nullable.contains(version);
                 is_marked_plainly &= !has_mark || body.get(at.wrapping_sub(1)) == Some(&1);
-                open.push(Told::Struct(BTreeMap::new()));
+                open.push(MessageValue::Struct(BTreeMap::new()));
             }
             Step::ElementEnd { field, .. } | Step::ArrayEnd { field, .. } => {
                 let value = open.pop()?;
@@ -190,13 +194,19 @@ const fn is_string(field: &Field) -> bool {
 }
 
 /// Puts a value into the array or structure that is open.
-fn put(open: &mut [Told], name: &str, value: Told) {
+fn put(open: &mut [MessageValue], name: &str, value: MessageValue) {
     match open.last_mut() {
-        Some(Told::List(items)) => items.push(value),
-        Some(Told::Struct(fields)) => {
+        Some(MessageValue::List(items)) => items.push(value),
+        Some(MessageValue::Struct(fields)) => {
             fields.insert(plain(name), value);
         }
-        Some(Told::Null | Told::Int(_) | Told::Float(_) | Told::Uuid(_) | Told::Bytes(_))
+        Some(
+            MessageValue::Null
+            | MessageValue::Int(_)
+            | MessageValue::Float(_)
+            | MessageValue::Uuid(_)
+            | MessageValue::Bytes(_),
+        )
         | None => {}
     }
 }

@@ -34,12 +34,12 @@ impl Join {
         self.version >= 4
     }
 
-    /// From version 9 on a leader can be told to skip the assignment (KIP-814).
+    /// From version 9 on a response can make a leader skip the assignment (KIP-814).
     const fn can_skip_assignment(&self) -> bool {
         self.version >= 9
     }
 
-    fn refuse(self, member_id: &str, error: ResponseError, step: &mut Step<'_>) {
+    fn fail(self, member_id: &str, error: ResponseError, step: &mut Step<'_>) {
         let response = JoinGroupResponse::default()
             .with_member_id(wire(member_id))
             .with_error_code(error.code());
@@ -52,11 +52,11 @@ impl Group {
     pub(crate) fn join(&mut self, join: Join, step: &mut Step<'_>) {
         if !self.accepts(&join.member_id, step.limits.group_members_max) {
             self.remove(&join.member_id);
-            return join.refuse("", ResponseError::GroupMaxSizeReached, step);
+            return join.fail("", ResponseError::GroupMaxSizeReached, step);
         }
         if !self.supports(&join) {
             let id = join.member_id.clone();
-            return join.refuse(&id, ResponseError::InconsistentGroupProtocol, step);
+            return join.fail(&id, ResponseError::InconsistentGroupProtocol, step);
         }
         if join.member_id.is_empty() {
             self.join_new(join, step);
@@ -105,7 +105,7 @@ impl Group {
         } else if join.needs_known_id() {
             self.pending_joins
                 .insert(id.clone(), step.now.after(join.session_timeout));
-            return join.refuse(&id, ResponseError::MemberIdRequired, step);
+            return join.fail(&id, ResponseError::MemberIdRequired, step);
         }
         join.member_id = id;
         self.add_and_rebalance(join, step);
@@ -136,14 +136,14 @@ impl Group {
     fn join_again(&mut self, join: Join, step: &mut Step<'_>) {
         let id = join.member_id.clone();
         if let Err(error) = self.check_member(&id, join.instance_id.as_deref()) {
-            return join.refuse(&id, error, step);
+            return join.fail(&id, error, step);
         }
         let same = self
             .members
             .get(&id)
             .is_some_and(|member| member.protocols == join.protocols);
         match self.state {
-            State::Empty => join.refuse(&id, ResponseError::UnknownMemberId, step),
+            State::Empty => join.fail(&id, ResponseError::UnknownMemberId, step),
             State::PreparingRebalance => self.update_and_rebalance(join, step),
             // It has joined this generation and lost the response.
             State::CompletingRebalance if same => {
@@ -187,7 +187,7 @@ impl Group {
                 let response = if can_skip {
                     self.joined(&new, is_leader).with_skip_assignment(is_leader)
                 } else {
-                    // It is not told that it leads, so that it does not assign again.
+                    // Its response does not say that it leads, so that it does not assign again.
                     self.joined(&new, false)
                         .with_leader(wire(&old_leader.unwrap_or_default()))
                 };
@@ -227,7 +227,7 @@ impl Group {
         self.members.insert(new.to_owned(), member);
     }
 
-    /// The answer to a join of the current generation.
+    /// The response to a join of the current generation.
     pub(super) fn joined(&self, id: &str, with_members: bool) -> JoinGroupResponse {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let describe = |member: &Member| {

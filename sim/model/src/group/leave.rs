@@ -6,7 +6,7 @@ use super::{Group, State, Step};
 
 /// One member that is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Leaving {
+pub(crate) struct MemberIdentity {
     pub(crate) member_id: String,
     pub(crate) instance_id: Option<String>,
 }
@@ -15,7 +15,7 @@ impl Group {
     /// `classicGroupLeaveToClassicGroup`: one result for each, in order.
     pub(crate) fn leave(
         &mut self,
-        leaving: &[Leaving],
+        leaving: &[MemberIdentity],
         step: &mut Step<'_>,
     ) -> Vec<Result<(), ResponseError>> {
         let results: Vec<_> = leaving
@@ -32,7 +32,11 @@ impl Group {
         results
     }
 
-    fn leave_one(&mut self, leaving: &Leaving, step: &mut Step<'_>) -> Result<(), ResponseError> {
+    fn leave_one(
+        &mut self,
+        leaving: &MemberIdentity,
+        step: &mut Step<'_>,
+    ) -> Result<(), ResponseError> {
         let instance = leaving.instance_id.as_deref();
         if leaving.member_id.is_empty() {
             let id = instance

@@ -24,7 +24,7 @@ pub(crate) struct Member {
     pub(crate) assignment: Bytes,
     pub(super) joining: Option<RequestId>,
     pub(super) syncing: Option<RequestId>,
-    /// Until its first join is answered; such a member may expire while it waits.
+    /// Until its first join has a response; such a member may expire while it waits.
     pub(super) is_new: bool,
     pub(super) session_end: Option<Instant>,
 }
@@ -46,7 +46,7 @@ impl Member {
             .unwrap_or_default()
     }
 
-    /// Answers the join that waits, if one does.
+    /// Responds to the join that waits, if one does.
     pub(super) fn respond_to_join(
         &mut self,
         with: JoinGroupResponse,
@@ -57,7 +57,7 @@ impl Member {
         }
     }
 
-    /// Answers the sync that waits, if one does. True if one did.
+    /// Responds to the sync that waits, if one does. True if one did.
     pub(super) fn respond_to_sync(
         &mut self,
         with: SyncGroupResponse,

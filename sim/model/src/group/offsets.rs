@@ -6,7 +6,7 @@ use crate::transaction::Outcome;
 
 /// What was committed for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Committed {
+pub(crate) struct OffsetAndMetadata {
     pub(crate) offset: i64,
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: String,
@@ -15,9 +15,9 @@ pub(crate) struct Committed {
 /// Committed offsets by topic and partition.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
-    committed: BTreeMap<String, BTreeMap<i32, Committed>>,
+    committed: BTreeMap<String, BTreeMap<i32, OffsetAndMetadata>>,
     /// What counts once the transaction of that producer id is committed.
-    pending: BTreeMap<i64, Vec<(String, i32, Committed)>>,
+    pending: BTreeMap<i64, Vec<(String, i32, OffsetAndMetadata)>>,
 }
 
 impl Offsets {
@@ -38,7 +38,7 @@ impl Offsets {
         producer_id: i64,
         topic: &str,
         partition: i32,
-        committed: Committed,
+        committed: OffsetAndMetadata,
     ) {
         let pending = self.pending.entry(producer_id).or_default();
         pending.push((topic.to_owned(), partition, committed));
@@ -61,7 +61,7 @@ impl Offsets {
         pending.any(|(name, number, _)| name == topic && *number == partition)
     }
 
-    pub(crate) fn commit(&mut self, topic: &str, partition: i32, committed: Committed) {
+    pub(crate) fn commit(&mut self, topic: &str, partition: i32, committed: OffsetAndMetadata) {
         let partitions = if let Some(partitions) = self.committed.get_mut(topic) {
             partitions
         } else {
@@ -70,11 +70,11 @@ impl Offsets {
         partitions.insert(partition, committed);
     }
 
-    pub(crate) fn get(&self, topic: &str, partition: i32) -> Option<&Committed> {
+    pub(crate) fn get(&self, topic: &str, partition: i32) -> Option<&OffsetAndMetadata> {
         self.committed.get(topic)?.get(&partition)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, Committed>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, OffsetAndMetadata>)> {
         self.committed
             .iter()
             .map(|(topic, partitions)| (topic.as_str(), partitions))
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_last_commit_counts_until_the_topic_goes() {
         let mut offsets = Offsets::new();
-        let at = |offset| Committed {
+        let at = |offset| OffsetAndMetadata {
             offset,
             leader_epoch: -1,
             metadata: String::new(),
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn offsets_of_a_transaction_count_once_it_is_committed() {
         let mut offsets = Offsets::new();
-        let at = |offset| Committed {
+        let at = |offset| OffsetAndMetadata {
             offset,
             leader_epoch: -1,
             metadata: String::new(),

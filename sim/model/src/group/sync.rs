@@ -31,7 +31,7 @@ impl Group {
             return;
         }
         match self.state {
-            // `check_sync` has refused the first two.
+            // `check_sync` has returned errors for the first two.
             State::Empty | State::PreparingRebalance => {}
             State::CompletingRebalance => {
                 if let Some(member) = self.members.get_mut(&sync.member_id) {

@@ -7,7 +7,7 @@ use doorkeeper_core::time::Instant;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
-use super::{Group, Join, Leaving, Response, State, Step, SyncGroup};
+use super::{Group, Join, MemberIdentity, Response, State, Step, SyncGroup};
 use crate::config::Limits;
 use crate::connection::{ConnectionId, RequestId};
 use crate::rng::Rng;
@@ -189,7 +189,7 @@ fn a_second_member_rebalances_and_the_leader_shares() {
 }
 
 #[test]
-fn who_does_not_rejoin_in_time_is_out() {
+fn a_member_that_does_not_rejoin_in_time_is_removed() {
     let mut world = World::new();
     let first = world.stable();
     let (_, second_join) = world.enter();
@@ -228,7 +228,7 @@ fn ids_that_are_never_used_expire() {
 }
 
 #[test]
-fn who_joins_and_never_syncs_is_out() {
+fn a_member_that_joins_and_never_syncs_is_removed() {
     let mut world = World::new();
     let (id, _) = world.enter();
     world.pass(Duration::ZERO);
@@ -247,7 +247,7 @@ fn leaving_rebalances_the_rest() {
     world.join(&first, None);
     world.sync(&first, 2, &[]);
     world.sync(&second, 2, &[]);
-    let leaving = [second.as_str(), "stranger"].map(|id| Leaving {
+    let leaving = [second.as_str(), "stranger"].map(|id| MemberIdentity {
         member_id: id.to_owned(),
         instance_id: None,
     });
@@ -258,7 +258,7 @@ fn leaving_rebalances_the_rest() {
 }
 
 #[test]
-fn old_generations_and_strangers_are_refused() {
+fn an_old_generation_or_an_unknown_member_gets_an_error() {
     let mut world = World::new();
     let id = world.stable();
     assert_eq!(
@@ -319,12 +319,12 @@ fn protocols_must_agree() {
         session_timeout: SESSION,
     };
     world.step(|group, step| group.join(join, step));
-    let refused = ResponseError::InconsistentGroupProtocol.code();
-    assert_eq!(world.joined(request).unwrap().error_code, refused);
+    let inconsistent = ResponseError::InconsistentGroupProtocol.code();
+    assert_eq!(world.joined(request).unwrap().error_code, inconsistent);
 }
 
 #[test]
-fn whoever_waits_when_the_coordinator_moves_is_told() {
+fn waiting_members_get_not_coordinator_when_the_coordinator_moves() {
     let mut world = World::new();
     world.stable();
     let (_, join) = world.enter();

@@ -70,7 +70,7 @@ pub(crate) fn intact(frame: &Bytes) -> Result<(), Violation> {
         Ok(_) => Ok(()),
         Err(tag) => Err(Violation::of(
             4,
-            format!("{tag:?} came to a client changed"),
+            format!("{tag:?} reached a client changed"),
         )),
     }
 }

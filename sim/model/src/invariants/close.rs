@@ -9,7 +9,7 @@ use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route};
 
 use crate::expected::{self, FIND_COORDINATOR, Fate, Head};
 use crate::script::Tamper;
-use crate::watch::{Asked, Decision, Due, Ledger, Violation};
+use crate::watch::{Decision, DueBytes, Ledger, LedgerRequest, Violation};
 
 /// Nothing comes after the close.
 pub(crate) fn is_last(ledger: &Ledger, effect: &Effect) -> Result<(), Violation> {
@@ -26,7 +26,7 @@ pub(crate) fn is_last(ledger: &Ledger, effect: &Effect) -> Result<(), Violation>
     }
 }
 
-/// Whoever was not cut off was told that nothing more comes.
+/// Every peer that was not cut off has got the end of its leg.
 pub(crate) fn legs_are_finished(ledger: &Ledger) -> Result<(), Violation> {
     for leg in [Leg::Client, Leg::Upstream] {
         let exists = leg == Leg::Client || ledger.facts.reached.is_some();
@@ -71,7 +71,7 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             let whole = ledger.asked.back().map_or(0, |asked| asked.frame.len());
             let rest = ledger.rest_of(leg);
             // A response says how long it will be, and so does a request that is denied; another
-            // one may be judged before its end.
+            // one may be authorized before its end.
             let claimed = match leg {
                 Leg::Client if is_restricted(ledger, rest) => claimed(rest),
                 Leg::Client => 0,
@@ -124,7 +124,7 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
     // Whatever has not come whole could be anything.
     let rest = ledger.rest_of(Leg::Client);
     let begun = Head::of_request(rest).map(|head| (head, true));
-    let whole = |asked: &Asked| (asked.head, asked.fates.iter().any(Fate::may_close));
+    let whole = |asked: &LedgerRequest| (asked.head, asked.fates.iter().any(Fate::may_close));
     let all: Vec<(Head, bool)> = ledger.asked.iter().map(whole).chain(begun).collect();
     let broken = |api: ApiKey, version: Option<ApiVersion>| {
         all.iter().any(|(head, may_close)| {
@@ -203,14 +203,14 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
 const BYTES_A_SECOND: u64 = 8 * 1024;
 
 /// Whether a peer that does take bytes takes too few of them.
-fn drips(due: Due, now: Instant, stall: Duration) -> bool {
+fn drips(due: DueBytes, now: Instant, stall: Duration) -> bool {
     let earned = Duration::from_secs(due.taken as u64 / BYTES_A_SECOND);
     now.since(due.since) >= stall + earned
 }
 
-/// The first request that the broker has yet to answer.
-fn first_without_response(ledger: &Ledger) -> Option<&Asked> {
-    let owed = |asked: &&Asked| {
+/// The first request to which the broker owes a response.
+fn first_without_response(ledger: &Ledger) -> Option<&LedgerRequest> {
+    let owed = |asked: &&LedgerRequest| {
         asked.response.is_none()
             && asked
                 .fates
@@ -232,7 +232,7 @@ fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
         Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
         Wait::Idle => since_bytes >= limits.idle_timeout,
         Wait::Topology => snapshot.topology.is_empty(),
-        // A request that the broker does not take is not answered either. Whatever came of the
+        // A request that the broker does not take has no response either. Whatever came of the
         // broker was before the time for the next response began, and so was its throttle.
         Wait::Response => first_without_response(ledger).is_some_and(|asked| {
             let spoke = facts.broker_spoke.unwrap_or(ledger.opened);

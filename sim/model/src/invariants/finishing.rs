@@ -1,15 +1,16 @@
 //! 2 and 4: a client that ends, is reset or breaks a rule behind requests takes none of them along.
 //!
-//! What brokers do is held by `conformance/python/half_close.py`: they answer what they have read,
+//! `conformance/python/half_close.py` holds what brokers do: they respond to what they have read,
 //! and come to the end or the fault behind it.
 
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::{CloseReason, End, Leg};
 
 use crate::expected::Fate;
-use crate::watch::{Asked, Ledger, Violation};
+use crate::watch::{Ledger, LedgerRequest, Violation};
 
-/// Whole requests that were read before their client's end or fault have gone up, and are answered.
+/// Whole requests that were read before their client's end or fault have gone up, and have their
+/// responses.
 pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
     match reason {
         CloseReason::ClientEnded(End::Fin | End::Reset) if is_waited_for(ledger) => {
@@ -23,7 +24,7 @@ pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<
         {
             let most = ledger.snapshots.iter();
             let most = most.map(|snapshot| snapshot.limits.frame_bytes_max).min();
-            let is_sound = |asked: &&Asked| {
+            let is_sound = |asked: &&LedgerRequest| {
                 let fits = asked.frame.len() <= most.unwrap_or(0).saturating_add(4);
                 fits && !asked.fates.iter().any(Fate::may_close)
             };
@@ -53,7 +54,7 @@ fn is_waited_for(ledger: &Ledger) -> bool {
     ended.is_none_or(|(gone, decision)| decision.at < gone.after(response.unwrap_or_default()))
 }
 
-/// Whether the fault was not put off so long that answers could be missing: it was found when the
+/// Whether the fault was not put off so long that responses could be missing: it was found when the
 /// client was last read, or later. Behind a frame without a head nobody knows what was read, and a
 /// drain forgets what waits.
 fn closed_in_time(ledger: &Ledger) -> bool {
@@ -69,7 +70,7 @@ fn closed_in_time(ledger: &Ledger) -> bool {
 
 fn are_done<'a>(
     ledger: &Ledger,
-    mut asked: impl Iterator<Item = &'a Asked>,
+    mut asked: impl Iterator<Item = &'a LedgerRequest>,
 ) -> Result<(), Violation> {
     let gone = ledger.facts.client_gone.is_some();
     let Some(lost) = asked.find(|asked| is_lost(asked, gone)) else {
@@ -79,14 +80,18 @@ fn are_done<'a>(
     let what = format!(
         "{:?} was {} when its client ended {}",
         lost.head,
-        if lost.sent { "not answered" } else { "lost" },
+        if lost.sent {
+            "without a response"
+        } else {
+            "lost"
+        },
         ledger.id
     );
     Err(Violation::of(number, what))
 }
 
 /// Whether a request had to go up and did not, or is owed a response that was not given.
-fn is_lost(asked: &Asked, client_is_gone: bool) -> bool {
+fn is_lost(asked: &LedgerRequest, client_is_gone: bool) -> bool {
     let goes_up = |fate: &Fate| match fate {
         Fate::Passes { may_close, .. } => !*may_close,
         Fate::Cut { .. } => true,

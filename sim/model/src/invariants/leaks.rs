@@ -11,7 +11,10 @@ pub(crate) fn no_upstream_host(bytes: &[u8]) -> Result<(), Violation> {
     while let Some(at) = rest.iter().position(|byte| *byte == b'.') {
         rest = rest.get(at..).unwrap_or_default();
         if rest.starts_with(CANARY) {
-            return Err(Violation::of(6, "an upstream host is told to a client"));
+            return Err(Violation::of(
+                6,
+                "an upstream host is in a response to a client",
+            ));
         }
         rest = rest.get(1..).unwrap_or_default();
     }

@@ -1,4 +1,4 @@
-//! 9: what is held, due and owed stays inside the limits.
+//! 9: what is buffered, due and owed stays inside the limits.
 
 use doorkeeper_core::{Leg, Session};
 
@@ -34,7 +34,7 @@ pub(crate) fn reads_within_marks(ledger: &Ledger, session: &Session) -> Result<(
         return Err(Violation::of(9, what));
     }
     if demand.read_client && ledger.owed >= limits.in_flight_max {
-        let what = format!("{id} reads on with {} answers owed", ledger.owed);
+        let what = format!("{id} reads on with {} responses owed", ledger.owed);
         return Err(Violation::of(9, what));
     }
     Ok(())
@@ -59,9 +59,9 @@ pub(crate) fn reads_for_somebody(ledger: &Ledger, session: &Session) -> Result<(
     Ok(())
 }
 
-/// No more is held back than the limit allows, and what came in the last piece.
+/// No more is buffered than the limit allows, and what came in the last piece.
 pub(crate) fn buffers_within_limit(ledger: &Ledger, session: &Session) -> Result<(), Violation> {
-    // A reload may have made the limit smaller than what is held already.
+    // A reload may have made the limit smaller than what is buffered already.
     let limits = ledger.snapshots.iter().map(|snapshot| {
         [
             snapshot.limits.request_buffer_bytes_max,
@@ -72,9 +72,12 @@ pub(crate) fn buffers_within_limit(ledger: &Ledger, session: &Session) -> Result
     let [requests, responses] = limit.unwrap_or_default();
     for (leg, limit) in [(Leg::Client, requests), (Leg::Upstream, responses)] {
         let limit = limit.saturating_add(ledger.facts.chunk_max);
-        let held = session.buffered(leg);
-        if held > limit {
-            let what = format!("{} holds {held} bytes, {limit} are allowed", ledger.id);
+        let buffered = session.buffered(leg);
+        if buffered > limit {
+            let what = format!(
+                "{} buffers {buffered} bytes, {limit} are allowed",
+                ledger.id
+            );
             return Err(Violation::of(9, what));
         }
     }

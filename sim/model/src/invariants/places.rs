@@ -9,7 +9,7 @@ use crate::watch::{Ledger, Violation};
 pub(crate) fn meant_for(ledger: &Ledger, broker: BrokerId) -> Result<(), Violation> {
     match ledger.route {
         Route::Broker(wanted) if wanted != broker => {
-            let what = format!("{} is for broker {wanted} and came to {broker}", ledger.id);
+            let what = format!("{} is for broker {wanted} and reached {broker}", ledger.id);
             Err(Violation::of(19, what))
         }
         Route::Broker(_) | Route::Bootstrap => Ok(()),

@@ -1,12 +1,12 @@
-//! 5, 22 and 25: what is refused takes no effect, by the policy that was there when it was read,
-//! and what no client may ask never comes to a broker.
+//! 5, 22 and 25: what is denied takes no effect, by the policy that was there when it was read,
+//! and what no client may ask never reaches a broker.
 
 use bytes::Bytes;
 use doorkeeper_core::policy::{Decision, Operation, Principal};
 
 use crate::expected::{self, Fate, Head};
 use crate::payload::payloads;
-use crate::watch::{Asked, Ledger, SessionId, Violation};
+use crate::watch::{Ledger, LedgerRequest, SessionId, Violation};
 
 /// 25: brokers take doorkeeper for one principal, which may do more than its clients. No API that
 /// acts on the principals or the members of the cluster, or that brokers ask of each other, goes
@@ -25,11 +25,11 @@ pub(crate) fn is_for_clients(
             | 65 | 66 | 68 | 69 | 71 | 72 | 74..=79 | 88..=93
     );
     if !is_for_clients {
-        let what = format!("{head:?} is denied and came to a broker in {id}");
+        let what = format!("{head:?} is denied and reached a broker in {id}");
         return Err(Violation::of(25, what));
     }
     if ALTERS_CONFIGS.contains(&head.key) && expected::names_brokers(head, sent) {
-        let what = format!("{head:?} came to a broker with configs of brokers in {id}");
+        let what = format!("{head:?} reached a broker with configs of brokers in {id}");
         return Err(Violation::of(25, what));
     }
     Ok(())
@@ -54,12 +54,12 @@ pub(crate) fn decided_by_older(ledger: &Ledger, at: usize, sent: &Bytes) -> Resu
     });
     if fits {
         let what = format!(
-            "{:?} was judged by an older policy in {}",
+            "{:?} was authorized by an older policy in {}",
             asked.head, ledger.id
         );
         return Err(Violation::of(5, what));
     }
-    // Part of what is refused has gone up.
+    // Part of what is denied has gone up.
     if asked
         .fates
         .iter()
@@ -67,7 +67,7 @@ pub(crate) fn decided_by_older(ledger: &Ledger, at: usize, sent: &Bytes) -> Resu
         && *sent == asked.frame
     {
         let what = format!(
-            "{:?} went up with what is refused in {}",
+            "{:?} went up with what is denied in {}",
             asked.head, ledger.id
         );
         return Err(Violation::of(5, what));
@@ -75,18 +75,22 @@ pub(crate) fn decided_by_older(ledger: &Ledger, at: usize, sent: &Bytes) -> Resu
     Ok(())
 }
 
-/// 22: no record of a topic reaches a client that was refused it when it asked.
-pub(crate) fn fetched(ledger: &Ledger, asked: &Asked, frame: &Bytes) -> Result<(), Violation> {
-    let judges = ledger.snapshots.get(asked.by.clone()).unwrap_or_default();
+/// 22: no record of a topic reaches a client that was denied the topic when it asked.
+pub(crate) fn fetched(
+    ledger: &Ledger,
+    asked: &LedgerRequest,
+    frame: &Bytes,
+) -> Result<(), Violation> {
+    let snapshots = ledger.snapshots.get(asked.by.clone()).unwrap_or_default();
     let anonymous = Principal::anonymous();
     for tag in payloads(frame).unwrap_or_default() {
-        let refused = judges.iter().all(|snapshot| {
+        let denied = snapshots.iter().all(|snapshot| {
             let decision = snapshot
                 .policy
                 .topic(&anonymous, Operation::Read, tag.topic.name());
             decision == Decision::Deny
         });
-        if refused {
+        if denied {
             let what = format!(
                 "{tag:?} reached a client that may not read it in {}",
                 ledger.id
@@ -102,7 +106,7 @@ mod tests {
     use super::*;
     use crate::frames::with_length;
 
-    fn judged(key: i16, version: i16, body: &[u8]) -> Option<u8> {
+    fn broken_rule(key: i16, version: i16, body: &[u8]) -> Option<u8> {
         let head = [
             &key.to_be_bytes()[..],
             &version.to_be_bytes(),
@@ -111,8 +115,8 @@ mod tests {
         ];
         let frame = with_length(&[&head.concat(), body].concat());
         let head = Head::of_request(&frame);
-        let judged = is_for_clients(SessionId(0), head, &frame);
-        judged.err().map(|violation| violation.invariant)
+        let checked = is_for_clients(SessionId(0), head, &frame);
+        checked.err().map(|violation| violation.invariant)
     }
 
     #[test]
@@ -120,9 +124,9 @@ mod tests {
         for key in [
             4, 7, 17, 27, 30, 31, 34, 36, 38, 43, 49, 51, 57, 64, 80, 84, 94, 200,
         ] {
-            assert_eq!(judged(key, 0, &[]), Some(25), "{key}");
+            assert_eq!(broken_rule(key, 0, &[]), Some(25), "{key}");
         }
-        assert_eq!(judged(3, 0, &[0; 4]), None);
+        assert_eq!(broken_rule(3, 0, &[0; 4]), None);
     }
 
     #[test]
@@ -136,7 +140,7 @@ mod tests {
             &[0],
         ]
         .concat();
-        assert_eq!(judged(33, 0, &topics), None);
+        assert_eq!(broken_rule(33, 0, &topics), None);
         for kind in [4, 8, 99] {
             let both = [
                 &[0, 0, 0, 2][..],
@@ -144,7 +148,7 @@ mod tests {
                 &resource(kind, b'1'),
                 &[0],
             ];
-            assert_eq!(judged(33, 0, &both.concat()), Some(25), "{kind}");
+            assert_eq!(broken_rule(33, 0, &both.concat()), Some(25), "{kind}");
         }
     }
 }

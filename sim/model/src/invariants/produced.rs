@@ -1,4 +1,4 @@
-//! 16: what clients produce comes to brokers no more often than they sent it, and batches with
+//! 16: what clients produce reaches brokers no more often than they sent it, and batches with
 //! sequence numbers come in the order of their producer.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,14 +18,14 @@ type Stream = (SessionId, (i64, i16), String, i32);
 
 /// What of all that was produced has come to brokers.
 #[derive(Debug, Default)]
-pub(crate) struct Produced {
+pub(crate) struct ProducedRecords {
     /// How often clients have sent a payload that brokers have not got yet; 0 is no more.
     due: BTreeMap<Tag, u32>,
     /// The sequence numbers that a broker has not got yet.
     sequences: BTreeMap<Stream, VecDeque<i32>>,
 }
 
-impl Produced {
+impl ProducedRecords {
     /// A client has sent a whole request.
     pub(crate) fn sent(&mut self, id: SessionId, frame: &Bytes) {
         if !is_produce(frame) {
@@ -53,19 +53,19 @@ impl Produced {
             match self.due.get_mut(&tag).filter(|due| **due > 0) {
                 Some(due) => *due -= 1,
                 None => {
-                    let what = format!("{tag:?} came to a broker once too often");
+                    let what = format!("{tag:?} reached a broker once too often");
                     return Err(Violation::of(16, what));
                 }
             }
         }
         for (stream, sequence) in batches(id, frame) {
             let waiting = self.sequences.entry(stream).or_default();
-            // Those before it were refused: that they were is for other rules to say.
+            // Those before it got errors: whether they should is for other rules to say.
             while waiting.front().is_some_and(|next| *next != sequence) {
                 waiting.pop_front();
             }
             if waiting.pop_front().is_none() {
-                let what = format!("sequence {sequence} came to a broker out of its turn in {id}");
+                let what = format!("sequence {sequence} reached a broker out of its turn in {id}");
                 return Err(Violation::of(16, what));
             }
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn comes(sent: &[i32], came: &[i32]) -> bool {
-        let mut produced = Produced::default();
+        let mut produced = ProducedRecords::default();
         for sequence in sent {
             produced.sent(ID, &produce(*sequence));
         }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn sequences_come_in_their_order_and_as_often_as_they_were_sent() {
         assert!(comes(&[0, 1, 1, 2], &[0, 1, 1, 2]));
-        assert!(comes(&[0, 1, 2], &[0, 2]), "1 was refused");
+        assert!(comes(&[0, 1, 2], &[0, 2]), "1 was denied");
         assert!(!comes(&[0, 1], &[0, 0]));
         assert!(!comes(&[0, 1], &[1, 0]));
         assert!(!comes(&[0], &[1]));
@@ -159,14 +159,14 @@ mod tests {
         };
         // The head of a Produce, and nothing else that is one.
         let frame = with_length(&[&[0; 8][..], &payload(tag, 100)].concat());
-        let mut produced = Produced::default();
+        let mut produced = ProducedRecords::default();
         produced.sent(ID, &frame);
         produced.sent(ID, &frame);
         let came = [(); 3].map(|()| produced.came(ID, &frame).is_ok());
         assert_eq!(came, [true, true, false]);
     }
     #[test]
-    fn what_is_whole_in_a_mangled_request_may_come_alone() {
+    fn a_whole_payload_of_a_mangled_request_may_arrive_alone() {
         let tag = |number| Tag {
             client: 1,
             topic: Topic::Orders,
@@ -175,7 +175,7 @@ mod tests {
         let whole = payload(tag(0), 100);
         let mut mangled = payload(tag(1), 100).to_vec();
         mangled[50] ^= 1;
-        let mut produced = Produced::default();
+        let mut produced = ProducedRecords::default();
         produced.sent(ID, &with_length(&[&[0; 8][..], &whole, &mangled].concat()));
         let part = with_length(&[&[0; 8][..], &whole].concat());
         assert_eq!(produced.came(ID, &part), Ok(()));

@@ -5,9 +5,9 @@ use doorkeeper_core::Snapshot;
 
 use super::{leaks, policy};
 use crate::expected::{self, Fate};
-use crate::watch::{Asked, Expects, Ledger, Violation};
+use crate::watch::{Expectation, Ledger, LedgerRequest, Violation};
 
-/// What is told of addresses, and what is offered, belongs to an invariant of its own.
+/// Addresses, and what is offered, belong to invariants of their own.
 const fn number_of(key: i16) -> u8 {
     match key {
         18 => 17,
@@ -34,7 +34,7 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
     let Some(asked) = at.and_then(|at| ledger.asked.remove(at)) else {
         return Err(Violation::of(
             2,
-            format!("{} answers what nobody asked", ledger.id),
+            format!("{} responds to what nobody asked", ledger.id),
         ));
     };
     let id = expected::correlation_id_of(&frame);
@@ -61,13 +61,13 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
             .all(|fate| !matches!(fate, Fate::Local(_)))
     {
         let what = format!(
-            "{:?} was answered before the broker had, in {}",
+            "{:?} had a response before the broker's, in {}",
             asked.head, ledger.id
         );
         return Err(Violation::of(2, what));
     }
     let what = format!(
-        "{:?} was answered otherwise than it must be, in {}",
+        "{:?} had another response than it must have, in {}",
         asked.head, ledger.id
     );
     let is_cut = asked
@@ -78,24 +78,24 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
     Err(Violation::of(number, what))
 }
 
-fn is_right(fate: &Fate, asked: &Asked, given: &Bytes, snapshot: &Snapshot) -> bool {
-    let refused = match fate {
+fn is_right(fate: &Fate, asked: &LedgerRequest, given: &Bytes, snapshot: &Snapshot) -> bool {
+    let denied = match fate {
         Fate::Closes => return false,
         Fate::Unclear { .. } => return true,
         Fate::Local(denial) => return expected::is_denial(asked.head, given, denial, snapshot),
         Fate::Passes { .. } => None,
-        Fate::Cut { refused, .. } => Some(&**refused),
+        Fate::Cut { denied, .. } => Some(&**denied),
     };
     let Some(response) = asked.response.as_ref().filter(|_| asked.sent) else {
         return false;
     };
-    expected::is_right(asked.head, &response.frame, given, refused, snapshot)
+    expected::is_right(asked.head, &response.frame, given, denied, snapshot)
 }
 
-/// 3, as the client sees it: what it gets is the answer that it waits for.
-pub(crate) fn is_owed(owed: Expects, frame: &Bytes) -> Result<(), Violation> {
+/// 3, as the client sees it: what it gets is the response that it waits for.
+pub(crate) fn is_owed(owed: Expectation, frame: &Bytes) -> Result<(), Violation> {
     let got = expected::correlation_id_of(frame);
-    let Expects::Response(owed) = owed else {
+    let Expectation::Response(owed) = owed else {
         return Ok(());
     };
     if owed.is_some() && got == owed {

@@ -29,7 +29,7 @@ impl Work {
     ) -> Result<(), String> {
         let bytes = match &input {
             Input::Bytes { bytes, .. } => bytes.len(),
-            // What is held may have to be judged again.
+            // What is buffered may have to be authorized again.
             Input::Snapshot(_) => session.buffered(Leg::Client),
             Input::Wrote { .. }
             | Input::Ended { .. }

@@ -1,12 +1,12 @@
 //! Scripts made of any bytes. Numbers are drawn small, so that steps meet each other, and requests
-//! more often than faults; a derived `Arbitrary` would hardly ever get a request answered.
+//! more often than faults; a derived `Arbitrary` would hardly ever get a response.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::Script;
-use super::request::{Part, Place, Request};
-use super::setting::{Chunk, Policy, Setting, Small};
-use super::step::{Client, Numbered, Step};
+use super::request::{Part, Request, TopicPartition};
+use super::setting::{Chunk, Policy, Setting, SmallLimits};
+use super::step::{Client, Ordinal, Step};
 
 impl<'a> Arbitrary<'a> for Script {
     /// As many steps as there are bytes for.
@@ -49,7 +49,7 @@ impl<'a> Arbitrary<'a> for Setting {
     }
 }
 
-impl<'a> Arbitrary<'a> for Small {
+impl<'a> Arbitrary<'a> for SmallLimits {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         // Half of them have none.
         let which = u8::arbitrary(u)?;
@@ -102,7 +102,7 @@ impl<'a> Arbitrary<'a> for Step {
     }
 }
 
-impl<'a> Arbitrary<'a> for Numbered {
+impl<'a> Arbitrary<'a> for Ordinal {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         u.int_in_range(0..=Self::MAX / 2).map(Self)
     }
@@ -134,7 +134,7 @@ impl<'a> Arbitrary<'a> for Request {
     }
 }
 
-impl<'a> Arbitrary<'a> for Place {
+impl<'a> Arbitrary<'a> for TopicPartition {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(Self {
             topic: u.arbitrary()?,

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::request::Request;
-use super::setting::{Policy, Small};
+use super::setting::{Policy, SmallLimits};
 use super::step::{
-    BrokerFault, Client, ListenAddr, NetFault, Numbered, ProcessFault, Step, Tamper, Wait,
+    BrokerFault, Client, ListenAddr, NetFault, Ordinal, ProcessFault, Step, Tamper, Wait,
 };
 use super::words::{Bad, BadScript, Words, hex, read, unhex};
 use super::{Script, Setting};
@@ -95,7 +95,7 @@ impl fmt::Display for BrokerFault {
             Self::Accept => f.write_str("accept"),
             Self::Versions(key, last) => write!(f, "versions {key} {last}"),
             Self::Next(tamper) => write!(f, "next {tamper}"),
-            Self::AdvertiseDoorkeeper => f.write_str("advertise-door"),
+            Self::AdvertiseDoorkeeper => f.write_str("advertise-doorkeeper"),
             Self::Throttle(ms) => write!(f, "throttle {ms}"),
         }
     }
@@ -137,13 +137,13 @@ impl fmt::Display for ProcessFault {
 }
 
 /// A number behind a letter.
-fn numbered(letter: char, word: &str) -> Result<Numbered, Bad> {
+fn numbered(letter: char, word: &str) -> Result<Ordinal, Bad> {
     let digits = word
         .strip_prefix(letter)
         .ok_or_else(|| format!("{word:?} does not begin with {letter}"))?;
     let number = read(digits)?;
-    if number < Numbered::MAX {
-        Ok(Numbered(number))
+    if number < Ordinal::MAX {
+        Ok(Ordinal(number))
     } else {
         Err(format!("{word:?} is too high a number"))
     }
@@ -213,7 +213,7 @@ fn broker_fault(words: &mut Words<'_>) -> Result<BrokerFault, Bad> {
         "refuse" => BrokerFault::Refuse,
         "black-hole" => BrokerFault::BlackHole,
         "accept" => BrokerFault::Accept,
-        "advertise-door" => BrokerFault::AdvertiseDoorkeeper,
+        "advertise-doorkeeper" => BrokerFault::AdvertiseDoorkeeper,
         "throttle" => BrokerFault::Throttle(words.read()?),
         "versions" => BrokerFault::Versions(words.read()?, words.read()?),
         "next" => BrokerFault::Next(match words.next()? {
@@ -241,10 +241,10 @@ fn net_fault(words: &mut Words<'_>) -> Result<NetFault, Bad> {
 }
 
 fn reload(words: &mut Words<'_>) -> Result<ProcessFault, Bad> {
-    let (mut policy, mut small) = (Policy::default(), Small::default());
+    let (mut policy, mut small) = (Policy::default(), SmallLimits::default());
     for word in words.rest() {
-        if let Some(refused) = word.strip_prefix("deny=") {
-            refused.split(',').try_for_each(|word| policy.take(word))?;
+        if let Some(denied) = word.strip_prefix("deny=") {
+            denied.split(',').try_for_each(|word| policy.take(word))?;
         } else if !small.take(word)? {
             return Err(format!("{word:?} is nothing to reload"));
         }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn an_invalid_script_is_an_error_with_its_line() {
         let cases = [
             ("seed x\n---\n", 1),
             ("seed 1\n---\n\nc1 dance", 4),

@@ -11,7 +11,7 @@ use super::step::{
 
 /// A part of a script that no network can play.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unplayable {
+pub struct UnplayablePart {
     /// The step, from 1; 0 for the setting.
     pub step: usize,
     /// Its text.
@@ -20,7 +20,7 @@ pub struct Unplayable {
     pub why: &'static str,
 }
 
-impl fmt::Display for Unplayable {
+impl fmt::Display for UnplayablePart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, text, why } = self;
         match step {
@@ -30,15 +30,15 @@ impl fmt::Display for Unplayable {
     }
 }
 
-impl std::error::Error for Unplayable {}
+impl std::error::Error for UnplayablePart {}
 
 impl Script {
     /// Holds the script against what networks can do.
     ///
     /// # Errors
     /// The first part that none can play.
-    pub fn playable(&self) -> Result<(), Unplayable> {
-        let unplayable = |step: usize, text: String, why| Unplayable { step, text, why };
+    pub fn playable(&self) -> Result<(), UnplayablePart> {
+        let unplayable = |step: usize, text: String, why| UnplayablePart { step, text, why };
         if let Some((text, why)) = setting(&self.setting) {
             return Err(unplayable(0, text.to_owned(), why));
         }
@@ -54,14 +54,14 @@ impl Script {
 fn setting(setting: &Setting) -> Option<(&'static str, &'static str)> {
     let plain = Setting::default();
     if setting.chunk != Chunk::Whole {
-        return Some(("chunk", "a network cuts bytes as its habits are"));
+        return Some(("chunk", "a network cuts bytes as its fault rates say"));
     }
     let times = (setting.latency_ms, setting.jitter_ms);
     if times != (plain.latency_ms, plain.jitter_ms) {
         return Some(("latency", "a network has its own"));
     }
     if setting.buffered.is_some() {
-        return Some(("held", "a server has one budget for all its listeners"));
+        return Some(("buffered", "a server has one budget for all its listeners"));
     }
     (setting.window != plain.window).then_some(("window", WINDOW))
 }
@@ -105,7 +105,7 @@ const fn unplayable_fault(leg: NetLeg, way: Direction, fault: NetFault) -> Optio
 mod tests {
     use super::*;
 
-    fn playable(step: &str) -> Result<(), Unplayable> {
+    fn playable(step: &str) -> Result<(), UnplayablePart> {
         let script: Script = format!("advertised 2\n---\nwait 1\n{step}\n")
             .parse()
             .unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_network_can_do_is_named() {
+    fn the_step_that_no_network_can_play_is_named() {
         for step in [
             "c1 connect b1",
             "c1 stall",

@@ -24,7 +24,7 @@ pub enum Topic {
     Orders,
     /// Is there as well.
     Audit,
-    /// Is there; what policies like to refuse.
+    /// Is there; what policies like to deny.
     Secret,
     /// Is not there at first.
     Missing,
@@ -55,7 +55,7 @@ impl Topic {
 
 /// A partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct TopicPartition {
     /// Of this topic.
     pub topic: Topic,
     /// Its number.
@@ -66,12 +66,12 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Where it goes.
-    pub place: Place,
+    pub place: TopicPartition,
     /// How long the value of its one record is.
     pub bytes: u32,
 }
 
-/// Who must have a Produce before it is answered.
+/// Who must have a Produce before its response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Acks {
     /// All in-sync replicas.
@@ -118,14 +118,14 @@ pub enum Producer {
 
 /// Which batch an idempotent producer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
-pub enum Turn {
+pub enum BatchChoice {
     /// The next one.
     Next,
     /// The last one of that partition once more, byte by byte, if there was one.
     Again,
 }
 
-names!(Turn { Turn::Next = "next", Turn::Again = "again" });
+names!(BatchChoice { BatchChoice::Next = "next", BatchChoice::Again = "again" });
 
 /// How a transaction shall end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
@@ -164,9 +164,9 @@ pub enum What {
     /// Batches to append.
     Produce(Acks, Vec<Part>),
     /// Records, waiting for them at most this many milliseconds.
-    Fetch(FetchSession, u16, Vec<Place>),
+    Fetch(FetchSession, u16, Vec<TopicPartition>),
     /// The ends of logs.
-    ListOffsets(Vec<Place>),
+    ListOffsets(Vec<TopicPartition>),
     /// The coordinators of groups with these numbers.
     FindCoordinator(Vec<u8>),
     /// A place in the group with this number.
@@ -178,7 +178,7 @@ pub enum What {
     /// The end of a membership.
     LeaveGroup(u8),
     /// An offset to keep for a group.
-    OffsetCommit(u8, Place),
+    OffsetCommit(u8, TopicPartition),
     /// What was kept.
     OffsetFetch(u8),
     /// An id for a producer, or the next epoch.
@@ -186,13 +186,13 @@ pub enum What {
     /// The coordinator of the transactional id with this number.
     FindTransactions(u8),
     /// A batch of a producer with sequence numbers.
-    Write(Producer, Turn, Part),
+    Write(Producer, BatchChoice, Part),
     /// Partitions for a transaction.
-    AddPartitions(u8, Vec<Place>),
+    AddPartitions(u8, Vec<TopicPartition>),
     /// A group, whose offsets belong to a transaction.
     AddOffsets(u8, u8),
     /// An offset that counts with the transaction: transactional id, group, partition.
-    TxnOffsetCommit(u8, u8, Place),
+    TxnOffsetCommit(u8, u8, TopicPartition),
     /// The end of a transaction.
     EndTxn(u8, TransactionResult),
     /// A sign of life of a member of a consumer group.
@@ -209,13 +209,13 @@ pub enum What {
     Other(u8, Vec<u8>),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.topic, self.partition)
     }
 }
 
-impl FromStr for Place {
+impl FromStr for TopicPartition {
     type Err = Bad;
 
     fn from_str(word: &str) -> Result<Self, Bad> {
@@ -319,7 +319,7 @@ impl fmt::Display for Request {
             What::TxnOffsetCommit(id, group, place) => {
                 write!(f, "txn-offset-commit v{v} {id} {group} {place}")
             }
-            What::EndTxn(id, verdict) => write!(f, "end-txn v{v} {id} {verdict}"),
+            What::EndTxn(id, result) => write!(f, "end-txn v{v} {id} {result}"),
             What::ConsumerHeartbeat(group, beat) => {
                 write!(f, "consumer-heartbeat v{v} {group} {beat}")
             }

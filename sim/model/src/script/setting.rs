@@ -23,10 +23,10 @@ pub struct Setting {
     /// How many bytes are on the way of one leg at most.
     pub window: u32,
     /// What sessions may cost; nothing for what is not said.
-    pub small: Small,
-    /// How much sessions together may hold of requests, and of responses; nothing for any amount.
+    pub small: SmallLimits,
+    /// How much sessions together may buffer of requests, and of responses; nothing for any amount.
     pub buffered: Option<u32>,
-    /// What is refused.
+    /// What is denied.
     pub policy: Policy,
     /// The outcome depends on time, so that it differs where time is real.
     pub timed: bool,
@@ -44,7 +44,7 @@ impl Default for Setting {
             latency_ms: 1,
             jitter_ms: 0,
             window: 65_536,
-            small: Small::default(),
+            small: SmallLimits::default(),
             buffered: None,
             policy: Policy::default(),
             timed: false,
@@ -69,7 +69,7 @@ names!(Chunk { Chunk::Whole = "whole", Chunk::One = "one", Chunk::Any = "any" })
 
 /// Limits that scripts make small, so that little reaches them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Small {
+pub struct SmallLimits {
     /// `Limits::request_buffer_bytes_max`.
     pub buffer: Option<u32>,
     /// `Limits::egress_high_bytes`.
@@ -82,7 +82,7 @@ pub struct Small {
     pub wait: Option<u32>,
 }
 
-impl Small {
+impl SmallLimits {
     /// Takes one `name=value`; false if it is none of ours.
     pub(super) fn take(&mut self, word: &str) -> Result<bool, Bad> {
         let Some((name, value)) = word.split_once('=') else {
@@ -100,7 +100,7 @@ impl Small {
     }
 }
 
-impl fmt::Display for Small {
+impl fmt::Display for SmallLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
             ("buffer", self.buffer),
@@ -118,7 +118,7 @@ impl fmt::Display for Small {
     }
 }
 
-/// What is refused to everybody.
+/// What is denied to everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Topics.
@@ -128,7 +128,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether nothing is refused.
+    /// Whether nothing is denied.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty() && self.apis.is_empty()

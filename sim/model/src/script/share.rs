@@ -4,7 +4,7 @@ use std::fmt;
 
 use arbitrary::Arbitrary;
 
-use super::request::{Beat, Place, list};
+use super::request::{Beat, TopicPartition, list};
 use super::words::{Bad, Words, names};
 
 /// What a request says about share sessions.
@@ -57,9 +57,9 @@ pub enum Share {
     Heartbeat(u8, Beat),
     /// Records, waiting for them at most this many milliseconds, and what becomes of those that
     /// the member has.
-    Fetch(u8, ShareSession, Acknowledge, u16, Vec<Place>),
+    Fetch(u8, ShareSession, Acknowledge, u16, Vec<TopicPartition>),
     /// What becomes of the records that the member has.
-    Acknowledge(u8, ShareSession, Acknowledge, Vec<Place>),
+    Acknowledge(u8, ShareSession, Acknowledge, Vec<TopicPartition>),
 }
 
 impl Share {
@@ -75,7 +75,7 @@ impl Share {
 
     /// The same, of less.
     #[must_use]
-    pub fn with_places(&self, places: Vec<Place>) -> Self {
+    pub fn with_places(&self, places: Vec<TopicPartition>) -> Self {
         match self {
             Self::Heartbeat(..) => self.clone(),
             Self::Fetch(group, session, says, wait_ms, _) => {
@@ -89,7 +89,7 @@ impl Share {
 
     /// The partitions that it is about.
     #[must_use]
-    pub fn places(&self) -> &[Place] {
+    pub fn places(&self) -> &[TopicPartition] {
         match self {
             Self::Heartbeat(..) => &[],
             Self::Fetch(.., places) | Self::Acknowledge(.., places) => places,

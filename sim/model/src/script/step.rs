@@ -3,8 +3,8 @@
 use arbitrary::Arbitrary;
 use doorkeeper_core::{End, Leg};
 
-use super::request::{Place, Request};
-use super::setting::{Policy, Small};
+use super::request::{Request, TopicPartition};
+use super::setting::{Policy, SmallLimits};
 use super::words::names;
 
 /// One step. It happens at once; only [`Step::Wait`], [`Client::Wait`] and
@@ -12,13 +12,13 @@ use super::words::names;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The client with this number does something.
-    Client(Numbered, Client),
+    Client(Ordinal, Client),
     /// Something happens to the broker with this number.
-    Broker(Numbered, BrokerFault),
+    Broker(Ordinal, BrokerFault),
     /// A partition gets another leader.
-    Leader(Place, Numbered),
+    Leader(TopicPartition, Ordinal),
     /// Something happens to a leg of the client's session.
-    Net(Numbered, NetLeg, Direction, NetFault),
+    Net(Ordinal, NetLeg, Direction, NetFault),
     /// Something happens to doorkeeper.
     Process(ProcessFault),
     /// All faults end: brokers come back, and bytes flow.
@@ -29,9 +29,9 @@ pub enum Step {
 
 /// A number that counts clients or brokers. Small, so that steps meet each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Numbered(pub u8);
+pub struct Ordinal(pub u8);
 
-impl Numbered {
+impl Ordinal {
     /// How many there are at most.
     pub const MAX: u8 = 8;
 }
@@ -100,7 +100,7 @@ pub enum ListenAddr {
     /// The bootstrap address.
     Bootstrap,
     /// The address of a broker.
-    Broker(Numbered),
+    Broker(Ordinal),
 }
 
 /// What goes wrong with a broker.
@@ -113,19 +113,19 @@ pub enum BrokerFault {
     /// It moves to another address. Connections that it has stay, as after a change of its
     /// `advertised.listeners`.
     Move,
-    /// It reads, and answers nothing.
+    /// It reads, and responds to nothing.
     Silence,
-    /// It answers what it had not, late.
+    /// It sends the responses that it owes, late.
     Speak,
     /// It refuses connections.
     Refuse,
-    /// Connections to it are not answered.
+    /// Connections to it neither succeed nor fail.
     BlackHole,
     /// It takes connections again.
     Accept,
     /// It serves versions up to this one of the API with that key.
     Versions(u8, u8),
-    /// Something happens to the next answer that it gives to a session.
+    /// Something happens to the next response that it gives to a session.
     Next(Tamper),
     /// It advertises the address that doorkeeper advertises for it, until it moves or is healed.
     AdvertiseDoorkeeper,
@@ -138,7 +138,7 @@ pub enum BrokerFault {
 /// What happens to one response of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Tamper {
-    /// It carries another correlation id.
+    /// It has another correlation id.
     WrongId,
     /// It comes twice.
     Extra,
@@ -190,8 +190,8 @@ pub enum NetFault {
 /// What happens to doorkeeper.
 #[derive(Clone, Debug, PartialEq, Eq, Arbitrary)]
 pub enum ProcessFault {
-    /// The configuration is read again: this is refused now, these are the limits.
-    Reload(Policy, Small),
+    /// The configuration is read again: this is denied now, these are the limits.
+    Reload(Policy, SmallLimits),
     /// It stops, and sessions have so many tenths of a second.
     Drain(u8),
 }
@@ -201,6 +201,6 @@ pub enum ProcessFault {
 pub enum Wait {
     /// So many milliseconds.
     Millis(u16),
-    /// Every answer of every client, or the end of its connection.
+    /// Every response for every client, or the end of its connection.
     All,
 }

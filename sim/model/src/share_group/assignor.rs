@@ -10,11 +10,11 @@ use uuid::Uuid;
 use crate::consumer_group::Partitions;
 
 /// A member and the topics that it wants.
-pub(super) type Wanted<'a> = (&'a str, BTreeSet<Uuid>);
+pub(super) type Subscription<'a> = (&'a str, BTreeSet<Uuid>);
 
 /// The partitions of each member. `topics` says how many partitions there are.
 pub(super) fn assign(
-    members: &[Wanted<'_>],
+    members: &[Subscription<'_>],
     topics: &BTreeMap<Uuid, usize>,
     had: &BTreeMap<String, Partitions>,
 ) -> BTreeMap<String, Partitions> {
@@ -63,7 +63,7 @@ mod tests {
     const TOPIC: Uuid = Uuid::from_u128(1);
 
     fn assigned(ids: &[&str], partitions: usize) -> BTreeMap<String, Vec<i32>> {
-        let members: Vec<Wanted<'_>> = ids
+        let members: Vec<Subscription<'_>> = ids
             .iter()
             .map(|id| (*id, BTreeSet::from([TOPIC])))
             .collect();

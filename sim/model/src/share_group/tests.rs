@@ -1,4 +1,4 @@
-//! Members come, stay, miss answers and go.
+//! Members come, stay, miss responses and go.
 
 use super::*;
 use crate::config::Limits;
@@ -11,8 +11,8 @@ fn beat(
     id: &str,
     epoch: i32,
     topic: Option<&str>,
-) -> Result<Told, ResponseError> {
-    let around = Around {
+) -> Result<HeartbeatResult, ResponseError> {
+    let context = GroupContext {
         now: Instant::ZERO.after(std::time::Duration::from_millis(millis)),
         limits: &Limits::default(),
         topics: &Topics::default(),
@@ -24,7 +24,7 @@ fn beat(
         subscribed: topic.map(|topic| BTreeSet::from([topic.to_owned()])),
         ..Heartbeat::default()
     };
-    group.heartbeat(beat, &around)
+    group.heartbeat(beat, &context)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_epoch_before_is_taken_and_no_other() {
 }
 
 #[test]
-fn who_is_silent_too_long_is_out() {
+fn a_silent_member_is_removed_at_its_session_timeout() {
     let mut group = ShareGroup::default();
     beat(&mut group, 0, "a", 0, Some("t")).unwrap();
     let end = group.deadline().unwrap();

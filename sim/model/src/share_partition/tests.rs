@@ -4,16 +4,16 @@ use super::*;
 
 const LOCK_END: Instant = Instant::ZERO;
 
-fn acquired(first: i64, last: i64, deliveries: i16) -> Acquired {
-    Acquired {
+fn acquired(first: i64, last: i64, deliveries: i16) -> AcquiredRange {
+    AcquiredRange {
         first,
         last,
         deliveries,
     }
 }
 
-fn says(first: i64, last: i64, kinds: &[Acknowledgement]) -> [Acknowledged; 1] {
-    [Acknowledged {
+fn says(first: i64, last: i64, kinds: &[Acknowledgement]) -> [AcknowledgedOffsets; 1] {
+    [AcknowledgedOffsets {
         first,
         last,
         kinds: kinds.to_vec(),
@@ -29,7 +29,7 @@ fn given() -> SharePartition {
 }
 
 #[test]
-fn what_one_has_no_other_gets() {
+fn an_acquired_record_goes_to_no_other_member() {
     let mut partition = given();
     assert_eq!(partition.acquire("b", LOCK_END, &[(10, 14)], 500), []);
     assert_eq!(partition.next_offset(&Limits::default()), Some(15));
@@ -46,7 +46,7 @@ fn only_whole_batches_are_given_up_to_the_count() {
 }
 
 #[test]
-fn each_record_goes_its_own_way() {
+fn each_record_has_its_own_state() {
     use Acknowledgement::{Done, Release};
     let limits = Limits::default();
     let mut partition = given();
@@ -67,7 +67,7 @@ fn each_record_goes_its_own_way() {
 }
 
 #[test]
-fn nothing_counts_of_what_is_wrong() {
+fn an_invalid_batch_of_offsets_changes_nothing() {
     use Acknowledgement::Done;
     let limits = Limits::default();
     let mut partition = given();
@@ -104,7 +104,7 @@ fn after_too_many_deliveries_a_record_is_given_up() {
 }
 
 #[test]
-fn a_new_leader_knows_of_no_deliveries_that_came_to_nothing() {
+fn a_new_leader_forgets_failed_deliveries() {
     let mut partition = given();
     partition.moved_to(1);
     let got = partition.acquire("b", LOCK_END, &[(10, 14)], 500);
@@ -112,7 +112,7 @@ fn a_new_leader_knows_of_no_deliveries_that_came_to_nothing() {
 }
 
 #[test]
-fn what_the_log_has_lost_is_not_waited_for() {
+fn records_before_the_log_start_are_skipped() {
     let mut partition = given();
     partition.log_starts_at(12);
     assert_eq!(partition.start, 12);
@@ -122,7 +122,7 @@ fn what_the_log_has_lost_is_not_waited_for() {
 }
 
 #[test]
-fn too_much_is_not_given_out_at_once() {
+fn acquired_records_stay_below_the_limit() {
     let limits = Limits::default();
     let mut partition = SharePartition::at(0, 0);
     partition.acquire("a", LOCK_END, &[(0, limits.share_record_locks_max - 1)], 1);

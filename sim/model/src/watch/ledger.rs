@@ -13,7 +13,7 @@ use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Ses
 use super::SessionId;
 use crate::expected::{self, Fate, Head};
 use crate::frames::Cutter;
-use crate::script::{Numbered, Tamper};
+use crate::script::{Ordinal, Tamper};
 use crate::transcript::Transcript;
 
 /// One session.
@@ -31,10 +31,10 @@ pub(crate) struct Ledger {
     pub(crate) to_broker: Cutter,
     /// The snapshot at the first byte of the request that is coming in.
     request_from: usize,
-    /// The snapshot at the first byte of the answer that is coming in.
+    /// The snapshot at the first byte of the response that is coming in.
     response_from: usize,
     /// Requests in their order; those that are done with are gone.
-    pub(crate) asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<LedgerRequest>,
     /// How many whole requests there were.
     pub(crate) requests: usize,
     /// How many of them the session has read to their end; others still wait in it.
@@ -45,13 +45,13 @@ pub(crate) struct Ledger {
     /// Nothing while the session serves its client.
     decision: Option<Decision>,
     pub(crate) closed: Option<CloseReason>,
-    /// What it carried, if anybody wants to know.
+    /// What it forwarded, if anybody wants to know.
     pub(super) transcript: Option<Transcript>,
 }
 
 /// One whole request.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct LedgerRequest {
     pub(crate) head: Head,
     pub(crate) frame: Bytes,
     /// How long it lets the broker wait.
@@ -60,21 +60,21 @@ pub(crate) struct Asked {
     pub(crate) fates: Vec<Fate>,
     /// It has gone up.
     pub(crate) sent: bool,
-    /// What the broker has answered.
-    pub(crate) response: Option<Answered>,
-    /// By which snapshots it was judged.
+    /// The response of the broker.
+    pub(crate) response: Option<BrokerResponse>,
+    /// By which snapshots it was authorized.
     pub(crate) by: RangeInclusive<usize>,
 }
 
-/// What the broker has answered to a request.
+/// The response of the broker to a request.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct BrokerResponse {
     pub(crate) frame: Bytes,
     /// By which snapshots it was edited: those from its first byte to its last.
     pub(crate) by: RangeInclusive<usize>,
 }
 
-/// How things stood when a session began to close: what came to one that only writes what is left
+/// The state when a session began to close: what reached one that only writes what is left
 /// has not made it close.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
@@ -95,29 +95,29 @@ pub(crate) struct Facts {
     pub(crate) failed: Vec<ConnectFailure>,
     pub(crate) tampers: Vec<Tamper>,
     pub(crate) drain: Option<Instant>,
-    /// How many of the last requests still waited in the session when it was told to drain.
+    /// How many of the last requests still waited in the session when it began to drain.
     pub(crate) forgotten: usize,
     pub(crate) reached: Option<BrokerId>,
     pub(crate) finished: Vec<Leg>,
-    /// When a broker had got the first whole request that it must answer.
+    /// When a broker had got the first whole request that needs a response.
     pub(crate) first_sent: Option<Instant>,
     /// When the broker has last sent anything.
     pub(crate) broker_spoke: Option<Instant>,
     /// Until when the broker reads nothing, as it has said.
     pub(crate) muted_until: Instant,
-    /// The broker has answered what it was not asked.
+    /// The broker has responded to what it was not asked.
     pub(crate) broker_lied: bool,
     /// The client has sent a frame too short to have a head, which no session takes.
     pub(crate) headless: bool,
     /// The largest piece that was read.
     pub(crate) chunk_max: usize,
-    /// Since when each leg waits for room for what it holds.
+    /// Since when each leg waits for room for what it buffers.
     buffer_paused: [Option<Instant>; 2],
-    /// It was told to give back what it holds.
+    /// It has to give back what it buffers.
     pub(crate) buffer_rejected: bool,
     last_given: [Option<Instant>; 2],
     /// The bytes that each leg had due when the session was last looked at.
-    due: [Option<Due>; 2],
+    due: [Option<DueBytes>; 2],
     pub(crate) last_bytes: Option<Instant>,
     /// When the request began that is coming in.
     pub(crate) request_began: Option<Instant>,
@@ -127,7 +127,7 @@ pub(crate) struct Facts {
 
 /// Bytes that a leg has had due without a break.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Due {
+pub(crate) struct DueBytes {
     pub(crate) since: Instant,
     /// How many were taken meanwhile.
     pub(crate) taken: usize,
@@ -182,7 +182,7 @@ impl Facts {
         };
         for leg in [Leg::Client, Leg::Upstream] {
             if let Some(due) = self.due.get_mut(index(leg)) {
-                let begun = Due {
+                let begun = DueBytes {
                     since: now,
                     taken: 0,
                 };
@@ -196,7 +196,7 @@ impl Facts {
         self.due(leg).is_some()
     }
 
-    pub(crate) fn due(&self, leg: Leg) -> Option<Due> {
+    pub(crate) fn due(&self, leg: Leg) -> Option<DueBytes> {
         self.due.get(index(leg)).copied().flatten()
     }
 
@@ -209,7 +209,7 @@ impl Ledger {
     pub(super) fn new(
         now: Instant,
         id: SessionId,
-        client: Numbered,
+        client: Ordinal,
         route: Route,
         snapshot: &Arc<Snapshot>,
         keep_transcript: bool,
@@ -266,8 +266,8 @@ impl Ledger {
         self.facts.saw(now, session);
     }
 
-    /// The snapshots that may have made the answer to `asked` what it is.
-    pub(crate) fn response_snapshots(&self, asked: &Asked) -> &[Arc<Snapshot>] {
+    /// The snapshots that may have made the response to `asked` what it is.
+    pub(crate) fn response_snapshots(&self, asked: &LedgerRequest) -> &[Arc<Snapshot>] {
         let response = asked.response.as_ref();
         let by = response.map_or(&asked.by, |response| &response.by);
         self.snapshots.get(by.clone()).unwrap_or_default()
@@ -308,7 +308,7 @@ impl Ledger {
             let fates = expected::fates(head, &frame, snapshots);
             self.owed += usize::from(fates.iter().any(Fate::is_owed));
             whole.push(frame.clone());
-            self.asked.push_back(Asked {
+            self.asked.push_back(LedgerRequest {
                 head,
                 granted: expected::granted(head, &frame),
                 frame,
@@ -340,7 +340,7 @@ impl Ledger {
         while let Some(frame) = self.from_broker.next_frame() {
             let by = self.response_from..=last;
             self.response_from = last;
-            let waits = |asked: &&mut Asked| {
+            let waits = |asked: &&mut LedgerRequest| {
                 asked.sent && asked.response.is_none() && asked.fates.iter().any(Fate::is_owed)
             };
             match self.asked.iter_mut().find(waits) {
@@ -350,7 +350,7 @@ impl Ledger {
                         let until = self.now.after(throttle);
                         self.facts.muted_until = self.facts.muted_until.max(until);
                     }
-                    asked.response = Some(Answered { frame, by });
+                    asked.response = Some(BrokerResponse { frame, by });
                 }
                 Some(_) | None => self.facts.broker_lied = true,
             }
@@ -372,7 +372,7 @@ impl Ledger {
         }
     }
 
-    /// A request that waits in the session for its turn is judged by a snapshot that comes
+    /// A request that waits in the session for its turn is authorized by a snapshot that comes
     /// meanwhile as well.
     fn reauthorize(&mut self) {
         let last = self.snapshots.len() - 1;
@@ -387,7 +387,7 @@ impl Ledger {
         }
     }
 
-    /// It is told to drain: what waits in it is forgotten, unless its client has left already and
+    /// It drains: what waits in it is forgotten, unless its client has left already and
     /// cannot ask again.
     pub(crate) fn drains(&mut self, by: Instant) {
         self.facts.drain = Some(by);
@@ -408,7 +408,7 @@ impl Ledger {
         self.owed.saturating_sub(owed.count())
     }
 
-    /// The beginning of a frame of which the rest has not come.
+    /// The beginning of a frame whose rest is missing.
     pub(crate) fn rest_of(&self, leg: Leg) -> &[u8] {
         match leg {
             Leg::Client => self.from_client.rest(),

@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, frame, group_name, text, topic_name};
-use crate::script::{Beat, Place, Topic};
+use crate::script::{Beat, Topic, TopicPartition};
 
 /// The group, and who the client is in it.
 fn member(group: u8, context: &Context<'_>) -> (GroupId, StrBytes, i32) {
@@ -76,7 +76,7 @@ pub(super) fn leave(v: i16, group: u8, context: &Context<'_>) -> Bytes {
     })
 }
 
-pub(super) fn commit(v: i16, group: u8, place: Place, context: &Context<'_>) -> Bytes {
+pub(super) fn commit(v: i16, group: u8, place: TopicPartition, context: &Context<'_>) -> Bytes {
     frame(ApiKey::OffsetCommit, v, context, |v| {
         let (id, member, generation) = member(group, context);
         let partition = OffsetCommitRequestPartition::default()

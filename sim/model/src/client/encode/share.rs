@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::share_acknowledge_request::{
-    AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as Acknowledged,
+    AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as AcknowledgeBatch,
 };
 use kafka_protocol::messages::share_fetch_request::{
     AcknowledgementBatch, FetchPartition, FetchTopic,
@@ -14,10 +14,10 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Context, frame, group_name, topic_name};
-use crate::script::{Acknowledge, Beat, Place, Share, ShareSession, Topic};
+use crate::script::{Acknowledge, Beat, Share, ShareSession, Topic, TopicPartition};
 
 /// What a request says of its session, and of the records that its member has.
-type Says = (ShareSession, Acknowledge);
+type ShareFields = (ShareSession, Acknowledge);
 
 pub(super) fn request(v: i16, share: &Share, context: &Context<'_>) -> Bytes {
     let group = share.group();
@@ -88,9 +88,9 @@ fn ranges(
 fn fetch(
     v: i16,
     group: u8,
-    (session, says): Says,
+    (session, says): ShareFields,
     wait_ms: u16,
-    places: &[Place],
+    places: &[TopicPartition],
     context: &Context<'_>,
 ) -> Bytes {
     frame(ApiKey::ShareFetch, v, context, |_| {
@@ -127,8 +127,8 @@ fn fetch(
 fn acknowledge(
     v: i16,
     group: u8,
-    (session, says): Says,
-    places: &[Place],
+    (session, says): ShareFields,
+    places: &[TopicPartition],
     context: &Context<'_>,
 ) -> Bytes {
     frame(ApiKey::ShareAcknowledge, v, context, |_| {
@@ -137,7 +137,7 @@ fn acknowledge(
             let index = i32::from(place.partition);
             let batches = ranges(group, says, (id, index), context).into_iter();
             let batches = batches.map(|(first, last, kind)| {
-                Acknowledged::default()
+                AcknowledgeBatch::default()
                     .with_first_offset(first)
                     .with_last_offset(last)
                     .with_acknowledge_types(vec![kind])

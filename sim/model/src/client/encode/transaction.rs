@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, frame, group_name, topic_name};
-use crate::script::{Place, Producer, TransactionResult};
+use crate::script::{Producer, TopicPartition, TransactionResult};
 
 /// Keys of FindCoordinator are transactional ids.
 const TRANSACTION: i8 = 1;
@@ -67,7 +67,12 @@ pub(super) fn find(v: i16, id: u8, context: &Context<'_>) -> Bytes {
     })
 }
 
-pub(super) fn add_partitions(v: i16, id: u8, places: &[Place], context: &Context<'_>) -> Bytes {
+pub(super) fn add_partitions(
+    v: i16,
+    id: u8,
+    places: &[TopicPartition],
+    context: &Context<'_>,
+) -> Bytes {
     frame(ApiKey::AddPartitionsToTxn, v, context, |v| {
         let (producer_id, epoch) = identity(id, context);
         let topics = places.iter().map(|place| {
@@ -104,7 +109,13 @@ pub(super) fn add_offsets(v: i16, id: u8, group: u8, context: &Context<'_>) -> B
     })
 }
 
-pub(super) fn commit(v: i16, id: u8, group: u8, place: Place, context: &Context<'_>) -> Bytes {
+pub(super) fn commit(
+    v: i16,
+    id: u8,
+    group: u8,
+    place: TopicPartition,
+    context: &Context<'_>,
+) -> Bytes {
     frame(ApiKey::TxnOffsetCommit, v, context, |v| {
         let (producer_id, epoch) = identity(id, context);
         let partition = TxnOffsetCommitRequestPartition::default()
@@ -129,13 +140,13 @@ pub(super) fn commit(v: i16, id: u8, group: u8, place: Place, context: &Context<
     })
 }
 
-pub(super) fn end(v: i16, id: u8, verdict: TransactionResult, context: &Context<'_>) -> Bytes {
+pub(super) fn end(v: i16, id: u8, result: TransactionResult, context: &Context<'_>) -> Bytes {
     frame(ApiKey::EndTxn, v, context, |_| {
         let (producer_id, epoch) = identity(id, context);
         EndTxnRequest::default()
             .with_transactional_id(transactional_id(id))
             .with_producer_id(producer_id)
             .with_producer_epoch(epoch)
-            .with_committed(verdict == TransactionResult::Commit)
+            .with_committed(result == TransactionResult::Commit)
     })
 }

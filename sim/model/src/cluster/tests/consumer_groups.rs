@@ -83,7 +83,7 @@ fn a_member_joins_is_described_and_leaves() {
 }
 
 #[test]
-fn heartbeats_that_make_no_sense_are_refused_with_the_reason() {
+fn an_invalid_heartbeat_gets_an_error_with_the_reason() {
     let mut world = World::with_topic();
     let connection = world.group_coordinator();
     let invalid = ResponseError::InvalidRequest;
@@ -113,6 +113,6 @@ fn heartbeats_that_make_no_sense_are_refused_with_the_reason() {
     let codes = elsewhere
         .iter()
         .map(|c| world.beat(*c, &joining()).error_code);
-    let refused = codes.filter(|code| *code == ResponseError::NotCoordinator.code());
-    assert_eq!(refused.count(), 2);
+    let rejected = codes.filter(|code| *code == ResponseError::NotCoordinator.code());
+    assert_eq!(rejected.count(), 2);
 }

@@ -1,7 +1,7 @@
 //! Share groups (KIP-932) as clients see them.
 
 use kafka_protocol::messages::share_acknowledge_request::{
-    AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as Acknowledged,
+    AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as AcknowledgeBatch,
 };
 use kafka_protocol::messages::share_fetch_request::{
     AcknowledgementBatch, FetchPartition as SharedPartition, FetchTopic as SharedTopic,
@@ -29,13 +29,13 @@ fn member(id: &str) -> StrBytes {
 
 /// Partition 0 of `t`, which the first broker leads, in a group of which something is produced
 /// after the first fetch of member `a`.
-struct Sharing {
+struct ShareWorld {
     world: World,
     a: ConnectionId,
     b: ConnectionId,
 }
 
-impl Sharing {
+impl ShareWorld {
     fn new() -> Self {
         let mut world = World::with_topic();
         let (a, b) = (world.connect(1), world.connect(1));
@@ -81,7 +81,7 @@ impl Sharing {
     }
 
     fn acknowledges(&mut self, id: &str, epoch: i32, last: i64, kind: i8) -> (i16, Option<i16>) {
-        let batch = Acknowledged::default()
+        let batch = AcknowledgeBatch::default()
             .with_first_offset(0)
             .with_last_offset(last)
             .with_acknowledge_types(vec![kind]);
@@ -156,14 +156,14 @@ fn a_member_joins_is_described_and_leaves() {
 
 #[test]
 fn a_group_begins_at_the_end_and_each_record_goes_to_one_member() {
-    let mut sharing = Sharing::new();
+    let mut sharing = ShareWorld::new();
     assert_eq!(sharing.gets("b", 0), [(0, 2, 1)]);
     assert_eq!(sharing.gets("a", 1), []);
 }
 
 #[test]
 fn released_records_come_again_and_accepted_ones_do_not() {
-    let mut sharing = Sharing::new();
+    let mut sharing = ShareWorld::new();
     assert_eq!(sharing.gets("a", 1), [(0, 2, 1)]);
     assert_eq!(sharing.acknowledges("a", 2, 2, RELEASE), (0, Some(0)));
     assert_eq!(sharing.gets("a", 3), [(0, 2, 2)]);
@@ -173,7 +173,7 @@ fn released_records_come_again_and_accepted_ones_do_not() {
 
 #[test]
 fn acknowledgements_come_with_a_fetch_as_well() {
-    let mut sharing = Sharing::new();
+    let mut sharing = ShareWorld::new();
     assert_eq!(sharing.gets("a", 1), [(0, 2, 1)]);
     let mut request = sharing.fetch("a", 2);
     let batch = AcknowledgementBatch::default()
@@ -194,8 +194,8 @@ fn acknowledgements_come_with_a_fetch_as_well() {
 }
 
 #[test]
-fn requests_out_of_turn_are_refused() {
-    let mut sharing = Sharing::new();
+fn a_request_out_of_turn_gets_an_error() {
+    let mut sharing = ShareWorld::new();
     let (a, b) = (sharing.a, sharing.b);
     let wrong = ResponseError::InvalidShareSessionEpoch.code();
     let none = ResponseError::ShareSessionNotFound.code();
@@ -215,8 +215,8 @@ fn requests_out_of_turn_are_refused() {
 }
 
 #[test]
-fn who_waits_gets_what_another_gives_back() {
-    let mut sharing = Sharing::new();
+fn a_waiting_fetch_gets_released_records() {
+    let mut sharing = ShareWorld::new();
     assert_eq!(sharing.gets("a", 1), [(0, 2, 1)]);
     let request = sharing.fetch("b", 0).with_max_wait_ms(60_000);
     let sent = sharing
@@ -234,7 +234,7 @@ fn who_waits_gets_what_another_gives_back() {
 
 #[test]
 fn records_of_a_connection_that_is_gone_go_to_others() {
-    let mut sharing = Sharing::new();
+    let mut sharing = ShareWorld::new();
     assert_eq!(sharing.gets("a", 1), [(0, 2, 1)]);
     let request = sharing.fetch("b", 0).with_max_wait_ms(1000);
     let sent = sharing
@@ -253,8 +253,8 @@ fn records_of_a_connection_that_is_gone_go_to_others() {
 }
 
 #[test]
-fn who_does_not_lead_says_who_does() {
-    let mut sharing = Sharing::new();
+fn a_follower_names_the_leader() {
+    let mut sharing = ShareWorld::new();
     let mut request = sharing.fetch("b", 0);
     request.topics[0].partitions[0].partition_index = 1;
     let connection = sharing.b;

@@ -189,7 +189,7 @@ fn a_transaction_is_aborted_by_the_next_producer_and_by_time() {
 }
 
 #[test]
-fn a_partition_without_leader_is_told_when_it_has_one() {
+fn a_partition_without_a_leader_gets_its_marker_once_it_has_one() {
     let mut world = World::with_topic();
     let (coordinator, leader) = (world.coordinator(1, ID), world.connect(1));
     world.init(coordinator);
@@ -230,12 +230,12 @@ fn a_transaction_is_described() {
 }
 
 #[test]
-fn transactional_records_without_a_transactional_id_are_refused() {
+fn transactional_records_without_a_transactional_id_are_denied() {
     let mut world = World::with_topic();
     let connection = world.connect(1);
-    let refused = ResponseError::TransactionalIdAuthorizationFailed.code();
+    let denied = ResponseError::TransactionalIdAuthorizationFailed.code();
     let response = world.produced(connection, batch("a", (7, 0, 0)));
-    assert_eq!(response, (refused, -1));
+    assert_eq!(response, (denied, -1));
 }
 
 #[test]

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 /// A stream of numbers that follows from its seed alone (splitmix64).
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct SplitMix64(u64);
 
-impl Dice {
+impl SplitMix64 {
     /// A stream of its own for each pair, so that one more draw here moves nothing there.
     #[must_use]
     pub const fn new(seed: u64, stream: u64) -> Self {
-        let mut dice = Self(seed ^ stream.wrapping_mul(0xa076_1d64_78bd_642f));
-        dice.0 = dice.next();
-        dice
+        let mut rng = Self(seed ^ stream.wrapping_mul(0xa076_1d64_78bd_642f));
+        rng.0 = rng.next();
+        rng
     }
 
     /// The next number.
@@ -55,21 +55,21 @@ mod tests {
 
     #[test]
     fn draws_stay_within_their_bounds() {
-        let mut dice = Dice::new(1, 2);
+        let mut rng = SplitMix64::new(1, 2);
         for max in [1, 2, 3, 64, 1000, 1 << 40] {
             for _ in 0..1000 {
-                assert!((1..=max).contains(&dice.size(max)));
-                assert!(dice.below(max) < max);
+                assert!((1..=max).contains(&rng.size(max)));
+                assert!(rng.below(max) < max);
             }
         }
-        assert_eq!(dice.below(0), 0);
-        let heads = (0..10_000).filter(|_| dice.chance(250)).count();
+        assert_eq!(rng.below(0), 0);
+        let heads = (0..10_000).filter(|_| rng.chance(250)).count();
         assert!((2300..2700).contains(&heads), "{heads}");
     }
 
     #[test]
     fn streams_of_one_seed_differ_and_repeat() {
-        let draw = |seed, stream| Dice::new(seed, stream).next();
+        let draw = |seed, stream| SplitMix64::new(seed, stream).next();
         assert_eq!(draw(1, 1), draw(1, 1));
         assert_ne!(draw(1, 1), draw(1, 2));
         assert_ne!(draw(1, 1), draw(2, 1));

@@ -1,6 +1,6 @@
 //! What happened in a run, as values for people to look at.
 //!
-//! A [`crate::watch::Watch`] tells it as it is told itself, so that every backend has a story.
+//! A [`crate::watch::Watch`] passes on what a backend reports, so that each has a timeline.
 //! Frames are cut anew from the bytes of each leg; nothing is asked of what holds the invariants.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,21 +13,21 @@ use doorkeeper_core::{
 
 use crate::expected::{self, Head};
 use crate::frames::Cutter;
-use crate::script::{Numbered, Step, Tamper};
+use crate::script::{Ordinal, Step, Tamper};
 use crate::watch::SessionId;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Happening {
+pub struct TimelineEvent {
     /// When, in virtual time.
     pub at: Instant,
     /// What.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum EventKind {
     /// A step of the script began.
     Step(Step),
     /// A newer snapshot is there for all sessions.
@@ -36,16 +36,16 @@ pub enum What {
         epoch: u64,
     },
     /// Something of one session.
-    Session(SessionId, OfSession),
+    Session(SessionId, SessionEvent),
 }
 
 /// What happened to a session.
 #[derive(Clone, Debug, PartialEq)]
-pub enum OfSession {
+pub enum SessionEvent {
     /// It was opened for a client.
-    SessionHeader {
+    Opened {
         /// The client.
-        client: Numbered,
+        client: Ordinal,
         /// Whose address the client came through.
         route: Route,
     },
@@ -67,7 +67,7 @@ pub enum OfSession {
     ConnectFailed(ConnectFailure),
     /// A peer has ended its half, or all.
     Ended(Leg, End),
-    /// It is told to drain.
+    /// It drains.
     Drains,
     /// Something was done to a response on its way from the broker.
     Tampered(Tamper),
@@ -81,7 +81,7 @@ pub enum OfSession {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Where.
-    pub place: Place,
+    pub place: Waypoint,
     /// What it is, as far as that is known.
     pub api: &'static str,
     /// The version of the request.
@@ -94,7 +94,7 @@ pub struct Frame {
 
 /// The places that a request and its response come through, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Waypoint {
     /// The session has read the request whole.
     Request,
     /// The session has written it to the broker whole.
@@ -111,8 +111,8 @@ pub enum Place {
 
 /// Everything that happened, in its order.
 #[derive(Debug, Default)]
-pub struct Story {
-    happenings: Vec<Happening>,
+pub struct Timeline {
+    events: Vec<TimelineEvent>,
     sessions: BTreeMap<SessionId, Reading>,
 }
 
@@ -130,44 +130,44 @@ struct Reading {
     marks: Marks,
 }
 
-impl Story {
+impl Timeline {
     /// Everything that happened, in its order.
     #[must_use]
-    pub fn happenings(&self) -> &[Happening] {
-        &self.happenings
+    pub fn events(&self) -> &[TimelineEvent] {
+        &self.events
     }
 
-    fn tell(&mut self, at: Instant, what: What) {
-        self.happenings.push(Happening { at, what });
+    fn tell(&mut self, at: Instant, what: EventKind) {
+        self.events.push(TimelineEvent { at, what });
     }
 
-    fn of(&mut self, at: Instant, id: SessionId, what: OfSession) {
-        self.tell(at, What::Session(id, what));
+    fn of(&mut self, at: Instant, id: SessionId, what: SessionEvent) {
+        self.tell(at, EventKind::Session(id, what));
     }
 
     pub(crate) fn step(&mut self, at: Instant, step: &Step) {
-        self.tell(at, What::Step(step.clone()));
+        self.tell(at, EventKind::Step(step.clone()));
     }
 
     pub(crate) fn published(&mut self, at: Instant, epoch: u64) {
-        self.tell(at, What::Published { epoch });
+        self.tell(at, EventKind::Published { epoch });
     }
 
-    pub(crate) fn opened(&mut self, at: Instant, id: SessionId, client: Numbered, route: Route) {
+    pub(crate) fn opened(&mut self, at: Instant, id: SessionId, client: Ordinal, route: Route) {
         self.sessions.insert(id, Reading::default());
-        self.of(at, id, OfSession::SessionHeader { client, route });
+        self.of(at, id, SessionEvent::Opened { client, route });
     }
 
     pub(crate) fn input(&mut self, at: Instant, id: SessionId, input: &Input) {
         match input {
             Input::Bytes { leg, bytes } => self.came(at, id, *leg, bytes),
-            Input::Ended { leg, how } => self.of(at, id, OfSession::Ended(*leg, *how)),
-            Input::ConnectFailed(why) => self.of(at, id, OfSession::ConnectFailed(*why)),
+            Input::Ended { leg, how } => self.of(at, id, SessionEvent::Ended(*leg, *how)),
+            Input::ConnectFailed(why) => self.of(at, id, SessionEvent::ConnectFailed(*why)),
             Input::Snapshot(snapshot) => {
                 let epoch = snapshot.epoch;
-                self.of(at, id, OfSession::Renewed { epoch });
+                self.of(at, id, SessionEvent::Renewed { epoch });
             }
-            Input::Drain { by: _ } => self.of(at, id, OfSession::Drains),
+            Input::Drain { by: _ } => self.of(at, id, SessionEvent::Drains),
             Input::Connected
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
@@ -181,20 +181,20 @@ impl Story {
         match effect {
             Effect::Connect(target) => {
                 let name = target.name.to_string();
-                self.of(at, id, OfSession::Dials { name });
+                self.of(at, id, SessionEvent::Dials { name });
             }
-            Effect::Close(reason) => self.of(at, id, OfSession::Closed(*reason)),
+            Effect::Close(reason) => self.of(at, id, SessionEvent::Closed(*reason)),
 
             Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
         }
     }
 
     pub(crate) fn reached(&mut self, at: Instant, id: SessionId, broker: BrokerId) {
-        self.of(at, id, OfSession::Reached(broker));
+        self.of(at, id, SessionEvent::Reached(broker));
     }
 
     pub(crate) fn tampered(&mut self, at: Instant, id: SessionId, tamper: Tamper) {
-        self.of(at, id, OfSession::Tampered(tamper));
+        self.of(at, id, SessionEvent::Tampered(tamper));
     }
 
     pub(crate) fn state(&mut self, at: Instant, id: SessionId, session: &Session) {
@@ -205,7 +205,7 @@ impl Story {
         let marks = session.marks();
         let before = std::mem::replace(&mut reading.marks, marks);
         for mark in marks.iter().filter(|mark| !before.has(*mark)) {
-            self.of(at, id, OfSession::Reaches(mark));
+            self.of(at, id, SessionEvent::Reaches(mark));
         }
     }
 
@@ -217,7 +217,7 @@ impl Story {
         let frames = match leg {
             Leg::Client if reading.closing => return,
             Leg::Client => reading.requests(bytes),
-            Leg::Upstream => reading.responses(Place::ResponseUp, bytes),
+            Leg::Upstream => reading.responses(Waypoint::ResponseUp, bytes),
         };
         self.frames(at, id, frames);
     }
@@ -228,26 +228,26 @@ impl Story {
             return;
         };
         let frames = match leg {
-            Leg::Client => reading.responses(Place::Response, bytes),
+            Leg::Client => reading.responses(Waypoint::Response, bytes),
             Leg::Upstream => reading.requests_up(bytes),
         };
         self.frames(at, id, frames);
     }
 
     pub(crate) fn broker_got(&mut self, at: Instant, id: SessionId, frame: &[u8]) {
-        let frame = request(Place::AtBroker, frame);
+        let frame = request(Waypoint::AtBroker, frame);
         self.frames(at, id, frame.into_iter().collect());
     }
 
     pub(crate) fn client_got(&mut self, at: Instant, id: SessionId, frame: &[u8]) {
         let reading = self.sessions.get(&id);
-        let frame = reading.and_then(|reading| reading.respond(Place::AtClient, frame));
+        let frame = reading.and_then(|reading| reading.respond(Waypoint::AtClient, frame));
         self.frames(at, id, frame.into_iter().collect());
     }
 
     fn frames(&mut self, at: Instant, id: SessionId, frames: Vec<Frame>) {
         for frame in frames {
-            self.of(at, id, OfSession::Frame(frame));
+            self.of(at, id, SessionEvent::Frame(frame));
         }
     }
 }
@@ -258,7 +258,7 @@ impl Reading {
         let mut frames = Vec::new();
         while let Some(frame) = self.from_client.next_frame() {
             self.asked.extend(Head::of_request(&frame));
-            frames.extend(request(Place::Request, &frame));
+            frames.extend(request(Waypoint::Request, &frame));
         }
         frames
     }
@@ -267,18 +267,18 @@ impl Reading {
         self.to_broker.push(bytes);
         let frames = std::iter::from_fn(|| self.to_broker.next_frame());
         frames
-            .filter_map(|frame| request(Place::RequestUp, &frame))
+            .filter_map(|frame| request(Waypoint::RequestUp, &frame))
             .collect()
     }
 
-    fn responses(&mut self, place: Place, bytes: &[u8]) -> Vec<Frame> {
+    fn responses(&mut self, place: Waypoint, bytes: &[u8]) -> Vec<Frame> {
         let cutter = match place {
-            Place::ResponseUp => &mut self.from_broker,
-            Place::Request
-            | Place::RequestUp
-            | Place::AtBroker
-            | Place::Response
-            | Place::AtClient => &mut self.to_client,
+            Waypoint::ResponseUp => &mut self.from_broker,
+            Waypoint::Request
+            | Waypoint::RequestUp
+            | Waypoint::AtBroker
+            | Waypoint::Response
+            | Waypoint::AtClient => &mut self.to_client,
         };
         cutter.push(bytes);
         let frames: Vec<_> = std::iter::from_fn(|| cutter.next_frame()).collect();
@@ -288,7 +288,7 @@ impl Reading {
             .collect()
     }
 
-    fn respond(&self, place: Place, frame: &[u8]) -> Option<Frame> {
+    fn respond(&self, place: Waypoint, frame: &[u8]) -> Option<Frame> {
         let id = expected::correlation_id_of(frame)?;
         let head = self.asked.iter().rev().find(|head| head.id == id);
         Some(Frame {
@@ -301,7 +301,7 @@ impl Reading {
     }
 }
 
-fn request(place: Place, frame: &[u8]) -> Option<Frame> {
+fn request(place: Waypoint, frame: &[u8]) -> Option<Frame> {
     let head = Head::of_request(frame)?;
     Some(Frame {
         place,

@@ -1,4 +1,4 @@
-//! What has come on a connection while the runtime of whoever reads it does not know: the process
+//! Bytes that have arrived on a connection while the runtime of its reader does not know: the process
 //! stands still, or was late to ask the system.
 
 use std::pin::Pin;
@@ -10,21 +10,21 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
-/// Bytes, or an end where there are none, that a reader is told of late, or once it asks the
+/// Bytes, or an end where there are none, that a reader learns of late, or once it asks the
 /// network itself.
 #[derive(Debug)]
-pub(super) struct Unnoticed {
+pub(super) struct DelayedWakeup {
     bytes: Vec<u8>,
-    told: Pin<Box<Sleep>>,
+    wakeup: Pin<Box<Sleep>>,
     asked: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
 
-impl Unnoticed {
+impl DelayedWakeup {
     pub(super) fn new(bytes: &[u8], for_so_long: Duration) -> Self {
         Self {
             bytes: bytes.to_vec(),
-            told: Box::pin(tokio::time::sleep(for_so_long)),
+            wakeup: Box::pin(tokio::time::sleep(for_so_long)),
             asked: AtomicBool::new(false),
             reader: Mutex::default(),
         }
@@ -41,7 +41,7 @@ impl Unnoticed {
 
     /// Ready once the reader knows.
     pub(super) fn poll_noticed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.asked.load(Ordering::Relaxed) || self.told.as_mut().poll(cx).is_ready() {
+        if self.asked.load(Ordering::Relaxed) || self.wakeup.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! From what was taped and told to the transcript that all backends share.
+//! Transcripts that all backends share, made of taped bytes and reported events.
 
 use doorkeeper_core::Leg;
 use doorkeeper_io_tokio::observer::SessionEnd;
-use doorkeeper_model::script::Numbered;
+use doorkeeper_model::script::Ordinal;
 use doorkeeper_model::transcript::Transcript;
 
 use super::recorder::Recorder;
@@ -15,7 +15,7 @@ use crate::tap::{Peer, Tape, Track};
 pub(super) fn transcript(
     tape: &Tape,
     recorder: &Recorder,
-    clients: &[Numbered],
+    clients: &[Ordinal],
 ) -> Result<String, String> {
     let tracks = tape.all();
     let mut text = String::new();

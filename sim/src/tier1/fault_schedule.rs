@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use doorkeeper_core::id::BrokerId;
 
-use crate::dice::Dice;
+use crate::splitmix64::SplitMix64;
 use crate::world::faults::Crash;
-use crate::world::rules::{Rules, Small};
+use crate::world::rules::{Rules, SmallLimits};
 use crate::world::{Config, Failure, World};
 
 /// The longest pause between two faults.
@@ -29,18 +29,18 @@ const STAYS: BrokerId = BrokerId(1);
 /// The brokers that join.
 const JOIN: [BrokerId; 2] = [BrokerId(4), BrokerId(5)];
 
-/// One kind of trouble. About half of them exist in any one run.
+/// One kind of fault. About half of them exist in any one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FaultKind {
     /// With a broker.
-    Broker(OfBroker),
+    Broker(BrokerFaultKind),
     /// With a doorkeeper.
-    ListenAddr(OfDoorkeeper),
+    Doorkeeper(DoorkeeperFaultKind),
 }
 
 /// What happens to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OfBroker {
+pub(super) enum BrokerFaultKind {
     /// Its process dies.
     CrashProcess,
     /// Its machine loses its power.
@@ -59,7 +59,7 @@ pub(super) enum OfBroker {
 
 /// What happens to a doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OfDoorkeeper {
+pub(super) enum DoorkeeperFaultKind {
     /// It stops in order and starts at once.
     Drain,
     /// It stops in order, and starts some time later.
@@ -72,54 +72,54 @@ pub(super) enum OfDoorkeeper {
     Storm,
 }
 
-pub(super) const KINDS: [Kind; 12] = [
-    Kind::Broker(OfBroker::CrashProcess),
-    Kind::Broker(OfBroker::CrashPower),
-    Kind::Broker(OfBroker::Move),
-    Kind::Broker(OfBroker::Join),
-    Kind::Broker(OfBroker::Lead),
-    Kind::Broker(OfBroker::Hold),
-    Kind::Broker(OfBroker::Mute),
-    Kind::ListenAddr(OfDoorkeeper::Drain),
-    Kind::ListenAddr(OfDoorkeeper::Stop),
-    Kind::ListenAddr(OfDoorkeeper::Bounce),
-    Kind::ListenAddr(OfDoorkeeper::Reload),
-    Kind::ListenAddr(OfDoorkeeper::Storm),
+pub(super) const KINDS: [FaultKind; 12] = [
+    FaultKind::Broker(BrokerFaultKind::CrashProcess),
+    FaultKind::Broker(BrokerFaultKind::CrashPower),
+    FaultKind::Broker(BrokerFaultKind::Move),
+    FaultKind::Broker(BrokerFaultKind::Join),
+    FaultKind::Broker(BrokerFaultKind::Lead),
+    FaultKind::Broker(BrokerFaultKind::Hold),
+    FaultKind::Broker(BrokerFaultKind::Mute),
+    FaultKind::Doorkeeper(DoorkeeperFaultKind::Drain),
+    FaultKind::Doorkeeper(DoorkeeperFaultKind::Stop),
+    FaultKind::Doorkeeper(DoorkeeperFaultKind::Bounce),
+    FaultKind::Doorkeeper(DoorkeeperFaultKind::Reload),
+    FaultKind::Doorkeeper(DoorkeeperFaultKind::Storm),
 ];
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broker(kind) => write!(f, "{kind:?}"),
-            Self::ListenAddr(kind) => write!(f, "{kind:?}"),
+            Self::Doorkeeper(kind) => write!(f, "{kind:?}"),
         }
     }
 }
 
 /// What is wrong with a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
+enum BrokerFault {
     Down,
     Held,
     Mute,
 }
 
-/// The trouble of one run.
+/// The faults of one run.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    dice: Dice,
-    kinds: Vec<Kind>,
+pub(super) struct FaultSchedule {
+    rng: SplitMix64,
+    kinds: Vec<FaultKind>,
     brokers: Vec<BrokerId>,
     doorkeepers: u64,
-    wrong: BTreeMap<BrokerId, Wrong>,
+    wrong: BTreeMap<BrokerId, BrokerFault>,
     /// The doorkeepers that have stopped.
     stopped: Vec<usize>,
     counts: BTreeMap<String, u64>,
 }
 
-impl Trouble {
-    pub(super) fn new(config: &Config, mut dice: Dice) -> Self {
-        let kinds = KINDS.into_iter().filter(|_| dice.chance(500)).collect();
+impl FaultSchedule {
+    pub(super) fn new(config: &Config, mut rng: SplitMix64) -> Self {
+        let kinds = KINDS.into_iter().filter(|_| rng.chance(500)).collect();
         Self {
             kinds,
             brokers: (1..=config.brokers).map(BrokerId).collect(),
@@ -127,18 +127,18 @@ impl Trouble {
             wrong: BTreeMap::new(),
             stopped: Vec::new(),
             counts: BTreeMap::new(),
-            dice,
+            rng,
         }
     }
 
     /// The kinds that there are in this run.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &FaultKind> {
         self.kinds.iter()
     }
 
     /// How long until the next thing happens.
     pub(super) fn pause(&mut self) -> Duration {
-        Duration::from_millis(1) + self.dice.duration(PAUSE_MAX)
+        Duration::from_millis(1) + self.rng.duration(PAUSE_MAX)
     }
 
     /// Makes something go wrong, or ends what is.
@@ -154,52 +154,54 @@ impl Trouble {
             return Ok(());
         };
         match kind {
-            Kind::ListenAddr(kind) => self.trouble_doorkeeper(world, kind, doorkeeper),
-            Kind::Broker(kind) => self.trouble_broker(world, kind, id, topic),
+            FaultKind::Doorkeeper(kind) => self.doorkeeper_fault(world, kind, doorkeeper),
+            FaultKind::Broker(kind) => self.broker_fault(world, kind, id, topic),
         }
     }
 
-    fn trouble_broker(
+    fn broker_fault(
         &mut self,
         world: &mut World,
-        kind: OfBroker,
+        kind: BrokerFaultKind,
         id: BrokerId,
         topic: &str,
     ) -> Result<(), Failure> {
         if let Some(wrong) = self.wrong.remove(&id) {
             return self.right(world, id, wrong);
         }
-        self.count(Kind::Broker(kind));
+        self.count(FaultKind::Broker(kind));
         match kind {
-            OfBroker::CrashProcess | OfBroker::Move => self.down(world, id, Crash::Process),
-            OfBroker::CrashPower => self.down(world, id, Crash::Power),
-            OfBroker::Join => {
+            BrokerFaultKind::CrashProcess | BrokerFaultKind::Move => {
+                self.down(world, id, Crash::Process)
+            }
+            BrokerFaultKind::CrashPower => self.down(world, id, Crash::Power),
+            BrokerFaultKind::Join => {
                 let new = JOIN.into_iter().find(|id| !self.brokers.contains(id));
                 if let Some(new) = new {
                     self.brokers.push(new);
                     world.move_broker(new)?;
                 }
             }
-            OfBroker::Lead => {
-                let partition = i32::try_from(self.dice.below(PARTITIONS)).unwrap_or(0);
+            BrokerFaultKind::Lead => {
+                let partition = i32::try_from(self.rng.below(PARTITIONS)).unwrap_or(0);
                 world.move_leader(topic, partition, id);
             }
-            OfBroker::Hold => {
+            BrokerFaultKind::Hold => {
                 world.hold_broker(id);
-                self.wrong.insert(id, Wrong::Held);
+                self.wrong.insert(id, BrokerFault::Held);
             }
-            OfBroker::Mute => {
+            BrokerFaultKind::Mute => {
                 world.mute_broker(id);
-                self.wrong.insert(id, Wrong::Mute);
+                self.wrong.insert(id, BrokerFault::Mute);
             }
         }
         Ok(())
     }
 
-    fn trouble_doorkeeper(
+    fn doorkeeper_fault(
         &mut self,
         world: &mut World,
-        kind: OfDoorkeeper,
+        kind: DoorkeeperFaultKind,
         doorkeeper: usize,
     ) -> Result<(), Failure> {
         if let Some(at) = self
@@ -211,45 +213,45 @@ impl Trouble {
             world.start_doorkeeper(doorkeeper);
             return Ok(());
         }
-        self.count(Kind::ListenAddr(kind));
+        self.count(FaultKind::Doorkeeper(kind));
         match kind {
-            OfDoorkeeper::Drain => {
+            DoorkeeperFaultKind::Drain => {
                 // Started again at once: it serves as soon as it has stopped.
                 world.drain_doorkeeper(doorkeeper);
                 world.start_doorkeeper(doorkeeper);
             }
-            OfDoorkeeper::Stop => {
+            DoorkeeperFaultKind::Stop => {
                 world.drain_doorkeeper(doorkeeper);
                 self.stopped.push(doorkeeper);
             }
-            OfDoorkeeper::Bounce => world.bounce_doorkeeper(doorkeeper),
-            OfDoorkeeper::Reload => world.reload_doorkeeper(doorkeeper, &self.rules()),
-            OfDoorkeeper::Storm => {
-                for _ in 0..=self.dice.below(STORM_MAX) {
+            DoorkeeperFaultKind::Bounce => world.bounce_doorkeeper(doorkeeper),
+            DoorkeeperFaultKind::Reload => world.reload_doorkeeper(doorkeeper, &self.rules()),
+            DoorkeeperFaultKind::Storm => {
+                for _ in 0..=self.rng.below(STORM_MAX) {
                     world.reload_doorkeeper(doorkeeper, &self.rules());
-                    world.run_for(self.dice.duration(STORM_PAUSE_MAX))?;
+                    world.run_for(self.rng.duration(STORM_PAUSE_MAX))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, kind: Kind) {
+    fn count(&mut self, kind: FaultKind) {
         *self.counts.entry(kind.to_string()).or_default() += 1;
     }
 
     fn draw(&mut self, bound: u64) -> usize {
-        usize::try_from(self.dice.below(bound)).unwrap_or(0)
+        usize::try_from(self.rng.below(bound)).unwrap_or(0)
     }
 
     fn rules(&mut self) -> Rules {
-        let embargo = self.dice.chance(500);
+        let embargo = self.rng.chance(500);
         let mut some = |permille, least: u64, range| {
-            let (exists, drawn) = (self.dice.chance(permille), self.dice.below(range));
+            let (exists, drawn) = (self.rng.chance(permille), self.rng.below(range));
             let value = usize::try_from(least + drawn).unwrap_or(usize::MAX);
             exists.then_some(value)
         };
-        let small = Small {
+        let small = SmallLimits {
             frame_bytes_max: some(250, 1 << 12, 1 << 18),
             request_buffer_bytes_max: some(250, 1 << 10, 1 << 17),
             egress_high_bytes: some(400, 1, 1 << 14),
@@ -260,18 +262,26 @@ impl Trouble {
 
     fn down(&mut self, world: &mut World, id: BrokerId, how: Crash) {
         world.crash_broker(id, how);
-        self.wrong.insert(id, Wrong::Down);
+        self.wrong.insert(id, BrokerFault::Down);
     }
 
-    fn right(&mut self, world: &mut World, id: BrokerId, wrong: Wrong) -> Result<(), Failure> {
-        // One of the bootstrap list stays where it is, as somebody must who starts doorkeeper anew.
-        let may_move = self.kinds.contains(&Kind::Broker(OfBroker::Move)) && id != STAYS;
-        let moves = self.dice.chance(500) && may_move;
+    fn right(
+        &mut self,
+        world: &mut World,
+        id: BrokerId,
+        wrong: BrokerFault,
+    ) -> Result<(), Failure> {
+        // One of the bootstrap list stays where it is, so that doorkeeper can start anew.
+        let may_move = self
+            .kinds
+            .contains(&FaultKind::Broker(BrokerFaultKind::Move))
+            && id != STAYS;
+        let moves = self.rng.chance(500) && may_move;
         match wrong {
-            Wrong::Down if moves => world.move_broker(id)?,
-            Wrong::Down => world.restart_broker(id),
-            Wrong::Held => world.release_broker(id),
-            Wrong::Mute => world.unmute_broker(id),
+            BrokerFault::Down if moves => world.move_broker(id)?,
+            BrokerFault::Down => world.restart_broker(id),
+            BrokerFault::Held => world.release_broker(id),
+            BrokerFault::Mute => world.unmute_broker(id),
         }
         Ok(())
     }
@@ -280,9 +290,9 @@ impl Trouble {
     pub(super) fn end(&mut self, world: &mut World) {
         for (id, wrong) in std::mem::take(&mut self.wrong) {
             match wrong {
-                Wrong::Down => world.restart_broker(id),
-                Wrong::Held => world.release_broker(id),
-                Wrong::Mute => world.unmute_broker(id),
+                BrokerFault::Down => world.restart_broker(id),
+                BrokerFault::Held => world.release_broker(id),
+                BrokerFault::Mute => world.unmute_broker(id),
             }
         }
         for doorkeeper in std::mem::take(&mut self.stopped) {

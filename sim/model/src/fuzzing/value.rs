@@ -1,4 +1,4 @@
-//! A message as a value: what a reader told of it, in a form that two readers can be compared in.
+//! A message as a value: what a reader made of it, in a form in which two readers can be compared.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ const RENAMED: &[(&str, &str)] = &[("generationidormemberepoch", "generationid")
 
 /// A value in a message.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Told {
+pub(super) enum MessageValue {
     Null,
     /// A number or a flag.
     Int(i64),
@@ -20,7 +20,7 @@ pub(super) enum Told {
     Struct(BTreeMap<String, Self>),
 }
 
-impl Told {
+impl MessageValue {
     /// Whether `other` says the same, and maybe more: it knows fields of all versions.
     pub(super) fn is_in(&self, other: &Self) -> bool {
         match (self, other) {

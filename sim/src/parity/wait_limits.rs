@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How long things may take on a network.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// A step that waits. Some answers may never come.
+pub(super) struct WaitLimits {
+    /// A step that waits. Some responses may never come.
     pub(super) step: Duration,
     /// Everything that is pending once all faults have ended.
     pub(super) healed: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Patience {
     pub(super) is_strict: bool,
 }
 
-impl Patience {
+impl WaitLimits {
     /// As the direct backend has it, where time costs nothing.
     pub(super) const VIRTUAL: Self = Self {
         step: Duration::from_secs(120),

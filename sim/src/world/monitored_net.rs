@@ -1,4 +1,4 @@
-//! The network of a broker, listened to: each whole request that comes in is told to the ledger.
+//! The network of a broker, monitored: the ledger gets each whole request that comes in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use super::requests::Requests;
 
 /// A network whose incoming connections are listened to.
 #[derive(Clone, Debug)]
-pub(super) struct Overheard<N> {
+pub(super) struct MonitoredNet<N> {
     inner: N,
     broker: BrokerId,
     requests: Requests,
 }
 
-impl<N> Overheard<N> {
+impl<N> MonitoredNet<N> {
     pub(super) const fn new(inner: N, broker: BrokerId, requests: Requests) -> Self {
         Self {
             inner,
@@ -29,8 +29,8 @@ impl<N> Overheard<N> {
         }
     }
 
-    fn listen<S>(&self, inner: S) -> OverheardStream<S> {
-        OverheardStream {
+    fn listen<S>(&self, inner: S) -> MonitoredStream<S> {
+        MonitoredStream {
             inner,
             broker: self.broker,
             requests: self.requests.clone(),
@@ -39,8 +39,8 @@ impl<N> Overheard<N> {
     }
 }
 
-impl<N: Net> Net for Overheard<N> {
-    type Stream = OverheardStream<N::Stream>;
+impl<N: Net> Net for MonitoredNet<N> {
+    type Stream = MonitoredStream<N::Stream>;
     type Listener = N::Listener;
 
     async fn bind(&self, at: SocketAddr) -> io::Result<N::Listener> {
@@ -63,14 +63,14 @@ impl<N: Net> Net for Overheard<N> {
 
 /// A connection that is listened to.
 #[derive(Debug)]
-pub(super) struct OverheardStream<S> {
+pub(super) struct MonitoredStream<S> {
     inner: S,
     broker: BrokerId,
     requests: Requests,
     cutter: Cutter,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for OverheardStream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,7 +92,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for OverheardStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for OverheardStream<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

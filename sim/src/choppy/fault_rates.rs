@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::dice::Dice;
+use crate::splitmix64::SplitMix64;
 
 /// How often, in a thousand connections or calls, what happens. All zeros is a good network.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Habits {
+pub struct FaultRates {
     /// Connections that begin with pieces of one byte.
     pub one_byte_permille: u16,
     /// The largest piece of the other connections; 0 leaves all reads and writes whole.
@@ -29,7 +29,7 @@ pub struct Habits {
     pub fault_bytes_max: u64,
     /// Dials that are refused.
     pub dial_refused_permille: u16,
-    /// Dials that nobody ever answers.
+    /// Dials that neither succeed nor fail.
     pub dial_timeout_permille: u16,
     /// How much longer than otherwise a dial takes at most.
     pub dial_delay_max: Duration,
@@ -37,7 +37,7 @@ pub struct Habits {
     pub accept_fails_permille: u16,
 }
 
-impl Habits {
+impl FaultRates {
     /// Partial reads and writes of all kinds, and nothing that breaks.
     #[must_use]
     pub const fn choppy() -> Self {
@@ -61,18 +61,18 @@ impl Habits {
 
     /// Choppy, with some kinds of faults: about half of them exist in any one run.
     #[must_use]
-    pub fn drawn(dice: &mut Dice) -> Self {
+    pub fn drawn(rng: &mut SplitMix64) -> Self {
         // Every draw is made whether or not it is used, so that kinds do not reshuffle each other.
         let mut on = |most: u64| {
-            let (exists, drawn) = (dice.chance(500), dice.below(most));
+            let (exists, drawn) = (rng.chance(500), rng.below(most));
             if exists { drawn } else { 0 }
         };
         let mut permille = |most: u64| u16::try_from(on(most)).unwrap_or(0);
         let (one_byte, not_yet, stall) = (permille(300), permille(200), permille(200));
         let (reset, finish) = (permille(150), permille(100));
-        let (refused, unanswered, accept) = (permille(100), permille(50), permille(100));
+        let (refused, timeout, accept) = (permille(100), permille(50), permille(100));
         let (piece_bits, stall_ms, delay_ms) = (on(17), on(20_000), on(300));
-        let fault_bits = 8 + dice.below(10);
+        let fault_bits = 8 + rng.below(10);
         Self {
             one_byte_permille: one_byte,
             piece_bytes_max: if piece_bits == 0 { 0 } else { 1 << piece_bits },
@@ -85,7 +85,7 @@ impl Habits {
             finish_permille: finish,
             fault_bytes_max: 1 << fault_bits,
             dial_refused_permille: refused,
-            dial_timeout_permille: unanswered,
+            dial_timeout_permille: timeout,
             dial_delay_max: Duration::from_millis(delay_ms),
             accept_fails_permille: accept,
         }
@@ -94,9 +94,9 @@ impl Habits {
     /// The same with a runtime that is late to learn what has come, in half of the runs: only that
     /// of doorkeeper asks the network itself before a deadline decides.
     #[must_use]
-    pub fn with_late_runtime(self, dice: &mut Dice) -> Self {
-        let (exists, permille) = (dice.chance(500), dice.below(300));
-        let unnoticed_max = dice.duration(Duration::from_secs(20));
+    pub fn with_late_runtime(self, rng: &mut SplitMix64) -> Self {
+        let (exists, permille) = (rng.chance(500), rng.below(300));
+        let unnoticed_max = rng.duration(Duration::from_secs(20));
         Self {
             unnoticed_permille: if exists {
                 u16::try_from(permille).unwrap_or(0)

@@ -24,8 +24,8 @@ const EFFECTS_MAX: usize = 4096;
 /// How many deadlines may come before a session that is left alone has closed.
 const TICKS_MAX: usize = 4096;
 
-/// Our own host: the only one that clients may be told.
-pub(super) const DOOR: &str = "door.example";
+/// Our own host: the only one that clients may see.
+pub(super) const DOORKEEPER: &str = "door.example";
 
 /// Hosts of the cluster, as far as the session knows them.
 pub(super) const HOSTS: [&str; 3] = ["bootstrap.canary", "b0.canary", "b1.canary"];
@@ -34,7 +34,7 @@ pub(super) const HOSTS: [&str; 3] = ["bootstrap.canary", "b0.canary", "b1.canary
 pub(super) const WORD: &str = "broker";
 
 /// One session and what its driver knows.
-pub(super) struct Driven {
+pub(super) struct SessionDriver {
     session: Session,
     snapshot: Arc<Snapshot>,
     now: Instant,
@@ -47,9 +47,9 @@ pub(super) struct Driven {
     work: Work,
 }
 
-impl Driven {
+impl SessionDriver {
     /// Flags: 1 comes through the bootstrap address, 2 has small limits, 4 knows no topology yet,
-    /// 8 is refused the topic `t`.
+    /// 8 is denied the topic `t`.
     pub(super) fn new(flags: u8) -> Option<Self> {
         let snapshot = Arc::new(snapshot(flags)?);
         let route = if flags & 1 == 0 {
@@ -164,8 +164,8 @@ impl Driven {
         self.input(Input::Drain { by });
     }
 
-    /// There is no room for what the session holds, or there is again.
-    pub(super) fn hold(&mut self, input: Input) {
+    /// There is no room for what the session buffers, or there is again.
+    pub(super) fn buffer_notice(&mut self, input: Input) {
         self.input(input);
     }
 
@@ -212,17 +212,17 @@ impl Driven {
         assert!(self.closed || waits, "an open session waits for nothing");
     }
 
-    /// No more is held back than the limits allow, and what came in one piece.
+    /// No more is buffered than the limits allow, and what came in one piece.
     fn is_bounded(&self) {
         let limits = &self.snapshot.limits;
         for (leg, limit) in [
             (Leg::Client, limits.request_buffer_bytes_max),
             (Leg::Upstream, limits.response_buffer_bytes_max),
         ] {
-            let held = self.session.buffered(leg);
+            let buffered = self.session.buffered(leg);
             assert!(
-                held <= limit.saturating_add(self.chunk_max),
-                "{held} bytes held of the {} leg, {limit} are allowed",
+                buffered <= limit.saturating_add(self.chunk_max),
+                "{buffered} bytes buffered of the {} leg, {limit} are allowed",
                 leg.name()
             );
         }
@@ -230,7 +230,7 @@ impl Driven {
 
     /// Peers that say nothing and take nothing more cannot keep a session open.
     pub(super) fn leave_alone(mut self) {
-        // The driver answers an attempt within the time that the target allows.
+        // The driver reports an attempt within the time that the target allows.
         for _ in 0..TICKS_MAX {
             if self.closed {
                 return;
@@ -278,7 +278,7 @@ fn snapshot(flags: u8) -> Option<Snapshot> {
         bootstrap,
         dial: DialMap::default(),
         advertised: Advertised::Ports {
-            host: DOOR.into(),
+            host: DOORKEEPER.into(),
             base: 19093,
             ids: vec![0..=2],
         },

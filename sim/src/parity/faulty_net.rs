@@ -1,4 +1,4 @@
-//! A broker's network that does what a script wants: answers change, come late or not at all,
+//! A broker's network that does what a script wants: responses change, come late or not at all,
 //! connections stand still, end or are reset.
 
 use std::collections::VecDeque;
@@ -25,19 +25,19 @@ const CLIENT_ID_AT: usize = 14;
 
 /// The network of one broker.
 #[derive(Clone, Debug)]
-pub(super) struct Rigged<N> {
+pub(super) struct FaultyNet<N> {
     inner: N,
     broker: usize,
     rig: Rig,
 }
 
-impl<N> Rigged<N> {
+impl<N> FaultyNet<N> {
     pub(super) const fn new(inner: N, broker: usize, rig: Rig) -> Self {
         Self { inner, broker, rig }
     }
 
-    fn wrap<S: Reset>(&self, inner: S) -> RiggedStream<S> {
-        RiggedStream {
+    fn wrap<S: Reset>(&self, inner: S) -> FaultyStream<S> {
+        FaultyStream {
             inner,
             wire: self.rig.connected(self.broker),
             rig: self.rig.clone(),
@@ -50,11 +50,11 @@ impl<N> Rigged<N> {
     }
 }
 
-impl<N: Net> Net for Rigged<N>
+impl<N: Net> Net for FaultyNet<N>
 where
     N::Stream: Reset,
 {
-    type Stream = RiggedStream<N::Stream>;
+    type Stream = FaultyStream<N::Stream>;
     type Listener = N::Listener;
 
     async fn bind(&self, at: SocketAddr) -> io::Result<N::Listener> {
@@ -79,7 +79,7 @@ where
 
 /// One connection of a broker.
 #[derive(Debug)]
-pub(super) struct RiggedStream<S: Reset> {
+pub(super) struct FaultyStream<S: Reset> {
     inner: S,
     wire: WireId,
     rig: Rig,
@@ -105,7 +105,7 @@ impl Response {
     }
 }
 
-impl<S: Reset> RiggedStream<S> {
+impl<S: Reset> FaultyStream<S> {
     /// Clients of scripts are called `c1` and the like, and discovery is not.
     fn look_at(&mut self, came: &[u8]) {
         let Some(head) = &mut self.head else {
@@ -172,7 +172,7 @@ impl<S: Reset> RiggedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Reset + Unpin> RiggedStream<S> {
+impl<S: AsyncWrite + Reset + Unpin> FaultyStream<S> {
     /// Writes what is left.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -213,7 +213,7 @@ impl<S: AsyncWrite + Reset + Unpin> RiggedStream<S> {
     }
 }
 
-impl<S: Reset> Drop for RiggedStream<S> {
+impl<S: Reset> Drop for FaultyStream<S> {
     fn drop(&mut self) {
         if self.rig.is_crashing(self.wire) {
             self.inner.reset();
@@ -221,7 +221,7 @@ impl<S: Reset> Drop for RiggedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Reset + Unpin> AsyncRead for RiggedStream<S> {
+impl<S: AsyncRead + Reset + Unpin> AsyncRead for FaultyStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -238,7 +238,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for RiggedStream<S> {
 }
 
 /// Takes everything at once: a broker flushes after each response, and waits there.
-impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for RiggedStream<S> {
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for FaultyStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
@@ -249,7 +249,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for RiggedStream<S> {
         }
         self.cutter.push(bytes);
         while let Some(frame) = self.cutter.next_frame() {
-            // Nothing is answered behind the end.
+            // Nothing has a response behind the end.
             if self.ending.is_none() {
                 self.respond(frame);
             }

@@ -237,7 +237,7 @@ fn exact(seed: u64) -> Config {
         other_fault_rates: FaultRates::default(),
         latency: Duration::from_millis(5)..=Duration::from_millis(5),
         cluster_limits: "connect_timeout: 4s, request_timeout: 7s".to_owned(),
-        listener_limits: "write_stall_timeout: 9s, idle: 1m".to_owned(),
+        listener_limits: "write_stall_timeout: 9s, idle_timeout: 1m".to_owned(),
         ..Config::new(seed)
     }
 }

@@ -241,7 +241,8 @@ fn config(seed: u64, rng: &mut SplitMix64) -> Config {
             4 + rng.below(6)
         ),
         listener_limits: format!(
-            "in_flight_max: {}, write_stall_timeout: {}s, frame_stall_timeout: {}s, idle_timeout: {}s",
+            "in_flight_max: {}, write_stall_timeout: {}s, frame_stall_timeout: {}s, \
+             idle_timeout: {}s",
             rng.size(1000),
             5 + rng.below(10),
             5 + rng.below(10),

@@ -110,7 +110,7 @@ const LESSONS: &[Lesson] = &[
         script: "drained-while-it-waits.txt",
         seed: Some(11_073_514),
         commit: "0a4f3b3",
-        taught: "A drain takes no request that still waits for room, even if its client leaves meanwhile.",
+        taught: "A drain takes no request that waits for room, even if its client leaves.",
     },
     Lesson {
         script: "dripped-behind-a-lost-response.txt",

@@ -1,9 +1,9 @@
 //! Watches a run from outside: keeps a ledger of every session, and holds every invariant against
 //! everything that happens.
 //!
-//! A backend reports what it sees, in the order in which it happens. All that is compared comes from
-//! the configuration, the script and the bytes of both peers; nothing is asked of the session but
-//! what its driver may ask.
+//! A backend reports what it sees, in the order in which it happens. All that is compared comes
+//! from the configuration, the script and the bytes of both peers; nothing is asked of the session
+//! but what its driver may ask.
 
 mod ledger;
 

@@ -1,5 +1,5 @@
-//! Bytes that have arrived on a connection while the runtime of its reader does not know: the process
-//! stands still, or was late to ask the system.
+//! Bytes that have arrived on a connection while the runtime of its reader does not know: the
+//! process stands still, or was late to ask the system.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};

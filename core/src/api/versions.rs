@@ -44,11 +44,10 @@ impl ApiRanges {
         }
     }
 
-    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    /// Takes in one step of the walk.
     pub(crate) fn step(
         &mut self,
         step: &Step,
-        base: usize,
         row: impl Fn(ApiKey) -> Option<OfferedApi>,
         edits: &mut Edits,
     ) {
@@ -60,20 +59,20 @@ impl ApiRanges {
                 count,
                 ..
             } if field.role == Role::ApiKeys => {
-                self.count_at = base + start..base + end;
+                self.count_at = *start..*end;
                 self.count = count.map_or(0, |count| count as usize);
             }
             Step::Element { field, at, .. } if field.role == Role::ApiKeys => {
                 self.element = Some(Element {
-                    from: base + at,
+                    from: *at,
                     key: None,
                     min: None,
                     max: None,
                 });
             }
-            Step::Value(found) => self.found(found, base),
+            Step::Value(found) => self.found(found),
             Step::ElementEnd { field, at, .. } if field.role == Role::ApiKeys => {
-                self.settle(base + at, row, edits);
+                self.settle(*at, row, edits);
             }
             Step::ArrayEnd { field, .. } if field.role == Role::ApiKeys && self.dropped > 0 => {
                 let left = self.count.saturating_sub(self.dropped);
@@ -96,12 +95,12 @@ impl ApiRanges {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn found(&mut self, found: &Found, base: usize) {
+    fn found(&mut self, found: &Found) {
         // Features have ranges of their own, outside the array.
         let (Some(element), Value::Int(int)) = (&mut self.element, &found.value) else {
             return;
         };
-        let at = base + found.start..base + found.end;
+        let at = found.start..found.end;
         match found.field.role {
             Role::ApiKey => element.key = Some(*int),
             Role::MinVersion => element.min = Some((at, *int)),

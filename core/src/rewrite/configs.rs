@@ -54,7 +54,7 @@ impl Configs {
         }
     }
 
-    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    /// Takes in one step of the walk.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
@@ -62,7 +62,6 @@ impl Configs {
     pub(crate) fn step(
         &mut self,
         step: &Step,
-        base: usize,
         frame: &Rope,
         known_hosts: &KnownHosts,
         out: &mut Outcome,
@@ -77,7 +76,7 @@ impl Configs {
                 Role::ConfigSynonyms => self.in_synonyms = true,
                 _ => {}
             },
-            Step::Value(found) => self.found(found, base, frame, known_hosts, out),
+            Step::Value(found) => self.found(found, frame, known_hosts, out),
             Step::More
             | Step::Begin { .. }
             | Step::Array { .. }
@@ -90,16 +89,9 @@ impl Configs {
         }
     }
 
-    fn found(
-        &mut self,
-        found: &Found,
-        base: usize,
-        frame: &Rope,
-        known_hosts: &KnownHosts,
-        out: &mut Outcome,
-    ) {
-        let at = base + found.start..base + found.end;
-        let data = base + found.data..base + found.end;
+    fn found(&mut self, found: &Found, frame: &Rope, known_hosts: &KnownHosts, out: &mut Outcome) {
+        let at = found.start..found.end;
+        let data = found.data..found.end;
         match (found.field.role, &found.value) {
             (Role::ResourceType, Value::Int(kind)) => {
                 self.of_broker = may_be_of_brokers(*kind);

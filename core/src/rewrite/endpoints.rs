@@ -61,7 +61,7 @@ impl Endpoints {
         }
     }
 
-    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    /// Takes in one step of the walk.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
@@ -69,13 +69,12 @@ impl Endpoints {
     pub(crate) fn step(
         &mut self,
         step: &Step,
-        base: usize,
         frame: &Rope,
         with: &Addresses<'_>,
         out: &mut Outcome,
     ) {
         match step {
-            Step::Value(found) => self.found(found, base, with, out),
+            Step::Value(found) => self.found(found, with, out),
             Step::Array {
                 field,
                 start,
@@ -85,7 +84,7 @@ impl Endpoints {
             } => match field.role {
                 Role::Endpoints => {
                     let count = count.map_or(0, |count| count as usize);
-                    let count_at = base + start..base + end;
+                    let count_at = *start..*end;
                     self.array = Some(Counted {
                         count_at,
                         count,
@@ -93,7 +92,7 @@ impl Endpoints {
                     });
                 }
                 Role::Listeners => {
-                    self.listeners_at = Some(base + start);
+                    self.listeners_at = Some(*start);
                     let listeners = count.unwrap_or(0);
                     out.rewrites.dropped = out.rewrites.dropped.saturating_add(listeners);
                 }
@@ -101,14 +100,14 @@ impl Endpoints {
             },
             Step::Element { at, .. } => {
                 self.current = Current {
-                    from: base + at,
+                    from: *at,
                     ..Current::default()
                 };
             }
             Step::ElementEnd { field, at, .. } if field.role == Role::Endpoints => {
-                self.settle(Some(base + at), frame, with, out);
+                self.settle(Some(*at), frame, with, out);
             }
-            Step::ArrayEnd { field, at, .. } => self.array_end(field.role, base + at, out),
+            Step::ArrayEnd { field, at, .. } => self.array_end(field.role, *at, out),
             // FindCoordinator 0-3 has one endpoint, without an array around it.
             Step::Done { .. } if self.array.is_none() => self.settle(None, frame, with, out),
             Step::Tagged {
@@ -118,8 +117,8 @@ impl Endpoints {
                 end,
                 ..
             } if field.role == Role::Endpoints => {
-                let content_at = base + content..base + end;
-                self.tagged = Some((base + size_start..content_at.start, content_at));
+                let content_at = *content..*end;
+                self.tagged = Some((*size_start..content_at.start, content_at));
             }
             Step::TaggedEnd { field, .. } if field.role == Role::Endpoints => {
                 if let Some((size, content)) = self.tagged.take() {
@@ -140,20 +139,20 @@ impl Endpoints {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn found(&mut self, found: &Found, base: usize, with: &Addresses<'_>, out: &mut Outcome) {
-        let at = base + found.start..base + found.end;
+    fn found(&mut self, found: &Found, with: &Addresses<'_>, out: &mut Outcome) {
+        let at = found.start..found.end;
         let int = match found.value {
             Value::Int(int) => int,
             Value::Uuid(_) | Value::Float(_) | Value::Span | Value::Null => 0,
         };
         match found.field.role {
-            Role::ControllerId => controller(found, base, with, out),
+            Role::ControllerId => controller(found, with, out),
             Role::EndpointId => self.current.id = Some((at, int)),
             Role::Port => self.current.port = Some((at, int)),
             Role::ErrorCode => self.current.error = Some((at, int)),
             Role::Host => {
                 self.current.host = Some(at);
-                self.current.host_data = base + found.data;
+                self.current.host_data = found.data;
             }
             _ => {}
         }
@@ -235,11 +234,11 @@ impl Endpoints {
 }
 
 /// A controller that clients cannot reach is none: the broker of this id is not in the list.
-fn controller(found: &Found, base: usize, with: &Addresses<'_>, out: &mut Outcome) {
+fn controller(found: &Found, with: &Addresses<'_>, out: &mut Outcome) {
     let Value::Int(id) = found.value else { return };
     let broker = i32::try_from(id).ok().filter(|id| *id >= 0).map(BrokerId);
     if broker.is_some_and(|broker| !with.advertised.has(broker)) {
-        let at = base + found.start..base + found.end;
+        let at = found.start..found.end;
         out.edits.replace(at, int32(NO_CONTROLLER_ID));
     }
 }

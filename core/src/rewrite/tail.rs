@@ -30,8 +30,8 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Takes in one step of the walk; `base` is where the body begins in the frame.
-    pub(crate) fn step(&mut self, step: &Step, base: usize, out: &mut Outcome) {
+    /// Takes in one step of the walk.
+    pub(crate) fn step(&mut self, step: &Step, out: &mut Outcome) {
         match step {
             Step::Tagged {
                 field,
@@ -41,11 +41,11 @@ impl Tail {
                 end,
             } if field.role == Role::Endpoints => {
                 self.in_tagged = true;
-                let number = base + at..base + size_start;
+                let number = *at..*size_start;
                 if let Some(unused) = edit::padded_varint(UNUSED_TAG, number.len()) {
                     out.edits.replace(number, unused);
                 }
-                let content = base + content..base + end;
+                let content = *content..*end;
                 out.edits.replace(content.clone(), vec![0; content.len()]);
             }
             Step::Array {
@@ -56,12 +56,12 @@ impl Tail {
             } if field.role == Role::Endpoints => {
                 out.rewrites.dropped = out.rewrites.dropped.saturating_add(*count);
                 if !self.in_tagged {
-                    self.array_at = Some(base + start);
+                    self.array_at = Some(*start);
                 }
             }
             Step::ArrayEnd { field, at } if field.role == Role::Endpoints => {
                 if self.array_at.is_some() {
-                    self.tags_at = Some(base + at);
+                    self.tags_at = Some(*at);
                 }
             }
             Step::More

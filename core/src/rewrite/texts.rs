@@ -10,17 +10,16 @@ use crate::wire::walk::{Found, Step, Value};
 /// Replaces the addresses of the cluster in one error message.
 pub(crate) fn step(
     step: &Step,
-    base: usize,
     frame: &Rope,
     known_hosts: &KnownHosts,
     compact: bool,
     out: &mut Outcome,
 ) {
     let Step::Value(found) = step else { return };
-    if let Some(text) = message(found, base, frame)
+    if let Some(text) = message(found, frame)
         && let Some(redacted) = known_hosts.redacted(&text)
     {
-        let at = base + found.start..base + found.end;
+        let at = found.start..found.end;
         out.edits.replace(at, edit::string(&redacted, compact));
         out.rewrites.blanked += 1;
     }
@@ -30,17 +29,16 @@ pub(crate) fn step(
 /// the length of the frame has already been sent.
 pub(crate) fn step_in_place(
     step: &Step,
-    base: usize,
     frame: &Rope,
     known_hosts: &KnownHosts,
     out: &mut Outcome,
 ) {
     let Step::Value(found) = step else { return };
-    let Some(text) = message(found, base, frame) else {
+    let Some(text) = message(found, frame) else {
         return;
     };
     for address in known_hosts.addresses_in(&text) {
-        let data = base + found.data;
+        let data = found.data;
         let hidden = vec![OVERWRITTEN; address.len()];
         out.edits
             .replace(data + address.start..data + address.end, hidden);
@@ -48,7 +46,7 @@ pub(crate) fn step_in_place(
     }
 }
 
-fn message(found: &Found, base: usize, frame: &Rope) -> Option<Vec<u8>> {
+fn message(found: &Found, frame: &Rope) -> Option<Vec<u8>> {
     let is_text = found.field.role == Role::ErrorMessage && matches!(found.value, Value::Span);
-    is_text.then(|| frame.copy(base + found.data..base + found.end))
+    is_text.then(|| frame.copy(found.data..found.end))
 }

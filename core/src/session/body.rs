@@ -19,7 +19,6 @@ pub(super) struct BodyWalk {
     /// Bytes of the frame that have been walked.
     at: usize,
     walker: Option<Walker>,
-    body_at: usize,
 }
 
 impl BodyWalk {
@@ -61,16 +60,10 @@ impl BodyWalk {
             frame_len,
             at: head_len,
             walker: None,
-            body_at: frame_len,
         }
     }
 
-    /// Where the body begins in the frame; the frame's end while that is not known.
-    pub(super) fn body_at(&self) -> usize {
-        self.body_at
-    }
-
-    /// The next step, with offsets in the body.
+    /// The next step, with offsets in the frame.
     pub(super) fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
         let before = input.len();
         if self.walker.is_none() {
@@ -83,11 +76,10 @@ impl BodyWalk {
                     Err(Malformed::Truncated)
                 };
             }
-            self.body_at = self.at;
-            let body_len = self.frame_len.saturating_sub(self.at);
-            self.walker = self
-                .edition
-                .and_then(|edition| Walker::of(edition, self.version, body_len, self.interest));
+            self.walker = self.edition.and_then(|edition| {
+                let place = self.at..self.frame_len.max(self.at);
+                Walker::of(edition, self.version, place, self.interest)
+            });
         }
         match &mut self.walker {
             Some(walker) => walker.step(input),

@@ -104,7 +104,7 @@ impl Resources<'_> {
             if let Step::More = step {
                 return Err(malformed(Malformed::Truncated).into());
             }
-            self.step(&step, walk.body_at())
+            self.step(&step)
                 .map_err(|NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version))?;
             if self.entries.len() + self.edits.pinned() > bytes_max {
                 return Err(CloseReason::BufferLimit(Leg::Client));
@@ -112,7 +112,7 @@ impl Resources<'_> {
         }
     }
 
-    fn step(&mut self, step: &Step, base: usize) -> Result<(), NotEncodable> {
+    fn step(&mut self, step: &Step) -> Result<(), NotEncodable> {
         match step {
             Step::Array {
                 start,
@@ -122,13 +122,13 @@ impl Resources<'_> {
                 ..
             } => {
                 let count = count.map_or(0, |count| count as usize);
-                self.count = Some((base + start..base + end, count, *compact));
+                self.count = Some((*start..*end, count, *compact));
             }
-            Step::Element { at, .. } => self.begin = base + at,
+            Step::Element { at, .. } => self.begin = *at,
             Step::Value(found) => match (found.role, found.value) {
                 (Role::ResourceType, Value::Int(kind)) => self.kind = kind,
                 (Role::ResourceName, Value::Span) => {
-                    self.name = base + found.data..base + found.end;
+                    self.name = found.data..found.end;
                 }
                 (_, _) => {}
             },
@@ -136,7 +136,7 @@ impl Resources<'_> {
                 let name = self.frame.get(self.name.clone()).unwrap_or_default();
                 let resource = (self.kind, self.frame.slice_ref(name));
                 denied_resource(self.head, self.denial, resource, &mut self.entries)?;
-                self.edits.cut(self.begin..base + at);
+                self.edits.cut(self.begin..*at);
                 self.brokers += 1;
             }
             Step::More

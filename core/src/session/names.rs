@@ -57,12 +57,11 @@ impl<'a> Names<'a> {
     }
 
     fn named(&self, found: &Found) -> Option<Named> {
-        let base = self.walk.as_ref()?.body_at();
         match found.value {
             _ if found.role == Role::Plain => None,
             Value::Int(int) => Some(Named::Number(found.role, int)),
             Value::Span => {
-                let name = self.frame.get(base + found.data..base + found.end)?;
+                let name = self.frame.get(found.data..found.end)?;
                 Some(Named::Text(found.role, self.frame.slice_ref(name)))
             }
             Value::Null => Some(Named::Null(found.role)),

@@ -188,11 +188,9 @@ impl Request {
                 .step(&mut input)
                 .map_err(|why| self.malformed(why))?;
             if let Some(topics) = &mut self.topics {
-                topics
-                    .step(&step, self.walk.body_at(), authorizer)
-                    .map_err(|NotEncodable| {
-                        ClientFault::DenialNotEncodable(head.api, head.version)
-                    })?;
+                topics.step(&step, authorizer).map_err(|NotEncodable| {
+                    ClientFault::DenialNotEncodable(head.api, head.version)
+                })?;
                 if topics.pinned() > pinned_max {
                     return Err(CloseReason::BufferLimit(Leg::Client));
                 }

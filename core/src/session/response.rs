@@ -200,43 +200,42 @@ impl Response {
     }
 
     fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot, with: &Addresses<'_>) {
-        let base = self.walk.body_at();
         if self.denial_injector.is_some() {
-            self.inject_denial(step, base, frame);
+            self.inject_denial(step, frame);
         }
         let (out, compact) = (&mut self.outcome, self.compact);
         match &mut self.editor {
-            Editor::Endpoints(endpoints) => endpoints.step(step, base, frame, with, out),
-            Editor::Configs(configs) => configs.step(step, base, frame, with.known_hosts, out),
+            Editor::Endpoints(endpoints) => endpoints.step(step, frame, with, out),
+            Editor::Configs(configs) => configs.step(step, frame, with.known_hosts, out),
             Editor::Versions(ranges) => {
-                ranges.step(step, base, |api| snapshot.offered(api), &mut out.edits);
+                ranges.step(step, |api| snapshot.offered(api), &mut out.edits);
                 // It has no texts.
                 return;
             }
             Editor::Tail(tail) => {
-                tail.step(step, base, out);
-                texts::step_in_place(step, base, frame, with.known_hosts, out);
-                self.buffer_while_undecided(step, base);
+                tail.step(step, out);
+                texts::step_in_place(step, frame, with.known_hosts, out);
+                self.buffer_while_undecided(step);
                 return;
             }
             Editor::ConfigsInPlace(configs) => {
-                configs.step(step, base, frame, with.known_hosts, out);
-                texts::step_in_place(step, base, frame, with.known_hosts, out);
-                self.buffer_while_undecided(step, base);
+                configs.step(step, frame, with.known_hosts, out);
+                texts::step_in_place(step, frame, with.known_hosts, out);
+                self.buffer_while_undecided(step);
                 return;
             }
         }
-        texts::step(step, base, frame, with.known_hosts, compact, out);
+        texts::step(step, frame, with.known_hosts, compact, out);
     }
 
     #[cold]
     #[inline(never)]
-    fn inject_denial(&mut self, step: &Step, base: usize, frame: &Rope) {
+    fn inject_denial(&mut self, step: &Step, frame: &Rope) {
         let edits = &mut self.outcome.edits;
         let is_certain = self
             .denial_injector
             .as_mut()
-            .is_some_and(|denial_injector| denial_injector.step(step, base, frame, edits));
+            .is_some_and(|denial_injector| denial_injector.step(step, frame, edits));
         if is_certain && self.is_streamed() {
             // The other editor keeps the length.
             self.buffered
@@ -246,14 +245,14 @@ impl Response {
 
     /// In a streamed response a text is buffered while it is read, and everything behind the
     /// records to the end.
-    fn buffer_while_undecided(&mut self, step: &Step, base: usize) {
+    fn buffer_while_undecided(&mut self, step: &Step) {
         const TEXTS: Roles = Roles::of(&[Role::ErrorMessage, Role::ConfigName, Role::ConfigValue]);
         match step {
             Step::ArrayEnd { field, at } if field.role == Role::Topics => {
-                self.buffered.tail_begins(base + at);
+                self.buffered.tail_begins(*at);
             }
             Step::Begin { field, at } if TEXTS.contains(field.role) => {
-                self.buffered.text_begins(base + at);
+                self.buffered.text_begins(*at);
             }
             Step::Value(found) if TEXTS.contains(found.role) => self.buffered.text_ends(),
             Step::More

@@ -11,6 +11,8 @@ mod frame;
 mod read;
 mod tags;
 
+use std::ops::Range;
+
 use super::malformed::Malformed;
 use super::schema::{Edition, Field, Kind, Message, Role, Roles, Struct};
 use crate::work;
@@ -19,7 +21,8 @@ pub(crate) use frame::DEPTH_MAX;
 use frame::{Frame, Horizon, Stack};
 use read::Reader;
 
-/// What the walker yields. All places are offsets in the body.
+/// What the walker yields. All places are offsets in the frame, if the walker knows where in it the
+/// body stands, else in the body.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// The input is used up and the walk is not over.
@@ -216,19 +219,20 @@ impl Walker {
         body_len: usize,
         interest: Roles,
     ) -> Option<Self> {
-        Self::of(message.edition(version)?, version, body_len, interest)
+        Self::of(message.edition(version)?, version, 0..body_len, interest)
     }
 
-    /// The same, of a version that the edition has.
+    /// The same, of a version that the edition has, for a body at this place in its frame.
     pub(crate) fn of(
         edition: &'static Edition,
         version: i16,
-        body_len: usize,
+        place: Range<usize>,
         interest: Roles,
     ) -> Option<Self> {
-        let len = i32::try_from(body_len).ok()?.unsigned_abs();
+        let end = i32::try_from(place.end).ok()?.unsigned_abs();
+        let begin = u32::try_from(place.start).ok()?;
         Some(Self {
-            reader: Reader::new(len),
+            reader: Reader::new(begin, end),
             stack: Stack::new(edition.body, Horizon::new(edition.body, version, interest)),
             state: State::Field,
             leaf: None,
@@ -238,7 +242,7 @@ impl Walker {
         })
     }
 
-    /// The bytes of the body that are consumed.
+    /// Up to where the body, or its frame, is consumed.
     pub fn offset(&self) -> usize {
         self.reader.pos() as usize
     }

@@ -41,12 +41,11 @@ impl DenialInjector {
         self.denied.buffered_bytes()
     }
 
-    /// Takes in one step of the walk; `base` is where the body begins in the frame. True once
+    /// Takes in one step of the walk. True once
     /// the length of the response is certain.
     pub(in crate::session) fn step(
         &mut self,
         step: &Step,
-        base: usize,
         frame: &Rope,
         edits: &mut Edits,
     ) -> bool {
@@ -63,19 +62,19 @@ impl DenialInjector {
                 }
                 self.has_begun = true;
                 let count = count.map_or(0, |count| count as usize);
-                self.count = Some((base + start..base + end, count, *compact));
+                self.count = Some((*start..*end, count, *compact));
                 let entries = std::mem::take(&mut self.denied.entries);
-                edits.replace(base + end..base + end, entries);
+                edits.replace(*end..*end, entries);
                 if self.denied.filter.is_none() {
                     self.set_count(edits);
                     return true;
                 }
             }
             Step::Element { field, at, .. } if field.role == Role::Topics => {
-                self.element_at = Some(base + at);
+                self.element_at = Some(*at);
             }
             Step::Value(found) if found.role == Role::TopicName => {
-                self.name = base + found.data..base + found.end;
+                self.name = found.data..found.end;
             }
             // Before the topics stands only the error of the whole response (Fetch); what stands
             // among them is of one topic or resource.
@@ -86,7 +85,7 @@ impl DenialInjector {
                 if let Some(from) = self.element_at.take()
                     && self.leaves_out(frame)
                 {
-                    edits.cut(from..base + at);
+                    edits.cut(from..*at);
                     self.cut += 1;
                 }
             }

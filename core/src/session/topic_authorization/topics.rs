@@ -152,14 +152,13 @@ impl Topics {
             && self.denied == 0
     }
 
-    /// Takes in one step of the walk; `base` is where the body begins in the frame.
+    /// Takes in one step of the walk.
     ///
     /// # Errors
     /// A denial cannot be encoded in the version of the request.
     pub(in crate::session) fn step(
         &mut self,
         step: &Step,
-        base: usize,
         authorizer: Authorizer<'_>,
     ) -> Result<(), NotEncodable> {
         match step {
@@ -171,7 +170,7 @@ impl Topics {
                 compact,
             } if field.role == Role::Topics => {
                 self.count = Some(ArrayCount {
-                    at: base + start..base + end,
+                    at: *start..*end,
                     count: count.map(|count| count as usize),
                     compact: *compact,
                 });
@@ -179,14 +178,14 @@ impl Topics {
             Step::Element { field, at, .. } if field.role == Role::Topics => {
                 self.begun += 1;
                 self.current = Some(Current {
-                    from: base + at,
+                    from: *at,
                     decision: TopicDecision::Unnamed,
                 });
             }
             Step::ElementEnd { field, at, .. } if field.role == Role::Topics => {
-                return self.settle(base + at, authorizer);
+                return self.settle(*at, authorizer);
             }
-            Step::Value(found) => return self.found(found, base, authorizer),
+            Step::Value(found) => return self.found(found, authorizer),
             Step::More
             | Step::Begin { .. }
             | Step::Array { .. }
@@ -201,13 +200,8 @@ impl Topics {
         Ok(())
     }
 
-    fn found(
-        &mut self,
-        found: &Found,
-        base: usize,
-        authorizer: Authorizer<'_>,
-    ) -> Result<(), NotEncodable> {
-        let at = base + found.start..base + found.end;
+    fn found(&mut self, found: &Found, authorizer: Authorizer<'_>) -> Result<(), NotEncodable> {
+        let at = found.start..found.end;
         if let Value::Int(int) = found.value {
             if found.role == Role::SessionId {
                 self.session_id = Some(at);
@@ -222,7 +216,7 @@ impl Topics {
         let is_unnamed = matches!(current.decision, TopicDecision::Unnamed);
         match (found.role, found.value) {
             (Role::TopicName, Value::Span) if is_unnamed => {
-                let name = authorizer.frame.copy(base + found.data..base + found.end);
+                let name = authorizer.frame.copy(found.data..found.end);
                 current.decision = TopicDecision::of_name(&name, self.rule.operation, authorizer);
             }
             // Nobody here knows the name behind an id, and a topic without a name is denied.

@@ -9,8 +9,8 @@ use crate::wire::schema::Kind;
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     pos: u32,
-    len: u32,
-    /// Where the innermost tagged field ends, else `len`; never below `pos`.
+    end: u32,
+    /// Where the innermost tagged field ends, else `end`; never below `pos`.
     limit: u32,
     /// Bytes that are to be passed over before anything else.
     skip: u32,
@@ -22,11 +22,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) const fn new(len: u32) -> Self {
+    /// For bytes from `pos` to `end`.
+    pub(super) const fn new(pos: u32, end: u32) -> Self {
         Self {
-            pos: 0,
-            len,
-            limit: len,
+            pos,
+            end,
+            limit: end,
             skip: 0,
             varint: 0,
             have: 0,
@@ -64,7 +65,7 @@ impl Reader {
 
     /// The rule that is broken by reading behind the end.
     pub(super) const fn beyond(&self, rule: Malformed) -> Malformed {
-        if self.limit < self.len {
+        if self.limit < self.end {
             Malformed::TaggedSize
         } else {
             rule

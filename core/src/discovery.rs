@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::connection::{ConnectFailure, End};
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
-use crate::io::{ConnectFailure, End, Observation, Target};
+use crate::io::{Observation, Target};
 use crate::patience::{self, patience};
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};

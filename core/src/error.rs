@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::connection::{ConnectFailure, End, Leg};
 use crate::id::{ApiKey, ApiVersion, BrokerId};
-use crate::io::{ConnectFailure, End, Leg};
 use crate::wire::malformed::Malformed;
 
 pub use crate::wire::malformed::BadLength;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::connection::ConnectFailure;
 use crate::id::{ApiKey, ApiVersion, HostPort};
-use crate::io::ConnectFailure;
 
 pub use crate::rewrite::Rewrites;
 

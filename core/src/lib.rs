@@ -11,6 +11,7 @@
 pub mod api;
 pub mod buffer_budget;
 pub mod client_network;
+mod connection;
 pub mod discovery;
 mod egress;
 pub mod error;
@@ -35,12 +36,10 @@ pub mod topology;
 pub mod wire;
 pub mod work;
 
+pub use connection::{ConnectFailure, End, Leg};
 pub use egress::Egress;
 pub use error::CloseReason;
-pub use io::{
-    Accept, BufferedBytes, ConnectFailure, Demand, Effect, End, Input, Leg, Observation, Route,
-    Target,
-};
+pub use io::{Accept, BufferedBytes, Demand, Effect, Input, Observation, Route, Target};
 pub use session::Session;
 pub use snapshot::Snapshot;
 pub use time::Instant;

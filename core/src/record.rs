@@ -69,7 +69,7 @@ impl fmt::Display for EffectLine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::Leg;
+    use crate::connection::Leg;
     use bytes::Bytes;
 
     #[test]

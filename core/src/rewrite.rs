@@ -8,6 +8,7 @@ mod config_keys;
 pub(crate) mod configs;
 pub(crate) mod endpoints;
 mod known_hosts;
+mod literal;
 pub(crate) mod tail;
 pub(crate) mod texts;
 

@@ -21,17 +21,19 @@ mod response_stage;
 mod timers;
 mod topic_authorization;
 mod upstream;
+mod whole_request;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::api;
+use crate::connection::{End, Leg};
 use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Seed;
-use crate::io::{Accept, BufferedBytes, Demand, Effect, End, Input, Leg, Route};
+use crate::io::{Accept, BufferedBytes, Demand, Effect, Input, Route};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mark::{Marks, sometimes};
 use crate::mutation::mutation;

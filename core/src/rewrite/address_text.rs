@@ -21,10 +21,9 @@ mod printed;
 use std::net::IpAddr;
 use std::ops::Range;
 
-pub(super) use literals::literal;
-
 use crate::id::HOST_BYTES_MAX;
-use crate::rewrite::KnownHosts;
+use crate::rewrite::known_hosts::KnownHosts;
+use crate::rewrite::literal::literal;
 use crate::work;
 
 /// What stands in the place of an address.
@@ -36,8 +35,46 @@ pub(crate) const OVERWRITTEN: u8 = b'*';
 /// What Java prints in the place of an address that it could not look up.
 const UNRESOLVED: &[u8] = b"<unresolved>";
 
+/// Kafka writes and reads no longer string, compact or not.
+const TEXT_BYTES_MAX: usize = i16::MAX as usize;
+
+impl KnownHosts {
+    /// Where addresses of the cluster stand in a text; all of it, if it is no UTF-8.
+    #[must_use]
+    pub fn addresses_in(&self, text: &[u8]) -> Vec<Range<usize>> {
+        find(text, self)
+    }
+
+    /// Whether the text contains an address of the cluster.
+    #[must_use]
+    pub fn occurs_in(&self, text: &[u8]) -> bool {
+        !self.addresses_in(text).is_empty()
+    }
+
+    /// The text with every address replaced, or nothing if it contains none.
+    #[must_use]
+    pub fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let found = self.addresses_in(text);
+        if found.is_empty() {
+            return None;
+        }
+        let mut out = Vec::with_capacity(text.len());
+        let mut done = 0;
+        for range in found {
+            out.extend_from_slice(text.get(done..range.start).unwrap_or_default());
+            out.extend_from_slice(REDACTED);
+            done = range.end;
+        }
+        out.extend_from_slice(text.get(done..).unwrap_or_default());
+        if out.len() > TEXT_BYTES_MAX {
+            return Some(REDACTED.to_vec());
+        }
+        Some(out)
+    }
+}
+
 /// All addresses of the cluster in `text`, in their order; the whole of it if it is no UTF-8.
-pub(super) fn find(text: &[u8], hosts: &KnownHosts) -> Vec<Range<usize>> {
+fn find(text: &[u8], hosts: &KnownHosts) -> Vec<Range<usize>> {
     let Ok(text) = std::str::from_utf8(text) else {
         // What cannot be read may contain anything.
         let whole = 0..text.len();

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::id::HostPort;
-use crate::rewrite::address_text::{self, REDACTED};
+use crate::rewrite::literal::literal;
 use crate::topology::{DialMap, Topology};
 use crate::work;
 
@@ -28,9 +27,6 @@ struct Index {
 /// text can cost.
 const LABELS_MAX: usize = 16;
 
-/// Kafka writes and reads no longer string, compact or not.
-const TEXT_BYTES_MAX: usize = i16::MAX as usize;
-
 impl KnownHosts {
     /// All hosts by which the cluster is known.
     #[must_use]
@@ -43,7 +39,7 @@ impl KnownHosts {
         for host in hosts {
             work::steps(1);
             let host = host.to_ascii_lowercase();
-            if let Some(literal) = address_text::literal(&host) {
+            if let Some(literal) = literal(&host) {
                 literals.insert(literal);
                 // An IPv4 address inside of an IPv6 one is known by its own name as well.
                 names.insert(literal.to_string().into());
@@ -93,39 +89,6 @@ impl KnownHosts {
         }
         longest
     }
-
-    /// Where addresses of the cluster stand in a text; all of it, if it is no UTF-8.
-    #[must_use]
-    pub fn addresses_in(&self, text: &[u8]) -> Vec<Range<usize>> {
-        address_text::find(text, self)
-    }
-
-    /// Whether the text contains an address of the cluster.
-    #[must_use]
-    pub fn occurs_in(&self, text: &[u8]) -> bool {
-        !self.addresses_in(text).is_empty()
-    }
-
-    /// The text with every address replaced, or nothing if it contains none.
-    #[must_use]
-    pub fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let found = self.addresses_in(text);
-        if found.is_empty() {
-            return None;
-        }
-        let mut out = Vec::with_capacity(text.len());
-        let mut done = 0;
-        for range in found {
-            out.extend_from_slice(text.get(done..range.start).unwrap_or_default());
-            out.extend_from_slice(REDACTED);
-            done = range.end;
-        }
-        out.extend_from_slice(text.get(done..).unwrap_or_default());
-        if out.len() > TEXT_BYTES_MAX {
-            return Some(REDACTED.to_vec());
-        }
-        Some(out)
-    }
 }
 
 #[cfg(test)]
@@ -168,20 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_would_be_longer_than_a_string_may_be_is_replaced_as_a_whole() {
-        let known = known(&["b"]);
-        let text = |count: usize| "b:1 ".repeat(count);
-        let most = TEXT_BYTES_MAX / (REDACTED.len() + 1);
-        let out = known.redacted(text(most).as_bytes()).unwrap();
-        assert_eq!(out.len(), most * (REDACTED.len() + 1));
-        assert_eq!(known.redacted(text(most + 1).as_bytes()).unwrap(), REDACTED);
-    }
-
-    #[test]
     fn a_literal_is_known_however_it_is_written() {
         let known = known(&["FD00::5", "10.0.0.1", "fe80::1%eth0"]);
         for text in ["fd00:0:0:0:0:0:0:5", "::ffff:10.0.0.1", "fe80::1"] {
-            let literal = address_text::literal(text).unwrap();
+            let literal = literal(text).unwrap();
             assert!(known.has_literal(&literal), "{text}");
         }
         assert!(!known.has_literal(&"10.0.0.2".parse().unwrap()));

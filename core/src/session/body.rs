@@ -1,11 +1,13 @@
 //! A body on its way through the walker, header first, in chunks of any size.
 
 use crate::id::ApiVersion;
-use crate::session::request::REQUEST_HEAD_END;
-use crate::wire::header::HeaderEnd;
+use crate::wire::header::{HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES};
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Api, Edition, Roles};
 use crate::wire::walk::{Step, Walker};
+
+/// Where the variable part of a request's header begins.
+pub(super) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
 
 /// Walks one frame's header and then its body.
 #[derive(Debug)]

@@ -9,10 +9,9 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use crate::api::Denial;
+use crate::connection::Leg;
 use crate::error::{ClientFault, CloseReason};
-use crate::io::Leg;
-use crate::session::body::BodyWalk;
-use crate::session::request::REQUEST_HEAD_END;
+use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
 use crate::session::topic_authorization::DeniedTopics;
 use crate::wire::codec::denial::denied_resource;
 use crate::wire::codec::{NotEncodable, exact};

@@ -1,8 +1,8 @@
 //! What must hold after every input, whatever it was. Checked where assertions are on: in tests,
 //! under a fuzzer and in simulation. A broken rule ends the session as any other bug of ours does.
 
+use crate::connection::Leg;
 use crate::error::CloseReason;
-use crate::io::Leg;
 use crate::session::in_flight::Owed;
 use crate::session::{Connection, Phase, Session};
 use crate::time::Instant;

@@ -1,7 +1,8 @@
 //! The end of a session: the last bytes, then one reason, last of all.
 
+use crate::connection::{End, Leg};
 use crate::error::{CloseReason, Wait};
-use crate::io::{Effect, End, Leg};
+use crate::io::Effect;
 use crate::mutation::mutation;
 use crate::session::{Backlog, ClientLeg, Connection, Phase, Session};
 use crate::time::Instant;

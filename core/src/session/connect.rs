@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::connection::ConnectFailure;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
-use crate::io::{ConnectFailure, Effect, Observation, Route, Target};
+use crate::io::{Effect, Observation, Route, Target};
 use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::patience::{self, patience};

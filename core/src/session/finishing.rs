@@ -9,8 +9,8 @@
 //! up, so that no more is lost than without us; but nobody takes the responses, and so neither time
 //! nor bytes for them are without a limit.
 
+use crate::connection::End;
 use crate::error::CloseReason;
-use crate::io::End;
 use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::session::{Backlog, Connection, Phase, Session};

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::ApiVersion;
-use crate::session::body::BodyWalk;
-use crate::session::request::REQUEST_HEAD_END;
+use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
 use crate::wire::malformed::Malformed;
 use crate::wire::named::Named;
 use crate::wire::schema::{Api, Role, Roles};

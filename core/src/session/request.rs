@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use crate::api::{OfferedApi, Timeout, TopicRule};
+use crate::connection::Leg;
 use crate::error::{ClientFault, CloseReason};
-use crate::io::Leg;
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::session::body::BodyWalk;
 use crate::session::topic_authorization::{AUTHORIZED_ROLES, Authorizer, Topics};
 use crate::wire::codec::NotEncodable;
-use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};
 use crate::wire::walk::{Found, Step, Value};
-
-/// Where the variable part of a request's header begins.
-pub(super) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
 
 /// `FindCoordinatorRequest.CoordinatorType.SHARE`: who keeps the state of share groups, which only
 /// brokers ask for.

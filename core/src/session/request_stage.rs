@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::session::denial::Whole;
 use crate::session::frame_reader::Stage;
 use crate::session::in_flight::{Owed, Relayed, Slot};
 use crate::session::request::Request;
+use crate::session::whole_request::Whole;
 use crate::time::Instant;
 use crate::wire::header::RequestHead;
 

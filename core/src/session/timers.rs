@@ -1,8 +1,9 @@
 //! Every deadline of a session, by the name of what it waits for.
 
 use crate::api;
+use crate::connection::{ConnectFailure, Leg};
 use crate::error::{CloseReason, Wait};
-use crate::io::{ConnectFailure, Leg, Route};
+use crate::io::Route;
 use crate::mutation::mutation;
 use crate::session::pace::Pace;
 use crate::session::{Connection, Phase, Session};

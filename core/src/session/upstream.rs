@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::api::versions::UNSUPPORTED_VERSION;
 use crate::api::{self, ForwardMode, ResponseForm, Row, STREAM_BYTES_MIN};
+use crate::connection::Leg;
 use crate::error::{CloseReason, UpstreamFault};
 use crate::event::Event;
 use crate::id::{ApiVersion, CorrelationId};
-use crate::io::{Effect, Leg, Observation};
+use crate::io::{Effect, Observation};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mark::sometimes;
 use crate::mutation::mutation;

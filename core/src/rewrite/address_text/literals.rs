@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Scan, is_of_name, without_trailing_dots};
+use crate::rewrite::literal::literal;
 use crate::work;
 
 /// No address literal is longer, its zone included (`INET6_ADDRSTRLEN` and `IFNAMSIZ`).
@@ -16,14 +17,6 @@ const V6_COLONS_MAX: usize = 9;
 
 /// How many it has at least, unless two of them stand side by side.
 const V6_COLONS_MIN: usize = 7;
-
-/// The address that this text is a literal of, without brackets. An IPv4 address inside of an IPv6
-/// one counts as itself.
-pub(in crate::rewrite) fn literal(text: &str) -> Option<IpAddr> {
-    let (address, _zone) = text.split_once('%').unwrap_or((text, ""));
-    let address: IpAddr = address.parse().ok()?;
-    Some(address.to_canonical())
-}
 
 impl<'a> Scan<'a> {
     /// An IPv4 literal that no letter or digit follows.

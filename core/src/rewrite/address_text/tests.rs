@@ -357,3 +357,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_that_would_be_longer_than_a_string_may_be_is_replaced_as_a_whole() {
+    let known = known(["b"]);
+    let text = |count: usize| "b:1 ".repeat(count);
+    let most = TEXT_BYTES_MAX / (REDACTED.len() + 1);
+    let out = known.redacted(text(most).as_bytes()).unwrap();
+    assert_eq!(out.len(), most * (REDACTED.len() + 1));
+    assert_eq!(known.redacted(text(most + 1).as_bytes()).unwrap(), REDACTED);
+}

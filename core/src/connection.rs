@@ -1,0 +1,76 @@
+//! The two connections of a session: their names, how one ends, why one cannot be opened.
+
+/// One of the two connections of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leg {
+    /// Towards the client that was accepted.
+    Client,
+    /// Towards the broker that was dialled.
+    Upstream,
+}
+
+impl Leg {
+    /// The one that it is joined to.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Upstream,
+            Self::Upstream => Self::Client,
+        }
+    }
+
+    /// The name that logs and metric labels use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How a leg ended, as the adapter saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The peer finished its half in order.
+    Fin,
+    /// The peer reset the connection, or a read or write failed.
+    Reset,
+}
+
+/// Why one attempt to reach an upstream failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConnectFailure {
+    /// The name has no address, or none was found within the time that the target allowed.
+    Unresolved,
+    /// The peer refused the TCP connection.
+    Refused,
+    /// No reply from any address within the time that the target allowed.
+    TimedOut,
+    /// No route, no descriptor left, or another local reason.
+    Unreachable,
+    /// The address is one that doorkeeper itself listens at.
+    Loop,
+}
+
+impl ConnectFailure {
+    /// Whether others should try this address last for a while: it costs time, or is ourselves.
+    pub(crate) const fn is_to_be_avoided(self) -> bool {
+        match self {
+            Self::TimedOut | Self::Loop => true,
+            Self::Unresolved | Self::Refused | Self::Unreachable => false,
+        }
+    }
+
+    /// The name that logs and metric labels use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Loop => "loop",
+        }
+    }
+}

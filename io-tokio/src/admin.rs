@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::metrics::Metrics;
-use crate::serve::Readiness;
+use crate::readiness::Readiness;
 
 /// What connections to the admin listener may cost.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,7 @@
-//! The driver's clock and the one timer of a machine.
+//! The clock of the process and the one timer of a machine.
+
+mod pauses;
+mod readiness;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -10,8 +13,8 @@ use std::time::Duration;
 use doorkeeper_core::Instant;
 use tokio::time::Sleep;
 
-use crate::driver::pauses::{BEAT_EVERY, Pauses};
-use crate::driver::readiness::ReadinessPoll;
+use crate::clock::pauses::{BEAT_EVERY, Pauses};
+use crate::clock::readiness::ReadinessPoll;
 
 /// Core's time: nanoseconds since this process began to serve, without those in which it did not
 /// run. Virtual where tokio's is.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use doorkeeper_core::{ConnectFailure, Target};
 
 use crate::Net;
-use crate::driver::clock::Clock;
+use crate::clock::Clock;
 use crate::own_addresses::OwnAddresses;
 use crate::stream::LegStream;
 

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use doorkeeper_core::Observation;
 use doorkeeper_core::discovery::{self, Discovery, Effect, Input};
-use doorkeeper_core::id::{BrokerId, HostPort, Seed};
+use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use tokio::sync::mpsc;
 
-use crate::driver::SessionContext;
-use crate::driver::clock::{Clock, Timer};
-use crate::driver::dial::Dial;
+use crate::clock::Timer;
+use crate::dial::Dial;
 use crate::observer::{Observer, OwnAddress};
-use crate::own_addresses::OwnAddresses;
-use crate::serve::{Cluster, Readiness};
+use crate::plan::Cluster;
+use crate::process::ProcessContext;
+use crate::snapshots::Snapshots;
 use crate::stream::{Arrived, Fit};
 use crate::{Interest, Net};
 
@@ -31,37 +31,31 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// One cluster, and who wants to know of it.
 pub(crate) struct Discovering<N> {
-    pub(crate) net: N,
-    /// Where it would ask itself.
-    pub(crate) own: OwnAddresses,
-    pub(crate) clock: Clock,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
-    pub(crate) ready: Arc<Readiness>,
+    pub(crate) process: Arc<ProcessContext<N>>,
     /// The cluster's place in the plan.
     pub(crate) index: usize,
     pub(crate) cluster: Cluster,
     pub(crate) hints: mpsc::Receiver<Observation>,
     /// The cluster's listeners.
-    pub(crate) listeners: Vec<ListenerContext<N>>,
+    pub(crate) listeners: Vec<DiscoveredListener>,
     /// What was published last: it outlives a panic.
     pub(crate) published: Arc<Topology>,
 }
 
 /// A listener that goes by what discovery learns.
-pub(crate) struct ListenerContext<N> {
+pub(crate) struct DiscoveredListener {
     /// Its place in the plan.
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) context: Arc<SessionContext<N>>,
+    pub(crate) snapshots: Arc<Snapshots>,
     /// The brokers without an address here that have been reported.
     pub(crate) unaddressed: BTreeSet<BrokerId>,
 }
 
-impl<N> ListenerContext<N> {
+impl DiscoveredListener {
     /// Counts the brokers without an address among those that are up, and reports each once.
     fn report_unaddressed(&mut self, listed: &[BrokerId], observer: &dyn Observer) {
-        let advertised = &self.context.snapshots.newest().advertised;
+        let advertised = &self.snapshots.newest().advertised;
         let without: BTreeSet<BrokerId> = listed
             .iter()
             .copied()
@@ -86,27 +80,31 @@ impl<N: Net> Discovering<N> {
             })
             .await;
             drop(driver);
-            self.observer.discovery_panicked(&self.cluster.name);
+            self.process.observer.discovery_panicked(&self.cluster.name);
             tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         }
     }
 
     fn publish(&mut self, topology: &Arc<Topology>) {
         for listener in &mut self.listeners {
-            listener.context.snapshots.learn(topology);
+            listener.snapshots.learn(topology);
             // As many are kept as there are brokers.
             let is_known = |broker: &BrokerId| topology.upstream(*broker).is_some();
             listener.unaddressed.retain(is_known);
         }
         let before = std::mem::replace(&mut self.published, Arc::clone(topology));
-        self.ready.discovered(self.index);
+        self.process.ready.discovered(self.index);
         let name = &self.cluster.name;
-        self.observer.topology_published(name, &before, topology);
+        self.process
+            .observer
+            .topology_published(name, &before, topology);
         for (broker, at) in topology.brokers() {
             if before.upstream(broker) != Some(at)
                 && let Some(how) = self.is_our_own(broker, at)
             {
-                self.observer.broker_at_own_address(name, broker, at, how);
+                self.process
+                    .observer
+                    .broker_at_own_address(name, broker, at, how);
             }
         }
     }
@@ -115,22 +113,24 @@ impl<N: Net> Discovering<N> {
     /// are doorkeeper's addresses gives them to doorkeeper as well.
     fn is_our_own(&self, broker: BrokerId, at: &HostPort) -> Option<OwnAddress> {
         let dial = self.cluster.discovery.dial.resolve(at);
-        if self.own.contains(&dial) {
+        if self.process.own.contains(&dial) {
             return Some(OwnAddress::Bound);
         }
         let mut all = self.listeners.iter();
         let is_advertised = all.any(|listener| {
-            let advertised = &listener.context.snapshots.newest().advertised;
+            let advertised = &listener.snapshots.newest().advertised;
             advertised.address(broker).as_ref() == Some(&dial)
         });
         is_advertised.then_some(OwnAddress::Advertised)
     }
 
     fn report(&mut self, event: &discovery::Event) {
-        self.observer.discovery_event(&self.cluster.name, event);
+        self.process
+            .observer
+            .discovery_event(&self.cluster.name, event);
         if let discovery::Event::Refreshed { brokers } = event {
             for listener in &mut self.listeners {
-                listener.report_unaddressed(brokers, &*self.observer);
+                listener.report_unaddressed(brokers, &*self.process.observer);
             }
         }
     }
@@ -149,13 +149,13 @@ type Moved = bool;
 
 impl<'a, N: Net> Driver<'a, N> {
     fn new(task: &'a mut Discovering<N>) -> Self {
-        let now = task.clock.now();
+        let now = task.process.clock.now();
         let config = task.cluster.discovery.clone();
         let known = Arc::clone(&task.published);
         Self {
-            machine: Discovery::knowing(now, config, (task.seed)(), known),
+            machine: Discovery::knowing(now, config, (task.process.seed)(), known),
             connection: Dial::Absent,
-            timer: Timer::new(task.clock.clone()),
+            timer: Timer::new(task.process.clock.clone()),
             now,
             task,
         }
@@ -175,7 +175,7 @@ impl<'a, N: Net> Driver<'a, N> {
 
     /// One look at everything, in an order that never changes.
     fn round(&mut self, cx: &mut Context<'_>) -> Moved {
-        self.now = self.task.clock.now();
+        self.now = self.task.process.clock.now();
         self.write(cx) | self.read(cx) | self.connect(cx) | self.listen(cx) | self.tick(cx)
     }
 
@@ -229,12 +229,12 @@ impl<'a, N: Net> Driver<'a, N> {
             read: demand.read,
             write: !self.machine.egress().is_empty(),
         };
-        let (stream, net) = (self.connection.stream(), &self.task.net);
+        let (stream, net) = (self.connection.stream(), &self.task.process.net);
         let is_ready = || stream.is_some_and(|stream| stream.is_ready(net, interest));
         match self.timer.poll(cx, self.now, demand.deadline, is_ready) {
             Poll::Pending => false,
             Poll::Ready(()) => {
-                self.now = self.task.clock.now();
+                self.now = self.task.process.clock.now();
                 self.handle_input(Input::Tick)
             }
         }
@@ -250,9 +250,9 @@ impl<'a, N: Net> Driver<'a, N> {
         while let Some(effect) = self.machine.poll() {
             match effect {
                 Effect::Connect(target) => {
-                    let Discovering {
+                    let ProcessContext {
                         net, own, clock, ..
-                    } = &*self.task;
+                    } = &*self.task.process;
                     self.connection = Dial::to(net, own, clock, target);
                 }
                 Effect::Disconnect => self.connection = Dial::Absent,

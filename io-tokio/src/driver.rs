@@ -8,13 +8,6 @@
 //! no lock but those of metrics: a session that buffers more than is always free counts it behind a
 //! lock of all sessions (`budget.rs`).
 
-pub(crate) mod budget;
-pub(crate) mod clock;
-pub(crate) mod dial;
-mod pauses;
-mod readiness;
-pub(crate) mod version_watch;
-
 use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
@@ -22,24 +15,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::bulk::Bulk;
-use crate::driver::budget::{Budgets, BufferShares};
-use crate::driver::clock::{Clock, Timer};
-use crate::driver::dial::Dial;
-use crate::driver::version_watch::Subscription;
-use crate::observer::{ClientConnection, Direction, Observer, SessionEnd, Traffic};
-use crate::own_addresses::OwnAddresses;
-use crate::recorder::{Recorder, Tape};
-use crate::serve::Snapshots;
-use crate::shutdown::{Shutdown, Stage};
+use crate::budget::BufferShares;
+use crate::clock::Timer;
+use crate::dial::Dial;
+use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
+use crate::process::ProcessContext;
+use crate::recorder::Tape;
+use crate::shutdown::Stage;
 use crate::silent::Silent;
+use crate::snapshots::Snapshots;
 use crate::stream::{Arrived, Fit, LegStream};
+use crate::version_watch::Subscription;
 use crate::{Interest, Net};
 
 /// How often a session may go round before it lets others have the thread.
@@ -51,18 +42,8 @@ const BULK_BYTES_MIN: u64 = 64 * 1024;
 
 /// What all sessions of one listener have in common.
 pub(crate) struct SessionContext<N> {
-    pub(crate) net: N,
-    /// Where it would dial itself.
-    pub(crate) own: OwnAddresses,
-    pub(crate) clock: Clock,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) seed: Arc<dyn Fn() -> Seed + Send + Sync>,
-    pub(crate) recorder: Option<Recorder>,
-    pub(crate) bulk: Option<Bulk>,
+    pub(crate) process: Arc<ProcessContext<N>>,
     pub(crate) snapshots: Arc<Snapshots>,
-    pub(crate) shutdown: Shutdown,
-    /// How much all sessions of the process together may buffer.
-    pub(crate) budgets: Arc<Budgets>,
     /// To the discovery of the listener's cluster.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
@@ -74,8 +55,8 @@ pub(crate) async fn drive<N: Net>(
     silent: Silent,
     client: N::Stream,
 ) {
-    let observer = Arc::clone(&context.observer);
-    let (clock, opened) = (context.clock.clone(), context.clock.now());
+    let observer = Arc::clone(&context.process.observer);
+    let (clock, opened) = (context.process.clock.clone(), context.process.clock.now());
     let driver = contained(|| {
         observer.session_opened(&connection);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
@@ -178,12 +159,13 @@ impl<N: Net> Driver<N> {
         silent: Silent,
         client: N::Stream,
     ) -> Self {
-        let now = context.clock.now();
+        let process = &context.process;
+        let now = process.clock.now();
         let snapshot = context.snapshots.newest();
         let epoch = snapshot.epoch;
         let accept = Accept::new(connection.peer, connection.listen_addr.route);
-        let seed = (context.seed)();
-        let recorder = context.recorder.as_ref();
+        let seed = (process.seed)();
+        let recorder = process.recorder.as_ref();
         let tape = recorder.and_then(|it| it.tape(&connection, now, accept, &snapshot, seed));
         let session = Session::new(now, accept, snapshot, seed);
         Self {
@@ -191,12 +173,12 @@ impl<N: Net> Driver<N> {
             session,
             client: LegStream::new(client),
             upstream: Dial::Absent,
-            timer: Timer::new(context.clock.clone()),
+            timer: Timer::new(process.clock.clone()),
             epoch,
             epochs: Subscription::new(context.snapshots.epoch()),
             stage: Stage::Run,
-            stages: context.shutdown.subscribe(),
-            buffer_shares: context
+            stages: process.shutdown.subscribe(),
+            buffer_shares: process
                 .budgets
                 .shares(connection.session, connection.peer.ip().into()),
             traffic: Traffic::default(),
@@ -232,7 +214,7 @@ impl<N: Net> Driver<N> {
     /// may be more.
     fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Stop, bool> {
         let before = self.traffic.read();
-        self.now = self.context.clock.now();
+        self.now = self.context.process.clock.now();
         self.not_ready = NotReady::default();
         for _ in 0..ROUNDS_MAX {
             if self.traffic.read() - before >= BULK_BYTES_MIN
@@ -252,7 +234,12 @@ impl<N: Net> Driver<N> {
 
     /// The threads to move to, unless the session is there or cannot move.
     fn bulk_threads(&self) -> Option<&Handle> {
-        let bulk = self.context.bulk.as_ref().filter(|_| !self.in_bulk)?;
+        let bulk = self
+            .context
+            .process
+            .bulk
+            .as_ref()
+            .filter(|_| !self.in_bulk)?;
         // A connection that is being opened belongs to the runtime that opens it.
         let is_settled = !matches!(self.upstream, Dial::Opening(_));
         is_settled.then(|| bulk.handle()).flatten()
@@ -285,11 +272,11 @@ impl<N: Net> Driver<N> {
 
     /// The same, bound to the runtime that this is called on.
     fn taken_over(self) -> io::Result<Self> {
-        let net = &self.context.net;
+        let net = &self.context.process.net;
         Ok(Self {
             client: self.client.with(|stream| net.take_over(stream))?,
             upstream: self.upstream.with(|stream| net.take_over(stream))?,
-            timer: Timer::new(self.context.clock.clone()),
+            timer: Timer::new(self.context.process.clock.clone()),
             in_bulk: true,
             ..self
         })
@@ -438,7 +425,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Moved {
-        let (waits, net) = (self.not_ready, &self.context.net);
+        let (waits, net) = (self.not_ready, &self.context.process.net);
         let is_ready = || {
             let upstream = self.upstream.stream();
             self.client.is_ready(net, waits.client)
@@ -448,7 +435,7 @@ impl<N: Net> Driver<N> {
         match self.timer.poll(cx, self.now, deadline, is_ready) {
             Poll::Pending => STILL,
             Poll::Ready(()) => {
-                self.now = self.context.clock.now();
+                self.now = self.context.process.clock.now();
                 self.handle_input(Input::Tick)
             }
         }
@@ -488,9 +475,9 @@ impl<N: Net> Driver<N> {
             }
             match effect {
                 Effect::Connect(target) => {
-                    let SessionContext {
+                    let ProcessContext {
                         net, own, clock, ..
-                    } = &*self.context;
+                    } = &*self.context.process;
                     self.upstream = Dial::to(net, own, clock, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();
@@ -501,6 +488,7 @@ impl<N: Net> Driver<N> {
                 }
                 Effect::Report(event) => {
                     self.context
+                        .process
                         .observer
                         .session_event(&self.connection, &event);
                 }
@@ -525,7 +513,7 @@ impl<N: Net> Driver<N> {
             (Leg::Upstream, Direction::Out) => &mut self.traffic.upstream_out,
         };
         *total += bytes as u64;
-        let observer = &self.context.observer;
+        let observer = &self.context.process.observer;
         observer.bytes(&self.connection, leg, direction, bytes);
     }
 }

@@ -4,8 +4,11 @@
 //! decided in core alone.
 
 pub mod admin;
+mod budget;
 pub mod bulk;
+mod clock;
 pub mod config;
+mod dial;
 mod discovery;
 mod driver;
 pub mod limits;
@@ -14,11 +17,16 @@ pub mod metrics;
 pub mod net;
 pub mod observer;
 mod own_addresses;
+mod plan;
+mod process;
 mod queue;
+mod readiness;
 pub mod recorder;
 pub mod serve;
 mod shutdown;
 pub mod silent;
+mod snapshots;
 mod stream;
+mod version_watch;
 
 pub use doorkeeper_net::{Ends, Interest, Net};

@@ -9,11 +9,11 @@ use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Route, Snapshot, discovery};
 use tokio_util::sync::CancellationToken;
 
-use super::Readiness;
 use crate::bulk::Bulk;
 use crate::limits::ListenerLimits;
 use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
+use crate::readiness::Readiness;
 use crate::recorder::Recorder;
 use crate::silent::SilentLimits;
 

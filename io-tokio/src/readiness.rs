@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// What `/readyz` shows. Written by [`super::serve`] alone.
+/// What `/readyz` shows. Written by [`crate::serve::serve`] alone.
 #[derive(Debug)]
 pub struct Readiness {
     bound: AtomicBool,

@@ -1,15 +1,10 @@
 //! Serves listeners: binds, accepts, and keeps one task a session.
 
 mod accept;
-mod plan;
-mod readiness;
-mod snapshots;
 
-pub use plan::{Bind, Cluster, Context, Listener, Plan};
-pub use readiness::Readiness;
-pub use snapshots::Reload;
-
-pub(crate) use snapshots::Snapshots;
+pub use crate::plan::{Bind, Cluster, Context, Listener, Plan};
+pub use crate::readiness::Readiness;
+pub use crate::snapshots::Reload;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,19 +20,22 @@ use std::time::Duration;
 use doorkeeper_core::Observation;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
-use crate::discovery::{Discovering, ListenerContext};
+use crate::budget::Budgets;
+use crate::clock::Clock;
+use crate::discovery::{DiscoveredListener, Discovering};
 use crate::driver::SessionContext;
-use crate::driver::budget::Budgets;
-use crate::driver::clock::Clock;
 use crate::limits::{ConnectionLimiter, ProcessConnections};
 use crate::observer::ListenAddr;
 use crate::own_addresses::OwnAddresses;
+use crate::process::ProcessContext;
 use crate::serve::accept::Accepting;
 use crate::shutdown::Shutdown;
 use crate::silent::SilentConnections;
+use crate::snapshots::Snapshots;
 
 /// How many hints of sessions may wait for a cluster's discovery; more are dropped.
 const HINTS_MAX: usize = 64;
@@ -139,20 +137,29 @@ pub async fn serve_bound<N: Net>(
     context: Context,
 ) -> Result<(), ServeError> {
     let listen_addrs = bound.listeners.iter().flat_map(|bound| &bound.listen_addrs);
-    let server = Server {
+    let process = ProcessContext {
         net,
         own: OwnAddresses::new(listen_addrs.map(|(listen_addr, _)| listen_addr.at)),
         clock: Clock::start(),
-        context,
+        observer: context.observer,
+        seed: context.seed,
+        recorder: context.recorder,
+        bulk: context.bulk,
+        ready: context.ready,
         shutdown: Shutdown::default(),
         budgets: Arc::new(Budgets::new(plan.buffered_bytes_max)),
+    };
+    let server = Server {
+        process: Arc::new(process),
+        stop: context.stop,
+        kill: context.kill,
         connections: ProcessConnections::new(plan.connections_max),
         sessions: TaskTracker::new(),
         session_ids: Arc::default(),
     };
     let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
     let mut beating = JoinSet::new();
-    beating.spawn(server.clock.clone().beat());
+    beating.spawn(server.process.clock.clone().beat());
     let mut accepting = JoinSet::new();
     for (index, (listener, bound)) in plan.listeners.into_iter().zip(bound.listeners).enumerate() {
         let Some(upstream) = clusters.get_mut(listener.cluster) else {
@@ -162,14 +169,14 @@ pub async fn serve_bound<N: Net>(
         };
         server.open(index, listener, bound, upstream, &mut accepting);
     }
-    server.context.ready.bound();
+    server.process.ready.bound();
     let mut discovering = JoinSet::new();
     for (index, upstream) in clusters.into_iter().enumerate() {
         discovering.spawn(server.discovering(index, upstream).run());
     }
 
     let failed = server.until_stopped(&mut accepting, &mut discovering).await;
-    server.context.ready.draining();
+    server.process.ready.draining();
     accepting.shutdown().await;
     server.drain(plan.drain_timeout).await;
     discovering.shutdown().await;
@@ -228,14 +235,14 @@ fn failed(tasks: &mut JoinSet<Never>, cx: &mut TaskContext<'_>) -> Option<JoinEr
 }
 
 /// One cluster while its listeners are being opened.
-struct Upstream<N> {
+struct Upstream {
     cluster: Cluster,
     hints: mpsc::Sender<Observation>,
     hinted: mpsc::Receiver<Observation>,
-    listeners: Vec<ListenerContext<N>>,
+    listeners: Vec<DiscoveredListener>,
 }
 
-impl<N> Upstream<N> {
+impl Upstream {
     fn new(cluster: Cluster) -> Self {
         let (hints, hinted) = mpsc::channel(HINTS_MAX);
         Self {
@@ -249,12 +256,9 @@ impl<N> Upstream<N> {
 
 /// What all listeners and clusters of one process have in common.
 struct Server<N> {
-    net: N,
-    own: OwnAddresses,
-    clock: Clock,
-    context: Context,
-    shutdown: Shutdown,
-    budgets: Arc<Budgets>,
+    process: Arc<ProcessContext<N>>,
+    stop: CancellationToken,
+    kill: CancellationToken,
     connections: Arc<ProcessConnections>,
     sessions: TaskTracker,
     session_ids: Arc<AtomicU64>,
@@ -267,32 +271,24 @@ impl<N: Net> Server<N> {
         index: usize,
         listener: Listener,
         bound: BoundListener<N>,
-        upstream: &mut Upstream<N>,
+        upstream: &mut Upstream,
         accepting: &mut JoinSet<Never>,
     ) {
         let context = Arc::new(SessionContext {
-            net: self.net.clone(),
-            own: self.own.clone(),
-            clock: self.clock.clone(),
-            observer: Arc::clone(&self.context.observer),
-            seed: Arc::clone(&self.context.seed),
-            recorder: self.context.recorder.clone(),
-            bulk: self.context.bulk.clone(),
+            process: Arc::clone(&self.process),
             snapshots: bound.snapshots,
-            shutdown: self.shutdown.clone(),
-            budgets: Arc::clone(&self.budgets),
             hints: upstream.hints.clone(),
         });
-        upstream.listeners.push(ListenerContext {
+        upstream.listeners.push(DiscoveredListener {
             index,
             name: listener.name,
-            context: Arc::clone(&context),
+            snapshots: Arc::clone(&context.snapshots),
             unaddressed: BTreeSet::new(),
         });
         let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections));
         let silent = SilentConnections::new(listener.silent);
         for (listen_addr, socket) in bound.listen_addrs {
-            self.context.observer.listening(&listen_addr);
+            self.process.observer.listening(&listen_addr);
             let accept = Accepting {
                 context: Arc::clone(&context),
                 listen_addr,
@@ -305,14 +301,9 @@ impl<N: Net> Server<N> {
         }
     }
 
-    fn discovering(&self, index: usize, upstream: Upstream<N>) -> Discovering<N> {
+    fn discovering(&self, index: usize, upstream: Upstream) -> Discovering<N> {
         Discovering {
-            net: self.net.clone(),
-            own: self.own.clone(),
-            clock: self.clock.clone(),
-            observer: Arc::clone(&self.context.observer),
-            seed: Arc::clone(&self.context.seed),
-            ready: Arc::clone(&self.context.ready),
+            process: Arc::clone(&self.process),
             index,
             cluster: upstream.cluster,
             hints: upstream.hinted,
@@ -327,8 +318,8 @@ impl<N: Net> Server<N> {
         accepting: &mut JoinSet<Never>,
         discovering: &mut JoinSet<Never>,
     ) -> Option<ServeError> {
-        let mut stop = pin!(self.context.stop.cancelled());
-        let mut kill = pin!(self.context.kill.cancelled());
+        let mut stop = pin!(self.stop.cancelled());
+        let mut kill = pin!(self.kill.cancelled());
         poll_fn(|cx| {
             if stop.as_mut().poll(cx).is_ready() || kill.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
@@ -347,24 +338,25 @@ impl<N: Net> Server<N> {
     /// Lets the open sessions give their owed responses, and ends those that are left.
     async fn drain(&self, within: Duration) {
         self.sessions.close();
-        self.context.observer.draining(self.sessions.len(), within);
-        let by = self.clock.now().after(within);
-        self.shutdown.drain(by);
+        self.process.observer.draining(self.sessions.len(), within);
+        let by = self.process.clock.now().after(within);
+        self.process.shutdown.drain(by);
         {
             // Each closes by itself when its time is over, and says so.
             let gone = self
+                .process
                 .clock
                 .until(by.after(ABORT_GRACE), self.sessions.wait());
-            let (mut gone, mut kill) = (pin!(gone), pin!(self.context.kill.cancelled()));
+            let (mut gone, mut kill) = (pin!(gone), pin!(self.kill.cancelled()));
             poll_fn(|cx| match kill.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => gone.as_mut().poll(cx).map(|_| ()),
             })
             .await;
         }
-        self.shutdown.abort();
+        self.process.shutdown.abort();
         // Whoever does not notice even that is dropped with the runtime.
-        let by = self.clock.now().after(ABORT_GRACE);
-        let _ = self.clock.until(by, self.sessions.wait()).await;
+        let by = self.process.clock.now().after(ABORT_GRACE);
+        let _ = self.process.clock.until(by, self.sessions.wait()).await;
     }
 }

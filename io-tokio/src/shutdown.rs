@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorkeeper_core::Instant;
 
-use crate::driver::version_watch::{Subscription, VersionWatch};
+use crate::version_watch::{Subscription, VersionWatch};
 
 const RUN: u64 = 0;
 const ABORT: u64 = u64::MAX;

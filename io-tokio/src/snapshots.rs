@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use doorkeeper_core::Snapshot;
 use doorkeeper_core::topology::Topology;
 
-use crate::driver::version_watch::VersionWatch;
+use crate::version_watch::VersionWatch;
 
 /// The sessions of a listener compare epochs before each client read, and only those whose
 /// machine asks for it are woken by a change.
@@ -58,7 +58,7 @@ impl Snapshots {
 pub struct Reload(Arc<Snapshots>);
 
 impl Reload {
-    pub(super) const fn new(snapshots: Arc<Snapshots>) -> Self {
+    pub(crate) const fn new(snapshots: Arc<Snapshots>) -> Self {
         Self(snapshots)
     }
 

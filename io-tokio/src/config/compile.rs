@@ -23,7 +23,7 @@ use super::near_miss::near_miss;
 use super::problem::{Problem, Problems, Severity};
 use super::schema::{Cluster, Config};
 use super::tree::Path;
-use crate::serve;
+use crate::plan::{self, Plan};
 
 /// The longest response that discovery reads: it asks for no topics, and ten thousand brokers fit.
 const DISCOVERY_FRAME_BYTES_MAX: usize = 4 << 20;
@@ -36,7 +36,7 @@ const DISCOVERY_REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// What to serve.
-    pub plan: serve::Plan,
+    pub plan: Plan,
     /// Where each broker will be reachable, by listener in the order of the plan.
     pub reach: Vec<Vec<Reach>>,
     /// What is probably not meant.
@@ -83,7 +83,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn plan(&mut self, config: &Config) -> (serve::Plan, Vec<Vec<Reach>>) {
+    fn plan(&mut self, config: &Config) -> (Plan, Vec<Vec<Reach>>) {
         let root = Path::default();
         let unread = &self.loaded.unread;
         for (kind, is_none) in [
@@ -139,7 +139,7 @@ impl Compiler<'_> {
         let clusters = clusters
             .map(|((name, cluster), dial)| self.cluster(config, name, cluster, dial))
             .collect();
-        let plan = serve::Plan {
+        let plan = Plan {
             clusters,
             listeners,
             drain_timeout: config.drain_timeout.0,
@@ -155,7 +155,7 @@ impl Compiler<'_> {
         name: &str,
         cluster: &Cluster,
         dial: DialMap,
-    ) -> serve::Cluster {
+    ) -> plan::Cluster {
         let path = Path::default().keys(&["clusters", name]);
         self.name(&path, name);
         let is_used = config.listeners.values().any(|it| it.cluster == name);
@@ -179,7 +179,7 @@ impl Compiler<'_> {
             );
             self.error(&path.keys(&["limits", "connect_backoff_min"]), message);
         }
-        serve::Cluster {
+        plan::Cluster {
             name: name.into(),
             discovery: discovery::Config {
                 bootstrap,

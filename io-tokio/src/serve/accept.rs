@@ -36,7 +36,7 @@ impl<N: Net> Accepting<N> {
     pub(super) async fn run(self, mut listener: N::Listener) -> Infallible {
         let mut pause = PAUSE_MIN;
         loop {
-            match self.context.net.accept(&mut listener).await {
+            match self.context.process.net.accept(&mut listener).await {
                 Ok((stream, peer)) => {
                     pause = PAUSE_MIN;
                     self.admit(stream, peer);
@@ -44,7 +44,7 @@ impl<N: Net> Accepting<N> {
                 // A client that left before it was accepted says nothing about the next one.
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    let observer = &self.context.observer;
+                    let observer = &self.context.process.observer;
                     observer.accept_failed(&self.listen_addr, &error, pause);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
@@ -59,6 +59,7 @@ impl<N: Net> Accepting<N> {
             Err(why) => {
                 drop(stream);
                 self.context
+                    .process
                     .observer
                     .connection_rejected(&self.listen_addr, peer, why);
                 return;

@@ -28,6 +28,8 @@ pub(super) struct May {
 pub(super) struct BinaryOnly {
     /// The folder of the sources, with a `/` at its end.
     source: String,
+    /// The folder of the binary's own modules inside it, with a `/` at its end.
+    binary: String,
     /// In their Rust form, with `_`.
     crates: Vec<String>,
 }
@@ -115,23 +117,19 @@ fn compare(
     }
 }
 
-/// The modules that a `main.rs` declares belong to the binary, every other file to the library.
+/// Files under `binary` belong to the binary, every other one under `source` to the library.
 pub(super) fn check_binary_only(
     tokens_of: &BTreeMap<&str, Vec<Token>>,
     rule: &BinaryOnly,
     findings: &mut Vec<Finding>,
 ) {
-    let BinaryOnly { source, crates } = rule;
-    let main = format!("{source}main.rs");
-    let own = tokens_of
-        .get(main.as_str())
-        .map_or_else(Vec::new, |it| declared_modules(it));
+    let BinaryOnly {
+        source,
+        binary,
+        crates,
+    } = rule;
     for (path, tokens) in tokens_of {
-        let Some(inside) = path.strip_prefix(source.as_str()) else {
-            continue;
-        };
-        let module = inside.split(['/', '.']).next().unwrap_or(inside);
-        if module == "main" || own.iter().any(|it| it == module) {
+        if !path.starts_with(source.as_str()) || path.starts_with(binary.as_str()) {
             continue;
         }
         for token in tokens.iter().filter(|token| crates.contains(&token.text)) {
@@ -139,18 +137,6 @@ pub(super) fn check_binary_only(
             findings.push(Finding::at(path, token.line, message));
         }
     }
-}
-
-fn declared_modules(tokens: &[Token]) -> Vec<String> {
-    tokens
-        .windows(3)
-        .filter_map(|window| match window {
-            [keyword, name, end] if keyword.text == "mod" && end.text == ";" => {
-                Some(name.text.clone())
-            }
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -213,14 +199,14 @@ mod tests {
     fn a_binary_may_name_what_its_library_may_not() {
         let source = |text: &str| tokens::flatten(text.parse().unwrap());
         let tokens_of = BTreeMap::from([
-            ("a/src/main.rs", source("mod quick; use model::x;")),
-            ("a/src/quick.rs", source("use model::x;")),
-            ("a/src/quick/start.rs", source("use model::x;")),
+            ("a/src/bin/a/main.rs", source("use model::x;")),
+            ("a/src/bin/a/quick/start.rs", source("use model::x;")),
             ("a/src/serve.rs", source("\nuse model::x;")),
             ("b/src/lib.rs", source("use model::x;")),
         ]);
         let rule = BinaryOnly {
             source: "a/src/".to_owned(),
+            binary: "a/src/bin/".to_owned(),
             crates: vec!["model".to_owned()],
         };
         let mut findings = Vec::new();

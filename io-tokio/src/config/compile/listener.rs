@@ -18,7 +18,7 @@ use super::super::{RouteTarget, Size};
 use super::binds::Owner;
 use super::{Compiler, Reach, shared_name};
 use crate::limits::ListenerLimits;
-use crate::serve;
+use crate::plan;
 use crate::silent::SilentLimits;
 
 impl Compiler<'_> {
@@ -241,18 +241,18 @@ pub(super) fn planned(
     cluster: &Cluster,
     dial: DialMap,
     addresses: &[Reach],
-) -> serve::Listener {
+) -> plan::Listener {
     let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
     let topology = Topology::default();
     let known_hosts = KnownHosts::new(&bootstrap, &dial, &topology);
-    let bind = |reach: &Reach| serve::Bind {
+    let bind = |reach: &Reach| plan::Bind {
         at: reach.bind,
         route: match reach.target {
             RouteTarget::Bootstrap => Route::Bootstrap,
             RouteTarget::Broker(id) => Route::Broker(id),
         },
     };
-    serve::Listener {
+    plan::Listener {
         name: shared_name(name),
         cluster: place,
         binds: addresses.iter().map(bind).collect(),

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the house rules that no compiler checks.
 
+mod cycles;
 mod functions;
 mod limits;
 mod modules;
@@ -42,6 +43,7 @@ struct Exceptions {
 #[serde(deny_unknown_fields)]
 struct Layering {
     core: modules::Core,
+    cycles: cycles::Cycles,
     binary_only: packages::BinaryOnly,
     packages: BTreeMap<String, packages::May>,
 }
@@ -108,6 +110,7 @@ fn check(files: &[File]) -> Result<Vec<Finding>> {
         sleeps::check(path, tokens, &allowed.may_sleep, &mut findings);
         modules::check(path, tokens, &layering.core, LAYERING_FILE, &mut findings);
     }
+    cycles::check(&tokens, &layering.cycles, &mut findings);
     packages::check_binary_only(&tokens, &layering.binary_only, &mut findings);
     packages::check(&layering.packages, LAYERING_FILE, &mut findings)?;
     findings.sort();

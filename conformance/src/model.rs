@@ -1,5 +1,5 @@
 //! The model of a cluster against Kafka: scripts of `testdata/scripts` are played against real
-//! brokers and against `doorkeeper-model`, which stands in for them in simulations, and both
+//! brokers and against `doorkeeper-kafka-model`, which stands in for them in simulations, and both
 //! responses are compared field by field. Where they differ the model is wrong, but for what
 //! `model.toml` lists.
 

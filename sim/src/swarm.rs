@@ -12,7 +12,7 @@ mod work;
 
 use std::fmt;
 
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 use doorkeeper_model::script::{Client, ListenAddr, Ordinal, Request, Script, Step, Wait, What};
 
 pub use dialogues::Dialogue;

@@ -6,10 +6,11 @@ use anyhow::Result;
 use bytes::Bytes;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::time::Instant;
+use doorkeeper_kafka_model::{Cluster, ClusterConfig, ConnectionId, Output};
 use doorkeeper_model::client::TopicIds;
+use doorkeeper_model::environment;
 use doorkeeper_model::frames::{Cutter, with_length, without_length};
 use doorkeeper_model::script::Setting;
-use doorkeeper_model::{Cluster, ClusterConfig, ConnectionId, Output, environment};
 
 use super::brokers::{Brokers, IDS};
 
@@ -36,7 +37,7 @@ impl Simulated {
         let config = ClusterConfig {
             brokers: ids.zip(places.iter().cloned()).collect(),
             seed,
-            limits: doorkeeper_model::Limits {
+            limits: doorkeeper_kafka_model::Limits {
                 auto_create_topics: false,
                 // What followers do takes time of its own.
                 default_replication_factor: 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_model::ConnectionId;
+use doorkeeper_kafka_model::ConnectionId;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::time::Instant;
-use doorkeeper_model::{Cluster, Limits};
+use doorkeeper_kafka_model::{Cluster, Limits};
 use doorkeeper_net::Net;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;

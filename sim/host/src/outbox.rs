@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use doorkeeper_model::CloseReason;
+use doorkeeper_kafka_model::CloseReason;
 use tokio::sync::Notify;
 
 /// What the writer of a connection has to do next.

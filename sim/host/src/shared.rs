@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::time::Instant;
-use doorkeeper_model::{Cluster, ClusterConfig, ConnectionId, Output};
+use doorkeeper_kafka_model::{Cluster, ClusterConfig, ConnectionId, Output};
 use tokio::sync::Notify;
 
 use crate::outbox::Outbox;

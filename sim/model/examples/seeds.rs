@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use doorkeeper_core::wire::schema::{APIS, Direction};
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 
 /// Longer seeds make a fuzzer slow and show it no more.
 const SEED_BYTES_MAX: usize = 2048;

@@ -1,7 +1,7 @@
 //! A Kafka client as a value: makes the frames that a script asks for, and remembers of the
 //! responses what later requests need.
 
-mod batch;
+pub(crate) mod batch;
 mod dialogue;
 mod encode;
 mod memory;

@@ -21,11 +21,11 @@ use std::sync::Arc;
 use doorkeeper_core::mark::{Mark, Marks};
 use doorkeeper_core::{Instant, Snapshot};
 
-use crate::rng::Rng;
 use crate::script::Script;
 use crate::timeline::Timeline;
 use crate::trace::Trace;
 use crate::watch::{Violation, Watch};
+use doorkeeper_kafka_model::Rng;
 
 use brokers::Brokers;
 use buffers::Budgets;

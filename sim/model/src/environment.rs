@@ -13,10 +13,9 @@ use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
 
-use crate::cluster::Cluster;
-use crate::config::{self, ClusterConfig};
-use crate::rng::Rng;
 use crate::script::{self, Setting, SmallLimits, Topic};
+use doorkeeper_kafka_model::Rng;
+use doorkeeper_kafka_model::{Cluster, ClusterConfig, HOST_IN_CONFIGS};
 
 /// Names that lead to any broker, as a configuration has them: the first to the first broker that
 /// can be reached, the second to the last.
@@ -29,7 +28,7 @@ pub const UPSTREAM_PORT: u16 = 9092;
 pub const DOORKEEPER: (&str, u16) = ("door.example", 19093);
 
 /// A host of the cluster, which texts of brokers have as a word of their own. Nobody dials it.
-pub const WORD: &str = "broker";
+pub const WORD: &str = HOST_IN_CONFIGS;
 
 /// Sessions' seeds are apart from all other streams.
 const SESSIONS: u64 = 1 << 32;
@@ -62,10 +61,10 @@ pub fn cluster_config(setting: &Setting) -> ClusterConfig {
     ClusterConfig {
         brokers: all.collect(),
         seed: setting.seed,
-        limits: config::Limits {
+        limits: doorkeeper_kafka_model::Limits {
             default_partitions: 2,
             default_replication_factor: 2,
-            ..config::Limits::default()
+            ..doorkeeper_kafka_model::Limits::default()
         },
     }
 }

@@ -3,8 +3,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::rng::Rng;
 use crate::script::Topic;
+use doorkeeper_kafka_model::Rng;
 
 /// Begins every tag. Nothing else that is sent looks like it.
 const MAGIC: [u8; 8] = [0xd0, 0x0b, 0x1e, 0xaf, 0x7a, 0x65, 0x90, 0x3d];

@@ -20,10 +20,10 @@ use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::record::Fingerprint;
 use doorkeeper_core::{Leg, Route, api};
 
-use crate::batch;
 use crate::expected::{Head, correlation_id_of};
 use crate::frames::Cutter;
 use crate::script::Ordinal;
+use doorkeeper_kafka_model::batch;
 
 /// The transcript of one session.
 #[derive(Debug)]

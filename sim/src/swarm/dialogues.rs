@@ -1,6 +1,6 @@
 //! What takes a client several requests, each of which needs the response to the one before.
 
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 use doorkeeper_model::script::{
     BatchChoice, Beat, Client, FetchSession, ListenAddr, Ordinal, Part, Producer, Request, Step,
     Topic, TopicPartition, TransactionResult, What,

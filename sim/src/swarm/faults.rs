@@ -1,6 +1,6 @@
 //! What goes wrong.
 
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 use doorkeeper_model::script::{
     BrokerFault, Direction, Ending, NetFault, NetLeg, Ordinal, ProcessFault, Step, Tamper, Topic,
     TopicPartition, Wait,

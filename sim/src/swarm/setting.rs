@@ -1,6 +1,6 @@
 //! The cluster, the network and the limits of a seed.
 
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 use doorkeeper_model::script::{Chunk, Policy, Setting, SmallLimits, Topic};
 
 use super::{Swarm, number, small};

@@ -1,6 +1,6 @@
 //! What clients do.
 
-use doorkeeper_model::Rng;
+use doorkeeper_kafka_model::Rng;
 use doorkeeper_model::script::{
     Acks, Client, FetchSession, ListenAddr, Ordinal, Part, Producer, Request, Step, Topic,
     TopicPartition, Wait, What,

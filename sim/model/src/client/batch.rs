@@ -2,20 +2,20 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::batch::{Header, put_varint, sealed};
+use doorkeeper_kafka_model::batch::{Header, put_varint, sealed};
 
 /// Who writes a batch, if it is an idempotent producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Writer {
-    pub(super) producer_id: i64,
-    pub(super) epoch: i16,
-    pub(super) sequence: i32,
-    pub(super) transactional: bool,
+pub(crate) struct Writer {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) sequence: i32,
+    pub(crate) transactional: bool,
 }
 
 impl Writer {
     /// A producer that is not idempotent.
-    pub(super) const NOBODY: Self = Self {
+    pub(crate) const NOBODY: Self = Self {
         producer_id: -1,
         epoch: -1,
         sequence: -1,
@@ -24,7 +24,7 @@ impl Writer {
 }
 
 /// A batch with one record of this value.
-pub(super) fn batch(value: &[u8], writer: Writer) -> Bytes {
+pub(crate) fn batch(value: &[u8], writer: Writer) -> Bytes {
     const TRANSACTIONAL: i16 = 0x10;
     let mut record = BytesMut::new();
     record.put_u8(0);
@@ -56,7 +56,7 @@ pub(super) fn batch(value: &[u8], writer: Writer) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::validate;
+    use doorkeeper_kafka_model::batch::validate;
 
     #[test]
     fn brokers_take_what_clients_make() {

@@ -5,6 +5,7 @@ mod share;
 mod transaction;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use doorkeeper_kafka_model::Cluster;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -50,6 +51,13 @@ pub struct Context<'a> {
 pub trait TopicIds: std::fmt::Debug {
     /// The id; one that nobody has if there is no such topic.
     fn topic_id(&self, topic: Topic) -> Uuid;
+}
+
+impl TopicIds for Cluster {
+    fn topic_id(&self, topic: Topic) -> Uuid {
+        let known = Self::topic_id(self, topic.name());
+        known.unwrap_or(Uuid::from_u128(0xdead))
+    }
 }
 
 /// The frame, with its length. A version that nobody can write has an empty body.

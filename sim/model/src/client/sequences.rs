@@ -47,8 +47,8 @@ impl Sequences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::validate;
     use crate::script::Topic;
+    use doorkeeper_kafka_model::batch::validate;
 
     #[test]
     fn sequences_follow_for_each_partition_and_begin_again_with_each_epoch() {

@@ -11,13 +11,13 @@ use doorkeeper_core::{ConnectFailure, End, Instant};
 use super::channel::ReadResult;
 use super::net::LinkId;
 use super::{Progress, World};
-use crate::close::CloseReason;
-use crate::cluster::{Cluster, Output};
-use crate::connection::ConnectionId;
 use crate::environment::{BOOTSTRAP, DOORKEEPER, address};
 use crate::frames::{Cutter, with_length, without_length};
 use crate::script::{BrokerFault, Direction, Ordinal, Tamper};
 use crate::watch::{SessionId, Violation};
+use doorkeeper_kafka_model::CloseReason;
+use doorkeeper_kafka_model::ConnectionId;
+use doorkeeper_kafka_model::{Cluster, Output};
 
 /// All brokers.
 #[derive(Debug)]

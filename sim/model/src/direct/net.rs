@@ -5,8 +5,8 @@ use std::time::Duration;
 use doorkeeper_core::{End, Instant};
 
 use super::channel::ByteChannel;
-use crate::rng::Rng;
 use crate::script::{Chunk, Direction, Setting};
+use doorkeeper_kafka_model::Rng;
 
 /// Names one connection for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,9 +14,9 @@ use super::discovery::DiscoveryDriver;
 use super::net::Net;
 use super::{Options, World};
 use crate::environment;
-use crate::rng::Rng;
 use crate::script::{Ordinal, Script};
 use crate::watch::Watch;
+use doorkeeper_kafka_model::Rng;
 
 impl World {
     pub(super) fn new(script: &Script, options: Options) -> Self {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 
-use crate::batch;
 use crate::expected::{self, Head};
 use crate::payload::{Tag, payloads, tags};
 use crate::watch::{SessionId, Violation};
+use doorkeeper_kafka_model::batch;
 
 const PRODUCE: i16 = 0;
 
@@ -105,7 +105,7 @@ fn batches(id: SessionId, frame: &Bytes) -> Vec<(Stream, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::tests::batch_of;
+    use crate::client::batch::{Writer, batch};
     use crate::frames::with_length;
     use crate::payload::payload;
     use crate::script::Topic;
@@ -117,8 +117,13 @@ mod tests {
     const ID: SessionId = SessionId(0);
 
     fn produce(sequence: i32) -> Bytes {
-        let data = PartitionProduceData::default()
-            .with_records(Some(batch_of(&["a"], Some((7, 0, sequence)))));
+        let writer = Writer {
+            producer_id: 7,
+            epoch: 0,
+            sequence,
+            transactional: false,
+        };
+        let data = PartitionProduceData::default().with_records(Some(batch(b"a", writer)));
         let topic = TopicProduceData::default()
             .with_name(TopicName(StrBytes::from_static_str("orders")))
             .with_partition_data(vec![data]);

@@ -257,7 +257,7 @@ mod tests {
     use arbitrary::{Arbitrary as _, Unstructured};
 
     use super::*;
-    use crate::rng::Rng;
+    use doorkeeper_kafka_model::Rng;
 
     #[test]
     fn any_script_reads_as_it_was_written() {

@@ -30,16 +30,25 @@ const ZSTD: i16 = 4;
 
 /// The header of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) base_offset: i64,
-    pub(crate) attributes: i16,
-    pub(crate) last_offset_delta: i32,
-    pub(crate) base_timestamp: i64,
-    pub(crate) max_timestamp: i64,
-    pub(crate) producer_id: i64,
-    pub(crate) producer_epoch: i16,
-    pub(crate) base_sequence: i32,
-    pub(crate) records: i32,
+pub struct Header {
+    /// The offset of the first record.
+    pub base_offset: i64,
+    /// Compression, kind of timestamps, and whether it is transactional or a control batch.
+    pub attributes: i16,
+    /// The offset of the last record, counted from the first.
+    pub last_offset_delta: i32,
+    /// The time of the first record, in milliseconds.
+    pub base_timestamp: i64,
+    /// The latest time of all records, in milliseconds.
+    pub max_timestamp: i64,
+    /// The producer, or -1 where it is not idempotent.
+    pub producer_id: i64,
+    /// The producer's epoch.
+    pub producer_epoch: i16,
+    /// The sequence number of the first record, or -1.
+    pub base_sequence: i32,
+    /// How many records there are.
+    pub records: i32,
 }
 
 impl Header {
@@ -48,7 +57,9 @@ impl Header {
         self.attributes & 0x07
     }
 
-    pub(crate) const fn is_transactional(&self) -> bool {
+    /// Whether it belongs to a transaction.
+    #[must_use]
+    pub const fn is_transactional(&self) -> bool {
         self.attributes & 0x10 != 0
     }
 
@@ -73,7 +84,7 @@ pub(crate) fn is_transactional(records: &[u8]) -> bool {
 }
 
 /// What the first batch of some records says of itself, whether it is true or not.
-pub(crate) fn header(records: &[u8]) -> Option<Header> {
+pub fn header(records: &[u8]) -> Option<Header> {
     let is_current = records.get(16).map(|magic| magic.cast_signed()) == Some(MAGIC);
     is_current.then(|| read_header(records)).flatten()
 }
@@ -113,7 +124,7 @@ pub(crate) fn end_of_transaction(marker: &Marker) -> (Header, Bytes) {
 }
 
 /// A batch of one record.
-pub(crate) fn sealed(header: &Header, record: &[u8]) -> Bytes {
+pub fn sealed(header: &Header, record: &[u8]) -> Bytes {
     let mut sealed = BytesMut::new();
     sealed.put_i16(header.attributes);
     sealed.put_i32(header.last_offset_delta);
@@ -139,7 +150,7 @@ pub(crate) fn sealed(header: &Header, record: &[u8]) -> Bytes {
 
 /// A response in which the markers of transactions have no time: when one was written is the one
 /// thing in a batch that no client has said.
-pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
+pub fn without_times(frame: &[u8]) -> Vec<u8> {
     let mut out = frame.to_vec();
     let mut from = 0;
     while let Some(batch) = frame.get(from..from + MARKER_BYTES) {
@@ -157,7 +168,7 @@ pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
 }
 
 /// A zigzag varint.
-pub(crate) fn put_varint(out: &mut BytesMut, value: i64) {
+pub fn put_varint(out: &mut BytesMut, value: i64) {
     let mut left = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
     loop {
         let [low, ..] = left.to_le_bytes();
@@ -172,7 +183,7 @@ pub(crate) fn put_varint(out: &mut BytesMut, value: i64) {
 
 /// Cuts the one batch out of the records of a Produce request and checks everything that can be
 /// checked without the log.
-pub(crate) fn validate(
+pub fn validate(
     records: &Bytes,
     produce_version: i16,
     bytes_max: usize,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::time::Instant;
 use kafka_protocol::protocol::Encodable;
+use uuid::Uuid;
 
 use crate::api::{self, fetch::Parked, share_fetch};
 use crate::broker::Broker;
@@ -297,6 +298,12 @@ impl Cluster {
         &self.id
     }
 
+    /// The id of a topic.
+    #[must_use]
+    pub fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topics.get(topic).map(|topic| topic.id)
+    }
+
     /// The leader of a partition, if it has one.
     #[must_use]
     pub fn leader(&self, topic: &str, partition: i32) -> Option<BrokerId> {
@@ -533,7 +540,7 @@ impl Cluster {
 
     /// Creates a topic as auto-creation does, internal topics with their own settings. False if
     /// there is no room.
-    pub(crate) fn auto_create(&mut self, name: &str) -> bool {
+    pub fn auto_create(&mut self, name: &str) -> bool {
         let partitions = internal_partitions(name).unwrap_or(self.limits.default_partitions);
         if !self
             .topics
@@ -556,13 +563,6 @@ impl Cluster {
         };
         self.topics.create(new, &alive, &self.limits);
         true
-    }
-}
-
-impl crate::client::TopicIds for Cluster {
-    fn topic_id(&self, topic: crate::script::Topic) -> uuid::Uuid {
-        let known = self.topics.get(topic.name()).map(|topic| topic.id);
-        known.unwrap_or(uuid::Uuid::from_u128(0xdead))
     }
 }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use doorkeeper_core::id::{BrokerId, HostPort};
 
+/// A host that values of brokers' configs name in an address and as a word of its own.
+pub const HOST_IN_CONFIGS: &str = "broker";
+
 /// The brokers of a cluster, the seed of its ids, and its limits.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {

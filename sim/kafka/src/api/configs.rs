@@ -14,8 +14,8 @@ use super::wire;
 use crate::close::CloseReason;
 use crate::cluster::{Cluster, Reply};
 use crate::codec::Call;
+use crate::config::HOST_IN_CONFIGS;
 use crate::config::Limits;
-use crate::environment::WORD;
 use crate::topics::name_is_legal;
 
 /// Resource types (`ConfigResource.Type`).
@@ -200,13 +200,21 @@ fn broker_settings(cluster: &Cluster, call: &Call) -> Vec<Setting> {
     if call.broker.0 == 0 {
         settings.extend([
             own("controller.quorum.fetch.timeout.ms", INT, "2000".to_owned()),
-            own("controller.quorum.voters", LIST, format!("0@{WORD}:9093")),
+            own(
+                "controller.quorum.voters",
+                LIST,
+                format!("0@{HOST_IN_CONFIGS}:9093"),
+            ),
             own(
                 "plugin.target",
                 STRING,
-                format!("the {WORD} at {WORD}:9092"),
+                format!("the {HOST_IN_CONFIGS} at {HOST_IN_CONFIGS}:9092"),
             ),
-            own("process.roles", LIST, format!("{WORD},controller")),
+            own(
+                "process.roles",
+                LIST,
+                format!("{HOST_IN_CONFIGS},controller"),
+            ),
         ]);
     }
     settings

@@ -30,8 +30,8 @@ use kafka_protocol::protocol::StrBytes;
 
 pub(crate) use self::api_versions::UNSUPPORTED as UNSUPPORTED_API_VERSIONS;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 
 type Handler = fn(&mut Cluster, &Call) -> Result<Reply, CloseReason>;
 
@@ -72,21 +72,51 @@ const fn api(key: ApiKey, min: i16, max: i16, handle: Handler) -> Row {
 static ROWS: [Row; 36] = [
     api(ApiKey::Produce, 3, 13, produce::handle),
     api(ApiKey::Fetch, 4, 18, fetch::handle),
-    api(ApiKey::ListOffsets, 1, 10, list_offsets::handle),
-    api(ApiKey::Metadata, 0, 13, metadata::handle),
-    api(ApiKey::OffsetCommit, 2, 9, group_offsets::commit),
-    api(ApiKey::OffsetFetch, 1, 9, group_offsets::fetch),
-    api(ApiKey::FindCoordinator, 0, 6, find_coordinator::handle),
-    api(ApiKey::JoinGroup, 0, 9, join_group::handle),
-    api(ApiKey::Heartbeat, 0, 4, group_session::heartbeat),
-    api(ApiKey::LeaveGroup, 0, 5, group_session::leave),
-    api(ApiKey::SyncGroup, 0, 5, group_session::sync),
-    api(ApiKey::DescribeGroups, 0, 6, group_admin::describe),
-    api(ApiKey::ListGroups, 0, 5, group_admin::list),
-    api(ApiKey::ApiVersions, 0, 4, api_versions::handle),
-    api(ApiKey::CreateTopics, 2, 7, create_topics::handle),
+    api(ApiKey::ListOffsets, 1, 10, |cluster, call| {
+        list_offsets::handle(&cluster.topics, call)
+    }),
+    api(ApiKey::Metadata, 0, 13, |cluster, call| {
+        metadata::handle(&mut cluster.controller(), call)
+    }),
+    api(ApiKey::OffsetCommit, 2, 9, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| group_offsets::commit(coordinator, call))
+    }),
+    api(ApiKey::OffsetFetch, 1, 9, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| group_offsets::fetch(coordinator, call))
+    }),
+    api(ApiKey::FindCoordinator, 0, 6, |cluster, call| {
+        find_coordinator::handle(&mut cluster.controller(), call)
+    }),
+    api(ApiKey::JoinGroup, 0, 9, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| join_group::handle(coordinator, call))
+    }),
+    api(ApiKey::Heartbeat, 0, 4, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| group_session::heartbeat(coordinator, call))
+    }),
+    api(ApiKey::LeaveGroup, 0, 5, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| group_session::leave(coordinator, call))
+    }),
+    api(ApiKey::SyncGroup, 0, 5, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| group_session::sync(coordinator, call))
+    }),
+    api(ApiKey::DescribeGroups, 0, 6, |cluster, call| {
+        group_admin::describe(&cluster.groups, &cluster.topics, call)
+    }),
+    api(ApiKey::ListGroups, 0, 5, |cluster, call| {
+        group_admin::list(&cluster.groups, &cluster.topics, call)
+    }),
+    api(ApiKey::ApiVersions, 0, 4, |cluster, call| {
+        api_versions::handle(&cluster.brokers, call)
+    }),
+    api(ApiKey::CreateTopics, 2, 7, |cluster, call| {
+        create_topics::handle(&mut cluster.controller(), call)
+    }),
     api(ApiKey::DeleteTopics, 1, 6, delete_topics::handle),
-    api(ApiKey::DeleteRecords, 0, 2, partitions::delete_records),
+    api(ApiKey::DeleteRecords, 0, 2, |cluster, call| {
+        let reply = partitions::delete_records(&mut cluster.topics, call)?;
+        cluster.logs_changed();
+        Ok(reply)
+    }),
     api(ApiKey::InitProducerId, 0, 5, init_producer_id::handle),
     api(
         ApiKey::AddPartitionsToTxn,
@@ -97,38 +127,41 @@ static ROWS: [Row; 36] = [
     api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
     api(ApiKey::EndTxn, 0, 5, transactions::end),
     api(ApiKey::TxnOffsetCommit, 0, 5, txn_offset_commit::handle),
-    api(ApiKey::OffsetForLeaderEpoch, 2, 4, leader_epoch::handle),
-    api(ApiKey::DescribeConfigs, 1, 4, configs::handle),
-    api(ApiKey::CreatePartitions, 0, 3, partitions::create),
-    api(ApiKey::DeleteGroups, 0, 2, group_admin::delete),
-    api(
-        ApiKey::ListPartitionReassignments,
-        0,
-        0,
-        partitions::list_reassignments,
-    ),
+    api(ApiKey::OffsetForLeaderEpoch, 2, 4, |cluster, call| {
+        leader_epoch::handle(&cluster.topics, call)
+    }),
+    api(ApiKey::DescribeConfigs, 1, 4, |cluster, call| {
+        configs::handle(&cluster.controller(), call)
+    }),
+    api(ApiKey::CreatePartitions, 0, 3, |cluster, call| {
+        partitions::create(&mut cluster.controller(), call)
+    }),
+    api(ApiKey::DeleteGroups, 0, 2, |cluster, call| {
+        let (groups, shares) = (&mut cluster.groups, &mut cluster.shares);
+        group_admin::delete(groups, shares, &cluster.topics, call)
+    }),
+    api(ApiKey::ListPartitionReassignments, 0, 0, |_, call| {
+        partitions::list_reassignments(call)
+    }),
     api(ApiKey::DescribeTransactions, 0, 0, transactions::describe),
-    api(ApiKey::DescribeCluster, 0, 2, cluster_info::handle),
-    api(
-        ApiKey::ConsumerGroupHeartbeat,
-        0,
-        1,
-        consumer_group::heartbeat,
-    ),
-    api(
-        ApiKey::ConsumerGroupDescribe,
-        0,
-        1,
-        consumer_group::describe,
-    ),
-    api(
-        ApiKey::DescribeTopicPartitions,
-        0,
-        0,
-        metadata::describe_topic_partitions,
-    ),
-    api(ApiKey::ShareGroupHeartbeat, 1, 1, share_group::heartbeat),
-    api(ApiKey::ShareGroupDescribe, 1, 1, share_group::describe),
+    api(ApiKey::DescribeCluster, 0, 2, |cluster, call| {
+        cluster_info::handle(&cluster.controller(), call)
+    }),
+    api(ApiKey::ConsumerGroupHeartbeat, 0, 1, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| consumer_group::heartbeat(coordinator, call))
+    }),
+    api(ApiKey::ConsumerGroupDescribe, 0, 1, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| consumer_group::describe(coordinator, call))
+    }),
+    api(ApiKey::DescribeTopicPartitions, 0, 0, |cluster, call| {
+        metadata::describe_topic_partitions(&cluster.controller(), call)
+    }),
+    api(ApiKey::ShareGroupHeartbeat, 1, 1, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| share_group::heartbeat(coordinator, call))
+    }),
+    api(ApiKey::ShareGroupDescribe, 1, 1, |cluster, call| {
+        cluster.coordinate_groups(|coordinator| share_group::describe(coordinator, call))
+    }),
     api(ApiKey::ShareFetch, 1, 1, share_fetch::handle),
     api(ApiKey::ShareAcknowledge, 1, 1, share_acknowledge::handle),
 ];

@@ -6,24 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::time::Instant;
-use kafka_protocol::protocol::Encodable;
 use uuid::Uuid;
 
 use crate::api::{self, fetch::Parked, share_fetch};
-use crate::broker::Broker;
+use crate::brokers::Brokers;
 use crate::close::CloseReason;
-use crate::codec::{self, Call, Head};
+use crate::codec::{self, Call, Head, Reply};
 use crate::config::{ClusterConfig, Limits};
 use crate::connection::{Connection, ConnectionId, RequestId};
-use crate::group::{Group, Response, Step};
+use crate::controller::Controller;
+use crate::group::Response;
+use crate::group_coordinator::GroupCoordinator;
 use crate::groups::Groups;
 use crate::rng::Rng;
 use crate::share_session::{Reader, ShareSession};
 use crate::shares::Shares;
-use crate::topics::{
-    Layout, NewTopic, OFFSETS_PARTITIONS, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topics,
-    internal_partitions,
-};
+use crate::topics::{OFFSETS_PARTITIONS, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topics};
 use crate::transactions::Transactions;
 
 /// What a cluster wants done.
@@ -45,21 +43,6 @@ pub enum Output {
     },
 }
 
-/// What becomes of a request.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// It has a response now.
-    Frame(Bytes),
-    /// It has no response.
-    Nothing,
-    /// It has a response later.
-    Parked,
-}
-
-/// What of a group a request is about could not be had.
-#[derive(Debug)]
-pub(crate) struct NoGroup;
-
 /// An in-memory Kafka cluster as a value.
 ///
 /// **Hand it connections and requests with the time, drain [`Cluster::poll`] to `None` after each,
@@ -70,7 +53,7 @@ pub struct Cluster {
     pub(crate) limits: Limits,
     pub(crate) id: String,
     pub(crate) rng: Rng,
-    pub(crate) brokers: BTreeMap<BrokerId, Broker>,
+    pub(crate) brokers: Brokers,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
@@ -92,17 +75,12 @@ impl Cluster {
     #[must_use]
     pub fn new(config: ClusterConfig) -> Self {
         let mut rng = Rng::new(config.seed);
-        let brokers = config
-            .brokers
-            .into_iter()
-            .map(|(id, at)| (id, Broker::new(at)))
-            .collect();
         Self {
             now: Instant::ZERO,
             limits: config.limits,
             id: rng.cluster_id(),
             rng,
-            brokers,
+            brokers: Brokers::new(config.brokers),
             topics: Topics::default(),
             groups: Groups::default(),
             transactions: Transactions::default(),
@@ -124,7 +102,7 @@ impl Cluster {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.insert(id, Connection::new(broker));
-        if !self.is_up(broker) {
+        if self.brokers.up(broker).is_none() {
             self.close(id, CloseReason::BrokerStopped { broker });
         }
         id
@@ -215,7 +193,7 @@ impl Cluster {
     /// Stops a broker: its connections close, and other replicas lead.
     pub fn stop_broker(&mut self, now: Instant, broker: BrokerId) {
         self.advance(now);
-        let Some(known) = self.brokers.get_mut(&broker).filter(|known| known.up) else {
+        let Some(known) = self.brokers.get_mut(broker).filter(|known| known.up) else {
             return;
         };
         known.up = false;
@@ -243,7 +221,7 @@ impl Cluster {
     /// Starts a stopped broker; its replicas are in sync again and follow.
     pub fn start_broker(&mut self, now: Instant, broker: BrokerId) {
         self.advance(now);
-        let Some(known) = self.brokers.get_mut(&broker).filter(|known| !known.up) else {
+        let Some(known) = self.brokers.get_mut(broker).filter(|known| !known.up) else {
             return;
         };
         known.up = true;
@@ -255,16 +233,12 @@ impl Cluster {
     /// Adds a broker, or gives one another advertised address.
     pub fn advertise(&mut self, now: Instant, broker: BrokerId, at: HostPort) {
         self.advance(now);
-        if let Some(known) = self.brokers.get_mut(&broker) {
-            known.advertised = at;
-        } else {
-            self.brokers.insert(broker, Broker::new(at));
-        }
+        self.brokers.advertise(broker, at);
     }
 
     /// A broker serves an API up to this version, and says so: an older release.
     pub fn serve_up_to(&mut self, broker: BrokerId, api_key: i16, version: i16) {
-        if let Some(known) = self.brokers.get_mut(&broker) {
+        if let Some(known) = self.brokers.get_mut(broker) {
             known.versions.insert(api_key, version);
         }
     }
@@ -273,7 +247,7 @@ impl Cluster {
     /// broker serves nothing of the connection meanwhile (KIP-219). Zero ends that for responses
     /// to come.
     pub fn throttle(&mut self, broker: BrokerId, throttle: Duration) {
-        if let Some(known) = self.brokers.get_mut(&broker) {
+        if let Some(known) = self.brokers.get_mut(broker) {
             known.throttle = throttle;
         }
     }
@@ -283,13 +257,6 @@ impl Cluster {
     pub fn is_muted(&self, connection: ConnectionId) -> bool {
         let known = self.connections.get(&connection);
         known.is_some_and(|known| known.muted_until().is_some())
-    }
-
-    /// The last version of an API that a broker serves, if it is an older release.
-    pub(crate) fn last_version(&self, broker: BrokerId, api_key: i16) -> i16 {
-        let known = self.brokers.get(&broker);
-        let last = known.and_then(|broker| broker.versions.get(&api_key));
-        last.copied().unwrap_or(i16::MAX)
     }
 
     /// The id that the cluster calls itself.
@@ -315,19 +282,6 @@ impl Cluster {
         self.now = self.now.max(now);
     }
 
-    pub(crate) fn is_up(&self, broker: BrokerId) -> bool {
-        self.brokers.get(&broker).is_some_and(|known| known.up)
-    }
-
-    /// The brokers that are up, by id.
-    pub(crate) fn alive(&self) -> Vec<BrokerId> {
-        self.brokers
-            .iter()
-            .filter(|(_, b)| b.up)
-            .map(|(id, _)| *id)
-            .collect()
-    }
-
     /// A share session was closed: what its reader has is given back.
     pub(crate) fn share_session_ended(&mut self, reader: &Reader, session: &ShareSession) {
         self.shares.release(reader, session.places(), &self.limits);
@@ -351,7 +305,7 @@ impl Cluster {
             } else if self.deadline().is_some_and(|at| at <= self.now) {
                 api::fetch::expire(self);
                 share_fetch::expire(self);
-                self.step_groups(|groups, step| groups.tick(step));
+                self.coordinate_groups(|it| it.step(|groups, step| groups.tick(step)));
                 self.groups.tick_modern(self.now, &self.topics);
                 self.expire_transactions();
                 self.logs_changed |= self.shares.tick(self.now, &self.limits);
@@ -377,7 +331,7 @@ impl Cluster {
             return;
         };
         let broker = connection.broker;
-        let last = |api_key| self.brokers.get(&broker)?.versions.get(&api_key).copied();
+        let last = |api_key| self.brokers.last_version(broker, api_key);
         let read = codec::read_header(frame, &last);
         let (head, client_id, body) = match read {
             Ok(read) => read,
@@ -427,7 +381,7 @@ impl Cluster {
             return;
         };
         let waiting = connection.waiting() > 0;
-        let broker = self.brokers.get(&connection.broker);
+        let broker = self.brokers.get(connection.broker);
         let throttle = broker.map_or(Duration::ZERO, |broker| broker.throttle);
         if !throttle.is_zero() {
             connection.mute(self.now.after(throttle));
@@ -459,7 +413,7 @@ impl Cluster {
             .retain(|request, _| request.connection != connection);
         self.parked_shares
             .retain(|request, _| request.connection != connection);
-        let brokers = self.brokers.values_mut();
+        let brokers = self.brokers.iter_mut();
         let ended = brokers.flat_map(|broker| broker.share_sessions.end_with(connection));
         for (reader, session) in ended.collect::<Vec<_>>() {
             self.share_session_ended(&reader, &session);
@@ -467,35 +421,34 @@ impl Cluster {
         self.connections.remove(&connection).is_some()
     }
 
+    /// The metadata of the cluster, which its controller keeps.
+    pub(crate) const fn controller(&mut self) -> Controller<'_> {
+        Controller {
+            cluster_id: self.id.as_str(),
+            brokers: &self.brokers,
+            topics: &mut self.topics,
+            limits: &self.limits,
+            rng: &mut self.rng,
+        }
+    }
+
     /// Lets groups do something and sends the responses that come of it.
-    pub(crate) fn step_groups<R>(
+    pub(crate) fn coordinate_groups<R>(
         &mut self,
-        act: impl FnOnce(&mut Groups, &mut Step<'_>) -> R,
+        act: impl FnOnce(&mut GroupCoordinator<'_>) -> R,
     ) -> R {
         let mut responses = Vec::new();
-        let mut step = Step {
+        let mut coordinator = GroupCoordinator {
             now: self.now,
             limits: &self.limits,
             rng: &mut self.rng,
+            topics: &self.topics,
+            groups: &mut self.groups,
             responses: &mut responses,
         };
-        let result = act(&mut self.groups, &mut step);
+        let result = act(&mut coordinator);
         self.send(responses);
         result
-    }
-
-    /// The same with one group that must be there.
-    pub(crate) fn step_group<R>(
-        &mut self,
-        id: &str,
-        act: impl FnOnce(&mut Group, &mut Step<'_>) -> R,
-    ) -> Result<R, NoGroup> {
-        self.step_groups(|groups, step| {
-            groups
-                .get_mut(id)
-                .map(|group| act(group, step))
-                .ok_or(NoGroup)
-        })
     }
 
     fn send(&mut self, responses: Vec<Response>) {
@@ -541,35 +494,7 @@ impl Cluster {
     /// Creates a topic as auto-creation does, internal topics with their own settings. False if
     /// there is no room.
     pub fn auto_create(&mut self, name: &str) -> bool {
-        let partitions = internal_partitions(name).unwrap_or(self.limits.default_partitions);
-        if !self
-            .topics
-            .has_room_for(usize::from(partitions), &self.limits)
-        {
-            return false;
-        }
-        let alive = self.alive();
-        let replicas = usize::from(self.limits.default_replication_factor).min(alive.len());
-        let layout = Layout::Spread {
-            partitions,
-            replicas,
-        };
-        let id = self.rng.uuid();
-        let new = NewTopic {
-            name,
-            id,
-            layout,
-            configs: BTreeMap::new(),
-        };
-        self.topics.create(new, &alive, &self.limits);
-        true
-    }
-}
-
-impl Call {
-    /// The response to this call.
-    pub(crate) fn reply(&self, response: &impl Encodable) -> Result<Reply, CloseReason> {
-        self.head.frame(response).map(Reply::Frame)
+        self.controller().auto_create(name)
     }
 }
 

@@ -35,6 +35,17 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// It has a response now.
+    Frame(Bytes),
+    /// It has no response.
+    Nothing,
+    /// It has a response later.
+    Parked,
+}
+
 /// Reads the header of a frame: head, client id, body. `last` says where a broker serves less than
 /// the newest release.
 pub(crate) fn read_header(
@@ -106,6 +117,11 @@ impl Call {
         check(self.head, &self.body).map_err(malformed)?;
         let mut body = self.body.clone();
         T::decode(&mut body, self.head.version).map_err(|error| malformed(error.to_string()))
+    }
+
+    /// The response to this call.
+    pub(crate) fn reply(&self, response: &impl Encodable) -> Result<Reply, CloseReason> {
+        self.head.frame(response).map(Reply::Frame)
     }
 }
 

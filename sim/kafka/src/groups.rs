@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_registry_evicts_idle_transactional_ids() {
+    fn a_full_registry_forgets_a_group_that_nobody_needs() {
         let mut groups = Groups::default();
         assert!(groups.get_or_create("a", 1).is_ok());
         assert!(groups.get_or_create("b", 1).is_ok());

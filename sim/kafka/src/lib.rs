@@ -10,14 +10,17 @@
 mod api;
 pub mod batch;
 mod broker;
+mod brokers;
 mod close;
 mod cluster;
 mod codec;
 mod config;
 mod connection;
 mod consumer_group;
+mod controller;
 mod fetch_session;
 mod group;
+mod group_coordinator;
 mod groups;
 mod log;
 mod producer_state;

@@ -7,9 +7,9 @@ use kafka_protocol::messages::api_versions_response::{
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
 use super::{ROWS, Row, wire};
+use crate::brokers::Brokers;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 
 /// Stands for every version of `ApiVersions` that is not served.
 pub(crate) const UNSUPPORTED: i16 = -1;
@@ -22,22 +22,23 @@ const FEATURES: [(&str, i16, i16, Option<i16>); 4] = [
     ("transaction.version", 0, 2, Some(2)),
 ];
 
-fn advertised(cluster: &Cluster, call: &Call, row: &Row) -> ApiVersion {
-    let last = cluster.last_version(call.broker, row.key as i16);
+fn advertised(brokers: &Brokers, call: &Call, row: &Row) -> ApiVersion {
+    let last = brokers.last_version(call.broker, row.key as i16);
+    let last = last.unwrap_or(i16::MAX);
     ApiVersion::default()
         .with_api_key(row.key as i16)
         .with_min_version(row.advertised_min())
         .with_max_version(row.max.min(last.max(row.min)))
 }
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(brokers: &Brokers, call: &Call) -> Result<Reply, CloseReason> {
     let version = call.head.version;
     if version == UNSUPPORTED {
         // A version 0 response that says which versions there are (KIP-511).
         let own = ROWS
             .iter()
             .filter(|row| row.key == ApiKey::ApiVersions)
-            .map(|row| advertised(cluster, call, row));
+            .map(|row| advertised(brokers, call, row));
         let response = ApiVersionsResponse::default()
             .with_error_code(ResponseError::UnsupportedVersion.code())
             .with_api_keys(own.collect());
@@ -71,7 +72,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 .with_max_version_level(level),
         )
     });
-    let rows = ROWS.iter().map(|row| advertised(cluster, call, row));
+    let rows = ROWS.iter().map(|row| advertised(brokers, call, row));
     let mut response = ApiVersionsResponse::default().with_api_keys(rows.collect());
     if version >= 3 {
         response = response

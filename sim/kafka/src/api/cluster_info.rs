@@ -4,16 +4,15 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 
-use super::metadata::any_alive;
 use super::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::controller::Controller;
 
 /// The endpoint type of brokers; 2 are controllers, which are asked elsewhere.
 const BROKERS: i8 = 1;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(controller: &Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: DescribeClusterRequest = call.decode()?;
     if request.endpoint_type != BROKERS {
         // `AuthHelper.computeDescribeClusterResponse` on a broker listener.
@@ -25,7 +24,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         return call.reply(&DescribeClusterResponse::default().with_error_code(error.code()));
     }
     let fenced_too = request.include_fenced_brokers;
-    let shown = cluster
+    let shown = controller
         .brokers
         .iter()
         .filter(|(_, broker)| broker.up || fenced_too);
@@ -42,8 +41,8 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         OPERATIONS_NOT_ASKED
     };
     let response = DescribeClusterResponse::default()
-        .with_cluster_id(wire(&cluster.id))
-        .with_controller_id(BrokerId(any_alive(cluster)))
+        .with_cluster_id(wire(controller.cluster_id))
+        .with_controller_id(BrokerId(controller.brokers.any_alive()))
         .with_brokers(brokers.collect())
         .with_cluster_authorized_operations(operations);
     call.reply(&response)

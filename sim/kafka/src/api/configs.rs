@@ -12,10 +12,10 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::config::HOST_IN_CONFIGS;
 use crate::config::Limits;
+use crate::controller::Controller;
 use crate::topics::name_is_legal;
 
 /// Resource types (`ConfigResource.Type`).
@@ -93,14 +93,14 @@ pub(super) fn creatable(
     settings.collect()
 }
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(controller: &Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: DescribeConfigsRequest = call.decode()?;
     let synonyms = request.include_synonyms;
     let results = request.resources.iter().map(|resource| {
         let response = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match settings(cluster, call, resource) {
+        match settings(controller, call, resource) {
             Ok(settings) => {
                 let asked = resource.configuration_keys.as_ref();
                 let wanted = settings.iter().filter(|setting| {
@@ -122,14 +122,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
 
 /// `ConfigHelper.describeConfigs`.
 fn settings(
-    cluster: &Cluster,
+    controller: &Controller<'_>,
     call: &Call,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<Setting>, (ResponseError, String)> {
     let name = resource.resource_name.as_str();
     match resource.resource_type {
-        TOPIC => match cluster.topics.get(name) {
-            Some(topic) => Ok(topic_settings(&topic.configs, &cluster.limits)),
+        TOPIC => match controller.topics.get(name) {
+            Some(topic) => Ok(topic_settings(&topic.configs, controller.limits)),
             None if name_is_legal(name) => {
                 Err((ResponseError::UnknownTopicOrPartition, String::new()))
             }
@@ -140,7 +140,7 @@ fn settings(
         },
         // Nothing is set for all brokers.
         BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name == call.broker.to_string() => Ok(broker_settings(cluster, call)),
+        BROKER if name == call.broker.to_string() => Ok(broker_settings(controller, call)),
         BROKER => {
             let message = format!(
                 "Unexpected broker id, expected {} or empty string, but received {name}",
@@ -155,11 +155,11 @@ fn settings(
     }
 }
 
-fn broker_settings(cluster: &Cluster, call: &Call) -> Vec<Setting> {
-    let limits = &cluster.limits;
-    let at = cluster
+fn broker_settings(controller: &Controller<'_>, call: &Call) -> Vec<Setting> {
+    let limits = controller.limits;
+    let at = controller
         .brokers
-        .get(&call.broker)
+        .get(call.broker)
         .map(|broker| broker.advertised.to_string());
     let listener = format!("PLAINTEXT://{}", at.unwrap_or_default());
     let own = |name, kind, value: String| Setting {

@@ -14,15 +14,14 @@ use kafka_protocol::messages::{
 };
 
 use super::group_admin::CLIENT_HOST;
-use super::group_session::check_coordinator;
 use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::consumer_group::{
     Assignor, ConsumerGroup, GroupContext, Heartbeat, HeartbeatResult, LEAVE, LEAVE_FOR_A_WHILE,
     Member, Partitions,
 };
+use crate::group_coordinator::{GroupCoordinator, check_coordinator};
 use crate::topics::Topics;
 
 /// From this version on members choose their ids themselves (KIP-1082).
@@ -33,12 +32,15 @@ const CONSUMER_MEMBER: i8 = 1;
 /// An error, with what its response says.
 type ErrorWithMessage = (ResponseError, String);
 
-pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn heartbeat(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ConsumerGroupHeartbeatRequest = call.decode()?;
     let response = ConsumerGroupHeartbeatResponse::default();
     let result = check(call, &request).and_then(|()| {
-        let result = check_coordinator(cluster, call, &request.group_id)
-            .and_then(|()| beat(cluster, call, &request));
+        let result = check_coordinator(coordinator.topics, call.broker, &request.group_id)
+            .and_then(|()| beat(coordinator, call, &request));
         result.map_err(|error| (error, error.to_string()))
     });
     let result = match result {
@@ -49,7 +51,7 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
         }
     };
     let leaves = result.member_epoch < 0;
-    let interval = cluster.limits.consumer_group_heartbeat_interval;
+    let interval = coordinator.limits.consumer_group_heartbeat_interval;
     let response = response
         .with_member_id(Some(wire(&result.member_id)))
         .with_member_epoch(result.member_epoch)
@@ -119,18 +121,18 @@ fn check_choices(
 }
 
 fn beat(
-    cluster: &mut Cluster,
+    coordinator: &mut GroupCoordinator<'_>,
     call: &Call,
     request: &ConsumerGroupHeartbeatRequest,
 ) -> Result<HeartbeatResult, ResponseError> {
-    let Cluster {
+    let GroupCoordinator {
         groups,
         topics,
         limits,
         rng,
         now,
         ..
-    } = cluster;
+    } = coordinator;
     let id = &request.group_id;
     let epoch = request.member_epoch;
     let not_found = ResponseError::GroupIdNotFound;
@@ -195,7 +197,10 @@ fn assignment(partitions: &Partitions) -> Assignment {
     Assignment::default().with_topic_partitions(topics)
 }
 
-pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn describe(
+    coordinator: &GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ConsumerGroupDescribeRequest = call.decode()?;
     let operations = if request.include_authorized_operations {
         GROUP_OPERATIONS
@@ -204,10 +209,10 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
     };
     let groups = request.group_ids.iter().map(|id| {
         let response = DescribedGroup::default();
-        let response = match check_coordinator(cluster, call, id) {
+        let response = match check_coordinator(coordinator.topics, call.broker, id) {
             Err(error) => response.with_error_code(error.code()),
-            Ok(()) => match cluster.groups.consumer(id) {
-                Some(group) => described(group, &cluster.topics, call.head.version)
+            Ok(()) => match coordinator.groups.consumer(id) {
+                Some(group) => described(group, coordinator.topics, call.head.version)
                     .with_authorized_operations(operations),
                 None => response
                     .with_error_code(ResponseError::GroupIdNotFound.code())

@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use super::{configs, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::controller::Controller;
 use crate::topics::{Layout, NewTopic, name_is_legal};
 
 /// An error: which and why, in Kafka's words where clients show them.
 pub(super) type ErrorWithMessage = (ResponseError, String);
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(controller: &mut Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: CreateTopicsRequest = call.decode()?;
     let mut seen = BTreeSet::new();
     let repeated: BTreeSet<_> = request
@@ -38,7 +38,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                 "Duplicate topic name.".to_owned(),
             ))
         } else {
-            create(cluster, topic, request.validate_only)
+            create(controller, topic, request.validate_only)
         };
         results.push(match created {
             Ok(created) => response
@@ -66,7 +66,7 @@ struct CreatedTopic {
 
 /// `ReplicationControlManager.createTopic`.
 fn create(
-    cluster: &mut Cluster,
+    controller: &mut Controller<'_>,
     topic: &CreatableTopic,
     validate_only: bool,
 ) -> Result<CreatedTopic, ErrorWithMessage> {
@@ -75,13 +75,13 @@ fn create(
         let message = format!("Topic name is invalid: '{name}'");
         return Err((ResponseError::InvalidTopicException, message));
     }
-    if cluster.topics.get(name).is_some() {
+    if controller.topics.get(name).is_some() {
         let message = format!("Topic '{name}' already exists.");
         return Err((ResponseError::TopicAlreadyExists, message));
     }
     // Metric names cannot distinguish them.
     let flat = name.replace('.', "_");
-    if let Some((other, _)) = cluster
+    if let Some((other, _)) = controller
         .topics
         .iter()
         .find(|(n, _)| n.replace('.', "_") == flat)
@@ -89,11 +89,11 @@ fn create(
         let message = format!("Topic '{name}' collides with existing topic: {other}");
         return Err((ResponseError::InvalidTopicException, message));
     }
-    let layout = layout(cluster, topic)?;
+    let layout = layout(controller, topic)?;
     let configs = configs_of(topic)?;
-    if !cluster
+    if !controller
         .topics
-        .has_room_for(layout.partitions(), &cluster.limits)
+        .has_room_for(layout.partitions(), controller.limits)
     {
         let message = "Excessively large number of partitions per request.".to_owned();
         return Err((ResponseError::PolicyViolation, message));
@@ -102,28 +102,28 @@ fn create(
         id: Uuid::nil(),
         partitions: i32::try_from(layout.partitions()).unwrap_or(-1),
         replicas: i16::try_from(layout.replicas()).unwrap_or(-1),
-        configs: configs::creatable(&configs, &cluster.limits),
+        configs: configs::creatable(&configs, controller.limits),
     };
     if !validate_only {
-        created.id = cluster.rng.uuid();
-        let alive = cluster.alive();
+        created.id = controller.rng.uuid();
+        let alive = controller.brokers.alive();
         let new = NewTopic {
             name,
             id: created.id,
             layout,
             configs,
         };
-        cluster.topics.create(new, &alive, &cluster.limits);
+        controller.topics.create(new, &alive, controller.limits);
     }
     Ok(created)
 }
 
-fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWithMessage> {
+fn layout(controller: &Controller<'_>, topic: &CreatableTopic) -> Result<Layout, ErrorWithMessage> {
     if !topic.assignments.is_empty() {
-        return assigned(cluster, topic);
+        return assigned(controller, topic);
     }
     let partitions = match topic.num_partitions {
-        -1 => cluster.limits.default_partitions,
+        -1 => controller.limits.default_partitions,
         count if count < 1 => {
             let message = "Number of partitions was set to an invalid non-positive value.";
             return Err((ResponseError::InvalidPartitions, message.to_owned()));
@@ -131,9 +131,9 @@ fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWith
         // More than any limit: the room is checked next.
         count => u16::try_from(count).unwrap_or(u16::MAX),
     };
-    let alive = cluster.alive().len();
+    let alive = controller.brokers.alive().len();
     let replicas = match topic.replication_factor {
-        -1 => usize::from(cluster.limits.default_replication_factor).min(alive),
+        -1 => usize::from(controller.limits.default_replication_factor).min(alive),
         count => usize::try_from(count).unwrap_or(0),
     };
     if replicas == 0 {
@@ -154,7 +154,10 @@ fn layout(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWith
 }
 
 /// Partitions that say where they want to be: numbered from 0, all with as many replicas.
-fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWithMessage> {
+fn assigned(
+    controller: &Controller<'_>,
+    topic: &CreatableTopic,
+) -> Result<Layout, ErrorWithMessage> {
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
         let message = "A manual partition assignment was specified, but numPartitions or \
                        replicationFactor was not set to -1.";
@@ -174,7 +177,10 @@ fn assigned(cluster: &Cluster, topic: &CreatableTopic) -> Result<Layout, ErrorWi
                 "The manual partition assignment has no or repeated replicas.",
             ));
         }
-        if !replicas.iter().all(|id| cluster.brokers.contains_key(id)) {
+        if !replicas
+            .iter()
+            .all(|id| controller.brokers.get(*id).is_some())
+        {
             return Err(bad(
                 "The manual partition assignment names an unknown broker.",
             ));

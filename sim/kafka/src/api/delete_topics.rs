@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 
 /// From this version on topics may be named by id.
 const BY_ID: i16 = 6;

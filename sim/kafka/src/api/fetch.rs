@@ -14,8 +14,8 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::{Call, Head};
+use crate::cluster::Cluster;
+use crate::codec::{Call, Head, Reply};
 use crate::connection::RequestId;
 use crate::fetch_session::{Outcome, PartitionKey, RequestedPartition, SentOffsets, TopicKey};
 use crate::log::AbortedTxn;
@@ -181,7 +181,7 @@ fn context(
     let (id, epoch) = (request.session_id, request.session_epoch);
     let limit = cluster.limits.fetch_session_partitions_max;
     let now = cluster.now;
-    let Some(broker) = cluster.brokers.get_mut(&call.broker) else {
+    let Some(broker) = cluster.brokers.get_mut(call.broker) else {
         return Ok(Context::Sessionless);
     };
     let sessions = &mut broker.fetch_sessions;
@@ -279,7 +279,7 @@ fn session_partitions(
     call: &Call,
     id: i32,
 ) -> Vec<(PartitionKey, RequestedPartition)> {
-    let broker = cluster.brokers.get_mut(&call.broker);
+    let broker = cluster.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.fetch_sessions.get_mut(id));
     session.map_or_else(Vec::new, |session| {
         session
@@ -399,7 +399,7 @@ impl Parked {
                 next_epoch,
             } => {
                 response.session_id = session;
-                let broker = cluster.brokers.get_mut(&self.broker);
+                let broker = cluster.brokers.get_mut(self.broker);
                 let known = broker.and_then(|broker| broker.fetch_sessions.get_mut(session));
                 match known.filter(|known| known.next_epoch() == next_epoch) {
                     Some(known) => {
@@ -425,7 +425,7 @@ impl Parked {
     /// 0 if there is no room for another session.
     fn open_session(&self, cluster: &mut Cluster, read: &FetchRead) -> i32 {
         let limits = &cluster.limits;
-        let Some(broker) = cluster.brokers.get_mut(&self.broker) else {
+        let Some(broker) = cluster.brokers.get_mut(self.broker) else {
             return 0;
         };
         if read.parts.len() > limits.fetch_session_partitions_max {
@@ -461,7 +461,7 @@ impl Parked {
                 .with_leader_id(BrokerId(partition.leader.map_or(-1, |id| id.0)))
                 .with_leader_epoch(partition.leader_epoch);
             if let Some(leader) = partition.leader
-                && let Some(broker) = cluster.brokers.get(&leader).filter(|broker| broker.up)
+                && let Some(broker) = cluster.brokers.up(leader)
             {
                 let endpoint = NodeEndpoint::default()
                     .with_node_id(BrokerId(leader.0))

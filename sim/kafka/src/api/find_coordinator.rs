@@ -6,8 +6,8 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::controller::Controller;
 use crate::groups::leader_for;
 use crate::topics::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 
@@ -18,16 +18,16 @@ const TRANSACTION: i8 = 1;
 /// From this version on several coordinators are asked for at once (KIP-699).
 const MANY: i16 = 4;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(controller: &mut Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: FindCoordinatorRequest = call.decode()?;
     if call.head.version >= MANY {
         let keys = request.coordinator_keys.iter();
         let found = keys
-            .map(|key| find(cluster, request.key_type, key))
+            .map(|key| find(controller, request.key_type, key))
             .collect();
         return call.reply(&FindCoordinatorResponse::default().with_coordinators(found));
     }
-    let found = find(cluster, request.key_type, &request.key);
+    let found = find(controller, request.key_type, &request.key);
     // `Errors.NONE.message` is the name of the error, where there is one response only.
     let message = match found.error_code {
         0 => Some(wire("NONE")),
@@ -42,9 +42,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     call.reply(&response)
 }
 
-fn find(cluster: &mut Cluster, key_type: i8, key: &str) -> Coordinator {
+fn find(controller: &mut Controller<'_>, key_type: i8, key: &str) -> Coordinator {
     let response = Coordinator::default().with_key(wire(key));
-    match broker_of(cluster, key_type, key) {
+    match broker_of(controller, key_type, key) {
         Ok((id, host, port)) => response
             .with_node_id(BrokerId(id))
             .with_host(wire(&host))
@@ -59,7 +59,7 @@ fn find(cluster: &mut Cluster, key_type: i8, key: &str) -> Coordinator {
 }
 
 fn broker_of(
-    cluster: &mut Cluster,
+    controller: &mut Controller<'_>,
     key_type: i8,
     key: &str,
 ) -> Result<(i32, String, i32), ResponseError> {
@@ -70,16 +70,12 @@ fn broker_of(
         // Share-partitions are for brokers to ask for.
         _ => return Err(ResponseError::InvalidRequest),
     };
-    if cluster.topics.get(topic).is_none() {
-        cluster.auto_create(topic);
+    if controller.topics.get(topic).is_none() {
+        controller.auto_create(topic);
     }
     let unavailable = ResponseError::CoordinatorNotAvailable;
-    let id = leader_for(&cluster.topics, topic, key).ok_or(unavailable)?;
-    let broker = cluster
-        .brokers
-        .get(&id)
-        .filter(|broker| broker.up)
-        .ok_or(unavailable)?;
+    let id = leader_for(controller.topics, topic, key).ok_or(unavailable)?;
+    let broker = controller.brokers.up(id).ok_or(unavailable)?;
     let at = &broker.advertised;
     Ok((id.0, at.host().to_owned(), i32::from(at.port())))
 }

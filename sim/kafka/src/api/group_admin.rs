@@ -9,22 +9,23 @@ use kafka_protocol::messages::{
     GroupId, ListGroupsRequest, ListGroupsResponse,
 };
 
-use super::group_session::check_coordinator;
 use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::consumer_group;
 use crate::group::{Group, Member, State};
-use crate::groups::coordinator;
+use crate::group_coordinator::check_coordinator;
+use crate::groups::{Groups, coordinator};
 use crate::share_group::ShareGroup;
+use crate::shares::Shares;
+use crate::topics::Topics;
 
 /// The address that every client of the model has.
 pub(super) const CLIENT_HOST: &str = "/127.0.0.1";
 /// From this version on a group that is not there is an error (KIP-1043).
 const GROUP_NOT_FOUND: i16 = 6;
 
-pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn list(groups: &Groups, topics: &Topics, call: &Call) -> Result<Reply, CloseReason> {
     let request: ListGroupsRequest = call.decode()?;
     let fits = |filter: &[kafka_protocol::protocol::StrBytes], text: &str| {
         filter.is_empty()
@@ -32,43 +33,47 @@ pub(super) fn list(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
                 .iter()
                 .any(|wanted| wanted.eq_ignore_ascii_case(text))
     };
-    let classic = cluster.groups.iter().map(|(id, group)| {
+    let classic = groups.iter().map(|(id, group)| {
         let response = ListedGroup::default().with_protocol_type(wire(group.protocol_type()));
         (id, response, group.state().name(), "classic")
     });
-    let consumers = cluster.groups.consumers().map(|(id, group)| {
+    let consumers = groups.consumers().map(|(id, group)| {
         let response = ListedGroup::default().with_protocol_type(wire("consumer"));
         (id, response, group.state().name(), "consumer")
     });
-    let shares = cluster.groups.shares().map(|(id, group)| {
+    let share_groups = groups.shares().map(|(id, group)| {
         let response = ListedGroup::default().with_protocol_type(wire("share"));
         (id, response, group.state(), "share")
     });
-    let all = classic.chain(consumers).chain(shares);
-    let groups = all.filter(|(id, _, state, kind)| {
-        coordinator(&cluster.topics, id) == Some(call.broker)
+    let all = classic.chain(consumers).chain(share_groups);
+    let listed = all.filter(|(id, _, state, kind)| {
+        coordinator(topics, id) == Some(call.broker)
             && fits(&request.states_filter, state)
             && fits(&request.types_filter, kind)
     });
-    let groups = groups.map(|(id, response, state, kind)| {
+    let listed = listed.map(|(id, response, state, kind)| {
         response
             .with_group_id(GroupId(wire(id)))
             .with_group_state(wire(state))
             .with_group_type(wire(kind))
     });
-    call.reply(&ListGroupsResponse::default().with_groups(groups.collect()))
+    call.reply(&ListGroupsResponse::default().with_groups(listed.collect()))
 }
 
-pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn describe(
+    groups: &Groups,
+    topics: &Topics,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: DescribeGroupsRequest = call.decode()?;
     let operations = if request.include_authorized_operations {
         GROUP_OPERATIONS
     } else {
         OPERATIONS_NOT_ASKED
     };
-    let groups = request.groups.iter().map(|id| {
-        let described = match check_coordinator(cluster, call, id) {
-            Ok(()) => match cluster.groups.get(id) {
+    let all = request.groups.iter().map(|id| {
+        let described = match check_coordinator(topics, call.broker, id) {
+            Ok(()) => match groups.get(id) {
                 Some(group) => described(group),
                 None => missing(call.head.version, id),
             },
@@ -81,8 +86,8 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
             described
         }
     });
-    let groups = groups.collect();
-    call.reply(&DescribeGroupsResponse::default().with_groups(groups))
+    let all = all.collect();
+    call.reply(&DescribeGroupsResponse::default().with_groups(all))
 }
 
 /// Before version 6 a group that is not there is described as dead.
@@ -122,20 +127,25 @@ fn described(group: &Group) -> DescribedGroup {
         .with_members(group.members().map(member).collect())
 }
 
-pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn delete(
+    groups: &mut Groups,
+    shares: &mut Shares,
+    topics: &Topics,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: DeleteGroupsRequest = call.decode()?;
     let mut results = Vec::new();
     for id in request.groups_names {
-        let result = check_coordinator(cluster, call, &id).and_then(|()| {
-            if is_empty(cluster, &id)? {
+        let result = check_coordinator(topics, call.broker, &id).and_then(|()| {
+            if is_empty(groups, &id)? {
                 Ok(())
             } else {
                 Err(ResponseError::NonEmptyGroup)
             }
         });
         if result.is_ok() {
-            cluster.groups.remove(&id);
-            cluster.shares.forget_group(&id);
+            groups.remove(&id);
+            shares.forget_group(&id);
         }
         let response = DeletableGroupResult::default().with_error_code(super::code(&result));
         results.push(response.with_group_id(id));
@@ -143,12 +153,12 @@ pub(super) fn delete(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     call.reply(&DeleteGroupsResponse::default().with_results(results))
 }
 
-fn is_empty(cluster: &Cluster, id: &str) -> Result<bool, ResponseError> {
-    let classic = cluster.groups.get(id);
+fn is_empty(groups: &Groups, id: &str) -> Result<bool, ResponseError> {
+    let classic = groups.get(id);
     let classic = classic.map(|group| group.state() == State::Empty);
-    let consumer = cluster.groups.consumer(id);
+    let consumer = groups.consumer(id);
     let consumer = consumer.map(|group| group.state() == consumer_group::State::Empty);
-    let share = cluster.groups.share(id).map(ShareGroup::is_empty);
+    let share = groups.share(id).map(ShareGroup::is_empty);
     let known = classic.or(consumer).or(share);
     known.ok_or(ResponseError::GroupIdNotFound)
 }

@@ -13,26 +13,30 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
-use super::group_session::check_coordinator;
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::config::Limits;
 use crate::group::{OffsetAndMetadata, Offsets};
+use crate::group_coordinator::{GroupCoordinator, check_coordinator};
+use crate::topics::Topics;
 
 /// From this version on a commit to a group that is not there says so.
 const GROUP_NOT_FOUND: i16 = 9;
 /// From this version on several groups are asked about at once (KIP-709).
 const MANY_GROUPS: i16 = 8;
 
-pub(super) fn commit(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn commit(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: OffsetCommitRequest = call.decode()?;
-    let allowed = check_commit(cluster, call, &request);
+    let allowed = check_commit(coordinator, call, &request);
     let mut topics = Vec::new();
     for topic in &request.topics {
         let partitions = topic.partitions.iter().map(|partition| {
             let result = allowed
-                .and_then(|()| commit_one(cluster, &request.group_id, &topic.name, partition));
+                .and_then(|()| commit_one(coordinator, &request.group_id, &topic.name, partition));
             OffsetCommitResponsePartition::default()
                 .with_partition_index(partition.partition_index)
                 .with_error_code(super::code(&result))
@@ -46,18 +50,18 @@ pub(super) fn commit(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
 
 /// `OffsetMetadataManager.validateOffsetCommit`.
 fn check_commit(
-    cluster: &mut Cluster,
+    coordinator: &mut GroupCoordinator<'_>,
     call: &Call,
     request: &OffsetCommitRequest,
 ) -> Result<(), ResponseError> {
     let group_id = request.group_id.to_string();
-    check_coordinator(cluster, call, &group_id)?;
+    check_coordinator(coordinator.topics, call.broker, &group_id)?;
     let generation = request.generation_id_or_member_epoch;
-    if let Some(group) = cluster.groups.consumer(&group_id) {
+    if let Some(group) = coordinator.groups.consumer(&group_id) {
         let version = Some(call.head.version);
         return group.check_offset_commit(&request.member_id, generation, version);
     }
-    if cluster.groups.get(&group_id).is_none() {
+    if coordinator.groups.get(&group_id).is_none() {
         if generation >= 0 {
             return Err(if call.head.version >= GROUP_NOT_FOUND {
                 ResponseError::GroupIdNotFound
@@ -66,13 +70,13 @@ fn check_commit(
             });
         }
         // Somebody keeps offsets without being a member.
-        let made = cluster
+        let made = coordinator
             .groups
-            .get_or_create(&group_id, cluster.limits.groups_max);
+            .get_or_create(&group_id, coordinator.limits.groups_max);
         made?;
     }
     let instance = request.group_instance_id.as_ref().map(ToString::to_string);
-    let checked = cluster.step_group(&group_id, |group, step| {
+    let checked = coordinator.step_group(&group_id, |group, step| {
         group.check_offset_commit(
             step.now,
             &request.member_id,
@@ -84,7 +88,7 @@ fn check_commit(
 }
 
 fn commit_one(
-    cluster: &mut Cluster,
+    coordinator: &mut GroupCoordinator<'_>,
     group: &str,
     topic: &str,
     partition: &OffsetCommitRequestPartition,
@@ -95,8 +99,14 @@ fn commit_one(
         leader_epoch: partition.committed_leader_epoch,
         metadata: metadata(partition.committed_metadata.as_deref()),
     };
-    check_committed(cluster, topic, index, &committed)?;
-    if let Some(offsets) = cluster.groups.offsets_mut(group) {
+    check_committed(
+        coordinator.topics,
+        coordinator.limits,
+        topic,
+        index,
+        &committed,
+    )?;
+    if let Some(offsets) = coordinator.groups.offsets_mut(group) {
         offsets.commit(topic, index, committed);
     }
     Ok(())
@@ -108,15 +118,16 @@ pub(super) fn metadata(metadata: Option<&str>) -> String {
 
 /// Whether an offset may be kept.
 pub(super) fn check_committed(
-    cluster: &Cluster,
+    topics: &Topics,
+    limits: &Limits,
     topic: &str,
     index: i32,
     committed: &OffsetAndMetadata,
 ) -> Result<(), ResponseError> {
-    if cluster.topics.partition(topic, index).is_none() {
+    if topics.partition(topic, index).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
     }
-    if committed.metadata.len() > cluster.limits.offset_metadata_bytes_max {
+    if committed.metadata.len() > limits.offset_metadata_bytes_max {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
     Ok(())
@@ -127,7 +138,7 @@ type RequestedOffsets = Option<Vec<(String, Vec<i32>)>>;
 /// Topics with what was committed for each partition.
 type CommittedOffsets = Vec<(String, Vec<(i32, Option<OffsetAndMetadata>)>)>;
 
-pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn fetch(coordinator: &GroupCoordinator<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: OffsetFetchRequest = call.decode()?;
     if call.head.version >= MANY_GROUPS {
         let groups = request.groups.into_iter().map(|group| {
@@ -138,10 +149,10 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
                     .collect()
             });
             let member = group.member_id.as_deref();
-            let allowed = check_fetch(cluster, &group.group_id, member, group.member_epoch);
+            let allowed = check_fetch(coordinator, &group.group_id, member, group.member_epoch);
             let response = match allowed {
                 Ok(()) => fetch_group(
-                    cluster,
+                    coordinator,
                     call,
                     &group.group_id,
                     topics,
@@ -161,7 +172,7 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
             .collect()
     });
     let stable = request.require_stable;
-    let group = fetch_group(cluster, call, &request.group_id, topics.clone(), stable);
+    let group = fetch_group(coordinator, call, &request.group_id, topics.clone(), stable);
     let error = group.error_code;
     let mut response = OffsetFetchResponse::default().with_topics(single(group));
     if call.head.version >= 2 {
@@ -175,31 +186,31 @@ pub(super) fn fetch(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
 
 /// `OffsetMetadataManager.validateOffsetFetch`: only consumer groups ask who fetches.
 fn check_fetch(
-    cluster: &Cluster,
+    coordinator: &GroupCoordinator<'_>,
     id: &str,
     member_id: Option<&str>,
     member_epoch: i32,
 ) -> Result<(), ResponseError> {
-    let group = cluster.groups.consumer(id);
+    let group = coordinator.groups.consumer(id);
     group.map_or(Ok(()), |group| {
         group.check_offset_fetch(member_id, member_epoch)
     })
 }
 
 fn fetch_group(
-    cluster: &Cluster,
+    coordinator: &GroupCoordinator<'_>,
     call: &Call,
     id: &str,
     asked: RequestedOffsets,
     require_stable: bool,
 ) -> OffsetFetchResponseGroup {
     let response = OffsetFetchResponseGroup::default();
-    if let Err(error) = check_coordinator(cluster, call, id) {
+    if let Err(error) = check_coordinator(coordinator.topics, call.broker, id) {
         return response.with_error_code(error.code());
     }
     // A group that is not there has committed nothing.
     let nothing = Offsets::new();
-    let offsets = cluster.groups.offsets(id).unwrap_or(&nothing);
+    let offsets = coordinator.groups.offsets(id).unwrap_or(&nothing);
     let found = find(offsets, asked);
     let topics = found.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, committed)| {

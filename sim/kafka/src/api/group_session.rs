@@ -10,33 +10,19 @@ use kafka_protocol::messages::{
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, NoGroup, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::group::{MemberIdentity, SyncGroup};
-use crate::groups::coordinator;
+use crate::group_coordinator::{GroupCoordinator, NoGroup, check_coordinator};
 
-/// Whether the broker that is asked coordinates the group (`GroupCoordinatorService`).
-pub(super) fn check_coordinator(
-    cluster: &Cluster,
+pub(super) fn sync(
+    coordinator: &mut GroupCoordinator<'_>,
     call: &Call,
-    group: &str,
-) -> Result<(), ResponseError> {
-    if group.is_empty() {
-        return Err(ResponseError::InvalidGroupId);
-    }
-    if coordinator(&cluster.topics, group) == Some(call.broker) {
-        Ok(())
-    } else {
-        Err(ResponseError::NotCoordinator)
-    }
-}
-
-pub(super) fn sync(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+) -> Result<Reply, CloseReason> {
     let request: SyncGroupRequest = call.decode()?;
     let fail = |error: ResponseError| {
         call.reply(&SyncGroupResponse::default().with_error_code(error.code()))
     };
-    if let Err(error) = check_coordinator(cluster, call, &request.group_id) {
+    if let Err(error) = check_coordinator(coordinator.topics, call.broker, &request.group_id) {
         return fail(error);
     }
     let assignments = request.assignments.iter();
@@ -56,29 +42,36 @@ pub(super) fn sync(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRea
             })
             .collect(),
     };
-    match cluster.step_group(&request.group_id, |group, step| group.sync(sync, step)) {
+    match coordinator.step_group(&request.group_id, |group, step| group.sync(sync, step)) {
         Ok(()) => Ok(Reply::Parked),
         Err(NoGroup) => fail(ResponseError::UnknownMemberId),
     }
 }
 
-pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn heartbeat(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: HeartbeatRequest = call.decode()?;
     let instance = request.group_instance_id.as_ref().map(ToString::to_string);
-    let result = check_coordinator(cluster, call, &request.group_id).and_then(|()| {
-        let beat = cluster.step_group(&request.group_id, |group, step| {
-            let (member, generation) = (&request.member_id, request.generation_id);
-            group.heartbeat(step.now, member, instance.as_deref(), generation)
+    let result =
+        check_coordinator(coordinator.topics, call.broker, &request.group_id).and_then(|()| {
+            let beat = coordinator.step_group(&request.group_id, |group, step| {
+                let (member, generation) = (&request.member_id, request.generation_id);
+                group.heartbeat(step.now, member, instance.as_deref(), generation)
+            });
+            beat.unwrap_or(Err(ResponseError::UnknownMemberId))
         });
-        beat.unwrap_or(Err(ResponseError::UnknownMemberId))
-    });
     call.reply(&HeartbeatResponse::default().with_error_code(super::code(&result)))
 }
 
-pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn leave(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: LeaveGroupRequest = call.decode()?;
     let response = LeaveGroupResponse::default();
-    if let Err(error) = check_coordinator(cluster, call, &request.group_id) {
+    if let Err(error) = check_coordinator(coordinator.topics, call.broker, &request.group_id) {
         return call.reply(&response.with_error_code(error.code()));
     }
     // Up to version 2 one member leaves, and its error is the response's.
@@ -95,7 +88,7 @@ pub(super) fn leave(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseRe
         });
         members.collect()
     };
-    let left = cluster.step_group(&request.group_id, |group, step| group.leave(&leaving, step));
+    let left = coordinator.step_group(&request.group_id, |group, step| group.leave(&leaving, step));
     let results =
         left.unwrap_or_else(|NoGroup| vec![Err(ResponseError::UnknownMemberId); leaving.len()]);
     if single {

@@ -7,8 +7,8 @@ use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, Pr
 
 use super::transactions::check_coordinator;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 use crate::transaction::Producer;
 
 /// From this version on clients know `PRODUCER_FENCED`.

@@ -6,17 +6,19 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::group_session::check_coordinator;
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::{Call, Head};
+use crate::codec::{Call, Head, Reply};
 use crate::group::Join;
+use crate::group_coordinator::{GroupCoordinator, check_coordinator};
 
 /// From this version on a missing protocol is null, before it is empty.
 const NULLABLE_PROTOCOL: i16 = 7;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: JoinGroupRequest = call.decode()?;
     let member_id = request.member_id.clone();
     let fail = |error: ResponseError| {
@@ -27,11 +29,11 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     };
     let group_id = request.group_id.to_string();
     let join = read(call, &request);
-    if let Err(error) = check(cluster, call, &group_id, &join) {
+    if let Err(error) = check(coordinator, call, &group_id, &join) {
         return fail(error);
     }
-    let groups_max = cluster.limits.groups_max;
-    let failed = cluster.step_groups(|groups, step| {
+    let groups_max = coordinator.limits.groups_max;
+    let failed = coordinator.step(|groups, step| {
         if join.member_id.is_empty()
             && let Err(error) = groups.get_or_create(&group_id, groups_max)
         {
@@ -48,9 +50,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     failed.map_or(Ok(Reply::Parked), fail)
 }
 
-fn check(cluster: &Cluster, call: &Call, group: &str, join: &Join) -> Result<(), ResponseError> {
-    check_coordinator(cluster, call, group)?;
-    let limits = &cluster.limits;
+fn check(
+    coordinator: &GroupCoordinator<'_>,
+    call: &Call,
+    group: &str,
+    join: &Join,
+) -> Result<(), ResponseError> {
+    check_coordinator(coordinator.topics, call.broker, group)?;
+    let limits = coordinator.limits;
     let allowed = limits.group_session_timeout_min..=limits.group_session_timeout_max;
     if !allowed.contains(&join.session_timeout) {
         return Err(ResponseError::InvalidSessionTimeout);

@@ -8,14 +8,14 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::topics::Topics;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(topics: &Topics, call: &Call) -> Result<Reply, CloseReason> {
     let request: OffsetForLeaderEpochRequest = call.decode()?;
-    let topics = request.topics.iter().map(|topic| {
+    let ends = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
-            let found = find(cluster, call, &topic.topic, wanted);
+            let found = find(topics, call, &topic.topic, wanted);
             let response = EpochEndOffset::default()
                 .with_partition(wanted.partition)
                 .with_error_code(super::code(&found))
@@ -30,16 +30,16 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             .with_topic(topic.topic.clone())
             .with_partitions(partitions.collect())
     });
-    call.reply(&OffsetForLeaderEpochResponse::default().with_topics(topics.collect()))
+    call.reply(&OffsetForLeaderEpochResponse::default().with_topics(ends.collect()))
 }
 
 fn find(
-    cluster: &Cluster,
+    topics: &Topics,
     call: &Call,
     topic: &str,
     wanted: &OffsetForLeaderPartition,
 ) -> Result<Option<(i32, i64)>, ResponseError> {
-    let partition = cluster.topics.partition(topic, wanted.partition);
+    let partition = topics.partition(topic, wanted.partition);
     let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let known_epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
     partition.check(call.broker, known_epoch, true)?;

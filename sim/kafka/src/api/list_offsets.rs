@@ -11,9 +11,9 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::fetch::READ_COMMITTED;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::log::{Log, OffsetAt};
+use crate::topics::Topics;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -23,7 +23,7 @@ const LATEST_TIERED: i64 = -5;
 /// `ListOffsetsRequest.DEBUGGING_REPLICA_ID`: any replica may respond.
 const ANY_REPLICA: i32 = -2;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(topics: &Topics, call: &Call) -> Result<Reply, CloseReason> {
     let request: ListOffsetsRequest = call.decode()?;
     let leader_only = request.replica_id.0 != ANY_REPLICA;
     let mut seen = BTreeSet::new();
@@ -36,7 +36,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             }
         }
     }
-    let mut topics = Vec::new();
+    let mut listed = Vec::new();
     for topic in &request.topics {
         let partitions = topic.partitions.iter().map(|partition| {
             let key = (topic.name.clone(), partition.partition_index);
@@ -47,14 +47,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
                     leader_only,
                     read_committed: request.isolation_level == READ_COMMITTED,
                 };
-                find(cluster, call, &topic.name, partition, reader)
+                find(topics, call, &topic.name, partition, reader)
             };
             partition_response(call.head.version, partition.partition_index, found)
         });
         let response = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
-        topics.push(response.with_partitions(partitions.collect()));
+        listed.push(response.with_partitions(partitions.collect()));
     }
-    call.reply(&ListOffsetsResponse::default().with_topics(topics))
+    call.reply(&ListOffsetsResponse::default().with_topics(listed))
 }
 
 /// Who asks.
@@ -66,7 +66,7 @@ struct Reader {
 
 /// `ReplicaManager.fetchOffset`. None where no record fits.
 fn find(
-    cluster: &Cluster,
+    topics: &Topics,
     call: &Call,
     topic: &str,
     wanted: &ListOffsetsPartition,
@@ -82,7 +82,7 @@ fn find(
     if version < needs {
         return Err(ResponseError::UnsupportedVersion);
     }
-    let partition = cluster.topics.partition(topic, wanted.partition_index);
+    let partition = topics.partition(topic, wanted.partition_index);
     let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let known_epoch = Some(wanted.current_leader_epoch).filter(|epoch| *epoch >= 0);
     partition.check(call.broker, known_epoch, reader.leader_only)?;

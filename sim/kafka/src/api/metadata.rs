@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::controller::Controller;
 use crate::topics::{Partition, Topic, internal_partitions, name_is_legal};
 
 /// `max.request.partition.size.limit`.
@@ -29,7 +29,7 @@ enum TopicSelection {
     Ids(BTreeSet<Uuid>),
 }
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(controller: &mut Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: MetadataRequest = call.decode()?;
     let version = call.head.version;
     let Some(selection) = selection(&request, version) else {
@@ -48,27 +48,27 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     };
     let mut topics = Vec::new();
     match selection {
-        TopicSelection::All => topics.extend(cluster.topics.iter().map(|(name, topic)| {
-            describe(cluster, name, topic).with_topic_authorized_operations(operations)
+        TopicSelection::All => topics.extend(controller.topics.iter().map(|(name, topic)| {
+            describe(controller, name, topic).with_topic_authorized_operations(operations)
         })),
         TopicSelection::Ids(ids) => {
-            topics.extend(ids.iter().map(|id| match cluster.topics.name_of(id) {
-                Some(name) => named(cluster, name).with_topic_authorized_operations(operations),
+            topics.extend(ids.iter().map(|id| match controller.topics.name_of(id) {
+                Some(name) => named(controller, name).with_topic_authorized_operations(operations),
                 None => topic_error(None, *id, ResponseError::UnknownTopicId.code()),
             }));
         }
         TopicSelection::Names(names) => {
             topics.extend(
-                names
-                    .iter()
-                    .map(|name| named(cluster, name).with_topic_authorized_operations(operations)),
+                names.iter().map(|name| {
+                    named(controller, name).with_topic_authorized_operations(operations)
+                }),
             );
-            if request.allow_auto_topic_creation && cluster.limits.auto_create_topics {
-                create_missing(cluster, &names);
+            if request.allow_auto_topic_creation && controller.limits.auto_create_topics {
+                create_missing(controller, &names);
             }
         }
     }
-    let brokers = cluster
+    let brokers = controller
         .brokers
         .iter()
         .filter(|(_, broker)| broker.up)
@@ -80,18 +80,13 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         });
     let mut response = MetadataResponse::default()
         .with_brokers(brokers.collect())
-        .with_cluster_id(Some(wire(&cluster.id)))
-        .with_controller_id(BrokerId(any_alive(cluster)))
+        .with_cluster_id(Some(wire(controller.cluster_id)))
+        .with_controller_id(BrokerId(controller.brokers.any_alive()))
         .with_topics(topics);
     if request.include_cluster_authorized_operations {
         response = response.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
     }
     call.reply(&response)
-}
-
-/// With KRaft the "controller" that clients see is any broker that is up: here the first one.
-pub(super) fn any_alive(cluster: &Cluster) -> i32 {
-    cluster.alive().first().map_or(-1, |id| id.0)
 }
 
 /// None if the request is illegal.
@@ -125,17 +120,17 @@ fn selection(request: &MetadataRequest, version: i16) -> Option<TopicSelection> 
 
 /// Missing topics are created, but this response still calls them unknown: clients ask again
 /// (`AutoTopicCreationManager`).
-fn create_missing(cluster: &mut Cluster, names: &BTreeSet<String>) {
+fn create_missing(controller: &mut Controller<'_>, names: &BTreeSet<String>) {
     for name in names {
-        if cluster.topics.get(name).is_none() && name_is_legal(name) {
-            cluster.auto_create(name);
+        if controller.topics.get(name).is_none() && name_is_legal(name) {
+            controller.auto_create(name);
         }
     }
 }
 
-fn named(cluster: &Cluster, name: &str) -> MetadataResponseTopic {
-    match cluster.topics.get(name) {
-        Some(topic) => describe(cluster, name, topic),
+fn named(controller: &Controller<'_>, name: &str) -> MetadataResponseTopic {
+    match controller.topics.get(name) {
+        Some(topic) => describe(controller, name, topic),
         None => {
             let error = if name_is_legal(name) {
                 ResponseError::UnknownTopicOrPartition
@@ -155,7 +150,7 @@ fn topic_error(name: Option<TopicName>, id: Uuid, code: i16) -> MetadataResponse
         .with_error_code(code)
 }
 
-fn describe(cluster: &Cluster, name: &str, topic: &Topic) -> MetadataResponseTopic {
+fn describe(controller: &Controller<'_>, name: &str, topic: &Topic) -> MetadataResponseTopic {
     let partitions = (0_i32..).zip(&topic.partitions).map(|(index, partition)| {
         MetadataResponsePartition::default()
             .with_partition_index(index)
@@ -164,7 +159,7 @@ fn describe(cluster: &Cluster, name: &str, topic: &Topic) -> MetadataResponseTop
             .with_leader_epoch(partition.leader_epoch)
             .with_replica_nodes(partition.replicas.iter().map(|id| BrokerId(id.0)).collect())
             .with_isr_nodes(partition.in_sync.iter().map(|id| BrokerId(id.0)).collect())
-            .with_offline_replicas(offline(cluster, partition))
+            .with_offline_replicas(offline(controller, partition))
     });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(wire(name))))
@@ -181,14 +176,17 @@ fn leader_code(partition: &Partition) -> i16 {
     }
 }
 
-fn offline(cluster: &Cluster, partition: &Partition) -> Vec<BrokerId> {
-    let down = partition.replicas.iter().filter(|id| !cluster.is_up(**id));
+fn offline(controller: &Controller<'_>, partition: &Partition) -> Vec<BrokerId> {
+    let down = partition
+        .replicas
+        .iter()
+        .filter(|id| controller.brokers.up(**id).is_none());
     down.map(|id| BrokerId(id.0)).collect()
 }
 
 /// `DescribeTopicPartitions` (KIP-966): topics in order of their names, cut off at a limit.
 pub(super) fn describe_topic_partitions(
-    cluster: &mut Cluster,
+    controller: &Controller<'_>,
     call: &Call,
 ) -> Result<Reply, CloseReason> {
     let request: DescribeTopicPartitionsRequest = call.decode()?;
@@ -197,7 +195,7 @@ pub(super) fn describe_topic_partitions(
         .map(|cursor| cursor.topic_name.to_string())
         .unwrap_or_default();
     let names: BTreeSet<String> = if request.topics.is_empty() {
-        cluster
+        controller
             .topics
             .iter()
             .map(|(name, _)| name.to_owned())
@@ -219,7 +217,7 @@ pub(super) fn describe_topic_partitions(
         let first = first.map_or(0, |cursor| {
             usize::try_from(cursor.partition_index).unwrap_or(0)
         });
-        let (topic, next) = describe_from(cluster, &name, first, left);
+        let (topic, next) = describe_from(controller, &name, first, left);
         left = left.saturating_sub(topic.partitions.len());
         response.topics.push(topic);
         if let Some(partition) = next {
@@ -235,12 +233,12 @@ pub(super) fn describe_topic_partitions(
 
 /// A topic from partition `first` on, and the partition to go on with if not all fit.
 fn describe_from(
-    cluster: &Cluster,
+    controller: &Controller<'_>,
     name: &str,
     first: usize,
     count_max: usize,
 ) -> (described::DescribeTopicPartitionsResponseTopic, Option<i32>) {
-    let plain = named(cluster, name);
+    let plain = named(controller, name);
     let response = described::DescribeTopicPartitionsResponseTopic::default()
         .with_error_code(plain.error_code)
         .with_name(plain.name)

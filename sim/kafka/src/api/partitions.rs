@@ -14,14 +14,15 @@ use kafka_protocol::messages::{
 use super::create_topics::ErrorWithMessage;
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
+use crate::controller::Controller;
+use crate::topics::Topics;
 
-pub(super) fn create(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn create(controller: &mut Controller<'_>, call: &Call) -> Result<Reply, CloseReason> {
     let request: CreatePartitionsRequest = call.decode()?;
     let mut results = Vec::new();
     for topic in &request.topics {
-        let result = grow(cluster, topic, request.validate_only);
+        let result = grow(controller, topic, request.validate_only);
         let response = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
         results.push(match result {
             Ok(()) => response,
@@ -35,7 +36,7 @@ pub(super) fn create(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
 
 /// `ReplicationControlManager.createPartitions`; where the new ones go is not for the client.
 fn grow(
-    cluster: &mut Cluster,
+    controller: &mut Controller<'_>,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
 ) -> Result<(), ErrorWithMessage> {
@@ -43,7 +44,7 @@ fn grow(
         let message = "This server does not host this topic-partition.".to_owned();
         (ResponseError::UnknownTopicOrPartition, message)
     };
-    let have = cluster
+    let have = controller
         .topics
         .get(&wanted.name)
         .ok_or_else(unknown)?
@@ -62,27 +63,29 @@ fn grow(
         let message = "The model places new partitions itself.".to_owned();
         return Err((ResponseError::InvalidReplicaAssignment, message));
     }
-    let fits = cluster.topics.has_room_for(count - have, &cluster.limits);
+    let fits = controller
+        .topics
+        .has_room_for(count - have, controller.limits);
     let (Ok(count), true) = (u16::try_from(count), fits) else {
         let message = "Excessively large number of partitions per request.".to_owned();
         return Err((ResponseError::PolicyViolation, message));
     };
     if !validate_only {
-        let alive = cluster.alive();
-        cluster
+        let alive = controller.brokers.alive();
+        controller
             .topics
-            .grow(&wanted.name, count, &alive, &cluster.limits);
+            .grow(&wanted.name, count, &alive, controller.limits);
     }
     Ok(())
 }
 
-pub(super) fn delete_records(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn delete_records(topics: &mut Topics, call: &Call) -> Result<Reply, CloseReason> {
     let request: DeleteRecordsRequest = call.decode()?;
-    let mut topics = Vec::new();
+    let mut results = Vec::new();
     for topic in &request.topics {
         let partitions = topic.partitions.iter().map(|wanted| {
             let deleted = delete_before(
-                cluster,
+                topics,
                 call,
                 &topic.name,
                 wanted.partition_index,
@@ -95,21 +98,19 @@ pub(super) fn delete_records(cluster: &mut Cluster, call: &Call) -> Result<Reply
         });
         let partitions = partitions.collect();
         let response = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
-        topics.push(response.with_partitions(partitions));
+        results.push(response.with_partitions(partitions));
     }
-    cluster.logs_changed();
-    call.reply(&DeleteRecordsResponse::default().with_topics(topics))
+    call.reply(&DeleteRecordsResponse::default().with_topics(results))
 }
 
 fn delete_before(
-    cluster: &mut Cluster,
+    topics: &mut Topics,
     call: &Call,
     topic: &str,
     index: i32,
     offset: i64,
 ) -> Result<i64, ResponseError> {
-    let topic = cluster
-        .topics
+    let topic = topics
         .get_mut(topic)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
     if topic.internal {
@@ -123,7 +124,7 @@ fn delete_before(
 }
 
 /// Nothing is ever being reassigned.
-pub(super) fn list_reassignments(_: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn list_reassignments(call: &Call) -> Result<Reply, CloseReason> {
     let _: ListPartitionReassignmentsRequest = call.decode()?;
     let response = ListPartitionReassignmentsResponse::default().with_error_message(None);
     call.reply(&response)

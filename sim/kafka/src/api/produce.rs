@@ -14,8 +14,8 @@ use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use super::wire;
 use crate::batch::{self, Header};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 use crate::log::AppendInfo;
 use crate::transaction::Producer;
 
@@ -208,7 +208,7 @@ fn hint(
     }
     let partition = cluster.topics.partition(name?, index)?;
     if let Some(leader) = partition.leader
-        && let Some(broker) = cluster.brokers.get(&leader).filter(|broker| broker.up)
+        && let Some(broker) = cluster.brokers.up(leader)
     {
         let endpoint = NodeEndpoint::default()
             .with_node_id(BrokerId(leader.0))

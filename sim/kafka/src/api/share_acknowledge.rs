@@ -11,8 +11,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 use crate::share_partition::{AcknowledgedOffsets, Acknowledgement};
 use crate::share_session::{Reader, TopicIdPartition};
 
@@ -91,7 +91,7 @@ fn take_turn(
     if epoch == INITIAL_EPOCH {
         return Err(ResponseError::InvalidShareSessionEpoch);
     }
-    let broker = cluster.brokers.get_mut(&call.broker);
+    let broker = cluster.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.get_mut(reader));
     let session = session.ok_or(ResponseError::ShareSessionNotFound)?;
     if epoch == FINAL_EPOCH {
@@ -199,7 +199,7 @@ const fn kind(kind: i8) -> Option<Acknowledgement> {
 
 /// `SharePartitionManager.releaseSession`.
 pub(super) fn end_session(cluster: &mut Cluster, call: &Call, reader: &Reader) {
-    let broker = cluster.brokers.get_mut(&call.broker);
+    let broker = cluster.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.remove(reader));
     if let Some(session) = session {
         cluster.share_session_ended(reader, &session);

@@ -18,8 +18,8 @@ use super::share_acknowledge::{
 use super::wire;
 use crate::batch;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::{Call, Head};
+use crate::cluster::Cluster;
+use crate::codec::{Call, Head, Reply};
 use crate::connection::RequestId;
 use crate::share_partition::AcquiredRange;
 use crate::share_session::{Reader, TopicIdPartition};
@@ -144,7 +144,7 @@ fn context(
 ) -> Result<Context, ResponseError> {
     let not_found = ResponseError::ShareSessionNotFound;
     let limits = &cluster.limits;
-    let broker = cluster.brokers.get_mut(&call.broker).ok_or(not_found)?;
+    let broker = cluster.brokers.get_mut(call.broker).ok_or(not_found)?;
     let sessions = &mut broker.share_sessions;
     let topics = request.topics.iter();
     let wanted = topics.flat_map(|topic| {
@@ -190,7 +190,7 @@ fn context(
 }
 
 fn session_places(cluster: &mut Cluster, call: &Call, reader: &Reader) -> Vec<TopicIdPartition> {
-    let broker = cluster.brokers.get_mut(&call.broker);
+    let broker = cluster.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.get_mut(reader));
     session.map_or_else(Vec::new, |session| session.places().collect())
 }
@@ -288,7 +288,7 @@ impl Parked {
         let lock = cluster.limits.share_record_lock;
         let mut response = ShareFetchResponse::default()
             .with_acquisition_lock_timeout_ms(i32::try_from(lock.as_millis()).unwrap_or(i32::MAX));
-        let broker = cluster.brokers.get_mut(&self.broker);
+        let broker = cluster.brokers.get_mut(self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
         let is_known = |next| session.is_some_and(|session| session.next_epoch() == next);
         if let Context::Incremental { next_epoch } = self.context
@@ -373,7 +373,7 @@ impl Parked {
         let Context::Incremental { .. } = self.context else {
             return true;
         };
-        let broker = cluster.brokers.get_mut(&self.broker);
+        let broker = cluster.brokers.get_mut(self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
         let has_records = data.records.as_ref().is_some_and(|bytes| !bytes.is_empty());
         session.is_none_or(|session| session.must_tell(place, has_records, data.error_code != 0))
@@ -391,7 +391,7 @@ fn hint(
         return LeaderIdAndEpoch::default();
     };
     if let Some(leader) = partition.leader
-        && let Some(broker) = cluster.brokers.get(&leader).filter(|broker| broker.up)
+        && let Some(broker) = cluster.brokers.up(leader)
     {
         let endpoint = NodeEndpoint::default()
             .with_node_id(BrokerId(leader.0))

@@ -12,21 +12,23 @@ use kafka_protocol::messages::{
 };
 
 use super::group_admin::CLIENT_HOST;
-use super::group_session::check_coordinator;
 use super::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED, wire};
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::codec::{Call, Reply};
 use crate::consumer_group::{GroupContext, HeartbeatResult, LEAVE, Partitions};
+use crate::group_coordinator::{GroupCoordinator, check_coordinator};
 use crate::share_group::{ASSIGNOR, Heartbeat, Member, ShareGroup};
 use crate::topics::Topics;
 
-pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn heartbeat(
+    coordinator: &mut GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ShareGroupHeartbeatRequest = call.decode()?;
     let response = ShareGroupHeartbeatResponse::default();
     let result = check(&request).and_then(|()| {
-        let result = check_coordinator(cluster, call, &request.group_id)
-            .and_then(|()| beat(cluster, call, &request));
+        let result = check_coordinator(coordinator.topics, call.broker, &request.group_id)
+            .and_then(|()| beat(coordinator, call, &request));
         result.map_err(|error| (error, error.to_string()))
     });
     let result = match result {
@@ -36,7 +38,7 @@ pub(super) fn heartbeat(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clo
             return call.reply(&response.with_error_message(Some(wire(&message))));
         }
     };
-    let interval = cluster.limits.share_group_heartbeat_interval;
+    let interval = coordinator.limits.share_group_heartbeat_interval;
     let interval = if result.member_epoch == LEAVE {
         0
     } else {
@@ -71,18 +73,18 @@ fn check(request: &ShareGroupHeartbeatRequest) -> Result<(), (ResponseError, Str
 }
 
 fn beat(
-    cluster: &mut Cluster,
+    coordinator: &mut GroupCoordinator<'_>,
     call: &Call,
     request: &ShareGroupHeartbeatRequest,
 ) -> Result<HeartbeatResult, ResponseError> {
-    let Cluster {
+    let GroupCoordinator {
         groups,
         topics,
         limits,
         rng,
         now,
         ..
-    } = cluster;
+    } = coordinator;
     let id = &request.group_id;
     let not_found = ResponseError::GroupIdNotFound;
     if request.member_epoch == LEAVE {
@@ -131,7 +133,10 @@ fn assignment(partitions: &Partitions) -> Assignment {
     Assignment::default().with_topic_partitions(topics)
 }
 
-pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn describe(
+    coordinator: &GroupCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ShareGroupDescribeRequest = call.decode()?;
     let operations = if request.include_authorized_operations {
         GROUP_OPERATIONS
@@ -140,15 +145,15 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
     };
     let groups = request.group_ids.iter().map(|id| {
         let response = DescribedGroup::default();
-        let response = match check_coordinator(cluster, call, id) {
+        let response = match check_coordinator(coordinator.topics, call.broker, id) {
             Err(error) => response.with_error_code(error.code()),
-            Ok(()) => match cluster.groups.share(id) {
+            Ok(()) => match coordinator.groups.share(id) {
                 Some(group) => {
-                    described(group, &cluster.topics).with_authorized_operations(operations)
+                    described(group, coordinator.topics).with_authorized_operations(operations)
                 }
                 None => response
                     .with_error_code(ResponseError::GroupIdNotFound.code())
-                    .with_error_message(Some(wire(&missing(cluster, id)))),
+                    .with_error_message(Some(wire(&missing(coordinator, id)))),
             },
         };
         response.with_group_id(id.clone())
@@ -157,8 +162,8 @@ pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, Clos
     call.reply(&ShareGroupDescribeResponse::default().with_groups(groups))
 }
 
-fn missing(cluster: &Cluster, id: &str) -> String {
-    if cluster.groups.contains(id) {
+fn missing(coordinator: &GroupCoordinator<'_>, id: &str) -> String {
+    if coordinator.groups.contains(id) {
         format!("Group {id} is not a share group.")
     } else {
         format!("Group {id} not found.")

@@ -17,8 +17,8 @@ use kafka_protocol::messages::{
 use super::init_producer_id::next_id;
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
 use crate::transaction::{Outcome, Producer, Transaction};

@@ -8,11 +8,11 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::group_offsets::{check_committed, metadata};
-use super::group_session::check_coordinator;
 use crate::close::CloseReason;
-use crate::cluster::{Cluster, Reply};
-use crate::codec::Call;
+use crate::cluster::Cluster;
+use crate::codec::{Call, Reply};
 use crate::group::OffsetAndMetadata;
+use crate::group_coordinator::check_coordinator;
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
 use crate::transaction::Producer;
@@ -60,7 +60,7 @@ fn check(
     request: &TxnOffsetCommitRequest,
 ) -> Result<(), ResponseError> {
     let id = &request.group_id;
-    check_coordinator(cluster, call, id)?;
+    check_coordinator(&cluster.topics, call.broker, id)?;
     let unavailable = ResponseError::CoordinatorNotAvailable;
     let number = partition_for(&cluster.topics, id).ok_or(unavailable)?;
     let producer = Producer {
@@ -109,7 +109,7 @@ fn keep(
         leader_epoch: partition.committed_leader_epoch,
         metadata: metadata(partition.committed_metadata.as_deref()),
     };
-    check_committed(cluster, topic, index, &committed)?;
+    check_committed(&cluster.topics, &cluster.limits, topic, index, &committed)?;
     allowed?;
     if let Some(offsets) = cluster.groups.offsets_mut(&request.group_id) {
         offsets.commit_pending(request.producer_id.0, topic, index, committed);

@@ -23,7 +23,6 @@ use crate::wire::edit::Edits;
 pub(crate) struct Addresses<'a> {
     pub(crate) advertised: &'a Advertised,
     pub(crate) topology: &'a Topology,
-    pub(crate) known_hosts: &'a KnownHosts,
 }
 
 /// How many addresses a response had in it, by what was done to them.
@@ -49,6 +48,9 @@ impl Rewrites {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) edits: Edits,
+    /// No editor makes the response longer or shorter any more. Only a response that is streamed
+    /// although something is added to it has to know.
+    pub(crate) length_is_certain: bool,
     pub(crate) rewrites: Rewrites,
     /// Brokers whose address in the response is not the one that the topology knows.
     pub(crate) moved: Vec<(BrokerId, HostPort)>,

@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod connect;
 mod denial;
+mod editors;
 mod finishing;
 mod frame_reader;
 mod in_flight;

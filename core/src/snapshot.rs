@@ -45,7 +45,6 @@ impl Snapshot {
         Addresses {
             advertised: &self.advertised,
             topology: &self.topology,
-            known_hosts: &self.known_hosts,
         }
     }
 

@@ -1,8 +1,9 @@
 //! How the frames of each API are forwarded, and what must be read of them.
 
 use super::row::{Editing, Row, Streaming};
+use super::rows::row;
 use crate::id::{ApiKey, ApiVersion};
-use crate::wire::schema::{self, Api, Edition, Role, Roles, ThrottlePlace};
+use crate::wire::schema::{Edition, Role, Roles, ThrottlePlace};
 
 /// How a body is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct ResponseForm {
 impl ResponseForm {
     /// Of a version that the tables have.
     pub(crate) fn of(row: &'static Row, version: ApiVersion) -> Option<Self> {
-        let edition = schema::api(row.key.0)?.response.edition(version.0)?;
+        let edition = row.entry.response.edition(version.0)?;
         Some(Self {
             row,
             version,
@@ -63,12 +64,11 @@ const WAITS: Roles = Roles::of(&[Role::WaitMs]);
 /// What must be read of a request before it may go on, if no rule looks at its topics.
 pub(crate) fn request_forward_mode(
     row: &Row,
-    entry: &Api,
     version: ApiVersion,
     frame_len: usize,
 ) -> ForwardMode {
     const READ: Roles = DECIDES.union(WAITS);
-    let Some(edition) = entry.request.edition(version.0) else {
+    let Some(edition) = row.entry.request.edition(version.0) else {
         return ForwardMode::Pass;
     };
     let decides = edition.body.roles.intersects(DECIDES);
@@ -90,7 +90,7 @@ pub(crate) fn request_forward_mode(
 /// Whether a request of this length says for how long it lets the broker wait, and is forwarded
 /// without this field being read.
 pub(crate) fn request_wait_is_unread(api: ApiKey, version: ApiVersion, frame_len: usize) -> bool {
-    let edition = schema::api(api.0).and_then(|entry| entry.request.edition(version.0));
+    let edition = row(api).and_then(|row| row.entry.request.edition(version.0));
     frame_len > STREAM_BYTES_MIN
         && edition
             .is_some_and(|it| it.body.roles.intersects(WAITS) && !it.body.roles.intersects(DECIDES))

@@ -6,7 +6,7 @@ use super::row::{Offer, Row};
 use super::rows::row;
 use crate::id::ApiKey;
 use crate::wire::codec::denial::Denial;
-use crate::wire::schema::{self, Api, Versions};
+use crate::wire::schema::{Api, Versions};
 
 /// Whether an API is for clients of doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,7 @@ impl Offered {
     #[must_use]
     pub fn get(&self, api: ApiKey) -> Option<OfferedApi> {
         let row = row(api)?;
-        let entry = schema::api(api.0)?;
-        let mut versions = entry.versions;
+        let mut versions = row.entry.versions;
         versions.last = versions.last.min(row.last_version);
         let access = match &row.offer {
             Offer::ButBrokerConfigs(denial) if !self.alters_brokers => Access::NotBrokers(denial),
@@ -91,7 +90,7 @@ impl Offered {
             Offer::Never => return None,
         };
         Some(OfferedApi {
-            entry,
+            entry: row.entry,
             versions,
             access,
             row,

@@ -4,7 +4,7 @@ use crate::id::{ApiKey, ApiVersion};
 use crate::policy::Operation;
 use crate::wire::codec::TopicEntry;
 use crate::wire::codec::denial::{Denial, ErrorResponse};
-use crate::wire::schema::{Role, Roles, Versions};
+use crate::wire::schema::{self, Api, Role, Roles, Versions};
 
 /// What doorkeeper does with the requests and responses of one API.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) key: ApiKey,
     /// Kafka's name of it, as in the tables.
     pub(crate) name: &'static str,
+    /// The tables of its messages.
+    pub(crate) entry: &'static Api,
     pub(crate) offer: Offer,
     /// No later version is offered.
     pub(crate) last_version: i16,
@@ -132,10 +134,15 @@ impl Denied {
 }
 
 impl Row {
+    #[expect(clippy::panic, reason = "rows are constants: it does not compile")]
     const fn new(key: i16, name: &'static str, offer: Offer) -> Self {
+        let Some(entry) = schema::api(key) else {
+            panic!("the tables have no such API");
+        };
         Self {
             key: ApiKey(key),
             name,
+            entry,
             offer,
             last_version: i16::MAX,
             denies_brokers: None,

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::offered::{Offered, OfferedApi};
-use crate::id::{ApiKey, CorrelationId};
+use super::offered::OfferedApi;
+use crate::id::ApiKey;
 use crate::wire::edit::{self, Edits};
-use crate::wire::header::PREFIX_BYTES;
-use crate::wire::schema::Role;
+use crate::wire::header::{PREFIX_BYTES, RequestHead};
+use crate::wire::schema::{Role, Versions};
 use crate::wire::walk::{Found, Step, Value};
 
 /// `Errors.UNSUPPORTED_VERSION`.
@@ -154,22 +154,16 @@ fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
 
 /// The response to an ApiVersions request of a version that is not in our tables: a body of version
 /// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
-pub(crate) fn unsupported(api: ApiKey, correlation_id: CorrelationId, offered: &Offered) -> Bytes {
+pub(crate) fn unsupported(head: RequestHead, versions: Versions) -> Bytes {
     // The correlation id, the error code and a count, then a key and two versions.
-    const HEAD_BYTES: u8 = 4 + 2 + 4;
-    const RANGE_BYTES: u8 = 3 * 2;
-    let row = offered.get(api);
-    let count = u8::from(row.is_some());
-    let len = HEAD_BYTES + count * RANGE_BYTES;
-    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + usize::from(len));
-    frame.put_u32(len.into());
-    frame.put_i32(correlation_id.0);
+    const LEN: u8 = 4 + 2 + 4 + 3 * 2;
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + usize::from(LEN));
+    frame.put_u32(LEN.into());
+    frame.put_i32(head.correlation_id.0);
     frame.put_i16(UNSUPPORTED_VERSION);
-    frame.put_i32(count.into());
-    if let Some(row) = row {
-        frame.put_i16(api.0);
-        frame.put_i16(row.versions.first);
-        frame.put_i16(row.versions.last);
-    }
+    frame.put_i32(1);
+    frame.put_i16(head.api.0);
+    frame.put_i16(versions.first);
+    frame.put_i16(versions.last);
     frame.freeze()
 }

@@ -84,9 +84,9 @@ impl Session {
         let head = RequestHead::read(head);
         let offered = self.snapshot.offered(head.api);
         let offered = offered.ok_or(ClientFault::ApiNotOffered(head.api))?;
-        let OfferedApi { row, entry, .. } = offered;
+        let row = offered.row;
         if !offered.versions.contains(head.version.0) {
-            return self.unsupported_version(now, head, row, frame_len);
+            return self.unsupported_version(now, head, &offered, frame_len);
         }
         let whole = match offered.access {
             Access::All => None,
@@ -96,7 +96,7 @@ impl Session {
         if let Some(whole) = whole {
             return self.read_whole(now, Box::new(whole), chunk);
         }
-        let mode = api::request_forward_mode(row, entry, head.version, frame_len);
+        let mode = api::request_forward_mode(row, head.version, frame_len);
         let authorized = row
             .topics
             .filter(|_| self.snapshot.policy.authorizes_topics(&self.principal));
@@ -106,16 +106,14 @@ impl Session {
                 return Ok(());
             }
             (ForwardMode::Stream(interest), None) => {
-                Request::streamed(head, &offered, frame_len, interest)
+                Request::streamed(head, row, frame_len, interest)
             }
-            (ForwardMode::Buffer(interest), None) => {
-                Request::new(head, &offered, frame_len, interest)
-            }
+            (ForwardMode::Buffer(interest), None) => Request::new(head, row, frame_len, interest),
             (ForwardMode::Buffer(interest) | ForwardMode::Stream(interest), Some(rule)) => {
-                Request::authorized(head, &offered, frame_len, interest, rule)
+                Request::authorized(head, row, frame_len, interest, rule)
             }
             (ForwardMode::Pass, Some(rule)) => {
-                Request::authorized(head, &offered, frame_len, Roles::NONE, rule)
+                Request::authorized(head, row, frame_len, Roles::NONE, rule)
             }
         };
         // Most requests are there with their first bytes, and need no place to wait in.
@@ -131,14 +129,14 @@ impl Session {
         &mut self,
         now: Instant,
         head: RequestHead,
-        row: &Row,
+        offered: &OfferedApi,
         frame_len: usize,
     ) -> Result<(), CloseReason> {
-        if !row.negotiates_versions() {
+        if !offered.row.negotiates_versions() {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
         sometimes!(self.marks, UnknownApiVersionsVersion);
-        let response = unsupported(head.api, head.correlation_id, &self.snapshot.offered);
+        let response = unsupported(head, offered.versions);
         self.drop_request(now, head, frame_len, response);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{OfferedApi, Timeout, TopicRule};
+use crate::api::{Row, Timeout, TopicRule};
 use crate::connection::Leg;
 use crate::error::{ClientFault, CloseReason};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
@@ -117,13 +117,8 @@ impl Facts {
 }
 
 impl Request {
-    pub(super) fn new(
-        head: RequestHead,
-        api: &OfferedApi,
-        frame_len: usize,
-        interest: Roles,
-    ) -> Self {
-        let walk = BodyWalk::of_request(api.entry, head.version, interest, frame_len);
+    pub(super) fn new(head: RequestHead, row: &Row, frame_len: usize, interest: Roles) -> Self {
+        let walk = BodyWalk::of_request(row.entry, head.version, interest, frame_len);
         Self {
             head,
             frame_len,
@@ -137,20 +132,20 @@ impl Request {
     /// A request that goes up while it is read.
     pub(super) fn streamed(
         head: RequestHead,
-        api: &OfferedApi,
+        row: &Row,
         frame_len: usize,
         interest: Roles,
     ) -> Self {
         Self {
             is_streamed: true,
-            ..Self::new(head, api, frame_len, interest)
+            ..Self::new(head, row, frame_len, interest)
         }
     }
 
     /// A request whose topics are authorized as well.
     pub(super) fn authorized(
         head: RequestHead,
-        api: &OfferedApi,
+        row: &Row,
         frame_len: usize,
         interest: Roles,
         rule: TopicRule,
@@ -158,7 +153,7 @@ impl Request {
         let topics = Some(Topics::new(head, rule));
         Self {
             topics,
-            ..Self::new(head, api, frame_len, interest.union(AUTHORIZED_ROLES))
+            ..Self::new(head, row, frame_len, interest.union(AUTHORIZED_ROLES))
         }
     }
 

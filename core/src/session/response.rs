@@ -1,15 +1,12 @@
 //! A response that may contain addresses, on its way through the walker and the editors.
 
-use crate::api::versions::ApiRanges;
-use crate::api::{Editing, ResponseForm};
+use crate::api::ResponseForm;
 use crate::id::{ApiKey, ApiVersion};
-use crate::rewrite::configs::Configs;
-use crate::rewrite::endpoints::Endpoints;
-use crate::rewrite::tail::Tail;
-use crate::rewrite::{Addresses, Outcome, texts};
+use crate::rewrite::Outcome;
 use crate::session::body::BodyWalk;
 use crate::session::buffered_part::BufferedPart;
-use crate::session::topic_authorization::{DenialInjector, DeniedTopics};
+use crate::session::editors::Editors;
+use crate::session::topic_authorization::DeniedTopics;
 use crate::snapshot::Snapshot;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
@@ -23,27 +20,14 @@ pub(super) struct Response {
     pub(super) version: ApiVersion,
     pub(super) frame_len: usize,
     walk: BodyWalk,
-    compact: bool,
-    editor: Editor,
-    /// Adds what was denied of the request.
-    denial_injector: Option<DenialInjector>,
+    editors: Editors,
     outcome: Outcome,
-    /// The walk is over; only [`Tail`] still waits for the end of the frame.
+    /// The walk is over; an editor may still wait for the end of the frame.
     walked: bool,
+    /// Its length is sent before its end has been read.
+    is_streamed: bool,
     buffered: BufferedPart,
     throttle_ms: i32,
-}
-
-/// Who edits what is found.
-#[derive(Debug)]
-enum Editor {
-    Endpoints(Endpoints),
-    Configs(Configs),
-    Versions(ApiRanges),
-    /// The response is streamed: its length has been sent, and nothing may change it.
-    Tail(Tail),
-    /// The same, for one that is too long to be buffered.
-    ConfigsInPlace(Configs),
 }
 
 /// How far a response has come.
@@ -56,54 +40,32 @@ pub(super) enum Progress {
 }
 
 impl Response {
-    /// A response that is buffered until all its addresses have been read.
-    pub(super) fn buffered(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
-        let compact = form.is_flexible();
-        let editor = match form.row.editing {
-            Editing::Addresses => Editor::Endpoints(Endpoints::new(compact, false)),
-            Editing::Coordinators => Editor::Endpoints(Endpoints::new(compact, true)),
-            Editing::Configs => Editor::Configs(Configs::new(compact)),
-            Editing::Versions => Editor::Versions(ApiRanges::new(compact)),
+    /// A response whose walk may begin. A streamed one, of records or of too many configs, passes
+    /// while it is read, once its length is certain.
+    pub(super) fn new(
+        form: &ResponseForm,
+        frame_len: usize,
+        walk: BodyWalk,
+        is_streamed: bool,
+        denied: Option<Box<DeniedTopics>>,
+    ) -> Self {
+        let buffered = if is_streamed && denied.is_none() {
+            BufferedPart::streamed()
+        } else {
+            BufferedPart::whole()
         };
         Self {
             api: form.row.key,
             version: form.version,
             frame_len,
             walk,
-            compact,
-            editor,
-            denial_injector: None,
+            editors: Editors::of(form, is_streamed, denied),
             outcome: Outcome::default(),
             walked: false,
             throttle_ms: 0,
-            buffered: BufferedPart::whole(),
+            is_streamed,
+            buffered,
         }
-    }
-
-    /// A response of records, or of too many configs, that passes while it is read.
-    pub(super) fn streamed(form: &ResponseForm, frame_len: usize, walk: BodyWalk) -> Self {
-        let editor = match form.row.editing {
-            Editing::Configs => Editor::ConfigsInPlace(Configs::in_place()),
-            Editing::Addresses | Editing::Coordinators | Editing::Versions => {
-                Editor::Tail(Tail::default())
-            }
-        };
-        let buffered = Self::buffered(form, frame_len, walk);
-        Self {
-            editor,
-            buffered: BufferedPart::streamed(),
-            ..buffered
-        }
-    }
-
-    /// This response with denied topics to add: a streamed one is buffered as well until its
-    /// length is certain.
-    pub(super) fn with_denial(mut self, denied: Option<Box<DeniedTopics>>) -> Self {
-        if let Some(denied) = denied {
-            self.denial_injector = Some(DenialInjector::new(denied));
-            self.buffered = BufferedPart::whole();
-        }
-        self
     }
 
     /// Reads on in bytes that are at the end of `frame`.
@@ -114,10 +76,9 @@ impl Response {
         snapshot: &Snapshot,
     ) -> Result<Progress, Malformed> {
         let is_whole = frame.end() == self.frame_len;
-        let with = &snapshot.addresses();
         while !self.walked {
             let step = self.walk.step(&mut input)?;
-            self.edit(&step, frame, snapshot, with);
+            self.edit(&step, frame, snapshot);
             match step {
                 Step::Done { .. } => self.walked = true,
                 Step::More if is_whole => return Err(Malformed::Truncated),
@@ -133,13 +94,11 @@ impl Response {
                 | Step::TaggedEnd { .. } => {}
             }
         }
-        if let Editor::Tail(tail) = &mut self.editor
-            && tail.needs_end()
-        {
+        if self.editors.need_end() {
             if !is_whole {
                 return Ok(self.release(frame));
             }
-            tail.finish(frame, &mut self.outcome)?;
+            self.editors.finish(frame, &mut self.outcome)?;
         }
         Ok(Progress::Done)
     }
@@ -164,19 +123,12 @@ impl Response {
     /// The memory that is kept besides its bytes: its changes, and the entries that have not been
     /// added yet.
     pub(super) fn buffered_bytes(&self) -> usize {
-        self.pinned()
-            + self
-                .denial_injector
-                .as_ref()
-                .map_or(0, DenialInjector::buffered_bytes)
+        self.pinned() + self.editors.buffered_bytes()
     }
 
     /// Whether its length was sent before its end was read.
     pub(super) const fn is_streamed(&self) -> bool {
-        match self.editor {
-            Editor::Tail(_) | Editor::ConfigsInPlace(_) => true,
-            Editor::Endpoints(_) | Editor::Configs(_) | Editor::Versions(_) => false,
-        }
+        self.is_streamed
     }
 
     /// The changes so far, in a streamed response.
@@ -199,47 +151,14 @@ impl Response {
         self.throttle_ms
     }
 
-    fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot, with: &Addresses<'_>) {
-        if self.denial_injector.is_some() {
-            self.inject_denial(step, frame);
-        }
-        let (out, compact) = (&mut self.outcome, self.compact);
-        match &mut self.editor {
-            Editor::Endpoints(endpoints) => endpoints.step(step, frame, with, out),
-            Editor::Configs(configs) => configs.step(step, frame, with.known_hosts, out),
-            Editor::Versions(ranges) => {
-                ranges.step(step, |api| snapshot.offered(api), &mut out.edits);
-                // It has no texts.
-                return;
+    fn edit(&mut self, step: &Step, frame: &Rope, snapshot: &Snapshot) {
+        self.editors.step(step, frame, snapshot, &mut self.outcome);
+        if self.is_streamed {
+            if self.outcome.length_is_certain {
+                let edits = &mut self.outcome.edits;
+                self.buffered.write_length(edits, self.frame_len);
             }
-            Editor::Tail(tail) => {
-                tail.step(step, out);
-                texts::step_in_place(step, frame, with.known_hosts, out);
-                self.buffer_while_undecided(step);
-                return;
-            }
-            Editor::ConfigsInPlace(configs) => {
-                configs.step(step, frame, with.known_hosts, out);
-                texts::step_in_place(step, frame, with.known_hosts, out);
-                self.buffer_while_undecided(step);
-                return;
-            }
-        }
-        texts::step(step, frame, with.known_hosts, compact, out);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn inject_denial(&mut self, step: &Step, frame: &Rope) {
-        let edits = &mut self.outcome.edits;
-        let is_certain = self
-            .denial_injector
-            .as_mut()
-            .is_some_and(|denial_injector| denial_injector.step(step, frame, edits));
-        if is_certain && self.is_streamed() {
-            // The other editor keeps the length.
-            self.buffered
-                .write_length(&mut self.outcome.edits, self.frame_len);
+            self.buffer_while_undecided(step);
         }
     }
 
@@ -348,8 +267,7 @@ mod tests {
         let (version, interest) = (VERSION.0, interest.union(DENIAL_ROLES));
         let edition = Some(form.edition);
         let walk = BodyWalk::new(edition, version, interest, header, HEAD_END, frame.len());
-        let mut response =
-            Response::streamed(form, frame.len(), walk).with_denial(Some(Box::new(denied)));
+        let mut response = Response::new(form, frame.len(), walk, true, Some(Box::new(denied)));
         let (mut buffered, mut out, snapshot) = (Rope::default(), Vec::new(), snapshot());
         let mut at = 0;
         while at < frame.len() {

@@ -136,13 +136,13 @@ impl Session {
             }
             ForwardMode::Buffer(interest) => {
                 let walk = response_walk(form, frame_len, interest);
-                let response = Response::buffered(form, frame_len, walk);
-                self.read_response(now, response.with_denial(denied), chunk)
+                let response = Response::new(form, frame_len, walk, false, denied);
+                self.read_response(now, response, chunk)
             }
             ForwardMode::Stream(interest) => {
                 let walk = response_walk(form, frame_len, interest);
-                let response = Response::streamed(form, frame_len, walk);
-                self.read_response(now, response.with_denial(denied), chunk)
+                let response = Response::new(form, frame_len, walk, true, denied);
+                self.read_response(now, response, chunk)
             }
         }
     }

@@ -48,7 +48,7 @@ fn root(apis: &[ApiPlan<'_>]) -> String {
     }
     out.push_str(
         "];\n\n/// The API with this key; `None` when no client listener serves it.\n\
-         pub fn api(key: i16) -> Option<&'static Api> {\n    Some(match key {\n",
+         pub const fn api(key: i16) -> Option<&'static Api> {\n    Some(match key {\n",
     );
     for api in apis {
         let _ = writeln!(out, "        {} => &{}::API,", api.key, snake(&api.name));

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::policy::{Decision, Operation};
+use crate::rewrite::Outcome;
 use crate::session::topic_authorization::DeniedTopics;
 use crate::wire::edit::{self, Edits};
 use crate::wire::rope::Rope;
@@ -41,14 +42,11 @@ impl DenialInjector {
         self.denied.buffered_bytes()
     }
 
-    /// Takes in one step of the walk. True once
-    /// the length of the response is certain.
-    pub(in crate::session) fn step(
-        &mut self,
-        step: &Step,
-        frame: &Rope,
-        edits: &mut Edits,
-    ) -> bool {
+    /// Takes in one step of the walk.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::session) fn step(&mut self, step: &Step, frame: &Rope, out: &mut Outcome) {
+        let edits = &mut out.edits;
         match step {
             Step::Array {
                 field,
@@ -58,7 +56,8 @@ impl DenialInjector {
                 compact,
             } if matches!(field.role, Role::Topics | Role::Resources) => {
                 if self.failed {
-                    return true;
+                    out.length_is_certain = true;
+                    return;
                 }
                 self.has_begun = true;
                 let count = count.map_or(0, |count| count as usize);
@@ -67,7 +66,7 @@ impl DenialInjector {
                 edits.replace(*end..*end, entries);
                 if self.denied.filter.is_none() {
                     self.set_count(edits);
-                    return true;
+                    out.length_is_certain = true;
                 }
             }
             Step::Element { field, at, .. } if field.role == Role::Topics => {
@@ -102,7 +101,6 @@ impl DenialInjector {
             | Step::TaggedEnd { .. }
             | Step::Done { .. } => {}
         }
-        false
     }
 
     fn set_count(&mut self, edits: &mut Edits) {

@@ -180,7 +180,7 @@ pub static APIS: &[&Api] = &[
 ];
 
 /// The API with this key; `None` when no client listener serves it.
-pub fn api(key: i16) -> Option<&'static Api> {
+pub const fn api(key: i16) -> Option<&'static Api> {
     Some(match key {
         0 => &produce::API,
         1 => &fetch::API,

@@ -70,8 +70,14 @@ const fn api(key: ApiKey, min: i16, max: i16, handle: Handler) -> Row {
 
 /// All APIs by their keys.
 static ROWS: [Row; 36] = [
-    api(ApiKey::Produce, 3, 13, produce::handle),
-    api(ApiKey::Fetch, 4, 18, fetch::handle),
+    api(ApiKey::Produce, 3, 13, |cluster, call| {
+        let (mut coordinator, brokers) = cluster.transaction_coordinator_and_brokers();
+        produce::handle(&mut coordinator, brokers, call)
+    }),
+    api(ApiKey::Fetch, 4, 18, |cluster, call| {
+        let (mut replicas, waiting) = cluster.replica_manager();
+        fetch::handle(&mut replicas, waiting, call)
+    }),
     api(ApiKey::ListOffsets, 1, 10, |cluster, call| {
         list_offsets::handle(&cluster.topics, call)
     }),
@@ -111,22 +117,34 @@ static ROWS: [Row; 36] = [
     api(ApiKey::CreateTopics, 2, 7, |cluster, call| {
         create_topics::handle(&mut cluster.controller(), call)
     }),
-    api(ApiKey::DeleteTopics, 1, 6, delete_topics::handle),
+    api(ApiKey::DeleteTopics, 1, 6, |cluster, call| {
+        let mut deleted = Vec::new();
+        let reply = delete_topics::handle(&mut cluster.topics, call, &mut deleted);
+        for (name, id) in deleted {
+            cluster.topic_deleted(&name, id);
+        }
+        reply
+    }),
     api(ApiKey::DeleteRecords, 0, 2, |cluster, call| {
         let reply = partitions::delete_records(&mut cluster.topics, call)?;
         cluster.logs_changed();
         Ok(reply)
     }),
-    api(ApiKey::InitProducerId, 0, 5, init_producer_id::handle),
-    api(
-        ApiKey::AddPartitionsToTxn,
-        0,
-        5,
-        transactions::add_partitions,
-    ),
-    api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
-    api(ApiKey::EndTxn, 0, 5, transactions::end),
-    api(ApiKey::TxnOffsetCommit, 0, 5, txn_offset_commit::handle),
+    api(ApiKey::InitProducerId, 0, 5, |cluster, call| {
+        init_producer_id::handle(&mut cluster.transaction_coordinator(), call)
+    }),
+    api(ApiKey::AddPartitionsToTxn, 0, 5, |cluster, call| {
+        transactions::add_partitions(&mut cluster.transaction_coordinator(), call)
+    }),
+    api(ApiKey::AddOffsetsToTxn, 0, 4, |cluster, call| {
+        transactions::add_offsets(&mut cluster.transaction_coordinator(), call)
+    }),
+    api(ApiKey::EndTxn, 0, 5, |cluster, call| {
+        transactions::end(&mut cluster.transaction_coordinator(), call)
+    }),
+    api(ApiKey::TxnOffsetCommit, 0, 5, |cluster, call| {
+        txn_offset_commit::handle(&mut cluster.transaction_coordinator(), call)
+    }),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, |cluster, call| {
         leader_epoch::handle(&cluster.topics, call)
     }),
@@ -143,7 +161,9 @@ static ROWS: [Row; 36] = [
     api(ApiKey::ListPartitionReassignments, 0, 0, |_, call| {
         partitions::list_reassignments(call)
     }),
-    api(ApiKey::DescribeTransactions, 0, 0, transactions::describe),
+    api(ApiKey::DescribeTransactions, 0, 0, |cluster, call| {
+        transactions::describe(&cluster.transaction_coordinator(), call)
+    }),
     api(ApiKey::DescribeCluster, 0, 2, |cluster, call| {
         cluster_info::handle(&cluster.controller(), call)
     }),
@@ -162,8 +182,13 @@ static ROWS: [Row; 36] = [
     api(ApiKey::ShareGroupDescribe, 1, 1, |cluster, call| {
         cluster.coordinate_groups(|coordinator| share_group::describe(coordinator, call))
     }),
-    api(ApiKey::ShareFetch, 1, 1, share_fetch::handle),
-    api(ApiKey::ShareAcknowledge, 1, 1, share_acknowledge::handle),
+    api(ApiKey::ShareFetch, 1, 1, |cluster, call| {
+        let (mut manager, waiting) = cluster.share_partition_manager();
+        share_fetch::handle(&mut manager, waiting, call)
+    }),
+    api(ApiKey::ShareAcknowledge, 1, 1, |cluster, call| {
+        share_acknowledge::handle(&mut cluster.share_partition_manager().0, call)
+    }),
 ];
 
 /// The row of an API, if the model has it.

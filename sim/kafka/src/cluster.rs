@@ -19,9 +19,9 @@ use crate::group::Response;
 use crate::group_coordinator::GroupCoordinator;
 use crate::groups::Groups;
 use crate::rng::Rng;
-use crate::share_session::{Reader, ShareSession};
 use crate::shares::Shares;
 use crate::topics::{OFFSETS_PARTITIONS, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topics};
+use crate::transaction_coordinator::TransactionCoordinator;
 use crate::transactions::Transactions;
 
 /// What a cluster wants done.
@@ -282,12 +282,6 @@ impl Cluster {
         self.now = self.now.max(now);
     }
 
-    /// A share session was closed: what its reader has is given back.
-    pub(crate) fn share_session_ended(&mut self, reader: &Reader, session: &ShareSession) {
-        self.shares.release(reader, session.places(), &self.limits);
-        self.logs_changed = true;
-    }
-
     /// Something was appended, deleted or moved.
     pub(crate) const fn logs_changed(&mut self) {
         self.logs_changed = true;
@@ -299,15 +293,15 @@ impl Cluster {
             if let Some(connection) = self.runnable.pop_front() {
                 self.respond_to_next(connection);
             } else if std::mem::take(&mut self.logs_changed) {
-                self.finish_transactions();
-                api::fetch::recheck(self);
-                share_fetch::recheck(self);
+                self.transaction_coordinator().finish();
+                self.recheck_fetches();
+                self.recheck_share_fetches();
             } else if self.deadline().is_some_and(|at| at <= self.now) {
-                api::fetch::expire(self);
-                share_fetch::expire(self);
+                self.expire_fetches();
+                self.expire_share_fetches();
                 self.coordinate_groups(|it| it.step(|groups, step| groups.tick(step)));
                 self.groups.tick_modern(self.now, &self.topics);
-                self.expire_transactions();
+                self.transaction_coordinator().expire();
                 self.logs_changed |= self.shares.tick(self.now, &self.limits);
                 self.unmute();
             } else {
@@ -415,8 +409,10 @@ impl Cluster {
             .retain(|request, _| request.connection != connection);
         let brokers = self.brokers.iter_mut();
         let ended = brokers.flat_map(|broker| broker.share_sessions.end_with(connection));
-        for (reader, session) in ended.collect::<Vec<_>>() {
-            self.share_session_ended(&reader, &session);
+        let ended: Vec<_> = ended.collect();
+        let (mut manager, _) = self.share_partition_manager();
+        for (reader, session) in ended {
+            manager.session_ended(&reader, &session);
         }
         self.connections.remove(&connection).is_some()
     }
@@ -430,6 +426,27 @@ impl Cluster {
             limits: &self.limits,
             rng: &mut self.rng,
         }
+    }
+
+    /// The transactional ids, and what transactions write to.
+    pub(crate) fn transaction_coordinator(&mut self) -> TransactionCoordinator<'_> {
+        self.transaction_coordinator_and_brokers().0
+    }
+
+    /// The same, and the brokers that may lead instead of the one that is asked.
+    pub(crate) const fn transaction_coordinator_and_brokers(
+        &mut self,
+    ) -> (TransactionCoordinator<'_>, &Brokers) {
+        let coordinator = TransactionCoordinator {
+            now: self.now,
+            limits: &self.limits,
+            topics: &mut self.topics,
+            groups: &mut self.groups,
+            transactions: &mut self.transactions,
+            next_producer_id: &mut self.next_producer_id,
+            logs_changed: &mut self.logs_changed,
+        };
+        (coordinator, &self.brokers)
     }
 
     /// Lets groups do something and sends the responses that come of it.
@@ -477,7 +494,8 @@ impl Cluster {
     }
 
     /// A topic was deleted.
-    pub(crate) fn topic_deleted(&mut self, name: &str) {
+    pub(crate) fn topic_deleted(&mut self, name: &str, id: Uuid) {
+        self.shares.forget_topic(id);
         if name == OFFSETS_TOPIC {
             let mut responses = Vec::new();
             self.groups.forget_all(&mut responses);
@@ -498,5 +516,6 @@ impl Cluster {
     }
 }
 
+mod delayed;
 #[cfg(test)]
 mod tests;

@@ -24,13 +24,16 @@ mod group_coordinator;
 mod groups;
 mod log;
 mod producer_state;
+mod replica_manager;
 mod rng;
 mod share_group;
 mod share_partition;
+mod share_partition_manager;
 mod share_session;
 mod shares;
 mod topics;
 mod transaction;
+mod transaction_coordinator;
 mod transactions;
 
 pub use close::CloseReason;

@@ -110,7 +110,7 @@ impl Transaction {
     }
 
     /// The outcome that partitions still need a marker for, if any.
-    pub(crate) const fn to_be_told(&self) -> Option<Outcome> {
+    pub(crate) const fn outcome_due(&self) -> Option<Outcome> {
         match self.state {
             State::Prepare(outcome) => Some(outcome),
             State::Empty | State::Ongoing | State::Complete(_) => None,
@@ -201,7 +201,7 @@ impl Transaction {
             Err(ResponseError::InvalidProducerIdMapping)
         } else if self.producer.epoch != producer.epoch {
             Err(ResponseError::ProducerFenced)
-        } else if self.to_be_told().is_some() {
+        } else if self.outcome_due().is_some() {
             Err(ResponseError::ConcurrentTransactions)
         } else {
             Ok(())
@@ -369,7 +369,7 @@ mod tests {
         let mut known = begun();
         let later = Err(ResponseError::ConcurrentTransactions);
         assert_eq!(init(&mut known, None), later);
-        assert_eq!(known.to_be_told(), Some(Outcome::Abort));
+        assert_eq!(known.outcome_due(), Some(Outcome::Abort));
         assert_eq!(init(&mut known, None), later, "partitions must know first");
         tell_all(&mut known);
         let next = init(&mut known, None).unwrap();

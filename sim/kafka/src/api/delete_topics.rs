@@ -7,13 +7,18 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
+use crate::topics::Topics;
 
 /// From this version on topics may be named by id.
 const BY_ID: i16 = 6;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+/// Deletes topics; `deleted` gets the name and the id of each.
+pub(super) fn handle(
+    topics: &mut Topics,
+    call: &Call,
+    deleted: &mut Vec<(String, Uuid)>,
+) -> Result<Reply, CloseReason> {
     let request: DeleteTopicsRequest = call.decode()?;
     let wanted: Vec<(Option<TopicName>, Uuid)> = if call.head.version >= BY_ID {
         request
@@ -29,12 +34,16 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
             .collect()
     };
     let results = wanted.into_iter().map(|(name, id)| {
-        let result = delete(cluster, name.as_ref(), id);
+        let result = delete(topics, name.as_ref(), id);
         let response = DeletableTopicResult::default().with_error_code(super::code(&result));
         match result {
-            Ok((name, id)) => response
-                .with_name(Some(TopicName(wire(&name))))
-                .with_topic_id(id),
+            Ok((name, id)) => {
+                let response = response
+                    .with_name(Some(TopicName(wire(&name))))
+                    .with_topic_id(id);
+                deleted.push((name, id));
+                response
+            }
             Err(error) => response
                 .with_name(name)
                 .with_topic_id(id)
@@ -46,25 +55,21 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
 }
 
 fn delete(
-    cluster: &mut Cluster,
+    topics: &mut Topics,
     name: Option<&TopicName>,
     id: Uuid,
 ) -> Result<(String, Uuid), ResponseError> {
     let name = match (name, id.is_nil()) {
         (Some(name), true) => name.to_string(),
-        (None, false) => cluster
-            .topics
+        (None, false) => topics
             .name_of(&id)
             .map(str::to_owned)
             .ok_or(ResponseError::UnknownTopicId)?,
         // Both or neither.
         (Some(_), false) | (None, true) => return Err(ResponseError::InvalidRequest),
     };
-    let topic = cluster
-        .topics
+    let topic = topics
         .delete(&name)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
-    cluster.shares.forget_topic(topic.id);
-    cluster.topic_deleted(&name);
     Ok((name, topic.id))
 }

@@ -14,11 +14,11 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Head, Reply};
 use crate::connection::RequestId;
 use crate::fetch_session::{Outcome, PartitionKey, RequestedPartition, SentOffsets, TopicKey};
 use crate::log::AbortedTxn;
+use crate::replica_manager::ReplicaManager;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
@@ -89,10 +89,14 @@ struct FetchRead {
     failed: bool,
 }
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    replicas: &mut ReplicaManager<'_>,
+    waiting: &mut BTreeMap<RequestId, Parked>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: FetchRequest = call.decode()?;
     let version = call.head.version;
-    let context = match context(cluster, call, &request) {
+    let context = match context(replicas, call, &request) {
         Ok(context) => context,
         Err(error) => {
             return call.reply(&FetchResponse::default().with_error_code(error.code()));
@@ -100,7 +104,7 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     };
     let requested: Vec<(PartitionKey, RequestedPartition)> = match context {
         Context::Sessionless | Context::Full => wanted_of(&request, version),
-        Context::Incremental { session, .. } => session_partitions(cluster, call, session),
+        Context::Incremental { session, .. } => session_partitions(replicas, call, session),
     };
     let replica = if version >= 15 {
         request.replica_state.replica_id
@@ -111,9 +115,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     let bytes_max = usize::try_from(request.max_bytes)
         .unwrap_or(0)
-        .min(cluster.limits.fetch_bytes_max);
+        .min(replicas.limits.fetch_bytes_max);
     let parked = Parked {
-        deadline: cluster.now.after(millis(request.max_wait_ms)),
+        deadline: replicas.now.after(millis(request.max_wait_ms)),
         broker: call.broker,
         head: call.head,
         context,
@@ -125,53 +129,32 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         bytes_max,
         partitions: requested
             .into_iter()
-            .map(|(key, want)| resolve(cluster, key, want))
+            .map(|(key, want)| resolve(replicas, key, want))
             .collect(),
     };
     let nothing_there = !parked.partitions.iter().any(|(_, _, name)| name.is_ok());
-    let read = parked.read(cluster);
+    let read = parked.read(replicas);
     if nothing_there || request.max_wait_ms <= 0 || parked.is_satisfied_by(&read) {
-        return parked.respond(cluster, read).map(Reply::Frame);
+        return parked.respond(replicas, read).map(Reply::Frame);
     }
-    cluster.parked.insert(call.request, parked);
+    waiting.insert(call.request, parked);
     Ok(Reply::Parked)
 }
 
-/// Logs have changed: responds to the fetches that have something to say now.
-pub(crate) fn recheck(cluster: &mut Cluster) {
-    let ready: Vec<RequestId> = cluster
-        .parked
+/// Logs have changed: the fetches that can have a response now.
+pub(crate) fn ready(
+    replicas: &ReplicaManager<'_>,
+    waiting: &BTreeMap<RequestId, Parked>,
+) -> Vec<RequestId> {
+    let ready = waiting
         .iter()
-        .filter(|(_, parked)| parked.is_satisfied_by(&parked.read(cluster)))
-        .map(|(request, _)| *request)
-        .collect();
-    respond_to_all(cluster, ready);
-}
-
-/// Responds with what there is to the fetches that have waited long enough.
-pub(crate) fn expire(cluster: &mut Cluster) {
-    let now = cluster.now;
-    let due = cluster
-        .parked
-        .iter()
-        .filter(|(_, parked)| parked.deadline <= now);
-    let due: Vec<RequestId> = due.map(|(request, _)| *request).collect();
-    respond_to_all(cluster, due);
-}
-
-fn respond_to_all(cluster: &mut Cluster, requests: Vec<RequestId>) {
-    for request in requests {
-        if let Some(parked) = cluster.parked.remove(&request) {
-            let read = parked.read(cluster);
-            let response = parked.respond(cluster, read);
-            cluster.respond(request, |_| response);
-        }
-    }
+        .filter(|(_, parked)| parked.is_satisfied_by(&parked.read(replicas)));
+    ready.map(|(request, _)| *request).collect()
 }
 
 /// `FetchManager.newContext`.
 fn context(
-    cluster: &mut Cluster,
+    replicas: &mut ReplicaManager<'_>,
     call: &Call,
     request: &FetchRequest,
 ) -> Result<Context, ResponseError> {
@@ -179,9 +162,9 @@ fn context(
         return Ok(Context::Sessionless);
     }
     let (id, epoch) = (request.session_id, request.session_epoch);
-    let limit = cluster.limits.fetch_session_partitions_max;
-    let now = cluster.now;
-    let Some(broker) = cluster.brokers.get_mut(call.broker) else {
+    let limit = replicas.limits.fetch_session_partitions_max;
+    let now = replicas.now;
+    let Some(broker) = replicas.brokers.get_mut(call.broker) else {
         return Ok(Context::Sessionless);
     };
     let sessions = &mut broker.fetch_sessions;
@@ -275,11 +258,11 @@ fn forgotten_of(request: &FetchRequest, version: i16) -> Vec<PartitionKey> {
 }
 
 fn session_partitions(
-    cluster: &mut Cluster,
+    replicas: &mut ReplicaManager<'_>,
     call: &Call,
     id: i32,
 ) -> Vec<(PartitionKey, RequestedPartition)> {
-    let broker = cluster.brokers.get_mut(call.broker);
+    let broker = replicas.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.fetch_sessions.get_mut(id));
     session.map_or_else(Vec::new, |session| {
         session
@@ -291,7 +274,7 @@ fn session_partitions(
 
 /// Finds the name, as it is when the request comes.
 fn resolve(
-    cluster: &Cluster,
+    replicas: &ReplicaManager<'_>,
     key: PartitionKey,
     requested: RequestedPartition,
 ) -> (
@@ -301,13 +284,13 @@ fn resolve(
 ) {
     let name = match &key.topic {
         TopicKey::Name(name) => Ok(name.as_str()),
-        TopicKey::Id(id) => cluster
+        TopicKey::Id(id) => replicas
             .topics
             .name_of(id)
             .ok_or(ResponseError::UnknownTopicId),
     };
     let known = name.and_then(|name| {
-        let there = cluster.topics.partition(name, key.partition).is_some();
+        let there = replicas.topics.partition(name, key.partition).is_some();
         if there {
             Ok(name.to_owned())
         } else {
@@ -318,13 +301,19 @@ fn resolve(
 }
 
 impl Parked {
+    /// The response with what there is.
+    pub(crate) fn complete(&self, replicas: &mut ReplicaManager<'_>) -> Result<Bytes, CloseReason> {
+        let read = self.read(replicas);
+        self.respond(replicas, read)
+    }
+
     /// `ReplicaManager.fetchMessages`: what ends the wait.
     fn is_satisfied_by(&self, read: &FetchRead) -> bool {
         read.failed || read.bytes >= self.bytes_min
     }
 
     /// `ReplicaManager.readFromLog`.
-    fn read(&self, cluster: &Cluster) -> FetchRead {
+    fn read(&self, replicas: &ReplicaManager<'_>) -> FetchRead {
         let mut read = FetchRead {
             parts: Vec::new(),
             bytes: 0,
@@ -335,7 +324,7 @@ impl Parked {
             let result = match name {
                 Ok(name) => {
                     let result =
-                        self.read_one(cluster, name, key, requested, left, read.bytes == 0);
+                        self.read_one(replicas, name, key, requested, left, read.bytes == 0);
                     read.failed |= result.is_err();
                     result
                 }
@@ -352,14 +341,14 @@ impl Parked {
 
     fn read_one(
         &self,
-        cluster: &Cluster,
+        replicas: &ReplicaManager<'_>,
         name: &str,
         key: &PartitionKey,
         requested: &RequestedPartition,
         left: usize,
         at_least_one: bool,
     ) -> Result<LogRead, ResponseError> {
-        let partition = cluster.topics.partition(name, key.partition);
+        let partition = replicas.topics.partition(name, key.partition);
         let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
         partition.check(self.broker, requested.known_epoch, self.leader_only)?;
         let bytes_max = usize::try_from(requested.bytes_max).unwrap_or(0).min(left);
@@ -387,19 +376,23 @@ impl Parked {
     }
 
     /// Makes the response, and the session remember it.
-    fn respond(&self, cluster: &mut Cluster, mut read: FetchRead) -> Result<Bytes, CloseReason> {
+    fn respond(
+        &self,
+        replicas: &mut ReplicaManager<'_>,
+        mut read: FetchRead,
+    ) -> Result<Bytes, CloseReason> {
         let mut response = FetchResponse::default();
         match self.context {
             Context::Sessionless => {}
             Context::Full => {
-                response.session_id = self.open_session(cluster, &read);
+                response.session_id = self.open_session(replicas, &read);
             }
             Context::Incremental {
                 session,
                 next_epoch,
             } => {
                 response.session_id = session;
-                let broker = cluster.brokers.get_mut(self.broker);
+                let broker = replicas.brokers.get_mut(self.broker);
                 let known = broker.and_then(|broker| broker.fetch_sessions.get_mut(session));
                 match known.filter(|known| known.next_epoch() == next_epoch) {
                     Some(known) => {
@@ -414,7 +407,7 @@ impl Parked {
                 }
             }
         }
-        let endpoints = self.hints(cluster, &mut read.parts);
+        let endpoints = self.hints(replicas, &mut read.parts);
         if !endpoints.is_empty() {
             response.node_endpoints = endpoints;
         }
@@ -423,29 +416,33 @@ impl Parked {
     }
 
     /// 0 if there is no room for another session.
-    fn open_session(&self, cluster: &mut Cluster, read: &FetchRead) -> i32 {
-        let limits = &cluster.limits;
-        let Some(broker) = cluster.brokers.get_mut(self.broker) else {
+    fn open_session(&self, replicas: &mut ReplicaManager<'_>, read: &FetchRead) -> i32 {
+        let limits = replicas.limits;
+        let Some(broker) = replicas.brokers.get_mut(self.broker) else {
             return 0;
         };
         if read.parts.len() > limits.fetch_session_partitions_max {
             return 0;
         }
-        let mut id = cluster.rng.session_id();
+        let mut id = replicas.rng.session_id();
         while broker.fetch_sessions.contains(id) {
-            id = cluster.rng.session_id();
+            id = replicas.rng.session_id();
         }
         let parts = self.partitions.iter().zip(&read.parts);
         let cached =
             parts.map(|((key, requested, _), part)| (key.clone(), *requested, part.outcome().sent));
         let by_id = self.head.version >= BY_ID;
         let sessions = &mut broker.fetch_sessions;
-        let opened = sessions.open(cluster.now, id, by_id, cached, limits.fetch_sessions_max);
+        let opened = sessions.open(replicas.now, id, by_id, cached, limits.fetch_sessions_max);
         if opened { id } else { 0 }
     }
 
     /// Says who leads instead, and where those brokers are.
-    fn hints(&self, cluster: &Cluster, parts: &mut [PartitionResult]) -> Vec<NodeEndpoint> {
+    fn hints(
+        &self,
+        replicas: &ReplicaManager<'_>,
+        parts: &mut [PartitionResult],
+    ) -> Vec<NodeEndpoint> {
         let mut endpoints = BTreeMap::new();
         if self.head.version < LEADER_HINTS {
             return Vec::new();
@@ -453,7 +450,7 @@ impl Parked {
         for part in parts {
             let index = part.key.partition;
             let name = part.misled.as_deref();
-            let Some(partition) = name.and_then(|name| cluster.topics.partition(name, index))
+            let Some(partition) = name.and_then(|name| replicas.topics.partition(name, index))
             else {
                 continue;
             };
@@ -461,7 +458,7 @@ impl Parked {
                 .with_leader_id(BrokerId(partition.leader.map_or(-1, |id| id.0)))
                 .with_leader_epoch(partition.leader_epoch);
             if let Some(leader) = partition.leader
-                && let Some(broker) = cluster.brokers.up(leader)
+                && let Some(broker) = replicas.brokers.up(leader)
             {
                 let endpoint = NodeEndpoint::default()
                     .with_node_id(BrokerId(leader.0))

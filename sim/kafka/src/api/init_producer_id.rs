@@ -5,27 +5,35 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
-use super::transactions::check_coordinator;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
 use crate::transaction::Producer;
+use crate::transaction_coordinator::{TransactionCoordinator, check_coordinator};
 
 /// From this version on clients know `PRODUCER_FENCED`.
 const KNOWS_FENCED: i16 = 4;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    coordinator: &mut TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: InitProducerIdRequest = call.decode()?;
     let response = InitProducerIdResponse::default();
     let given = expected(&request).and_then(|expected| match &request.transactional_id {
         // Without a transactional id every request gets a new producer id, whatever it brings.
         None => Ok(Producer {
-            id: next_id(&mut cluster.next_producer_id),
+            id: next_id(coordinator.next_producer_id),
             epoch: 0,
         }),
-        Some(id) => init(cluster, call, id, request.transaction_timeout_ms, expected),
+        Some(id) => init(
+            coordinator,
+            call,
+            id,
+            request.transaction_timeout_ms,
+            expected,
+        ),
     });
-    cluster.finish_transactions();
+    coordinator.finish();
     match given {
         Ok(producer) => call.reply(
             &response
@@ -53,7 +61,7 @@ fn expected(request: &InitProducerIdRequest) -> Result<Option<Producer>, Respons
 
 /// `TransactionCoordinator.handleInitProducerId`.
 fn init(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     call: &Call,
     id: &str,
     timeout_ms: i32,
@@ -64,15 +72,15 @@ fn init(
     }
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     let allowed = |timeout: &Duration| {
-        !timeout.is_zero() && *timeout <= cluster.limits.transaction_timeout_max
+        !timeout.is_zero() && *timeout <= coordinator.limits.transaction_timeout_max
     };
     let timeout = timeout
         .filter(allowed)
         .ok_or(ResponseError::InvalidTransactionTimeout)?;
-    check_coordinator(cluster, call, id)?;
-    let ids_max = cluster.limits.transactional_ids_max;
-    let next = &mut cluster.next_producer_id;
-    let known = cluster
+    check_coordinator(coordinator.topics, call.broker, id)?;
+    let ids_max = coordinator.limits.transactional_ids_max;
+    let next = &mut *coordinator.next_producer_id;
+    let known = coordinator
         .transactions
         .get_or_create(id, ids_max, || next_id(next))?;
     known.init(expected, timeout, || next_id(next))

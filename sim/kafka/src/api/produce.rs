@@ -13,11 +13,13 @@ use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 
 use super::wire;
 use crate::batch::{self, Header};
+use crate::brokers::Brokers;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
 use crate::log::AppendInfo;
+use crate::topics::Topics;
 use crate::transaction::Producer;
+use crate::transaction_coordinator::TransactionCoordinator;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
@@ -28,24 +30,35 @@ const ABORTABLE: i16 = 11;
 /// From this version on the response of a wrong leader names the right one (KIP-951).
 const LEADER_HINTS: i16 = 10;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    coordinator: &mut TransactionCoordinator<'_>,
+    brokers: &Brokers,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ProduceRequest = call.decode()?;
     let mut endpoints = BTreeMap::new();
     let mut failed = false;
     let mut responses = Vec::<TopicProduceResponse>::new();
     let denied = names_no_transaction(&request);
     for topic in &request.topic_data {
-        let (name, mut response) = name_of(cluster, call, topic);
+        let (name, mut response) = name_of(coordinator.topics, call, topic);
         for data in &topic.partition_data {
             let result = if denied {
                 Err(ResponseError::TransactionalIdAuthorizationFailed)
             } else {
-                append(cluster, call, &request, name.as_deref(), data)
+                append(coordinator, call, &request, name.as_deref(), data)
             };
             failed |= result.is_err();
             let mut partition = partition_response(data.index, result);
             if partition.error_code == ResponseError::NotLeaderOrFollower.code() {
-                let hint = hint(cluster, call, name.as_deref(), data.index, &mut endpoints);
+                let hint = hint(
+                    coordinator.topics,
+                    brokers,
+                    call,
+                    name.as_deref(),
+                    data.index,
+                    &mut endpoints,
+                );
                 partition.current_leader = hint.unwrap_or_default();
             }
             response.partition_responses.push(partition);
@@ -86,13 +99,13 @@ fn names_no_transaction(request: &ProduceRequest) -> bool {
 }
 
 fn name_of(
-    cluster: &Cluster,
+    topics: &Topics,
     call: &Call,
     topic: &TopicProduceData,
 ) -> (Option<String>, TopicProduceResponse) {
     let response = TopicProduceResponse::default();
     if call.head.version >= BY_ID {
-        let name = cluster.topics.name_of(&topic.topic_id).map(str::to_owned);
+        let name = topics.name_of(&topic.topic_id).map(str::to_owned);
         (name, response.with_topic_id(topic.topic_id))
     } else {
         (
@@ -104,15 +117,15 @@ fn name_of(
 
 /// `KafkaApis.handleProduceRequest`, then `ReplicaManager.appendRecords`.
 fn append(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     call: &Call,
     request: &ProduceRequest,
     name: Option<&str>,
     data: &PartitionProduceData,
 ) -> Result<AppendInfo, ResponseError> {
     let name = name.ok_or(ResponseError::UnknownTopicId)?;
-    let bytes_max = cluster.limits.message_bytes_max;
-    let topic = cluster
+    let bytes_max = coordinator.limits.message_bytes_max;
+    let topic = coordinator
         .topics
         .get_mut(name)
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
@@ -147,19 +160,19 @@ fn append(
         };
         let place = (name.to_owned(), data.index);
         let adds = call.head.version >= ADDS_PARTITIONS;
-        let joined = cluster.join_transaction(id, producer, place, adds);
+        let joined = coordinator.join(id, producer, place, adds);
         joined.map_err(|error| as_produce_error(error, call.head.version))?;
     }
     if !enough {
         return Err(ResponseError::NotEnoughReplicas);
     }
     let (header, batch) = valid?;
-    let partition = cluster.topics.partition_mut(name, data.index);
+    let partition = coordinator.topics.partition_mut(name, data.index);
     let partition = partition.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let appended = partition
         .log
         .append(partition.leader_epoch, &header, &batch)?;
-    cluster.logs_changed();
+    *coordinator.logs_changed = true;
     Ok(appended)
 }
 
@@ -197,7 +210,8 @@ fn partition_response(
 
 /// Who leads instead, and where that broker is.
 fn hint(
-    cluster: &Cluster,
+    topics: &Topics,
+    brokers: &Brokers,
     call: &Call,
     name: Option<&str>,
     index: i32,
@@ -206,9 +220,9 @@ fn hint(
     if call.head.version < LEADER_HINTS {
         return None;
     }
-    let partition = cluster.topics.partition(name?, index)?;
+    let partition = topics.partition(name?, index)?;
     if let Some(leader) = partition.leader
-        && let Some(broker) = cluster.brokers.up(leader)
+        && let Some(broker) = brokers.up(leader)
     {
         let endpoint = NodeEndpoint::default()
             .with_node_id(BrokerId(leader.0))

@@ -11,9 +11,9 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
 use crate::share_partition::{AcknowledgedOffsets, Acknowledgement};
+use crate::share_partition_manager::SharePartitionManager;
 use crate::share_session::{Reader, TopicIdPartition};
 
 /// `ShareRequestMetadata.INITIAL_EPOCH` and `FINAL_EPOCH`.
@@ -27,12 +27,15 @@ pub(super) type AcknowledgementRanges = BTreeMap<TopicIdPartition, Vec<Acknowled
 /// What becomes of it.
 pub(super) type Results = BTreeMap<TopicIdPartition, Result<(), ResponseError>>;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    manager: &mut SharePartitionManager<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ShareAcknowledgeRequest = call.decode()?;
     let epoch = request.share_session_epoch;
     let reader = reader(request.group_id.as_ref(), request.member_id.as_ref());
     let reader = reader.and_then(|reader| {
-        take_turn(cluster, call, &reader, epoch)?;
+        take_turn(manager, call, &reader, epoch)?;
         Ok(reader)
     });
     let reader = match reader {
@@ -44,9 +47,9 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         }
     };
     let said = said_in(&request);
-    let results = acknowledge(cluster, call, &reader, &said);
+    let results = acknowledge(manager, call, &reader, &said);
     if epoch == FINAL_EPOCH {
-        end_session(cluster, call, &reader);
+        end_session(manager, call, &reader);
     }
     let mut topics = Vec::<ShareAcknowledgeTopicResponse>::new();
     for ((id, index), result) in &results {
@@ -83,7 +86,7 @@ pub(super) fn reader(
 
 /// `SharePartitionManager.acknowledgeSessionUpdate`.
 fn take_turn(
-    cluster: &mut Cluster,
+    manager: &mut SharePartitionManager<'_>,
     call: &Call,
     reader: &Reader,
     epoch: i32,
@@ -91,7 +94,7 @@ fn take_turn(
     if epoch == INITIAL_EPOCH {
         return Err(ResponseError::InvalidShareSessionEpoch);
     }
-    let broker = cluster.brokers.get_mut(call.broker);
+    let broker = manager.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.get_mut(reader));
     let session = session.ok_or(ResponseError::ShareSessionNotFound)?;
     if epoch == FINAL_EPOCH {
@@ -123,7 +126,7 @@ fn said_in(request: &ShareAcknowledgeRequest) -> AcknowledgementRanges {
 /// `KafkaApis.handleAcknowledgements`. Partitions without an acknowledgement are listed only where
 /// something is said of another.
 pub(super) fn acknowledge(
-    cluster: &mut Cluster,
+    manager: &mut SharePartitionManager<'_>,
     call: &Call,
     reader: &Reader,
     said: &AcknowledgementRanges,
@@ -132,19 +135,15 @@ pub(super) fn acknowledge(
     let mut silent = Vec::new();
     let mut any = false;
     for (place, batches) in said {
-        let result = match checked(cluster, *place, batches) {
+        let result = match checked(manager, *place, batches) {
             Ok(batches) if batches.is_empty() => {
                 silent.push(*place);
                 continue;
             }
             Ok(batches) => {
                 any = true;
-                let Cluster {
-                    shares,
-                    topics,
-                    limits,
-                    ..
-                } = &mut *cluster;
+                let (topics, limits) = (manager.topics, manager.limits);
+                let shares = &mut manager.shares;
                 shares.acknowledge(call.broker, reader, *place, &batches, topics, limits)
             }
             Err(error) => Err(error),
@@ -154,18 +153,18 @@ pub(super) fn acknowledge(
     if any {
         results.extend(silent.into_iter().map(|place| (place, Ok(()))));
         // What was given back may be what others wait for.
-        cluster.logs_changed();
+        *manager.logs_changed = true;
     }
     results
 }
 
 /// `KafkaApis.validateAcknowledgementBatches`.
 fn checked(
-    cluster: &Cluster,
+    manager: &SharePartitionManager<'_>,
     place: TopicIdPartition,
     batches: &[AcknowledgementRange],
 ) -> Result<Vec<AcknowledgedOffsets>, ResponseError> {
-    let name = cluster.topics.name_of(&place.0);
+    let name = manager.topics.name_of(&place.0);
     let name = name.ok_or(ResponseError::UnknownTopicId)?;
     let mut all = Vec::new();
     let mut end = -1;
@@ -182,7 +181,7 @@ fn checked(
         all.push(AcknowledgedOffsets { first, last, kinds });
         end = last;
     }
-    if cluster.topics.partition(name, place.1).is_none() {
+    if manager.topics.partition(name, place.1).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
     }
     Ok(all)
@@ -198,10 +197,10 @@ const fn kind(kind: i8) -> Option<Acknowledgement> {
 }
 
 /// `SharePartitionManager.releaseSession`.
-pub(super) fn end_session(cluster: &mut Cluster, call: &Call, reader: &Reader) {
-    let broker = cluster.brokers.get_mut(call.broker);
+pub(super) fn end_session(manager: &mut SharePartitionManager<'_>, call: &Call, reader: &Reader) {
+    let broker = manager.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.remove(reader));
     if let Some(session) = session {
-        cluster.share_session_ended(reader, &session);
+        manager.session_ended(reader, &session);
     }
 }

@@ -18,10 +18,10 @@ use super::share_acknowledge::{
 use super::wire;
 use crate::batch;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Head, Reply};
 use crate::connection::RequestId;
 use crate::share_partition::AcquiredRange;
+use crate::share_partition_manager::SharePartitionManager;
 use crate::share_session::{Reader, TopicIdPartition};
 
 /// How the request relates to share sessions.
@@ -65,12 +65,16 @@ impl PartitionResult {
     }
 }
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    manager: &mut SharePartitionManager<'_>,
+    waiting: &mut BTreeMap<RequestId, Parked>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: ShareFetchRequest = call.decode()?;
     let said = said_in(&request);
     let reader = reader(request.group_id.as_ref(), request.member_id.as_ref());
     let context = reader.and_then(|reader| {
-        let context = context(cluster, call, &request, &reader, &said)?;
+        let context = context(manager, call, &request, &reader, &said)?;
         Ok((reader, context))
     });
     let (reader, context) = match context {
@@ -82,15 +86,15 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         }
     };
     let acknowledged = if said.values().any(|batches| !batches.is_empty()) {
-        acknowledge(cluster, call, &reader, &said)
+        acknowledge(manager, call, &reader, &said)
     } else {
         Results::new()
     };
     let size = |size: i32| usize::try_from(size).unwrap_or(0);
-    let bytes_max = size(request.max_bytes).min(cluster.limits.fetch_bytes_max);
+    let bytes_max = size(request.max_bytes).min(manager.limits.fetch_bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let mut parked = Parked {
-        deadline: cluster.now.after(wait),
+        deadline: manager.now.after(wait),
         broker: call.broker,
         head: call.head,
         context,
@@ -102,19 +106,19 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
         acknowledged,
     };
     if context == Context::Final {
-        let response = parked.respond(cluster, Vec::new());
-        end_session(cluster, call, &parked.reader);
+        let response = parked.respond(manager, Vec::new());
+        end_session(manager, call, &parked.reader);
         return response.map(Reply::Frame);
     }
     // A response to a fetch of nothing lists nothing.
     if parked.records_max > 0 && bytes_max > 0 {
-        parked.places = session_places(cluster, call, &parked.reader);
+        parked.places = session_places(manager, call, &parked.reader);
     }
-    let parts = parked.read(cluster);
+    let parts = parked.read(manager);
     if wait.is_zero() || parked.is_satisfied_by(&parts) {
-        return parked.respond(cluster, parts).map(Reply::Frame);
+        return parked.respond(manager, parts).map(Reply::Frame);
     }
-    cluster.parked_shares.insert(call.request, parked);
+    waiting.insert(call.request, parked);
     Ok(Reply::Parked)
 }
 
@@ -136,15 +140,15 @@ fn said_in(request: &ShareFetchRequest) -> AcknowledgementRanges {
 
 /// `SharePartitionManager.newContext`.
 fn context(
-    cluster: &mut Cluster,
+    manager: &mut SharePartitionManager<'_>,
     call: &Call,
     request: &ShareFetchRequest,
     reader: &Reader,
     said: &AcknowledgementRanges,
 ) -> Result<Context, ResponseError> {
     let not_found = ResponseError::ShareSessionNotFound;
-    let limits = &cluster.limits;
-    let broker = cluster.brokers.get_mut(call.broker).ok_or(not_found)?;
+    let limits = manager.limits;
+    let broker = manager.brokers.get_mut(call.broker).ok_or(not_found)?;
     let sessions = &mut broker.share_sessions;
     let topics = request.topics.iter();
     let wanted = topics.flat_map(|topic| {
@@ -189,45 +193,36 @@ fn context(
     }
 }
 
-fn session_places(cluster: &mut Cluster, call: &Call, reader: &Reader) -> Vec<TopicIdPartition> {
-    let broker = cluster.brokers.get_mut(call.broker);
+fn session_places(
+    manager: &mut SharePartitionManager<'_>,
+    call: &Call,
+    reader: &Reader,
+) -> Vec<TopicIdPartition> {
+    let broker = manager.brokers.get_mut(call.broker);
     let session = broker.and_then(|broker| broker.share_sessions.get_mut(reader));
     session.map_or_else(Vec::new, |session| session.places().collect())
 }
 
-/// Logs have changed, or records were released: responds to the fetches that can have some now.
-pub(crate) fn recheck(cluster: &mut Cluster) {
-    let waiting: Vec<RequestId> = cluster.parked_shares.keys().copied().collect();
-    // One after the other, since what one gets the next does not.
-    for request in waiting {
-        let Some(parked) = cluster.parked_shares.remove(&request) else {
-            continue;
-        };
-        let parts = parked.read(cluster);
-        if parked.is_satisfied_by(&parts) {
-            let response = parked.respond(cluster, parts);
-            cluster.respond(request, |_| response);
-        } else {
-            cluster.parked_shares.insert(request, parked);
-        }
-    }
-}
-
-/// Responds with what there is to the fetches that have waited long enough.
-pub(crate) fn expire(cluster: &mut Cluster) {
-    let now = cluster.now;
-    let waiting = cluster.parked_shares.iter();
-    let due = waiting.filter(|(_, parked)| parked.deadline <= now);
-    for request in due.map(|(request, _)| *request).collect::<Vec<_>>() {
-        if let Some(parked) = cluster.parked_shares.remove(&request) {
-            let parts = parked.read(cluster);
-            let response = parked.respond(cluster, parts);
-            cluster.respond(request, |_| response);
-        }
-    }
-}
-
 impl Parked {
+    /// Logs have changed, or records were released: the response, if it can have one now.
+    pub(crate) fn complete_if_ready(
+        &self,
+        manager: &mut SharePartitionManager<'_>,
+    ) -> Option<Result<Bytes, CloseReason>> {
+        let parts = self.read(manager);
+        let is_ready = self.is_satisfied_by(&parts);
+        is_ready.then(|| self.respond(manager, parts))
+    }
+
+    /// The response with what there is.
+    pub(crate) fn complete(
+        &self,
+        manager: &mut SharePartitionManager<'_>,
+    ) -> Result<Bytes, CloseReason> {
+        let parts = self.read(manager);
+        self.respond(manager, parts)
+    }
+
     /// What ends the wait (`DelayedShareFetch.tryComplete`).
     fn is_satisfied_by(&self, parts: &[PartitionResult]) -> bool {
         let bytes: usize = parts.iter().map(PartitionResult::bytes).sum();
@@ -235,14 +230,14 @@ impl Parked {
         has_failed || (bytes > 0 && bytes >= self.bytes_min)
     }
 
-    fn read(&self, cluster: &mut Cluster) -> Vec<PartitionResult> {
+    fn read(&self, manager: &mut SharePartitionManager<'_>) -> Vec<PartitionResult> {
         let mut left = self.bytes_max;
         let mut parts = Vec::new();
         for place in &self.places {
             let at_least_one = left == self.bytes_max;
             let part = PartitionResult {
                 place: *place,
-                found: self.read_one(cluster, *place, left, at_least_one),
+                found: self.read_one(manager, *place, left, at_least_one),
             };
             left = left.saturating_sub(part.bytes());
             parts.push(part);
@@ -252,17 +247,13 @@ impl Parked {
 
     fn read_one(
         &self,
-        cluster: &mut Cluster,
+        manager: &mut SharePartitionManager<'_>,
         place: TopicIdPartition,
         bytes_max: usize,
         at_least_one: bool,
     ) -> Result<Vec<Bytes>, ResponseError> {
-        let Cluster {
-            shares,
-            topics,
-            limits,
-            ..
-        } = cluster;
+        let (topics, limits) = (manager.topics, manager.limits);
+        let shares = &mut manager.shares;
         let unknown = ResponseError::UnknownTopicOrPartition;
         let name = topics.name_of(&place.0);
         let name = name.ok_or(ResponseError::UnknownTopicId)?;
@@ -282,13 +273,13 @@ impl Parked {
     /// Takes what was read for its reader, and makes the response.
     fn respond(
         &self,
-        cluster: &mut Cluster,
+        manager: &mut SharePartitionManager<'_>,
         parts: Vec<PartitionResult>,
     ) -> Result<Bytes, CloseReason> {
-        let lock = cluster.limits.share_record_lock;
+        let lock = manager.limits.share_record_lock;
         let mut response = ShareFetchResponse::default()
             .with_acquisition_lock_timeout_ms(i32::try_from(lock.as_millis()).unwrap_or(i32::MAX));
-        let broker = cluster.brokers.get_mut(self.broker);
+        let broker = manager.brokers.get_mut(self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
         let is_known = |next| session.is_some_and(|session| session.next_epoch() == next);
         if let Context::Incremental { next_epoch } = self.context
@@ -303,8 +294,8 @@ impl Parked {
         let mut order = Vec::new();
         let mut endpoints = BTreeMap::new();
         for part in parts {
-            let data = self.data(cluster, &part, &mut left, &mut endpoints);
-            if self.must_tell(cluster, part.place, &data) {
+            let data = self.data(manager, &part, &mut left, &mut endpoints);
+            if self.must_tell(manager, part.place, &data) {
                 order.push(part.place);
                 data_of.insert(part.place, data);
             }
@@ -323,7 +314,7 @@ impl Parked {
 
     fn data(
         &self,
-        cluster: &mut Cluster,
+        manager: &mut SharePartitionManager<'_>,
         part: &PartitionResult,
         left: &mut i64,
         endpoints: &mut BTreeMap<CoreBrokerId, NodeEndpoint>,
@@ -336,15 +327,15 @@ impl Parked {
                     .with_error_code(error.code())
                     .with_error_message(Some(wire(&error.to_string())));
                 return if *error == ResponseError::NotLeaderOrFollower {
-                    data.with_current_leader(hint(cluster, part.place, endpoints))
+                    data.with_current_leader(hint(manager, part.place, endpoints))
                 } else {
                     data
                 };
             }
         };
-        let lock_end = cluster.now.after(cluster.limits.share_record_lock);
+        let lock_end = manager.now.after(manager.limits.share_record_lock);
         let spans: Vec<(i64, i64)> = batches.iter().filter_map(span).collect();
-        let known = cluster.shares.get_mut(&self.reader.group, part.place);
+        let known = manager.shares.get_mut(&self.reader.group, part.place);
         let acquired = known.map_or_else(Vec::new, |known| {
             known.acquire(&self.reader.member, lock_end, &spans, *left)
         });
@@ -353,7 +344,7 @@ impl Parked {
             .map(|range| range.last - range.first + 1)
             .sum();
         *left = left.saturating_sub(count);
-        let records = held_by(batches, &acquired);
+        let records = batches_with(batches, &acquired);
         let acquired = acquired.iter().map(|range| {
             AcquiredRecords::default()
                 .with_first_offset(range.first)
@@ -366,14 +357,14 @@ impl Parked {
 
     fn must_tell(
         &self,
-        cluster: &mut Cluster,
+        manager: &mut SharePartitionManager<'_>,
         place: TopicIdPartition,
         data: &PartitionData,
     ) -> bool {
         let Context::Incremental { .. } = self.context else {
             return true;
         };
-        let broker = cluster.brokers.get_mut(self.broker);
+        let broker = manager.brokers.get_mut(self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
         let has_records = data.records.as_ref().is_some_and(|bytes| !bytes.is_empty());
         session.is_none_or(|session| session.must_tell(place, has_records, data.error_code != 0))
@@ -382,16 +373,16 @@ impl Parked {
 
 /// Says who leads instead, and where that broker is.
 fn hint(
-    cluster: &Cluster,
+    manager: &SharePartitionManager<'_>,
     place: TopicIdPartition,
     endpoints: &mut BTreeMap<CoreBrokerId, NodeEndpoint>,
 ) -> LeaderIdAndEpoch {
-    let name = cluster.topics.name_of(&place.0);
-    let Some(partition) = name.and_then(|name| cluster.topics.partition(name, place.1)) else {
+    let name = manager.topics.name_of(&place.0);
+    let Some(partition) = name.and_then(|name| manager.topics.partition(name, place.1)) else {
         return LeaderIdAndEpoch::default();
     };
     if let Some(leader) = partition.leader
-        && let Some(broker) = cluster.brokers.up(leader)
+        && let Some(broker) = manager.brokers.up(leader)
     {
         let endpoint = NodeEndpoint::default()
             .with_node_id(BrokerId(leader.0))
@@ -412,14 +403,14 @@ fn span(batch: &Bytes) -> Option<(i64, i64)> {
 }
 
 /// The batches that hold what was acquired.
-fn held_by(batches: &[Bytes], acquired: &[AcquiredRange]) -> Bytes {
+fn batches_with(batches: &[Bytes], acquired: &[AcquiredRange]) -> Bytes {
     let mut all = BytesMut::new();
     for batch in batches {
-        let is_buffered = span(batch).is_some_and(|(first, last)| {
+        let is_acquired = span(batch).is_some_and(|(first, last)| {
             let mut ranges = acquired.iter();
             ranges.any(|range| range.first <= last && first <= range.last)
         });
-        if is_buffered {
+        if is_acquired {
             all.extend_from_slice(batch);
         }
     }

@@ -17,12 +17,12 @@ use kafka_protocol::messages::{
 use super::init_producer_id::next_id;
 use super::wire;
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
 use crate::transaction::{Outcome, Producer, Transaction};
-use crate::transactions::{coordinator, millis_of};
+use crate::transaction_coordinator::{TransactionCoordinator, check_coordinator};
+use crate::transactions::millis_of;
 
 /// From this version on brokers add partitions of several transactions, or ask for them.
 const OF_BROKERS: i16 = 4;
@@ -30,22 +30,6 @@ const OF_BROKERS: i16 = 4;
 const BUMPS: i16 = 5;
 /// From this version on clients know `PRODUCER_FENCED`.
 const KNOWS_FENCED: i16 = 2;
-
-/// Whether the broker that is asked coordinates the transactional id
-/// (`TransactionStateManager.getTransactionState`).
-pub(super) fn check_coordinator(
-    cluster: &Cluster,
-    call: &Call,
-    transactional_id: &str,
-) -> Result<(), ResponseError> {
-    if transactional_id.is_empty() {
-        Err(ResponseError::InvalidRequest)
-    } else if coordinator(&cluster.topics, transactional_id) == Some(call.broker) {
-        Ok(())
-    } else {
-        Err(ResponseError::NotCoordinator)
-    }
-}
 
 /// Older clients know an error that means about the same.
 pub(super) fn readable(error: ResponseError, version: i16, knows_fenced: i16) -> ResponseError {
@@ -56,14 +40,17 @@ pub(super) fn readable(error: ResponseError, version: i16, knows_fenced: i16) ->
     }
 }
 
-pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn add_partitions(
+    coordinator: &mut TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: AddPartitionsToTxnRequest = call.decode()?;
     let response = AddPartitionsToTxnResponse::default();
     if call.head.version >= OF_BROKERS {
         let results = request.transactions.iter().map(|transaction| {
             AddPartitionsToTxnResult::default()
                 .with_transactional_id(transaction.transactional_id.clone())
-                .with_topic_results(add_to_one(cluster, call, transaction))
+                .with_topic_results(add_to_one(coordinator, call, transaction))
         });
         let results = results.collect();
         return call.reply(&response.with_results_by_transaction(results));
@@ -73,13 +60,13 @@ pub(super) fn add_partitions(cluster: &mut Cluster, call: &Call) -> Result<Reply
         .with_producer_id(request.v3_and_below_producer_id)
         .with_producer_epoch(request.v3_and_below_producer_epoch)
         .with_topics(request.v3_and_below_topics);
-    let results = add_to_one(cluster, call, &transaction);
+    let results = add_to_one(coordinator, call, &transaction);
     call.reply(&response.with_results_by_topic_v3_and_below(results))
 }
 
 /// All partitions are added, or none (`KafkaApis.handleAddPartitionsToTxnRequest`).
 fn add_to_one(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     call: &Call,
     transaction: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
@@ -88,7 +75,7 @@ fn add_to_one(
         id: transaction.producer_id.0,
         epoch: transaction.producer_epoch,
     };
-    let is_there = |topic: &str, index| cluster.topics.partition(topic, index).is_some();
+    let is_there = |topic: &str, index| coordinator.topics.partition(topic, index).is_some();
     let mut places = transaction.topics.iter().flat_map(places_of);
     if !places.all(|(topic, index)| is_there(&topic, index)) {
         return results(transaction, |(topic, index)| {
@@ -100,9 +87,9 @@ fn add_to_one(
         });
     }
     let places = transaction.topics.iter().flat_map(places_of);
-    let now = cluster.now;
-    let known = check_coordinator(cluster, call, id).and_then(|()| {
-        let known = cluster.transactions.get_mut(id);
+    let now = coordinator.now;
+    let known = check_coordinator(coordinator.topics, call.broker, id).and_then(|()| {
+        let known = coordinator.transactions.get_mut(id);
         known.ok_or(ResponseError::InvalidProducerIdMapping)
     });
     let known = match known {
@@ -140,33 +127,43 @@ fn results(
 }
 
 /// The partition of the offsets topic that keeps the group is added.
-pub(super) fn add_offsets(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn add_offsets(
+    coordinator: &mut TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: AddOffsetsToTxnRequest = call.decode()?;
     let producer = Producer {
         id: request.producer_id.0,
         epoch: request.producer_epoch,
     };
     let id = &request.transactional_id;
-    let added = check_coordinator(cluster, call, id).and_then(|()| {
+    let added = check_coordinator(coordinator.topics, call.broker, id).and_then(|()| {
         let unavailable = ResponseError::CoordinatorNotAvailable;
-        let number = partition_for(&cluster.topics, &request.group_id).ok_or(unavailable)?;
-        let known = cluster.transactions.get_mut(id);
+        let number = partition_for(coordinator.topics, &request.group_id).ok_or(unavailable)?;
+        let known = coordinator.transactions.get_mut(id);
         let known = known.ok_or(ResponseError::InvalidProducerIdMapping)?;
-        known.add(cluster.now, producer, [(OFFSETS_TOPIC.to_owned(), number)])
+        known.add(
+            coordinator.now,
+            producer,
+            [(OFFSETS_TOPIC.to_owned(), number)],
+        )
     });
     let added = added.map_err(|error| readable(error, call.head.version, KNOWS_FENCED));
     call.reply(&AddOffsetsToTxnResponse::default().with_error_code(super::code(&added)))
 }
 
-pub(super) fn end(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn end(
+    coordinator: &mut TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: EndTxnRequest = call.decode()?;
     let bumps = call.head.version >= BUMPS;
-    let ended = end_one(cluster, call, &request, bumps);
-    cluster.finish_transactions();
+    let ended = end_one(coordinator, call, &request, bumps);
+    coordinator.finish();
     let response = EndTxnResponse::default();
     let producer = match ended {
         Ok(()) => {
-            let known = cluster.transactions.get_mut(&request.transactional_id);
+            let known = coordinator.transactions.get_mut(&request.transactional_id);
             known.map(|known| known.producer())
         }
         Err(_) => None,
@@ -184,12 +181,12 @@ pub(super) fn end(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReas
 }
 
 fn end_one(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     call: &Call,
     request: &EndTxnRequest,
     bumps: bool,
 ) -> Result<(), ResponseError> {
-    check_coordinator(cluster, call, &request.transactional_id)?;
+    check_coordinator(coordinator.topics, call.broker, &request.transactional_id)?;
     let producer = Producer {
         id: request.producer_id.0,
         epoch: request.producer_epoch,
@@ -199,8 +196,8 @@ fn end_one(
     } else {
         Outcome::Abort
     };
-    let next = &mut cluster.next_producer_id;
-    let known = cluster
+    let next = &mut *coordinator.next_producer_id;
+    let known = coordinator
         .transactions
         .get_mut(&request.transactional_id)
         .ok_or(ResponseError::InvalidProducerIdMapping)?;
@@ -211,11 +208,14 @@ fn end_one(
     }
 }
 
-pub(super) fn describe(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn describe(
+    coordinator: &TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: DescribeTransactionsRequest = call.decode()?;
     let states = request.transactional_ids.into_iter().map(|id| {
-        let known = check_coordinator(cluster, call, &id).and_then(|()| {
-            let known = cluster.transactions.get(&id);
+        let known = check_coordinator(coordinator.topics, call.broker, &id).and_then(|()| {
+            let known = coordinator.transactions.get(&id);
             known.ok_or(ResponseError::TransactionalIdNotFound)
         });
         let state = match known {

@@ -9,20 +9,23 @@ use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::group_offsets::{check_committed, metadata};
 use crate::close::CloseReason;
-use crate::cluster::Cluster;
 use crate::codec::{Call, Reply};
 use crate::group::OffsetAndMetadata;
 use crate::group_coordinator::check_coordinator;
 use crate::groups::partition_for;
 use crate::topics::OFFSETS_TOPIC;
 use crate::transaction::Producer;
+use crate::transaction_coordinator::TransactionCoordinator;
 
 /// From this version on a commit adds its group to the transaction (KIP-890).
 const ADDS_GROUPS: i16 = 5;
 /// From this version on clients know `TRANSACTION_ABORTABLE`.
 const ABORTABLE: i16 = 4;
 
-pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(
+    coordinator: &mut TransactionCoordinator<'_>,
+    call: &Call,
+) -> Result<Reply, CloseReason> {
     let request: TxnOffsetCommitRequest = call.decode()?;
     let mut places = request.topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter();
@@ -30,15 +33,15 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
     });
     // Nothing is asked of the coordinators for what is not there.
     let any_is_there =
-        places.any(|(topic, index)| cluster.topics.partition(topic, index).is_some());
+        places.any(|(topic, index)| coordinator.topics.partition(topic, index).is_some());
     let allowed = if any_is_there {
-        check(cluster, call, &request)
+        check(coordinator, call, &request)
     } else {
         Ok(())
     };
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
-            let kept = keep(cluster, &request, &topic.name, partition, allowed);
+            let kept = keep(coordinator, &request, &topic.name, partition, allowed);
             TxnOffsetCommitResponsePartition::default()
                 .with_partition_index(partition.partition_index)
                 .with_error_code(super::code(&kept))
@@ -55,14 +58,14 @@ pub(super) fn handle(cluster: &mut Cluster, call: &Call) -> Result<Reply, CloseR
 /// `GroupCoordinatorService.commitTransactionalOffsets`, then
 /// `OffsetMetadataManager.validateTransactionalOffsetCommit`.
 fn check(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     call: &Call,
     request: &TxnOffsetCommitRequest,
 ) -> Result<(), ResponseError> {
     let id = &request.group_id;
-    check_coordinator(&cluster.topics, call.broker, id)?;
+    check_coordinator(coordinator.topics, call.broker, id)?;
     let unavailable = ResponseError::CoordinatorNotAvailable;
-    let number = partition_for(&cluster.topics, id).ok_or(unavailable)?;
+    let number = partition_for(coordinator.topics, id).ok_or(unavailable)?;
     let producer = Producer {
         id: request.producer_id.0,
         epoch: request.producer_epoch,
@@ -70,7 +73,7 @@ fn check(
     let version = call.head.version;
     let place = (OFFSETS_TOPIC.to_owned(), number);
     let adds = version >= ADDS_GROUPS;
-    let joined = cluster.join_transaction(&request.transactional_id, producer, place, adds);
+    let joined = coordinator.join(&request.transactional_id, producer, place, adds);
     joined.map_err(|error| {
         if error == ResponseError::TransactionAbortable && version < ABORTABLE {
             ResponseError::InvalidTxnState
@@ -82,22 +85,22 @@ fn check(
     })?;
     let (member, generation) = (&request.member_id, request.generation_id);
     let instance = request.group_instance_id.as_deref();
-    if let Some(group) = cluster.groups.consumer(id) {
+    if let Some(group) = coordinator.groups.consumer(id) {
         return group.check_offset_commit(member, generation, None);
     }
-    if let Some(group) = cluster.groups.get(id) {
+    if let Some(group) = coordinator.groups.get(id) {
         return group.check_offset_commit_in_transaction(member, instance, generation);
     }
     if generation >= 0 {
         return Err(ResponseError::IllegalGeneration);
     }
     // Somebody keeps offsets without being a member.
-    let groups_max = cluster.limits.groups_max;
-    cluster.groups.get_or_create(id, groups_max).map(|_| ())
+    let groups_max = coordinator.limits.groups_max;
+    coordinator.groups.get_or_create(id, groups_max).map(|_| ())
 }
 
 fn keep(
-    cluster: &mut Cluster,
+    coordinator: &mut TransactionCoordinator<'_>,
     request: &TxnOffsetCommitRequest,
     topic: &str,
     partition: &TxnOffsetCommitRequestPartition,
@@ -109,9 +112,15 @@ fn keep(
         leader_epoch: partition.committed_leader_epoch,
         metadata: metadata(partition.committed_metadata.as_deref()),
     };
-    check_committed(&cluster.topics, &cluster.limits, topic, index, &committed)?;
+    check_committed(
+        coordinator.topics,
+        coordinator.limits,
+        topic,
+        index,
+        &committed,
+    )?;
     allowed?;
-    if let Some(offsets) = cluster.groups.offsets_mut(&request.group_id) {
+    if let Some(offsets) = coordinator.groups.offsets_mut(&request.group_id) {
         offsets.commit_pending(request.producer_id.0, topic, index, committed);
     }
     Ok(())

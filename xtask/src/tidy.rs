@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the house rules that no compiler checks.
 
+mod apis;
 mod cycles;
 mod functions;
 mod limits;
@@ -36,6 +37,7 @@ pub(crate) struct Args {}
 struct Exceptions {
     long_functions: Vec<functions::LongFunction>,
     may_sleep: Vec<sleeps::MaySleep>,
+    may_name_apis: Vec<apis::MayNameApis>,
 }
 
 /// Who may depend on whom, between packages and inside core.
@@ -110,6 +112,7 @@ fn check(files: &[File]) -> Result<Vec<Finding>> {
         sleeps::check(path, tokens, &allowed.may_sleep, &mut findings);
         modules::check(path, tokens, &layering.core, LAYERING_FILE, &mut findings);
     }
+    apis::check(&tokens, &allowed.may_name_apis, ALLOW_FILE, &mut findings);
     cycles::check(&tokens, &layering.cycles, &mut findings);
     packages::check_binary_only(&tokens, &layering.binary_only, &mut findings);
     packages::check(&layering.packages, LAYERING_FILE, &mut findings)?;

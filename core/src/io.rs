@@ -94,7 +94,7 @@ pub enum Input {
         /// What was read, never empty.
         bytes: Bytes,
     },
-    /// This many bytes from the front of the leg's egress were taken by the socket.
+    /// This many bytes from the front of the leg's egress were written to the socket and flushed.
     Wrote {
         /// To where.
         leg: Leg,

@@ -69,14 +69,6 @@ where
         })
     }
 
-    /// The same with what becomes of the stream, if there is one.
-    pub(crate) fn with<E>(self, change: impl FnOnce(S) -> Result<S, E>) -> Result<Self, E> {
-        Ok(match self {
-            Self::Open(stream) => Self::Open(stream.with(change)?),
-            Self::Absent | Self::Opening(_) => self,
-        })
-    }
-
     pub(crate) const fn stream(&mut self) -> Option<&mut LegStream<S>> {
         match self {
             Self::Open(stream) => Some(stream),

@@ -248,38 +248,30 @@ impl<N: Net> Driver<N> {
     /// Goes on as a task of these threads, to the end.
     fn go_on_at(mut self: Box<Self>, threads: &Handle) -> JoinHandle<(SessionEnd, Traffic)> {
         threads.spawn(async move {
-            let (traffic, tape) = (self.traffic, self.tape.take());
-            let session = self.connection.session;
-            let mut driver = match (*self).taken_over() {
-                Ok(driver) => Box::new(driver),
-                Err(error) => {
-                    // Its sockets are not where they were any more, so it cannot stay there.
-                    tracing::debug!(session, %error, "not moved to other threads");
-                    if let Some(tape) = tape {
-                        tape.end(SessionEnd::NotMoved);
-                    }
-                    return (SessionEnd::NotMoved, traffic);
-                }
-            };
-            driver.tape = tape;
+            if let Err(error) = self.take_over() {
+                // Its sockets are not where they were any more, so it cannot stay there.
+                let session = self.connection.session;
+                tracing::debug!(session, %error, "not moved to other threads");
+                return self.end(SessionEnd::NotMoved);
+            }
             loop {
-                if let Stop::Ended(ended) = poll_fn(|cx| driver.poll_contained(cx)).await {
-                    return driver.end(ended);
+                if let Stop::Ended(ended) = poll_fn(|cx| self.poll_contained(cx)).await {
+                    return self.end(ended);
                 }
             }
         })
     }
 
-    /// The same, bound to the runtime that this is called on.
-    fn taken_over(self) -> io::Result<Self> {
-        let net = &self.context.process.net;
-        Ok(Self {
-            client: self.client.with(|stream| net.take_over(stream))?,
-            upstream: self.upstream.with(|stream| net.take_over(stream))?,
-            timer: Timer::new(self.context.process.clock.clone()),
-            in_bulk: true,
-            ..self
-        })
+    /// Binds the session to the runtime that this is called on.
+    fn take_over(&mut self) -> io::Result<()> {
+        let process = &self.context.process;
+        process.net.take_over(self.client.get_mut())?;
+        if let Some(upstream) = self.upstream.stream() {
+            process.net.take_over(upstream.get_mut())?;
+        }
+        self.timer = Timer::new(process.clock.clone());
+        self.in_bulk = true;
+        Ok(())
     }
 
     /// What is reported of the session at its end.
@@ -315,7 +307,7 @@ impl<N: Net> Driver<N> {
 
     fn write(&mut self, cx: &mut Context<'_>, leg: Leg) -> Moved {
         let egress = self.session.egress(leg);
-        let is_due = !egress.is_empty();
+        let (is_due, due) = (!egress.is_empty(), egress.len());
         // With nothing to write there may still be something to flush, or a half to end.
         if is_due && self.not_ready.of(leg).write {
             return STILL;
@@ -332,7 +324,11 @@ impl<N: Net> Driver<N> {
             }
             Some(Poll::Ready(Ok(bytes))) => {
                 self.count(leg, Direction::Out, bytes);
-                self.handle_input(Input::Wrote { leg, bytes })
+                // The session may have dropped its egress while the stream kept some of it.
+                match bytes.min(due) {
+                    0 => MOVED,
+                    bytes => self.handle_input(Input::Wrote { leg, bytes }),
+                }
             }
             Some(Poll::Ready(Err(how))) => self.handle_input(Input::Ended { leg, how }),
         }

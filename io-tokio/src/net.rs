@@ -1,6 +1,7 @@
 //! The operating system's network.
 
 mod lookups;
+mod socket;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
 use self::lookups::Lookups;
+pub use self::socket::Socket;
 use crate::own_addresses::OwnAddresses;
 
 /// How long one address may be silent before the next one is tried beside it (RFC 8305 section 5
@@ -58,14 +60,14 @@ impl TokioNet {
         let others: Vec<SocketAddr> = others.copied().collect();
         let candidates = if others.is_empty() { found } else { others };
         first_open(candidates, |stream| {
-            self.ends(stream).is_some_and(|ends| own.is_loop(ends))
+            ends_of(stream).is_some_and(|ends| own.is_loop(ends))
         })
         .await
     }
 }
 
 impl Net for TokioNet {
-    type Stream = TcpStream;
+    type Stream = Socket;
     type Listener = TcpListener;
 
     async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
@@ -78,29 +80,31 @@ impl Net for TokioNet {
         Ok(listener)
     }
 
-    async fn accept(&self, on: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Socket, SocketAddr)> {
         let (stream, peer) = on.accept().await?;
         if !ACCEPTED_INHERIT {
             tune(SockRef::from(&stream));
         }
-        Ok((stream, peer))
+        Ok((Socket::new(stream), peer))
     }
 
-    async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
-        self.connect_to_one_of(self.lookups.addresses(to).await?)
-            .await
+    async fn connect(&self, to: &HostPort) -> io::Result<Socket> {
+        let found = self.lookups.addresses(to).await?;
+        self.connect_to_one_of(found).await.map(Socket::new)
     }
 
     fn is_resolving(&self, name: &HostPort) -> bool {
         self.lookups.are_under_way_for(name)
     }
 
-    fn ends(&self, stream: &TcpStream) -> Option<Ends> {
-        let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
-        Some(Ends { local, peer })
+    fn ends(&self, stream: &Socket) -> Option<Ends> {
+        ends_of(stream.tcp().ok()?)
     }
 
-    fn is_ready(&self, stream: &TcpStream, interest: Interest) -> bool {
+    fn is_ready(&self, stream: &Socket, interest: Interest) -> bool {
+        let Ok(stream) = stream.tcp() else {
+            return true;
+        };
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::IN, interest.read);
         wanted.set(PollFlags::OUT, interest.write);
@@ -109,9 +113,14 @@ impl Net for TokioNet {
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    fn take_over(&self, stream: TcpStream) -> io::Result<TcpStream> {
-        TcpStream::from_std(stream.into_std()?)
+    fn take_over(&self, stream: &mut Socket) -> io::Result<()> {
+        stream.take_over()
     }
+}
+
+fn ends_of(stream: &TcpStream) -> Option<Ends> {
+    let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+    Some(Ends { local, peer })
 }
 
 /// Whether accepted connections have the options of their listener (Linux: `sk_clone_lock` copies
@@ -209,10 +218,13 @@ mod tests {
         assert!(!net.is_ready(&near, interest(true, false)));
         assert!(net.is_ready(&near, interest(false, true)));
         // Written by another handle: the runtime has no part in it.
-        SockRef::from(&far).send(b"x").unwrap();
+        SockRef::from(far.tcp().unwrap()).send(b"x").unwrap();
         assert!(net.is_ready(&near, interest(true, false)));
         let mut bytes = [std::mem::MaybeUninit::uninit(); 8];
-        assert_eq!(SockRef::from(&near).recv(&mut bytes).unwrap(), 1);
+        assert_eq!(
+            SockRef::from(near.tcp().unwrap()).recv(&mut bytes).unwrap(),
+            1
+        );
         assert!(!net.is_ready(&near, interest(true, false)));
         drop(far);
         assert!(net.is_ready(&near, interest(true, false)));
@@ -227,7 +239,7 @@ mod tests {
         let connected = net.connect(&to).await.unwrap();
         let (accepted, _) = net.accept(&mut listener).await.unwrap();
         for stream in [connected, accepted] {
-            let socket = SockRef::from(&stream);
+            let socket = SockRef::from(stream.tcp().unwrap());
             assert!(socket.tcp_nodelay().unwrap());
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
@@ -248,9 +260,10 @@ mod tests {
         };
         let stream = first_open(vec![shut, open], |_| false).await.unwrap();
         let (accepted, peer) = net.accept(&mut listener).await.unwrap();
+        let accepted = accepted.tcp().unwrap();
         assert_eq!(peer, stream.local_addr().unwrap());
         assert!(stream.nodelay().unwrap() && accepted.nodelay().unwrap());
-        assert!(SockRef::from(&accepted).keepalive().unwrap());
+        assert!(SockRef::from(accepted).keepalive().unwrap());
     }
 
     /// Whatever the resolver says first.

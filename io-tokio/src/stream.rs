@@ -39,8 +39,8 @@ pub(crate) struct LegStream<S> {
     readable: bool,
     /// The writing half has not been ended and nothing failed.
     writable: bool,
-    /// Something was written since the last flush.
-    unflushed: bool,
+    /// How many bytes at the front of the rope the stream has taken and not flushed yet.
+    unflushed: usize,
     /// The writing half is to be ended once all is written.
     finishing: bool,
 }
@@ -70,15 +70,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
             read_size: 0,
             readable: true,
             writable: true,
-            unflushed: false,
+            unflushed: 0,
             finishing: false,
         }
     }
 
-    /// The same with what becomes of the stream.
-    pub(crate) fn with<E>(self, change: impl FnOnce(S) -> Result<S, E>) -> Result<Self, E> {
-        let stream = change(self.stream)?;
-        Ok(Self { stream, ..self })
+    /// The stream itself.
+    pub(crate) const fn get_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// Ends the writing half as soon as the rope is written.
@@ -97,10 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
                 self.readable = false;
                 Poll::Ready(Arrived::End(End::Fin))
             }
-            Err(_) => {
-                self.fail();
-                Poll::Ready(Arrived::End(End::Reset))
-            }
+            Err(_) => Poll::Ready(Arrived::End(self.fail())),
         }
     }
 
@@ -142,10 +138,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
         Poll::Ready(Ok(bytes))
     }
 
-    /// Writes from the front of the rope, and says how much the stream took.
+    /// Writes from the front of the rope, and says how much of it has been written and flushed.
     ///
-    /// Flushes what was written before, and ends the writing half when that is due: call it
-    /// also when the rope is empty.
+    /// A stream may keep what it takes, as one of TLS does: that is no more written than what it
+    /// did not take. It stays at the front of the rope, and is counted by a later call, once it is
+    /// flushed. Ends the writing half when that is due: call it also when the rope is empty.
     pub(crate) fn poll_write<'a>(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,18 +151,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
         if !self.writable {
             return Poll::Pending;
         }
-        let wrote = self.poll_write_rope(cx, rope);
-        let Some(wrote) = wrote else {
-            self.poll_settle(cx);
-            return Poll::Pending;
-        };
-        if let Poll::Ready(Err(_)) = &wrote {
-            self.fail();
-            return Poll::Ready(Err(End::Reset));
+        if self.unflushed == 0 {
+            let Some(wrote) = self.poll_write_rope(cx, rope) else {
+                self.poll_finish(cx);
+                return Poll::Pending;
+            };
+            match ready!(wrote) {
+                Ok(bytes) => self.unflushed = bytes,
+                Err(_) => return Poll::Ready(Err(self.fail())),
+            }
         }
-        self.unflushed |= wrote.is_ready();
-        self.poll_flush(cx);
-        wrote.map(|wrote| wrote.map_err(|_| End::Reset))
+        match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            Ok(()) => Poll::Ready(Ok(std::mem::take(&mut self.unflushed))),
+            Err(_) => Poll::Ready(Err(self.fail())),
+        }
     }
 
     /// Hands the stream the front of the rope; nothing if the rope is empty, which it is at most
@@ -196,30 +195,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
         }))
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) {
-        if self.unflushed {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = false,
-                // Shown by the next read or write as well; the bytes count as written.
-                Poll::Ready(Err(_)) | Poll::Pending => {}
-            }
+    /// Ends the writing half, if that is due now that all is written.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) {
+        // A peer that is gone already needs no end.
+        if self.finishing && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
+            self.writable = false;
         }
     }
 
-    /// What is left to do once the rope is written: flush, and end the half if that is due.
-    fn poll_settle(&mut self, cx: &mut Context<'_>) {
-        self.poll_flush(cx);
-        if self.finishing && !self.unflushed {
-            // A peer that is gone already needs no end.
-            if Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
-                self.writable = false;
-            }
-        }
-    }
-
-    const fn fail(&mut self) {
+    const fn fail(&mut self) -> End {
         self.readable = false;
         self.writable = false;
+        End::Reset
     }
 }
 
@@ -247,7 +234,7 @@ fn give_back(class: usize, buffer: BytesMut) {
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     fn stream(capacity: usize) -> (LegStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(capacity);
@@ -365,6 +352,28 @@ mod tests {
         assert_eq!(read(&mut stream).await, Arrived::End(End::Fin));
         let again = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, Fit::Loose))).await;
         assert!(again.is_pending());
+    }
+
+    /// As under TLS: the stream takes all and has sent nothing yet.
+    #[tokio::test]
+    async fn bytes_are_written_once_they_are_flushed() {
+        let (ours, mut peer) = duplex(4);
+        let mut stream = LegStream::new(BufWriter::new(ours));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let rope = || [&b"abc"[..], &b"defghij"[..]].into_iter();
+        let mut seen = [0; 4];
+        for part in [&b"abcd"[..], &b"efgh"[..]] {
+            assert!(stream.poll_write(&mut cx, rope()).is_pending());
+            peer.read_exact(&mut seen).await.unwrap();
+            assert_eq!(seen, part);
+        }
+        let wrote = stream.poll_write(&mut cx, rope());
+        assert_eq!(wrote, Poll::Ready(Ok(10)), "counted once, in all");
+        stream.finish();
+        assert!(stream.poll_write(&mut cx, std::iter::empty()).is_pending());
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"ij");
     }
 
     #[tokio::test]

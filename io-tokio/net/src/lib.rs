@@ -74,12 +74,13 @@ pub trait Net: Clone + Send + Sync + 'static {
         false
     }
 
-    /// The same connection for the runtime that this is called on, which may be another one than
-    /// opened it. Where runtimes have nothing to do with it, there is nothing to do.
+    /// Moves a connection to the runtime that this is called on, which may be another one than
+    /// opened it. Where runtimes have nothing to do with it, there is nothing to do. By reference,
+    /// so that a connection inside of another stream, as of TLS, can be moved as well.
     ///
     /// # Errors
     /// The connection is lost.
-    fn take_over(&self, stream: Self::Stream) -> io::Result<Self::Stream> {
-        Ok(stream)
+    fn take_over(&self, _stream: &mut Self::Stream) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -39,26 +39,26 @@ impl Drop for Loopback {
 struct Immovable(TokioNet);
 
 impl Net for Immovable {
-    type Stream = TcpStream;
+    type Stream = <TokioNet as Net>::Stream;
     type Listener = TcpListener;
 
     async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
         self.0.bind(at).await
     }
 
-    async fn accept(&self, on: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
         self.0.accept(on).await
     }
 
-    async fn connect(&self, to: &HostPort) -> io::Result<TcpStream> {
+    async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
         self.0.connect(to).await
     }
 
-    fn ends(&self, stream: &TcpStream) -> Option<Ends> {
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
         self.0.ends(stream)
     }
 
-    fn take_over(&self, _: TcpStream) -> io::Result<TcpStream> {
+    fn take_over(&self, _: &mut Self::Stream) -> io::Result<()> {
         // `epoll_ctl` at `fs.epoll.max_user_watches`.
         Err(ErrorKind::StorageFull.into())
     }

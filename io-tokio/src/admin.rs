@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn readiness_names_what_is_missing() {
-        let ready = Readiness::new([Arc::from("orders")]);
+        let ready = Readiness::new(["orders".into()]);
         assert_eq!(status(Method::GET, "/readyz", &ready), 503);
         let expected = "not all ports are bound\ncluster orders is not discovered\n";
         assert_eq!(missing(&ready), expected);

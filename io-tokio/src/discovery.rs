@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Timer;
 use crate::dial::Dial;
+use crate::id::ListenerId;
 use crate::observer::{Observer, OwnAddress};
 use crate::plan::Cluster;
 use crate::process::ProcessContext;
@@ -32,8 +33,6 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 /// One cluster, and who wants to know of it.
 pub(crate) struct Discovering<N> {
     pub(crate) process: Arc<ProcessContext<N>>,
-    /// The cluster's place in the plan.
-    pub(crate) index: usize,
     pub(crate) cluster: Cluster,
     pub(crate) hints: mpsc::Receiver<Observation>,
     /// The cluster's listeners.
@@ -44,9 +43,7 @@ pub(crate) struct Discovering<N> {
 
 /// A listener that goes by what discovery learns.
 pub(crate) struct DiscoveredListener {
-    /// Its place in the plan.
-    pub(crate) index: usize,
-    pub(crate) name: Arc<str>,
+    pub(crate) id: ListenerId,
     pub(crate) snapshots: Arc<Snapshots>,
     /// The brokers without an address here that have been reported.
     pub(crate) unaddressed: BTreeSet<BrokerId>,
@@ -61,10 +58,10 @@ impl DiscoveredListener {
             .copied()
             .filter(|broker| !advertised.has(*broker))
             .collect();
-        observer.brokers_unaddressed(self.index, without.len());
+        observer.brokers_unaddressed(&self.id, without.len());
         for broker in without {
             if self.unaddressed.insert(broker) {
-                observer.broker_unaddressed(&self.name, self.index, broker);
+                observer.broker_unaddressed(&self.id, broker);
             }
         }
     }
@@ -80,7 +77,9 @@ impl<N: Net> Discovering<N> {
             })
             .await;
             drop(driver);
-            self.process.observer.discovery_panicked(&self.cluster.name);
+            self.process
+                .observer
+                .discovery_panicked(self.cluster.id.name());
             tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         }
     }
@@ -93,8 +92,8 @@ impl<N: Net> Discovering<N> {
             listener.unaddressed.retain(is_known);
         }
         let before = std::mem::replace(&mut self.published, Arc::clone(topology));
-        self.process.ready.discovered(self.index);
-        let name = &self.cluster.name;
+        self.process.ready.discovered(&self.cluster.id);
+        let name = self.cluster.id.name();
         self.process
             .observer
             .topology_published(name, &before, topology);
@@ -127,7 +126,7 @@ impl<N: Net> Discovering<N> {
     fn report(&mut self, event: &discovery::Event) {
         self.process
             .observer
-            .discovery_event(&self.cluster.name, event);
+            .discovery_event(self.cluster.id.name(), event);
         if let discovery::Event::Refreshed { brokers } = event {
             for listener in &mut self.listeners {
                 listener.report_unaddressed(brokers, &*self.process.observer);

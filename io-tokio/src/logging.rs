@@ -11,7 +11,7 @@ use std::env::{self, VarError};
 use std::io;
 use std::net::SocketAddr;
 use std::panic;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorkeeper_core::client_network::ClientNetwork;
@@ -30,6 +30,7 @@ use self::strangers::{SASL, advice};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
+use crate::id::ListenerId;
 use crate::observer::{
     ClientConnection, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
@@ -134,15 +135,15 @@ pub struct Logging {
     brokers: Thinning<String>,
     /// Connections that each listener has rejected, by their address where the limit is one of
     /// each address, so that one does not hide the others.
-    rejected: Thinning<(usize, Option<ClientNetwork>)>,
+    rejected: Thinning<(ListenerId, Option<ClientNetwork>)>,
     /// Failures to accept at each of a listener's addresses.
-    not_accepted: Thinning<(usize, SocketAddr)>,
+    not_accepted: Thinning<(ListenerId, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
-    loops: Thinning<usize>,
+    loops: Thinning<ListenerId>,
     /// Connections of each listener that could not be moved to other threads.
-    not_moved: Thinning<usize>,
+    not_moved: Thinning<ListenerId>,
     /// Clients of each listener that speak another protocol.
-    strangers: Thinning<(usize, ClientNetwork)>,
+    strangers: Thinning<(ListenerId, ClientNetwork)>,
 }
 
 /// How often discovery has failed since it last worked, and whether there was a line about it.
@@ -157,13 +158,13 @@ impl Logging {
     fn stranger(&self, connection: &ClientConnection, spoke: &'static str, advice: &'static str) {
         let listen_addr = &connection.listen_addr;
         let from = (
-            listen_addr.listener,
+            listen_addr.listener.clone(),
             ClientNetwork::from(connection.peer.ip()),
         );
         if let Some(times) = self.strangers.count(from, spoke) {
             warn!(
                 session = connection.session,
-                listener = %listen_addr.name,
+                listener = %listen_addr.listener,
                 peer = %connection.peer,
                 times,
                 "{advice}"
@@ -244,8 +245,8 @@ const fn broker(route: Route) -> Option<i32> {
 
 impl Observer for Logging {
     fn listening(&self, listen_addr: &ListenAddr) {
-        let ListenAddr { name, at, .. } = listen_addr;
-        info!(listener = %name, %at, broker = broker(listen_addr.route), "listening");
+        let ListenAddr { listener, at, .. } = listen_addr;
+        info!(%listener, %at, broker = broker(listen_addr.route), "listening");
     }
 
     fn session_opened(&self, connection: &ClientConnection) {
@@ -253,7 +254,7 @@ impl Observer for Logging {
         let listen_addr = &connection.listen_addr;
         info!(
             session = connection.session,
-            listener = %listen_addr.name,
+            listener = %listen_addr.listener,
             broker = broker(listen_addr.route),
             peer = %connection.peer,
             "session opened"
@@ -273,9 +274,11 @@ impl Observer for Logging {
                 debug!(session, at = %name, why = why.name(), "cannot connect to a broker");
                 let listen_addr = &connection.listen_addr;
                 if *why == ConnectFailure::Loop
-                    && let Some(times) = self.loops.count(listen_addr.listener, name.to_string())
+                    && let Some(times) = self
+                        .loops
+                        .count(listen_addr.listener.clone(), name.to_string())
                 {
-                    warn!(listener = %listen_addr.name, at = %name, times, "{name} {LOOP}");
+                    warn!(listener = %listen_addr.listener, at = %name, times, "{name} {LOOP}");
                 }
             }
             Event::Request {
@@ -335,7 +338,7 @@ impl Observer for Logging {
         let detail = detail.filter(|detail| detail != reason);
         info!(
             session = connection.session,
-            listener = %listen_addr.name,
+            listener = %listen_addr.listener,
             broker = broker(listen_addr.route),
             peer = %connection.peer,
             reason,
@@ -351,9 +354,9 @@ impl Observer for Logging {
             self.stranger(connection, reason, advice(other));
         }
         if ended == SessionEnd::NotMoved
-            && let Some(times) = self.not_moved.count(listen_addr.listener, reason)
+            && let Some(times) = self.not_moved.count(listen_addr.listener.clone(), reason)
         {
-            let listener = &listen_addr.name;
+            let listener = &listen_addr.listener;
             warn!(%listener, times, "connections could not be moved to other threads: \
                 fs.epoll.max_user_watches is reached, or there is no memory");
         }
@@ -377,17 +380,20 @@ impl Observer for Logging {
             Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => Some(network),
         };
         let why = why.name();
-        let listener = &listen_addr.name;
+        let listener = &listen_addr.listener;
         debug!(%listener, %peer, why, "connection rejected");
-        if let Some(times) = self.rejected.count((listen_addr.listener, of_address), why) {
+        if let Some(times) = self.rejected.count((listener.clone(), of_address), why) {
             warn!(%listener, %peer, %network, why, times, "connections rejected");
         }
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
-        let (place, kind) = ((listen_addr.listener, listen_addr.at), error.to_string());
+        let (place, kind) = (
+            (listen_addr.listener.clone(), listen_addr.at),
+            error.to_string(),
+        );
         if let Some(times) = self.not_accepted.count(place, kind) {
-            let listener = &listen_addr.name;
+            let listener = &listen_addr.listener;
             warn!(%listener, %error, pause_ms = ms(pause), times, "cannot accept");
         }
     }
@@ -445,7 +451,7 @@ impl Observer for Logging {
         }
     }
 
-    fn broker_unaddressed(&self, listener: &Arc<str>, _: usize, broker: BrokerId) {
+    fn broker_unaddressed(&self, listener: &ListenerId, broker: BrokerId) {
         warn!(
             %listener,
             broker = broker.0,
@@ -470,6 +476,7 @@ impl Observer for Logging {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::sync::Arc;
 
     /// Lines of the log, each with the client that it is about.
     type Logged = Vec<(Option<ClientNetwork>, String)>;
@@ -503,8 +510,7 @@ mod tests {
 
     fn listen_addr() -> ListenAddr {
         ListenAddr {
-            listener: 0,
-            name: "local".into(),
+            listener: "local".into(),
             at: ([127, 0, 0, 1], 9000).into(),
             route: Route::Bootstrap,
         }

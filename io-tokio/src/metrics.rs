@@ -1,14 +1,15 @@
 //! Metrics in the OpenMetrics text format. Labels come from configuration and tables only,
 //! never from a peer.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
+use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,9 +20,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::logging::{DROPPED, Logging};
+use crate::id::ListenerId;
+use crate::logging::DROPPED;
 use crate::observer::{
-    ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
+    ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
 };
 use crate::recorder::Counts;
 
@@ -67,11 +69,10 @@ struct Build {
 
 type Latency = Family<Asked, Histogram, fn() -> Histogram>;
 
-/// Counts what happens, and passes it on to the log.
+/// Counts what happens.
 pub struct Metrics {
-    log: Logging,
     registry: Registry,
-    listeners: Vec<Handles>,
+    listeners: BTreeMap<ListenerId, Handles>,
     closed: Family<Why, Counter>,
     rejected: Family<Why, Counter>,
     requests: Family<Asked, Counter>,
@@ -217,9 +218,9 @@ impl Families {
 }
 
 impl Metrics {
-    /// For the listeners of a plan, in its order.
+    /// For these listeners.
     #[must_use]
-    pub fn new(listeners: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub fn new(listeners: impl IntoIterator<Item = ListenerId>) -> Self {
         let mut registry = Registry::with_prefix("doorkeeper");
         let r = &mut registry;
         let build: Family<Build, Gauge> = register(r, "build_info", "The version that runs");
@@ -241,10 +242,12 @@ impl Metrics {
             latency.clone(),
         );
         Self {
-            log: Logging::default(),
             listeners: listeners
                 .into_iter()
-                .map(|it| families.handles(it.to_string()))
+                .map(|it| {
+                    let handles = families.handles(it.to_string());
+                    (it, handles)
+                })
                 .collect(),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
             rejected: register(r, "connections_rejected", "Connections closed at accept"),
@@ -297,7 +300,7 @@ impl Metrics {
     }
 
     fn of(&self, listen_addr: &ListenAddr) -> Option<&Handles> {
-        self.listeners.get(listen_addr.listener)
+        self.listeners.get(&listen_addr.listener)
     }
 }
 
@@ -315,24 +318,19 @@ fn is_withheld(ended: SessionEnd) -> bool {
 }
 
 impl Observer for Metrics {
-    fn listening(&self, listen_addr: &ListenAddr) {
-        self.log.listening(listen_addr);
-    }
-
     fn session_opened(&self, connection: &ClientConnection) {
         if let Some(of) = self.of(&connection.listen_addr) {
             of.open.inc();
             of.opened.inc();
         }
-        self.log.session_opened(connection);
     }
 
     fn session_closed(
         &self,
         connection: &ClientConnection,
         ended: SessionEnd,
-        sent: Traffic,
-        lasted: Duration,
+        _: Traffic,
+        _: Duration,
     ) {
         if let Some(of) = self.of(&connection.listen_addr) {
             of.open.dec();
@@ -344,11 +342,9 @@ impl Observer for Metrics {
             let why = Why { listener, reason };
             self.closed.get_or_create(&why).inc();
         }
-        self.log.session_closed(connection, ended, sent, lasted);
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
-        self.log.session_event(connection, event);
         let Some(of) = self.of(&connection.listen_addr) else {
             return;
         };
@@ -403,7 +399,7 @@ impl Observer for Metrics {
         counter.inc_by(bytes as u64);
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, _: SocketAddr, why: Rejection) {
         if let Some(of) = self.of(listen_addr) {
             let why = Why {
                 listener: of.name.clone(),
@@ -411,18 +407,15 @@ impl Observer for Metrics {
             };
             self.rejected.get_or_create(&why).inc();
         }
-        self.log.connection_rejected(listen_addr, peer, why);
     }
 
-    fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
+    fn accept_failed(&self, listen_addr: &ListenAddr, _: &io::Error, _: Duration) {
         if let Some(of) = self.of(listen_addr) {
             of.accept_failed.inc();
         }
-        self.log.accept_failed(listen_addr, error, pause);
     }
 
     fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
-        self.log.discovery_event(cluster, event);
         let of = Cluster {
             cluster: cluster.to_owned(),
         };
@@ -440,8 +433,7 @@ impl Observer for Metrics {
         }
     }
 
-    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
-        self.log.topology_published(cluster, before, topology);
+    fn topology_published(&self, cluster: &str, _: &Topology, topology: &Topology) {
         let brokers = topology.brokers().count();
         let of = Cluster {
             cluster: cluster.to_owned(),
@@ -451,16 +443,8 @@ impl Observer for Metrics {
             .set(i64::try_from(brokers).unwrap_or(i64::MAX));
     }
 
-    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
-        self.log.broker_at_own_address(cluster, id, at, how);
-    }
-
-    fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
-        self.log.broker_unaddressed(listener, index, broker);
-    }
-
-    fn brokers_unaddressed(&self, index: usize, brokers: usize) {
-        if let Some(of) = self.listeners.get(index) {
+    fn brokers_unaddressed(&self, listener: &ListenerId, brokers: usize) {
+        if let Some(of) = self.listeners.get(listener) {
             let brokers = i64::try_from(brokers).unwrap_or(i64::MAX);
             of.unaddressed.set(brokers);
         }
@@ -471,11 +455,6 @@ impl Observer for Metrics {
             cluster: cluster.to_owned(),
         };
         self.panics.get_or_create(&of).inc();
-        self.log.discovery_panicked(cluster);
-    }
-
-    fn draining(&self, sessions: usize, within: Duration) {
-        self.log.draining(sessions, within);
     }
 }
 
@@ -487,6 +466,8 @@ mod tests {
     use doorkeeper_core::rewrite::Rewrites;
     use doorkeeper_core::wire::malformed::Malformed;
 
+    use std::sync::Arc;
+
     use super::*;
 
     fn connection() -> ClientConnection {
@@ -494,8 +475,7 @@ mod tests {
         ClientConnection {
             session: 1,
             listen_addr: Arc::new(ListenAddr {
-                listener: 0,
-                name: "front".into(),
+                listener: "front".into(),
                 at,
                 route: Route::Bootstrap,
             }),

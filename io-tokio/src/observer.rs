@@ -10,13 +10,13 @@ use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
+use crate::id::ListenerId;
+
 /// One bound address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddr {
-    /// The listener, by its place in [`crate::serve::Plan::listeners`].
-    pub listener: usize,
-    /// The listener's name.
-    pub name: Arc<str>,
+    /// The listener.
+    pub listener: ListenerId,
     /// The bound address.
     pub at: SocketAddr,
     /// The bootstrap brokers or the broker that a client reaches through it.
@@ -177,12 +177,12 @@ pub trait Observer: Send + Sync + 'static {
     fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {}
     /// The cluster gives an address for a broker, new or changed, that is doorkeeper's own.
     fn broker_at_own_address(&self, _: &str, _id: BrokerId, _at: &HostPort, _how: OwnAddress) {}
-    /// The cluster has a broker for which this listener (by its name, and its place in the plan)
-    /// has no address: clients do not see it. Reported once for each.
-    fn broker_unaddressed(&self, _listener: &Arc<str>, _index: usize, _broker: BrokerId) {}
-    /// How many of the brokers that are up this listener, by its place in the plan, has no
-    /// address for. Reported after every refresh.
-    fn brokers_unaddressed(&self, _index: usize, _brokers: usize) {}
+    /// The cluster has a broker for which this listener has no address: clients do not see it.
+    /// Reported once for each.
+    fn broker_unaddressed(&self, _listener: &ListenerId, _broker: BrokerId) {}
+    /// How many of the brokers that are up this listener has no address for. Reported after every
+    /// refresh.
+    fn brokers_unaddressed(&self, _listener: &ListenerId, _brokers: usize) {}
     /// Discovery panicked. Must never happen; it starts afresh after a pause.
     fn discovery_panicked(&self, _cluster: &str) {}
     /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.

@@ -10,6 +10,7 @@ use doorkeeper_core::{Route, Snapshot, discovery};
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulk;
+use crate::id::{ClusterId, ListenerId};
 use crate::limits::ListenerLimits;
 use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
@@ -85,7 +86,7 @@ impl Plan {
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// Its name in the configuration.
-    pub name: Arc<str>,
+    pub id: ClusterId,
     /// What its discovery goes by.
     pub discovery: discovery::Config,
 }
@@ -94,9 +95,9 @@ pub struct Cluster {
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// Its upstream, by the place in [`Plan::clusters`].
-    pub cluster: usize,
+    pub id: ListenerId,
+    /// Its upstream.
+    pub cluster: ClusterId,
     /// Its addresses.
     pub binds: Vec<Bind>,
     /// What its sessions go by at first: epoch 0 and an empty topology.

@@ -1,24 +1,25 @@
 //! Whether every port is bound and every cluster has been discovered.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
+
+use crate::id::ClusterId;
 
 /// What `/readyz` shows. Written by [`crate::serve::serve`] alone.
 #[derive(Debug)]
 pub struct Readiness {
     bound: AtomicBool,
     draining: AtomicBool,
-    clusters: Vec<(Arc<str>, AtomicBool)>,
+    clusters: Vec<(ClusterId, AtomicBool)>,
     changed: Notify,
 }
 
 impl Readiness {
-    /// Nothing is ready yet; the clusters in the order of the plan.
+    /// Nothing is ready yet.
     #[must_use]
-    pub fn new(clusters: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub fn new(clusters: impl IntoIterator<Item = ClusterId>) -> Self {
         let unknown = |name| (name, AtomicBool::new(false));
         Self {
             bound: AtomicBool::new(false),
@@ -61,11 +62,11 @@ impl Readiness {
 
     /// The clusters of which nothing has been learned yet.
     pub fn undiscovered(&self) -> impl Iterator<Item = &str> {
-        let unknown = |(_, known): &&(Arc<str>, AtomicBool)| !known.load(Ordering::Acquire);
+        let unknown = |(_, known): &&(ClusterId, AtomicBool)| !known.load(Ordering::Acquire);
         self.clusters
             .iter()
             .filter(unknown)
-            .map(|(name, _)| &**name)
+            .map(|(id, _)| id.name())
     }
 
     pub(crate) fn bound(&self) {
@@ -77,8 +78,8 @@ impl Readiness {
         self.draining.store(true, Ordering::Release);
     }
 
-    pub(crate) fn discovered(&self, cluster: usize) {
-        if let Some((_, known)) = self.clusters.get(cluster) {
+    pub(crate) fn discovered(&self, cluster: &ClusterId) {
+        if let Some((_, known)) = self.clusters.iter().find(|(id, _)| id == cluster) {
             known.store(true, Ordering::Release);
             self.changed.notify_waiters();
         }

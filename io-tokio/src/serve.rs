@@ -28,6 +28,7 @@ use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::discovery::{DiscoveredListener, Discovering};
 use crate::driver::SessionContext;
+use crate::id::ListenerId;
 use crate::limits::{ConnectionLimiter, ProcessConnections};
 use crate::observer::ListenAddr;
 use crate::own_addresses::OwnAddresses;
@@ -56,7 +57,13 @@ pub enum ServeError {
     #[error("listener {listener}: the plan has no such cluster")]
     NoCluster {
         /// The listener's name.
-        listener: Arc<str>,
+        listener: ListenerId,
+    },
+    /// A listener of the plan was not bound.
+    #[error("listener {listener}: it is not bound")]
+    NotBound {
+        /// The listener's name.
+        listener: ListenerId,
     },
     /// A task that must not end has panicked; the open sessions were drained.
     #[error("accepting connections failed: {0}")]
@@ -71,7 +78,7 @@ pub enum ServeError {
 #[error("listener {listener}: cannot bind {at}: {source}")]
 pub struct CannotBind {
     /// The listener's name.
-    pub listener: Arc<str>,
+    pub listener: ListenerId,
     /// The address.
     pub at: SocketAddr,
     /// Why.
@@ -103,16 +110,17 @@ pub struct Bound<N: Net> {
 
 /// What there is of one listener before anybody is let in.
 struct BoundListener<N: Net> {
+    id: ListenerId,
     listen_addrs: BoundAddresses<N>,
     snapshots: Arc<Snapshots>,
 }
 
 impl<N: Net> Bound<N> {
-    /// What changes the configuration of a listener, by its place in [`Plan::listeners`], before
-    /// anybody is let in and as long as it is served.
+    /// What changes the configuration of a listener, before anybody is let in and as long as it is
+    /// served.
     #[must_use]
-    pub fn reload(&self, listener: usize) -> Option<Reload> {
-        let bound = self.listeners.get(listener)?;
+    pub fn reload(&self, listener: &ListenerId) -> Option<Reload> {
+        let bound = self.listeners.iter().find(|it| it.id == *listener)?;
         Some(Reload::new(Arc::clone(&bound.snapshots)))
     }
 }
@@ -133,7 +141,7 @@ impl<N: Net> fmt::Debug for Bound<N> {
 pub async fn serve_bound<N: Net>(
     net: N,
     plan: Plan,
-    bound: Bound<N>,
+    mut bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
     let listen_addrs = bound.listeners.iter().flat_map(|bound| &bound.listen_addrs);
@@ -161,18 +169,23 @@ pub async fn serve_bound<N: Net>(
     let mut beating = JoinSet::new();
     beating.spawn(server.process.clock.clone().beat());
     let mut accepting = JoinSet::new();
-    for (index, (listener, bound)) in plan.listeners.into_iter().zip(bound.listeners).enumerate() {
-        let Some(upstream) = clusters.get_mut(listener.cluster) else {
-            return Err(ServeError::NoCluster {
-                listener: listener.name,
-            });
+    for listener in plan.listeners {
+        let mut all = clusters.iter_mut();
+        let Some(upstream) = all.find(|it| it.cluster.id == listener.cluster) else {
+            let listener = listener.id;
+            return Err(ServeError::NoCluster { listener });
         };
-        server.open(index, listener, bound, upstream, &mut accepting);
+        let Some(at) = bound.listeners.iter().position(|it| it.id == listener.id) else {
+            let listener = listener.id;
+            return Err(ServeError::NotBound { listener });
+        };
+        let bound = bound.listeners.remove(at);
+        server.open(listener, bound, upstream, &mut accepting);
     }
     server.process.ready.bound();
     let mut discovering = JoinSet::new();
-    for (index, upstream) in clusters.into_iter().enumerate() {
-        discovering.spawn(server.discovering(index, upstream).run());
+    for upstream in clusters {
+        discovering.spawn(server.discovering(upstream).run());
     }
 
     let failed = server.until_stopped(&mut accepting, &mut discovering).await;
@@ -194,19 +207,18 @@ type BoundAddresses<N> = Vec<(Arc<ListenAddr>, <N as Net>::Listener)>;
 pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> {
     let mut listeners = Vec::with_capacity(plan.listeners.len());
     let mut failed = Vec::new();
-    for (index, listener) in plan.listeners.iter().enumerate() {
+    for listener in &plan.listeners {
         let mut listen_addrs = Vec::with_capacity(listener.binds.len());
         for bind in &listener.binds {
             let listen_addr = ListenAddr {
-                listener: index,
-                name: Arc::clone(&listener.name),
+                listener: listener.id.clone(),
                 at: bind.at,
                 route: bind.route,
             };
             match net.bind(bind.at).await {
                 Ok(bound) => listen_addrs.push((Arc::new(listen_addr), bound)),
                 Err(source) => failed.push(CannotBind {
-                    listener: listen_addr.name,
+                    listener: listen_addr.listener,
                     at: listen_addr.at,
                     source,
                 }),
@@ -214,6 +226,7 @@ pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> 
         }
         let snapshots = Arc::new(Snapshots::new(listener.snapshot.clone()));
         listeners.push(BoundListener {
+            id: listener.id.clone(),
             listen_addrs,
             snapshots,
         });
@@ -268,7 +281,6 @@ impl<N: Net> Server<N> {
     /// Starts to accept at all addresses of a listener.
     fn open(
         &self,
-        index: usize,
         listener: Listener,
         bound: BoundListener<N>,
         upstream: &mut Upstream,
@@ -280,8 +292,7 @@ impl<N: Net> Server<N> {
             hints: upstream.hints.clone(),
         });
         upstream.listeners.push(DiscoveredListener {
-            index,
-            name: listener.name,
+            id: listener.id,
             snapshots: Arc::clone(&context.snapshots),
             unaddressed: BTreeSet::new(),
         });
@@ -301,10 +312,9 @@ impl<N: Net> Server<N> {
         }
     }
 
-    fn discovering(&self, index: usize, upstream: Upstream) -> Discovering<N> {
+    fn discovering(&self, upstream: Upstream) -> Discovering<N> {
         Discovering {
             process: Arc::clone(&self.process),
-            index,
             cluster: upstream.cluster,
             hints: upstream.hinted,
             listeners: upstream.listeners,

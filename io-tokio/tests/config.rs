@@ -75,7 +75,7 @@ fn good_files_come_to_their_plan() {
             let _ = writeln!(said, "{}\n", compiled.warnings);
         }
         for (listener, addresses) in compiled.plan.listeners.iter().zip(&compiled.reach) {
-            let _ = writeln!(said, "{}: {:?}", listener.name, listener.limits);
+            let _ = writeln!(said, "{}: {:?}", listener.id, listener.limits);
             let _ = writeln!(said, "  {:?}", listener.silent);
             for reach in addresses {
                 let at = format!("{} at {}", reach.advertised, reach.bind);
@@ -85,7 +85,7 @@ fn good_files_come_to_their_plan() {
             let _ = writeln!(said, "  {:#?}\n  {:?}", snapshot.limits, snapshot.offered);
         }
         for cluster in &compiled.plan.clusters {
-            let _ = writeln!(said, "{}: {:#?}", cluster.name, cluster.discovery);
+            let _ = writeln!(said, "{}: {:#?}", cluster.id, cluster.discovery);
         }
         snapshot("good", &path, &said);
     }

@@ -125,8 +125,7 @@ fn rejection_is_listed(rejection: Rejection) -> bool {
 fn page() -> String {
     let metrics = Metrics::new(["public".into()]);
     let listen_addr = Arc::new(ListenAddr {
-        listener: 0,
-        name: "public".into(),
+        listener: "public".into(),
         at: "127.0.0.1:9092".parse().unwrap(),
         route: Route::Bootstrap,
     });
@@ -165,8 +164,8 @@ fn page() -> String {
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
     metrics.topology_published("main", &known, &known);
-    metrics.brokers_unaddressed(listen_addr.listener, 1);
-    metrics.broker_unaddressed(&listen_addr.name, listen_addr.listener, BrokerId(3));
+    metrics.brokers_unaddressed(&listen_addr.listener, 1);
+    metrics.broker_unaddressed(&listen_addr.listener, BrokerId(3));
     metrics.discovery_panicked("main");
     for event in [
         discovery::Event::Refreshed {

@@ -9,7 +9,6 @@ mod localhost;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::discovery;
@@ -120,9 +119,7 @@ impl Compiler<'_> {
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();
-                listeners.push(listener::planned(
-                    name, listener, place, cluster, dial, &addresses,
-                ));
+                listeners.push(listener::planned(name, listener, cluster, dial, &addresses));
             }
             reach.push(addresses);
         }
@@ -180,7 +177,7 @@ impl Compiler<'_> {
             self.error(&path.keys(&["limits", "connect_backoff_min"]), message);
         }
         plan::Cluster {
-            name: name.into(),
+            id: name.into(),
             discovery: discovery::Config {
                 bootstrap,
                 dial,
@@ -264,9 +261,4 @@ impl Compiler<'_> {
             message,
         });
     }
-}
-
-/// The name of a plan's part, shared by everything that speaks of it.
-fn shared_name(name: &str) -> Arc<str> {
-    name.into()
 }

@@ -156,12 +156,11 @@ mod tests {
 
     fn connection() -> ClientConnection {
         let at = "127.0.0.1:9092".parse().unwrap();
-        let (name, route) = ("local".into(), Route::Bootstrap);
+        let (listener, route) = ("local".into(), Route::Bootstrap);
         ClientConnection {
             session: 7,
             listen_addr: Arc::new(ListenAddr {
-                listener: 0,
-                name,
+                listener,
                 at,
                 route,
             }),

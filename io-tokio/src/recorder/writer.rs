@@ -165,7 +165,7 @@ impl Writer {
         let first = SessionHeader {
             doorkeeper: env!("CARGO_PKG_VERSION"),
             session,
-            listener: &connection.listen_addr.name,
+            listener: connection.listen_addr.listener.name(),
             opened: &humantime::format_rfc3339_millis(opened).to_string(),
             at,
             accept,

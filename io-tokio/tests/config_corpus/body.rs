@@ -85,8 +85,8 @@ fn is_right(loaded: &Loaded, compiled: &Compiled) {
     let plan = &compiled.plan;
     assert_eq!(plan.listeners.len(), compiled.reach.len());
     for (listener, addresses) in plan.listeners.iter().zip(&compiled.reach) {
-        assert!(listener.cluster < plan.clusters.len());
-        assert!(!addresses.is_empty(), "{} has no address", listener.name);
+        assert!(plan.clusters.iter().any(|it| it.id == listener.cluster));
+        assert!(!addresses.is_empty(), "{} has no address", listener.id);
     }
 }
 

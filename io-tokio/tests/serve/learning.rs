@@ -161,7 +161,7 @@ async fn two_clusters_in_one_process_know_nothing_of_each_other() {
     let mut plan = plan();
     plan.clusters.push(upstream("other", &["o.test:9092"]));
     plan.listeners
-        .push(listener("second", 1, &["o.test:9092"], OTHER));
+        .push(listener("second", "other", &["o.test:9092"], OTHER));
     let mut world = World::cold(mesh, orders, plan);
     world.warm_up().await;
     assert_eq!(
@@ -362,7 +362,7 @@ async fn a_broker_without_an_address_is_told_once_for_each_listener() {
 async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {
     const OTHER: u16 = 7000;
     let world = World::with(|plan| {
-        let mut second = listener("second", 0, &[BOOT], OTHER);
+        let mut second = listener("second", "main", &[BOOT], OTHER);
         second.snapshot.advertised = Advertised::Ports {
             host: "second.test".into(),
             base: OTHER + 1,

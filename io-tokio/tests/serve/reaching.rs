@@ -180,7 +180,7 @@ async fn the_bootstrap_list_and_the_learned_brokers_are_tried_in_turn() {
     let bootstrap = ["gone.test:1", "refuses.test:1", "hangs.test:1", BOOT];
     let world = World::with(|plan| {
         plan.clusters = vec![upstream("main", &bootstrap)];
-        plan.listeners = vec![listener("local", 0, &bootstrap, BOOTSTRAP)];
+        plan.listeners = vec![listener("local", "main", &bootstrap, BOOTSTRAP)];
     });
     // No name above is dialled before the cluster is discovered.
     let world = world.await;
@@ -233,7 +233,7 @@ async fn sessions_learn_of_a_black_hole_from_each_other() {
     let bootstrap = ["hangs.test:1", BOOT];
     let world = World::with(|plan| {
         plan.clusters = vec![upstream("main", &bootstrap)];
-        plan.listeners = vec![listener("local", 0, &bootstrap, BOOTSTRAP)];
+        plan.listeners = vec![listener("local", "main", &bootstrap, BOOTSTRAP)];
     })
     .await;
     // Nobody is there yet, so that discovery has not met it.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
+use doorkeeper_io_tokio::id::ListenerId;
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
@@ -45,7 +46,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(listeners: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub fn new(listeners: impl IntoIterator<Item = ListenerId>) -> Self {
         Self {
             seen: Mutex::default(),
             news: Notify::new(),
@@ -223,13 +224,13 @@ impl Observer for Recorder {
         self.push(Seen::Published(cluster.to_owned(), brokers.collect()));
     }
 
-    fn broker_unaddressed(&self, listener: &Arc<str>, index: usize, broker: BrokerId) {
-        self.metrics.broker_unaddressed(listener, index, broker);
+    fn broker_unaddressed(&self, listener: &ListenerId, broker: BrokerId) {
+        self.metrics.broker_unaddressed(listener, broker);
         self.push(Seen::Unaddressed(listener.to_string(), broker.0));
     }
 
-    fn brokers_unaddressed(&self, index: usize, brokers: usize) {
-        self.metrics.brokers_unaddressed(index, brokers);
+    fn brokers_unaddressed(&self, listener: &ListenerId, brokers: usize) {
+        self.metrics.brokers_unaddressed(listener, brokers);
     }
 
     fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {

@@ -75,7 +75,7 @@ impl Loopback {
         let (sessions, brokers) = unbounded_channel();
         tokio::spawn(accept(broker, sessions));
         let at = at.to_string();
-        let mut listener = listener("local", 0, &[&at], 1);
+        let mut listener = listener("local", "main", &[&at], 1);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let listen_addr = free.local_addr().unwrap();
         listener.binds.truncate(1);

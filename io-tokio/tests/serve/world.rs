@@ -59,7 +59,7 @@ pub struct World {
 }
 
 /// A listener for the brokers `ids` of a cluster, from `port` on.
-pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Listener {
+pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Listener {
     let brokers = 0..=5;
     let broker_at = |id: i32| port + 1 + id as u16;
     let mut binds = vec![Bind {
@@ -73,8 +73,8 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
     let bootstrap: Vec<HostPort> = bootstrap.iter().map(|at| at.parse().unwrap()).collect();
     let topology = Arc::new(Topology::default());
     Listener {
-        name: name.into(),
-        cluster,
+        id: name.into(),
+        cluster: cluster.into(),
         binds,
         snapshot: Snapshot {
             epoch: 0,
@@ -98,7 +98,7 @@ pub fn listener(name: &str, cluster: usize, bootstrap: &[&str], port: u16) -> Li
 
 pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
     Upstream {
-        name: name.into(),
+        id: name.into(),
         discovery: discovery::Config {
             bootstrap: bootstrap.iter().map(|at| at.parse().unwrap()).collect(),
             dial: DialMap::default(),
@@ -116,7 +116,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
 pub fn plan() -> Plan {
     Plan {
         clusters: vec![upstream("main", &[BOOT])],
-        listeners: vec![listener("local", 0, &[BOOT], BOOTSTRAP)],
+        listeners: vec![listener("local", "main", &[BOOT], BOOTSTRAP)],
         drain_timeout: 30 * SECOND,
         buffered_bytes_max: 1 << 30,
         connections_max: usize::MAX,
@@ -173,9 +173,9 @@ impl World {
         plan: Plan,
         recorder: impl FnOnce(Counts) -> Option<SessionRecorder>,
     ) -> Self {
-        let names = plan.listeners.iter().map(|it| Arc::clone(&it.name));
+        let names = plan.listeners.iter().map(|it| it.id.clone());
         let seen = Arc::new(Recorder::new(names));
-        let clusters = plan.clusters.iter().map(|it| Arc::clone(&it.name));
+        let clusters = plan.clusters.iter().map(|it| it.id.clone());
         let ready = Arc::new(Readiness::new(clusters));
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let context = Context {

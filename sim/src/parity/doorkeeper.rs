@@ -53,12 +53,12 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
     }
     Ok(Plan {
         clusters: vec![Cluster {
-            name: "main".into(),
+            id: "main".into(),
             discovery: environment::discovery(&snapshot),
         }],
         listeners: vec![Listener {
-            name: "public".into(),
-            cluster: 0,
+            id: "public".into(),
+            cluster: "main".into(),
             binds,
             snapshot,
             limits: ListenerLimits::default(),
@@ -100,9 +100,7 @@ pub(super) fn context(
             0 => Seed([0; 32]),
             sessions => environment::session_seed(seed, sessions - 1),
         }),
-        ready: Arc::new(Readiness::new(
-            plan.clusters.iter().map(|it| Arc::clone(&it.name)),
-        )),
+        ready: Arc::new(Readiness::new(plan.clusters.iter().map(|it| it.id.clone()))),
         stop: stop.clone(),
         recorder: None,
         bulk: None,

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use doorkeeper_core::id::HostPort;
 use doorkeeper_core::time::Instant;
 use doorkeeper_host::Clock;
-use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::net::{Socket, TokioNet};
 use doorkeeper_io_tokio::serve;
 use doorkeeper_model::script::Script;
 use doorkeeper_net::{Ends, Interest, Net};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Clients;
@@ -119,9 +118,9 @@ impl Net for Loopback {
     }
 }
 
-impl Reset for TcpStream {
+impl Reset for Socket {
     fn reset(&mut self) {
         // The socket is closed with a reset instead of an end. One that is gone needs none.
-        let _ = self.set_zero_linger();
+        let _ = self.tcp().and_then(|tcp| tcp.set_zero_linger());
     }
 }

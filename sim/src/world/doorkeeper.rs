@@ -107,7 +107,7 @@ impl DoorkeeperHost {
     async fn serve(&self, context: Context) -> Result<(), ServeError> {
         let plan = self.0.plan.clone();
         let bound = serve::bind(&self.0.net, &plan).await?;
-        *lock(&self.0.reload) = bound.reload(0);
+        *lock(&self.0.reload) = plan.listeners.first().and_then(|it| bound.reload(&it.id));
         // A process that starts reads the configuration as it is now.
         self.0.lay_over();
         serve::serve_bound(self.0.net.clone(), plan, bound, context).await
@@ -117,7 +117,7 @@ impl DoorkeeperHost {
         let stop = CancellationToken::new();
         *self.stop() = stop.clone();
         let clusters = self.0.plan.clusters.iter();
-        let ready = Arc::new(Readiness::new(clusters.map(|it| Arc::clone(&it.name))));
+        let ready = Arc::new(Readiness::new(clusters.map(|it| it.id.clone())));
         let inside = Arc::clone(&self.0);
         let context = Context {
             observer: Arc::clone(&self.0.watch) as Arc<_>,

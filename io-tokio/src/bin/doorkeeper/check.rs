@@ -66,9 +66,8 @@ fn summary(loaded: &Loaded, compiled: &Compiled) -> String {
     out.push_str(&config::written_out(&loaded.config));
     out.push_str("\n# Where clients reach the brokers:\n");
     for (listener, addresses) in compiled.plan.listeners.iter().zip(&compiled.reach) {
-        let cluster = compiled.plan.clusters.get(listener.cluster);
-        let cluster = cluster.map_or("", |cluster| &cluster.name);
-        let _ = writeln!(out, "#   listener {}, cluster {cluster}", listener.name);
+        let (listener, cluster) = (&listener.id, &listener.cluster);
+        let _ = writeln!(out, "#   listener {listener}, cluster {cluster}");
         for reach in addresses {
             let target = match reach.target {
                 RouteTarget::Bootstrap => "bootstrap".to_owned(),

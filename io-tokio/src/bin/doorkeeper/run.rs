@@ -12,9 +12,10 @@ use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::admin;
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::config::schema::Log;
-use doorkeeper_io_tokio::logging::{self, StartError};
+use doorkeeper_io_tokio::logging::{self, Logging, StartError};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::observers::Observers;
 use doorkeeper_io_tokio::recorder::{self, Recorder};
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use doorkeeper_recording::Key;
@@ -86,10 +87,8 @@ pub(crate) async fn served(
     let seed: Seed = entropy()?;
     // One draw shows that the system has entropy; afterwards it cannot fail.
     let draw = move || entropy().unwrap_or(seed);
-    let clusters = plan.clusters.iter().map(|it| Arc::clone(&it.name));
-    let metrics = Arc::new(Metrics::new(
-        plan.listeners.iter().map(|it| Arc::clone(&it.name)),
-    ));
+    let clusters = plan.clusters.iter().map(|it| it.id.clone());
+    let metrics = Arc::new(Metrics::new(plan.listeners.iter().map(|it| it.id.clone())));
     let recorder = record.map(|it| start_recorder(&it, &metrics)).transpose()?;
     let ready = Arc::new(Readiness::new(clusters));
     let net = TokioNet::default();
@@ -112,7 +111,11 @@ pub(crate) async fn served(
         when_ready();
     });
     let context = Context {
-        observer: metrics,
+        // A count comes before its line.
+        observer: Arc::new(Observers::new([
+            metrics as _,
+            Arc::new(Logging::default()) as _,
+        ])),
         seed: Arc::new(draw),
         recorder: recorder.clone(),
         bulk: Some(Bulk::default()),

@@ -16,7 +16,7 @@ use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports}
 use super::super::tree::Path;
 use super::super::{RouteTarget, Size};
 use super::binds::Owner;
-use super::{Compiler, Reach, shared_name};
+use super::{Compiler, Reach};
 use crate::limits::ListenerLimits;
 use crate::plan;
 use crate::silent::SilentLimits;
@@ -237,7 +237,6 @@ fn of(target: RouteTarget, listener: &str) -> String {
 pub(super) fn planned(
     name: &str,
     listener: &Listener,
-    place: usize,
     cluster: &Cluster,
     dial: DialMap,
     addresses: &[Reach],
@@ -253,8 +252,8 @@ pub(super) fn planned(
         },
     };
     plan::Listener {
-        name: shared_name(name),
-        cluster: place,
+        id: name.into(),
+        cluster: listener.cluster.as_str().into(),
         binds: addresses.iter().map(bind).collect(),
         snapshot: Snapshot {
             epoch: 0,

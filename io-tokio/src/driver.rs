@@ -49,18 +49,27 @@ pub(crate) struct SessionContext<N> {
 }
 
 /// Serves one client from accept to close. A panic in it ends this session alone.
+///
+/// The session counts from when the connection was accepted.
 pub(crate) async fn drive<N: Net>(
     context: Arc<SessionContext<N>>,
     connection: ClientConnection,
+    accepted: Instant,
     silent: Silent,
     client: N::Stream,
 ) {
     let observer = Arc::clone(&context.process.observer);
-    let (clock, opened) = (context.process.clock.clone(), context.process.clock.now());
+    let clock = context.process.clock.clone();
     let driver = contained(|| {
         observer.session_opened(&connection);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
-        Box::new(Driver::new(context, connection.clone(), silent, client))
+        Box::new(Driver::new(
+            context,
+            connection.clone(),
+            accepted,
+            silent,
+            client,
+        ))
     });
     let (ended, traffic) = match driver {
         Some(mut driver) => {
@@ -83,7 +92,7 @@ pub(crate) async fn drive<N: Net>(
         None => (SessionEnd::Panic, Traffic::default()),
     };
     // Both connections are closed by now.
-    let lasted = clock.now().since(opened);
+    let lasted = clock.now().since(accepted);
     contained(|| observer.session_closed(&connection, ended, traffic, lasted));
 }
 
@@ -156,11 +165,11 @@ impl<N: Net> Driver<N> {
     fn new(
         context: Arc<SessionContext<N>>,
         connection: ClientConnection,
+        now: Instant,
         silent: Silent,
         client: N::Stream,
     ) -> Self {
         let process = &context.process;
-        let now = process.clock.now();
         let snapshot = context.snapshots.newest();
         let epoch = snapshot.epoch;
         let accept = Accept::new(connection.peer, connection.listen_addr.route);

@@ -49,10 +49,14 @@ struct Open {
 }
 
 /// The right to be connected; dropping it frees the place.
+///
+/// A connection is admitted in two parts: in all when it is accepted, and for the address of its
+/// client when that is known, which may be later.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
-    network: ClientNetwork,
+    /// The client's, once it is known.
+    network: Option<ClientNetwork>,
 }
 
 impl ConnectionLimiter {
@@ -64,25 +68,40 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Lets one more connection in, or says which limit is reached.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        network: ClientNetwork,
-    ) -> Result<ConnectionPermit, Rejection> {
+    /// Lets one more connection in, whoever its client is, or says which limit is reached.
+    pub(crate) fn admit(self: &Arc<Self>) -> Result<ConnectionPermit, Rejection> {
         let mut open = locked(&self.open);
         if open.all >= self.limits.connections {
             return Err(Rejection::Connections);
         }
-        if open.of(network) >= self.limits.connections_per_address {
-            return Err(Rejection::ConnectionsPerAddress);
-        }
-        self.of_process.enter(network)?;
-        open.enter(network);
+        self.of_process.enter()?;
+        open.all += 1;
         drop(open);
         Ok(ConnectionPermit {
             limiter: Arc::clone(self),
-            network,
+            network: None,
         })
+    }
+}
+
+impl ConnectionPermit {
+    /// Counts the connection for the address of its client, or says which limit is reached there.
+    pub(crate) fn of_client(mut self, network: ClientNetwork) -> Result<Self, Rejection> {
+        self.enter(network)?;
+        self.network = Some(network);
+        Ok(self)
+    }
+
+    fn enter(&self, network: ClientNetwork) -> Result<(), Rejection> {
+        let limiter = &self.limiter;
+        let mut open = locked(&limiter.open);
+        if open.of(network) >= limiter.limits.connections_per_address {
+            return Err(Rejection::ConnectionsPerAddress);
+        }
+        limiter.of_process.enter_for(network)?;
+        open.enter(network);
+        drop(open);
+        Ok(())
     }
 }
 
@@ -95,11 +114,21 @@ impl ProcessConnections {
         })
     }
 
-    /// An address is never given more than is left for all others: the limit is none that
-    /// somebody has chosen, and must not be used up by one of them.
-    fn enter(&self, network: ClientNetwork) -> Result<(), Rejection> {
+    fn enter(&self) -> Result<(), Rejection> {
         let mut open = locked(&self.open);
-        if open.of(network) >= self.connections_max.saturating_sub(open.all) {
+        if open.all >= self.connections_max {
+            return Err(Rejection::FileDescriptors);
+        }
+        open.all += 1;
+        Ok(())
+    }
+
+    /// An address is never given more than is left for all others: the limit is none that
+    /// somebody has chosen, and must not be used up by one of them. The connection itself is among
+    /// all already.
+    fn enter_for(&self, network: ClientNetwork) -> Result<(), Rejection> {
+        let mut open = locked(&self.open);
+        if open.of(network) > self.connections_max.saturating_sub(open.all) {
             return Err(Rejection::FileDescriptors);
         }
         open.enter(network);
@@ -114,11 +143,11 @@ impl Open {
 
     fn enter(&mut self, network: ClientNetwork) {
         *self.by_network.entry(network).or_default() += 1;
-        self.all += 1;
     }
 
-    fn leave(&mut self, network: ClientNetwork) {
+    fn leave(&mut self, network: Option<ClientNetwork>) {
         self.all = self.all.saturating_sub(1);
+        let Some(network) = network else { return };
         match self.by_network.get_mut(&network) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => {
@@ -152,21 +181,25 @@ mod tests {
         ConnectionLimiter::new(limits, ProcessConnections::new(usize::MAX))
     }
 
-    fn ip(text: &str) -> ClientNetwork {
-        text.parse::<std::net::IpAddr>().unwrap().into()
+    fn admit(
+        limiter: &Arc<ConnectionLimiter>,
+        address: &str,
+    ) -> Result<ConnectionPermit, Rejection> {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        limiter.admit()?.of_client(address.into())
     }
 
     #[test]
     fn a_place_is_free_again_once_it_is_given_back() {
         let limiter = limiter(2, 1);
-        let first = limiter.admit(ip("10.0.0.1")).unwrap();
-        let _second = limiter.admit(ip("10.0.0.2")).unwrap();
+        let first = admit(&limiter, "10.0.0.1").unwrap();
+        let _second = admit(&limiter, "10.0.0.2").unwrap();
         assert_eq!(
-            limiter.admit(ip("10.0.0.3")).unwrap_err(),
+            admit(&limiter, "10.0.0.3").unwrap_err(),
             Rejection::Connections
         );
         drop(first);
-        limiter.admit(ip("10.0.0.3")).unwrap();
+        admit(&limiter, "10.0.0.3").unwrap();
         assert_eq!(
             locked(&limiter.open).by_network.len(),
             1,
@@ -174,12 +207,35 @@ mod tests {
         );
     }
 
+    /// As behind a load balancer, which says later who the client is.
+    #[test]
+    fn a_connection_counts_among_all_before_its_client_is_known() {
+        let process = ProcessConnections::new(3);
+        let limits = ListenerLimits {
+            connections: 2,
+            connections_per_address: 1,
+        };
+        let first = ConnectionLimiter::new(limits, Arc::clone(&process));
+        let second = ConnectionLimiter::new(limits, process);
+        let unknown = [(); 2].map(|()| first.admit().unwrap());
+        assert_eq!(first.admit().unwrap_err(), Rejection::Connections);
+        let _last = second.admit().unwrap();
+        assert_eq!(second.admit().unwrap_err(), Rejection::FileDescriptors);
+        drop(unknown);
+        let _known = admit(&first, "10.0.0.1").unwrap();
+        assert_eq!(
+            admit(&first, "10.0.0.1").unwrap_err(),
+            Rejection::ConnectionsPerAddress
+        );
+        admit(&first, "10.0.0.2").unwrap();
+    }
+
     #[test]
     fn a_mapped_v4_address_counts_as_v4() {
         let limiter = limiter(9, 1);
-        let _one = limiter.admit(ip("10.0.0.1")).unwrap();
+        let _one = admit(&limiter, "10.0.0.1").unwrap();
         assert_eq!(
-            limiter.admit(ip("::ffff:10.0.0.1")).unwrap_err(),
+            admit(&limiter, "::ffff:10.0.0.1").unwrap_err(),
             Rejection::ConnectionsPerAddress
         );
     }
@@ -188,12 +244,12 @@ mod tests {
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
         let limiter = limiter(9, 2);
-        let _two = ["2001:db8::1", "2001:db8::2"].map(|at| limiter.admit(ip(at)).unwrap());
+        let _two = ["2001:db8::1", "2001:db8::2"].map(|at| admit(&limiter, at).unwrap());
         assert_eq!(
-            limiter.admit(ip("2001:db8::3")).unwrap_err(),
+            admit(&limiter, "2001:db8::3").unwrap_err(),
             Rejection::ConnectionsPerAddress
         );
-        limiter.admit(ip("2001:db8:0:1::1")).unwrap();
+        admit(&limiter, "2001:db8:0:1::1").unwrap();
     }
 
     #[test]
@@ -204,12 +260,12 @@ mod tests {
         let flood = |address: &str| -> Vec<ConnectionPermit> {
             let of_both = limiters.iter().cycle();
             of_both
-                .map_while(|limiter| limiter.admit(ip(address)).ok())
+                .map_while(|limiter| admit(limiter, address).ok())
                 .collect()
         };
         let first = flood("10.0.0.1");
         assert_eq!(first.len(), 10);
-        let rejection = limiters[0].admit(ip("10.0.0.1")).unwrap_err();
+        let rejection = admit(&limiters[0], "10.0.0.1").unwrap_err();
         assert_eq!(rejection, Rejection::FileDescriptors);
         assert_eq!(flood("10.0.0.2").len(), 5, "which were given back");
         drop(first);

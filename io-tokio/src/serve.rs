@@ -1,6 +1,7 @@
 //! Serves listeners: binds, accepts, and keeps one task a session.
 
 mod accept;
+mod connection_stage;
 
 pub use crate::plan::{Bind, Cluster, Context, Listener, Plan};
 pub use crate::readiness::Readiness;
@@ -34,6 +35,7 @@ use crate::observer::ListenAddr;
 use crate::own_addresses::OwnAddresses;
 use crate::process::ProcessContext;
 use crate::serve::accept::Accepting;
+use crate::serve::connection_stage::ConnectionStage;
 use crate::shutdown::Shutdown;
 use crate::silent::SilentConnections;
 use crate::snapshots::Snapshots;
@@ -296,17 +298,20 @@ impl<N: Net> Server<N> {
             snapshots: Arc::clone(&context.snapshots),
             unaddressed: BTreeSet::new(),
         });
-        let limiter = ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections));
-        let silent = SilentConnections::new(listener.silent);
+        let stage = Arc::new(ConnectionStage {
+            context,
+            limiter: ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections)),
+            silent: SilentConnections::new(listener.silent),
+            sessions: self.sessions.clone(),
+            session_ids: Arc::clone(&self.session_ids),
+        });
         for (listen_addr, socket) in bound.listen_addrs {
             self.process.observer.listening(&listen_addr);
             let accept = Accepting {
-                context: Arc::clone(&context),
+                net: self.process.net.clone(),
+                observer: Arc::clone(&self.process.observer),
                 listen_addr,
-                limiter: Arc::clone(&limiter),
-                silent: Arc::clone(&silent),
-                sessions: self.sessions.clone(),
-                session_ids: Arc::clone(&self.session_ids),
+                stage: Arc::clone(&stage),
             };
             accepting.spawn(accept.run(socket));
         }

@@ -1,0 +1,89 @@
+//! What a client connection goes through between accept and its session.
+//!
+//! It is admitted in two parts: among all connections when it is accepted, before it costs a task,
+//! and for the address of its client once that is known. What has to be read before the session
+//! begins is read in between. All deadlines of a connection count from when it was accepted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use doorkeeper_core::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::Net;
+use crate::driver::{SessionContext, drive};
+use crate::limits::{ConnectionLimiter, ConnectionPermit};
+use crate::observer::{ClientConnection, ListenAddr, Rejection};
+use crate::silent::SilentConnections;
+
+/// The way into one listener, for all of its addresses.
+pub(super) struct ConnectionStage<N> {
+    pub(super) context: Arc<SessionContext<N>>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
+    pub(super) silent: Arc<SilentConnections>,
+    pub(super) sessions: TaskTracker,
+    pub(super) session_ids: Arc<AtomicU64>,
+}
+
+/// A connection that has been accepted and has no session yet.
+struct AcceptedConnection<S> {
+    stream: S,
+    listen_addr: Arc<ListenAddr>,
+    /// The peer of the socket, which need not be the client.
+    peer: SocketAddr,
+    accepted: Instant,
+}
+
+impl<N: Net> ConnectionStage<N> {
+    /// Takes in a connection that has just been accepted.
+    pub(super) fn enter(&self, listen_addr: &Arc<ListenAddr>, stream: N::Stream, peer: SocketAddr) {
+        let connection = AcceptedConnection {
+            stream,
+            listen_addr: Arc::clone(listen_addr),
+            peer,
+            accepted: self.context.process.clock.now(),
+        };
+        match self.limiter.admit() {
+            // Nothing says who the client is but the socket.
+            Ok(permit) => self.identified(connection, permit, peer),
+            Err(why) => self.reject(connection, why),
+        }
+    }
+
+    /// The client of a connection is known: begins its session.
+    fn identified(
+        &self,
+        connection: AcceptedConnection<N::Stream>,
+        permit: ConnectionPermit,
+        client: SocketAddr,
+    ) {
+        let permit = match permit.of_client(client.ip().into()) {
+            Ok(permit) => permit,
+            Err(why) => return self.reject(connection, why),
+        };
+        let AcceptedConnection {
+            stream,
+            listen_addr,
+            accepted,
+            ..
+        } = connection;
+        let connection = ClientConnection {
+            session: self.session_ids.fetch_add(1, Ordering::Relaxed) + 1,
+            listen_addr,
+            peer: client,
+        };
+        let context = Arc::clone(&self.context);
+        let silent = self.silent.admit(client.ip().into());
+        self.sessions.spawn(async move {
+            drive(context, connection, accepted, silent, stream).await;
+            drop(permit);
+        });
+    }
+
+    fn reject(&self, connection: AcceptedConnection<N::Stream>, why: Rejection) {
+        drop(connection.stream);
+        let observer = &self.context.process.observer;
+        observer.connection_rejected(&connection.listen_addr, connection.peer, why);
+    }
+}

@@ -23,7 +23,7 @@ struct Threads {
 }
 
 impl Bulk {
-    /// Where to spawn; nothing if there are no threads to be had, and all stay where they are.
+    /// Where to spawn; nothing if the system gives no threads: then sessions stay where they are.
     pub(crate) fn handle(&self) -> Option<&Handle> {
         let runtime = self.threads.runtime.get_or_init(start);
         runtime.as_ref().map(Runtime::handle)
@@ -48,7 +48,7 @@ impl fmt::Debug for Bulk {
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(Some(runtime)) = self.runtime.take() {
-            // Whoever is last may be a task, which must not wait for threads.
+            // The last owner may be a task, which must not wait for threads.
             runtime.shutdown_background();
         }
     }

@@ -44,7 +44,7 @@ impl Clock {
         Instant::ZERO.after(self.pauses.counted(|| self.origin.elapsed()))
     }
 
-    /// Notes for ever that the process runs. Where nobody does, all time counts.
+    /// Notes for ever that the process runs. Where this does not run, all time counts.
     pub(crate) async fn beat(self) -> Infallible {
         loop {
             self.pauses.beat(|| self.origin.elapsed());
@@ -52,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// What comes of a future, or nothing if the deadline comes first.
+    /// The output of a future, or nothing if the deadline comes first.
     pub(crate) async fn until<F: Future>(&self, by: Instant, future: F) -> Option<F::Output> {
         let (mut future, mut timer) = (pin!(future), Timer::new(self.clone()));
         poll_fn(|cx| match future.as_mut().poll(cx) {

@@ -30,7 +30,7 @@ const ROUNDS_MAX: usize = 32;
 /// The pause after a panic, which must never happen.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// One cluster, and who wants to know of it.
+/// The discovery of one cluster, and the listeners that go by it.
 pub(crate) struct Discovering<N> {
     pub(crate) process: Arc<ProcessContext<N>>,
     pub(crate) cluster: Cluster,

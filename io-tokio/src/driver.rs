@@ -25,7 +25,7 @@ use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
 use crate::process::ProcessContext;
-use crate::recorder::Tape;
+use crate::recorder::SessionRecording;
 use crate::shutdown::Stage;
 use crate::silent::Silent;
 use crate::snapshots::Snapshots;
@@ -119,7 +119,7 @@ struct Driver<N: Net> {
     /// Its place among the connections that have sent no whole request, as long as it is one.
     silent: Option<Silent>,
     /// What is recorded of the session, if it is.
-    tape: Option<Tape>,
+    recording: Option<SessionRecording>,
     /// It runs on the threads for sessions that forward much.
     in_bulk: bool,
     /// The time that inputs are handed in with: when this turn began, or last ticked.
@@ -175,7 +175,7 @@ impl<N: Net> Driver<N> {
         let accept = Accept::new(connection.peer, connection.listen_addr.route);
         let seed = (process.seed)();
         let recorder = process.recorder.as_ref();
-        let tape = recorder.and_then(|it| it.tape(&connection, now, accept, &snapshot, seed));
+        let recording = recorder.and_then(|it| it.begin(&connection, now, accept, &snapshot, seed));
         let session = Session::new(now, accept, snapshot, seed);
         Self {
             demand: session.demand(),
@@ -192,7 +192,7 @@ impl<N: Net> Driver<N> {
                 .shares(connection.session, connection.peer.ip().into()),
             traffic: Traffic::default(),
             silent: Some(silent),
-            tape,
+            recording,
             in_bulk: false,
             now,
             not_ready: NotReady::default(),
@@ -285,8 +285,8 @@ impl<N: Net> Driver<N> {
 
     /// What is reported of the session at its end.
     fn end(&mut self, ended: SessionEnd) -> (SessionEnd, Traffic) {
-        if let Some(tape) = self.tape.take() {
-            tape.end(ended);
+        if let Some(recording) = self.recording.take() {
+            recording.end(ended);
         }
         (ended, self.traffic)
     }
@@ -462,21 +462,21 @@ impl<N: Net> Driver<N> {
     }
 
     fn apply(&mut self, input: Input) -> ControlFlow<SessionEnd> {
-        if let Some(tape) = &mut self.tape {
-            tape.input(self.now, &input);
+        if let Some(recording) = &mut self.recording {
+            recording.input(self.now, &input);
         }
         self.session.handle(self.now, input);
         let control = self.perform_effects();
-        if let Some(tape) = &mut self.tape {
-            tape.settled(&self.session);
+        if let Some(recording) = &mut self.recording {
+            recording.settled(&self.session);
         }
         control
     }
 
     fn perform_effects(&mut self) -> ControlFlow<SessionEnd> {
         while let Some(effect) = self.session.poll() {
-            if let Some(tape) = &mut self.tape {
-                tape.effect(&effect);
+            if let Some(recording) = &mut self.recording {
+                recording.effect(&effect);
             }
             match effect {
                 Effect::Connect(target) => {

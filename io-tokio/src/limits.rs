@@ -68,7 +68,7 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Lets one more connection in, whoever its client is, or says which limit is reached.
+    /// Admits one more connection, whatever client it is of, or says which limit is reached.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<ConnectionPermit, Rejection> {
         let mut open = locked(&self.open);
         if open.all >= self.limits.connections {
@@ -123,9 +123,9 @@ impl ProcessConnections {
         Ok(())
     }
 
-    /// An address is never given more than is left for all others: the limit is none that
-    /// somebody has chosen, and must not be used up by one of them. The connection itself is among
-    /// all already.
+    /// An address never gets more than is left for all others: nobody has chosen this limit for
+    /// single addresses, and one of them must not use it up. The connection itself is counted
+    /// among all already.
     fn enter_for(&self, network: ClientNetwork) -> Result<(), Rejection> {
         let mut open = locked(&self.open);
         if open.of(network) > self.connections_max.saturating_sub(open.all) {
@@ -207,7 +207,7 @@ mod tests {
         );
     }
 
-    /// As behind a load balancer, which says later who the client is.
+    /// As behind a load balancer, whose header names the client later.
     #[test]
     fn a_connection_counts_among_all_before_its_client_is_known() {
         let process = ProcessConnections::new(3);
@@ -240,7 +240,7 @@ mod tests {
         );
     }
 
-    /// Whoever has an IPv6 network has more addresses than any listener has connections.
+    /// An IPv6 network has more addresses than any listener has connections.
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
         let limiter = limiter(9, 2);

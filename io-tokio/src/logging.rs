@@ -1,7 +1,7 @@
 //! Log lines: to standard error, as text or JSON, by a thread of its own.
 
+mod other_protocols;
 mod queue;
-mod strangers;
 mod text;
 mod thinning;
 
@@ -25,8 +25,8 @@ use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use self::other_protocols::{SASL, advice};
 use self::queue::{AboutClient, Lines, STDERR};
-use self::strangers::{SASL, advice};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
@@ -92,7 +92,7 @@ pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Waits until what has been logged is written. Not for long: whoever should read it may not.
+/// Waits until what has been logged is written. Not for long: its reader may have stalled.
 pub fn flush() {
     STDERR.flush(FLUSH_WITHIN);
 }
@@ -143,7 +143,7 @@ pub struct Logging {
     /// Connections of each listener that could not be moved to other threads.
     not_moved: Thinning<ListenerId>,
     /// Clients of each listener that speak another protocol.
-    strangers: Thinning<(ListenerId, ClientNetwork)>,
+    other_protocols: Thinning<(ListenerId, ClientNetwork)>,
 }
 
 /// How often discovery has failed since it last worked, and whether there was a line about it.
@@ -155,13 +155,18 @@ struct Outage {
 
 impl Logging {
     /// Warns of a client that speaks another protocol than its listener.
-    fn stranger(&self, connection: &ClientConnection, spoke: &'static str, advice: &'static str) {
+    fn warn_of_other_protocol(
+        &self,
+        connection: &ClientConnection,
+        spoke: &'static str,
+        advice: &'static str,
+    ) {
         let listen_addr = &connection.listen_addr;
         let from = (
             listen_addr.listener.clone(),
             ClientNetwork::from(connection.peer.ip()),
         );
-        if let Some(times) = self.strangers.count(from, spoke) {
+        if let Some(times) = self.other_protocols.count(from, spoke) {
             warn!(
                 session = connection.session,
                 listener = %listen_addr.listener,
@@ -262,7 +267,7 @@ impl Observer for Logging {
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
-        // Of what happens with every frame there are lines only where somebody asked for them.
+        // What happens with every frame has lines only at the level TRACE.
         let _about = (!is_of_a_frame(event) || enabled!(Level::TRACE))
             .then(|| AboutClient::at(connection.peer));
         let session = connection.session;
@@ -314,7 +319,7 @@ impl Observer for Logging {
                 blanked = rewrites.blanked,
                 "addresses"
             ),
-            Event::SaslWithoutLogin => self.stranger(connection, "sasl", SASL),
+            Event::SaslWithoutLogin => self.warn_of_other_protocol(connection, "sasl", SASL),
         }
     }
 
@@ -351,7 +356,7 @@ impl Observer for Logging {
             "session closed"
         );
         if let SessionEnd::Closed(CloseReason::Client(ClientFault::Speaks(other))) = ended {
-            self.stranger(connection, reason, advice(other));
+            self.warn_of_other_protocol(connection, reason, advice(other));
         }
         if ended == SessionEnd::NotMoved
             && let Some(times) = self.not_moved.count(listen_addr.listener.clone(), reason)

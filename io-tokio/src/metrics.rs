@@ -270,7 +270,7 @@ impl Metrics {
         }
     }
 
-    /// Where what becomes of recordings is counted.
+    /// The counts of recordings.
     #[must_use]
     pub fn recordings(&self) -> Counts {
         self.recordings.clone()

@@ -28,7 +28,7 @@ pub struct ListenAddr {
 pub struct ClientConnection {
     /// Counts the sessions of this process, from 1.
     pub session: u64,
-    /// Where it came in.
+    /// The address that it was accepted at.
     pub listen_addr: Arc<ListenAddr>,
     /// Where it comes from.
     pub peer: SocketAddr,
@@ -120,9 +120,9 @@ impl Rejection {
 /// How the address that a cluster gives for a broker is doorkeeper's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OwnAddress {
-    /// doorkeeper listens there: whoever dials it comes back.
+    /// doorkeeper listens there: a connection to it leads back.
     Bound,
-    /// A listener advertises the same for this broker: whoever dials it comes back, unless the
+    /// A listener advertises the same for this broker: a connection to it leads back, unless the
     /// name leads doorkeeper elsewhere than its clients.
     Advertised,
 }
@@ -145,7 +145,7 @@ impl OwnAddress {
 pub trait Observer: Send + Sync + 'static {
     /// An address has been bound.
     fn listening(&self, _listen_addr: &ListenAddr) {}
-    /// A client came in and its session began.
+    /// A client was accepted and its session began.
     fn session_opened(&self, _connection: &ClientConnection) {}
     /// The session reports something.
     fn session_event(&self, _connection: &ClientConnection, _event: &Event) {}
@@ -185,7 +185,7 @@ pub trait Observer: Send + Sync + 'static {
     fn brokers_unaddressed(&self, _listener: &ListenerId, _brokers: usize) {}
     /// Discovery panicked. Must never happen; it starts afresh after a pause.
     fn discovery_panicked(&self, _cluster: &str) {}
-    /// doorkeeper stops: nobody comes in any more, and the open sessions have this long.
+    /// doorkeeper stops: it accepts no more connections, and the open sessions have this long.
     fn draining(&self, _sessions: usize, _within: Duration) {}
 }
 

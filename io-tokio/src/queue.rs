@@ -1,5 +1,5 @@
-//! Takes things from everywhere for one thread: whoever brings them never waits for the thread,
-//! and what there is no room for is not taken.
+//! A bounded queue for one thread: a push never waits for the thread, and fails where there is no
+//! room.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ const REST: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Rings for the thread when it should come, and for those who wait for all to be done.
+    /// Notifies the thread when it should come, and those that wait for all to be done.
     changed: Condvar,
     bytes_max: usize,
     rest: Duration,

@@ -1,12 +1,12 @@
 //! Records what sessions see, so that what happened to one can be replayed elsewhere.
 //!
-//! A session hands over what it was handed and what came of it (`tape.rs`); one thread makes lines
-//! of that, without payloads (`doorkeeper-recording`), and writes them (`writer.rs`) into a folder
+//! A session hands over each input and its effects (`session_recording.rs`). One thread makes lines
+//! of them, without payloads (`doorkeeper-recording`), and writes these (`writer.rs`) into a folder
 //! that does not outgrow its bound (`folder.rs`). The session never waits: what there is no room
 //! for, in memory or on the disk, is dropped, and its recording ends there and says so.
 
 mod folder;
-mod tape;
+mod session_recording;
 mod writer;
 
 use std::io;
@@ -22,7 +22,7 @@ use prometheus_client::metrics::family::Family;
 
 use crate::queue::Queue;
 
-pub(crate) use tape::Tape;
+pub(crate) use session_recording::SessionRecording;
 
 use folder::Folder;
 use writer::{Item, Writer};
@@ -44,10 +44,10 @@ pub struct Settings {
 
 /// Records the sessions of one process, until the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Recorder(Arc<Shelf>);
+pub struct Recorder(Arc<RecorderState>);
 
 #[derive(Debug)]
-struct Shelf {
+struct RecorderState {
     waiting: Arc<Queue<Item>>,
     counts: Counts,
 }
@@ -64,7 +64,7 @@ impl Recorder {
         let items = Arc::clone(&waiting);
         let thread = std::thread::Builder::new().name("recorder".to_owned());
         thread.spawn(move || writer.run(&items))?;
-        Ok(Self(Arc::new(Shelf { waiting, counts })))
+        Ok(Self(Arc::new(RecorderState { waiting, counts })))
     }
 
     /// Waits until what has been handed over is written, but not for longer than this.
@@ -73,7 +73,7 @@ impl Recorder {
     }
 }
 
-impl Drop for Shelf {
+impl Drop for RecorderState {
     fn drop(&mut self) {
         let _ = self.waiting.push(None, 0, |items| items.push(Item::Stop));
     }

@@ -95,8 +95,8 @@ fn in_words(all: &[CannotBind]) -> String {
 /// Binds every address of the plan and serves until [`Context::stop`] or [`Context::kill`] is
 /// cancelled and the sessions are gone.
 ///
-/// On `stop` nobody comes in any more, and open sessions give the responses that they owe within
-/// [`Plan::drain_timeout`]; what is left then, or on `kill`, is dropped.
+/// On `stop` no more connections are accepted, and open sessions send the responses that they owe
+/// within [`Plan::drain_timeout`]; what is left then, or on `kill`, is dropped.
 ///
 /// # Errors
 /// Nothing is served unless every address can be bound.
@@ -202,7 +202,7 @@ pub async fn serve_bound<N: Net>(
 /// The bound addresses of one listener.
 type BoundAddresses<N> = Vec<(Arc<ListenAddr>, <N as Net>::Listener)>;
 
-/// Binds every address of the plan. Nobody is let in yet.
+/// Binds every address of the plan. No connection is accepted yet.
 ///
 /// # Errors
 /// [`ServeError::Bind`] with all that cannot be bound.
@@ -370,7 +370,7 @@ impl<N: Net> Server<N> {
             .await;
         }
         self.process.shutdown.abort();
-        // Whoever does not notice even that is dropped with the runtime.
+        // A session that does not even notice that is dropped with the runtime.
         let by = self.process.clock.now().after(ABORT_GRACE);
         let _ = self.process.clock.until(by, self.sessions.wait()).await;
     }

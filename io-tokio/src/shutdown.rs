@@ -20,9 +20,9 @@ pub(crate) struct Shutdown {
 pub(crate) enum Stage {
     /// Go on.
     Run,
-    /// Give the owed responses and be gone by then.
+    /// Send the owed responses and end by then.
     Drain(Instant),
-    /// Be gone.
+    /// End at once.
     Abort,
 }
 

@@ -1,9 +1,9 @@
 //! Connections that have not sent a whole request: how many a listener keeps, and which gives way.
 //!
 //! Kafka lets a client connect early and speak late, as admin clients and older producers do, and
-//! so does doorkeeper: nobody has to log in, so such a connection has the idle limit as any other.
+//! so does doorkeeper: there is no login, so such a connection has the idle limit of any other.
 //! What is limited is their number. When it is reached the oldest of the address with most of them
-//! gives way, so that nobody locks others out, and who is silent stays while there is room.
+//! gives way, so that no address locks others out, and silent connections stay while there is room.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! A number that many tasks look at, and a way to wake those who wait for it to change.
+//! A number that many tasks read, and that wakes its subscribers when it changes.
 //!
 //! Looking is one atomic load. The lock is taken when a task begins or ends to watch and when
 //! the number changes, so it is never on the data path.
@@ -18,7 +18,7 @@ pub(crate) struct VersionWatch {
 #[derive(Debug, Default)]
 struct Subscribers {
     next: u64,
-    /// In the order in which they came, so that a simulation wakes them in the same one.
+    /// In the order of their subscription, so that a simulation wakes them in the same one.
     wakers: BTreeMap<u64, Waker>,
 }
 

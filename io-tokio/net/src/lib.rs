@@ -58,8 +58,8 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// address tried.
     fn connect(&self, to: &HostPort) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// Whether somebody waits for the addresses of this name now: an attempt to connect there that
-    /// is given up says nothing of whoever has them.
+    /// Whether a look-up of this name is under way: an attempt to connect that is given up then
+    /// failed in the resolver, not at the address.
     fn is_resolving(&self, _name: &HostPort) -> bool {
         false
     }

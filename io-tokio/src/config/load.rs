@@ -61,7 +61,7 @@ pub fn load(file: &str, variables: HashMap<String, String>) -> Result<Loaded, Pr
     parse(file, &text, variables)
 }
 
-/// Reads a text that came from `file`.
+/// Reads a text of `file`.
 ///
 /// # Errors
 /// Why nothing of it can be understood.
@@ -154,7 +154,7 @@ fn failed(file: &str, at: Position, message: String) -> Problems {
 fn syntax(file: &str, text: &str, error: &serde_saphyr::Error) -> Problems {
     let at = error.location().map(Position::from).unwrap_or_default();
     let whole = error.to_string();
-    // The place has its own place in our line, and the name of an option helps nobody.
+    // The place has its own place in our line, and the name of an option does not help.
     let message = match whole.rsplit_once(" at line ") {
         Some((message, _)) => message,
         None => &whole,
@@ -194,7 +194,7 @@ fn flow_with_variable(text: &str, at: Position) -> bool {
     before.is_some_and(|before| before.contains(['[', '{', ',']))
 }
 
-/// Quoted texts in which somebody may have hoped for a variable.
+/// Quoted texts that look as if they should contain a variable.
 fn quoted_variables(tree: &Node, text: &str) -> Vec<Problem> {
     let lines: Vec<&str> = text.lines().collect();
     let begins_quoted = |at: Position| {

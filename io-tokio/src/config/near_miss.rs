@@ -1,4 +1,4 @@
-//! What somebody probably meant to write.
+//! The known name that a misspelt one probably stands for.
 
 /// The word that differs least from `written`, if one is near enough to be meant.
 pub(super) fn near_miss<'a>(

@@ -1,4 +1,4 @@
-//! Writes a value as YAML: what the defaults came to.
+//! Writes a value as YAML, its defaults included.
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};

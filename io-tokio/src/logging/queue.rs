@@ -1,5 +1,5 @@
-//! Takes log lines from everywhere and writes them from one thread: whoever logs never waits for
-//! whoever reads the log, and never hears of its failures.
+//! Takes log lines from everywhere and writes them from one thread: code that logs never waits for
+//! the reader of the log, and never learns of its failures.
 
 use std::cell::Cell;
 use std::io::{self, Write};

@@ -68,7 +68,7 @@ impl Visit for Line<'_> {
     }
 }
 
-/// Nothing that is logged moves the cursor of whoever reads it, or rings: control characters are
+/// Nothing that is logged moves the cursor of a terminal, or rings its bell: control characters are
 /// written as Rust escapes them. Lines may end within a line, for backtraces.
 struct Printable<'writer>(Writer<'writer>);
 

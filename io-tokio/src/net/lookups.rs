@@ -54,7 +54,7 @@ impl Lookups {
         tokio::spawn(async move {
             let found = lookup_host((name.host(), name.port())).await;
             let found = found.map(Iterator::collect);
-            // Whoever asks from now on asks anew.
+            // The next call for this name begins a new look-up.
             lookups.under_way().remove(&name);
             sender.send_replace(Some(found.map_err(|error| error.to_string().into())));
         });

@@ -30,7 +30,7 @@ pub(super) enum Item {
     Cut(u64),
     /// It is over, for this reason.
     Ended(u64, &'static str),
-    /// Nobody hands anything over any more.
+    /// All sessions are over: the thread ends.
     Stop,
 }
 
@@ -115,7 +115,7 @@ impl Writer {
         }
     }
 
-    /// Until nobody hands anything over any more.
+    /// Runs until all sessions are over.
     pub(super) fn run(&mut self, waiting: &Queue<Item>) {
         let mut items = Vec::new();
         let mut stops = false;

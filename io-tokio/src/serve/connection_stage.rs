@@ -45,7 +45,7 @@ impl<N: Net> ConnectionStage<N> {
             accepted: self.context.process.clock.now(),
         };
         match self.limiter.admit() {
-            // Nothing says who the client is but the socket.
+            // The peer of the socket is the client.
             Ok(permit) => self.identified(connection, permit, peer),
             Err(why) => self.reject(connection, why),
         }

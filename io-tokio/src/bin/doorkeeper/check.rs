@@ -50,7 +50,7 @@ pub(crate) fn check(arg: &ConfigArg) -> Result<(), Failure> {
     print(&summary(&loaded, &compiled))
 }
 
-/// Prints to standard output. Whoever closed it has read enough.
+/// Prints to standard output. A reader that has closed it has read enough.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

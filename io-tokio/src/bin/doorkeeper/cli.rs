@@ -25,8 +25,8 @@ pub(crate) enum Command {
     /// Serve until SIGTERM or SIGINT; a second one does not wait for owed responses. SIGHUP is
     /// ignored
     Run(RunArgs),
-    /// Check a configuration: all errors, what the defaults came to, and where each broker will
-    /// be reachable
+    /// Check a configuration: all errors, or the configuration with all defaults, and where each
+    /// broker will be reachable
     Check(CheckArgs),
     /// Print the JSON schema of the configuration file
     Schema,

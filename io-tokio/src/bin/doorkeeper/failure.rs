@@ -19,7 +19,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// Tells it in the log once there is one, and on standard error before.
     pub(crate) fn report(self) -> ExitCode {
-        // There is nobody left to tell if standard error is gone.
+        // If standard error is gone there is no other place to report it.
         match self {
             Self::Usage(what) => {
                 let _ = writeln!(io::stderr(), "doorkeeper: {what}");

@@ -46,7 +46,7 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
     let hosted = tokio::spawn(host.serve(stop.child_token()));
     let announce = move || {
         let mut out = io::stdout();
-        // Whoever closed it does not want to know.
+        // A reader that has closed it wants no more.
         let _ = out.write_all(lines_to_paste(port).as_bytes());
         let _ = out.flush();
     };

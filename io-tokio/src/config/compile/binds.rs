@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::tree::Path;
 use crate::own_addresses::leads_to;
 
-/// Who wants an address.
+/// The part of the configuration that needs an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     /// Where the configuration says so.
@@ -59,7 +59,7 @@ impl Binds {
         found
     }
 
-    /// Who listens where `host:port` leads, as far as that is known without a resolver.
+    /// What listens where `host:port` leads, as far as that is known without a resolver.
     pub(super) fn at(&self, host: &str, port: u16) -> Option<&str> {
         let wanted = self.by_port.get(&port)?;
         let leads_to = |ip: IpAddr| match host.parse::<IpAddr>() {

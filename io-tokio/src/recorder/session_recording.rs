@@ -1,5 +1,5 @@
-//! What one session hands over: each input, and what came of it. This costs it copies of memory,
-//! and a lock for as long as it takes to put something into a list.
+//! The recording of one session as the session sees it: it hands over each input and its effects.
+//! This costs copies of memory, and a lock for as long as it takes to push to a list.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::queue::{Full, Queue};
 
 /// The recording of one session while the session lasts.
 #[derive(Debug)]
-pub(crate) struct Tape {
+pub(crate) struct SessionRecording {
     waiting: Arc<Queue<Item>>,
     session: u64,
     client: ClientNetwork,
@@ -33,14 +33,14 @@ pub(crate) struct Tape {
 
 impl Recorder {
     /// The recording of a session that begins, if there is room for its beginning.
-    pub(crate) fn tape(
+    pub(crate) fn begin(
         &self,
         connection: &ClientConnection,
         at: Instant,
         accept: Accept,
         snapshot: &Arc<Snapshot>,
         seed: Seed,
-    ) -> Option<Tape> {
+    ) -> Option<SessionRecording> {
         let is_cut = Arc::new(AtomicBool::new(false));
         let beginning = Box::new(Beginning {
             connection: connection.clone(),
@@ -58,7 +58,7 @@ impl Recorder {
             self.0.counts.cut(Cut::Queue);
             return None;
         }
-        Some(Tape {
+        Some(SessionRecording {
             waiting,
             session: connection.session,
             client,
@@ -71,7 +71,7 @@ impl Recorder {
     }
 }
 
-impl Tape {
+impl SessionRecording {
     /// The session is about to be handed this.
     pub(crate) fn input(&mut self, at: Instant, input: &Input) {
         if !self.is_cut.load(Ordering::Relaxed) {
@@ -112,13 +112,13 @@ impl Tape {
         }
     }
 
-    /// At most one of each kind comes of a session.
+    /// A session hands over at most one of each kind.
     fn always(&self, item: Item) {
         let _ = self.waiting.push(None, 0, |items| items.push(item));
     }
 }
 
-impl Drop for Tape {
+impl Drop for SessionRecording {
     fn drop(&mut self) {
         if let Some((at, input)) = self.input.take() {
             let outcome = None;
@@ -132,7 +132,7 @@ impl Drop for Tape {
 mod tests {
     use super::*;
     use crate::observer::ListenAddr;
-    use crate::recorder::{Counts, Shelf};
+    use crate::recorder::{Counts, RecorderState};
     use doorkeeper_core::api::Offered;
     use doorkeeper_core::limits::Limits;
     use doorkeeper_core::policy::Policy;
@@ -173,7 +173,7 @@ mod tests {
     fn a_writer_that_stalls_costs_the_rest_of_a_recording_and_no_time() {
         let waiting = Arc::new(Queue::new(64 << 10));
         let counts = Counts::default();
-        let recorder = Recorder(Arc::new(Shelf {
+        let recorder = Recorder(Arc::new(RecorderState {
             waiting: Arc::clone(&waiting),
             counts: counts.clone(),
         }));
@@ -182,27 +182,27 @@ mod tests {
             Instant::ZERO,
             Accept::new(connection.peer, Route::Bootstrap),
         );
-        let tape = recorder.tape(&connection, at, accept, &snapshot, seed);
-        let mut tape = tape.unwrap();
+        let recording = recorder.begin(&connection, at, accept, &snapshot, seed);
+        let mut recording = recording.unwrap();
         let session = Session::new(at, accept, Arc::clone(&snapshot), seed);
         for _ in 0..100 {
             let bytes = vec![0; 1000].into();
             let leg = Leg::Client;
-            tape.input(at, &Input::Bytes { leg, bytes });
-            tape.settled(&session);
+            recording.input(at, &Input::Bytes { leg, bytes });
+            recording.settled(&session);
         }
         while recorder
-            .tape(&connection, at, accept, &snapshot, seed)
+            .begin(&connection, at, accept, &snapshot, seed)
             .is_some()
         {}
         let other = ClientConnection {
             peer: "127.0.0.2:9092".parse().unwrap(),
             ..connection
         };
-        let of_another = recorder.tape(&other, at, accept, &snapshot, seed);
+        let of_another = recorder.begin(&other, at, accept, &snapshot, seed);
         assert!(of_another.is_some(), "there is room for other addresses");
         drop(of_another);
-        tape.end(SessionEnd::Closed(CloseReason::Drained));
+        recording.end(SessionEnd::Closed(CloseReason::Drained));
         let mut items = Vec::new();
         waiting.next(&mut items);
         let count = |is_it: fn(&Item) -> bool| items.iter().filter(|it| is_it(it)).count();
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn an_input_that_a_session_did_not_come_back_from_is_the_last_one() {
         let waiting = Arc::new(Queue::new(64 << 10));
-        let recorder = Recorder(Arc::new(Shelf {
+        let recorder = Recorder(Arc::new(RecorderState {
             waiting: Arc::clone(&waiting),
             counts: Counts::default(),
         }));
@@ -225,10 +225,10 @@ mod tests {
             Instant::ZERO,
             Accept::new(connection.peer, Route::Bootstrap),
         );
-        let tape = recorder.tape(&connection, at, accept, &snapshot, seed);
-        let mut tape = tape.unwrap();
-        tape.input(at, &Input::Tick);
-        tape.end(SessionEnd::Panic);
+        let recording = recorder.begin(&connection, at, accept, &snapshot, seed);
+        let mut recording = recording.unwrap();
+        recording.input(at, &Input::Tick);
+        recording.end(SessionEnd::Panic);
         let mut items = Vec::new();
         waiting.next(&mut items);
         assert!(matches!(

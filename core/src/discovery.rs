@@ -16,9 +16,9 @@ use crate::connection::{ConnectFailure, End};
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
 use crate::io::{Observation, Target};
-use crate::patience::{self, patience};
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
+use crate::upstream::{self, DialTimes, State, Upstream};
 use crate::wire::codec;
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
@@ -51,6 +51,16 @@ pub struct Config {
     pub backoff_max: Duration,
     /// The longest response.
     pub frame_bytes_max: usize,
+}
+
+impl Config {
+    const fn dial_times(&self) -> DialTimes {
+        DialTimes {
+            connect_timeout: self.connect_timeout,
+            backoff_min: self.backoff_min,
+            backoff_max: self.backoff_max,
+        }
+    }
 }
 
 /// Everything that can happen to discovery.
@@ -167,48 +177,38 @@ pub struct Demand {
 pub struct Discovery {
     config: Config,
     topology: Arc<Topology>,
-    state: State,
+    upstream: Upstream<Candidate, Exchange>,
     /// Counts the attempts: whom to ask next follows from it.
     turn: usize,
     /// Whom to ask next, before anybody else: it has just sent a response.
     again: Option<Candidate>,
     /// What was noticed while a request was open: its response may be older.
     noticed: Option<Observation>,
-    failures: u32,
-    /// How many attempts to connect took all of their time, since one needed no more than each has
-    /// at first.
-    slow: u32,
     /// Whom to ask after all others.
     avoided: Avoided,
     correlation_id: i32,
     asked_at: Option<Instant>,
-    egress: Egress,
     buffered: Rope,
     effects: VecDeque<Effect>,
 }
 
-/// What discovery is doing.
+/// What an open connection waits for.
 #[derive(Debug)]
-enum State {
-    /// Nothing, until then.
-    Resting { until: Instant },
-    /// Waiting for the connection.
-    Connecting {
-        candidate: Candidate,
-        since: Instant,
-        within: Duration,
-    },
-    /// Waiting for the ranges of versions.
-    AskingVersions {
-        candidate: Candidate,
-        deadline: Instant,
-    },
-    /// Waiting for the brokers.
-    AskingBrokers {
-        candidate: Candidate,
-        version: ApiVersion,
-        deadline: Instant,
-    },
+struct Exchange {
+    /// Whom it leads to.
+    candidate: Candidate,
+    /// When both responses must be there.
+    deadline: Instant,
+    request: Request,
+}
+
+/// The request whose response comes next.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    /// For the ranges of versions.
+    Versions,
+    /// For the brokers.
+    Brokers { version: ApiVersion },
 }
 
 /// Whom an attempt is for.
@@ -233,16 +233,13 @@ impl Discovery {
         let mut discovery = Self {
             config,
             topology: known,
-            state: State::Resting { until: now },
+            upstream: Upstream::wanted(now),
             turn: usize::from(seed.0[0]),
             again: None,
             noticed: None,
-            failures: 0,
-            slow: 0,
             avoided: Avoided::default(),
             correlation_id: 0,
             asked_at: None,
-            egress: Egress::default(),
             buffered: Rope::default(),
             effects: VecDeque::new(),
         };
@@ -255,7 +252,7 @@ impl Discovery {
         match input {
             Input::Bytes(bytes) => self.bytes(now, bytes),
             Input::Wrote(count) => {
-                if self.egress.wrote(count).is_err() {
+                if self.upstream.wrote(count).is_err() {
                     self.failed(now, Failure::BadResponse);
                 }
             }
@@ -276,23 +273,26 @@ impl Discovery {
     /// What is due to the broker that is asked.
     #[must_use]
     pub fn egress(&self) -> &Egress {
-        &self.egress
+        self.upstream.egress()
     }
 
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let (read, deadline) = match &self.state {
-            State::Resting { until } => (false, *until),
-            State::Connecting { since, within, .. } => (false, attempt_deadline(*since, *within)),
-            State::AskingVersions { deadline, .. } | State::AskingBrokers { deadline, .. } => {
-                (true, *deadline)
-            }
-        };
-        let expiry = self.avoided.deadline();
+        let deadlines = [self.deadline(), self.avoided.deadline()];
         Demand {
-            read,
-            deadline: [Some(deadline), expiry].into_iter().flatten().min(),
+            read: self.upstream.is_open(),
+            deadline: deadlines.into_iter().flatten().min(),
+        }
+    }
+
+    /// Until when it rests, or waits.
+    fn deadline(&self) -> Option<Instant> {
+        match self.upstream.state() {
+            State::Idle => None,
+            State::Waiting { retry_at, .. } => *retry_at,
+            State::Dialing { attempt, .. } => Some(attempt.overdue_at()),
+            State::Open(exchange) => Some(exchange.deadline),
         }
     }
 
@@ -301,24 +301,15 @@ impl Discovery {
         let again = self.again.take();
         let Some(candidate) = again.or_else(|| self.next_candidate()) else {
             // Nobody to ask: the configuration does not allow it, so there is no hurry.
-            self.state = State::Resting {
-                until: now.after(self.config.backoff_max),
-            };
+            self.upstream.rest(now.after(self.config.backoff_max));
             return;
         };
         self.asked_at = Some(now);
         let candidates = self.config.bootstrap.len() + self.topology.len();
-        let within = patience(self.slow, candidates).min(self.config.connect_timeout);
-        let target = Target {
-            name: candidate.name.clone(),
-            dial: self.config.dial.resolve(&candidate.name),
-            within,
-        };
-        self.state = State::Connecting {
-            candidate,
-            since: now,
-            within,
-        };
+        let name = candidate.name.clone();
+        let times = self.config.dial_times();
+        let within = self.upstream.dial(now, candidate, candidates, times);
+        let target = upstream::target(name, &self.config.dial, within);
         self.effects.push_back(Effect::Connect(target));
     }
 
@@ -356,24 +347,16 @@ impl Discovery {
     }
 
     fn connected(&mut self, now: Instant) {
-        let State::Connecting {
-            candidate, since, ..
-        } = &self.state
-        else {
-            return;
-        };
-        // Where all are slow, the next one needs its time as well.
-        if now.since(*since) <= patience::FIRST {
-            self.slow = 0;
-        }
-        let candidate = candidate.clone();
         let deadline = now.after(self.config.request_timeout);
-        self.state = State::AskingVersions {
+        let is_open = self.upstream.opened(now, |candidate| Exchange {
             candidate,
             deadline,
-        };
-        let id = self.next_id();
-        self.send(now, codec::api_versions(id));
+            request: Request::Versions,
+        });
+        if is_open {
+            let id = self.next_id();
+            self.send(now, codec::api_versions(id));
+        }
     }
 
     fn next_id(&mut self) -> CorrelationId {
@@ -383,7 +366,7 @@ impl Discovery {
 
     fn send(&mut self, now: Instant, frame: Result<Bytes, codec::NotEncodable>) {
         match frame {
-            Ok(frame) => self.egress.push(frame),
+            Ok(frame) => self.upstream.requests.push(frame),
             Err(codec::NotEncodable) => self.failed(now, Failure::BadResponse),
         }
     }
@@ -421,32 +404,25 @@ impl Discovery {
         let Some(body) = body else {
             return self.failed(now, Failure::BadResponse);
         };
-        match &self.state {
-            State::AskingVersions {
-                candidate,
-                deadline,
-            } => {
+        let Some(exchange) = self.upstream.open_mut() else {
+            return;
+        };
+        match exchange.request {
+            Request::Versions => {
                 let Some(MetadataVersion(version)) = response::metadata_version(body) else {
                     return self.failed(now, Failure::BadResponse);
                 };
-                self.state = State::AskingBrokers {
-                    candidate: candidate.clone(),
-                    version,
-                    deadline: *deadline,
-                };
+                exchange.request = Request::Brokers { version };
                 let id = self.next_id();
                 self.send(now, codec::brokers(version, id));
             }
-            State::AskingBrokers {
-                candidate, version, ..
-            } => {
-                let (candidate, version) = (candidate.clone(), *version);
+            Request::Brokers { version } => {
+                let candidate = exchange.candidate.clone();
                 match response::brokers(version, body) {
                     Some(brokers) => self.learn(now, &candidate, brokers),
                     None => self.failed(now, Failure::BadResponse),
                 }
             }
-            State::Resting { .. } | State::Connecting { .. } => {}
         }
     }
 
@@ -484,9 +460,10 @@ impl Discovery {
         let known = known.merged(&response.brokers, cluster_id).unwrap_or(known);
         let avoiding = known.avoiding(self.avoided.addresses());
         self.publish(avoiding.unwrap_or(known));
-        self.failures = 0;
+        self.upstream.forget_failures();
         self.again = Some(candidate.clone());
-        self.rest(now.after(self.config.refresh_interval));
+        self.upstream.rest(now.after(self.config.refresh_interval));
+        self.disconnect();
         if let Some(noticed) = self.noticed.take() {
             self.observed(now, &noticed);
         }
@@ -529,34 +506,24 @@ impl Discovery {
     }
 
     fn failed(&mut self, now: Instant, why: Failure) {
-        let candidate = match &self.state {
-            State::Resting { .. } => return,
-            State::Connecting { candidate, .. }
-            | State::AskingVersions { candidate, .. }
-            | State::AskingBrokers { candidate, .. } => candidate.name.clone(),
+        let asked = match self.upstream.state() {
+            State::Idle | State::Waiting { .. } => return,
+            State::Dialing { attempt, .. } => attempt.to.name.clone(),
+            State::Open(exchange) => exchange.candidate.name.clone(),
         };
-        if let State::Connecting { since, within, .. } = self.state
-            && patience::was_slow(now.since(since), within)
-        {
-            self.slow = self.slow.saturating_add(1);
+        if self.upstream.failed(now).is_none() {
+            self.upstream.lost();
         }
         if why.is_to_be_avoided() {
-            self.avoided.add(now, &candidate);
+            self.avoided.add(now, &asked);
             self.publish_avoided();
         }
-        self.report(Event::Failed {
-            asked: candidate,
-            why,
-        });
-        let doublings = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let pause = self.config.backoff_min.saturating_mul(doublings);
-        self.failures = self.failures.saturating_add(1);
-        self.rest(now.after(pause.min(self.config.backoff_max)));
+        self.report(Event::Failed { asked, why });
+        self.upstream.retry(now, self.config.dial_times());
+        self.disconnect();
     }
 
-    fn rest(&mut self, until: Instant) {
-        self.state = State::Resting { until };
-        self.egress.discard();
+    fn disconnect(&mut self) {
         self.buffered.clear();
         self.effects.push_back(Effect::Disconnect);
     }
@@ -574,14 +541,13 @@ impl Discovery {
                 return self.session_failed(now, address, *why);
             }
         };
-        if !is_news || self.failures > 0 {
+        if !is_news || self.upstream.failures() > 0 {
             return;
         }
-        if let State::Resting { until } = &mut self.state {
-            let soonest = self
-                .asked_at
-                .map_or(now, |at| at.after(self.config.refresh_interval_min));
-            *until = (*until).min(soonest.max(now));
+        let soonest = self
+            .asked_at
+            .map_or(now, |at| at.after(self.config.refresh_interval_min));
+        if self.upstream.hurry(soonest.max(now)) {
             self.again = None;
         } else {
             self.noticed = Some(observation.clone());
@@ -602,17 +568,10 @@ impl Discovery {
     fn tick(&mut self, now: Instant) {
         self.avoided.expire(now);
         self.publish_avoided();
-        let (deadline, rests) = match self.state {
-            State::Resting { until } => (until, true),
-            State::Connecting { since, within, .. } => (attempt_deadline(since, within), false),
-            State::AskingVersions { deadline, .. } | State::AskingBrokers { deadline, .. } => {
-                (deadline, false)
-            }
-        };
-        if deadline > now {
+        if self.deadline().is_some_and(|at| at > now) {
             return;
         }
-        if rests {
+        if self.upstream.is_waiting() {
             self.connect(now);
         } else {
             self.failed(now, Failure::TimedOut);
@@ -622,9 +581,4 @@ impl Discovery {
     fn report(&mut self, event: Event) {
         self.effects.push_back(Effect::Report(event));
     }
-}
-
-/// When an attempt is given up here. Its driver keeps the time; this is for one that does not.
-fn attempt_deadline(since: Instant, within: Duration) -> Instant {
-    since.after(within.saturating_mul(2))
 }

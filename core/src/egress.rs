@@ -35,6 +35,17 @@ struct Slice {
 pub(crate) struct Overrun;
 
 impl Egress {
+    /// Nothing is due.
+    pub(crate) const fn new() -> Self {
+        Self {
+            slices: Queue::new(),
+            bytes: 0,
+            pinned: 0,
+            small: 0,
+            fresh: 0,
+        }
+    }
+
     /// How many bytes are due.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -1,4 +1,7 @@
-//! Why a session ended: one typed reason, the same in the log and in a metric.
+//! Why a session ended: one typed reason, the same in the log and in a metric. All that is said of
+//! a reason stands here; who closes for it is elsewhere.
+
+mod ending;
 
 use std::fmt;
 
@@ -7,6 +10,7 @@ use crate::id::{ApiKey, ApiVersion, BrokerId};
 use crate::wire::malformed::Malformed;
 
 pub use crate::wire::malformed::BadLength;
+pub(crate) use ending::{Due, Ending, Requests};
 
 /// The one reason of a closed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,32 +124,167 @@ pub enum Wait {
     Buffer(Leg),
 }
 
-impl CloseReason {
-    /// A label for metrics: from a small fixed set, whatever a peer sends.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientEnded(End::Fin) => "client_closed",
-            Self::ClientEnded(End::Reset) => "client_reset",
-            Self::Client(fault) => fault.name(),
-            Self::UpstreamEnded(End::Fin) => "upstream_closed",
-            Self::UpstreamEnded(End::Reset) => "upstream_reset",
-            Self::Upstream(fault) => fault.name(),
-            Self::Unreachable(ConnectFailure::Unresolved) => "upstream_unresolved",
-            Self::Unreachable(ConnectFailure::Refused) => "upstream_refused",
-            Self::Unreachable(ConnectFailure::TimedOut) => "upstream_connect_timed_out",
-            Self::Unreachable(ConnectFailure::Unreachable) => "upstream_unreachable",
-            Self::Unreachable(ConnectFailure::Loop) => "upstream_loop",
-            Self::BrokerUnknown(_) => "broker_unknown",
-            Self::BufferLimit(Leg::Client) => "buffer_limit_client",
-            Self::BufferLimit(Leg::Upstream) => "buffer_limit_upstream",
-            Self::BufferRejected => "buffer_rejected",
-            Self::TimedOut(wait) => wait.name(),
-            Self::Drained => "drained",
-            Self::DrainExpired => "drain_expired",
-            Self::Bug(_) => "internal_error",
+/// The table of reasons: what each is called, what is still done, and what has happened.
+macro_rules! reasons {
+    ($($reason:pat => $name:literal, $ending:expr, $meaning:literal;)+) => {
+        impl CloseReason {
+            /// The names of all reasons, each with what has happened: a table of the documentation.
+            pub const MEANINGS: &[(&str, &str)] = &[$(($name, $meaning)),+];
+
+            /// A label for metrics: from a small fixed set, whatever a peer sends.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $($reason => $name),+ }
+            }
+
+            /// What is still done once there is this reason to close.
+            pub(crate) const fn ending(self) -> Ending {
+                match self { $($reason => $ending),+ }
+            }
         }
-    }
+    };
+}
+
+reasons! {
+    Self::ClientEnded(End::Fin) =>
+        "client_closed", Ending::CLIENT_HALF_CLOSED,
+        "The client ended the connection, or its half of it, and all its requests had their \
+        responses";
+    Self::ClientEnded(End::Reset) =>
+        "client_reset", Ending::CLIENT_RESET,
+        "The client reset it, or it broke; the requests that had come whole are with the broker";
+    Self::Client(ClientFault::FrameLength(BadLength::Negative)) =>
+        "client_frame_negative", Ending::CLIENT_FAULT,
+        "A request with a negative length";
+    Self::Client(ClientFault::FrameLength(BadLength::TooShort)) =>
+        "client_frame_too_short", Ending::CLIENT_FAULT,
+        "A request that is too short to have a header";
+    Self::Client(ClientFault::FrameLength(BadLength::TooLarge)) =>
+        "client_frame_too_large", Ending::CLIENT_FAULT,
+        "A request above the limit; often another protocol";
+    Self::Client(ClientFault::Speaks(OtherProtocol::Tls)) =>
+        "client_speaks_tls", Ending::CLIENT_FAULT,
+        "A TLS handshake: the client wants TLS, and the listener is plaintext";
+    Self::Client(ClientFault::Speaks(OtherProtocol::Http)) =>
+        "client_speaks_http", Ending::CLIENT_FAULT,
+        "An HTTP request";
+    Self::Client(ClientFault::Speaks(OtherProtocol::ProxyProtocol)) =>
+        "client_speaks_proxy_protocol", Ending::CLIENT_FAULT,
+        "The PROXY protocol of a load balancer, which no listener takes: turn it off there";
+    Self::Client(ClientFault::Malformed(..)) =>
+        "client_malformed", Ending::CLIENT_FAULT,
+        "A request that does not follow its schema";
+    Self::Client(ClientFault::ApiNotOffered(_)) =>
+        "api_not_offered", Ending::CLIENT_FAULT,
+        "A request of an API that is unknown or not for clients of this listener";
+    Self::Client(ClientFault::UnsupportedVersion(..)) =>
+        "unsupported_version", Ending::CLIENT_FAULT,
+        "A request of a version that is not offered";
+    Self::Client(ClientFault::ReplicaRequest(_)) =>
+        "replica_request", Ending::CLIENT_FAULT,
+        "A request that only brokers of the cluster may send";
+    Self::Client(ClientFault::DeniedAcksZero) =>
+        "denied_acks_zero", Ending::CLIENT_FAULT,
+        "A denied Produce with acks=0, which has no response that could say so";
+    Self::Client(ClientFault::DenialNotEncodable(..)) =>
+        "denial_not_encodable", Ending::CLIENT_FAULT,
+        "A denied request in a version without a denial, or one that is too long for one";
+    Self::TimedOut(Wait::Frame(Leg::Client)) =>
+        "client_frame_stalled", Ending::CLIENT_FAULT,
+        "A request began and did not go on";
+    Self::TimedOut(Wait::Write(Leg::Client)) =>
+        "client_write_stalled", Ending::CLIENT_STALLED,
+        "The client did not take what was due to it";
+    Self::TimedOut(Wait::Idle) =>
+        "idle", Ending::IDLE,
+        "Nothing happened for long";
+    Self::UpstreamEnded(End::Fin) =>
+        "upstream_closed", Ending::BROKER_GONE,
+        "The broker ended the connection";
+    Self::UpstreamEnded(End::Reset) =>
+        "upstream_reset", Ending::BROKER_GONE,
+        "The broker reset it, or it broke";
+    Self::Upstream(UpstreamFault::FrameLength(BadLength::Negative)) =>
+        "upstream_frame_negative", Ending::BROKER_GONE,
+        "A response with a negative length";
+    Self::Upstream(UpstreamFault::FrameLength(BadLength::TooShort)) =>
+        "upstream_frame_too_short", Ending::BROKER_GONE,
+        "A response that is too short to have a header";
+    Self::Upstream(UpstreamFault::FrameLength(BadLength::TooLarge)) =>
+        "upstream_frame_too_large", Ending::BROKER_GONE,
+        "A response above the limit";
+    Self::Upstream(UpstreamFault::Unsolicited) =>
+        "upstream_unsolicited", Ending::BROKER_GONE,
+        "The broker sent a response without a request";
+    Self::Upstream(UpstreamFault::CorrelationMismatch) =>
+        "correlation_mismatch", Ending::BROKER_GONE,
+        "The broker responded to another request than the oldest one";
+    Self::Upstream(UpstreamFault::Malformed(..)) =>
+        "upstream_malformed", Ending::BROKER_GONE,
+        "A response that may carry an address and cannot be read; it was withheld";
+    Self::TimedOut(Wait::Frame(Leg::Upstream)) =>
+        "upstream_frame_stalled", Ending::FLUSH,
+        "A response began and did not go on";
+    Self::TimedOut(Wait::Write(Leg::Upstream)) =>
+        "upstream_write_stalled", Ending::BROKER_GONE,
+        "The broker did not take what was due to it";
+    Self::TimedOut(Wait::FirstResponse) =>
+        "first_response_timeout", Ending::BROKER_GONE,
+        "The broker took the first request of a connection and sent nothing in time: what \
+        accepts connections there may be no broker, or want TLS";
+    Self::TimedOut(Wait::Response) =>
+        "request_timeout", Ending::BROKER_GONE,
+        "The broker sent no response in time";
+    Self::Unreachable(ConnectFailure::Unresolved) =>
+        "upstream_unresolved", Ending::BROKER_GONE,
+        "The broker's name has no address, or none was found in time";
+    Self::Unreachable(ConnectFailure::Refused) =>
+        "upstream_refused", Ending::BROKER_GONE,
+        "The broker refused the connection";
+    Self::Unreachable(ConnectFailure::TimedOut) =>
+        "upstream_connect_timed_out", Ending::BROKER_GONE,
+        "The broker did not accept the connection in time";
+    Self::Unreachable(ConnectFailure::Unreachable) =>
+        "upstream_unreachable", Ending::BROKER_GONE,
+        "No route to the broker, or no file descriptor left";
+    Self::Unreachable(ConnectFailure::Loop) =>
+        "upstream_loop", Ending::BROKER_GONE,
+        "The address of the broker leads back to doorkeeper: see `advertised.listeners` of the \
+        brokers and `dial`";
+    Self::BrokerUnknown(_) =>
+        "broker_unknown", Ending::BROKER_GONE,
+        "The client connected to the address of a broker that discovery has never seen";
+    Self::TimedOut(Wait::Topology) =>
+        "topology_timeout", Ending::BROKER_GONE,
+        "Nothing was learned of the cluster in time";
+    Self::BufferLimit(Leg::Client) =>
+        "buffer_limit_client", Ending::CLIENT_FAULT,
+        "A request that had to be buffered grew above the limit";
+    Self::BufferLimit(Leg::Upstream) =>
+        "buffer_limit_upstream", Ending::FLUSH,
+        "A response that had to be buffered grew above the limit";
+    Self::TimedOut(Wait::Buffer(Leg::Client)) =>
+        "buffer_timeout_client", Ending::CLIENT_FAULT,
+        "Requests had to be buffered, and for `buffer_timeout` there was no room for them in \
+        what all clients, or this client's address, may make doorkeeper buffer";
+    Self::TimedOut(Wait::Buffer(Leg::Upstream)) =>
+        "buffer_timeout_upstream", Ending::FLUSH,
+        "A response had to be buffered, and for `buffer_timeout` there was no room for it in \
+        what brokers may make doorkeeper buffer for all clients, or for this client's address";
+    Self::BufferRejected =>
+        "buffer_rejected", Ending::FLUSH,
+        "The session had to give back its buffered bytes: all connections together buffered \
+        `buffered_bytes_max`, its client's address most of it, and one of an address with less \
+        needed room; or it needed more than one address may have, half of `buffered_bytes_max`";
+    Self::Drained =>
+        "drained", Ending::FLUSH,
+        "doorkeeper stopped, and all owed responses had been given";
+    Self::DrainExpired =>
+        "drain_expired", Ending::FLUSH,
+        "doorkeeper stopped, and the time for owed responses ran out";
+    Self::Bug(_) =>
+        "internal_error", Ending::FLUSH,
+        "doorkeeper broke a rule of its own; this session ended, nothing else";
 }
 
 impl From<ClientFault> for CloseReason {
@@ -157,55 +296,6 @@ impl From<ClientFault> for CloseReason {
 impl From<UpstreamFault> for CloseReason {
     fn from(fault: UpstreamFault) -> Self {
         Self::Upstream(fault)
-    }
-}
-
-impl ClientFault {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::FrameLength(BadLength::Negative) => "client_frame_negative",
-            Self::FrameLength(BadLength::TooShort) => "client_frame_too_short",
-            Self::FrameLength(BadLength::TooLarge) => "client_frame_too_large",
-            Self::Speaks(OtherProtocol::Tls) => "client_speaks_tls",
-            Self::Speaks(OtherProtocol::Http) => "client_speaks_http",
-            Self::Speaks(OtherProtocol::ProxyProtocol) => "client_speaks_proxy_protocol",
-            Self::Malformed(..) => "client_malformed",
-            Self::ApiNotOffered(_) => "api_not_offered",
-            Self::UnsupportedVersion(..) => "unsupported_version",
-            Self::ReplicaRequest(_) => "replica_request",
-            Self::DeniedAcksZero => "denied_acks_zero",
-            Self::DenialNotEncodable(..) => "denial_not_encodable",
-        }
-    }
-}
-
-impl UpstreamFault {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::FrameLength(BadLength::Negative) => "upstream_frame_negative",
-            Self::FrameLength(BadLength::TooShort) => "upstream_frame_too_short",
-            Self::FrameLength(BadLength::TooLarge) => "upstream_frame_too_large",
-            Self::Unsolicited => "upstream_unsolicited",
-            Self::CorrelationMismatch => "correlation_mismatch",
-            Self::Malformed(..) => "upstream_malformed",
-        }
-    }
-}
-
-impl Wait {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Frame(Leg::Client) => "client_frame_stalled",
-            Self::Frame(Leg::Upstream) => "upstream_frame_stalled",
-            Self::Idle => "idle",
-            Self::Topology => "topology_timeout",
-            Self::Response => "request_timeout",
-            Self::FirstResponse => "first_response_timeout",
-            Self::Write(Leg::Client) => "client_write_stalled",
-            Self::Write(Leg::Upstream) => "upstream_write_stalled",
-            Self::Buffer(Leg::Client) => "buffer_timeout_client",
-            Self::Buffer(Leg::Upstream) => "buffer_timeout_upstream",
-        }
     }
 }
 

@@ -19,12 +19,10 @@ pub mod event;
 pub mod id;
 mod io;
 pub mod limits;
-pub mod mark;
 #[cfg(doorkeeper_mutants)]
 pub mod mutation;
 #[cfg(not(doorkeeper_mutants))]
 mod mutation;
-mod patience;
 pub mod policy;
 mod queue;
 pub mod record;
@@ -33,6 +31,7 @@ mod session;
 pub mod snapshot;
 pub mod time;
 pub mod topology;
+mod upstream;
 pub mod wire;
 pub mod work;
 

@@ -27,8 +27,6 @@ macro_rules! mutations {
 mutations! {
     /// Framing: a response that passes is taken to be one byte shorter when it came in pieces.
     FrameEndsEarly,
-    /// Order: a response of ours does not wait for those before it.
-    ResponseJumpsQueue,
     /// Order: acks=0 takes a slot.
     SlotForAcksZero,
     /// Order: any correlation id will do.
@@ -49,30 +47,16 @@ mutations! {
     LeakTail,
     /// Topology: the session for one broker dials the next.
     DialWrongBroker,
-    /// Reload: a snapshot is ignored while responses are owed.
-    IgnoreSnapshot,
     /// Policy: the first denied topic of a mixed request is let through.
     SkipDenial,
     /// Policy: a fetch session goes on under a policy.
     KeepFetchSession,
     /// Policy: the response says nothing of what was denied.
     ForgetDenied,
-    /// Drain: owed responses are dropped.
-    DrainDropsResponses,
     /// Drain: requests are still taken.
     DrainTakesRequests,
-    /// Close: the reason is given twice.
-    CloseTwice,
-    /// Close: no `Finish` is given for any leg.
-    ForgetFinish,
-    /// Close: requests that were read whole are dropped when the client leaves.
-    DropLastRequests,
-    /// Close: the end of a client's half drops the responses that are owed to it.
-    DropLastResponses,
     /// Close: a client's fault drops the responses that are owed to requests before it.
     FaultDropsResponses,
-    /// Relay: a request is sent twice.
-    SendTwice,
     /// Time: nothing limits the wait for a response.
     WaitForever,
     /// Time: what a broker says of its throttle is forgotten.

@@ -13,14 +13,18 @@ pub(crate) struct Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Queue<T> {
+    pub(crate) const fn new() -> Self {
         Self {
             first: None,
             rest: VecDeque::new(),
         }
     }
-}
 
-impl<T> Queue<T> {
     pub(crate) fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.len()
     }

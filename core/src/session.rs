@@ -15,6 +15,7 @@ mod frame_reader;
 mod in_flight;
 mod names;
 mod pace;
+mod phase;
 mod request;
 mod request_stage;
 mod response;
@@ -28,30 +29,28 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api;
 use crate::connection::{End, Leg};
 use crate::egress::Egress;
 use crate::error::CloseReason;
 use crate::event::Event;
-use crate::id::Seed;
-use crate::io::{Accept, BufferedBytes, Demand, Effect, Input, Route};
+use crate::id::{HostPort, Seed};
+use crate::io::{Accept, BufferedBytes, Demand, Effect, Input};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
-use crate::mark::{Marks, sometimes};
 use crate::mutation::mutation;
 use crate::policy::Principal;
 use crate::queue::Queue;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
+use crate::upstream::{State, Upstream};
 use crate::work;
 
 use backlog::Backlog;
-use closing::Closing;
-use connect::Connection;
-use finishing::Finishing;
+use connect::Tried;
 use frame_reader::FrameReader;
 use in_flight::{InFlight, LocalResponse};
+use phase::Phase;
 use request::EarlierTimeouts;
-use request_stage::{PassedRequest, RequestStage};
+use request_stage::RequestStage;
 use response_stage::ResponseStage;
 use timers::{FirstResponse, Timers};
 
@@ -63,7 +62,9 @@ pub struct Session {
     principal: Principal,
     seed: Seed,
     phase: Phase,
-    connection: Connection,
+    upstream: Upstream<HostPort, FirstResponse>,
+    /// Who has been dialled.
+    tried: Tried,
     /// The request that is coming in from the client.
     requests: FrameReader<RequestStage>,
     /// Requests behind it that there is no room for yet.
@@ -71,40 +72,14 @@ pub struct Session {
     /// The response that is coming in from the broker.
     responses: FrameReader<ResponseStage>,
     client: ClientLeg,
-    upstream_egress: Egress,
     in_flight: InFlight,
     /// A request without a response waits for the connection.
     dropped_waits: bool,
     timers: Timers,
-    first_response: FirstResponse,
     earlier_timeouts: EarlierTimeouts,
     /// Where there was room when the last input had been dealt with.
     room: Room,
     effects: Queue<Effect>,
-    marks: Marks,
-    /// Whether the snapshot is not the one of the accept any more.
-    renewed: bool,
-}
-
-/// What a session is about.
-#[derive(Debug)]
-enum Phase {
-    /// No whole frame has come yet.
-    Opening,
-    /// Requests go up, responses come down.
-    Ready,
-    /// No further request is taken; the owed responses are still given.
-    Draining {
-        /// When the session must be gone.
-        by: Instant,
-    },
-    /// The client has ended or broken a rule, and nothing more of it is read; the requests that
-    /// were read whole before still go up, and their responses are still sent.
-    Finishing(Finishing),
-    /// Only the last bytes are still written.
-    Closing(Closing),
-    /// The last effect has been given.
-    Closed,
 }
 
 /// The client's side of a session.
@@ -136,24 +111,21 @@ impl Session {
             principal: Principal::anonymous(),
             seed,
             phase: Phase::Opening,
-            connection: Connection::Unneeded,
+            upstream: Upstream::idle(),
+            tried: Tried::default(),
             requests: FrameReader::default(),
             backlog: Backlog::default(),
             responses: FrameReader::default(),
             client: ClientLeg::default(),
-            upstream_egress: Egress::default(),
             in_flight: InFlight::default(),
             dropped_waits: false,
             timers: Timers::new(now),
-            first_response: FirstResponse::NotAwaited,
             earlier_timeouts: EarlierTimeouts::default(),
             room: Room {
                 requests: true,
                 responses: true,
             },
             effects: Queue::default(),
-            marks: Marks::default(),
-            renewed: false,
         }
     }
 
@@ -183,12 +155,6 @@ impl Session {
         self.check(now);
     }
 
-    /// The states that this session has reached: what a test run may claim to have tested.
-    #[must_use]
-    pub const fn marks(&self) -> Marks {
-        self.marks
-    }
-
     /// The next effect; drain to `None` after every [`Session::handle`].
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -199,7 +165,7 @@ impl Session {
     pub fn egress(&self, leg: Leg) -> &Egress {
         match leg {
             Leg::Client => &self.client.egress,
-            Leg::Upstream => &self.upstream_egress,
+            Leg::Upstream => self.upstream.egress(),
         }
     }
 
@@ -215,7 +181,7 @@ impl Session {
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let connected = matches!(self.connection, Connection::Open);
+        let connected = self.upstream.is_open();
         let relays = self.is_relaying();
         let room = self.room;
         let may_read_client = room.requests && self.requests.paused_since.is_none();
@@ -235,7 +201,7 @@ impl Session {
                 && room.responses
                 && self.responses.paused_since.is_none(),
             // Requests from the backlog are authorized by the newest snapshot as well.
-            snapshot: relays && (self.connection.waits_for_topology() || !self.backlog.is_empty()),
+            snapshot: relays && (self.upstream.is_waiting() || !self.backlog.is_empty()),
             deadline: self.deadline(),
         }
     }
@@ -253,7 +219,7 @@ impl Session {
     fn has_room_for_requests(&self) -> bool {
         let limits = &self.snapshot.limits;
         let due = [
-            self.upstream_egress.pinned(),
+            self.upstream.requests.pinned(),
             self.client.egress.pinned(),
             self.in_flight.buffered_bytes(),
         ];
@@ -312,7 +278,7 @@ impl Session {
                 + self.backlog.pinned
                 + self.requests.stage.response_bytes()
                 + self.in_flight.buffered_bytes()
-                + due(&self.upstream_egress),
+                + due(&self.upstream.requests),
             responses: self.responses.pinned() + due(&self.client.egress),
         }
     }
@@ -346,7 +312,7 @@ impl Session {
             self.client.egress.discard();
         }
         if buffered.requests > UNCOUNTED_BUFFER_BYTES {
-            self.upstream_egress.discard();
+            self.upstream.requests.discard();
         }
     }
 
@@ -393,14 +359,16 @@ impl Session {
             Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
-        self.first_response = FirstResponse::Begun;
+        if let Some(first_response) = self.upstream.open_mut() {
+            *first_response = FirstResponse::Begun;
+        }
         self.take_responses(now, bytes);
     }
 
     /// Takes requests from a chunk, which keeps `chunk_len` bytes alive: all of it, but for those
     /// that need room and have none.
     fn take_requests(&mut self, now: Instant, mut chunk: Bytes, chunk_len: usize) {
-        self.upstream_egress.begin_chunk();
+        self.upstream.requests.begin_chunk();
         while !chunk.is_empty() && self.is_relaying() {
             work::steps(1);
             if self.takes_no_more() {
@@ -417,7 +385,7 @@ impl Session {
         }
         drop(chunk);
         self.requests.settle(now, chunk_len);
-        self.upstream_egress.settle(chunk_len);
+        self.upstream.requests.settle(chunk_len);
     }
 
     /// Takes responses from a chunk.
@@ -447,11 +415,11 @@ impl Session {
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
-        let egress = match leg {
-            Leg::Client => &mut self.client.egress,
-            Leg::Upstream => &mut self.upstream_egress,
+        let wrote = match leg {
+            Leg::Client => self.client.egress.wrote(bytes),
+            Leg::Upstream => self.upstream.wrote(bytes),
         };
-        if egress.wrote(bytes).is_err() {
+        if wrote.is_err() {
             self.close(
                 now,
                 CloseReason::Bug("more was written than there was to write"),
@@ -460,29 +428,15 @@ impl Session {
         }
         self.timers.active(now);
         self.timers.wrote(now, leg, bytes);
-        if self.first_response == FirstResponse::NotAwaited
-            && self.upstream_egress.is_empty()
-            && !self.in_flight.is_empty()
+        let is_sent = self.upstream.requests.is_empty() && !self.in_flight.is_empty();
+        if let Some(first_response @ FirstResponse::NotAwaited) = self.upstream.open_mut()
+            && is_sent
         {
-            self.first_response = FirstResponse::AwaitedSince(now);
+            *first_response = FirstResponse::AwaitedSince(now);
         }
     }
 
     fn ended(&mut self, now: Instant, leg: Leg, how: End) {
-        let in_produce = match &self.requests.stage {
-            RequestStage::Pass(PassedRequest { head, .. }) => {
-                api::row(head.api).is_some_and(api::Row::writes_records)
-            }
-            RequestStage::Head
-            | RequestStage::Reading(_)
-            | RequestStage::Whole(_)
-            | RequestStage::Drop(_) => false,
-        };
-        sometimes!(
-            self.marks,
-            ResetInsideProduce,
-            (leg, how) == (Leg::Client, End::Reset) && in_produce
-        );
         match leg {
             Leg::Client => {
                 self.client.note_end(how);
@@ -494,7 +448,7 @@ impl Session {
             Leg::Upstream => {
                 // After the end of its half a broker may still read.
                 if how == End::Reset {
-                    self.upstream_egress.discard();
+                    self.upstream.requests.discard();
                 }
                 self.close(now, CloseReason::UpstreamEnded(how));
             }
@@ -503,12 +457,7 @@ impl Session {
 
     /// Takes a newer snapshot, and ignores an older one.
     fn renew(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
-        if mutation!(self, IgnoreSnapshot) && !self.in_flight.is_empty() {
-            return;
-        }
         if snapshot.epoch > self.snapshot.epoch {
-            self.mark_renewal(&snapshot);
-            self.renewed = true;
             let (old, new) = (&self.snapshot, &snapshot);
             let reauthorizes = (&new.policy, &new.offered) != (&old.policy, &old.offered);
             self.snapshot = snapshot;
@@ -523,12 +472,7 @@ impl Session {
         match self.phase {
             Phase::Opening => self.close(now, CloseReason::Drained),
             Phase::Ready => {
-                sometimes!(
-                    self.marks,
-                    DrainWithResponsesOwed,
-                    !self.in_flight.is_empty()
-                );
-                self.phase = Phase::Draining { by };
+                self.enter(Phase::Draining { by });
                 self.backlog = Backlog::default();
                 if !self.requests.stage.is_amid_request() {
                     self.requests.clear();
@@ -543,11 +487,11 @@ impl Session {
 
     /// Whether every response is with the client, and with the broker all that it was sent.
     fn owes_nothing(&self) -> bool {
-        let is_sent = match self.connection {
-            Connection::Unneeded => true,
+        let is_sent = match self.upstream.state() {
+            State::Idle => true,
             // What is due is no more than the beginning of a request.
-            Connection::Waiting { .. } | Connection::Trying { .. } => !self.dropped_waits,
-            Connection::Open => self.upstream_egress.is_empty(),
+            State::Waiting { .. } | State::Dialing { .. } => !self.dropped_waits,
+            State::Open(_) => self.upstream.requests.is_empty(),
         };
         let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
         is_given && is_sent && self.backlog.is_empty() && !self.requests.stage.is_amid_request()
@@ -569,23 +513,18 @@ impl Session {
             self.advance_to_end(now);
         }
         self.room = self.room();
-        if !self.room.requests || !self.room.responses {
-            self.mark_pauses();
-        }
         self.timers.observe(
             now,
             [
                 !self.client.egress.is_empty(),
-                !self.upstream_egress.is_empty(),
+                !self.upstream.egress().is_empty(),
             ],
         );
     }
 
     /// The same, of a session that drains, finishes or closes.
     fn advance_to_end(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Draining { .. })
-            && (self.owes_nothing() || mutation!(self, DrainDropsResponses))
-        {
+        if matches!(self.phase, Phase::Draining { .. }) && self.owes_nothing() {
             self.close(now, CloseReason::Drained);
         }
         self.advance_finishing(now);
@@ -623,30 +562,6 @@ impl Session {
                 local: true,
             });
         }
-    }
-
-    fn mark_renewal(&mut self, next: &Snapshot) {
-        let owed = !self.in_flight.is_empty();
-        sometimes!(self.marks, ReloadWithResponsesOwed, owed);
-        sometimes!(
-            self.marks,
-            ReloadInsideRequest,
-            self.requests.stage.is_decided()
-        );
-        if let (Route::Broker(broker), Connection::Open) = (self.accept.route, &self.connection) {
-            let moved = self.snapshot.topology.upstream(broker) != next.topology.upstream(broker);
-            sometimes!(self.marks, BrokerMovedWhileConnected, moved);
-        }
-    }
-
-    fn mark_pauses(&mut self) {
-        let limits = &self.snapshot.limits;
-        let full = |egress: &Egress| egress.pinned() >= limits.egress_high_bytes;
-        let (up, down) = (full(&self.upstream_egress), full(&self.client.egress));
-        let owed = self.in_flight.len() >= limits.in_flight_max;
-        sometimes!(self.marks, ClientPausedByUpstream, up);
-        sometimes!(self.marks, UpstreamPausedByClient, down);
-        sometimes!(self.marks, ClientPausedByResponsesOwed, owed);
     }
 
     fn report(&mut self, event: Event) {

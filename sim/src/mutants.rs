@@ -8,8 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use doorkeeper_core::mutation::Mutation;
-use doorkeeper_model::direct::Options;
+use doorkeeper_model::direct::{Mutant, Options};
 use doorkeeper_sim::seeds::{self, Budget, Kind, try_script};
 use doorkeeper_sim::swarm::Swarm;
 
@@ -32,20 +31,16 @@ pub(super) fn run() -> ExitCode {
     let args = Args::parse();
     println!(
         "{} planted bugs, commit {}",
-        Mutation::ALL.len(),
+        Mutant::all().count(),
         args.commit
     );
     let mut missed = 0;
-    for mutation in Mutation::ALL {
-        if args
-            .only
-            .as_ref()
-            .is_some_and(|only| only != mutation.name())
-        {
+    for mutant in Mutant::all() {
+        if args.only.as_ref().is_some_and(|only| only != mutant.name()) {
             continue;
         }
         let options = Options {
-            mutation: Some(*mutation),
+            mutant: Some(mutant),
             ..Options::default()
         };
         let budget = Budget {
@@ -56,7 +51,7 @@ pub(super) fn run() -> ExitCode {
         let report = seeds::run(budget, options, |_, _| {});
         let Some(seed) = report.failed else {
             missed += 1;
-            println!("{:>6}  {}: NOT FOUND", args.seeds, mutation.name());
+            println!("{:>6}  {}: NOT FOUND", args.seeds, mutant.name());
             continue;
         };
         let script = Swarm::draw(seed).script();
@@ -65,13 +60,10 @@ pub(super) fn run() -> ExitCode {
         let (without, _) = try_script(&script, Options::default());
         if without.kind().is_some() {
             missed += 1;
-            println!(
-                "{seed:>6}  {}: fails without it: {without}",
-                mutation.name()
-            );
+            println!("{seed:>6}  {}: fails without it: {without}", mutant.name());
             continue;
         }
-        println!("{seed:>6}  {}: {result}", mutation.name());
+        println!("{seed:>6}  {}: {result}", mutant.name());
     }
     if missed > 0 {
         println!("{missed} planted bugs were not found");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use doorkeeper_core::mark::Mark;
 use doorkeeper_model::direct::Outcome;
+use doorkeeper_model::mark::Mark;
 
 use crate::pool::Sums;
 

@@ -246,10 +246,4 @@ impl Row {
     pub(crate) const fn negotiates_versions(&self) -> bool {
         matches!(self.editing, Editing::Versions)
     }
-
-    /// Whether its requests write records.
-    pub(crate) fn writes_records(&self) -> bool {
-        self.topics
-            .is_some_and(|topics| topics.entry == TopicEntry::Produce)
-    }
 }

@@ -4,7 +4,7 @@
 use crate::connection::Leg;
 use crate::error::CloseReason;
 use crate::session::in_flight::Owed;
-use crate::session::{Connection, Phase, Session};
+use crate::session::{Phase, Session};
 use crate::time::Instant;
 
 impl Session {
@@ -41,9 +41,9 @@ impl Session {
         let moves = demand.read_client
             || demand.read_upstream
             || demand.deadline.is_some()
-            || matches!(self.connection, Connection::Trying { .. })
+            || self.upstream.is_dialing()
             || !self.client.egress.is_empty()
-            || !self.upstream_egress.is_empty();
+            || !self.upstream.egress().is_empty();
         !matches!(self.phase, Phase::Closed) && !moves
     }
 

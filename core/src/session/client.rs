@@ -3,19 +3,18 @@
 use bytes::Bytes;
 
 use crate::api::versions::unsupported;
-use crate::api::{self, Access, ForwardMode, OfferedApi, Row, STREAM_BYTES_MIN, Timeout};
+use crate::api::{self, Access, ForwardMode, OfferedApi, STREAM_BYTES_MIN, Timeout};
 use crate::connection::Leg;
 use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
-use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::session::body::REQUEST_HEAD_END;
-use crate::session::in_flight::Relayed;
+use crate::session::in_flight::{Owed, Relayed, Slot};
 use crate::session::request::{Facts, Request};
 use crate::session::request_stage::{DroppedRequest, PassedRequest, RequestStage};
 use crate::session::topic_authorization::{AuthorizedRequest, Authorizer, DeniedTopics, Topics};
 use crate::session::whole_request::Whole;
-use crate::session::{Connection, Phase, Session};
+use crate::session::{Phase, Session};
 use crate::time::Instant;
 use crate::wire::codec::NotEncodable;
 use crate::wire::edit::{Edits, lengthened};
@@ -34,7 +33,7 @@ impl Session {
             && chunk.len() < request.left
         {
             request.left -= chunk.len();
-            self.upstream_egress.push(std::mem::take(chunk));
+            self.upstream.requests.push(std::mem::take(chunk));
             return Ok(());
         }
         match std::mem::take(&mut self.requests.stage) {
@@ -49,13 +48,21 @@ impl Session {
             RequestStage::Pass(mut request) => {
                 let part = framer::take(chunk, request.left);
                 request.left -= part.len();
-                self.upstream_egress.push(part);
-                self.pass_rest(now, request);
+                self.upstream.requests.push(part);
+                if request.left == 0 {
+                    self.request_passed(now, request.head, request.frame_len, request.response);
+                } else {
+                    self.requests.stage = RequestStage::Pass(request);
+                }
                 Ok(())
             }
             RequestStage::Drop(mut request) => {
                 request.left -= framer::take(chunk, request.left).len();
-                self.drop_rest(now, request);
+                if request.left == 0 {
+                    self.request_dropped(now, request.head, request.frame_len, request.response);
+                } else {
+                    self.requests.stage = RequestStage::Drop(request);
+                }
                 Ok(())
             }
         }
@@ -135,7 +142,6 @@ impl Session {
         if !offered.row.negotiates_versions() {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
         }
-        sometimes!(self.marks, UnknownApiVersionsVersion);
         let response = unsupported(head, offered.versions);
         self.drop_request(now, head, frame_len, response);
         Ok(())
@@ -167,7 +173,7 @@ impl Session {
             if request.is_streamed {
                 // It is not whole: the field that decides about it is still to come, and the broker
                 // waits for the end of the frame as well.
-                let egress = &mut self.upstream_egress;
+                let egress = &mut self.upstream.requests;
                 let buffered = frame_reader.buffered.len();
                 frame_reader
                     .buffered
@@ -176,7 +182,6 @@ impl Session {
             }
             let too_much =
                 frame_reader.buffered.len() > self.snapshot.limits.request_buffer_bytes_max;
-            sometimes!(self.marks, BufferLimitHit, too_much);
             return if too_much && !mutation!(self, IgnoreBufferLimit) {
                 Err(CloseReason::BufferLimit(Leg::Client))
             } else {
@@ -256,17 +261,7 @@ impl Session {
         facts: Facts,
         topics: Topics,
     ) -> Result<(), CloseReason> {
-        let by_id = topics.names_ids();
-        sometimes!(self.marks, UnknownTopicIdDenied, by_id);
-        let in_session = topics.continues_session();
-        sometimes!(self.marks, FetchSessionDenied, in_session);
-        sometimes!(
-            self.marks,
-            FetchSessionDeniedAfterReload,
-            in_session && self.renewed
-        );
         let authorized = topics.decide(&self.principal, &self.snapshot);
-        self.mark_decision(head, facts, &authorized);
         let not_encodable = |NotEncodable| ClientFault::DenialNotEncodable(head.api, head.version);
         match authorized.map_err(not_encodable)? {
             // Kafka closes on a denied acks=0 produce: there is no response to put the error in.
@@ -292,35 +287,6 @@ impl Session {
         }
     }
 
-    fn mark_decision(
-        &mut self,
-        head: RequestHead,
-        facts: Facts,
-        authorized: &Result<AuthorizedRequest, NotEncodable>,
-    ) {
-        let (mixed, all) = match authorized {
-            Ok(AuthorizedRequest::Pass(_, denied)) => (denied.is_some(), false),
-            Ok(AuthorizedRequest::Response(_)) => (false, true),
-            Err(NotEncodable) => (false, false),
-        };
-        let produce = api::row(head.api).is_some_and(Row::writes_records);
-        sometimes!(
-            self.marks,
-            ProduceBufferedThenForwarded,
-            produce && mixed && !facts.expects_no_response
-        );
-        sometimes!(
-            self.marks,
-            ProduceBufferedThenDenied,
-            produce && all && !facts.expects_no_response
-        );
-        sometimes!(
-            self.marks,
-            DeniedAcksZero,
-            facts.expects_no_response && (mixed || all)
-        );
-    }
-
     /// Lets a request go up: what is buffered now, the rest as it comes.
     pub(super) fn pass_request(
         &mut self,
@@ -335,27 +301,24 @@ impl Session {
         let (mut edits, denied) = authorized.unwrap_or_default();
         let expects_no_response = facts.expects_no_response && !mutation!(self, SlotForAcksZero);
         let response = (!expects_no_response).then_some(Relayed { allowance, denied });
-        let twice = mutation!(self, SendTwice) && head.correlation_id.0 % 4 == 3;
         let Self {
-            requests,
-            upstream_egress,
-            ..
+            requests, upstream, ..
         } = self;
         let end = requests.buffered.end();
         edits.apply(&mut requests.buffered, end, |part| {
-            if twice && end == frame_len {
-                upstream_egress.push(part.clone());
-            }
-            upstream_egress.push(part);
+            upstream.requests.push(part);
         });
         let left = frame_len.saturating_sub(end);
-        let request = PassedRequest {
+        if left == 0 {
+            self.request_passed(now, head, frame_len, response);
+            return;
+        }
+        self.requests.stage = RequestStage::Pass(PassedRequest {
             head,
             frame_len,
             left,
             response,
-        };
-        self.pass_rest(now, request);
+        });
     }
 
     /// Throws a request away, of which some may have come: doorkeeper responds itself.
@@ -367,48 +330,49 @@ impl Session {
         response: Bytes,
     ) {
         let left = frame_len.saturating_sub(self.requests.buffered.end());
+        if left == 0 {
+            self.request_dropped(now, head, frame_len, response);
+            return;
+        }
         self.requests.buffered.clear();
-        let request = DroppedRequest {
+        self.requests.stage = RequestStage::Drop(DroppedRequest {
             head,
             frame_len,
             left,
             response,
-        };
-        self.drop_rest(now, request);
+        });
     }
 
-    /// What has come of a request is on its way to the broker. Once that is all of it, its response
-    /// is owed.
-    fn pass_rest(&mut self, now: Instant, request: PassedRequest) {
-        if request.left > 0 {
-            self.requests.stage = RequestStage::Pass(request);
-            return;
-        }
-        self.request_done(request.head, request.frame_len);
-        if let Some(slot) = request.slot(now) {
+    /// The broker gets a request that has come to its end: from now on its response is owed.
+    fn request_passed(
+        &mut self,
+        now: Instant,
+        head: RequestHead,
+        frame_len: usize,
+        response: Option<Relayed>,
+    ) {
+        self.request_done(head, frame_len);
+        if let Some(response) = response {
+            let slot = Slot::new(head, frame_len, now, Owed::Relayed(response));
             self.in_flight.push(now, slot);
         } else {
-            self.dropped_waits |= !matches!(self.connection, Connection::Open);
+            self.dropped_waits |= !self.upstream.is_open();
         }
         self.want_upstream(now);
         self.became_ready();
     }
 
-    /// What has come of a request that no broker gets is gone. Once that is all of it, its response
-    /// is owed.
-    fn drop_rest(&mut self, now: Instant, request: DroppedRequest) {
-        if request.left > 0 {
-            self.requests.stage = RequestStage::Drop(request);
-            return;
-        }
-        self.request_done(request.head, request.frame_len);
-        let is_behind = !self.in_flight.is_empty();
-        sometimes!(self.marks, DenialBehindResponse, is_behind);
-        if mutation!(self, ResponseJumpsQueue) {
-            self.client.egress.push(request.response);
-            return;
-        }
-        self.in_flight.push(now, request.slot(now));
+    /// No broker gets a request that has come to its end: from now on our response is owed.
+    fn request_dropped(
+        &mut self,
+        now: Instant,
+        head: RequestHead,
+        frame_len: usize,
+        response: Bytes,
+    ) {
+        self.request_done(head, frame_len);
+        let slot = Slot::new(head, frame_len, now, Owed::Local(response));
+        self.in_flight.push(now, slot);
         self.became_ready();
     }
 
@@ -429,13 +393,10 @@ impl Session {
     /// changes with a snapshot: so this is asked after every input.
     pub(super) fn open_when_due(&mut self, now: Instant) {
         // Of a request that has only begun, the rest does not come any more.
-        if !matches!(self.connection, Connection::Unneeded)
-            || !self.is_relaying()
-            || self.is_finishing()
-        {
+        if !self.upstream.is_idle() || !self.is_relaying() || self.is_finishing() {
             return;
         }
-        let egress = &self.upstream_egress;
+        let egress = &self.upstream.requests;
         // Nobody would take what is due, and the rest of the frame would never be read.
         let is_full = egress.pinned() >= self.snapshot.limits.egress_high_bytes;
         if is_full || egress.len() >= STREAM_BYTES_MIN {
@@ -446,7 +407,7 @@ impl Session {
 
     fn became_ready(&mut self) {
         if matches!(self.phase, Phase::Opening) {
-            self.phase = Phase::Ready;
+            self.enter(Phase::Ready);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The end of a session: the last bytes, then one reason, last of all.
 
 use crate::connection::{End, Leg};
-use crate::error::{CloseReason, Wait};
+use crate::error::{CloseReason, Due, Requests};
 use crate::io::Effect;
 use crate::mutation::mutation;
-use crate::session::{Backlog, ClientLeg, Connection, Phase, Session};
+use crate::session::{Backlog, ClientLeg, Phase, Session};
 use crate::time::Instant;
 
 /// A session that only writes what is left.
@@ -51,86 +51,6 @@ impl ClientLeg {
     }
 }
 
-/// What is still done once there is a reason to close.
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    requests: Requests,
-    /// What is due to the client: responses, and the beginning of one that passed as it came.
-    client: Due,
-    /// What is due to the broker.
-    broker: Due,
-    /// Whether the client could lose the last responses by being dropped: it may still send.
-    may_send: bool,
-}
-
-/// What becomes of requests that were read whole.
-#[derive(Clone, Copy, Debug)]
-enum Requests {
-    /// Each is sent up and gets its response, which has the deadline that it always has.
-    AwaitResponses,
-    /// The same, as far as `flush_timeout` reaches.
-    AwaitUntilFlushed,
-    /// Each is sent up, and its response read, as far as one `request_timeout` reaches for all:
-    /// nobody takes them.
-    AwaitForNobody,
-    /// No response is waited for any more.
-    Forget,
-}
-
-/// What becomes of bytes that have not been written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    /// They are written, as far as `flush_timeout` reaches.
-    Given,
-    Dropped,
-}
-
-impl Last {
-    const fn of(reason: CloseReason) -> Self {
-        use Due::{Dropped, Given};
-        use Requests::{AwaitForNobody, AwaitResponses, AwaitUntilFlushed, Forget};
-        let (requests, client, broker, may_send) = match reason {
-            CloseReason::ClientEnded(End::Fin) => (AwaitResponses, Given, Given, false),
-            CloseReason::ClientEnded(End::Reset) => (AwaitForNobody, Dropped, Given, false),
-            CloseReason::Client(_)
-            | CloseReason::BufferLimit(Leg::Client)
-            | CloseReason::TimedOut(Wait::Buffer(Leg::Client) | Wait::Frame(Leg::Client)) => {
-                (AwaitUntilFlushed, Given, Given, true)
-            }
-            // Nothing is owed.
-            CloseReason::TimedOut(Wait::Idle) => (Forget, Given, Given, false),
-            CloseReason::TimedOut(Wait::Write(Leg::Client)) => {
-                (Forget, Dropped, Given, false)
-            }
-            // The broker sends no more responses, or those that follow cannot be given in turn.
-            CloseReason::UpstreamEnded(_)
-            | CloseReason::Upstream(_)
-            | CloseReason::Unreachable(_)
-            | CloseReason::BrokerUnknown(_)
-            | CloseReason::TimedOut(
-                Wait::Topology | Wait::Response | Wait::FirstResponse | Wait::Write(Leg::Upstream),
-            ) => {
-                (Forget, Given, Dropped, true)
-            }
-            CloseReason::BufferLimit(Leg::Upstream)
-            | CloseReason::TimedOut(
-                Wait::Frame(Leg::Upstream) | Wait::Buffer(Leg::Upstream),
-            )
-            // There is no room to buffer more.
-            | CloseReason::BufferRejected
-            | CloseReason::Drained
-            | CloseReason::DrainExpired
-            | CloseReason::Bug(_) => (Forget, Given, Given, true),
-        };
-        Self {
-            requests,
-            client,
-            broker,
-            may_send,
-        }
-    }
-}
-
 impl Session {
     /// Ends the session for this reason, unless it is ending already; what is owed to the client
     /// is given first where it can be.
@@ -138,36 +58,25 @@ impl Session {
         if !self.is_relaying() {
             return;
         }
-        match Last::of(reason).requests {
-            Requests::AwaitResponses if !mutation!(self, DropLastResponses) => {
-                self.finish(now, reason, None);
-            }
+        match reason.ending().requests {
+            Requests::AwaitResponses => self.finish(reason, None),
             Requests::AwaitUntilFlushed if !mutation!(self, FaultDropsResponses) => {
                 let by = now.after(self.snapshot.limits.flush_timeout);
-                self.finish(now, reason, Some(by));
+                self.finish(reason, Some(by));
             }
-            Requests::AwaitForNobody if !mutation!(self, DropLastResponses) => {
+            Requests::AwaitForNobody => {
                 let by = now.after(self.snapshot.limits.request_timeout);
-                self.finish(now, reason, Some(by));
+                self.finish(reason, Some(by));
             }
-            Requests::AwaitResponses
-            | Requests::AwaitUntilFlushed
-            | Requests::AwaitForNobody
-            | Requests::Forget => {
-                self.close_now(now, reason);
-            }
+            Requests::AwaitUntilFlushed | Requests::Forget => self.close_now(now, reason),
         }
     }
 
     /// No response is waited for any more: only what is due already is still written.
     pub(super) fn close_now(&mut self, now: Instant, reason: CloseReason) {
-        let last = Last::of(reason);
+        let ending = reason.ending();
         let flushed = now.after(self.snapshot.limits.flush_timeout);
-        let drain = match &self.phase {
-            Phase::Draining { by } => Some(*by),
-            Phase::Finishing(finishing) => finishing.drain,
-            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
-        };
+        let drain = self.phase.drained_by();
         self.requests.clear();
         self.responses.clear();
         self.in_flight.clear();
@@ -176,22 +85,23 @@ impl Session {
         if reason == CloseReason::BufferRejected {
             self.drop_buffered();
         }
-        if last.client == Due::Dropped {
+        if ending.client == Due::Dropped {
             self.client.egress.discard();
         }
         // There must be somebody to take it.
-        if last.broker == Due::Dropped || !matches!(self.connection, Connection::Open) {
-            self.upstream_egress.discard();
+        if ending.broker == Due::Dropped || !self.upstream.is_open() {
+            self.upstream.requests.discard();
         }
-        self.connection.wait_no_longer();
+        self.upstream.wait_no_longer();
         // To drop a client that was never written to takes no response along.
         let had_response = self.timers.client_was_written_to() || !self.client.egress.is_empty();
-        self.phase = Phase::Closing(Closing {
+        let closing = Closing {
             reason,
             by: drain.map_or(flushed, |by| by.min(flushed)),
             finished: [false, false],
-            lingers: last.may_send && had_response && self.client.ended.is_none(),
-        });
+            lingers: ending.may_send && had_response && self.client.ended.is_none(),
+        };
+        self.enter(Phase::Closing(closing));
     }
 
     /// Finishes each leg once it is empty, then gives the reason.
@@ -202,17 +112,17 @@ impl Session {
         let expired = now >= closing.by;
         let legs = [
             (Leg::Client, &self.client.egress),
-            (Leg::Upstream, &self.upstream_egress),
+            (Leg::Upstream, self.upstream.egress()),
         ];
         let mut all_out = !closing.lingers;
         for ((leg, egress), finished) in legs.into_iter().zip(&mut closing.finished) {
             let exists = match leg {
                 Leg::Client => true,
-                Leg::Upstream => matches!(self.connection, Connection::Open),
+                Leg::Upstream => self.upstream.is_open(),
             };
             if !egress.is_empty() {
                 all_out = false;
-            } else if exists && !*finished && !mutation!(self, ForgetFinish) {
+            } else if exists && !*finished {
                 *finished = true;
                 self.effects.push_back(Effect::Finish(leg));
             }
@@ -220,12 +130,9 @@ impl Session {
         if all_out || expired {
             let reason = closing.reason;
             self.client.egress.discard();
-            self.upstream_egress.discard();
+            self.upstream.requests.discard();
             self.effects.push_back(Effect::Close(reason));
-            if mutation!(self, CloseTwice) {
-                self.effects.push_back(Effect::Close(reason));
-            }
-            self.phase = Phase::Closed;
+            self.enter(Phase::Closed);
         }
     }
 }

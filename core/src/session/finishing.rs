@@ -9,11 +9,9 @@
 //! up, so that no more is lost than without us; but nobody takes the responses, and so neither time
 //! nor bytes for them are without a limit.
 
-use crate::connection::End;
 use crate::error::CloseReason;
-use crate::mark::sometimes;
 use crate::mutation::mutation;
-use crate::session::{Backlog, Connection, Phase, Session};
+use crate::session::{Backlog, Phase, Session};
 use crate::time::Instant;
 
 /// A session that owes responses only to requests that were read whole.
@@ -48,46 +46,27 @@ impl Finishing {
 impl Session {
     /// Nothing more is read of the client for this reason; closes once nothing is owed, or at the
     /// limit.
-    pub(super) fn finish(&mut self, now: Instant, reason: CloseReason, by: Option<Instant>) {
+    pub(super) fn finish(&mut self, reason: CloseReason, by: Option<Instant>) {
         let left = matches!(reason, CloseReason::ClientEnded(_));
-        self.mark_finish(reason, left);
-        if left && mutation!(self, DropLastRequests) {
-            self.upstream_egress.discard();
-            self.close_now(now, reason);
-            return;
-        }
         if !left {
             // There are no requests behind a fault.
             self.backlog = Backlog::default();
         }
-        let drain = match &mut self.phase {
-            Phase::Finishing(earlier) => {
-                earlier.limit(by);
-                // What the client does next does not change what it has done, but for a fault in
-                // a request that has waited for room.
-                if !left && matches!(earlier.reason, CloseReason::ClientEnded(_)) {
-                    earlier.reason = reason;
-                }
-                return;
+        if let Phase::Finishing(earlier) = &mut self.phase {
+            earlier.limit(by);
+            // What the client does next does not change what it has done, but for a fault in a
+            // request that has waited for room.
+            if !left && matches!(earlier.reason, CloseReason::ClientEnded(_)) {
+                earlier.reason = reason;
             }
-            Phase::Draining { by } => Some(*by),
-            Phase::Opening | Phase::Ready | Phase::Closing(_) | Phase::Closed => None,
-        };
-        self.phase = Phase::Finishing(Finishing {
+            return;
+        }
+        self.enter(Phase::Finishing(Finishing {
             reason,
             by,
             read_for_nobody: 0,
-            drain,
-        });
-    }
-
-    fn mark_finish(&mut self, reason: CloseReason, left: bool) {
-        let owed = !self.in_flight.is_empty();
-        let half = reason == CloseReason::ClientEnded(End::Fin);
-        let unsent = !self.upstream_egress.is_empty();
-        sometimes!(self.marks, HalfClosedWithResponsesOwed, half && owed);
-        sometimes!(self.marks, FaultWithResponsesOwed, !left && owed);
-        sometimes!(self.marks, FlushedAfterClientLeft, left && unsent);
+            drain: self.phase.drained_by(),
+        }));
     }
 
     /// The end is not put off any longer.
@@ -118,7 +97,7 @@ impl Session {
         };
         finishing.read_for_nobody > self.snapshot.limits.egress_high_bytes
             && !mutation!(self, ReadForNobody)
-            && matches!(self.connection, Connection::Open)
-            && self.upstream_egress.is_empty()
+            && self.upstream.is_open()
+            && self.upstream.requests.is_empty()
     }
 }

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use crate::session::frame_reader::Stage;
-use crate::session::in_flight::{Owed, Relayed, Slot};
+use crate::session::in_flight::Relayed;
 use crate::session::request::Request;
 use crate::session::whole_request::Whole;
-use crate::time::Instant;
 use crate::wire::header::RequestHead;
 
 /// What is being read of a request.
@@ -58,14 +57,6 @@ impl RequestStage {
         }
     }
 
-    /// Whether it is known what becomes of the request, and the rest has not come.
-    pub(super) const fn is_decided(&self) -> bool {
-        match self {
-            Self::Pass(_) | Self::Drop(_) => true,
-            Self::Head | Self::Reading(_) | Self::Whole(_) => false,
-        }
-    }
-
     /// The memory that is kept for the response to the request, until it is whole.
     pub(super) fn response_bytes(&self) -> usize {
         match self {
@@ -96,20 +87,5 @@ impl Stage for RequestStage {
             Self::Reading(request) => request.pinned(),
             Self::Head | Self::Whole(_) | Self::Pass(_) | Self::Drop(_) => 0,
         }
-    }
-}
-
-impl PassedRequest {
-    /// The response that is owed now that the request is whole, if one is.
-    pub(super) fn slot(self, now: Instant) -> Option<Slot> {
-        let relayed = Owed::Relayed(self.response?);
-        Some(Slot::new(self.head, self.frame_len, now, relayed))
-    }
-}
-
-impl DroppedRequest {
-    /// The response that is owed now that the request is whole.
-    pub(super) fn slot(self, now: Instant) -> Slot {
-        Slot::new(self.head, self.frame_len, now, Owed::Local(self.response))
     }
 }

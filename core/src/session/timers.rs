@@ -1,12 +1,11 @@
 //! Every deadline of a session, by the name of what it waits for.
 
 use crate::api;
-use crate::connection::{ConnectFailure, Leg};
+use crate::connection::Leg;
 use crate::error::{CloseReason, Wait};
-use crate::io::Route;
 use crate::mutation::mutation;
 use crate::session::pace::Pace;
-use crate::session::{Connection, Phase, Session};
+use crate::session::{Phase, Session};
 use crate::time::Instant;
 
 /// Whether the broker has shown on this connection that it is there.
@@ -60,13 +59,6 @@ impl Timers {
         self.client_was_written_to
     }
 
-    /// Only now is there anybody who could take bytes.
-    pub(super) fn upstream_opened(&mut self) {
-        if let Some(due) = self.due.get_mut(index(Leg::Upstream)) {
-            *due = None;
-        }
-    }
-
     /// Notes which legs have bytes due (client, upstream).
     pub(super) fn observe(&mut self, now: Instant, due: [bool; 2]) {
         for (pace, due) in self.due.iter_mut().zip(due) {
@@ -90,7 +82,7 @@ impl Session {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
             Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_) => {
-                let mut first = self.connection.retry_at();
+                let mut first = self.upstream.retry_at();
                 self.each_wait(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
                 first
             }
@@ -142,8 +134,7 @@ impl Session {
             if has_room && let Some((at, wait)) = self.reading_deadline(leg) {
                 waits(at, Expiry::Wait(wait));
             }
-            let taken = leg == Leg::Client || matches!(self.connection, Connection::Open);
-            if let Some(pace) = self.timers.due(leg).filter(|_| taken) {
+            if let Some(pace) = self.timers.due(leg) {
                 let stall = limits.write_stall_timeout;
                 let at = match leg {
                     Leg::Client => pace.deadline(stall),
@@ -164,12 +155,12 @@ impl Session {
         // Kafka; how many of these there may be is for the driver to limit.
         let is_quiet = self.in_flight.is_empty()
             && self.client.egress.is_empty()
-            && self.upstream_egress.is_empty();
+            && self.upstream.requests.is_empty();
         if is_quiet && !(mutation!(self, NeverFirstFrame) && self.is_opening()) {
             let at = self.timers.last_active.after(limits.idle_timeout);
             waits(at, Expiry::Wait(Wait::Idle));
         }
-        let connecting = self.connection.deadline();
+        let connecting = self.upstream.give_up_at();
         if let Some(at) = connecting.filter(|_| !mutation!(self, StuckConnecting)) {
             waits(at, Expiry::Connect);
         }
@@ -209,14 +200,13 @@ impl Session {
     #[inline(always)]
     fn response_deadline(&self) -> Option<(Instant, Wait)> {
         let is_read = self.room.responses && self.responses.paused_since.is_none();
-        let connected = matches!(self.connection, Connection::Open);
         let begun = self.responses.pace.is_some();
         let forever = mutation!(self, WaitForever);
-        if !connected || begun || forever || !is_read {
+        if begun || forever || !is_read {
             return None;
         }
+        let mut first_response = *self.upstream.open()?;
         let limits = &self.snapshot.limits;
-        let mut first_response = self.first_response;
         if mutation!(self, HurryLaterResponses) && first_response == FirstResponse::Begun {
             first_response = FirstResponse::AwaitedSince(Instant::ZERO);
         }
@@ -238,31 +228,6 @@ impl Session {
             }
         };
         Some((self.in_flight.deadline(since, limit)?, wait))
-    }
-
-    fn connect_expired(&mut self, now: Instant) {
-        let reason = match (&self.connection, self.accept.route) {
-            (Connection::Open | Connection::Unneeded, _) => return,
-            (
-                Connection::Waiting {
-                    last: Some(why), ..
-                },
-                _,
-            ) => CloseReason::Unreachable(*why),
-            (Connection::Waiting { last: None, .. }, Route::Broker(broker))
-                if !self.snapshot.topology.is_empty() =>
-            {
-                CloseReason::BrokerUnknown(broker)
-            }
-            (Connection::Waiting { last: None, .. }, _) => CloseReason::TimedOut(Wait::Topology),
-            (Connection::Trying { name, within, .. }, _) => {
-                let (name, within) = (name.clone(), *within);
-                let why = ConnectFailure::TimedOut;
-                self.learn_of_failure(name, why, within);
-                CloseReason::Unreachable(why)
-            }
-        };
-        self.close(now, reason);
     }
 }
 

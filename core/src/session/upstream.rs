@@ -10,7 +10,6 @@ use crate::event::Event;
 use crate::id::{ApiVersion, CorrelationId};
 use crate::io::{Effect, Observation};
 use crate::limits::UNCOUNTED_BUFFER_BYTES;
-use crate::mark::sometimes;
 use crate::mutation::mutation;
 use crate::rewrite::Outcome;
 use crate::session::Session;
@@ -49,7 +48,11 @@ impl Session {
                 let part = framer::take(chunk, response.left);
                 response.left -= part.len();
                 self.client.egress.push(part);
-                self.pass_rest_of_response(now, response);
+                if response.left == 0 {
+                    self.response_done(now, response.bytes);
+                } else {
+                    self.responses.stage = ResponseStage::Pass(response);
+                }
                 Ok(())
             }
         }
@@ -74,7 +77,6 @@ impl Session {
             return Ok(());
         };
         if CorrelationId(correlation_id) != expected && !mutation!(self, AnyCorrelationId) {
-            sometimes!(self.marks, CorrelationMismatch);
             return Err(UpstreamFault::CorrelationMismatch.into());
         }
         let row = api::row(api).ok_or(NO_ROW)?;
@@ -297,26 +299,9 @@ impl Session {
     /// Everything has been read that could have to be edited.
     fn release_response(&mut self, now: Instant, response: Response) {
         let frame_len = response.frame_len;
-        let response_is_streamed = response.is_streamed();
         self.announce_throttle(response.throttle_ms());
         let forgets = mutation!(self, ForgetLength);
         let (mut outcome, growth) = response.into_outcome(forgets);
-        sometimes!(
-            self.marks,
-            TailBlanked,
-            response_is_streamed && outcome.rewrites.dropped > 0
-        );
-        let in_pieces = self.responses.buffered.slice_count() > 1;
-        sometimes!(
-            self.marks,
-            EditedAcrossChunks,
-            in_pieces && outcome.rewrites.rewritten > 0
-        );
-        sometimes!(
-            self.marks,
-            EndpointDropped,
-            !response_is_streamed && outcome.rewrites.dropped > 0
-        );
         let Self {
             responses, client, ..
         } = self;
@@ -325,11 +310,12 @@ impl Session {
             client.egress.push(part)
         });
         self.report_outcome(outcome);
-        let response = PassedResponse {
-            left: frame_len - end,
-            bytes: frame_len.saturating_add_signed(growth),
-        };
-        self.pass_rest_of_response(now, response);
+        let (left, bytes) = (frame_len - end, frame_len.saturating_add_signed(growth));
+        if left == 0 {
+            self.response_done(now, bytes);
+        } else {
+            self.responses.stage = ResponseStage::Pass(PassedResponse { left, bytes });
+        }
     }
 
     fn report_outcome(&mut self, outcome: Outcome) {
@@ -357,21 +343,18 @@ impl Session {
         responses
             .buffered
             .take(buffered, |part| client.egress.push(part));
-        let response = PassedResponse {
-            left,
-            bytes: frame_len,
-        };
-        self.pass_rest_of_response(now, response);
-    }
-
-    /// What has come of a response is on its way to the client. Once that is all of it, the next
-    /// response is due.
-    fn pass_rest_of_response(&mut self, now: Instant, response: PassedResponse) {
-        if response.left > 0 {
-            self.responses.stage = ResponseStage::Pass(response);
+        if left == 0 {
+            self.response_done(now, frame_len);
             return;
         }
-        let bytes = response.bytes;
+        self.responses.stage = ResponseStage::Pass(PassedResponse {
+            left,
+            bytes: frame_len,
+        });
+    }
+
+    /// A response has come to its end, and leaves with so many bytes.
+    fn response_done(&mut self, now: Instant, bytes: usize) {
         self.responses.clear();
         if let Some(Slot {
             api,

@@ -42,11 +42,6 @@ impl Rope {
         self.pinned
     }
 
-    /// In how many pieces they came.
-    pub(crate) fn slice_count(&self) -> usize {
-        self.slices.len()
-    }
-
     /// The offset in the frame behind the last byte that is buffered.
     #[must_use]
     pub const fn end(&self) -> usize {

@@ -13,14 +13,16 @@ mod clients;
 mod director;
 mod discovery;
 mod driver;
+#[cfg(doorkeeper_mutants)]
+mod mutant;
 mod net;
 mod setup;
 
 use std::sync::Arc;
 
-use doorkeeper_core::mark::{Mark, Marks};
 use doorkeeper_core::{Instant, Snapshot};
 
+use crate::mark::Mark;
 use crate::script::Script;
 use crate::timeline::Timeline;
 use crate::trace::Trace;
@@ -32,6 +34,8 @@ use buffers::Budgets;
 use clients::Client;
 use discovery::DiscoveryDriver;
 use driver::ClientSession;
+#[cfg(doorkeeper_mutants)]
+pub use mutant::{Exchange, Mutant};
 use net::Net;
 
 /// The outcome of a run.
@@ -75,7 +79,7 @@ pub struct Options {
     pub timeline: bool,
     /// The planted bug of every session.
     #[cfg(doorkeeper_mutants)]
-    pub mutation: Option<doorkeeper_core::mutation::Mutation>,
+    pub mutant: Option<Mutant>,
 }
 
 impl Options {
@@ -92,16 +96,14 @@ impl Options {
 pub fn run(script: &Script, options: Options) -> Outcome {
     let mut world = World::new(script, options);
     let result = world.play(&script.steps);
-    world.count_marks();
     let failure = result.err().map(|violation| Failure {
         at: world.now,
         step: world.step,
         violation,
     });
-    let marks = Mark::ALL.iter().copied().zip(world.marks);
     Outcome {
         failure,
-        marks: marks.collect(),
+        marks: world.watch.marks(),
         sessions: world.sessions.len() as u64,
         transcript: world.watch.transcript(),
         timeline: world.watch.take_story(),
@@ -138,16 +140,4 @@ struct World {
     /// All sessions must be gone by then.
     drain: Option<Instant>,
     watch: Watch,
-    marks: Vec<u64>,
-}
-
-impl World {
-    fn count_marks(&mut self) {
-        for session in &self.sessions {
-            let marks: Marks = session.marks();
-            for (mark, count) in Mark::ALL.iter().zip(&mut self.marks) {
-                *count += u64::from(marks.has(*mark));
-            }
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod expected;
 pub mod frames;
 pub mod fuzzing;
 mod invariants;
+pub mod mark;
 pub mod payload;
 pub mod script;
 pub mod timeline;

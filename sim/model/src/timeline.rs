@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use doorkeeper_core::id::{ApiKey, BrokerId};
-use doorkeeper_core::mark::{Mark, Marks};
 use doorkeeper_core::{
     CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, api,
 };
 
 use crate::expected::{self, Head};
 use crate::frames::Cutter;
+use crate::mark::{Mark, Marks};
 use crate::script::{Ordinal, Step, Tamper};
 use crate::watch::SessionId;
 
@@ -197,12 +197,11 @@ impl Timeline {
         self.of(at, id, SessionEvent::Tampered(tamper));
     }
 
-    pub(crate) fn state(&mut self, at: Instant, id: SessionId, session: &Session) {
+    pub(crate) fn state(&mut self, at: Instant, id: SessionId, session: &Session, marks: Marks) {
         let Some(reading) = self.sessions.get_mut(&id) else {
             return;
         };
         reading.closing = session.is_closing();
-        let marks = session.marks();
         let before = std::mem::replace(&mut reading.marks, marks);
         for mark in marks.iter().filter(|mark| !before.has(*mark)) {
             self.of(at, id, SessionEvent::Reaches(mark));

@@ -6,6 +6,7 @@
 //! but what its driver may ask.
 
 mod ledger;
+mod reached;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use doorkeeper_core::{
 };
 
 use crate::invariants::{self, produced::ProducedRecords};
+use crate::mark::Mark;
 use crate::script::{Ordinal, Step, Tamper};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
@@ -216,6 +218,7 @@ impl Watch {
         }
         let ledger = self.ledger(id)?;
         ledger.now = now;
+        ledger.note_input(input);
         if let (Some(transcript), Input::Bytes { leg, bytes }) = (&mut ledger.transcript, input) {
             transcript.came(*leg, bytes);
         }
@@ -258,6 +261,7 @@ impl Watch {
             .note(now, &id, format_args!("-> {}", EffectLine(effect)));
         self.tell(|timeline| timeline.effect(now, id, effect));
         let ledger = self.ledger(id)?;
+        ledger.note_effect(effect);
         invariants::close::is_last(ledger, effect)?;
         match effect {
             Effect::Connect(_) => invariants::ready::asked_first(ledger),
@@ -331,9 +335,12 @@ impl Watch {
         id: SessionId,
         session: &Session,
     ) -> Result<(), Violation> {
-        self.tell(|timeline| timeline.state(now, id, session));
         let ledger = self.ledger(id)?;
+        ledger.note_state(session);
+        let marks = ledger.reached.marks();
         ledger.saw(now, session);
+        self.tell(|timeline| timeline.state(now, id, session, marks));
+        let ledger = self.ledger(id)?;
         if ledger.closed.is_some() {
             return Ok(());
         }
@@ -424,6 +431,29 @@ impl Watch {
     #[must_use]
     pub const fn carried(&self) -> usize {
         self.carried
+    }
+
+    /// Which states were reached, each with the number of sessions that reached it.
+    #[must_use]
+    pub fn marks(&self) -> Vec<(Mark, u64)> {
+        let has = |mark: &Mark| {
+            let reached = |ledger: &&Ledger| ledger.reached.marks().has(*mark);
+            (*mark, self.ledgers.iter().filter(reached).count() as u64)
+        };
+        Mark::ALL.iter().map(has).collect()
+    }
+
+    /// Whether the session owes responses.
+    #[cfg(doorkeeper_mutants)]
+    pub(crate) fn owes(&self, id: SessionId) -> bool {
+        self.ledgers.get(id.0).is_some_and(|ledger| ledger.owed > 0)
+    }
+
+    /// Whether the session's client has ended its half, or was reset.
+    #[cfg(doorkeeper_mutants)]
+    pub(crate) fn client_has_ended(&self, id: SessionId) -> bool {
+        let ledger = self.ledgers.get(id.0);
+        ledger.is_some_and(|ledger| ledger.facts.client_ended.is_some())
     }
 
     /// What each connection forwarded.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doorkeeper_core::mark::Mark;
 use doorkeeper_model::direct::{Options, run};
+use doorkeeper_model::mark::Mark;
 use doorkeeper_model::script::Script;
 
 fn folder() -> PathBuf {

@@ -50,7 +50,6 @@ pub(in crate::session) struct Topics {
     denied: usize,
     /// The denied topics, cut.
     edits: Edits,
-    names_ids: bool,
     session_id: Option<Range<usize>>,
     session_epoch: Option<(Range<usize>, i64)>,
 }
@@ -103,15 +102,9 @@ impl Topics {
             entries: BytesMut::new(),
             denied: 0,
             edits: Edits::default(),
-            names_ids: false,
             session_id: None,
             session_epoch: None,
         }
-    }
-
-    /// Whether topics are named by their ids.
-    pub(in crate::session) const fn names_ids(&self) -> bool {
-        self.names_ids
     }
 
     /// Whether nothing that decides stands behind the name of the last topic.
@@ -122,13 +115,6 @@ impl Topics {
     /// Whether it is a Fetch that has a session or asks for one.
     pub(in crate::session) const fn has_session(&self) -> bool {
         self.session_id.is_some()
-    }
-
-    /// Whether a Fetch goes on in a session that it has.
-    pub(in crate::session) fn continues_session(&self) -> bool {
-        self.session_epoch
-            .as_ref()
-            .is_some_and(|(_, epoch)| *epoch > 0)
     }
 
     /// The memory that is kept of denied topics.
@@ -221,7 +207,6 @@ impl Topics {
             }
             // Nobody here knows the name behind an id, and a topic without a name is denied.
             (Role::TopicId, Value::Uuid(id)) if id != [0; 16] => {
-                self.names_ids = true;
                 current.decision = TopicDecision::denied(String::new(), id, UNKNOWN_TOPIC_ID);
             }
             (Role::PartitionIndex, Value::Int(index)) => {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::mark::Marks;
 use doorkeeper_core::{
     Accept, BufferedBytes, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session,
     Snapshot, Target,
@@ -65,10 +64,6 @@ enum Act {
 }
 
 impl ClientSession {
-    pub(super) fn marks(&self) -> Marks {
-        self.session.marks()
-    }
-
     pub(super) const fn network(&self) -> ClientNetwork {
         self.network
     }
@@ -111,7 +106,7 @@ const fn index(leg: Leg) -> usize {
 }
 
 /// Which way bytes leave doorkeeper on a leg.
-const fn outwards(leg: Leg) -> Direction {
+pub(super) const fn outwards(leg: Leg) -> Direction {
     match leg {
         Leg::Client => Direction::Down,
         Leg::Upstream => Direction::Up,
@@ -138,7 +133,7 @@ impl World {
         let mut accept = Accept::new(([192, 0, 2, client.0], 5000).into(), route);
         #[cfg(doorkeeper_mutants)]
         {
-            accept.mutation = self.options.mutation;
+            accept.mutation = self.mutation_inside();
         }
         let session = Session::new(self.now, accept, Arc::clone(&self.snapshot), seed);
         self.watch
@@ -246,6 +241,11 @@ impl World {
                 break;
             }
         }
+        let id = session.id;
+        #[cfg(doorkeeper_mutants)]
+        if self.mutant_write(id, link, leg, arrival, &mut bytes)? {
+            return self.hand_in(at, Input::Wrote { leg, bytes: count });
+        }
         match self
             .net
             .link(link)
@@ -254,7 +254,6 @@ impl World {
         {
             Ok(count) => {
                 bytes.truncate(count);
-                let id = session.id;
                 self.watch.gave(self.now, id, leg, &bytes)?;
                 self.hand_in(at, Input::Wrote { leg, bytes: count })
             }
@@ -325,11 +324,17 @@ impl World {
     /// Hands one input in, and does all that the session asks for in return.
     pub(super) fn hand_in(&mut self, at: usize, input: Input) -> Result<(), Violation> {
         let now = self.now;
+        let Some(id) = self.sessions.get(at).map(|session| session.id) else {
+            return Ok(());
+        };
+        self.watch.input(now, id, &input)?;
+        #[cfg(doorkeeper_mutants)]
+        let Some(input) = self.mutant_input(id, input) else {
+            return Ok(());
+        };
         let Some(session) = self.sessions.get_mut(at) else {
             return Ok(());
         };
-        let id = session.id;
-        self.watch.input(now, id, &input)?;
         session
             .work
             .handle(now, &mut session.session, input)
@@ -339,6 +344,10 @@ impl World {
             .get_mut(at)
             .and_then(|session| session.session.poll())
         {
+            #[cfg(doorkeeper_mutants)]
+            let Some(effect) = self.mutant_effect(now, id, effect)? else {
+                continue;
+            };
             self.watch.effect(now, id, &effect)?;
             self.carry_out(at, effect);
         }

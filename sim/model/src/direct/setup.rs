@@ -5,7 +5,6 @@ use std::sync::Arc;
 use doorkeeper_core::Instant;
 use doorkeeper_core::discovery::Discovery;
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::mark::Mark;
 
 use super::brokers::Brokers;
 use super::buffers::Budgets;
@@ -43,7 +42,6 @@ impl World {
                 .with_story(options.timeline),
             snapshot,
             drain: None,
-            marks: vec![0; Mark::ALL.len()],
         }
     }
 }

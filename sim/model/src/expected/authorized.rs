@@ -35,6 +35,13 @@ pub(crate) struct DenialReport {
     pub(super) filter_all: bool,
 }
 
+impl DenialReport {
+    /// Whether any of the topics was named by its id.
+    pub(crate) fn names_ids(&self) -> bool {
+        self.topics.iter().any(|topic| !topic.id.is_nil())
+    }
+}
+
 /// A topic that was denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeniedTopic {

@@ -51,7 +51,9 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         by.iter()
             .any(|snapshot| is_right(fate, &asked, &frame, snapshot))
     };
-    if asked.fates.iter().any(is_right) {
+    if let Some(fate) = asked.fates.iter().find(|fate| is_right(fate)) {
+        let is_renewed = ledger.snapshots.len() > 1;
+        ledger.reached.note_fate(asked.head, fate, is_renewed);
         return Ok(());
     }
     if asked.response.is_none()

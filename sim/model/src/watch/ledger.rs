@@ -11,6 +11,7 @@ use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Session, Snapshot};
 
 use super::SessionId;
+use super::reached::Reached;
 use crate::expected::{self, Fate, Head};
 use crate::frames::Cutter;
 use crate::script::{Ordinal, Tamper};
@@ -42,6 +43,7 @@ pub(crate) struct Ledger {
     /// How many of them are owed a response that the session has not given itself.
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
+    pub(crate) reached: Reached,
     /// Nothing while the session serves its client.
     decision: Option<Decision>,
     pub(crate) closed: Option<CloseReason>,
@@ -231,6 +233,7 @@ impl Ledger {
             taken: 0,
             owed: 0,
             facts: Facts::default(),
+            reached: Reached::default(),
             decision: None,
             closed: None,
             transcript: keep_transcript.then(|| Transcript::new(id.0, client, route)),
@@ -399,6 +402,12 @@ impl Ledger {
     /// How many of the last requests still wait in the session.
     const fn untaken(&self) -> usize {
         self.requests - self.taken
+    }
+
+    /// Requests that the session has read and that are not done with, in their order.
+    pub(super) fn taken_requests(&self) -> impl Iterator<Item = &LedgerRequest> {
+        let taken = self.asked.len().saturating_sub(self.untaken());
+        self.asked.iter().take(taken)
     }
 
     /// How many responses are owed to requests that the session has read.

@@ -1,4 +1,4 @@
-//! States that a test run claims to reach: a bit each, set inside the session that reached it.
+//! States that a test run claims to reach: a bit each for every session, set by the watch.
 //!
 //! A simulation that never buffers a request says nothing about buffering, however long it runs.
 //! It therefore counts which marks fired, and one that never does fails the run. A mark decides
@@ -104,19 +104,6 @@ impl Marks {
             .filter(move |mark| self.has(*mark))
     }
 }
-
-/// Notes that a state is reached, if it is.
-macro_rules! sometimes {
-    ($marks:expr, $mark:ident) => {
-        $marks.set(crate::mark::Mark::$mark)
-    };
-    ($marks:expr, $mark:ident, $reached:expr) => {
-        if $reached {
-            $marks.set(crate::mark::Mark::$mark);
-        }
-    };
-}
-pub(crate) use sometimes;
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,9 @@ use doorkeeper_core::id::{HostPort, Seed};
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
-use doorkeeper_io_tokio::{Ends, Net};
+use doorkeeper_io_tokio::{Ends, Interest, Net};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,41 @@ impl Net for Immovable {
     fn take_over(&self, _: &mut Self::Stream) -> io::Result<()> {
         // `epoll_ctl` at `fs.epoll.max_user_watches`.
         Err(ErrorKind::StorageFull.into())
+    }
+}
+
+/// Streams that keep what they take until they are flushed, with the socket inside, as of TLS.
+#[derive(Clone)]
+struct Buffering(TokioNet);
+
+impl Net for Buffering {
+    type Stream = BufWriter<<TokioNet as Net>::Stream>;
+    type Listener = TcpListener;
+
+    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        self.0.bind(at).await
+    }
+
+    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept(on).await?;
+        Ok((BufWriter::with_capacity(1 << 20, stream), peer))
+    }
+
+    async fn connect(&self, to: &HostPort) -> io::Result<Self::Stream> {
+        let stream = self.0.connect(to).await?;
+        Ok(BufWriter::with_capacity(1 << 20, stream))
+    }
+
+    fn ends(&self, stream: &Self::Stream) -> Option<Ends> {
+        self.0.ends(stream.get_ref())
+    }
+
+    fn is_ready(&self, stream: &Self::Stream, interest: Interest) -> bool {
+        self.0.is_ready(stream.get_ref(), interest)
+    }
+
+    fn take_over(&self, stream: &mut Self::Stream) -> io::Result<()> {
+        self.0.take_over(stream.get_mut())
     }
 }
 
@@ -256,8 +291,33 @@ async fn responses_in_front_of_a_fault_arrive() {
 /// It moves to the threads for bulk, and nobody sees any of it.
 #[tokio::test]
 async fn frames_larger_than_all_buffers_pass() {
+    large_frames_pass(Loopback::start().await).await;
+}
+
+/// Nothing stays in a stream, and its socket moves with it.
+#[tokio::test]
+async fn frames_pass_through_streams_that_buffer() {
+    large_frames_pass(Loopback::start_on(Buffering(TokioNet::default())).await).await;
+}
+
+/// The stream has taken the last bytes, and is closed behind them.
+#[tokio::test]
+async fn a_response_in_front_of_a_close_leaves_a_stream_that_buffers() {
+    let mut world = Loopback::start_on(Buffering(TokioNet::default())).await;
+    let (mut client, mut broker, address) = world.pair().await;
+    client.write_all(&heartbeat(2)).await.unwrap();
+    client.shutdown().await.unwrap();
+    broker.write_all(&heartbeat_response(1)).await.unwrap();
+    broker.write_all(&heartbeat_response(2)).await.unwrap();
+    assert_eq!(
+        rest(&mut client).await,
+        [heartbeat_response(1), heartbeat_response(2)].concat()
+    );
+    assert_eq!(world.seen.closed(address).await, "client_closed");
+}
+
+async fn large_frames_pass(mut world: Loopback) {
     const RECORDS: usize = 3 << 20;
-    let mut world = Loopback::start().await;
     let (mut client, mut broker, address) = world.pair().await;
     let (request, response) = (produce(2, RECORDS), produced(2));
     let serve = async {
@@ -272,7 +332,7 @@ async fn frames_larger_than_all_buffers_pass() {
         assert_eq!(
             world.seen.bytes_in_bulk(),
             0,
-            "little is moved on the first threads"
+            "a session that forwards little stays where it is"
         );
         client.write_all(&request).await.unwrap();
         assert_eq!(next_frame(&mut client).await.unwrap(), response);

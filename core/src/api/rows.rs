@@ -9,6 +9,7 @@ use crate::id::ApiKey;
 use crate::policy::Operation;
 use crate::wire::codec::TopicEntry;
 use crate::wire::codec::denial::{Denial, ErrorResponse as E};
+use crate::wire::schema;
 
 /// `Errors.CLUSTER_AUTHORIZATION_FAILED`.
 const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
@@ -279,7 +280,17 @@ pub(crate) const METADATA: ApiKey = ApiKey(3);
 pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
 
 /// One more than the highest key.
-const KEYS: usize = 95;
+const KEYS: usize = {
+    let mut keys = 0;
+    let mut rest = schema::APIS;
+    while let [entry, tail @ ..] = rest {
+        if keys <= entry.key as usize {
+            keys = entry.key as usize + 1;
+        }
+        rest = tail;
+    }
+    keys
+};
 
 #[expect(
     clippy::indexing_slicing,
@@ -299,7 +310,6 @@ static BY_KEY: [Option<&'static Row>; KEYS] = {
 mod tests {
     use super::super::row::Offer;
     use super::*;
-    use crate::wire::schema;
 
     #[test]
     fn every_api_of_the_tables_has_one_row_of_its_name() {

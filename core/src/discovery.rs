@@ -24,7 +24,7 @@ use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use crate::wire::rope::Rope;
 
-use avoided::{AVOIDED_MAX, Avoided};
+use avoided::{AVOIDED_MAX, AvoidedAddresses};
 use response::{Brokers, MetadataVersion};
 
 /// How many brokers of one cluster are believed.
@@ -185,7 +185,7 @@ pub struct Discovery {
     /// What was noticed while a request was open: its response may be older.
     noticed: Option<Observation>,
     /// Whom to ask after all others.
-    avoided: Avoided,
+    avoided: AvoidedAddresses,
     correlation_id: i32,
     asked_at: Option<Instant>,
     buffered: Rope,
@@ -237,7 +237,7 @@ impl Discovery {
             turn: usize::from(seed.0[0]),
             again: None,
             noticed: None,
-            avoided: Avoided::default(),
+            avoided: AvoidedAddresses::default(),
             correlation_id: 0,
             asked_at: None,
             buffered: Rope::default(),

@@ -13,19 +13,19 @@ pub struct Pieces(Vec<Piece>);
 #[serde(untagged)]
 enum Piece {
     /// As they are.
-    Plain(Plain),
+    Plain(PlainBytes),
     /// By their number.
-    Masked(Masked),
+    Masked(MaskedBytes),
 }
 
 /// Bytes as text: those of ASCII that can be seen as they are, the others, `%`, `"` and `\` as `%`
 /// with two digits of hex. It is read as easily by people as by programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Plain(Vec<u8>);
+struct PlainBytes(Vec<u8>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Masked {
+struct MaskedBytes {
     /// How many bytes.
     mask: usize,
     /// The fingerprint of all of the value that ends with them; none where it goes on.
@@ -43,10 +43,10 @@ impl Pieces {
         if bytes.is_empty() {
             return;
         }
-        if let Some(Piece::Plain(Plain(last))) = self.0.last_mut() {
+        if let Some(Piece::Plain(PlainBytes(last))) = self.0.last_mut() {
             last.extend_from_slice(bytes);
         } else {
-            self.0.push(Piece::Plain(Plain(bytes.to_vec())));
+            self.0.push(Piece::Plain(PlainBytes(bytes.to_vec())));
         }
     }
 
@@ -55,17 +55,17 @@ impl Pieces {
         if count == 0 {
             return;
         }
-        if let Some(Piece::Masked(Masked { mask, hash: None })) = self.0.last_mut() {
+        if let Some(Piece::Masked(MaskedBytes { mask, hash: None })) = self.0.last_mut() {
             *mask += count;
         } else {
             let (mask, hash) = (count, None);
-            self.0.push(Piece::Masked(Masked { mask, hash }));
+            self.0.push(Piece::Masked(MaskedBytes { mask, hash }));
         }
     }
 
     /// The value of which the masked bytes at the end are the last has ended.
     pub(crate) fn masked_value_ends(&mut self, of_it: u64) {
-        if let Some(Piece::Masked(Masked { hash, .. })) = self.0.last_mut() {
+        if let Some(Piece::Masked(MaskedBytes { hash, .. })) = self.0.last_mut() {
             *hash = Some(Hash(of_it));
         }
     }
@@ -74,8 +74,8 @@ impl Pieces {
     #[must_use]
     pub fn byte_count(&self) -> usize {
         let counts = self.0.iter().map(|piece| match piece {
-            Piece::Plain(Plain(bytes)) => bytes.len(),
-            Piece::Masked(Masked { mask, .. }) => *mask,
+            Piece::Plain(PlainBytes(bytes)) => bytes.len(),
+            Piece::Masked(MaskedBytes { mask, .. }) => *mask,
         });
         counts.fold(0, usize::saturating_add)
     }
@@ -86,8 +86,8 @@ impl Pieces {
         let mut bytes = Vec::new();
         for piece in &self.0 {
             match piece {
-                Piece::Plain(Plain(plain)) => bytes.extend_from_slice(plain),
-                Piece::Masked(Masked { mask, hash }) => {
+                Piece::Plain(PlainBytes(plain)) => bytes.extend_from_slice(plain),
+                Piece::Masked(MaskedBytes { mask, hash }) => {
                     let Hash(hash) = hash.unwrap_or(Hash(0));
                     bytes.extend(hash.to_be_bytes().into_iter().cycle().take(*mask));
                 }
@@ -107,11 +107,11 @@ impl Pieces {
         };
         for piece in &self.0 {
             match piece {
-                Piece::Plain(Plain(bytes)) => {
+                Piece::Plain(PlainBytes(bytes)) => {
                     add(b"+");
                     add(bytes);
                 }
-                Piece::Masked(Masked { mask, .. }) => {
+                Piece::Masked(MaskedBytes { mask, .. }) => {
                     add(b"-");
                     add(&(*mask as u64).to_be_bytes());
                 }
@@ -121,7 +121,7 @@ impl Pieces {
     }
 }
 
-impl Serialize for Plain {
+impl Serialize for PlainBytes {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut text = String::with_capacity(self.0.len() * 2);
         for byte in &self.0 {
@@ -137,7 +137,7 @@ impl Serialize for Plain {
     }
 }
 
-impl<'de> Deserialize<'de> for Plain {
+impl<'de> Deserialize<'de> for PlainBytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let mut rest = text.as_bytes();

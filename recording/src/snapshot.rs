@@ -30,8 +30,8 @@ pub struct RecordedSnapshot {
     bootstrap: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dial: Vec<Rule>,
-    advertised: Advertising,
-    topology: Known,
+    advertised: RecordedAddresses,
+    topology: RecordedTopology,
 }
 
 /// A snapshot that makes no sense.
@@ -62,8 +62,8 @@ impl From<&Snapshot> for RecordedSnapshot {
             alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
             dial: dial.rules().iter().cloned().map(Rule).collect(),
-            advertised: Advertising::of(advertised),
-            topology: Known {
+            advertised: RecordedAddresses::of(advertised),
+            topology: RecordedTopology {
                 cluster_id: topology.cluster_id().map(str::to_owned),
                 brokers: texts(topology.brokers()),
                 avoided: topology.avoided().map(ToString::to_string).collect(),
@@ -167,7 +167,7 @@ impl DeniedTopics {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Advertising {
+enum RecordedAddresses {
     Ports {
         host: String,
         base: u16,
@@ -176,7 +176,7 @@ enum Advertising {
     Explicit(BTreeMap<i32, String>),
 }
 
-impl Advertising {
+impl RecordedAddresses {
     fn of(advertised: &Advertised) -> Self {
         match advertised {
             Advertised::Ports { host, base, ids } => Self::Ports {
@@ -205,7 +205,7 @@ impl Advertising {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
+struct RecordedTopology {
     cluster_id: Option<String>,
     brokers: BTreeMap<i32, String>,
     /// Tried last.

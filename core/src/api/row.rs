@@ -19,7 +19,7 @@ pub(crate) struct Row {
     pub(crate) last_version: i16,
     /// The error for a request that speaks as a broker of the cluster; where there is none, the
     /// session closes.
-    pub(crate) denies_brokers: Option<Denied>,
+    pub(crate) denies_brokers: Option<DenialRule>,
     /// How its topics are authorized, if they are.
     pub(crate) topics: Option<TopicRule>,
     /// Besides what decides about every request: what must be read to know how long the broker may
@@ -44,16 +44,16 @@ pub(crate) enum Offer {
     /// To every client, but for configs of brokers, unless the configuration allows these.
     ButBrokerConfigs(Denial),
     /// Only where the configuration names it.
-    ByName(Denied),
+    ByName(DenialRule),
     /// To nobody: it logs in, and no listener has a login yet.
-    Login(Denied),
+    Login(DenialRule),
     /// Neither advertised nor served: it is for brokers and controllers of the cluster.
     Never,
 }
 
 /// The error for every request of an API.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Denied {
+pub(crate) struct DenialRule {
     pub(crate) denial: Denial,
     /// The versions of which the response can be encoded.
     pub(crate) versions: Versions,
@@ -114,7 +114,7 @@ pub(crate) enum Streaming {
     InPlace,
 }
 
-impl Denied {
+impl DenialRule {
     pub(super) const fn new(
         response: ErrorResponse,
         error_code: i16,
@@ -164,11 +164,11 @@ impl Row {
         Self::new(key, name, Offer::ButBrokerConfigs(denial))
     }
 
-    pub(super) const fn by_name(key: i16, name: &'static str, denied: Denied) -> Self {
+    pub(super) const fn by_name(key: i16, name: &'static str, denied: DenialRule) -> Self {
         Self::new(key, name, Offer::ByName(denied))
     }
 
-    pub(super) const fn login(key: i16, name: &'static str, denied: Denied) -> Self {
+    pub(super) const fn login(key: i16, name: &'static str, denied: DenialRule) -> Self {
         Self::new(key, name, Offer::Login(denied))
     }
 
@@ -181,7 +181,7 @@ impl Row {
         self
     }
 
-    pub(super) const fn denies_brokers(mut self, denied: Denied) -> Self {
+    pub(super) const fn denies_brokers(mut self, denied: DenialRule) -> Self {
         self.denies_brokers = Some(denied);
         self
     }

@@ -4,7 +4,7 @@
 //! the error that it would raise behind a broker. An API that is missing would make the client give
 //! up on the broker as too old, and a connection that closes would make it try again.
 
-use super::row::{Denied, Editing, Row, Streaming, Timeout};
+use super::row::{DenialRule, Editing, Row, Streaming, Timeout};
 use crate::id::ApiKey;
 use crate::policy::Operation;
 use crate::wire::codec::TopicEntry;
@@ -25,10 +25,10 @@ const DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: i16 = 64;
 ///
 /// The last two arguments here and in each row are the first and the last version of which the
 /// response can be encoded.
-const fn cluster(response: E, first: i16, last: i16) -> Denied {
+const fn cluster(response: E, first: i16, last: i16) -> DenialRule {
     const NOT_ALLOWED: &str = "Cluster authorization failed: this listener of doorkeeper allows it \
                                only where allow_apis names it.";
-    Denied::new(
+    DenialRule::new(
         response,
         CLUSTER_AUTHORIZATION_FAILED,
         NOT_ALLOWED,
@@ -39,8 +39,8 @@ const fn cluster(response: E, first: i16, last: i16) -> Denied {
 
 /// KafkaApis.allowTokenRequests: the error of a PLAINTEXT listener, before it looks whether tokens
 /// are enabled.
-const fn token(response: E, first: i16, last: i16) -> Denied {
-    Denied::new(
+const fn token(response: E, first: i16, last: i16) -> DenialRule {
+    DenialRule::new(
         response,
         DELEGATION_TOKEN_REQUEST_NOT_ALLOWED,
         "",
@@ -61,7 +61,7 @@ const fn broker_configs(response: E) -> Denial {
 
 /// FindCoordinator for a share coordinator, which brokers ask of each other and which needs
 /// CLUSTER_ACTION (KafkaApis.getCoordinator).
-const SHARE_COORDINATOR: Denied = Denied::new(
+const SHARE_COORDINATOR: DenialRule = DenialRule::new(
     E::FindCoordinator,
     CLUSTER_AUTHORIZATION_FAILED,
     "Cluster authorization failed.",
@@ -160,7 +160,7 @@ static ROWS: &[Row] = &[
     Row::by_name(
         29,
         "DescribeAcls",
-        Denied::new(
+        DenialRule::new(
             E::DescribeAcls,
             SECURITY_DISABLED,
             "No Authorizer is configured on the broker",
@@ -171,7 +171,7 @@ static ROWS: &[Row] = &[
     Row::by_name(
         30,
         "CreateAcls",
-        Denied::new(
+        DenialRule::new(
             E::CreateAcls,
             SECURITY_DISABLED,
             "No Authorizer is configured.",
@@ -182,7 +182,7 @@ static ROWS: &[Row] = &[
     Row::by_name(
         31,
         "DeleteAcls",
-        Denied::new(
+        DenialRule::new(
             E::DeleteAcls,
             SECURITY_DISABLED,
             "No Authorizer is configured.",
@@ -253,12 +253,12 @@ static ROWS: &[Row] = &[
     Row::login(
         17,
         "SaslHandshake",
-        Denied::new(E::SaslHandshake, ILLEGAL_SASL_STATE, "", 0, 1),
+        DenialRule::new(E::SaslHandshake, ILLEGAL_SASL_STATE, "", 0, 1),
     ),
     Row::login(
         36,
         "SaslAuthenticate",
-        Denied::new(
+        DenialRule::new(
             E::SaslAuthenticate,
             ILLEGAL_SASL_STATE,
             "SaslAuthenticate request received after successful authentication",

@@ -9,7 +9,7 @@ use crate::id::ApiKey;
 use crate::wire::edit::{self, Edits};
 use crate::wire::header::{PREFIX_BYTES, RequestHead};
 use crate::wire::schema::{Role, Versions};
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// `Errors.UNSUPPORTED_VERSION`.
 pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
@@ -95,7 +95,7 @@ impl ApiRanges {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn found(&mut self, found: &Found) {
+    fn found(&mut self, found: &FieldValue) {
         // Features have ranges of their own, outside the array.
         let (Some(element), Value::Int(int)) = (&mut self.element, &found.value) else {
             return;

@@ -14,11 +14,11 @@ pub(super) const AVOIDED_MAX: usize = 64;
 
 /// The addresses, each with the time until which it is tried last.
 #[derive(Debug, Default)]
-pub(super) struct Avoided {
+pub(super) struct AvoidedAddresses {
     until: BTreeMap<HostPort, Instant>,
 }
 
-impl Avoided {
+impl AvoidedAddresses {
     /// Tries an address last from now on. Beyond the limit nothing is kept.
     pub(super) fn add(&mut self, now: Instant, address: &HostPort) {
         if self.until.len() < AVOIDED_MAX || self.contains(address) {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_are_kept_and_none_for_good() {
-        let mut avoided = Avoided::default();
+        let mut avoided = AvoidedAddresses::default();
         let start = Instant::from_nanos(0);
         for port in 1..=100 {
             avoided.add(start, &HostPort::new("a", port).unwrap());

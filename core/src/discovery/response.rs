@@ -5,7 +5,7 @@ use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{self, Role, Roles};
-use crate::wire::walk::{Found, Step, Value, Walker};
+use crate::wire::walk::{FieldValue, Step, Value, Walker};
 
 /// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
 /// yet (8).
@@ -92,7 +92,7 @@ fn walk(
     version: ApiVersion,
     body: &[u8],
     interest: Roles,
-    mut take: impl FnMut(&Found),
+    mut take: impl FnMut(&FieldValue),
 ) -> Result<(), Malformed> {
     let message = schema::api(api.0)
         .map(|entry| entry.response)

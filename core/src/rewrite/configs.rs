@@ -9,7 +9,7 @@ use crate::wire::config_resource::may_be_of_brokers;
 use crate::wire::edit;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// How a value is hidden.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,13 @@ impl Configs {
         }
     }
 
-    fn found(&mut self, found: &Found, frame: &Rope, known_hosts: &KnownHosts, out: &mut Outcome) {
+    fn found(
+        &mut self,
+        found: &FieldValue,
+        frame: &Rope,
+        known_hosts: &KnownHosts,
+        out: &mut Outcome,
+    ) {
         let at = found.start..found.end;
         let data = found.data..found.end;
         match (found.field.role, &found.value) {

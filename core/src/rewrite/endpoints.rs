@@ -7,7 +7,7 @@ use crate::rewrite::{Addresses, Outcome};
 use crate::wire::edit;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// `MetadataResponse.NO_CONTROLLER_ID`: clients ask again, or another broker.
 const NO_CONTROLLER_ID: i32 = -1;
@@ -139,7 +139,7 @@ impl Endpoints {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn found(&mut self, found: &Found, with: &Addresses<'_>, out: &mut Outcome) {
+    fn found(&mut self, found: &FieldValue, with: &Addresses<'_>, out: &mut Outcome) {
         let at = found.start..found.end;
         let int = match found.value {
             Value::Int(int) => int,
@@ -234,7 +234,7 @@ impl Endpoints {
 }
 
 /// A controller that clients cannot reach is none: the broker of this id is not in the list.
-fn controller(found: &Found, with: &Addresses<'_>, out: &mut Outcome) {
+fn controller(found: &FieldValue, with: &Addresses<'_>, out: &mut Outcome) {
     let Value::Int(id) = found.value else { return };
     let broker = i32::try_from(id).ok().filter(|id| *id >= 0).map(BrokerId);
     if broker.is_some_and(|broker| !with.advertised.has(broker)) {

@@ -7,7 +7,7 @@ use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
 use crate::wire::malformed::Malformed;
 use crate::wire::named::Named;
 use crate::wire::schema::{Api, Role, Roles};
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// What a denial may have to name.
 const NAMES: Roles = Roles::of(&[
@@ -55,7 +55,7 @@ impl<'a> Names<'a> {
         self.failed.map_or(Ok(()), Err)
     }
 
-    fn named(&self, found: &Found) -> Option<Named> {
+    fn named(&self, found: &FieldValue) -> Option<Named> {
         match found.value {
             _ if found.role == Role::Plain => None,
             Value::Int(int) => Some(Named::Number(found.role, int)),

@@ -12,7 +12,7 @@ use crate::wire::codec::NotEncodable;
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// `FindCoordinatorRequest.CoordinatorType.SHARE`: who keeps the state of share groups, which only
 /// brokers ask for.
@@ -98,7 +98,7 @@ impl Facts {
         clippy::wildcard_enum_match_arm,
         reason = "a walk yields just the roles that were asked for"
     )]
-    fn take(&mut self, found: &Found) {
+    fn take(&mut self, found: &FieldValue) {
         if found.role == Role::TransactionalId {
             self.transactional = found.value != Value::Null;
         }

@@ -11,7 +11,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles};
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 
 /// A response whose body is being read.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Response {
         Progress::Release(self.buffered.begins().min(frame.end()))
     }
 
-    fn note_throttle(&mut self, found: &Found) {
+    fn note_throttle(&mut self, found: &FieldValue) {
         if let (Role::ThrottleTime, Value::Int(ms)) = (found.role, found.value) {
             self.throttle_ms = i32::try_from(ms).unwrap_or(i32::MAX);
         }

@@ -39,7 +39,7 @@ pub enum Step {
     },
     /// A field of interest that has one value is wholly read: a number, a string, bytes, an
     /// element of an array of these, or a structure that is null.
-    Value(Found),
+    Value(FieldValue),
     /// The count of an array of interest is read.
     Array {
         /// The array.
@@ -118,7 +118,7 @@ pub enum Step {
 
 /// One value of interest.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct FieldValue {
     /// The field; for an element of an array, the array.
     pub field: &'static Field,
     /// What it means: the field's role.
@@ -641,7 +641,7 @@ impl Walker {
 
 fn found(field: &'static Field, start: u32, data: u32, end: u32, value: Value) -> Step {
     let (start, data, end) = (start as usize, data as usize, end as usize);
-    Step::Value(Found {
+    Step::Value(FieldValue {
         field,
         role: field.role,
         start,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
-use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
+use doorkeeper_core::wire::walk::{FieldValue, Step, Value, Walker};
 
 /// One body that Kafka's own classes have written.
 pub(crate) struct Frame {
@@ -96,7 +96,7 @@ impl Seen {
         Some(match step {
             Step::More => return None,
             Step::Begin { field, at } => Self::Begin(field.name, at),
-            Step::Value(Found {
+            Step::Value(FieldValue {
                 field,
                 role,
                 start,

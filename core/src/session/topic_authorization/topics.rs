@@ -16,7 +16,7 @@ use crate::wire::edit::{self, Edits};
 use crate::wire::header::RequestHead;
 use crate::wire::rope::Rope;
 use crate::wire::schema::Role;
-use crate::wire::walk::{Found, Step, Value};
+use crate::wire::walk::{FieldValue, Step, Value};
 use crate::work;
 
 /// `Errors.TOPIC_AUTHORIZATION_FAILED`.
@@ -186,7 +186,11 @@ impl Topics {
         Ok(())
     }
 
-    fn found(&mut self, found: &Found, authorizer: Authorizer<'_>) -> Result<(), NotEncodable> {
+    fn found(
+        &mut self,
+        found: &FieldValue,
+        authorizer: Authorizer<'_>,
+    ) -> Result<(), NotEncodable> {
         let at = found.start..found.end;
         if let Value::Int(int) = found.value {
             if found.role == Role::SessionId {

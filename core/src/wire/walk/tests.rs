@@ -8,7 +8,7 @@ fn show(step: Step) -> String {
     match step {
         Step::More => "more".into(),
         Step::Begin { field, at } => format!("begin {} {at}", field.name),
-        Step::Value(Found {
+        Step::Value(FieldValue {
             field,
             start,
             data,

@@ -6,7 +6,7 @@ use std::iter;
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::wire::quick_scan;
 use doorkeeper_core::wire::schema::{Kind, Message, Role, Roles};
-use doorkeeper_core::wire::walk::{Found, Step, Value, Walker};
+use doorkeeper_core::wire::walk::{FieldValue, Step, Value, Walker};
 use doorkeeper_core::work;
 
 use super::chunks::chunks;
@@ -257,7 +257,7 @@ impl WalkOutcome {
         }
     }
 
-    fn value(&mut self, found: &Found, ordered: impl Fn(&[usize])) {
+    fn value(&mut self, found: &FieldValue, ordered: impl Fn(&[usize])) {
         let places = [found.start, found.data, found.end];
         ordered(&places);
         self.mix(2, found.field.name, &places);

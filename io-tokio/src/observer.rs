@@ -91,6 +91,29 @@ impl SessionEnd {
             Self::Panic => "panic",
         }
     }
+
+    /// The names of all ends that are not core's, each with what has happened: they follow
+    /// [`CloseReason::MEANINGS`] in the documentation.
+    pub const MEANINGS: &[(&str, &str)] = &[
+        (
+            Self::SilentLimit.name(),
+            "The client had sent no whole request, and gave way to another such connection \
+             (`silent_connections`, `silent_connections_per_address`)",
+        ),
+        (
+            Self::Aborted.name(),
+            "doorkeeper had to end at once: a second signal, or sessions that outlasted the drain",
+        ),
+        (
+            Self::NotMoved.name(),
+            "The connection forwarded much, and the system did not let other threads take it over \
+             (`fs.epoll.max_user_watches` is reached, or there is no memory)",
+        ),
+        (
+            Self::Panic.name(),
+            "The code of the session panicked; it ended, nothing else",
+        ),
+    ];
 }
 
 /// Why a connection was closed as soon as it was accepted.

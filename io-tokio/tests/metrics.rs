@@ -5,17 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::discovery;
-use doorkeeper_core::error::{BadLength, ClientFault, OtherProtocol, UpstreamFault, Wait};
+use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::{CloseReason, ConnectFailure, End, Leg, Route};
+use doorkeeper_core::{CloseReason, End, Leg, Route};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
@@ -24,86 +24,22 @@ use doorkeeper_io_tokio::observer::{
 const API: ApiKey = ApiKey(0);
 const VERSION: ApiVersion = ApiVersion(3);
 
-/// The reason behind this one, so that each is seen: a new one does not compile without a place.
-fn after(reason: CloseReason) -> Option<CloseReason> {
-    use CloseReason as R;
-    use Leg::{Client, Upstream};
-    Some(match reason {
-        R::ClientEnded(End::Fin) => R::ClientEnded(End::Reset),
-        R::ClientEnded(End::Reset) => R::UpstreamEnded(End::Fin),
-        R::UpstreamEnded(End::Fin) => R::UpstreamEnded(End::Reset),
-        R::UpstreamEnded(End::Reset) => R::Client(ClientFault::FrameLength(BadLength::Negative)),
-        R::Client(fault) => after_client(fault),
-        R::Upstream(fault) => after_upstream(fault),
-        R::Unreachable(ConnectFailure::Unresolved) => R::Unreachable(ConnectFailure::Refused),
-        R::Unreachable(ConnectFailure::Refused) => R::Unreachable(ConnectFailure::TimedOut),
-        R::Unreachable(ConnectFailure::TimedOut) => R::Unreachable(ConnectFailure::Unreachable),
-        R::Unreachable(ConnectFailure::Unreachable) => R::Unreachable(ConnectFailure::Loop),
-        R::Unreachable(ConnectFailure::Loop) => R::BrokerUnknown(BrokerId(1)),
-        R::BrokerUnknown(_) => R::BufferLimit(Client),
-        R::BufferLimit(Client) => R::BufferLimit(Upstream),
-        R::BufferLimit(Upstream) => R::BufferRejected,
-        R::BufferRejected => R::TimedOut(Wait::Frame(Client)),
-        R::TimedOut(Wait::Frame(Client)) => R::TimedOut(Wait::Frame(Upstream)),
-        R::TimedOut(Wait::Frame(Upstream)) => R::TimedOut(Wait::Idle),
-        R::TimedOut(Wait::Idle) => R::TimedOut(Wait::Topology),
-        R::TimedOut(Wait::Topology) => R::TimedOut(Wait::Response),
-        R::TimedOut(Wait::Response) => R::TimedOut(Wait::FirstResponse),
-        R::TimedOut(Wait::FirstResponse) => R::TimedOut(Wait::Write(Client)),
-        R::TimedOut(Wait::Write(Client)) => R::TimedOut(Wait::Write(Upstream)),
-        R::TimedOut(Wait::Write(Upstream)) => R::TimedOut(Wait::Buffer(Client)),
-        R::TimedOut(Wait::Buffer(Client)) => R::TimedOut(Wait::Buffer(Upstream)),
-        R::TimedOut(Wait::Buffer(Upstream)) => R::Drained,
-        R::Drained => R::DrainExpired,
-        R::DrainExpired => R::Bug("none"),
-        R::Bug(_) => return None,
-    })
-}
-
-fn after_client(fault: ClientFault) -> CloseReason {
-    use ClientFault as F;
-    let next = match fault {
-        F::FrameLength(BadLength::Negative) => F::FrameLength(BadLength::TooShort),
-        F::FrameLength(BadLength::TooShort) => F::FrameLength(BadLength::TooLarge),
-        F::FrameLength(BadLength::TooLarge) => F::Speaks(OtherProtocol::Tls),
-        F::Speaks(OtherProtocol::Tls) => F::Speaks(OtherProtocol::Http),
-        F::Speaks(OtherProtocol::Http) => F::Speaks(OtherProtocol::ProxyProtocol),
-        F::Speaks(OtherProtocol::ProxyProtocol) => F::Malformed(API, VERSION, Malformed::Truncated),
-        F::Malformed(..) => F::ApiNotOffered(API),
-        F::ApiNotOffered(_) => F::UnsupportedVersion(API, VERSION),
-        F::UnsupportedVersion(..) => F::ReplicaRequest(API),
-        F::ReplicaRequest(_) => F::DeniedAcksZero,
-        F::DeniedAcksZero => F::DenialNotEncodable(API, VERSION),
-        F::DenialNotEncodable(..) => {
-            return UpstreamFault::FrameLength(BadLength::Negative).into();
-        }
-    };
-    next.into()
-}
-
-fn after_upstream(fault: UpstreamFault) -> CloseReason {
-    use UpstreamFault as F;
-    let next = match fault {
-        F::FrameLength(BadLength::Negative) => F::FrameLength(BadLength::TooShort),
-        F::FrameLength(BadLength::TooShort) => F::FrameLength(BadLength::TooLarge),
-        F::FrameLength(BadLength::TooLarge) => F::Unsolicited,
-        F::Unsolicited => F::CorrelationMismatch,
-        F::CorrelationMismatch => F::Malformed(API, VERSION, Malformed::Truncated),
-        F::Malformed(..) => return CloseReason::Unreachable(ConnectFailure::Unresolved),
-    };
-    next.into()
-}
-
+/// Every way in which a session can end, with a reason of core's for each that is counted apart.
 fn all_ends() -> Vec<SessionEnd> {
-    let first = CloseReason::ClientEnded(End::Fin);
-    let closed =
-        std::iter::successors(Some(first), |reason| after(*reason)).map(SessionEnd::Closed);
+    let withheld = UpstreamFault::Malformed(API, VERSION, Malformed::Truncated);
+    let closed = [
+        CloseReason::ClientEnded(End::Fin),
+        CloseReason::Upstream(withheld),
+        CloseReason::BufferLimit(Leg::Client),
+        CloseReason::BufferLimit(Leg::Upstream),
+    ];
     let others = [
         SessionEnd::SilentLimit,
         SessionEnd::Aborted,
         SessionEnd::NotMoved,
         SessionEnd::Panic,
     ];
+    let closed = closed.into_iter().map(SessionEnd::Closed);
     closed.chain(others).collect()
 }
 
@@ -206,9 +142,12 @@ fn shown(page: &str) -> Exposed {
     shown
 }
 
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md")
+}
+
 fn document() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(path()).unwrap()
 }
 
 /// The cells of the table whose head begins with this cell.
@@ -287,13 +226,30 @@ fn reasons(heading: &str) -> Vec<String> {
         .collect()
 }
 
+/// The heading of the table that is written from the names and meanings in the code.
+const CLOSED: &str = "## Reasons of closed sessions\n";
+
+fn owned((one, other): (&str, &str)) -> (String, String) {
+    (one.to_owned(), other.to_owned())
+}
+
 #[test]
 fn the_page_names_every_reason() {
-    let mut documented = reasons("Reasons of closed sessions");
-    let mut named: Vec<String> = all_ends().iter().map(|it| it.name().to_owned()).collect();
-    documented.sort();
-    named.sort();
-    assert_eq!(documented, named);
+    let meanings = CloseReason::MEANINGS.iter().chain(SessionEnd::MEANINGS);
+    let rows: String = meanings
+        .map(|(name, meaning)| format!("| `{name}` | {meaning} |\n"))
+        .collect();
+    let (before, rest) = document().split_once(CLOSED).map(owned).unwrap();
+    let (head, table) = rest.split_once("|---|---|\n").map(owned).unwrap();
+    let end = table.find("\n\n").map_or(table.len(), |at| at + 1);
+    let page = format!("{before}{CLOSED}{head}|---|---|\n{rows}{}", &table[end..]);
+    if std::env::var_os("DOORKEEPER_WRITE_DOCS").is_some() {
+        fs::write(path(), &page).unwrap();
+    }
+    assert!(
+        document() == page,
+        "docs/metrics.md is stale: run this test with DOORKEEPER_WRITE_DOCS=1"
+    );
     let documented = reasons("Reasons of rejected connections");
     assert_eq!(documented, REJECTIONS.map(Rejection::name));
 }

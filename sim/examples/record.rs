@@ -65,7 +65,7 @@ fn recorded(name: &str, tape: &Tape) -> String {
     let mut all: BTreeMap<(i16, i16), Vec<Vec<u8>>> = BTreeMap::new();
     for track in tape.all() {
         let mut cutter = Cutter::default();
-        cutter.push(&track.came);
+        cutter.push(&track.received);
         while let Some(frame) = cutter.next_frame() {
             let Some(&[_, _, _, _, k0, k1, v0, v1]) = frame.first_chunk() else {
                 continue;

@@ -111,13 +111,13 @@ fn speed(tally: &Tally, took: Duration) -> String {
 fn tell_failure(swarm: &Swarm, commit: &str) -> ExitCode {
     println!("\ncommit {commit}\n{swarm}");
     let (result, outcome) = try_script(&swarm.script(), Options::default());
-    tell(&result, outcome.as_ref());
+    print(&result, outcome.as_ref());
     println!("replay: cargo xtask sim replay {}", swarm.seed);
     println!("make small: cargo xtask sim shrink {}", swarm.seed);
     exit(result.kind().unwrap_or(Kind::Differs))
 }
 
-fn tell(result: &SeedResult, outcome: Option<&Outcome>) {
+fn print(result: &SeedResult, outcome: Option<&Outcome>) {
     for line in outcome.iter().flat_map(|outcome| outcome.trace.lines()) {
         println!("{line}");
     }
@@ -156,7 +156,7 @@ pub(crate) fn replay(args: &Replay, commit: &str) -> Result<ExitCode> {
     println!("{script}");
     let options = Options::default().keeping_trace(!args.brief);
     let (result, outcome) = try_script(&script, options);
-    tell(&result, outcome.as_ref());
+    print(&result, outcome.as_ref());
     if let Some(outcome) = outcome {
         println!(
             "hash {:016x}, {} virtual",

@@ -30,7 +30,7 @@ pub struct Track {
     /// The task that moves its bytes: both connections of a session are one task's.
     pub task: Option<tokio::task::Id>,
     /// What was read.
-    pub came: Vec<u8>,
+    pub received: Vec<u8>,
     /// What was written.
     pub went: Vec<u8>,
 }
@@ -60,7 +60,7 @@ impl Tape {
         tracks.push(Track {
             peer,
             task: None,
-            came: Vec::new(),
+            received: Vec::new(),
             went: Vec::new(),
         });
         tracks.len() - 1
@@ -132,9 +132,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for TapStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let came = buf.filled().get(before..).unwrap_or_default();
-        self.tape
-            .note(self.number, |track| track.came.extend_from_slice(came));
+        let received = buf.filled().get(before..).unwrap_or_default();
+        self.tape.note(self.number, |track| {
+            track.received.extend_from_slice(received)
+        });
         Poll::Ready(Ok(()))
     }
 }

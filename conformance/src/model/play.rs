@@ -148,7 +148,7 @@ impl<B: Brokers> Player<'_, B> {
                 *connection = None;
                 return Ok(());
             };
-            dialogue.came(&bytes);
+            dialogue.received(&bytes);
             while let Some(heard) = client.hears(dialogue) {
                 if let Err(violation) = heard.check() {
                     bail!("{violation}");

@@ -147,7 +147,7 @@ impl FetchSession {
 
     /// Whether an incremental response must name the partition, and what the client knows then
     /// (`CachedPartition.maybeUpdateResponseData`).
-    pub(crate) fn must_tell(&mut self, key: &PartitionKey, outcome: Outcome) -> bool {
+    pub(crate) fn update_sent(&mut self, key: &PartitionKey, outcome: Outcome) -> bool {
         let Some(place) = self.places.get(key).copied() else {
             return true;
         };
@@ -274,9 +274,9 @@ mod tests {
     fn a_response_has_only_changes_and_served_partitions_go_last() {
         let mut sessions = opened();
         let session = sessions.get_mut(7).unwrap();
-        assert!(!session.must_tell(&key(0), outcome(false, 5)));
-        assert!(session.must_tell(&key(0), outcome(true, 6)));
-        assert!(!session.must_tell(&key(0), outcome(false, 6)));
+        assert!(!session.update_sent(&key(0), outcome(false, 5)));
+        assert!(session.update_sent(&key(0), outcome(true, 6)));
+        assert!(!session.update_sent(&key(0), outcome(false, 6)));
         let order: Vec<_> = session.partitions().map(|(key, _)| key.partition).collect();
         assert_eq!(order, [1, 0]);
     }
@@ -289,9 +289,9 @@ mod tests {
             is_error: true,
             ..outcome(false, -1)
         };
-        assert!(session.must_tell(&key(0), error));
-        assert!(session.must_tell(&key(0), error));
-        assert!(session.must_tell(&key(0), outcome(false, 5)));
+        assert!(session.update_sent(&key(0), error));
+        assert!(session.update_sent(&key(0), error));
+        assert!(session.update_sent(&key(0), outcome(false, 5)));
     }
 
     #[test]

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(state.check(&batch(2, 0, 9, 1)), gap);
     }
     #[test]
-    fn a_transaction_rejects_other_epochs_until_it_ends() {
+    fn an_open_transaction_rejects_batches_outside_it() {
         let mut state = ProducerState::new(2);
         let mut first = batch(1, 0, 0, 2);
         first.attributes = 0x10;

@@ -62,12 +62,12 @@ impl ShareSession {
         self.cached.values().map(|(place, _)| *place)
     }
 
-    fn put(&mut self, place: TopicIdPartition, must_tell: bool) {
+    fn put(&mut self, place: TopicIdPartition, is_new: bool) {
         if self.places.contains_key(&place) {
             return;
         }
         self.places.insert(place, self.next_place);
-        self.cached.insert(self.next_place, (place, must_tell));
+        self.cached.insert(self.next_place, (place, is_new));
         self.next_place += 1;
     }
 
@@ -88,7 +88,7 @@ impl ShareSession {
     }
 
     /// Whether a response must name the partition (`CachedSharePartition.maybeUpdateResponseData`).
-    pub(crate) fn must_tell(
+    pub(crate) fn update_sent(
         &mut self,
         place: TopicIdPartition,
         has_records: bool,
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn a_response_has_only_changes_and_served_partitions_go_last() {
         let mut session = ShareSession::new(ConnectionId(1), [PLACE, OTHER]);
-        assert!(!session.must_tell(PLACE, false, false));
-        assert!(session.must_tell(PLACE, true, false));
+        assert!(!session.update_sent(PLACE, false, false));
+        assert!(session.update_sent(PLACE, true, false));
         assert!(session.places().eq([OTHER, PLACE]));
         // What has failed is in a response once more when it is well.
-        assert!(session.must_tell(OTHER, false, true));
-        assert!(session.must_tell(OTHER, false, false));
-        assert!(!session.must_tell(OTHER, false, false));
+        assert!(session.update_sent(OTHER, false, true));
+        assert!(session.update_sent(OTHER, false, false));
+        assert!(!session.update_sent(OTHER, false, false));
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         let mut session = ShareSession::new(ConnectionId(1), [PLACE]);
         session.update([OTHER, PLACE], [PLACE]);
         assert!(session.places().eq([OTHER]));
-        assert!(session.must_tell(OTHER, false, false));
+        assert!(session.update_sent(OTHER, false, false));
     }
 
     #[test]

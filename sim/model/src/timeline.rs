@@ -137,20 +137,20 @@ impl Timeline {
         &self.events
     }
 
-    fn tell(&mut self, at: Instant, what: EventKind) {
+    fn push(&mut self, at: Instant, what: EventKind) {
         self.events.push(TimelineEvent { at, what });
     }
 
     fn of(&mut self, at: Instant, id: SessionId, what: SessionEvent) {
-        self.tell(at, EventKind::Session(id, what));
+        self.push(at, EventKind::Session(id, what));
     }
 
     pub(crate) fn step(&mut self, at: Instant, step: &Step) {
-        self.tell(at, EventKind::Step(step.clone()));
+        self.push(at, EventKind::Step(step.clone()));
     }
 
     pub(crate) fn published(&mut self, at: Instant, epoch: u64) {
-        self.tell(at, EventKind::Published { epoch });
+        self.push(at, EventKind::Published { epoch });
     }
 
     pub(crate) fn opened(&mut self, at: Instant, id: SessionId, client: Ordinal, route: Route) {
@@ -160,7 +160,7 @@ impl Timeline {
 
     pub(crate) fn input(&mut self, at: Instant, id: SessionId, input: &Input) {
         match input {
-            Input::Bytes { leg, bytes } => self.came(at, id, *leg, bytes),
+            Input::Bytes { leg, bytes } => self.received(at, id, *leg, bytes),
             Input::Ended { leg, how } => self.of(at, id, SessionEvent::Ended(*leg, *how)),
             Input::ConnectFailed(why) => self.of(at, id, SessionEvent::ConnectFailed(*why)),
             Input::Snapshot(snapshot) => {
@@ -209,7 +209,7 @@ impl Timeline {
     }
 
     /// Bytes that a session has read.
-    fn came(&mut self, at: Instant, id: SessionId, leg: Leg, bytes: &[u8]) {
+    fn received(&mut self, at: Instant, id: SessionId, leg: Leg, bytes: &[u8]) {
         let Some(reading) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -222,7 +222,7 @@ impl Timeline {
     }
 
     /// Bytes that a session has written.
-    pub(crate) fn gave(&mut self, at: Instant, id: SessionId, leg: Leg, bytes: &[u8]) {
+    pub(crate) fn wrote(&mut self, at: Instant, id: SessionId, leg: Leg, bytes: &[u8]) {
         let Some(reading) = self.sessions.get_mut(&id) else {
             return;
         };

@@ -30,7 +30,7 @@ use doorkeeper_kafka_model::batch;
 pub struct Transcript {
     name: String,
     /// By legs.
-    came: [Vec<u8>; 2],
+    received: [Vec<u8>; 2],
     went: [Vec<u8>; 2],
     events: Vec<Event>,
 }
@@ -52,15 +52,15 @@ impl Transcript {
         };
         Self {
             name: format!("s{session} of c{} through {doorkeeper}", client.0),
-            came: [Vec::new(), Vec::new()],
+            received: [Vec::new(), Vec::new()],
             went: [Vec::new(), Vec::new()],
             events: Vec::new(),
         }
     }
 
     /// doorkeeper has read bytes.
-    pub fn came(&mut self, leg: Leg, bytes: &[u8]) {
-        if let Some(lane) = self.came.get_mut(index(leg)) {
+    pub fn received(&mut self, leg: Leg, bytes: &[u8]) {
+        if let Some(lane) = self.received.get_mut(index(leg)) {
             lane.extend_from_slice(bytes);
         }
     }
@@ -80,7 +80,7 @@ impl Transcript {
     /// All of it, and how the session ended.
     #[must_use]
     pub fn text(&self, ended: &str) -> String {
-        let [from_client, from_broker] = &self.came;
+        let [from_client, from_broker] = &self.received;
         let [to_client, to_broker] = &self.went;
         let read = |event: &&Event| matches!(event, Event::Request { .. });
         let read = self.events.iter().filter(read).count();
@@ -90,14 +90,14 @@ impl Transcript {
         leg(&mut text, "client", asked, to_client);
         leg(&mut text, "upstream", sent, from_broker);
         text.push_str(" responses\n");
-        self.tell(&mut text, response);
+        self.list(&mut text, response);
         text.push_str(" connected\n");
-        self.tell(&mut text, connected);
+        self.list(&mut text, connected);
         let _ = writeln!(text, " closed: {ended}");
         text
     }
 
-    fn tell(&self, text: &mut String, line: fn(&Event) -> Option<String>) {
+    fn list(&self, text: &mut String, line: fn(&Event) -> Option<String>) {
         for line in self.events.iter().filter_map(line) {
             let _ = writeln!(text, "  {line}");
         }
@@ -205,15 +205,15 @@ mod tests {
     fn only_whole_frames_with_a_response_in_their_turn_are_reported() {
         let mut transcript = Transcript::new(0, Ordinal(1), Route::Bootstrap);
         for id in [1, 2, 3] {
-            transcript.came(Leg::Client, &head(id));
+            transcript.received(Leg::Client, &head(id));
         }
         // The third request has closed the session, the first one had no response.
         transcript.event(&read_whole());
         transcript.event(&read_whole());
         transcript.went(Leg::Client, &response(2));
         transcript.went(Leg::Upstream, &head(2));
-        transcript.came(Leg::Upstream, &response(2));
-        transcript.came(Leg::Upstream, &response(2));
+        transcript.received(Leg::Upstream, &response(2));
+        transcript.received(Leg::Upstream, &response(2));
         let text = transcript.text("client_closed");
         let lines: Vec<&str> = text
             .lines()
@@ -242,7 +242,7 @@ mod tests {
         let transcript = |piece: usize| {
             let mut transcript = Transcript::new(0, Ordinal(1), Route::Bootstrap);
             for part in [head(1), head(2)].concat().chunks(piece) {
-                transcript.came(Leg::Client, part);
+                transcript.received(Leg::Client, part);
             }
             transcript.event(&read_whole());
             transcript.text("client_closed")

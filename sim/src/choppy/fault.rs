@@ -52,8 +52,8 @@ pub(super) fn drawn(
     let finishes = way == Direction::Write && happens(third, fault_rates.finish_permille);
     at(finishes, Fault::Finish);
     // Without it no other draw may change.
-    if way == Direction::Read && fault_rates.unnoticed_permille > 0 {
-        let happens = rng.chance(fault_rates.unnoticed_permille);
+    if way == Direction::Read && fault_rates.delayed_wakeup_permille > 0 {
+        let happens = rng.chance(fault_rates.delayed_wakeup_permille);
         let for_so_long = rng.duration(fault_rates.unnoticed_max);
         let byte = rng.size(fault_rates.fault_bytes_max.max(1)) - 1;
         faults.extend(happens.then_some((byte, Fault::DelayedWakeup(for_so_long))));
@@ -74,7 +74,7 @@ mod tests {
             stall_max: Duration::from_secs(9),
             reset_permille: 1000,
             finish_permille: 1000,
-            unnoticed_permille: 1000,
+            delayed_wakeup_permille: 1000,
             fault_bytes_max: 1 << 12,
             ..FaultRates::default()
         };

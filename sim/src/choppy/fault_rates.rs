@@ -14,7 +14,7 @@ pub struct FaultRates {
     /// Reads and writes that find nothing to do although there is something, and say so again.
     pub not_yet_permille: u16,
     /// Connections whose runtime once learns late that there is something to be read.
-    pub unnoticed_permille: u16,
+    pub delayed_wakeup_permille: u16,
     /// How late at most, unless the network itself is asked.
     pub unnoticed_max: Duration,
     /// Directions of connections that stall once.
@@ -45,7 +45,7 @@ impl FaultRates {
             one_byte_permille: 150,
             piece_bytes_max: 32 << 10,
             not_yet_permille: 50,
-            unnoticed_permille: 0,
+            delayed_wakeup_permille: 0,
             unnoticed_max: Duration::ZERO,
             stall_permille: 0,
             stall_max: Duration::ZERO,
@@ -77,7 +77,7 @@ impl FaultRates {
             one_byte_permille: one_byte,
             piece_bytes_max: if piece_bits == 0 { 0 } else { 1 << piece_bits },
             not_yet_permille: not_yet,
-            unnoticed_permille: 0,
+            delayed_wakeup_permille: 0,
             unnoticed_max: Duration::ZERO,
             stall_permille: stall,
             stall_max: Duration::from_millis(stall_ms),
@@ -98,7 +98,7 @@ impl FaultRates {
         let (exists, permille) = (rng.chance(500), rng.below(300));
         let unnoticed_max = rng.duration(Duration::from_secs(20));
         Self {
-            unnoticed_permille: if exists {
+            delayed_wakeup_permille: if exists {
                 u16::try_from(permille).unwrap_or(0)
             } else {
                 0
@@ -112,7 +112,7 @@ impl FaultRates {
     #[must_use]
     pub const fn healed(self) -> Self {
         Self {
-            unnoticed_permille: 0,
+            delayed_wakeup_permille: 0,
             stall_permille: 0,
             reset_permille: 0,
             finish_permille: 0,

@@ -113,7 +113,7 @@ pub(super) fn run(budget: Budget, kinds_may_miss: bool, commit: &str) -> ExitCod
     println!("{}", report.sums);
     println!("{}", speed(&report.sums, report.took));
     if let Some(seed) = report.failed {
-        return tell(seed, &Options::default(), commit);
+        return print(seed, &Options::default(), commit);
     }
     let missing: Vec<String> = report.sums.missing().collect();
     if missing.is_empty() || kinds_may_miss {
@@ -146,10 +146,10 @@ pub(super) fn replay(what: &str, brief: bool, commit: &str) -> Result<ExitCode> 
         whole_trace: !brief,
         ..Options::default()
     };
-    Ok(tell(seed, &options, commit))
+    Ok(print(seed, &options, commit))
 }
 
-fn tell(seed: u64, options: &Options, commit: &str) -> ExitCode {
+fn print(seed: u64, options: &Options, commit: &str) -> ExitCode {
     println!("\ncommit {commit}\n{}", Scenario::new(seed, options));
     let (ran, trace) = try_seed(seed, options);
     for line in trace.last() {

@@ -316,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
         match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
             Poll::Pending => TurnOutcome::Rests,
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                self.dialogue.came(buf.filled());
+                self.dialogue.received(buf.filled());
                 TurnOutcome::Moved
             }
             Poll::Ready(Ok(()) | Err(_)) => TurnOutcome::Over,

@@ -35,7 +35,7 @@ impl Recorder {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, connection: &ClientConnection, act: impl FnOnce(&mut Session)) {
+    fn with_session(&self, connection: &ClientConnection, act: impl FnOnce(&mut Session)) {
         let mut records = self.records();
         let mut sessions = records.sessions.iter_mut();
         if let Some(known) = sessions.find(|it| it.connection.session == connection.session) {
@@ -83,7 +83,7 @@ impl Observer for Recorder {
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
-        self.tell(connection, |records| records.events.push(event.clone()));
+        self.with_session(connection, |records| records.events.push(event.clone()));
     }
 
     fn session_closed(
@@ -93,7 +93,7 @@ impl Observer for Recorder {
         _: Traffic,
         _: Duration,
     ) {
-        self.tell(connection, |records| records.ended = Some(ended));
+        self.with_session(connection, |records| records.ended = Some(ended));
         self.news.notify_one();
     }
 

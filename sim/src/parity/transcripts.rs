@@ -39,7 +39,7 @@ pub(super) fn transcript(
 }
 
 fn play(transcript: &mut Transcript, leg: Leg, track: &Track) {
-    transcript.came(leg, &track.came);
+    transcript.received(leg, &track.received);
     transcript.went(leg, &track.went);
 }
 

@@ -397,7 +397,7 @@ impl Parked {
                 match known.filter(|known| known.next_epoch() == next_epoch) {
                     Some(known) => {
                         read.parts
-                            .retain(|part| known.must_tell(&part.key, part.outcome()));
+                            .retain(|part| known.update_sent(&part.key, part.outcome()));
                     }
                     // Another connection has used the session while this request waited.
                     None => {

@@ -295,7 +295,7 @@ impl Parked {
         let mut endpoints = BTreeMap::new();
         for part in parts {
             let data = self.data(manager, &part, &mut left, &mut endpoints);
-            if self.must_tell(manager, part.place, &data) {
+            if self.update_sent(manager, part.place, &data) {
                 order.push(part.place);
                 data_of.insert(part.place, data);
             }
@@ -355,7 +355,7 @@ impl Parked {
             .with_records(Some(records))
     }
 
-    fn must_tell(
+    fn update_sent(
         &self,
         manager: &mut SharePartitionManager<'_>,
         place: TopicIdPartition,
@@ -367,7 +367,7 @@ impl Parked {
         let broker = manager.brokers.get_mut(self.broker);
         let session = broker.and_then(|broker| broker.share_sessions.get_mut(&self.reader));
         let has_records = data.records.as_ref().is_some_and(|bytes| !bytes.is_empty());
-        session.is_none_or(|session| session.must_tell(place, has_records, data.error_code != 0))
+        session.is_none_or(|session| session.update_sent(place, has_records, data.error_code != 0))
     }
 }
 

@@ -173,7 +173,7 @@ fn a_member_that_revokes_nothing_in_time_is_fenced() {
 }
 
 #[test]
-fn partitions_of_expired_members_go_to_the_others() {
+fn a_silent_member_is_removed_at_its_session_timeout() {
     let mut world = World::new();
     world.join("a", None).unwrap();
     world.pass(SESSION - Duration::from_secs(1));

@@ -67,7 +67,7 @@ fn each_record_has_its_own_state() {
 }
 
 #[test]
-fn an_invalid_batch_of_offsets_changes_nothing() {
+fn an_invalid_acknowledgement_changes_nothing() {
     use Acknowledgement::Done;
     let limits = Limits::default();
     let mut partition = given();

@@ -201,7 +201,7 @@ impl Dialogue {
     }
 
     /// Bytes have come.
-    pub fn came(&mut self, bytes: &[u8]) {
+    pub fn received(&mut self, bytes: &[u8]) {
         self.cutter.push(bytes);
     }
 }

@@ -274,7 +274,7 @@ impl World {
                 self.client_leaves(at, End::Fin);
                 return Ok(true);
             }
-            ReadResult::Bytes(bytes) => c.dialogue.came(&bytes),
+            ReadResult::Bytes(bytes) => c.dialogue.received(&bytes),
         }
         while let Some(heard) = client.says.hears(&mut c.dialogue) {
             self.watch

@@ -254,7 +254,7 @@ impl World {
         {
             Ok(count) => {
                 bytes.truncate(count);
-                self.watch.gave(self.now, id, leg, &bytes)?;
+                self.watch.wrote(self.now, id, leg, &bytes)?;
                 self.hand_in(at, Input::Wrote { leg, bytes: count })
             }
             Err(_) => self.hand_in(

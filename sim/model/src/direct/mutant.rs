@@ -163,7 +163,7 @@ impl World {
                 let way = self.net.link(link).way(outwards(leg));
                 if let Ok(count) = way.write(arrival, bytes) {
                     let taken = bytes.get(..count).unwrap_or_default();
-                    self.watch.gave(self.now, id, leg, taken)?;
+                    self.watch.wrote(self.now, id, leg, taken)?;
                 }
             }
             (Some(Exchange::DropLastRequests), Leg::Upstream) => {

@@ -67,9 +67,9 @@ fn reported(changes: &[Change]) -> Edits {
         } else {
             Some(change)
         };
-        now.into_iter().for_each(|it| it.tell(&mut edits));
+        now.into_iter().for_each(|it| it.report(&mut edits));
     }
-    late.into_iter().for_each(|it| it.tell(&mut edits));
+    late.into_iter().for_each(|it| it.report(&mut edits));
     edits
 }
 
@@ -81,7 +81,7 @@ struct Change {
 }
 
 impl Change {
-    fn tell(&self, edits: &mut Edits) {
+    fn report(&self, edits: &mut Edits) {
         if self.with.is_empty() {
             edits.cut(self.range.clone());
         } else {

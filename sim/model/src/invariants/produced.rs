@@ -44,7 +44,7 @@ impl ProducedRecords {
     }
 
     /// A broker has got a whole request.
-    pub(crate) fn came(&mut self, id: SessionId, frame: &Bytes) -> Result<(), Violation> {
+    pub(crate) fn received(&mut self, id: SessionId, frame: &Bytes) -> Result<(), Violation> {
         if !is_produce(frame) {
             return Ok(());
         }
@@ -143,7 +143,7 @@ mod tests {
             produced.sent(ID, &produce(*sequence));
         }
         let mut came = came.iter();
-        came.all(|sequence| produced.came(ID, &produce(*sequence)).is_ok())
+        came.all(|sequence| produced.received(ID, &produce(*sequence)).is_ok())
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         let mut produced = ProducedRecords::default();
         produced.sent(ID, &frame);
         produced.sent(ID, &frame);
-        let came = [(); 3].map(|()| produced.came(ID, &frame).is_ok());
+        let came = [(); 3].map(|()| produced.received(ID, &frame).is_ok());
         assert_eq!(came, [true, true, false]);
     }
     #[test]
@@ -183,6 +183,6 @@ mod tests {
         let mut produced = ProducedRecords::default();
         produced.sent(ID, &with_length(&[&[0; 8][..], &whole, &mangled].concat()));
         let part = with_length(&[&[0; 8][..], &whole].concat());
-        assert_eq!(produced.came(ID, &part), Ok(()));
+        assert_eq!(produced.received(ID, &part), Ok(()));
     }
 }

@@ -166,7 +166,7 @@ impl Facts {
         self.buffer_paused.get(index(leg)).copied().flatten()
     }
 
-    pub(super) fn gave(&mut self, now: Instant, leg: Leg, bytes: usize) {
+    pub(super) fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
         self.last_bytes = Some(now);
         if let Some(Some(due)) = self.due.get_mut(index(leg)) {
             due.taken += bytes;

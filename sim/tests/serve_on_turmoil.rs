@@ -309,7 +309,7 @@ fn a_late_runtime_closes_nothing_for_what_came_in_time() -> Result<(), Failure> 
     let mut config = exact(1);
     config.doorkeeper_fault_rates = FaultRates {
         delayed_wakeup_permille: 1000,
-        unnoticed_max: Duration::from_secs(12),
+        delayed_wakeup_max: Duration::from_secs(12),
         fault_bytes_max: 64,
         ..FaultRates::default()
     };

@@ -54,7 +54,7 @@ pub(super) fn drawn(
     // Without it no other draw may change.
     if way == Direction::Read && fault_rates.delayed_wakeup_permille > 0 {
         let happens = rng.chance(fault_rates.delayed_wakeup_permille);
-        let for_so_long = rng.duration(fault_rates.unnoticed_max);
+        let for_so_long = rng.duration(fault_rates.delayed_wakeup_max);
         let byte = rng.size(fault_rates.fault_bytes_max.max(1)) - 1;
         faults.extend(happens.then_some((byte, Fault::DelayedWakeup(for_so_long))));
     }

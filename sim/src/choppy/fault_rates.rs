@@ -16,7 +16,7 @@ pub struct FaultRates {
     /// Connections whose runtime once learns late that there is something to be read.
     pub delayed_wakeup_permille: u16,
     /// How late at most, unless the network itself is asked.
-    pub unnoticed_max: Duration,
+    pub delayed_wakeup_max: Duration,
     /// Directions of connections that stall once.
     pub stall_permille: u16,
     /// How long at most.
@@ -46,7 +46,7 @@ impl FaultRates {
             piece_bytes_max: 32 << 10,
             not_yet_permille: 50,
             delayed_wakeup_permille: 0,
-            unnoticed_max: Duration::ZERO,
+            delayed_wakeup_max: Duration::ZERO,
             stall_permille: 0,
             stall_max: Duration::ZERO,
             reset_permille: 0,
@@ -78,7 +78,7 @@ impl FaultRates {
             piece_bytes_max: if piece_bits == 0 { 0 } else { 1 << piece_bits },
             not_yet_permille: not_yet,
             delayed_wakeup_permille: 0,
-            unnoticed_max: Duration::ZERO,
+            delayed_wakeup_max: Duration::ZERO,
             stall_permille: stall,
             stall_max: Duration::from_millis(stall_ms),
             reset_permille: reset,
@@ -96,14 +96,14 @@ impl FaultRates {
     #[must_use]
     pub fn with_late_runtime(self, rng: &mut SplitMix64) -> Self {
         let (exists, permille) = (rng.chance(500), rng.below(300));
-        let unnoticed_max = rng.duration(Duration::from_secs(20));
+        let delayed_wakeup_max = rng.duration(Duration::from_secs(20));
         Self {
             delayed_wakeup_permille: if exists {
                 u16::try_from(permille).unwrap_or(0)
             } else {
                 0
             },
-            unnoticed_max,
+            delayed_wakeup_max,
             ..self
         }
     }

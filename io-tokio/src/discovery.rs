@@ -77,9 +77,7 @@ impl<N: Net> Discovering<N> {
             })
             .await;
             drop(driver);
-            self.process
-                .observer
-                .discovery_panicked(self.cluster.id.name());
+            self.process.observer.discovery_panicked(&self.cluster.id);
             tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         }
     }
@@ -93,17 +91,17 @@ impl<N: Net> Discovering<N> {
         }
         let before = std::mem::replace(&mut self.published, Arc::clone(topology));
         self.process.ready.discovered(&self.cluster.id);
-        let name = self.cluster.id.name();
+        let id = &self.cluster.id;
         self.process
             .observer
-            .topology_published(name, &before, topology);
+            .topology_published(id, &before, topology);
         for (broker, at) in topology.brokers() {
             if before.upstream(broker) != Some(at)
                 && let Some(how) = self.is_our_own(broker, at)
             {
                 self.process
                     .observer
-                    .broker_at_own_address(name, broker, at, how);
+                    .broker_at_own_address(id, broker, at, how);
             }
         }
     }
@@ -126,7 +124,7 @@ impl<N: Net> Discovering<N> {
     fn report(&mut self, event: &discovery::Event) {
         self.process
             .observer
-            .discovery_event(self.cluster.id.name(), event);
+            .discovery_event(&self.cluster.id, event);
         if let discovery::Event::Refreshed { brokers } = event {
             for listener in &mut self.listeners {
                 listener.report_unaddressed(brokers, &*self.process.observer);

@@ -30,7 +30,7 @@ use self::queue::{AboutClient, Lines, STDERR};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
 use crate::config::schema::{Log, LogFormat};
-use crate::id::ListenerId;
+use crate::id::{ClusterId, ListenerId};
 use crate::observer::{
     ClientConnection, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
@@ -403,7 +403,8 @@ impl Observer for Logging {
         }
     }
 
-    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+    fn discovery_event(&self, cluster: &ClusterId, event: &discovery::Event) {
+        let cluster = cluster.name();
         match event {
             discovery::Event::Refreshed { brokers } => {
                 let brokers = brokers.len();
@@ -424,7 +425,8 @@ impl Observer for Logging {
         }
     }
 
-    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+    fn topology_published(&self, cluster: &ClusterId, before: &Topology, topology: &Topology) {
+        let cluster = cluster.name();
         let mut changed = 0;
         for (id, at) in topology.brokers() {
             let was = before.upstream(id);
@@ -437,7 +439,14 @@ impl Observer for Logging {
         debug!(cluster, brokers, changed, tried_last, "topology published");
     }
 
-    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
+    fn broker_at_own_address(
+        &self,
+        cluster: &ClusterId,
+        id: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
+        let cluster = cluster.name();
         let (place, kind) = (cluster.to_owned(), format!("{id} {}", how.name()));
         let Some(times) = self.brokers.count(place, kind) else {
             return;
@@ -465,7 +474,8 @@ impl Observer for Logging {
         );
     }
 
-    fn discovery_panicked(&self, cluster: &str) {
+    fn discovery_panicked(&self, cluster: &ClusterId) {
+        let cluster = cluster.name();
         error!(
             cluster,
             "discovery ended by an internal error and starts again"
@@ -561,7 +571,7 @@ mod tests {
             ] {
                 let asked = asked.parse().unwrap();
                 let why = Failure::Connect(ConnectFailure::TimedOut);
-                logging.discovery_event("main", &discovery::Event::Failed { asked, why });
+                logging.discovery_event(&"main".into(), &discovery::Event::Failed { asked, why });
             }
         });
         let of = |asked: &str| {

@@ -20,7 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::id::ListenerId;
+use crate::id::{ClusterId, ListenerId};
 use crate::logging::DROPPED;
 use crate::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
@@ -415,9 +415,9 @@ impl Observer for Metrics {
         }
     }
 
-    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+    fn discovery_event(&self, cluster: &ClusterId, event: &discovery::Event) {
         let of = Cluster {
-            cluster: cluster.to_owned(),
+            cluster: cluster.to_string(),
         };
         match event {
             discovery::Event::Refreshed { .. } => {
@@ -433,10 +433,10 @@ impl Observer for Metrics {
         }
     }
 
-    fn topology_published(&self, cluster: &str, _: &Topology, topology: &Topology) {
+    fn topology_published(&self, cluster: &ClusterId, _: &Topology, topology: &Topology) {
         let brokers = topology.brokers().count();
         let of = Cluster {
-            cluster: cluster.to_owned(),
+            cluster: cluster.to_string(),
         };
         self.discovered
             .get_or_create(&of)
@@ -450,9 +450,9 @@ impl Observer for Metrics {
         }
     }
 
-    fn discovery_panicked(&self, cluster: &str) {
+    fn discovery_panicked(&self, cluster: &ClusterId) {
         let of = Cluster {
-            cluster: cluster.to_owned(),
+            cluster: cluster.to_string(),
         };
         self.panics.get_or_create(&of).inc();
     }

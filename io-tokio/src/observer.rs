@@ -10,7 +10,7 @@ use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
-use crate::id::ListenerId;
+use crate::id::{ClusterId, ListenerId};
 
 /// One bound address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,11 +195,18 @@ pub trait Observer: Send + Sync + 'static {
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
     fn accept_failed(&self, _listen_addr: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.
-    fn discovery_event(&self, _cluster: &str, _event: &discovery::Event) {}
+    fn discovery_event(&self, _cluster: &ClusterId, _event: &discovery::Event) {}
     /// The topology of a cluster is known, or has changed from what was published before.
-    fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {}
+    fn topology_published(&self, _cluster: &ClusterId, _before: &Topology, _topology: &Topology) {}
     /// The cluster gives an address for a broker, new or changed, that is doorkeeper's own.
-    fn broker_at_own_address(&self, _: &str, _id: BrokerId, _at: &HostPort, _how: OwnAddress) {}
+    fn broker_at_own_address(
+        &self,
+        _: &ClusterId,
+        _id: BrokerId,
+        _at: &HostPort,
+        _how: OwnAddress,
+    ) {
+    }
     /// The cluster has a broker for which this listener has no address: clients do not see it.
     /// Reported once for each.
     fn broker_unaddressed(&self, _listener: &ListenerId, _broker: BrokerId) {}
@@ -207,7 +214,7 @@ pub trait Observer: Send + Sync + 'static {
     /// refresh.
     fn brokers_unaddressed(&self, _listener: &ListenerId, _brokers: usize) {}
     /// Discovery panicked. Must never happen; it starts afresh after a pause.
-    fn discovery_panicked(&self, _cluster: &str) {}
+    fn discovery_panicked(&self, _cluster: &ClusterId) {}
     /// doorkeeper stops: it accepts no more connections, and the open sessions have this long.
     fn draining(&self, _sessions: usize, _within: Duration) {}
 }

@@ -10,7 +10,7 @@ use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 
-use crate::id::ListenerId;
+use crate::id::{ClusterId, ListenerId};
 use crate::observer::{
     ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
@@ -73,15 +73,21 @@ impl Observer for Observers {
         self.each(|it| it.accept_failed(listen_addr, error, pause));
     }
 
-    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+    fn discovery_event(&self, cluster: &ClusterId, event: &discovery::Event) {
         self.each(|it| it.discovery_event(cluster, event));
     }
 
-    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+    fn topology_published(&self, cluster: &ClusterId, before: &Topology, topology: &Topology) {
         self.each(|it| it.topology_published(cluster, before, topology));
     }
 
-    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
+    fn broker_at_own_address(
+        &self,
+        cluster: &ClusterId,
+        id: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
         self.each(|it| it.broker_at_own_address(cluster, id, at, how));
     }
 
@@ -93,7 +99,7 @@ impl Observer for Observers {
         self.each(|it| it.brokers_unaddressed(listener, brokers));
     }
 
-    fn discovery_panicked(&self, cluster: &str) {
+    fn discovery_panicked(&self, cluster: &ClusterId) {
         self.each(|it| it.discovery_panicked(cluster));
     }
 

@@ -99,10 +99,10 @@ fn page() -> String {
     }
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
-    metrics.topology_published("main", &known, &known);
+    metrics.topology_published(&"main".into(), &known, &known);
     metrics.brokers_unaddressed(&listen_addr.listener, 1);
     metrics.broker_unaddressed(&listen_addr.listener, BrokerId(3));
-    metrics.discovery_panicked("main");
+    metrics.discovery_panicked(&"main".into());
     for event in [
         discovery::Event::Refreshed {
             brokers: vec![BrokerId(1)],
@@ -112,7 +112,7 @@ fn page() -> String {
             brokers: 1,
         },
     ] {
-        metrics.discovery_event("main", &event);
+        metrics.discovery_event(&"main".into(), &event);
     }
     metrics.text()
 }

@@ -11,7 +11,7 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
-use doorkeeper_io_tokio::id::ListenerId;
+use doorkeeper_io_tokio::id::{ClusterId, ListenerId};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
@@ -209,19 +209,19 @@ impl Observer for Recorder {
         self.push(Seen::AcceptFailed(error.to_string(), pause));
     }
 
-    fn discovery_event(&self, cluster: &str, event: &discovery::Event) {
+    fn discovery_event(&self, cluster: &ClusterId, event: &discovery::Event) {
         let is_refreshed = matches!(event, discovery::Event::Refreshed { .. });
         if is_refreshed && self.panics.swap(false, Ordering::Relaxed) {
             panic!("as was asked");
         }
         self.metrics.discovery_event(cluster, event);
-        self.push(Seen::Discovery(cluster.to_owned(), event.clone()));
+        self.push(Seen::Discovery(cluster.to_string(), event.clone()));
     }
 
-    fn topology_published(&self, cluster: &str, before: &Topology, topology: &Topology) {
+    fn topology_published(&self, cluster: &ClusterId, before: &Topology, topology: &Topology) {
         self.metrics.topology_published(cluster, before, topology);
         let brokers = topology.brokers().map(|(id, at)| (id.0, at.to_string()));
-        self.push(Seen::Published(cluster.to_owned(), brokers.collect()));
+        self.push(Seen::Published(cluster.to_string(), brokers.collect()));
     }
 
     fn broker_unaddressed(&self, listener: &ListenerId, broker: BrokerId) {
@@ -233,15 +233,21 @@ impl Observer for Recorder {
         self.metrics.brokers_unaddressed(listener, brokers);
     }
 
-    fn broker_at_own_address(&self, cluster: &str, id: BrokerId, at: &HostPort, how: OwnAddress) {
+    fn broker_at_own_address(
+        &self,
+        cluster: &ClusterId,
+        id: BrokerId,
+        at: &HostPort,
+        how: OwnAddress,
+    ) {
         let metrics = &self.metrics;
         metrics.broker_at_own_address(cluster, id, at, how);
         self.push(Seen::AtOwnAddress(id.0, at.to_string(), how));
     }
 
-    fn discovery_panicked(&self, cluster: &str) {
+    fn discovery_panicked(&self, cluster: &ClusterId) {
         self.metrics.discovery_panicked(cluster);
-        self.push(Seen::DiscoveryPanicked(cluster.to_owned()));
+        self.push(Seen::DiscoveryPanicked(cluster.to_string()));
     }
 
     fn draining(&self, sessions: usize, within: Duration) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
+use doorkeeper_io_tokio::id::ClusterId;
 use doorkeeper_io_tokio::observer::{ClientConnection, Observer, SessionEnd, Traffic};
 use tokio::sync::Notify;
 
@@ -97,7 +98,7 @@ impl Observer for Recorder {
         self.news.notify_one();
     }
 
-    fn topology_published(&self, _cluster: &str, _before: &Topology, _topology: &Topology) {
+    fn topology_published(&self, _: &ClusterId, _before: &Topology, _topology: &Topology) {
         self.records().published = true;
         self.news.notify_one();
     }

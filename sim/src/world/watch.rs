@@ -9,6 +9,7 @@ use std::time::Duration;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, discovery};
+use doorkeeper_io_tokio::id::ClusterId;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
 };
@@ -185,19 +186,19 @@ impl Observer for Watch {
         self.seen().accept_failures += 1;
     }
 
-    fn discovery_event(&self, _cluster: &str, event: &discovery::Event) {
+    fn discovery_event(&self, _cluster: &ClusterId, event: &discovery::Event) {
         let name = &self.name;
         self.trace.event(format_args!("{name} discovery {event:?}"));
     }
 
-    fn topology_published(&self, _cluster: &str, _before: &Topology, topology: &Topology) {
+    fn topology_published(&self, _cluster: &ClusterId, _before: &Topology, topology: &Topology) {
         let name = &self.name;
         self.trace
             .event(format_args!("{name} published {topology:?}"));
         self.seen().topologies += 1;
     }
 
-    fn discovery_panicked(&self, _cluster: &str) {
+    fn discovery_panicked(&self, _cluster: &ClusterId) {
         let name = &self.name;
         self.trace.panicked(format_args!("{name}: discovery"));
     }

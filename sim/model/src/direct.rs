@@ -75,7 +75,7 @@ pub struct Options {
     pub transcript: bool,
     /// Keep every line of the trace, not just the last ones.
     pub whole_trace: bool,
-    /// Keep a story.
+    /// Keep a timeline.
     pub timeline: bool,
     /// The planted bug of every session.
     #[cfg(doorkeeper_mutants)]
@@ -106,7 +106,7 @@ pub fn run(script: &Script, options: Options) -> Outcome {
         marks: world.watch.marks(),
         sessions: world.sessions.len() as u64,
         transcript: world.watch.transcript(),
-        timeline: world.watch.take_story(),
+        timeline: world.watch.take_timeline(),
         trace: world.watch.into_trace(),
         lasted: world.now,
     }

@@ -132,14 +132,14 @@ impl Watch {
         }
     }
 
-    /// Keeps a story as well.
+    /// Keeps a timeline as well.
     #[must_use]
-    pub fn with_story(mut self, timeline: bool) -> Self {
+    pub fn with_timeline(mut self, timeline: bool) -> Self {
         self.timeline = timeline.then(Timeline::default);
         self
     }
 
-    fn with_timeline(&mut self, what: impl FnOnce(&mut Timeline)) {
+    fn update_timeline(&mut self, what: impl FnOnce(&mut Timeline)) {
         if let Some(timeline) = &mut self.timeline {
             what(timeline);
         }
@@ -164,7 +164,7 @@ impl Watch {
     /// A step of the script begins.
     pub fn step(&mut self, now: Instant, step: &Step) {
         self.trace.note(now, &"script", format_args!("{step}"));
-        self.with_timeline(|timeline| timeline.step(now, step));
+        self.update_timeline(|timeline| timeline.step(now, step));
     }
 
     /// A client was accepted. Ids count from 0.
@@ -180,7 +180,7 @@ impl Watch {
         self.trace.note(now, &id, what);
         let ledger = Ledger::new(now, id, client, route, snapshot, self.keep_transcript);
         self.ledgers.push(ledger);
-        self.with_timeline(|timeline| timeline.opened(now, id, client, route));
+        self.update_timeline(|timeline| timeline.opened(now, id, client, route));
     }
 
     /// A newer snapshot is there for all sessions.
@@ -191,7 +191,7 @@ impl Watch {
             format_args!("snapshot {}", snapshot.epoch),
         );
         self.newest = Arc::clone(snapshot);
-        self.with_timeline(|timeline| timeline.published(now, snapshot.epoch));
+        self.update_timeline(|timeline| timeline.published(now, snapshot.epoch));
     }
 
     /// Discovery gets an input.
@@ -212,7 +212,7 @@ impl Watch {
     pub fn input(&mut self, now: Instant, id: SessionId, input: &Input) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("<- {}", InputLine(input)));
-        self.with_timeline(|timeline| timeline.input(now, id, input));
+        self.update_timeline(|timeline| timeline.input(now, id, input));
         if let Input::Bytes { bytes, .. } = input {
             self.carried += bytes.len();
         }
@@ -259,7 +259,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("-> {}", EffectLine(effect)));
-        self.with_timeline(|timeline| timeline.effect(now, id, effect));
+        self.update_timeline(|timeline| timeline.effect(now, id, effect));
         let ledger = self.ledger(id)?;
         ledger.note_effect(effect);
         invariants::close::is_last(ledger, effect)?;
@@ -300,7 +300,7 @@ impl Watch {
         leg: Leg,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        self.with_timeline(|timeline| timeline.wrote(now, id, leg, bytes));
+        self.update_timeline(|timeline| timeline.wrote(now, id, leg, bytes));
         self.carried += bytes.len();
         let ledger = self.ledger(id)?;
         ledger.now = now;
@@ -339,7 +339,7 @@ impl Watch {
         ledger.note_state(session);
         let marks = ledger.reached.marks();
         ledger.saw(now, session);
-        self.with_timeline(|timeline| timeline.state(now, id, session, marks));
+        self.update_timeline(|timeline| timeline.state(now, id, session, marks));
         let ledger = self.ledger(id)?;
         if ledger.closed.is_some() {
             return Ok(());
@@ -378,7 +378,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("reached broker {broker}"));
-        self.with_timeline(|timeline| timeline.reached(now, id, broker));
+        self.update_timeline(|timeline| timeline.reached(now, id, broker));
         let ledger = self.ledger(id)?;
         ledger.facts.reached = Some(broker);
         invariants::places::meant_for(ledger, broker)
@@ -387,7 +387,7 @@ impl Watch {
     /// Something was done to a response on its way from the broker.
     pub fn tampered(&mut self, now: Instant, id: SessionId, tamper: Tamper) {
         self.trace.note(now, &id, format_args!("tampered {tamper}"));
-        self.with_timeline(|timeline| timeline.tampered(now, id, tamper));
+        self.update_timeline(|timeline| timeline.tampered(now, id, tamper));
         if let Ok(ledger) = self.ledger(id) {
             ledger.facts.tampers.push(tamper);
         }
@@ -405,7 +405,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("broker got {} bytes", frame.len()));
-        self.with_timeline(|timeline| timeline.broker_got(now, id, frame));
+        self.update_timeline(|timeline| timeline.broker_got(now, id, frame));
         self.produced.received(id, frame)
     }
 
@@ -422,7 +422,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         self.trace
             .note(now, &id, format_args!("client got {} bytes", frame.len()));
-        self.with_timeline(|timeline| timeline.client_got(now, id, frame));
+        self.update_timeline(|timeline| timeline.client_got(now, id, frame));
         invariants::responses::is_owed(owed, frame)?;
         invariants::bytes::intact(frame)
     }
@@ -467,7 +467,7 @@ impl Watch {
     }
 
     /// What happened, for people, if it was kept.
-    pub const fn take_story(&mut self) -> Option<Timeline> {
+    pub const fn take_timeline(&mut self) -> Option<Timeline> {
         self.timeline.take()
     }
 

@@ -39,7 +39,7 @@ impl World {
             brokers,
             budgets: setting.buffered.map(|bytes| Budgets::new(bytes as usize)),
             watch: Watch::new(&snapshot, options.transcript, options.whole_trace)
-                .with_story(options.timeline),
+                .with_timeline(options.timeline),
             snapshot,
             drain: None,
         }

@@ -45,7 +45,7 @@ use crate::upstream::{State, Upstream};
 use crate::work;
 
 use backlog::Backlog;
-use connect::Tried;
+use connect::AttemptHistory;
 use frame_reader::FrameReader;
 use in_flight::{InFlight, LocalResponse};
 use phase::Phase;
@@ -64,7 +64,7 @@ pub struct Session {
     phase: Phase,
     upstream: Upstream<HostPort, FirstResponse>,
     /// Who has been dialled.
-    tried: Tried,
+    attempts: AttemptHistory,
     /// The request that is coming in from the client.
     requests: FrameReader<RequestStage>,
     /// Requests behind it that there is no room for yet.
@@ -112,7 +112,7 @@ impl Session {
             seed,
             phase: Phase::Opening,
             upstream: Upstream::idle(),
-            tried: Tried::default(),
+            attempts: AttemptHistory::default(),
             requests: FrameReader::default(),
             backlog: Backlog::default(),
             responses: FrameReader::default(),

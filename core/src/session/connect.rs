@@ -23,14 +23,14 @@ struct Candidate {
 
 /// Who has been tried for one session.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(super) struct AttemptHistory {
     /// How often each, where there is a choice.
     times: BTreeMap<HostPort, u32>,
     /// Why the last attempt failed.
     pub(super) last_failure: Option<ConnectFailure>,
 }
 
-impl Tried {
+impl AttemptHistory {
     fn times(&self, name: &HostPort) -> u32 {
         self.times.get(name).copied().unwrap_or(0)
     }
@@ -88,7 +88,7 @@ impl Session {
             self.upstream.wait_for_candidate();
             return;
         };
-        self.tried.add(&candidate);
+        self.attempts.add(&candidate);
         let Candidate { name, among } = candidate;
         let times = dial_times(&self.snapshot.limits);
         let within = self.upstream.dial(now, name.clone(), among, times);
@@ -134,13 +134,13 @@ impl Session {
         let among = listed.len() + found.len();
         let is_promising = |at: &HostPort| !topology.is_avoided(at);
         let mut all = listed.iter().chain(&found);
-        let spares = all.any(|at| is_promising(at) && self.tried.times(at) == 0);
+        let spares = all.any(|at| is_promising(at) && self.attempts.times(at) == 0);
         let next_of = |list: &[&HostPort]| {
             let start = usize::from(self.seed.0[0]).checked_rem(list.len())?;
             let in_turn = list.iter().cycle().skip(start).take(list.len());
             let eligible = in_turn.filter(|at| !spares || is_promising(at));
             eligible
-                .min_by_key(|at| self.tried.times(at))
+                .min_by_key(|at| self.attempts.times(at))
                 .map(|at| (*at).clone())
         };
         let name = if self.upstream.failures().is_multiple_of(2) {
@@ -184,7 +184,7 @@ impl Session {
             );
             return;
         };
-        self.tried.last_failure = Some(why);
+        self.attempts.last_failure = Some(why);
         self.report(Event::UpstreamAttemptFailed {
             name: attempt.to.clone(),
             why,
@@ -216,7 +216,7 @@ impl Session {
 
     /// The time for all attempts is over.
     pub(super) fn connect_expired(&mut self, now: Instant) {
-        let reason = match (self.upstream.state(), self.tried.last_failure) {
+        let reason = match (self.upstream.state(), self.attempts.last_failure) {
             (State::Open(_) | State::Idle, _) => return,
             (State::Dialing { attempt, .. }, _) => {
                 let (name, within) = (attempt.to.clone(), attempt.within);

@@ -6,7 +6,7 @@
 //! but what its driver may ask.
 
 mod ledger;
-mod reached;
+mod mark_observer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -337,7 +337,7 @@ impl Watch {
     ) -> Result<(), Violation> {
         let ledger = self.ledger(id)?;
         ledger.note_state(session);
-        let marks = ledger.reached.marks();
+        let marks = ledger.marks.reached();
         ledger.saw(now, session);
         self.update_timeline(|timeline| timeline.state(now, id, session, marks));
         let ledger = self.ledger(id)?;
@@ -437,7 +437,7 @@ impl Watch {
     #[must_use]
     pub fn marks(&self) -> Vec<(Mark, u64)> {
         let has = |mark: &Mark| {
-            let reached = |ledger: &&Ledger| ledger.reached.marks().has(*mark);
+            let reached = |ledger: &&Ledger| ledger.marks.reached().has(*mark);
             (*mark, self.ledgers.iter().filter(reached).count() as u64)
         };
         Mark::ALL.iter().map(has).collect()

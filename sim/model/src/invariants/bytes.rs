@@ -29,7 +29,7 @@ pub(crate) fn sent(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> {
                 .retain(|fate| goes_up_as(fate, head, &asked.frame, &frame));
             if let Some(fate) = asked.fates.first() {
                 let is_renewed = ledger.snapshots.len() > 1;
-                ledger.reached.note_fate(head, fate, is_renewed);
+                ledger.marks.note_fate(head, fate, is_renewed);
             }
             // The bytes are not needed any more.
             asked.frame.truncate(0);

@@ -53,7 +53,7 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
     };
     if let Some(fate) = asked.fates.iter().find(|fate| is_right(fate)) {
         let is_renewed = ledger.snapshots.len() > 1;
-        ledger.reached.note_fate(asked.head, fate, is_renewed);
+        ledger.marks.note_fate(asked.head, fate, is_renewed);
         return Ok(());
     }
     if asked.response.is_none()

@@ -11,7 +11,7 @@ use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{CloseReason, ConnectFailure, End, Instant, Leg, Route, Session, Snapshot};
 
 use super::SessionId;
-use super::reached::Reached;
+use super::mark_observer::MarkObserver;
 use crate::expected::{self, Fate, Head};
 use crate::frames::Cutter;
 use crate::script::{Ordinal, Tamper};
@@ -43,7 +43,7 @@ pub(crate) struct Ledger {
     /// How many of them are owed a response that the session has not given itself.
     pub(crate) owed: usize,
     pub(crate) facts: Facts,
-    pub(crate) reached: Reached,
+    pub(crate) marks: MarkObserver,
     /// Nothing while the session serves its client.
     decision: Option<Decision>,
     pub(crate) closed: Option<CloseReason>,
@@ -233,7 +233,7 @@ impl Ledger {
             taken: 0,
             owed: 0,
             facts: Facts::default(),
-            reached: Reached::default(),
+            marks: MarkObserver::default(),
             decision: None,
             closed: None,
             transcript: keep_transcript.then(|| Transcript::new(id.0, client, route)),

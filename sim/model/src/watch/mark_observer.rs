@@ -20,8 +20,8 @@ const STREAMED_BYTES_MIN: usize = 64 * 1024;
 
 /// The states that one session has reached, and what has to be remembered to tell.
 #[derive(Debug, Default)]
-pub(crate) struct Reached {
-    marks: Marks,
+pub(crate) struct MarkObserver {
+    reached: Marks,
     /// How often it has dialled.
     attempts: u32,
     connected: bool,
@@ -36,15 +36,15 @@ pub(crate) struct Reached {
     is_read: bool,
 }
 
-impl Reached {
+impl MarkObserver {
     /// All of them.
-    pub(crate) const fn marks(&self) -> Marks {
-        self.marks
+    pub(crate) const fn reached(&self) -> Marks {
+        self.reached
     }
 
     fn set(&mut self, mark: Mark, is_reached: bool) {
         if is_reached {
-            self.marks.set(mark);
+            self.reached.set(mark);
         }
     }
 
@@ -81,28 +81,28 @@ impl Ledger {
         let is_amid_request = !self.rest_of(Leg::Client).is_empty();
         let is_amid_response = !self.rest_of(Leg::Upstream).is_empty();
         let serves = !self.is_closing();
-        let reached = &mut self.reached;
-        reached.in_snapshot = matches!(input, Input::Snapshot(_));
+        let marks = &mut self.marks;
+        marks.in_snapshot = matches!(input, Input::Snapshot(_));
         match input {
             Input::Bytes { leg, .. } => {
-                reached.began_earlier = *leg == Leg::Upstream && is_amid_response;
+                marks.began_earlier = *leg == Leg::Upstream && is_amid_response;
             }
             Input::Ended {
                 leg: Leg::Client,
                 how,
             } if serves => self.note_end_of_client(*how),
             Input::Connected => {
-                reached.connected = true;
+                marks.connected = true;
                 let has_left = self.facts.client_ended.is_some() && serves;
-                reached.set(Mark::ConnectedAfterClientLeft, has_left);
+                marks.set(Mark::ConnectedAfterClientLeft, has_left);
             }
             Input::Snapshot(snapshot) => {
-                reached.set(Mark::ReloadWithResponsesOwed, owes);
-                reached.set(Mark::ReloadInsideRequest, is_amid_request);
-                let has_moved = self.reached.connected && self.moves_broker(snapshot);
-                self.reached.set(Mark::BrokerMovedWhileConnected, has_moved);
+                marks.set(Mark::ReloadWithResponsesOwed, owes);
+                marks.set(Mark::ReloadInsideRequest, is_amid_request);
+                let has_moved = self.marks.connected && self.moves_broker(snapshot);
+                self.marks.set(Mark::BrokerMovedWhileConnected, has_moved);
             }
-            Input::Drain { .. } => reached.set(Mark::DrainWithResponsesOwed, owes && serves),
+            Input::Drain { .. } => marks.set(Mark::DrainWithResponsesOwed, owes && serves),
             Input::Ended { .. }
             | Input::ConnectFailed(_)
             | Input::Wrote { .. }
@@ -120,12 +120,12 @@ impl Ledger {
         let goes_up = |fate: &Fate| matches!(fate, Fate::Passes { .. } | Fate::Cut { .. });
         let mut unsent = self.asked.iter().filter(|asked| !asked.sent);
         let is_unsent = unsent.any(|asked| asked.fates.iter().all(goes_up));
-        let reached = &mut self.reached;
+        let marks = &mut self.marks;
         match how {
-            End::Fin => reached.set(Mark::HalfClosedWithResponsesOwed, owes),
-            End::Reset => reached.set(Mark::ResetInsideProduce, in_produce),
+            End::Fin => marks.set(Mark::HalfClosedWithResponsesOwed, owes),
+            End::Reset => marks.set(Mark::ResetInsideProduce, in_produce),
         }
-        reached.set(Mark::FlushedAfterClientLeft, is_unsent);
+        marks.set(Mark::FlushedAfterClientLeft, is_unsent);
     }
 
     /// Whether a snapshot has another address for the broker that the session is for.
@@ -139,15 +139,15 @@ impl Ledger {
 
     /// Notes what an effect shows.
     pub(super) fn note_effect(&mut self, effect: &Effect) {
-        let reached = &mut self.reached;
+        let marks = &mut self.marks;
         match effect {
             Effect::Connect(_) => {
-                reached.set(Mark::ConnectRetried, reached.attempts > 0);
-                reached.set(Mark::WaitedForTopology, reached.in_snapshot);
-                reached.attempts += 1;
+                marks.set(Mark::ConnectRetried, marks.attempts > 0);
+                marks.set(Mark::WaitedForTopology, marks.in_snapshot);
+                marks.attempts += 1;
             }
-            Effect::Report(event) => reached.note_event(event),
-            Effect::Close(reason) => reached.note_close(*reason),
+            Effect::Report(event) => marks.note_event(event),
+            Effect::Close(reason) => marks.note_close(*reason),
             Effect::Learn(_) | Effect::Finish(_) => {}
         }
     }
@@ -175,26 +175,26 @@ impl Ledger {
         // Nothing is due to a broker before it is connected.
         let unsent = self.taken_requests().map(|asked| asked.frame.len());
         let is_unsent = unsent.sum::<usize>() >= limits.egress_high_bytes;
-        let reached = &mut self.reached;
-        if reached.is_read && !is_read {
-            reached.owed_when_unread = owed;
+        let marks = &mut self.marks;
+        if marks.is_read && !is_read {
+            marks.owed_when_unread = owed;
         }
-        reached.is_read = is_read;
+        marks.is_read = is_read;
         if session.is_closing() {
             return;
         }
-        reached.set(Mark::DenialBehindResponse, is_behind);
+        marks.set(Mark::DenialBehindResponse, is_behind);
         let is_full_upwards = is_full(Leg::Upstream) || is_unsent;
-        reached.set(Mark::ClientPausedByUpstream, is_full_upwards);
-        reached.set(Mark::UpstreamPausedByClient, is_full(Leg::Client));
-        reached.set(
+        marks.set(Mark::ClientPausedByUpstream, is_full_upwards);
+        marks.set(Mark::UpstreamPausedByClient, is_full(Leg::Client));
+        marks.set(
             Mark::ClientPausedByResponsesOwed,
             owed >= limits.in_flight_max,
         );
     }
 }
 
-impl Reached {
+impl MarkObserver {
     fn note_event(&mut self, event: &Event) {
         match event {
             Event::Response {

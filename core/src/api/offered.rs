@@ -6,7 +6,7 @@ use super::row::{Offer, Row};
 use super::rows::row;
 use crate::id::ApiKey;
 use crate::wire::codec::denial::Denial;
-use crate::wire::schema::{Api, Versions};
+use crate::wire::schema::Versions;
 
 /// Whether an API is for clients of doorkeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,6 @@ impl Offered {
             Offer::Never => return None,
         };
         Some(OfferedApi {
-            entry: row.entry,
             versions,
             access,
             row,
@@ -101,8 +100,6 @@ impl Offered {
 /// One API as a client may use it.
 #[derive(Clone, Copy, Debug)]
 pub struct OfferedApi {
-    /// The tables of its messages.
-    pub entry: &'static Api,
     /// The versions that are offered.
     pub versions: Versions,
     /// What of it clients are allowed.

@@ -4,10 +4,13 @@
 //! what is done with those that fail. The real server loop runs on a simulated network in
 //! [`world`].
 
+#[cfg(feature = "server")]
 pub mod choppy;
 pub mod kind;
+#[cfg(feature = "server")]
 pub mod net;
 pub mod page;
+#[cfg(feature = "server")]
 pub mod parity;
 pub mod pool;
 pub mod seeds;
@@ -15,6 +18,9 @@ pub mod shrink;
 pub mod splitmix64;
 pub mod swarm;
 pub mod tally;
+#[cfg(feature = "server")]
 pub mod tap;
+#[cfg(feature = "server")]
 pub mod tier1;
+#[cfg(feature = "server")]
 pub mod world;

@@ -2,19 +2,11 @@
 
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
-use crate::tree;
+use crate::{binaries, tree};
 
-/// Two programs, with the features that their dependencies have in the tests, so that nothing is
-/// built once for those and once for these: cargo takes the features that the chosen packages want,
-/// and those that tests want only where it builds tests or an example.
-const BUILT: &[&str] = &[
-    "--workspace",
-    "--bin=doorkeeper",
-    "--bin=doorkeeper-conformance",
-    "--example=seeds",
-];
+const SUITE: &str = "doorkeeper-conformance";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,19 +17,11 @@ pub(crate) struct Args {
 
 /// Builds doorkeeper and the suite, and runs the suite.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let root = tree::root();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--locked"]).args(BUILT);
-    let built = build
-        .current_dir(root)
-        .status()
-        .context("cargo cannot be started")?;
-    ensure!(built.success(), "the binaries cannot be built");
-    let mut suite = Command::new(tree::target().join("debug/doorkeeper-conformance"));
+    binaries::build(&["doorkeeper", SUITE])?;
+    let mut suite = Command::new(binaries::path(SUITE));
     let status = suite
         .args(&args.rest)
-        .current_dir(root)
+        .current_dir(tree::root())
         .status()
         .context("the suite cannot be started")?;
     match status.code() {

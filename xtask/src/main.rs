@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod binaries;
 mod ci;
 mod conformance;
 mod coverage;

@@ -1,22 +1,19 @@
-//! `cargo xtask sim`: the simulator, built fast and with every assertion on.
+//! `cargo xtask sim`: the simulator, with every assertion on.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::tree;
+use crate::{binaries, tree};
+
+const SIMULATOR: &str = "doorkeeper-sim";
+const PLANTED_BUGS: &str = "doorkeeper-planted-bugs";
 
 /// Set when cargo calls this program instead of the compiler, for the packages of the workspace.
 const PLANTED: &str = "DOORKEEPER_XTASK_PLANTED_BUGS";
 
-/// Compiles the planted bugs in, in half the time: they are found within few seeds, so that the
-/// build takes longer than the run.
-const PLANTED_FLAGS: &[&str] = &[
-    "--cfg",
-    "doorkeeper_mutants",
-    "-Copt-level=1",
-    "-Cdebuginfo=0",
-];
+/// Compiles the planted bugs in.
+const PLANTED_FLAGS: &[&str] = &["--cfg", "doorkeeper_mutants", "-Cdebuginfo=0"];
 
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
@@ -29,39 +26,50 @@ pub(crate) struct Args {
 /// Runs the simulator. Its exit code says how it failed: 11 for a panic, 12 for something that
 /// waits for ever, 13 for something wrong, 14 for runs that differ.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let status = command(&args.args)?
-        .status()
-        .context("cannot start cargo")?;
-    match status.code() {
+    let mut command = match args.args.split_first() {
+        Some((first, rest)) if first == "mutants" => planted_bugs(rest)?,
+        _ => optimised(&args.args)?,
+    };
+    match command.status().context("cannot start it")?.code() {
         Some(0) => Ok(()),
         code => std::process::exit(code.unwrap_or(1)),
     }
 }
 
-/// The simulator as a command, or the program with the planted bugs, built first if need be.
-pub(crate) fn command(args: &[String]) -> Result<Command> {
-    let (args, is_planted) = match args.split_first() {
-        Some((first, rest)) if first == "mutants" => (rest, true),
-        _ => (args, false),
-    };
-    let program = if is_planted {
-        "doorkeeper-planted-bugs"
-    } else {
-        "doorkeeper-sim"
-    };
+/// The simulator for many seeds: its build takes minutes, which pays when it runs for long.
+fn optimised(args: &[String]) -> Result<Command> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--quiet", "--locked", "--profile", "sim"]);
-    command.args(["--package", "doorkeeper-sim", "--bin", program]);
+    command.args(["--package", SIMULATOR, "--bin", SIMULATOR]);
     command.args(["--", "--commit", &commit()?]);
     command.args(args).current_dir(tree::root());
-    if is_planted {
-        // Flags for all crates would build all dependencies once more.
-        let own = std::env::current_exe().context("where is this program?")?;
-        command
-            .env("RUSTC_WORKSPACE_WRAPPER", own)
-            .env(PLANTED, "1");
-    }
+    Ok(command)
+}
+
+/// The simulator of the same build as the tests, which are there already where both are run.
+pub(crate) fn of_the_tests(args: &[&str]) -> Result<Command> {
+    binaries::build(&[SIMULATOR])?;
+    program(SIMULATOR, args)
+}
+
+/// The program with the planted bugs, after it has been built if need be: without the server,
+/// which none of them is in.
+pub(crate) fn planted_bugs(args: &[String]) -> Result<Command> {
+    let mut build = binaries::command(&[PLANTED_BUGS]);
+    build.arg("--no-default-features");
+    // Flags for all crates would build all dependencies once more.
+    let own = std::env::current_exe().context("where is this program?")?;
+    build.env("RUSTC_WORKSPACE_WRAPPER", own).env(PLANTED, "1");
+    binaries::run(&mut build)?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    program(PLANTED_BUGS, &args)
+}
+
+fn program(name: &str, args: &[&str]) -> Result<Command> {
+    let mut command = Command::new(binaries::path(name));
+    command.args(["--commit", &commit()?]);
+    command.args(args).current_dir(tree::root());
     Ok(command)
 }
 

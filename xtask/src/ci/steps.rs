@@ -327,7 +327,7 @@ fn server_simulation(_: &mut Report) -> Result<Outcome> {
 /// Beside the suite, which waits for much of its time. A bug has so many seeds, however long they
 /// take.
 fn planted_bugs(output: &mut Output) -> Result<Outcome> {
-    output.run(&mut sim::command(&["mutants".to_owned()])?)?;
+    output.run(&mut sim::planted_bugs(&[])?)?;
     Ok(Outcome::Passed)
 }
 
@@ -347,8 +347,7 @@ fn short_simulation(_: &mut Report) -> Result<Outcome> {
 }
 
 fn simulate(args: &[&str]) -> Result<Outcome> {
-    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-    run(&mut sim::command(&args)?).map(|()| Outcome::Passed)
+    run(&mut sim::of_the_tests(args)?).map(|()| Outcome::Passed)
 }
 
 /// Far from that of other commits, so that each looks at seeds of its own.

@@ -18,6 +18,10 @@ const PARTITIONS = 3;
 // rebalance until its session of 10 s is over; a broker that has gone may cost some requests more.
 const STALL_SECONDS = 120;
 
+// Between two records while something happens. Records flow, they do not flood: all that programs
+// can send would keep the brokers busy, and this is about what happens to them meanwhile.
+const RECORD_MS = 10;
+
 class Run {
   constructor(bootstrap, prefix) {
     this.bootstrap = bootstrap.split(',');
@@ -363,6 +367,7 @@ async function flow(run) {
         process.stdout.write('ready\n');
       }
       if (happened) left -= 1;
+      await new Promise((resume) => setTimeout(resume, RECORD_MS));
     }
   })();
   let done = false;

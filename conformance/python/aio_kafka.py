@@ -13,7 +13,7 @@ from aiokafka.errors import (
 )
 
 import records
-from shared import EVENTS, PARTITIONS, Deadline, Event, Play, check, check_equal, main
+from shared import EVENTS, PARTITIONS, Deadline, Event, Pace, Play, check, check_equal, main
 
 
 class Aio(Play):
@@ -240,17 +240,18 @@ async def flow(play):
     consumer = await play.consumer("consumer")
     consumer.assign([TopicPartition(topic, p) for p in range(PARTITIONS)])
     futures, failures, consumed = [], [], [0] * PARTITIONS
-    event = Event(play)
+    event, pace = Event(play), Pace()
     last = None
 
     def delivered(future):
         if future.exception() is not None:
             failures.append(future.exception())
 
-    while last is None or len(futures) < last or sum(consumed) < last:
+    while last is None or len(futures) < last or sum(consumed) < len(futures):
         event.check(f"{len(futures)} sent, {consumed} consumed")
         check(not failures, f"not delivered: {failures}")
-        if last is None or len(futures) < last:
+        count = pace.take() if last is None or len(futures) < last else 0
+        for _ in range(count):
             i = len(futures)
             value = struct.pack(">i", i // PARTITIONS) + bytes(196)
             try:
@@ -261,7 +262,7 @@ async def flow(play):
             except KafkaTimeoutError:
                 # Its partition takes no more while its leader stands still: not sent, so once more.
                 pass
-        for batch in (await consumer.getmany(timeout_ms=2)).values():
+        for batch in (await consumer.getmany(timeout_ms=10)).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
                 following = consumed[r.partition]

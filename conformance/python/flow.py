@@ -7,7 +7,7 @@ import time
 from confluent_kafka import KafkaException, TopicPartition
 
 from run import take
-from shared import PARTITIONS, Deadline, Event, check, check_equal
+from shared import PARTITIONS, Deadline, Event, Pace, check, check_equal
 from transactions import committed_offsets
 
 BEFORE = 300
@@ -41,6 +41,7 @@ class Flow:
         self.following = {}
         self.commit_at = time.monotonic()
         self.failed = None
+        self.pace = Pace()
         self.event = Event(run)
 
     def play(self):
@@ -59,7 +60,7 @@ class Flow:
             check(self.failed is None, str(self.failed))
             waiting = sent - sum(self.acknowledged)
             if (last is None or sent < last) and waiting < WAITING:
-                for _ in range(PARTITIONS):
+                for _ in range(self.pace.take()):
                     self.send(sent)
                     sent += 1
             self.producer.poll(0)

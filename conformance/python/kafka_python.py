@@ -7,7 +7,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import BrokerResponseError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 import records
-from shared import EVENTS, PARTITIONS, Deadline, Event, Play, check, check_equal, main
+from shared import EVENTS, PARTITIONS, Deadline, Event, Pace, Play, check, check_equal, main
 
 
 class KafkaPython(Play):
@@ -244,18 +244,18 @@ def flow(play):
     consumer.assign(places)
     consumer.seek_to_beginning(*places)
     futures, failures, consumed = [], [], [0] * PARTITIONS
-    event = Event(play)
+    event, pace = Event(play), Pace()
     last = None
-    while last is None or len(futures) < last or sum(consumed) < last:
+    while last is None or len(futures) < last or sum(consumed) < len(futures):
         event.check(f"{len(futures)} sent, {consumed} consumed")
         check(not failures, f"not delivered: {failures}")
-        if last is None or len(futures) < last:
-            i = len(futures)
+        count = pace.take() if last is None or len(futures) < last else 0
+        for i in range(len(futures), len(futures) + count):
             value = struct.pack(">i", i // PARTITIONS) + bytes(196)
             play.sent_bytes += len(value)
             future = producer.send(topic, partition=i % PARTITIONS, value=value)
             futures.append(future.add_errback(failures.append))
-        for batch in consumer.poll(2).values():
+        for batch in consumer.poll(10).values():
             for r in batch:
                 (n,) = struct.unpack_from(">i", r.value)
                 following = consumed[r.partition]

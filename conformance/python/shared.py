@@ -34,6 +34,25 @@ class Deadline:
             raise TimeoutError(f"timed out: {self.what}; {state}")
 
 
+class Pace:
+    """Records flow, they do not flood: all that programs can send would keep the brokers busy, and
+    this is about what happens to them meanwhile."""
+
+    RECORDS = 2 * PARTITIONS
+    SECONDS = 0.05
+
+    def __init__(self):
+        self.due = time.monotonic()
+
+    def take(self):
+        """How many records are sent now."""
+        now = time.monotonic()
+        if now < self.due:
+            return 0
+        self.due = now + self.SECONDS
+        return self.RECORDS
+
+
 class Event:
     """What the suite does in the middle of a scenario: a thread waits for it, records flow on.
 

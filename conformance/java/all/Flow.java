@@ -26,6 +26,12 @@ final class Flow {
     private static final int AFTER = 300;
     /** How many records may wait for their acknowledgement: what piles up has to be read too. */
     private static final int WAITING = 300;
+    /**
+     * Records flow, they do not flood: all that programs can send would keep the brokers busy, and
+     * this is about what happens to them meanwhile.
+     */
+    private static final int ROUND = 2 * Run.PARTITIONS;
+    private static final long ROUND_NANOS = 50_000_000L;
     private static final long COMMIT_EVERY_NANOS = 1_000_000_000L;
     /**
      * How long nothing may move before the event and after it; the suite bounds the event itself.
@@ -47,6 +53,7 @@ final class Flow {
     private String progress;
     private Run.Deadline stalled;
     private long committedAt = System.nanoTime();
+    private long roundAt = System.nanoTime() - ROUND_NANOS;
 
     private Flow(Run run) throws Exception {
         this.run = run;
@@ -79,8 +86,11 @@ final class Flow {
                 throw failed.get();
             }
             boolean isFull = sent - sum(acknowledged) >= WAITING;
-            for (int i = 0; i < Run.PARTITIONS && sent < last && !isFull; i++, sent++) {
-                send(sent);
+            if (!isFull && System.nanoTime() - roundAt > ROUND_NANOS) {
+                roundAt = System.nanoTime();
+                for (int i = 0; i < ROUND && sent < last; i++, sent++) {
+                    send(sent);
+                }
             }
             consume(consumer);
             commitNowAndThen(consumer);

@@ -1,11 +1,11 @@
 //! The clients, and how the program of each is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::folders;
 use crate::kafka::{ClassPath, Kafka};
+use crate::{archive, folders};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Client {
@@ -62,16 +62,25 @@ pub(crate) struct Programs {
     pub(crate) version: String,
     pub(crate) class_path: ClassPath,
     pub(crate) jar: PathBuf,
+    /// Of classes; it need not be there.
+    pub(crate) archive: PathBuf,
 }
 
 impl Programs {
     /// `java .. -cp ..`, without a class.
     fn java(&self) -> Vec<String> {
-        let mut words = self.class_path.jvm(256, "WARN");
-        words.push("-cp".to_owned());
-        words.push(format!("{}:{}", self.jar.display(), self.class_path.jars));
+        let mut words = jvm(&self.class_path, &self.jar);
+        words.splice(1..1, archive::options(&self.archive));
         words
     }
+}
+
+/// The same without an archive of classes.
+pub(crate) fn jvm(class_path: &ClassPath, jar: &Path) -> Vec<String> {
+    let mut words = class_path.jvm(256, "WARN");
+    words.push("-cp".to_owned());
+    words.push(format!("{}:{}", jar.display(), class_path.jars));
+    words
 }
 
 fn run_class(programs: &Programs, class: &str) -> Command {

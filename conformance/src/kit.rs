@@ -10,7 +10,7 @@ use crate::clients::{Kit, Programs};
 use crate::kafka::{ClassPath, Kafka};
 use crate::report::say;
 use crate::versions::{Packages, Release, Versions};
-use crate::{Missing, folders, process};
+use crate::{Missing, archive, clients, folders, process};
 
 /// What the suite needs from the system; all that is missing, in one line.
 pub(crate) async fn check_installed() -> Result<()> {
@@ -186,10 +186,12 @@ async fn compile(version: &str, class_path: ClassPath, folders: &[String]) -> Re
         process::run(&mut archive).await?;
         std::fs::rename(&unfinished, &jar).context("cannot name the jar")?;
     }
+    let archive = archive::bring(&jar, &clients::jvm(&class_path, &jar)).await?;
     Ok(Programs {
         version: version.to_owned(),
         class_path,
         jar,
+        archive,
     })
 }
 

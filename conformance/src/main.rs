@@ -5,6 +5,7 @@
 //! through doorkeeper. Both ways must agree, and no byte towards a client may hold a
 //! name or an address of the cluster.
 
+mod archive;
 mod canary;
 mod catalog;
 mod clients;

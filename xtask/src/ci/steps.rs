@@ -111,7 +111,7 @@ pub(super) const CI: &[Step] = &[
     step(
         "tests",
         "all tests but those in documentation",
-        220,
+        160,
         Alone(tests),
     )
     .requires(&["tools"]),
@@ -124,7 +124,7 @@ pub(super) const CI: &[Step] = &[
     step(
         "simulation",
         "sessions of core from seeds, and some of them twice",
-        140,
+        35,
         Alone(simulation),
     )
     .after(&["instructions"]),
@@ -137,13 +137,13 @@ pub(super) const CI: &[Step] = &[
     step(
         "mutants",
         "planted bugs, each of which the simulation must find",
-        150,
+        70,
         Beside(planted_bugs),
     ),
     step(
         "conformance",
         "real clients and real Kafka: the part of this commit",
-        480,
+        400,
         Alone(conformance),
     )
     .requires(&["clients"]),

@@ -1,5 +1,7 @@
 //! The two connections of a session: their names, how one ends, why one cannot be opened.
 
+use crate::tls_failure::TlsFailure;
+
 /// One of the two connections of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Leg {
@@ -51,6 +53,8 @@ pub enum ConnectFailure {
     Unreachable,
     /// The address is one that doorkeeper itself listens at.
     Loop,
+    /// The TLS handshake behind the connection failed.
+    Tls(TlsFailure),
 }
 
 impl ConnectFailure {
@@ -58,8 +62,22 @@ impl ConnectFailure {
     pub(crate) const fn is_to_be_avoided(self) -> bool {
         match self {
             Self::TimedOut | Self::Loop => true,
-            Self::Unresolved | Self::Refused | Self::Unreachable => false,
+            Self::Unresolved | Self::Refused | Self::Unreachable | Self::Tls(_) => false,
         }
+    }
+
+    /// The failure of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let tls = TlsFailure::ALL.iter().map(|failure| Self::Tls(*failure));
+        let plain = [
+            Self::Unresolved,
+            Self::Refused,
+            Self::TimedOut,
+            Self::Unreachable,
+            Self::Loop,
+        ];
+        plain.into_iter().chain(tls).find(|it| it.name() == name)
     }
 
     /// The name that logs and metric labels use.
@@ -71,6 +89,7 @@ impl ConnectFailure {
             Self::TimedOut => "timed_out",
             Self::Unreachable => "unreachable",
             Self::Loop => "loop",
+            Self::Tls(failure) => failure.connect_failure(),
         }
     }
 }

@@ -251,6 +251,10 @@ reasons! {
         "upstream_loop", Ending::BROKER_GONE,
         "The address of the broker leads back to doorkeeper: see `advertised.listeners` of the \
         brokers and `dial`";
+    Self::Unreachable(ConnectFailure::Tls(_)) =>
+        "upstream_tls_handshake", Ending::BROKER_GONE,
+        "The TLS handshake with the broker failed; the log says why, by the reasons of failed TLS \
+        handshakes";
     Self::BrokerUnknown(_) =>
         "broker_unknown", Ending::BROKER_GONE,
         "The client connected to the address of a broker that discovery has never seen";
@@ -327,6 +331,7 @@ impl fmt::Display for CloseReason {
                  balancer)",
             ),
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
+            Self::Unreachable(ConnectFailure::Tls(failure)) => write!(f, " ({failure})"),
             Self::Unreachable(ConnectFailure::Loop) => {
                 f.write_str(" (the broker's address leads back to doorkeeper)")
             }

@@ -13,6 +13,7 @@ mod readable;
 mod reference;
 pub mod schema;
 mod shape;
+pub mod tls;
 mod tree;
 mod yaml;
 

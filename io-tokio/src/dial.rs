@@ -4,14 +4,17 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{ConnectFailure, Target};
 
 use crate::Net;
 use crate::clock::Clock;
 use crate::own_addresses::OwnAddresses;
 use crate::stream::LegStream;
+use crate::tls::transport::Transport;
+use crate::tls::upstream::UpstreamTls;
 
-type Opening<S> = Pin<Box<dyn Future<Output = Result<S, ConnectFailure>> + Send>>;
+type Opening<S> = Pin<Box<dyn Future<Output = Result<Transport<S>, ConnectFailure>> + Send>>;
 
 /// The state of a machine's upstream connection.
 pub(crate) enum Dial<S> {
@@ -32,23 +35,35 @@ where
         net: &N,
         own: &OwnAddresses,
         clock: &Clock,
+        tls: Option<&UpstreamTls>,
         target: Target,
     ) -> Self {
         let (net, own, clock) = (net.clone(), own.clone(), clock.clone());
+        let tls = tls.cloned();
         Self::Opening(Box::pin(async move {
             if own.contains(&target.dial) {
                 return Err(ConnectFailure::Loop);
             }
             let by = clock.now().after(target.within);
-            match clock.until(by, net.connect(&target.dial)).await {
+            let socket = match clock.until(by, net.connect(&target.dial)).await {
                 Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.is_loop(it)) => {
-                    Err(ConnectFailure::Loop)
+                    return Err(ConnectFailure::Loop);
                 }
-                Some(Ok(stream)) => Ok(stream),
-                Some(Err(error)) => Err(failure(&error)),
-                None if net.is_resolving(&target.dial) => Err(ConnectFailure::Unresolved),
-                None => Err(ConnectFailure::TimedOut),
-            }
+                Some(Ok(stream)) => stream,
+                Some(Err(error)) => return Err(failure(&error)),
+                None if net.is_resolving(&target.dial) => return Err(ConnectFailure::Unresolved),
+                None => return Err(ConnectFailure::TimedOut),
+            };
+            let Some(tls) = tls else {
+                return Ok(Transport::Plaintext(socket));
+            };
+            let handshake = tls.connect(target.name.host(), socket);
+            let failed = match clock.until(by, handshake).await {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(failure)) => failure,
+                None => TlsFailure::TimedOut,
+            };
+            Err(ConnectFailure::Tls(failed))
         }))
     }
 

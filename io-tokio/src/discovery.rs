@@ -250,7 +250,8 @@ impl<'a, N: Net> Driver<'a, N> {
                     let ProcessContext {
                         net, own, clock, ..
                     } = &*self.task.process;
-                    self.connection = Dial::to(net, own, clock, target);
+                    let tls = self.task.cluster.tls.as_ref();
+                    self.connection = Dial::to(net, own, clock, tls, target);
                 }
                 Effect::Disconnect => self.connection = Dial::Absent,
                 Effect::Publish(topology) => self.task.publish(&topology),

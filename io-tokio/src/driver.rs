@@ -30,6 +30,8 @@ use crate::shutdown::Stage;
 use crate::silent::Silent;
 use crate::snapshots::Snapshots;
 use crate::stream::{Arrived, Fit, LegStream};
+use crate::tls::transport::Transport;
+use crate::tls::upstream::UpstreamTls;
 use crate::version_watch::Subscription;
 use crate::{Interest, Net};
 
@@ -44,6 +46,8 @@ const BULK_BYTES_MIN: u64 = 64 * 1024;
 pub(crate) struct SessionContext<N> {
     pub(crate) process: Arc<ProcessContext<N>>,
     pub(crate) snapshots: Arc<Snapshots>,
+    /// TLS towards the brokers of the listener's cluster.
+    pub(crate) upstream_tls: Option<UpstreamTls>,
     /// To the discovery of the listener's cluster.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
@@ -56,7 +60,7 @@ pub(crate) async fn drive<N: Net>(
     connection: ClientConnection,
     accepted: Instant,
     silent: Silent,
-    client: N::Stream,
+    client: Transport<N::Stream>,
 ) {
     let observer = Arc::clone(&context.process.observer);
     let clock = context.process.clock.clone();
@@ -167,7 +171,7 @@ impl<N: Net> Driver<N> {
         connection: ClientConnection,
         now: Instant,
         silent: Silent,
-        client: N::Stream,
+        client: Transport<N::Stream>,
     ) -> Self {
         let process = &context.process;
         let snapshot = context.snapshots.newest();
@@ -274,9 +278,9 @@ impl<N: Net> Driver<N> {
     /// Binds the session to the runtime that this is called on.
     fn take_over(&mut self) -> io::Result<()> {
         let process = &self.context.process;
-        process.net.take_over(self.client.get_mut())?;
+        process.net.take_over(self.client.socket_mut())?;
         if let Some(upstream) = self.upstream.stream() {
-            process.net.take_over(upstream.get_mut())?;
+            process.net.take_over(upstream.socket_mut())?;
         }
         self.timer = Timer::new(process.clock.clone());
         self.in_bulk = true;
@@ -483,7 +487,8 @@ impl<N: Net> Driver<N> {
                     let ProcessContext {
                         net, own, clock, ..
                     } = &*self.context.process;
-                    self.upstream = Dial::to(net, own, clock, target);
+                    let tls = self.context.upstream_tls.as_ref();
+                    self.upstream = Dial::to(net, own, clock, tls, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();
                 }

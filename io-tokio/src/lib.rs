@@ -29,6 +29,7 @@ mod shutdown;
 pub mod silent;
 mod snapshots;
 mod stream;
+pub mod tls;
 mod version_watch;
 
 pub use doorkeeper_net::{Ends, Interest, Net};

@@ -19,6 +19,7 @@ use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, ConnectFailure, Route, api, discovery};
 use tracing::{Level, debug, enabled, error, info, trace, warn};
@@ -136,6 +137,9 @@ pub struct Logging {
     /// Connections that each listener has rejected, by their address where the limit is one of
     /// each address, so that one does not hide the others.
     rejected: Thinning<(ListenerId, Option<ClientNetwork>)>,
+    /// TLS handshakes of each listener's clients that failed, so that one address does not hide the
+    /// others.
+    handshakes: Thinning<(ListenerId, ClientNetwork)>,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(ListenerId, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
@@ -389,6 +393,22 @@ impl Observer for Logging {
         debug!(%listener, %peer, why, "connection rejected");
         if let Some(times) = self.rejected.count((listener.clone(), of_address), why) {
             warn!(%listener, %peer, %network, why, times, "connections rejected");
+        }
+    }
+
+    fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
+        let peer = connection.peer;
+        let _about = AboutClient::at(peer);
+        let listener = &connection.listen_addr.listener;
+        let reason = failure.name();
+        debug!(%listener, %peer, reason, "TLS handshake failed");
+        // A probe that connects and leaves is no failure that anybody has to look at.
+        if failure == TlsFailure::Closed {
+            return;
+        }
+        let place = (listener.clone(), ClientNetwork::from(peer.ip()));
+        if let Some(times) = self.handshakes.count(place, reason) {
+            warn!(%listener, %peer, reason, times, "TLS handshakes failed");
         }
     }
 

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, Leg, api, discovery};
+use doorkeeper_core::{CloseReason, ConnectFailure, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -35,6 +36,13 @@ struct Of {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
     listener: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Handshake {
+    listener: String,
+    leg: &'static str,
     reason: &'static str,
 }
 
@@ -75,6 +83,7 @@ pub struct Metrics {
     listeners: BTreeMap<ListenerId, Handles>,
     closed: Family<Why, Counter>,
     rejected: Family<Why, Counter>,
+    handshake_failures: Family<Handshake, Counter>,
     requests: Family<Asked, Counter>,
     latency: Latency,
     discovered: Family<Cluster, Gauge>,
@@ -251,6 +260,11 @@ impl Metrics {
                 .collect(),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
             rejected: register(r, "connections_rejected", "Connections closed at accept"),
+            handshake_failures: register(
+                r,
+                "tls_handshake_failures",
+                "TLS handshakes that failed, by leg and reason",
+            ),
             requests: register(r, "requests", "Requests read whole, by API"),
             latency,
             discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
@@ -302,6 +316,17 @@ impl Metrics {
     fn of(&self, listen_addr: &ListenAddr) -> Option<&Handles> {
         self.listeners.get(&listen_addr.listener)
     }
+
+    fn count_handshake(&self, listen_addr: &ListenAddr, leg: Leg, failure: TlsFailure) {
+        if let Some(of) = self.of(listen_addr) {
+            let handshake = Handshake {
+                listener: of.name.clone(),
+                leg: leg.name(),
+                reason: failure.name(),
+            };
+            self.handshake_failures.get_or_create(&handshake).inc();
+        }
+    }
 }
 
 /// Whether a session ended because a response could not be read, so that nobody knows what is in
@@ -352,8 +377,11 @@ impl Observer for Metrics {
             Event::UpstreamConnected { .. } => {
                 of.upstream_connected.inc();
             }
-            Event::UpstreamAttemptFailed { .. } => {
+            Event::UpstreamAttemptFailed { why, .. } => {
                 of.upstream_failed.inc();
+                if let ConnectFailure::Tls(failure) = *why {
+                    self.count_handshake(&connection.listen_addr, Leg::Upstream, failure);
+                }
             }
             Event::Request { api, .. } => {
                 if let Some(of) = self.of_api(of, *api) {
@@ -407,6 +435,10 @@ impl Observer for Metrics {
             };
             self.rejected.get_or_create(&why).inc();
         }
+    }
+
+    fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
+        self.count_handshake(&connection.listen_addr, Leg::Client, failure);
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, _: &io::Error, _: Duration) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{CloseReason, Leg, Route, discovery};
 
@@ -192,6 +193,9 @@ pub trait Observer: Send + Sync + 'static {
     }
     /// A client connection was closed at accept, because a limit was reached.
     fn connection_rejected(&self, _listen_addr: &ListenAddr, _peer: SocketAddr, _why: Rejection) {}
+    /// The TLS handshake of a client failed: it gets no session.
+    fn tls_handshake_failed(&self, _connection: &ClientConnection, _failure: TlsFailure) {}
+
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
     fn accept_failed(&self, _listen_addr: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 
@@ -67,6 +68,10 @@ impl Observer for Observers {
 
     fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         self.each(|it| it.connection_rejected(listen_addr, peer, why));
+    }
+
+    fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
+        self.each(|it| it.tls_handshake_failed(connection, failure));
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {

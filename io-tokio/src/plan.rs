@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Route, Snapshot, discovery};
+use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulk;
@@ -17,6 +18,7 @@ use crate::observer::Observer;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
 use crate::silent::SilentLimits;
+use crate::tls::upstream::UpstreamTls;
 
 /// Everything that one process serves.
 #[derive(Clone, Debug)]
@@ -87,6 +89,8 @@ impl Plan {
 pub struct Cluster {
     /// Its name in the configuration.
     pub id: ClusterId,
+    /// TLS towards its brokers.
+    pub tls: Option<UpstreamTls>,
     /// What its discovery goes by.
     pub discovery: discovery::Config,
 }
@@ -98,6 +102,10 @@ pub struct Listener {
     pub id: ListenerId,
     /// Its upstream.
     pub cluster: ClusterId,
+    /// TLS towards its clients.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// How long a client may take for its TLS handshake, from accept.
+    pub handshake_timeout: Duration,
     /// Its addresses.
     pub binds: Vec<Bind>,
     /// What its sessions go by at first: epoch 0 and an empty topology.

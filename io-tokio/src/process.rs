@@ -12,6 +12,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
 use crate::shutdown::Shutdown;
+use crate::tls::listener::Handshakes;
 
 /// The state of the process: nothing in it belongs to one listener, cluster or session.
 pub(crate) struct ProcessContext<N> {
@@ -26,6 +27,8 @@ pub(crate) struct ProcessContext<N> {
     pub(crate) bulk: Option<Bulk>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) shutdown: Shutdown,
+    /// The TLS handshakes of clients that are under way.
+    pub(crate) handshakes: Handshakes,
     /// How much all sessions together may buffer.
     pub(crate) budgets: Arc<Budgets>,
 }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection_stage;
+mod tls_handshake;
 
 pub use crate::plan::{Bind, Cluster, Context, Listener, Plan};
 pub use crate::readiness::Readiness;
@@ -39,6 +40,7 @@ use crate::serve::connection_stage::ConnectionStage;
 use crate::shutdown::Shutdown;
 use crate::silent::SilentConnections;
 use crate::snapshots::Snapshots;
+use crate::tls::listener::Handshakes;
 
 /// How many hints of sessions may wait for a cluster's discovery; more are dropped.
 const HINTS_MAX: usize = 64;
@@ -157,6 +159,7 @@ pub async fn serve_bound<N: Net>(
         bulk: context.bulk,
         ready: context.ready,
         shutdown: Shutdown::default(),
+        handshakes: Handshakes::default(),
         budgets: Arc::new(Budgets::new(plan.buffered_bytes_max)),
     };
     let server = Server {
@@ -291,6 +294,7 @@ impl<N: Net> Server<N> {
         let context = Arc::new(SessionContext {
             process: Arc::clone(&self.process),
             snapshots: bound.snapshots,
+            upstream_tls: upstream.cluster.tls.clone(),
             hints: upstream.hints.clone(),
         });
         upstream.listeners.push(DiscoveredListener {
@@ -300,6 +304,8 @@ impl<N: Net> Server<N> {
         });
         let stage = Arc::new(ConnectionStage {
             context,
+            tls: listener.tls,
+            handshake_timeout: listener.handshake_timeout,
             limiter: ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections)),
             silent: SilentConnections::new(listener.silent),
             sessions: self.sessions.clone(),

@@ -11,6 +11,8 @@ use doorkeeper_net::{Interest, Net};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
+use crate::tls::transport::Transport;
+
 /// The sizes of read buffers. A leg begins with the first, and goes on to the next when a read
 /// fills its buffer.
 const READ_SIZES: [usize; 4] = [4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB];
@@ -32,7 +34,7 @@ thread_local! {
 /// A stream with what the driver has to remember of it.
 #[derive(Debug)]
 pub(crate) struct LegStream<S> {
-    stream: S,
+    stream: Transport<S>,
     /// Which of [`READ_SIZES`] the next read gets.
     read_size: u8,
     /// No end was read and nothing failed.
@@ -64,7 +66,7 @@ pub(crate) enum Fit {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
-    pub(crate) const fn new(stream: S) -> Self {
+    pub(crate) const fn new(stream: Transport<S>) -> Self {
         Self {
             stream,
             read_size: 0,
@@ -76,8 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     }
 
     /// The stream itself.
-    pub(crate) const fn get_mut(&mut self) -> &mut S {
-        &mut self.stream
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        self.stream.socket_mut()
     }
 
     /// Ends the writing half as soon as the rope is written.
@@ -107,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
             read: interest.read && self.readable,
             write: interest.write && self.writable,
         };
-        interest != Interest::default() && net.is_ready(&self.stream, interest)
+        interest != Interest::default() && net.is_ready(self.stream.socket(), interest)
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, fit: Fit) -> Poll<io::Result<Bytes>> {
@@ -238,7 +240,7 @@ mod tests {
 
     fn stream(capacity: usize) -> (LegStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(capacity);
-        (LegStream::new(ours), theirs)
+        (LegStream::new(Transport::Plaintext(ours)), theirs)
     }
 
     async fn read(stream: &mut LegStream<DuplexStream>) -> Arrived {
@@ -358,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_written_once_they_are_flushed() {
         let (ours, mut peer) = duplex(4);
-        let mut stream = LegStream::new(BufWriter::new(ours));
+        let mut stream = LegStream::new(Transport::Plaintext(BufWriter::new(ours)));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let rope = || [&b"abc"[..], &b"defghij"[..]].into_iter();
         let mut seen = [0; 4];

@@ -13,6 +13,7 @@ use doorkeeper_core::discovery;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::{CloseReason, End, Leg, Route};
@@ -96,6 +97,9 @@ fn page() -> String {
     for rejection in REJECTIONS {
         assert!(rejection_is_listed(rejection));
         metrics.connection_rejected(&listen_addr, connection.peer, rejection);
+    }
+    for failure in TlsFailure::ALL {
+        metrics.tls_handshake_failed(&connection, *failure);
     }
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
@@ -250,6 +254,9 @@ fn the_page_names_every_reason() {
         document() == page,
         "docs/metrics.md is stale: run this test with DOORKEEPER_WRITE_DOCS=1"
     );
+    let documented = reasons("Reasons of failed TLS handshakes");
+    let named: Vec<&str> = TlsFailure::ALL.iter().map(|it| it.name()).collect();
+    assert_eq!(documented, named);
     let documented = reasons("Reasons of rejected connections");
     assert_eq!(documented, REJECTIONS.map(Rejection::name));
 }

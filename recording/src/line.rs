@@ -102,7 +102,7 @@ pub enum Input {
         how: End,
     },
     Connected,
-    ConnectFailed(#[serde(with = "ConnectFailureText")] ConnectFailure),
+    ConnectFailed(#[serde(with = "connect_failure")] ConnectFailure),
     Snapshot(Box<RecordedSnapshot>),
     Drain {
         by: u64,
@@ -206,16 +206,6 @@ enum EndText {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "ConnectFailure", rename_all = "snake_case")]
-enum ConnectFailureText {
-    Unresolved,
-    Refused,
-    TimedOut,
-    Unreachable,
-    Loop,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(remote = "Route", rename_all = "snake_case")]
 enum RouteText {
     Bootstrap,
@@ -225,6 +215,27 @@ enum RouteText {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BrokerId")]
 struct BrokerIdText(i32);
+
+mod connect_failure {
+    use doorkeeper_core::ConnectFailure;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        failure: &ConnectFailure,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(failure.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<ConnectFailure, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = || D::Error::custom("no such failure to connect");
+        ConnectFailure::by_name(&name).ok_or_else(unknown)
+    }
+}
 
 mod seed {
     use std::fmt::Write as _;

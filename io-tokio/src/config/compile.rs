@@ -6,6 +6,7 @@ mod dial;
 mod limits;
 mod listener;
 mod localhost;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -178,6 +179,7 @@ impl Compiler<'_> {
         }
         plan::Cluster {
             id: name.into(),
+            tls: None,
             discovery: discovery::Config {
                 bootstrap,
                 dial,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::{Address, BindAddress, BindHost, BrokerIds, RouteTarget, Size, Time};
+use super::tls::{ClusterTls, ListenerTls};
 
 /// The configuration of one doorkeeper process.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -51,6 +52,9 @@ pub struct Cluster {
     /// The left side may hold one `*`. The most specific rule wins.
     #[serde(default)]
     pub dial: BTreeMap<String, String>,
+    /// TLS towards the brokers. Without it, they are spoken to in plaintext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClusterTls>,
     /// How often the brokers are asked where they are, when nothing hints at a change.
     #[serde(default = "defaults::refresh_every")]
     #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
@@ -110,8 +114,11 @@ pub struct Listener {
     pub advertised_host: Option<String>,
     /// How clients reach each broker: exactly one of the ways.
     pub route: Route,
+    /// TLS towards clients. Without it, clients speak plaintext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
     /// `allow`: let anyone in who can reach the port. A listener that is not on a loopback
-    /// address and asks nobody for credentials must say so.
+    /// address and asks nobody for credentials (`tls.client_auth: required`) must say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<Insecure>,
     /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,
@@ -233,6 +240,9 @@ impl GuardedApi {
     ];
 }
 
+/// The default of `handshake_timeout`: ten round trips of a slow line, and a retry of TCP.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What the clients of a listener may cost, in all and each.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -279,6 +289,9 @@ pub struct ListenerLimits {
     /// How many responses a connection may be owed before doorkeeper stops reading from it.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight_max: u32,
+    /// How long a client may take for its TLS handshake, from the moment it is accepted.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
+    pub handshake_timeout: Time,
     /// How long a request or response that has begun to arrive may make no progress.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
     pub frame_stall_timeout: Time,
@@ -312,6 +325,7 @@ impl Default for ListenerLimits {
             request_buffer_bytes_max: size(core.request_buffer_bytes_max),
             response_buffer_bytes_max: size(core.response_buffer_bytes_max),
             in_flight_max: u32::try_from(core.in_flight_max).unwrap_or(u32::MAX),
+            handshake_timeout: Time(HANDSHAKE_TIMEOUT),
             frame_stall_timeout: Time(core.frame_stall_timeout),
             buffer_timeout: Time(core.buffer_timeout),
             idle_timeout: Time(core.idle_timeout),

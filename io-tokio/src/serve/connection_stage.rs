@@ -7,19 +7,27 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use doorkeeper_core::Instant;
+use rustls::ServerConfig;
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
 use crate::driver::{SessionContext, drive};
 use crate::limits::{ConnectionLimiter, ConnectionPermit};
 use crate::observer::{ClientConnection, ListenAddr, Rejection};
+use crate::serve::tls_handshake::TlsHandshake;
 use crate::silent::SilentConnections;
+use crate::tls::transport::Transport;
 
 /// The way into one listener, for all of its addresses.
 pub(super) struct ConnectionStage<N> {
     pub(super) context: Arc<SessionContext<N>>,
+    /// TLS towards the clients.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// From accept until a handshake is done.
+    pub(super) handshake_timeout: Duration,
     pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
@@ -75,8 +83,32 @@ impl<N: Net> ConnectionStage<N> {
         };
         let context = Arc::clone(&self.context);
         let silent = self.silent.admit(client.ip().into());
+        let Some(tls) = &self.tls else {
+            let transport = Transport::Plaintext(stream);
+            self.sessions.spawn(async move {
+                drive(context, connection, accepted, silent, transport).await;
+                drop(permit);
+            });
+            return;
+        };
+        let handshake = TlsHandshake {
+            process: Arc::clone(&context.process),
+            config: Arc::clone(tls),
+            by: accepted.after(self.handshake_timeout),
+            silent,
+        };
         self.sessions.spawn(async move {
-            drive(context, connection, accepted, silent, stream).await;
+            // In a box, so that a session does not keep its size to the end.
+            match Box::pin(handshake.run(stream)).await {
+                Ok((silent, transport)) => {
+                    drive(context, connection, accepted, silent, transport).await;
+                }
+                Err(Some(failure)) => {
+                    let observer = &context.process.observer;
+                    observer.tls_handshake_failed(&connection, failure);
+                }
+                Err(None) => {}
+            }
             drop(permit);
         });
     }

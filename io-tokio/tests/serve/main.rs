@@ -12,6 +12,8 @@
     reason = "a test binary has no outside, and its helpers fail by panicking"
 )]
 
+#[path = "../support/ca.rs"]
+mod ca;
 mod client;
 mod clock;
 mod cluster;
@@ -32,4 +34,5 @@ mod pressure;
 mod reaching;
 mod recording;
 mod sockets;
+mod tls;
 mod unnoticed;

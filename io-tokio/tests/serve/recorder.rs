@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Leg, discovery};
 use doorkeeper_io_tokio::id::{ClusterId, ListenerId};
@@ -28,6 +29,7 @@ pub enum Seen {
     Event(SocketAddr, Event),
     Closed(SocketAddr, &'static str, Duration),
     Rejected(SocketAddr, &'static str),
+    HandshakeFailed(SocketAddr, TlsFailure),
     AcceptFailed(String, Duration),
     Discovery(String, discovery::Event),
     Published(String, Vec<(i32, String)>),
@@ -202,6 +204,11 @@ impl Observer for Recorder {
     fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
         self.metrics.connection_rejected(listen_addr, peer, why);
         self.push(Seen::Rejected(peer, why.name()));
+    }
+
+    fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
+        self.metrics.tls_handshake_failed(connection, failure);
+        self.push(Seen::HandshakeFailed(connection.peer, failure));
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {

@@ -75,6 +75,8 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
     Listener {
         id: name.into(),
         cluster: cluster.into(),
+        tls: None,
+        handshake_timeout: 10 * SECOND,
         binds,
         snapshot: Snapshot {
             epoch: 0,
@@ -99,6 +101,7 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
 pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
     Upstream {
         id: name.into(),
+        tls: None,
         discovery: discovery::Config {
             bootstrap: bootstrap.iter().map(|at| at.parse().unwrap()).collect(),
             dial: DialMap::default(),

@@ -54,11 +54,14 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
     Ok(Plan {
         clusters: vec![Cluster {
             id: "main".into(),
+            tls: None,
             discovery: environment::discovery(&snapshot),
         }],
         listeners: vec![Listener {
             id: "public".into(),
             cluster: "main".into(),
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
             binds,
             snapshot,
             limits: ListenerLimits::default(),

@@ -23,6 +23,7 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     }
     let loaded = config::load(file, config::environment())?;
     let mut compiled = config::compile(&loaded)?;
+    compiled.read_tls_files(&loaded)?;
     if let Some(most) = descriptors::most() {
         compiled.warn_of_descriptors(&loaded, most);
     }

@@ -13,6 +13,7 @@ use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{Route, Snapshot};
 
 use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports};
+use super::super::tls::ClientAuth;
 use super::super::tree::Path;
 use super::super::{RouteTarget, Size};
 use super::binds::Owner;
@@ -194,11 +195,15 @@ impl Compiler<'_> {
         listener: &Listener,
         binds: impl IntoIterator<Item = SocketAddr>,
     ) {
+        let asks_for_certificates = listener
+            .tls
+            .as_ref()
+            .is_some_and(|it| it.client_auth == ClientAuth::Required);
         let open = binds.into_iter().find(|bind| !bind.ip().is_loopback());
-        if let (Some(open), None) = (open, listener.insecure) {
+        if let (Some(open), None, false) = (open, listener.insecure, asks_for_certificates) {
             let message = format!(
-                "lets anyone in who can reach {open}: bind it to a loopback address, or say \
-                 insecure: allow"
+                "lets anyone in who can reach {open}: ask clients for certificates \
+                 (tls.client_auth: required), bind it to a loopback address, or say insecure: allow"
             );
             self.error(path, message);
         }
@@ -254,6 +259,8 @@ pub(super) fn planned(
     plan::Listener {
         id: name.into(),
         cluster: listener.cluster.as_str().into(),
+        tls: None,
+        handshake_timeout: listener.limits.handshake_timeout.0,
         binds: addresses.iter().map(bind).collect(),
         snapshot: Snapshot {
             epoch: 0,

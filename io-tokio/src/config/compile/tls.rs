@@ -1,0 +1,307 @@
+//! The files that TLS needs, read and held against each other.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+
+use doorkeeper_core::secret::Secret;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+
+use super::super::load::Loaded;
+use super::super::problem::{Problem, Problems, Severity};
+use super::super::tls::{ClientAuth, ClusterTls, Identity, ListenerTls, SkipVerification, Version};
+use super::super::tree::Path;
+use super::Compiled;
+use crate::tls::client::{self, ClientSettings, ServerTrust};
+use crate::tls::parameters::{self, Parameters};
+use crate::tls::server::{self, ServerSettings, Trust};
+use crate::tls::upstream::UpstreamTls;
+use crate::tls::{identity, identity::BadIdentity};
+
+/// Longer than any certificate, key, CA bundle or revocation list that is not a mistake.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+impl Compiled {
+    /// Reads the certificates, keys, CAs and revocation lists of all listeners and clusters, and
+    /// adds what TLS is spoken with to the plan.
+    ///
+    /// # Errors
+    /// Every file that cannot be used.
+    pub fn read_tls_files(&mut self, loaded: &Loaded) -> Result<(), Problems> {
+        let mut reader = Reader {
+            loaded,
+            problems: Vec::new(),
+        };
+        let root = Path::default();
+        for listener in &mut self.plan.listeners {
+            let settings = loaded.config.listeners.get(listener.id.name());
+            if let Some(tls) = settings.and_then(|it| it.tls.as_ref()) {
+                let path = root.keys(&["listeners", listener.id.name(), "tls"]);
+                listener.tls = reader.listener(&path, tls);
+                reader.must_be_there(&path, listener.tls.is_some());
+            }
+        }
+        for cluster in &mut self.plan.clusters {
+            let settings = loaded.config.clusters.get(cluster.id.name());
+            if let Some(tls) = settings.and_then(|it| it.tls.as_ref()) {
+                let path = root.keys(&["clusters", cluster.id.name(), "tls"]);
+                cluster.tls = reader.cluster(&path, tls);
+                reader.must_be_there(&path, cluster.tls.is_some());
+            }
+        }
+        let problems = Problems::new(&loaded.file, reader.problems);
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        self.warnings.problems.extend(problems.problems);
+        Ok(())
+    }
+}
+
+struct Reader<'a> {
+    loaded: &'a Loaded,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// A leg that is to have TLS never speaks plaintext, whatever went wrong and was not said.
+    fn must_be_there(&mut self, path: &Path, is_there: bool) {
+        let is_said = self
+            .problems
+            .iter()
+            .any(|it| it.severity == Severity::Error);
+        if !is_there && !is_said {
+            self.error(path, "cannot be used");
+        }
+    }
+
+    fn listener(&mut self, path: &Path, tls: &ListenerTls) -> Option<Arc<rustls::ServerConfig>> {
+        let parameters = Parameters {
+            min_version: version(tls.min_version),
+            cipher_suites: tls.cipher_suites.clone(),
+            groups: tls.groups.clone(),
+            classical_groups_only: !tls.post_quantum,
+        };
+        let provider = self.made(path, parameters.provider())?;
+        let identities = tls.certificates.iter().enumerate().map(|(i, it)| {
+            let path = path.key("certificates").index(i);
+            self.identity(&path, it, &provider)
+        });
+        let identities: Vec<Option<Arc<CertifiedKey>>> = identities.collect();
+        let client_auth = self.client_auth(path, tls);
+        let settings = ServerSettings {
+            parameters,
+            identities: identities.into_iter().collect::<Option<_>>()?,
+            client_auth: client_auth?,
+        };
+        self.made(path, server::config(&settings))
+    }
+
+    fn client_auth(&mut self, path: &Path, tls: &ListenerTls) -> Option<server::ClientAuth> {
+        let Some(ca_file) = &tls.client_ca_file else {
+            let idle = [("crl_files", tls.crl_files.is_empty())];
+            for (key, _) in idle.into_iter().filter(|(_, is_empty)| !is_empty) {
+                self.error(&path.key(key), "needs client_ca_file");
+            }
+            if tls.client_auth == ClientAuth::None {
+                return Some(server::ClientAuth::None);
+            }
+            let message = "needs client_ca_file: the CAs whose client certificates hold";
+            self.error(&path.key("client_auth"), message);
+            return None;
+        };
+        let ca = self.file(&path.key("client_ca_file"), ca_file);
+        let crls = tls.crl_files.iter().enumerate().map(|(i, file)| {
+            let path = path.key("crl_files").index(i);
+            self.file(&path, file)
+        });
+        let crls: Vec<Option<Vec<u8>>> = crls.collect();
+        let trust = Trust {
+            ca: ca?,
+            crls: crls.into_iter().collect::<Option<_>>()?,
+        };
+        Some(match tls.client_auth {
+            ClientAuth::None => {
+                let message = "is of no use where client_auth is none";
+                self.error(&path.key("client_ca_file"), message);
+                return None;
+            }
+            ClientAuth::Optional => server::ClientAuth::Optional(trust),
+            ClientAuth::Required => server::ClientAuth::Required(trust),
+        })
+    }
+
+    fn cluster(&mut self, path: &Path, tls: &ClusterTls) -> Option<UpstreamTls> {
+        let parameters = Parameters {
+            min_version: version(tls.min_version),
+            cipher_suites: tls.cipher_suites.clone(),
+            groups: tls.groups.clone(),
+            classical_groups_only: !tls.post_quantum,
+        };
+        let provider = self.made(path, parameters.provider())?;
+        let ca = match &tls.ca_file {
+            Some(file) => Some(self.file(&path.key("ca_file"), file)?),
+            None => None,
+        };
+        let trust = match (tls.insecure_skip_verification, ca) {
+            (None, None) => ServerTrust::System,
+            (None, Some(ca)) => ServerTrust::Ca(ca),
+            (Some(SkipVerification::ServerName), ca) => ServerTrust::InsecureAnyName(ca),
+            (Some(SkipVerification::Certificate), None) => ServerTrust::InsecureAnyCertificate,
+            (Some(SkipVerification::Certificate), Some(_)) => {
+                let message = "is of no use where certificates are not verified";
+                self.error(&path.key("ca_file"), message);
+                return None;
+            }
+        };
+        if tls.insecure_skip_verification.is_some() {
+            let message = "whoever is in between can pass for a broker";
+            self.warning(&path.key("insecure_skip_verification"), message);
+        }
+        let identity = match &tls.certificate {
+            Some(it) => Some(self.identity(&path.key("certificate"), it, &provider)?),
+            None => None,
+        };
+        let server_name = match &tls.server_name {
+            Some(name) => Some(self.server_name(&path.key("server_name"), name)?),
+            None => None,
+        };
+        let settings = ClientSettings {
+            parameters,
+            trust,
+            identity,
+        };
+        let config = self.made(path, client::config(&settings))?;
+        Some(UpstreamTls {
+            config,
+            server_name,
+        })
+    }
+
+    fn server_name(&mut self, path: &Path, name: &str) -> Option<ServerName<'static>> {
+        let parsed = ServerName::try_from(name.to_owned());
+        if parsed.is_err() {
+            self.error(path, format!("{name:?} is no host name and no address"));
+        }
+        parsed.ok()
+    }
+
+    fn identity(
+        &mut self,
+        path: &Path,
+        it: &Identity,
+        provider: &CryptoProvider,
+    ) -> Option<Arc<CertifiedKey>> {
+        let password = match &it.password_file {
+            Some(file) => Some(self.password(&path.key("password_file"), file)?),
+            None => None,
+        };
+        let made = match (&it.certificate_file, &it.key_file, &it.keystore_file) {
+            (Some(chain), Some(key), None) => {
+                let chain_path = path.key("certificate_file");
+                let key_path = path.key("key_file");
+                let chain = self.file(&chain_path, chain);
+                let key = self.secret_file(&key_path, key);
+                let made = identity::from_pem(provider, &chain?, &key?, password.as_ref());
+                made.map_err(|error| match error {
+                    BadIdentity::NoCertificate | BadIdentity::Certificate(_) => (chain_path, error),
+                    BadIdentity::NoKey
+                    | BadIdentity::OldEncryption
+                    | BadIdentity::NoPassword
+                    | BadIdentity::Password
+                    | BadIdentity::Key(_)
+                    | BadIdentity::Mismatch
+                    | BadIdentity::KeyStore(_) => (key_path, error),
+                })
+            }
+            (None, None, Some(store)) => {
+                let path = path.key("keystore_file");
+                let store = self.secret_file(&path, store)?;
+                let Some(password) = password else {
+                    self.error(&path, "needs password_file");
+                    return None;
+                };
+                identity::from_pkcs12(provider, &store, &password).map_err(|error| (path, error))
+            }
+            _ => {
+                let message = "needs certificate_file and key_file, or keystore_file alone";
+                self.error(path, message);
+                return None;
+            }
+        };
+        made.map_err(|(path, error)| self.error(&path, error.to_string()))
+            .ok()
+    }
+
+    fn made<T, E: std::fmt::Display>(&mut self, path: &Path, made: Result<T, E>) -> Option<T> {
+        made.map_err(|error| self.error(path, error.to_string()))
+            .ok()
+    }
+
+    fn password(&mut self, path: &Path, file: &str) -> Option<Secret> {
+        let mut bytes = self.secret_file(path, file)?;
+        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        Some(Secret::new(bytes))
+    }
+
+    /// A file that nobody else should be able to read.
+    fn secret_file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
+        let others = fs::metadata(file).is_ok_and(|it| it.mode() & 0o007 != 0);
+        if others {
+            let message = format!("every user of this machine may read {file}: chmod o-rwx");
+            self.warning(path, message);
+        }
+        self.file(path, file)
+    }
+
+    fn file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
+        match read(file) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.error(path, format!("cannot read {file}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn error(&mut self, path: &Path, message: impl Into<String>) {
+        self.problem(Severity::Error, path, message.into());
+    }
+
+    fn warning(&mut self, path: &Path, message: impl Into<String>) {
+        self.problem(Severity::Warning, path, message.into());
+    }
+
+    fn problem(&mut self, severity: Severity, path: &Path, message: String) {
+        self.problems.push(Problem {
+            severity,
+            at: self.loaded.tree.position_of(path),
+            path: path.clone(),
+            message,
+        });
+    }
+}
+
+const fn version(version: Version) -> parameters::Version {
+    match version {
+        Version::Tls12 => parameters::Version::Tls12,
+        Version::Tls13 => parameters::Version::Tls13,
+    }
+}
+
+fn read(file: &str) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let why = format!("larger than {FILE_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,234 @@
+//! TLS towards clients: what a listener shows, and whom it lets in.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateRevocationListDer, DnsName};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError,
+    WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, SignatureScheme};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::identity::{self, BadIdentity};
+use super::parameters::{BadParameters, Parameters};
+
+/// How a listener speaks TLS.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// What is allowed of TLS.
+    pub parameters: Parameters,
+    /// Who we are: the one whose certificate has the name that the client asks for, else the first
+    /// one, of those that the client can verify.
+    pub identities: Vec<Arc<CertifiedKey>>,
+    /// Whether clients show certificates.
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients show certificates, as Kafka's `ssl.client.auth`.
+#[derive(Clone, Debug)]
+pub enum ClientAuth {
+    /// They are not asked to.
+    None,
+    /// They may; what they show must hold.
+    Optional(Trust),
+    /// They must.
+    Required(Trust),
+}
+
+/// Whose certificates hold.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The CAs, in PEM.
+    pub ca: Vec<u8>,
+    /// Lists of revoked certificates, in PEM. Where there is one, a certificate of a CA without a
+    /// list, or with one that has expired, does not hold.
+    pub crls: Vec<Vec<u8>>,
+}
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum BadServer {
+    /// Of the parameters.
+    #[error(transparent)]
+    Parameters(#[from] BadParameters),
+    /// Of the CAs.
+    #[error("the CA file: {0}")]
+    Ca(BadIdentity),
+    /// Of a list of revoked certificates.
+    #[error("a revocation list cannot be read: {0}")]
+    Crl(String),
+    /// There is nobody to be.
+    #[error("no certificate is configured")]
+    NoIdentity,
+    /// Anything else.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+/// The configuration of TLS that a listener accepts connections with.
+///
+/// # Errors
+/// [`BadServer`].
+pub fn config(settings: &ServerSettings) -> Result<Arc<ServerConfig>, BadServer> {
+    let provider = settings.parameters.provider()?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(settings.parameters.versions())?;
+    let (builder, asks) = match &settings.client_auth {
+        ClientAuth::None => (builder.with_no_client_auth(), false),
+        ClientAuth::Optional(trust) | ClientAuth::Required(trust) => {
+            let roots = Arc::new(roots(&trust.ca).map_err(BadServer::Ca)?);
+            let mut verifier =
+                WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                    .with_crls(crls(&trust.crls)?)
+                    .only_check_end_entity_revocation()
+                    .enforce_revocation_expiration();
+            if matches!(settings.client_auth, ClientAuth::Optional(_)) {
+                verifier = verifier.allow_unauthenticated();
+            }
+            let verifier = verifier.build().map_err(|error| {
+                if let VerifierBuilderError::InvalidCrl(why) = error {
+                    BadServer::Crl(format!("{why:?}"))
+                } else {
+                    BadServer::Ca(BadIdentity::NoCertificate)
+                }
+            })?;
+            (builder.with_client_cert_verifier(verifier), true)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(BySni::of(&settings.identities)?));
+    if asks {
+        // A session that is resumed shows no certificate: it would outlive its expiry and its
+        // revocation.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok(Arc::new(config))
+}
+
+/// The CAs of a PEM text.
+///
+/// # Errors
+/// There is none, or one cannot be read.
+pub(crate) fn roots(pem: &[u8]) -> Result<RootCertStore, BadIdentity> {
+    let mut roots = RootCertStore::empty();
+    for certificate in identity::certificates(pem)? {
+        let bad = |error: rustls::Error| BadIdentity::Certificate(error.to_string());
+        roots.add(certificate).map_err(bad)?;
+    }
+    Ok(roots)
+}
+
+fn crls(files: &[Vec<u8>]) -> Result<Vec<CertificateRevocationListDer<'static>>, BadServer> {
+    let mut all = Vec::new();
+    for file in files {
+        let before = all.len();
+        for list in CertificateRevocationListDer::pem_slice_iter(file) {
+            all.push(list.map_err(|error| BadServer::Crl(error.to_string()))?);
+        }
+        if all.len() == before {
+            let why = "no list in it: PEM with BEGIN X509 CRL is expected";
+            return Err(BadServer::Crl(why.to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+/// Chooses an identity for each client.
+#[derive(Debug)]
+struct BySni {
+    identities: Vec<(Vec<String>, Arc<CertifiedKey>)>,
+}
+
+impl BySni {
+    fn of(identities: &[Arc<CertifiedKey>]) -> Result<Self, BadServer> {
+        if identities.is_empty() {
+            return Err(BadServer::NoIdentity);
+        }
+        let identities = identities.iter();
+        Ok(Self {
+            identities: identities
+                .map(|it| (dns_names(it), Arc::clone(it)))
+                .collect(),
+        })
+    }
+
+    fn choose(
+        &self,
+        server_name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let signs = |key: &CertifiedKey| key.key.choose_scheme(schemes).is_some();
+        let named = self.identities.iter().find(|(names, key)| {
+            signs(key) && server_name.is_some_and(|asked| names.iter().any(|it| is_for(it, asked)))
+        });
+        let any = || self.identities.iter().find(|(_, key)| signs(key));
+        // Where none will do rustls says what is not shared; without a certificate it would not.
+        let first = || self.identities.first();
+        let chosen = named.or_else(any).or_else(first);
+        chosen.map(|(_, key)| Arc::clone(key))
+    }
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+/// The DNS names of a certificate, in lower case.
+fn dns_names(key: &CertifiedKey) -> Vec<String> {
+    let Some(Ok((_, certificate))) = key.cert.first().map(|der| X509Certificate::from_der(der))
+    else {
+        return Vec::new();
+    };
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names
+        .map(|it| it.value.general_names.as_slice())
+        .unwrap_or_default();
+    names
+        .iter()
+        .filter_map(|name| {
+            if let GeneralName::DNSName(name) = name {
+                Some(name.to_ascii_lowercase())
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Whether a name of a certificate is for a name that a client asks for: the same, or with a `*` in
+/// the place of its first label (RFC 9525, section 6.3).
+fn is_for(name: &str, asked: &str) -> bool {
+    let Ok(asked) = DnsName::try_from(asked) else {
+        return false;
+    };
+    let asked = asked.as_ref().to_ascii_lowercase();
+    if name == asked {
+        return true;
+    }
+    let rest = name.strip_prefix("*.");
+    rest.is_some_and(|rest| {
+        asked
+            .split_once('.')
+            .is_some_and(|(_, behind)| behind == rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_one_label() {
+        assert!(is_for("kafka.example.com", "KAFKA.example.com"));
+        assert!(is_for("*.example.com", "b1.Example.com"));
+        assert!(!is_for("*.example.com", "example.com"));
+        assert!(!is_for("*.example.com", "a.b.example.com"));
+        assert!(!is_for("kafka.example.com", "10.0.0.1"));
+    }
+}

@@ -1,0 +1,313 @@
+//! Handshakes in memory: every failure has its reason, on both sides.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::tls_failure::TlsFailure;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use self::ca::{CLIENT, Ca, Leaf, NAME, Purpose, SERVER};
+use super::client::{ClientSettings, ServerTrust};
+use super::failure::failure;
+use super::parameters::{Parameters, Version};
+use super::server::{ClientAuth, ServerSettings, Trust};
+use super::{identity, server as tls_server};
+
+#[path = "../../tests/support/ca.rs"]
+mod ca;
+
+impl Ca {
+    fn identity(&self, leaf: Leaf) -> Arc<CertifiedKey> {
+        let (chain, key) = self.pem_of(leaf);
+        let provider = Parameters::default().provider().unwrap();
+        identity::from_pem(&provider, chain.as_bytes(), key.as_bytes(), None).unwrap()
+    }
+
+    fn trust(&self, crls: Vec<Vec<u8>>) -> Trust {
+        Trust {
+            ca: self.pem.clone().into_bytes(),
+            crls,
+        }
+    }
+
+    fn server(&self) -> ServerSettings {
+        ServerSettings {
+            parameters: Parameters::default(),
+            identities: vec![self.identity(SERVER)],
+            client_auth: ClientAuth::None,
+        }
+    }
+
+    fn client(&self) -> ClientSettings {
+        ClientSettings {
+            parameters: Parameters::default(),
+            trust: ServerTrust::Ca(self.pem.clone().into_bytes()),
+            identity: None,
+        }
+    }
+}
+
+type Ended<T> = Result<T, TlsFailure>;
+
+/// A handshake, and one byte each way behind it, which is when a client learns in TLS 1.3 what the
+/// server made of its certificate.
+async fn handshake(
+    server: &ServerSettings,
+    client: &ClientSettings,
+) -> (
+    Ended<server::TlsStream<DuplexStream>>,
+    Ended<client::TlsStream<DuplexStream>>,
+) {
+    let (near, far) = duplex(1 << 16);
+    let acceptor = TlsAcceptor::from(tls_server::config(server).unwrap());
+    let connector = TlsConnector::from(super::client::config(client).unwrap());
+    let name = ServerName::try_from(NAME).unwrap();
+    let serving = async {
+        let mut stream = acceptor.accept(near).await?;
+        stream.write_all(b"s").await?;
+        stream.flush().await?;
+        assert_eq!(stream.read_u8().await?, b'c');
+        Ok::<_, io::Error>(stream)
+    };
+    let asking = async {
+        let mut stream = connector.connect(name, far).await?;
+        stream.write_all(b"c").await?;
+        stream.flush().await?;
+        assert_eq!(stream.read_u8().await?, b's');
+        Ok::<_, io::Error>(stream)
+    };
+    let both = async { tokio::join!(serving, asking) };
+    let both = tokio::time::timeout(Duration::from_secs(20), both).await;
+    let (server, client) = both.expect("a handshake ends");
+    let reason = |error: io::Error| failure(&error);
+    (server.map_err(reason), client.map_err(reason))
+}
+
+async fn fails(
+    server: &ServerSettings,
+    client: &ClientSettings,
+    at_server: TlsFailure,
+    at_client: TlsFailure,
+) {
+    let (server, client) = handshake(server, client).await;
+    assert_eq!(server.err(), Some(at_server), "at the server");
+    assert_eq!(client.err(), Some(at_client), "at the client");
+}
+
+#[tokio::test]
+async fn both_versions_and_mutual_authentication_work() {
+    let ca = Ca::new();
+    for version in [Version::Tls12, Version::Tls13] {
+        let (mut server, mut client) = (ca.server(), ca.client());
+        server.parameters.min_version = version;
+        for auth in [ClientAuth::Optional(ca.trust(Vec::new())), ClientAuth::None] {
+            server.client_auth = auth;
+            let (server, client) = handshake(&server, &client).await;
+            assert!(server.is_ok() && client.is_ok(), "without a certificate");
+        }
+        server.client_auth = ClientAuth::Required(ca.trust(vec![ca.crl(77, (2020, 2100))]));
+        client.identity = Some(ca.identity(CLIENT));
+        let (server, client) = handshake(&server, &client).await;
+        let server = server.unwrap();
+        let shown = server.get_ref().1.peer_certificates().unwrap();
+        assert_eq!(shown.len(), 1);
+        assert!(client.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_clients_fail_for_their_reason() {
+    use TlsFailure as Failure;
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let (mut server, mut client) = (ca.server(), ca.client());
+    server.client_auth = ClientAuth::Required(ca.trust(Vec::new()));
+    fails(
+        &server,
+        &client,
+        Failure::NoCertificate,
+        Failure::NoCertificate,
+    )
+    .await;
+    for (identity, reason) in [
+        (other.identity(CLIENT), Failure::CertificateUnknownCa),
+        (
+            ca.identity(Leaf {
+                years: (2020, 2021),
+                ..CLIENT
+            }),
+            Failure::CertificateExpired,
+        ),
+        (
+            ca.identity(Leaf {
+                years: (2090, 2100),
+                ..CLIENT
+            }),
+            Failure::CertificateNotYetValid,
+        ),
+        (
+            ca.identity(Leaf {
+                purpose: Purpose::Server,
+                ..CLIENT
+            }),
+            Failure::CertificatePurpose,
+        ),
+    ] {
+        for auth in [ClientAuth::Required, ClientAuth::Optional] {
+            server.client_auth = auth(ca.trust(Vec::new()));
+            client.identity = Some(Arc::clone(&identity));
+            fails(&server, &client, reason, Failure::OurCertificate).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn revocation_fails_closed() {
+    use TlsFailure as Failure;
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let (mut server, mut client) = (ca.server(), ca.client());
+    client.identity = Some(ca.identity(CLIENT));
+    for (crl, reason) in [
+        (
+            ca.crl(CLIENT.serial, (2020, 2100)),
+            Failure::CertificateRevoked,
+        ),
+        (
+            ca.crl(77, (2020, 2021)),
+            Failure::CertificateRevocationUnknown,
+        ),
+        (
+            other.crl(77, (2020, 2100)),
+            Failure::CertificateRevocationUnknown,
+        ),
+    ] {
+        server.client_auth = ClientAuth::Required(ca.trust(vec![crl]));
+        let (ended, _) = handshake(&server, &client).await;
+        assert_eq!(ended.err(), Some(reason));
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_brokers_fail_for_their_reason() {
+    use TlsFailure as Failure;
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let (mut server, mut client) = (ca.server(), ca.client());
+    for (identity, reason) in [
+        (other.identity(SERVER), Failure::CertificateUnknownCa),
+        (
+            ca.identity(Leaf {
+                name: "b2.example.com",
+                ..SERVER
+            }),
+            Failure::CertificateName,
+        ),
+        (
+            ca.identity(Leaf {
+                years: (2020, 2021),
+                ..SERVER
+            }),
+            Failure::CertificateExpired,
+        ),
+        (
+            ca.identity(Leaf {
+                purpose: Purpose::Client,
+                ..SERVER
+            }),
+            Failure::CertificatePurpose,
+        ),
+    ] {
+        server.identities = vec![identity];
+        fails(&server, &client, Failure::OurCertificate, reason).await;
+    }
+    // What is insecure says so, and lets through what it says and nothing else.
+    server.identities = vec![ca.identity(Leaf {
+        name: "b2.example.com",
+        ..SERVER
+    })];
+    let any_name = ServerTrust::InsecureAnyName(Some(ca.pem.clone().into_bytes()));
+    client.trust = any_name.clone();
+    assert!(handshake(&server, &client).await.1.is_ok());
+    server.identities = vec![other.identity(SERVER)];
+    fails(
+        &server,
+        &client,
+        Failure::OurCertificate,
+        Failure::CertificateUnknownCa,
+    )
+    .await;
+    client.trust = ServerTrust::InsecureAnyCertificate;
+    assert!(handshake(&server, &client).await.1.is_ok());
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_meet_fail_for_their_reason() {
+    use TlsFailure as Failure;
+    let ca = Ca::new();
+    let suites = |names: &[&str]| Parameters {
+        cipher_suites: names.iter().map(|it| (*it).to_owned()).collect(),
+        ..Parameters::default()
+    };
+    let (mut server, mut client) = (ca.server(), ca.client());
+    server.parameters.min_version = Version::Tls13;
+    client.parameters = suites(&["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]);
+    let (ended, _) = handshake(&server, &client).await;
+    assert!(matches!(
+        ended.err(),
+        Some(Failure::Version | Failure::CipherSuite)
+    ));
+    server.parameters = suites(&["TLS_AES_128_GCM_SHA256"]);
+    client.parameters = suites(&["TLS_AES_256_GCM_SHA384"]);
+    let (ended, _) = handshake(&server, &client).await;
+    assert_eq!(ended.err(), Some(Failure::CipherSuite));
+    server.parameters = Parameters::default();
+    server.parameters.groups = vec!["secp384r1".to_owned()];
+    client.parameters = Parameters::default();
+    client.parameters.groups = vec!["X25519".to_owned()];
+    let (ended, _) = handshake(&server, &client).await;
+    assert_eq!(ended.err(), Some(Failure::KeyExchange));
+}
+
+#[tokio::test]
+async fn whoever_speaks_no_tls_is_named() {
+    let ca = Ca::new();
+    let config = tls_server::config(&ca.server()).unwrap();
+    let request = b"\0\0\0\x14\0\x12\0\x03\0\0\0\x01\0\x02me\0\x01a\x01b\0";
+    for (bytes, expected) in [
+        (&request[..], TlsFailure::Plaintext),
+        (b"GET / HTTP/1.1\r\n\r\n", TlsFailure::Plaintext),
+        (b"\x16\x03\x01", TlsFailure::Closed),
+        (b"", TlsFailure::Closed),
+    ] {
+        let (near, mut far) = duplex(1 << 16);
+        far.write_all(bytes).await.unwrap();
+        drop(far);
+        let ended = TlsAcceptor::from(Arc::clone(&config)).accept(near).await;
+        assert_eq!(failure(&ended.err().unwrap()), expected, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_identity_is_chosen_by_the_name_that_the_client_asks_for() {
+    let ca = Ca::new();
+    let mut server = ca.server();
+    let other = ca.identity(Leaf {
+        name: "other.example.com",
+        ..SERVER
+    });
+    let star = ca.identity(Leaf {
+        name: "*.example.com",
+        ..SERVER
+    });
+    for (identities, works) in [
+        (vec![Arc::clone(&other), ca.identity(SERVER)], true),
+        (vec![Arc::clone(&other), star], true),
+        (vec![other], false),
+    ] {
+        server.identities = identities;
+        let (_, client) = handshake(&server, &ca.client()).await;
+        assert_eq!(client.is_ok(), works);
+    }
+}

@@ -1,0 +1,344 @@
+//! TLS on either leg, on loopback: who gets a session, and what is reported of who does not.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorkeeper_core::id::Seed;
+use doorkeeper_core::tls_failure::TlsFailure;
+use doorkeeper_core::{ConnectFailure, discovery};
+use doorkeeper_io_tokio::bulk::Bulk;
+use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use doorkeeper_io_tokio::tls::client::{self, ClientSettings, ServerTrust};
+use doorkeeper_io_tokio::tls::identity;
+use doorkeeper_io_tokio::tls::parameters::Parameters;
+use doorkeeper_io_tokio::tls::server::{self, ClientAuth, ServerSettings, Trust};
+use doorkeeper_io_tokio::tls::upstream::UpstreamTls;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_util::sync::CancellationToken;
+
+use crate::ca::{CLIENT, Ca, Leaf, NAME, SERVER};
+use crate::frames::*;
+use crate::recorder::{Recorder, Seen};
+use crate::world::{listener, upstream};
+
+/// Long enough for a response to be moved to the threads for bulk.
+const RECORDS: usize = 3 << 20;
+
+/// A stream of either kind.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+fn identity_of(ca: &Ca, leaf: Leaf) -> Arc<CertifiedKey> {
+    let (chain, key) = ca.pem_of(leaf);
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    identity::from_pem(&provider, chain.as_bytes(), key.as_bytes(), None).unwrap()
+}
+
+fn trust(ca: &Ca) -> Trust {
+    Trust {
+        ca: ca.pem.clone().into_bytes(),
+        crls: Vec::new(),
+    }
+}
+
+fn server_tls(ca: &Ca, client_auth: ClientAuth) -> Arc<rustls::ServerConfig> {
+    let settings = ServerSettings {
+        parameters: Parameters::default(),
+        identities: vec![identity_of(ca, SERVER)],
+        client_auth,
+    };
+    server::config(&settings).unwrap()
+}
+
+fn client_tls(ca: &Ca, leaf: Option<Leaf>) -> Arc<rustls::ClientConfig> {
+    let settings = ClientSettings {
+        parameters: Parameters::default(),
+        trust: ServerTrust::Ca(ca.pem.clone().into_bytes()),
+        identity: leaf.map(|leaf| identity_of(ca, leaf)),
+    };
+    client::config(&settings).unwrap()
+}
+
+/// How each leg is spoken.
+#[derive(Default)]
+struct Legs {
+    listener: Option<Arc<rustls::ServerConfig>>,
+    upstream: Option<UpstreamTls>,
+    broker: Option<Arc<rustls::ServerConfig>>,
+    handshake_timeout: Option<Duration>,
+}
+
+/// doorkeeper on loopback in front of one broker that responds to everything.
+struct World {
+    at: SocketAddr,
+    seen: Arc<Recorder>,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    async fn start(legs: Legs) -> Self {
+        let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let broker_at = broker.local_addr().unwrap();
+        tokio::spawn(brokers(broker, legs.broker));
+        let name = format!("localhost:{}", broker_at.port());
+        let mut local = listener("local", "main", &[&name], 1);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = free.local_addr().unwrap();
+        local.binds.truncate(1);
+        local.binds[0].at = at;
+        local.tls = legs.listener;
+        if let Some(timeout) = legs.handshake_timeout {
+            local.handshake_timeout = timeout;
+        }
+        let mut cluster = upstream("main", &[&name]);
+        cluster.tls = legs.upstream;
+        let plan = Plan {
+            clusters: vec![cluster],
+            listeners: vec![local],
+            drain_timeout: Duration::from_secs(1),
+            buffered_bytes_max: 1 << 30,
+            connections_max: usize::MAX,
+        };
+        let seen = Arc::new(Recorder::new(["local".into()]));
+        let stop = CancellationToken::new();
+        let context = Context {
+            observer: Arc::clone(&seen) as _,
+            seed: Arc::new(|| Seed([0; 32])),
+            recorder: None,
+            bulk: Some(Bulk::default()),
+            ready: Arc::new(Readiness::new(["main".into()])),
+            stop: stop.clone(),
+            kill: CancellationToken::new(),
+        };
+        drop(free);
+        let net = TokioNet::default();
+        let bound = serve::bind(&net, &plan).await.unwrap();
+        tokio::spawn(serve::serve_bound(net, plan, bound, context));
+        Self { at, seen, stop }
+    }
+
+    async fn connect(
+        &self,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> io::Result<Box<dyn Stream>> {
+        let socket = TcpStream::connect(self.at).await?;
+        let Some(tls) = tls else {
+            return Ok(Box::new(socket));
+        };
+        let name = ServerName::try_from(NAME).unwrap();
+        let stream = TlsConnector::from(Arc::clone(tls))
+            .connect(name, socket)
+            .await?;
+        Ok(Box::new(stream))
+    }
+
+    /// A heartbeat, and a Fetch that is long enough for the threads for bulk.
+    async fn is_served(&self, tls: Option<&Arc<rustls::ClientConfig>>) {
+        let mut client = self.connect(tls).await.unwrap();
+        client.write_all(&heartbeat(1)).await.unwrap();
+        client.flush().await.unwrap();
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
+        for id in 2..5 {
+            client.write_all(&fetch(id, 0)).await.unwrap();
+            client.flush().await.unwrap();
+            let response = next_frame(&mut client).await.unwrap();
+            assert!(response == fetched(12, id, vec![7; RECORDS].into()), "{id}");
+        }
+    }
+
+    /// Waits until so many handshakes have failed, and says why the last one did.
+    async fn failed_handshake(&self, number: usize) -> TlsFailure {
+        let failed = |seen: &[Seen]| {
+            let mut all = seen.iter().filter_map(|seen| match seen {
+                Seen::HandshakeFailed(_, failure) => Some(*failure),
+                _ => None,
+            });
+            all.nth(number - 1)
+        };
+        self.seen.until("a handshake fails", failed).await
+    }
+}
+
+/// Serves whoever comes, discovery included.
+async fn brokers(broker: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
+    let port = broker.local_addr().unwrap().port();
+    while let Ok((socket, _)) = broker.accept().await {
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            let mut stream: Box<dyn Stream> = match tls {
+                None => Box::new(socket),
+                Some(tls) => match TlsAcceptor::from(tls).accept(socket).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_) => return,
+                },
+            };
+            while let Some(frame) = next_frame(&mut stream).await {
+                let listed = [(1, "localhost".to_owned(), i32::from(port))];
+                let Asked {
+                    api, version, id, ..
+                } = Asked::read(&frame);
+                let response = match api {
+                    API_VERSIONS => api_versions_response(version, id),
+                    HEARTBEAT => heartbeat_response(id),
+                    FETCH => fetched(version, id, vec![7; RECORDS].into()),
+                    _ => metadata_response(version, id, "main", &listed),
+                };
+                if stream.write_all(&response).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn upstream_tls(ca: &Ca, leaf: Option<Leaf>, server_name: Option<&str>) -> UpstreamTls {
+    UpstreamTls {
+        config: client_tls(ca, leaf),
+        server_name: server_name.map(|name| ServerName::try_from(name.to_owned()).unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn every_mix_of_plaintext_and_tls_is_served() {
+    let ca = Ca::new();
+    let client = client_tls(&ca, Some(CLIENT));
+    let required = || server_tls(&ca, ClientAuth::Required(trust(&ca)));
+    for is_tls_in_front in [false, true] {
+        for is_tls_behind in [false, true] {
+            let world = World::start(Legs {
+                listener: is_tls_in_front.then(required),
+                upstream: is_tls_behind.then(|| upstream_tls(&ca, Some(CLIENT), Some(NAME))),
+                broker: is_tls_behind.then(required),
+                ..Legs::default()
+            })
+            .await;
+            world.is_served(is_tls_in_front.then_some(&client)).await;
+            if is_tls_in_front {
+                assert!(
+                    world.seen.bytes_in_bulk() > 0,
+                    "it stayed where small requests are"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_the_right_certificate_gets_no_session() {
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let legs = Legs {
+        listener: Some(server_tls(&ca, ClientAuth::Required(trust(&ca)))),
+        ..Legs::default()
+    };
+    let world = World::start(legs).await;
+    let expired = Leaf {
+        years: (2020, 2021),
+        ..CLIENT
+    };
+    let mut foreign = (*client_tls(&ca, None)).clone();
+    let foreign_key = identity_of(&other, CLIENT);
+    let resolver = rustls::sign::SingleCertAndKey::from(foreign_key);
+    foreign.client_auth_cert_resolver = Arc::new(resolver);
+    let cases = [
+        (client_tls(&ca, None), TlsFailure::NoCertificate),
+        (
+            client_tls(&ca, Some(expired)),
+            TlsFailure::CertificateExpired,
+        ),
+        (Arc::new(foreign), TlsFailure::CertificateUnknownCa),
+    ];
+    for (number, (tls, expected)) in (1..).zip(cases) {
+        // With TLS 1.3 the client learns of it when it reads.
+        if let Ok(mut client) = world.connect(Some(&tls)).await {
+            assert!(client.read_u8().await.is_err());
+        }
+        assert_eq!(world.failed_handshake(number).await, expected);
+    }
+    // Nobody else notices.
+    world.is_served(Some(&client_tls(&ca, Some(CLIENT)))).await;
+    let all = world.seen.all();
+    let opened = all
+        .iter()
+        .filter(|seen| matches!(seen, Seen::SessionOpened(_)));
+    assert_eq!(opened.count(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_plaintext_to_a_tls_listener_is_named() {
+    let ca = Ca::new();
+    let legs = Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        ..Legs::default()
+    };
+    let world = World::start(legs).await;
+    let mut client = world.connect(None).await.unwrap();
+    client.write_all(&heartbeat(1)).await.unwrap();
+    assert_eq!(world.failed_handshake(1).await, TlsFailure::Plaintext);
+    drop(world.connect(None).await.unwrap());
+    assert_eq!(world.failed_handshake(2).await, TlsFailure::Closed);
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_not_finished_ends_at_its_deadline() {
+    let ca = Ca::new();
+    let mut legs = Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        ..Legs::default()
+    };
+    legs.handshake_timeout = Some(Duration::from_millis(100));
+    let world = World::start(legs).await;
+    let mut client = world.connect(None).await.unwrap();
+    // The beginning of a record.
+    client.write_all(b"\x16\x03\x01").await.unwrap();
+    assert_eq!(world.failed_handshake(1).await, TlsFailure::TimedOut);
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_broker_without_the_right_certificate_gets_no_request() {
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    for (broker, server_name, expected) in [
+        (
+            server_tls(&other, ClientAuth::None),
+            Some(NAME),
+            TlsFailure::CertificateUnknownCa,
+        ),
+        // The cluster calls it localhost.
+        (
+            server_tls(&ca, ClientAuth::None),
+            None,
+            TlsFailure::CertificateName,
+        ),
+    ] {
+        let world = World::start(Legs {
+            broker: Some(broker),
+            upstream: Some(upstream_tls(&ca, None, server_name)),
+            ..Legs::default()
+        })
+        .await;
+        let why = discovery::Failure::Connect(ConnectFailure::Tls(expected));
+        let failed = |seen: &[Seen]| {
+            let is_it = |seen: &Seen| {
+                matches!(seen, Seen::Discovery(_, discovery::Event::Failed { why: it, .. })
+                    if *it == why)
+            };
+            seen.iter().any(is_it).then_some(())
+        };
+        world.seen.until("discovery fails", failed).await;
+    }
+}

@@ -36,6 +36,9 @@ failures! {
     Closed = "closed",
     /// It took too long.
     TimedOut = "timed_out",
+    /// There were too many connections without a whole request, and this one gave way to another
+    /// (`silent_connections`, `silent_connections_per_address`).
+    SilentLimit = "silent_limit",
     /// No version of TLS that both sides allow.
     Version = "no_shared_version",
     /// No cipher suite that both sides allow.

@@ -26,8 +26,7 @@ pub(super) struct TlsHandshake<N> {
 }
 
 impl<N: Net> TlsHandshake<N> {
-    /// The connection with TLS; the failure, or nothing where nobody has failed: doorkeeper stops,
-    /// or the connection had to give way.
+    /// The connection with TLS; the failure, or nothing where doorkeeper stops.
     pub(super) async fn run(
         mut self,
         stream: N::Stream,
@@ -37,10 +36,11 @@ impl<N: Net> TlsHandshake<N> {
         let accept = process.handshakes.accept(&self.config, stream);
         let mut accept = pin!(process.clock.until(self.by, accept));
         let done = poll_fn(|cx| {
-            if Stage::from_value(shutdown.poll(cx)) != Stage::Run
-                || self.silent.poll_gives_way(cx).is_ready()
-            {
+            if Stage::from_value(shutdown.poll(cx)) != Stage::Run {
                 return Poll::Ready(Err(None));
+            }
+            if self.silent.poll_gives_way(cx).is_ready() {
+                return Poll::Ready(Err(Some(TlsFailure::SilentLimit)));
             }
             accept.as_mut().poll(cx).map(|done| match done {
                 Some(Ok(transport)) => Ok(transport),

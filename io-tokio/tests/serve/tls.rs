@@ -73,6 +73,7 @@ struct Legs {
     upstream: Option<UpstreamTls>,
     broker: Option<Arc<rustls::ServerConfig>>,
     handshake_timeout: Option<Duration>,
+    silent_connections: Option<usize>,
 }
 
 /// doorkeeper on loopback in front of one broker that responds to everything.
@@ -102,6 +103,9 @@ impl World {
         local.tls = legs.listener;
         if let Some(timeout) = legs.handshake_timeout {
             local.handshake_timeout = timeout;
+        }
+        if let Some(connections) = legs.silent_connections {
+            local.silent.connections = connections;
         }
         let mut cluster = upstream("main", &[&name]);
         cluster.tls = legs.upstream;
@@ -307,6 +311,22 @@ async fn a_handshake_that_is_not_finished_ends_at_its_deadline() {
     let mut rest = Vec::new();
     let _ = client.read_to_end(&mut rest).await;
     assert!(rest.is_empty());
+}
+
+/// The connection of the address with most of them goes, and says why.
+#[tokio::test]
+async fn a_handshake_gives_way_to_a_newer_connection() {
+    let ca = Ca::new();
+    let legs = Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        silent_connections: Some(1),
+        ..Legs::default()
+    };
+    let world = World::start(legs).await;
+    let waits = world.connect(None).await.unwrap();
+    world.is_served(Some(&client_tls(&ca, None))).await;
+    assert_eq!(world.failed_handshake(1).await, TlsFailure::SilentLimit);
+    drop(waits);
 }
 
 #[tokio::test]

@@ -34,11 +34,11 @@ pub enum CloseReason {
     BufferRejected,
     /// Somebody was too slow.
     TimedOut(Wait),
-    /// doorkeeper is stopping, and this session's owed responses have been given.
+    /// doorkeeper is stopping, and all responses that the session owed have been given.
     Drained,
     /// doorkeeper is stopping, and the time for owed responses ran out.
     DrainExpired,
-    /// A rule of our own was broken. Must never happen; ends this session only.
+    /// A rule of our own was broken. Must never happen; ends one session only.
     Bug(&'static str),
 }
 
@@ -288,7 +288,7 @@ reasons! {
         "doorkeeper stopped, and the time for owed responses ran out";
     Self::Bug(_) =>
         "internal_error", Ending::FLUSH,
-        "doorkeeper broke a rule of its own; this session ended, nothing else";
+        "doorkeeper broke a rule of its own; one session ended, nothing else";
 }
 
 impl From<ClientFault> for CloseReason {

@@ -295,7 +295,7 @@ impl Session {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
     }
 
-    /// The budgets have nothing left for this session: whatever its phase, it drops what it
+    /// The budgets have nothing left for the session: whatever its phase, it drops what it
     /// buffers.
     fn buffer_rejected(&mut self, now: Instant) {
         if self.is_relaying() {

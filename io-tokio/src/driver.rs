@@ -52,7 +52,7 @@ pub(crate) struct SessionContext<N> {
     pub(crate) hints: mpsc::Sender<Observation>,
 }
 
-/// Serves one client from accept to close. A panic in it ends this session alone.
+/// Serves one client from accept to close. A panic in it ends one session alone.
 ///
 /// The session counts from when the connection was accepted.
 pub(crate) async fn drive<N: Net>(

@@ -76,7 +76,7 @@ pub enum SessionEnd {
     Aborted,
     /// The system did not take its sockets to the threads for bulk.
     NotMoved,
-    /// The code of the session panicked. Must never happen; ends this session only.
+    /// The code of the session panicked. Must never happen; ends one session only.
     Panic,
 }
 

@@ -11,7 +11,7 @@ use crate::pieces::{Hash, Pieces};
 use crate::snapshot::RecordedSnapshot;
 
 /// What this code writes, and the only version that it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -92,12 +92,14 @@ fn verifier(
             .build()
             .map_err(|error| BadClient::NoSystemCa(error.to_string()))
     };
-    Ok(match trust {
-        ServerTrust::System => of(None)?,
-        ServerTrust::Ca(pem) => of(Some(pem))?,
-        ServerTrust::InsecureAnyName(ca) => Arc::new(AnyName(of(ca.as_deref())?)),
-        ServerTrust::InsecureAnyCertificate => Arc::new(AnyCertificate(Arc::clone(provider))),
-    })
+    let any_name = match trust {
+        ServerTrust::System => return Ok(of(None)?),
+        ServerTrust::Ca(pem) => return Ok(of(Some(pem))?),
+        ServerTrust::InsecureAnyName(ca) => Some(of(ca.as_deref())?),
+        ServerTrust::InsecureAnyCertificate => None,
+    };
+    let provider = Arc::clone(provider);
+    Ok(Arc::new(InsecureVerifier { any_name, provider }))
 }
 
 fn system_roots() -> Result<RootCertStore, BadClient> {
@@ -111,11 +113,15 @@ fn system_roots() -> Result<RootCertStore, BadClient> {
     Ok(roots)
 }
 
-/// Verifies all but the name.
+/// Verifies that the broker has the key of the certificate that it shows; and the certificate, but
+/// not its name, if it has anything to verify it with.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct InsecureVerifier {
+    any_name: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for InsecureVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -124,9 +130,11 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(verifier) = &self.any_name else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let verified =
-            self.0
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             // The name is looked at last.
             Err(Error::InvalidCertificate(
@@ -142,48 +150,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Verifies that the broker has the key of the certificate that it shows, and nothing else.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -193,11 +160,13 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -15,7 +15,7 @@ use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap};
 use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Snapshot};
-use doorkeeper_recording::line::Line;
+use doorkeeper_recording::line::{Line, VERSION};
 use doorkeeper_recording::{EgressLengths, Key, RecordedStep, SessionHeader, StepEncoder};
 
 /// A client that takes the listener for a web server.
@@ -108,11 +108,14 @@ fn a_file_that_breaks_off_is_replayed_up_to_there() {
 
 #[test]
 fn a_file_of_another_version_is_rejected() {
-    for other in [1, 3] {
-        let text = recorded().replace("\"version\":2,", &format!("\"version\":{other},"));
+    let version = format!("\"version\":{VERSION},");
+    for other in [VERSION - 1, VERSION + 1] {
+        let text = recorded();
+        assert!(text.contains(&version), "{text}");
+        let text = text.replace(&version, &format!("\"version\":{other},"));
         let (code, said) = replay("other.recording", &text);
         assert_eq!(code, Some(1), "{said}");
-        let why = format!("of version {other}, and this code reads 2");
+        let why = format!("of version {other}, and this code reads {VERSION}");
         assert!(said.contains(&why), "{said}");
     }
 }

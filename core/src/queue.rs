@@ -112,7 +112,10 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        // An empty queue has no memory that would have to be freed.
+        if !self.is_empty() {
+            *self = Self::default();
+        }
     }
 }
 

@@ -151,7 +151,8 @@ impl Rope {
 
     /// Drops everything, and is ready for the next frame.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.slices.clear();
+        (self.len, self.pinned, self.origin) = (0, 0, 0);
     }
 
     /// After a chunk: copies what is buffered of it if that is less than a quarter, so that a small

@@ -31,7 +31,7 @@ use response::{Brokers, MetadataVersion};
 const BROKERS_MAX: usize = 10_000;
 
 /// What discovery goes by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where the configuration says that the cluster can be found.
     pub bootstrap: Vec<HostPort>,

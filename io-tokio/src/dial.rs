@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::tls_failure::TlsFailure;
@@ -35,11 +36,10 @@ where
         net: &N,
         own: &OwnAddresses,
         clock: &Clock,
-        tls: Option<&UpstreamTls>,
+        tls: Option<Arc<UpstreamTls>>,
         target: Target,
     ) -> Self {
         let (net, own, clock) = (net.clone(), own.clone(), clock.clone());
-        let tls = tls.cloned();
         Self::Opening(Box::pin(async move {
             if own.contains(&target.dial) {
                 return Err(ConnectFailure::Loop);

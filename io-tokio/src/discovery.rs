@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use doorkeeper_core::Observation;
 use doorkeeper_core::discovery::{self, Discovery, Effect, Input};
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::Topology;
+use doorkeeper_core::{Instant, Observation};
 use tokio::sync::mpsc;
 
 use crate::clock::Timer;
 use crate::dial::Dial;
-use crate::id::ListenerId;
+use crate::driver::ClusterContext;
+use crate::id::{ClusterId, ListenerId};
 use crate::observer::{Observer, OwnAddress};
-use crate::plan::Cluster;
 use crate::process::ProcessContext;
 use crate::snapshots::Snapshots;
 use crate::stream::{Arrived, Fit};
@@ -32,21 +32,35 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// The discovery of one cluster, and the listeners that go by it.
 pub(crate) struct Discovering<N> {
-    pub(crate) process: Arc<ProcessContext<N>>,
-    pub(crate) cluster: Cluster,
-    pub(crate) hints: mpsc::Receiver<Observation>,
+    process: Arc<ProcessContext<N>>,
+    id: ClusterId,
+    context: Arc<ClusterContext>,
+    config: discovery::Config,
+    hints: mpsc::Receiver<Observation>,
+    settings: mpsc::UnboundedReceiver<DiscoverySettings>,
     /// The cluster's listeners.
-    pub(crate) listeners: Vec<DiscoveredListener>,
+    listeners: Vec<DiscoveredListener>,
     /// What was published last: it outlives a panic.
-    pub(crate) published: Arc<Topology>,
+    published: Arc<Topology>,
+    /// What is known of the cluster: what was published, unless that is of another cluster.
+    known: Arc<Topology>,
+}
+
+/// What discovery goes by from now on.
+pub(crate) struct DiscoverySettings {
+    pub(crate) config: discovery::Config,
+    /// All listeners of the cluster.
+    pub(crate) listeners: Vec<(ListenerId, Arc<Snapshots>)>,
+    /// TLS towards the brokers has changed.
+    pub(crate) redials: bool,
 }
 
 /// A listener that goes by what discovery learns.
-pub(crate) struct DiscoveredListener {
-    pub(crate) id: ListenerId,
-    pub(crate) snapshots: Arc<Snapshots>,
+struct DiscoveredListener {
+    id: ListenerId,
+    snapshots: Arc<Snapshots>,
     /// The brokers without an address here that have been reported.
-    pub(crate) unaddressed: BTreeSet<BrokerId>,
+    unaddressed: BTreeSet<BrokerId>,
 }
 
 impl DiscoveredListener {
@@ -68,6 +82,65 @@ impl DiscoveredListener {
 }
 
 impl<N: Net> Discovering<N> {
+    /// Knows nothing yet.
+    pub(crate) fn new(
+        process: Arc<ProcessContext<N>>,
+        id: ClusterId,
+        context: Arc<ClusterContext>,
+        hints: mpsc::Receiver<Observation>,
+        first: DiscoverySettings,
+        settings: mpsc::UnboundedReceiver<DiscoverySettings>,
+    ) -> Self {
+        let mut discovering = Self {
+            process,
+            id,
+            context,
+            config: first.config.clone(),
+            hints,
+            settings,
+            listeners: Vec::new(),
+            published: Arc::default(),
+            known: Arc::default(),
+        };
+        discovering.configure(first);
+        discovering
+    }
+
+    /// Goes by other settings, and says whether the machine has to begin again.
+    ///
+    /// A cluster whose bootstrap list has nothing in common with the one before may be another
+    /// one: what is published stays until its brokers have said where they are, and is then
+    /// replaced, not extended.
+    fn configure(&mut self, settings: DiscoverySettings) -> bool {
+        let before = std::mem::replace(&mut self.config, settings.config);
+        let bootstrap = &self.config.bootstrap;
+        if !bootstrap.iter().any(|at| before.bootstrap.contains(at)) {
+            self.known = Arc::default();
+        }
+        let mut listeners = std::mem::take(&mut self.listeners);
+        let listeners = settings.listeners.into_iter().map(|(id, snapshots)| {
+            let is_same = |it: &DiscoveredListener| Arc::ptr_eq(&it.snapshots, &snapshots);
+            if let Some(at) = listeners.iter().position(is_same) {
+                return listeners.swap_remove(at);
+            }
+            if !self.published.is_empty() {
+                snapshots.learn(&self.published);
+            }
+            DiscoveredListener {
+                id,
+                snapshots,
+                unaddressed: BTreeSet::new(),
+            }
+        });
+        self.listeners = listeners.collect();
+        settings.redials || before != self.config
+    }
+
+    fn machine(&self, now: Instant) -> Discovery {
+        let known = Arc::clone(&self.known);
+        Discovery::knowing(now, self.config.clone(), (self.process.seed)(), known)
+    }
+
     /// Never ends: after a panic it begins afresh, and what was published stays.
     pub(crate) async fn run(mut self) -> Infallible {
         loop {
@@ -77,7 +150,7 @@ impl<N: Net> Discovering<N> {
             })
             .await;
             drop(driver);
-            self.process.observer.discovery_panicked(&self.cluster.id);
+            self.process.observer.discovery_panicked(&self.id);
             tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         }
     }
@@ -89,9 +162,10 @@ impl<N: Net> Discovering<N> {
             let is_known = |broker: &BrokerId| topology.upstream(*broker).is_some();
             listener.unaddressed.retain(is_known);
         }
+        self.known = Arc::clone(topology);
         let before = std::mem::replace(&mut self.published, Arc::clone(topology));
-        self.process.ready.discovered(&self.cluster.id);
-        let id = &self.cluster.id;
+        self.process.ready.discovered(&self.id);
+        let id = &self.id;
         self.process
             .observer
             .topology_published(id, &before, topology);
@@ -109,7 +183,7 @@ impl<N: Net> Discovering<N> {
     /// Whether an address of a broker is one of ours: a cluster whose `advertised.listeners`
     /// are doorkeeper's addresses gives them to doorkeeper as well.
     fn is_our_own(&self, broker: BrokerId, at: &HostPort) -> Option<OwnAddress> {
-        let dial = self.cluster.discovery.dial.resolve(at);
+        let dial = self.config.dial.resolve(at);
         if self.process.own.contains(&dial) {
             return Some(OwnAddress::Bound);
         }
@@ -122,9 +196,7 @@ impl<N: Net> Discovering<N> {
     }
 
     fn report(&mut self, event: &discovery::Event) {
-        self.process
-            .observer
-            .discovery_event(&self.cluster.id, event);
+        self.process.observer.discovery_event(&self.id, event);
         if let discovery::Event::Refreshed { brokers } = event {
             for listener in &mut self.listeners {
                 listener.report_unaddressed(brokers, &*self.process.observer);
@@ -137,7 +209,7 @@ struct Driver<'a, N: Net> {
     machine: Discovery,
     connection: Dial<N::Stream>,
     timer: Timer,
-    now: doorkeeper_core::Instant,
+    now: Instant,
     task: &'a mut Discovering<N>,
 }
 
@@ -147,10 +219,8 @@ type Moved = bool;
 impl<'a, N: Net> Driver<'a, N> {
     fn new(task: &'a mut Discovering<N>) -> Self {
         let now = task.process.clock.now();
-        let config = task.cluster.discovery.clone();
-        let known = Arc::clone(&task.published);
         Self {
-            machine: Discovery::knowing(now, config, (task.process.seed)(), known),
+            machine: task.machine(now),
             connection: Dial::Absent,
             timer: Timer::new(task.process.clock.clone()),
             now,
@@ -173,7 +243,24 @@ impl<'a, N: Net> Driver<'a, N> {
     /// One look at everything, in an order that never changes.
     fn round(&mut self, cx: &mut Context<'_>) -> Moved {
         self.now = self.task.process.clock.now();
-        self.write(cx) | self.read(cx) | self.connect(cx) | self.listen(cx) | self.tick(cx)
+        self.reconfigure(cx)
+            | self.write(cx)
+            | self.read(cx)
+            | self.connect(cx)
+            | self.listen(cx)
+            | self.tick(cx)
+    }
+
+    fn reconfigure(&mut self, cx: &mut Context<'_>) -> Moved {
+        let Poll::Ready(Some(settings)) = self.task.settings.poll_recv(cx) else {
+            return false;
+        };
+        if self.task.configure(settings) {
+            self.connection = Dial::Absent;
+            self.machine = self.task.machine(self.now);
+            self.perform_effects();
+        }
+        true
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Moved {
@@ -215,7 +302,7 @@ impl<'a, N: Net> Driver<'a, N> {
     fn listen(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.task.hints.poll_recv(cx) {
             Poll::Ready(Some(observation)) => self.handle_input(Input::Observed(observation)),
-            // All listeners are closed: doorkeeper is stopping.
+            // The cluster is removed, or doorkeeper is stopping.
             Poll::Ready(None) | Poll::Pending => false,
         }
     }
@@ -250,7 +337,7 @@ impl<'a, N: Net> Driver<'a, N> {
                     let ProcessContext {
                         net, own, clock, ..
                     } = &*self.task.process;
-                    let tls = self.task.cluster.tls.as_ref();
+                    let tls = self.task.context.tls.load_full();
                     self.connection = Dial::to(net, own, clock, tls, target);
                 }
                 Effect::Disconnect => self.connection = Dial::Absent,

@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -24,6 +25,7 @@ use crate::budget::BufferShares;
 use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
+use crate::open_sessions::{Order, Registration};
 use crate::process::ProcessContext;
 use crate::recorder::SessionRecording;
 use crate::shutdown::Stage;
@@ -46,9 +48,14 @@ const BULK_BYTES_MIN: u64 = 64 * 1024;
 pub(crate) struct SessionContext<N> {
     pub(crate) process: Arc<ProcessContext<N>>,
     pub(crate) snapshots: Arc<Snapshots>,
-    /// TLS towards the brokers of the listener's cluster.
-    pub(crate) upstream_tls: Option<UpstreamTls>,
-    /// To the discovery of the listener's cluster.
+    pub(crate) cluster: Arc<ClusterContext>,
+}
+
+/// What all sessions of one cluster have in common.
+pub(crate) struct ClusterContext {
+    /// TLS towards its brokers. A reload may replace it.
+    pub(crate) tls: ArcSwapOption<UpstreamTls>,
+    /// To its discovery.
     pub(crate) hints: mpsc::Sender<Observation>,
 }
 
@@ -65,11 +72,13 @@ pub(crate) async fn drive<N: Net>(
     let observer = Arc::clone(&context.process.observer);
     let clock = context.process.clock.clone();
     let driver = contained(|| {
+        let registration = context.process.open_sessions.register(&connection);
         observer.session_opened(&connection);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
         Box::new(Driver::new(
             context,
             connection.clone(),
+            registration,
             accepted,
             silent,
             client,
@@ -115,6 +124,9 @@ struct Driver<N: Net> {
     /// The epoch of the snapshot that the session has, and word of a newer one.
     epoch: u64,
     epochs: Subscription,
+    /// Its place among the open sessions, and the order that it has obeyed.
+    registration: Registration,
+    order: Order,
     /// The stage of the shutdown that the session knows, and word of the next.
     stage: Stage,
     stages: Subscription,
@@ -169,6 +181,7 @@ impl<N: Net> Driver<N> {
     fn new(
         context: Arc<SessionContext<N>>,
         connection: ClientConnection,
+        registration: Registration,
         now: Instant,
         silent: Silent,
         client: Transport<N::Stream>,
@@ -189,6 +202,8 @@ impl<N: Net> Driver<N> {
             timer: Timer::new(process.clock.clone()),
             epoch,
             epochs: Subscription::new(context.snapshots.epoch()),
+            registration,
+            order: Order::GoOn,
             stage: Stage::Run,
             stages: process.shutdown.subscribe(),
             buffer_shares: process
@@ -314,6 +329,7 @@ impl<N: Net> Driver<N> {
             | self.refresh(cx)?
             | self.buffer(cx)?
             | self.leave(cx)?
+            | self.obey(cx)?
             | self.give_way(cx)?;
         ControlFlow::Continue(moved)
     }
@@ -420,6 +436,19 @@ impl<N: Net> Driver<N> {
         }
     }
 
+    /// A reload may have ended the session's right to be there.
+    fn obey(&mut self, cx: &Context<'_>) -> Moved {
+        let order = self.registration.poll(cx);
+        if order == self.order {
+            return STILL;
+        }
+        self.order = order;
+        match order {
+            Order::GoOn => STILL,
+            Order::ListenerRemoved { by } => self.handle_input(Input::Drain { by }),
+        }
+    }
+
     /// One that has sent no whole request may have to give way to another such connection.
     fn give_way(&mut self, cx: &mut Context<'_>) -> Moved {
         let is_silent = self.session.is_opening();
@@ -487,14 +516,14 @@ impl<N: Net> Driver<N> {
                     let ProcessContext {
                         net, own, clock, ..
                     } = &*self.context.process;
-                    let tls = self.context.upstream_tls.as_ref();
+                    let tls = self.context.cluster.tls.load_full();
                     self.upstream = Dial::to(net, own, clock, tls, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();
                 }
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.
-                    let _ = self.context.hints.try_send(observation);
+                    let _ = self.context.cluster.hints.try_send(observation);
                 }
                 Effect::Report(event) => {
                     self.context

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod net;
 pub mod observer;
 pub mod observers;
+mod open_sessions;
 mod own_addresses;
 mod plan;
 mod process;

@@ -1,6 +1,7 @@
 //! How many connections a listener takes: in all, and from one address.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorkeeper_core::client_network::ClientNetwork;
@@ -30,7 +31,7 @@ impl Default for ListenerLimits {
 /// in between.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
-    limits: ListenerLimits,
+    limits: Mutex<ListenerLimits>,
     open: Mutex<Open>,
     of_process: Arc<ProcessConnections>,
 }
@@ -38,7 +39,7 @@ pub(crate) struct ConnectionLimiter {
 /// Counts the open connections of all listeners: each needs file descriptors.
 #[derive(Debug)]
 pub(crate) struct ProcessConnections {
-    connections_max: usize,
+    connections_max: AtomicUsize,
     open: Mutex<Open>,
 }
 
@@ -62,16 +63,27 @@ pub(crate) struct ConnectionPermit {
 impl ConnectionLimiter {
     pub(crate) fn new(limits: ListenerLimits, of_process: Arc<ProcessConnections>) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            limits: Mutex::new(limits),
             open: Mutex::default(),
             of_process,
         })
     }
 
+    /// Admits by these limits from now on. Connections that are open stay, also where there are
+    /// more of them.
+    pub(crate) fn set_limits(&self, limits: ListenerLimits) {
+        *locked(&self.limits) = limits;
+    }
+
+    fn limits(&self) -> ListenerLimits {
+        *locked(&self.limits)
+    }
+
     /// Admits one more connection, whatever client it is of, or says which limit is reached.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<ConnectionPermit, Rejection> {
+        let limits = self.limits();
         let mut open = locked(&self.open);
-        if open.all >= self.limits.connections {
+        if open.all >= limits.connections {
             return Err(Rejection::Connections);
         }
         self.of_process.enter()?;
@@ -94,8 +106,9 @@ impl ConnectionPermit {
 
     fn enter(&self, network: ClientNetwork) -> Result<(), Rejection> {
         let limiter = &self.limiter;
+        let limits = limiter.limits();
         let mut open = locked(&limiter.open);
-        if open.of(network) >= limiter.limits.connections_per_address {
+        if open.of(network) >= limits.connections_per_address {
             return Err(Rejection::ConnectionsPerAddress);
         }
         limiter.of_process.enter_for(network)?;
@@ -109,14 +122,24 @@ impl ProcessConnections {
     /// So many, all listeners together.
     pub(crate) fn new(connections_max: usize) -> Arc<Self> {
         Arc::new(Self {
-            connections_max,
+            connections_max: AtomicUsize::new(connections_max),
             open: Mutex::default(),
         })
     }
 
+    /// Admits so many from now on. Connections that are open stay.
+    pub(crate) fn set_max(&self, connections_max: usize) {
+        self.connections_max
+            .store(connections_max, Ordering::Relaxed);
+    }
+
+    fn connections_max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
+    }
+
     fn enter(&self) -> Result<(), Rejection> {
         let mut open = locked(&self.open);
-        if open.all >= self.connections_max {
+        if open.all >= self.connections_max() {
             return Err(Rejection::FileDescriptors);
         }
         open.all += 1;
@@ -128,7 +151,7 @@ impl ProcessConnections {
     /// among all already.
     fn enter_for(&self, network: ClientNetwork) -> Result<(), Rejection> {
         let mut open = locked(&self.open);
-        if open.of(network) > self.connections_max.saturating_sub(open.all) {
+        if open.of(network) > self.connections_max().saturating_sub(open.all) {
             return Err(Rejection::FileDescriptors);
         }
         open.enter(network);
@@ -157,9 +180,9 @@ impl Open {
     }
 }
 
-fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+fn locked<T>(behind: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing between taking and giving the lock can leave the counts half done.
-    open.lock().unwrap_or_else(PoisonError::into_inner)
+    behind.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for ConnectionPermit {
@@ -205,6 +228,32 @@ mod tests {
             1,
             "no address is kept"
         );
+    }
+
+    #[test]
+    fn other_limits_hold_for_whoever_comes_next() {
+        let limiter = limiter(3, 3);
+        let mut open: Vec<_> = (0..3)
+            .map(|_| admit(&limiter, "10.0.0.1").unwrap())
+            .collect();
+        limiter.set_limits(ListenerLimits {
+            connections: 2,
+            connections_per_address: 1,
+        });
+        for (left, expected) in [
+            (2, Rejection::Connections),
+            (1, Rejection::ConnectionsPerAddress),
+        ] {
+            open.truncate(left);
+            assert_eq!(admit(&limiter, "10.0.0.1").unwrap_err(), expected);
+        }
+        limiter.of_process.set_max(1);
+        assert_eq!(
+            admit(&limiter, "10.0.0.2").unwrap_err(),
+            Rejection::FileDescriptors
+        );
+        limiter.of_process.set_max(2);
+        admit(&limiter, "10.0.0.2").unwrap();
     }
 
     /// As behind a load balancer, whose header names the client later.

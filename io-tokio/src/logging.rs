@@ -258,6 +258,11 @@ impl Observer for Logging {
         info!(%listener, %at, broker = broker(listen_addr.route), "listening");
     }
 
+    fn listening_ended(&self, listen_addr: &ListenAddr) {
+        let ListenAddr { listener, at, .. } = listen_addr;
+        info!(%listener, %at, broker = broker(listen_addr.route), "no longer listening");
+    }
+
     fn session_opened(&self, connection: &ClientConnection) {
         let _about = AboutClient::at(connection.peer);
         let listen_addr = &connection.listen_addr;

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::ApiKey;
@@ -80,7 +81,9 @@ type Latency = Family<Asked, Histogram, fn() -> Histogram>;
 /// Counts what happens.
 pub struct Metrics {
     registry: Registry,
-    listeners: BTreeMap<ListenerId, Handles>,
+    families: Families,
+    /// Those that are or were served; replaced when a reload adds one.
+    listeners: ArcSwap<BTreeMap<ListenerId, Arc<Handles>>>,
     closed: Family<Why, Counter>,
     rejected: Family<Why, Counter>,
     handshake_failures: Family<Handshake, Counter>,
@@ -250,14 +253,14 @@ impl Metrics {
             "From the end of a request to the end of its response",
             latency.clone(),
         );
+        let handles = listeners.into_iter().map(|it| {
+            let handles = Arc::new(families.handles(it.to_string()));
+            (it, handles)
+        });
+        let listeners = handles.collect();
         Self {
-            listeners: listeners
-                .into_iter()
-                .map(|it| {
-                    let handles = families.handles(it.to_string());
-                    (it, handles)
-                })
-                .collect(),
+            families,
+            listeners: ArcSwap::from_pointee(listeners),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
             rejected: register(r, "connections_rejected", "Connections closed at accept"),
             handshake_failures: register(
@@ -313,8 +316,12 @@ impl Metrics {
         }))
     }
 
-    fn of(&self, listen_addr: &ListenAddr) -> Option<&Handles> {
-        self.listeners.get(&listen_addr.listener)
+    fn of(&self, listen_addr: &ListenAddr) -> Option<Arc<Handles>> {
+        self.of_listener(&listen_addr.listener)
+    }
+
+    fn of_listener(&self, listener: &ListenerId) -> Option<Arc<Handles>> {
+        self.listeners.load().get(listener).cloned()
     }
 
     fn count_handshake(&self, listen_addr: &ListenAddr, leg: Leg, failure: TlsFailure) {
@@ -343,6 +350,32 @@ fn is_withheld(ended: SessionEnd) -> bool {
 }
 
 impl Observer for Metrics {
+    fn listening(&self, listen_addr: &ListenAddr) {
+        if self.of(listen_addr).is_some() {
+            return;
+        }
+        let id = &listen_addr.listener;
+        let handles = Arc::new(self.families.handles(id.to_string()));
+        let mut all = BTreeMap::clone(&self.listeners.load());
+        all.insert(id.clone(), handles);
+        self.listeners.store(Arc::new(all));
+    }
+
+    fn listener_removed(&self, listener: &ListenerId) {
+        // Counts stay, as counts do. What is not true any more goes.
+        if let Some(of) = self.of_listener(listener) {
+            of.unaddressed.set(0);
+        }
+    }
+
+    fn cluster_removed(&self, cluster: &ClusterId) {
+        let of = Cluster {
+            cluster: cluster.to_string(),
+        };
+        self.discovered.remove(&of);
+        self.refreshed.remove(&of);
+    }
+
     fn session_opened(&self, connection: &ClientConnection) {
         if let Some(of) = self.of(&connection.listen_addr) {
             of.open.inc();
@@ -370,7 +403,8 @@ impl Observer for Metrics {
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
-        let Some(of) = self.of(&connection.listen_addr) else {
+        let listeners = self.listeners.load();
+        let Some(of) = listeners.get(&connection.listen_addr.listener) else {
             return;
         };
         match event {
@@ -412,7 +446,8 @@ impl Observer for Metrics {
     }
 
     fn bytes(&self, connection: &ClientConnection, leg: Leg, direction: Direction, bytes: usize) {
-        let Some(of) = self.of(&connection.listen_addr) else {
+        let listeners = self.listeners.load();
+        let Some(of) = listeners.get(&connection.listen_addr.listener) else {
             return;
         };
         let [client, upstream] = &of.bytes;
@@ -476,7 +511,7 @@ impl Observer for Metrics {
     }
 
     fn brokers_unaddressed(&self, listener: &ListenerId, brokers: usize) {
-        if let Some(of) = self.listeners.get(listener) {
+        if let Some(of) = self.of_listener(listener) {
             let brokers = i64::try_from(brokers).unwrap_or(i64::MAX);
             of.unaddressed.set(brokers);
         }
@@ -497,8 +532,6 @@ mod tests {
     use doorkeeper_core::id::{ApiKey, ApiVersion};
     use doorkeeper_core::rewrite::Rewrites;
     use doorkeeper_core::wire::malformed::Malformed;
-
-    use std::sync::Arc;
 
     use super::*;
 

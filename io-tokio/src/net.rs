@@ -3,11 +3,12 @@
 mod lookups;
 mod socket;
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -41,8 +42,39 @@ const KEEPALIVE_PROBES: u32 = 6;
 #[derive(Clone, Debug, Default)]
 pub struct TokioNet {
     lookups: Lookups,
-    /// All that was bound with it.
-    bound: Arc<Mutex<Vec<SocketAddr>>>,
+    bound: Bound,
+}
+
+/// All that is bound with a network.
+#[derive(Clone, Debug, Default)]
+struct Bound(Arc<Mutex<BTreeSet<SocketAddr>>>);
+
+impl Bound {
+    fn all(&self) -> MutexGuard<'_, BTreeSet<SocketAddr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    socket: TcpListener,
+    at: SocketAddr,
+    among: Bound,
+}
+
+impl ListeningSocket {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.at
+    }
+}
+
+impl Drop for ListeningSocket {
+    fn drop(&mut self) {
+        self.among.all().remove(&self.at);
+    }
 }
 
 impl TokioNet {
@@ -52,10 +84,7 @@ impl TokioNet {
         if found.len() < 2 {
             return first_open(found, |_| false).await;
         }
-        let own = {
-            let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-            OwnAddresses::new(bound.iter().copied())
-        };
+        let own = OwnAddresses::new(self.bound.all().iter().copied());
         let others = found.iter().filter(|at| !own.contains_resolved(**at));
         let others: Vec<SocketAddr> = others.copied().collect();
         let candidates = if others.is_empty() { found } else { others };
@@ -68,20 +97,24 @@ impl TokioNet {
 
 impl Net for TokioNet {
     type Stream = Socket;
-    type Listener = TcpListener;
+    type Listener = ListeningSocket;
 
-    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
-        let listener = TcpListener::bind(at).await?;
+    async fn bind(&self, at: SocketAddr) -> io::Result<ListeningSocket> {
+        let socket = TcpListener::bind(at).await?;
         if ACCEPTED_INHERIT {
-            tune(SockRef::from(&listener));
+            tune(SockRef::from(&socket));
         }
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        bound.push(listener.local_addr()?);
-        Ok(listener)
+        let at = socket.local_addr()?;
+        self.bound.all().insert(at);
+        Ok(ListeningSocket {
+            socket,
+            at,
+            among: self.bound.clone(),
+        })
     }
 
-    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Socket, SocketAddr)> {
-        let (stream, peer) = on.accept().await?;
+    async fn accept(&self, on: &mut ListeningSocket) -> io::Result<(Socket, SocketAddr)> {
+        let (stream, peer) = on.socket.accept().await?;
         if !ACCEPTED_INHERIT {
             tune(SockRef::from(&stream));
         }
@@ -210,7 +243,7 @@ mod tests {
     async fn a_connection_is_ready_for_what_the_system_says() {
         let net = TokioNet::default();
         let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let at = listener.local_addr().unwrap();
+        let at = listener.at;
         let to = HostPort::new(&at.ip().to_string(), at.port()).unwrap();
         let near = net.connect(&to).await.unwrap();
         let (far, _) = net.accept(&mut listener).await.unwrap();
@@ -234,7 +267,7 @@ mod tests {
     async fn both_ends_of_a_connection_have_its_options() {
         let net = TokioNet::default();
         let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let at = listener.local_addr().unwrap();
+        let at = listener.at;
         let to = HostPort::new(&at.ip().to_string(), at.port()).unwrap();
         let connected = net.connect(&to).await.unwrap();
         let (accepted, _) = net.accept(&mut listener).await.unwrap();
@@ -252,11 +285,11 @@ mod tests {
     async fn every_address_is_tried_until_one_opens() {
         let net = TokioNet::default();
         let mut listener = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let open = listener.local_addr().unwrap();
+        let open = listener.at;
         // Bound and dropped: nobody listens there.
         let shut = {
             let gone = net.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-            gone.local_addr().unwrap()
+            gone.at
         };
         let stream = first_open(vec![shut, open], |_| false).await.unwrap();
         let (accepted, peer) = net.accept(&mut listener).await.unwrap();
@@ -272,7 +305,7 @@ mod tests {
         let net = TokioNet::default();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listening = net.bind(any).await.unwrap();
-        let own = listening.local_addr().unwrap();
+        let own = listening.at;
         let other = TcpListener::bind(any).await.unwrap();
         let at = other.local_addr().unwrap();
         let both = vec![own, at, own];
@@ -338,7 +371,7 @@ mod tests {
             .bind("127.0.0.1:0".parse().unwrap())
             .await
             .unwrap();
-        let shut = gone.local_addr().unwrap();
+        let shut = gone.at;
         drop(gone);
         let both = vec![shut, shut];
         let error = first_open(both, |_| false).await.unwrap_err();

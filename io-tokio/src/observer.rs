@@ -169,6 +169,12 @@ impl OwnAddress {
 pub trait Observer: Send + Sync + 'static {
     /// An address has been bound.
     fn listening(&self, _listen_addr: &ListenAddr) {}
+    /// An address is not listened at any more, because a reload has removed it.
+    fn listening_ended(&self, _listen_addr: &ListenAddr) {}
+    /// A reload has removed a listener; sessions of it may still be open.
+    fn listener_removed(&self, _listener: &ListenerId) {}
+    /// A reload has removed a cluster.
+    fn cluster_removed(&self, _cluster: &ClusterId) {}
     /// A client was accepted and its session began.
     fn session_opened(&self, _connection: &ClientConnection) {}
     /// The session reports something.

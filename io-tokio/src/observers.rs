@@ -44,6 +44,18 @@ impl Observer for Observers {
         self.each(|it| it.listening(listen_addr));
     }
 
+    fn listening_ended(&self, listen_addr: &ListenAddr) {
+        self.each(|it| it.listening_ended(listen_addr));
+    }
+
+    fn listener_removed(&self, listener: &ListenerId) {
+        self.each(|it| it.listener_removed(listener));
+    }
+
+    fn cluster_removed(&self, cluster: &ClusterId) {
+        self.each(|it| it.cluster_removed(cluster));
+    }
+
     fn session_opened(&self, connection: &ClientConnection) {
         self.each(|it| it.session_opened(connection));
     }

@@ -8,18 +8,27 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use doorkeeper_core::id::HostPort;
 use doorkeeper_net::Ends;
 
-/// Every bound address of the process that clients come in at.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnAddresses(Arc<[SocketAddr]>);
+/// Every bound address of the process that clients come in at. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnAddresses(Arc<ArcSwap<Vec<SocketAddr>>>);
 
 impl OwnAddresses {
     pub(crate) fn new(bound: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let own = Self::default();
+        own.replace(bound);
+        own
+    }
+
+    /// These are all from now on.
+    pub(crate) fn replace(&self, bound: impl IntoIterator<Item = SocketAddr>) {
         // An IPv4 address may be written as an IPv6 one.
         let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-        Self(bound.into_iter().map(canonical).collect())
+        let bound = bound.into_iter().map(canonical).collect();
+        self.0.store(Arc::new(bound));
     }
 
     /// Whether this is one of them, as far as that is known without a connection.
@@ -30,7 +39,7 @@ impl OwnAddresses {
 
     /// The same of an address that a name was looked up to.
     pub(crate) fn contains_resolved(&self, at: SocketAddr) -> bool {
-        self.has_port(at.port()).any(|own| leads_to(own, at.ip()))
+        self.any(at.port(), |own| leads_to(own, at.ip()))
     }
 
     /// Whether a connection that was dialled leads to one of them.
@@ -38,13 +47,13 @@ impl OwnAddresses {
         let (from, to) = (local.ip().to_canonical(), peer.ip().to_canonical());
         // Linux takes the destination as the source where the destination is local.
         let is_local = |own: IpAddr| is_unspecified_for(own, to) && from == to;
-        self.has_port(peer.port())
-            .any(|own| leads_to(own, to) || is_local(own))
+        self.any(peer.port(), |own| leads_to(own, to) || is_local(own))
     }
 
-    fn has_port(&self, port: u16) -> impl Iterator<Item = IpAddr> {
-        let same = self.0.iter().filter(move |own| own.port() == port);
-        same.map(SocketAddr::ip)
+    /// Whether this is so of any of them with this port.
+    fn any(&self, port: u16, is_it: impl Fn(IpAddr) -> bool) -> bool {
+        let all = self.0.load();
+        all.iter().any(|own| own.port() == port && is_it(own.ip()))
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::{Route, Snapshot, discovery};
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulk;
@@ -18,6 +17,7 @@ use crate::observer::Observer;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
 use crate::silent::SilentLimits;
+use crate::tls::server::ServerTls;
 use crate::tls::upstream::UpstreamTls;
 
 /// Everything that one process serves.
@@ -103,7 +103,7 @@ pub struct Listener {
     /// Its upstream.
     pub cluster: ClusterId,
     /// TLS towards its clients.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<ServerTls>,
     /// How long a client may take for its TLS handshake, from accept.
     pub handshake_timeout: Duration,
     /// Its addresses.

@@ -8,6 +8,7 @@ use crate::budget::Budgets;
 use crate::bulk::Bulk;
 use crate::clock::Clock;
 use crate::observer::Observer;
+use crate::open_sessions::OpenSessions;
 use crate::own_addresses::OwnAddresses;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
@@ -27,6 +28,7 @@ pub(crate) struct ProcessContext<N> {
     pub(crate) bulk: Option<Bulk>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) shutdown: Shutdown,
+    pub(crate) open_sessions: OpenSessions,
     /// The TLS handshakes of clients that are under way.
     pub(crate) handshakes: Handshakes,
     /// How much all sessions together may buffer.

@@ -1,18 +1,24 @@
 //! Whether every port is bound and every cluster has been discovered.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::id::ClusterId;
 
 /// What `/readyz` shows. Written by [`crate::serve::serve`] alone.
+///
+/// It waits for the clusters that the process started with. One that a reload adds is not among
+/// them: whoever is ready stays so, whatever becomes of the newcomer.
 #[derive(Debug)]
 pub struct Readiness {
     bound: AtomicBool,
     draining: AtomicBool,
-    clusters: Vec<(ClusterId, AtomicBool)>,
+    /// Those of which nothing has been learned yet.
+    undiscovered: Mutex<BTreeSet<ClusterId>>,
     changed: Notify,
 }
 
@@ -20,11 +26,10 @@ impl Readiness {
     /// Nothing is ready yet.
     #[must_use]
     pub fn new(clusters: impl IntoIterator<Item = ClusterId>) -> Self {
-        let unknown = |name| (name, AtomicBool::new(false));
         Self {
             bound: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            clusters: clusters.into_iter().map(unknown).collect(),
+            undiscovered: Mutex::new(clusters.into_iter().collect()),
             changed: Notify::new(),
         }
     }
@@ -32,7 +37,7 @@ impl Readiness {
     /// Whether clients can be served: all ports bound, all clusters discovered, not stopping.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_bound() && !self.is_draining() && self.undiscovered().next().is_none()
+        self.is_bound() && !self.is_draining() && self.undiscovered().is_empty()
     }
 
     /// Waits until clients can be served.
@@ -61,12 +66,16 @@ impl Readiness {
     }
 
     /// The clusters of which nothing has been learned yet.
-    pub fn undiscovered(&self) -> impl Iterator<Item = &str> {
-        let unknown = |(_, known): &&(ClusterId, AtomicBool)| !known.load(Ordering::Acquire);
-        self.clusters
-            .iter()
-            .filter(unknown)
-            .map(|(id, _)| id.name())
+    #[must_use]
+    pub fn undiscovered(&self) -> Vec<ClusterId> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<ClusterId>> {
+        // The set is whole between any two statements.
+        self.undiscovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn bound(&self) {
@@ -79,8 +88,16 @@ impl Readiness {
     }
 
     pub(crate) fn discovered(&self, cluster: &ClusterId) {
-        if let Some((_, known)) = self.clusters.iter().find(|(id, _)| id == cluster) {
-            known.store(true, Ordering::Release);
+        self.no_longer_awaits(cluster);
+    }
+
+    /// The configuration does not have it any more.
+    pub(crate) fn removed(&self, cluster: &ClusterId) {
+        self.no_longer_awaits(cluster);
+    }
+
+    fn no_longer_awaits(&self, cluster: &ClusterId) {
+        if self.lock().remove(cluster) {
             self.changed.notify_waiters();
         }
     }

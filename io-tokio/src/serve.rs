@@ -1,49 +1,43 @@
 //! Serves listeners: binds, accepts, and keeps one task a session.
 
 mod accept;
+mod changes;
 mod connection_stage;
+mod reloader;
+mod served;
 mod tls_handshake;
 
+pub use self::changes::Changes;
+pub use self::reloader::{ReloadError, Reloader};
 pub use crate::plan::{Bind, Cluster, Context, Listener, Plan};
 pub use crate::readiness::Readiness;
 pub use crate::snapshots::Reload;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use doorkeeper_core::Observation;
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use self::reloader::{Request, Requests};
+use self::served::Served;
 use crate::Net;
 use crate::budget::Budgets;
 use crate::clock::Clock;
-use crate::discovery::{DiscoveredListener, Discovering};
-use crate::driver::SessionContext;
 use crate::id::ListenerId;
-use crate::limits::{ConnectionLimiter, ProcessConnections};
-use crate::observer::ListenAddr;
+use crate::open_sessions::OpenSessions;
 use crate::own_addresses::OwnAddresses;
 use crate::process::ProcessContext;
-use crate::serve::accept::Accepting;
-use crate::serve::connection_stage::ConnectionStage;
 use crate::shutdown::Shutdown;
-use crate::silent::SilentConnections;
 use crate::snapshots::Snapshots;
 use crate::tls::listener::Handshakes;
-
-/// How many hints of sessions may wait for a cluster's discovery; more are dropped.
-const HINTS_MAX: usize = 64;
 
 /// How long sessions whose time is over may take to notice, before and after they are dropped.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
@@ -109,32 +103,33 @@ pub async fn serve<N: Net>(net: N, plan: Plan, context: Context) -> Result<(), S
 
 /// The addresses of a plan, bound. Dropping it frees them.
 pub struct Bound<N: Net> {
-    listeners: Vec<BoundListener<N>>,
+    sockets: Sockets<N>,
+    snapshots: BTreeMap<ListenerId, Arc<Snapshots>>,
+    requests: Requests,
 }
 
-/// What there is of one listener before anybody is let in.
-struct BoundListener<N: Net> {
-    id: ListenerId,
-    listen_addrs: BoundAddresses<N>,
-    snapshots: Arc<Snapshots>,
-}
+/// Bound addresses.
+type Sockets<N> = BTreeMap<SocketAddr, <N as Net>::Listener>;
 
 impl<N: Net> Bound<N> {
-    /// What changes the configuration of a listener, before anybody is let in and as long as it is
-    /// served.
+    /// What changes the sessions of a listener go by, before anybody is let in and as long as it
+    /// is served. The next plan of [`Self::reloader`] replaces it.
     #[must_use]
     pub fn reload(&self, listener: &ListenerId) -> Option<Reload> {
-        let bound = self.listeners.iter().find(|it| it.id == *listener)?;
-        Some(Reload::new(Arc::clone(&bound.snapshots)))
+        let snapshots = self.snapshots.get(listener)?;
+        Some(Reload::new(Arc::clone(snapshots)))
+    }
+
+    /// What gives whoever serves another plan.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.requests.reloader()
     }
 }
 
 impl<N: Net> fmt::Debug for Bound<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen_addrs = self.listeners.iter().flat_map(|bound| &bound.listen_addrs);
-        f.debug_set()
-            .entries(listen_addrs.map(|(listen_addr, _)| listen_addr.at))
-            .finish()
+        f.debug_set().entries(self.sockets.keys()).finish()
     }
 }
 
@@ -145,13 +140,12 @@ impl<N: Net> fmt::Debug for Bound<N> {
 pub async fn serve_bound<N: Net>(
     net: N,
     plan: Plan,
-    mut bound: Bound<N>,
+    bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
-    let listen_addrs = bound.listeners.iter().flat_map(|bound| &bound.listen_addrs);
     let process = ProcessContext {
         net,
-        own: OwnAddresses::new(listen_addrs.map(|(listen_addr, _)| listen_addr.at)),
+        own: OwnAddresses::new(bound.sockets.keys().copied()),
         clock: Clock::start(),
         observer: context.observer,
         seed: context.seed,
@@ -159,207 +153,140 @@ pub async fn serve_bound<N: Net>(
         bulk: context.bulk,
         ready: context.ready,
         shutdown: Shutdown::default(),
+        open_sessions: OpenSessions::default(),
         handshakes: Handshakes::default(),
         budgets: Arc::new(Budgets::new(plan.buffered_bytes_max)),
     };
+    served::check(&plan)?;
+    served::check_bound(&plan, &bound.sockets)?;
+    let mut served = Served::new(Arc::new(process), bound.snapshots);
+    served.serve(plan, bound.sockets);
     let server = Server {
-        process: Arc::new(process),
+        process: Arc::clone(&served.process),
         stop: context.stop,
         kill: context.kill,
-        connections: ProcessConnections::new(plan.connections_max),
-        sessions: TaskTracker::new(),
-        session_ids: Arc::default(),
     };
-    let mut clusters: Vec<_> = plan.clusters.into_iter().map(Upstream::new).collect();
     let mut beating = JoinSet::new();
     beating.spawn(server.process.clock.clone().beat());
-    let mut accepting = JoinSet::new();
-    for listener in plan.listeners {
-        let mut all = clusters.iter_mut();
-        let Some(upstream) = all.find(|it| it.cluster.id == listener.cluster) else {
-            let listener = listener.id;
-            return Err(ServeError::NoCluster { listener });
-        };
-        let Some(at) = bound.listeners.iter().position(|it| it.id == listener.id) else {
-            let listener = listener.id;
-            return Err(ServeError::NotBound { listener });
-        };
-        let bound = bound.listeners.remove(at);
-        server.open(listener, bound, upstream, &mut accepting);
-    }
     server.process.ready.bound();
-    let mut discovering = JoinSet::new();
-    for upstream in clusters {
-        discovering.spawn(server.discovering(upstream).run());
-    }
 
-    let failed = server.until_stopped(&mut accepting, &mut discovering).await;
+    let failed = server.until_stopped(&mut served, bound.requests).await;
     server.process.ready.draining();
-    accepting.shutdown().await;
-    server.drain(plan.drain_timeout).await;
-    discovering.shutdown().await;
+    served.accepting.shutdown().await;
+    server.drain(&served).await;
+    served.discovering.shutdown().await;
     beating.shutdown().await;
     failed.map_or(Ok(()), Err)
 }
-
-/// The bound addresses of one listener.
-type BoundAddresses<N> = Vec<(Arc<ListenAddr>, <N as Net>::Listener)>;
 
 /// Binds every address of the plan. No connection is accepted yet.
 ///
 /// # Errors
 /// [`ServeError::Bind`] with all that cannot be bound.
 pub async fn bind<N: Net>(net: &N, plan: &Plan) -> Result<Bound<N>, ServeError> {
-    let mut listeners = Vec::with_capacity(plan.listeners.len());
+    let sockets = bind_all(net, plan, |_| true).await?;
+    let listeners = plan.listeners.iter();
+    Ok(Bound {
+        sockets,
+        snapshots: listeners
+            .map(|it| (it.id.clone(), Arc::new(Snapshots::new(it.snapshot.clone()))))
+            .collect(),
+        requests: Requests::default(),
+    })
+}
+
+/// Binds those addresses of the plan that are wanted.
+async fn bind_all<N: Net>(
+    net: &N,
+    plan: &Plan,
+    is_wanted: impl Fn(SocketAddr) -> bool,
+) -> Result<Sockets<N>, ServeError> {
+    let mut sockets = BTreeMap::new();
     let mut failed = Vec::new();
     for listener in &plan.listeners {
-        let mut listen_addrs = Vec::with_capacity(listener.binds.len());
-        for bind in &listener.binds {
-            let listen_addr = ListenAddr {
-                listener: listener.id.clone(),
-                at: bind.at,
-                route: bind.route,
-            };
+        for bind in listener.binds.iter().filter(|bind| is_wanted(bind.at)) {
             match net.bind(bind.at).await {
-                Ok(bound) => listen_addrs.push((Arc::new(listen_addr), bound)),
+                Ok(socket) => {
+                    sockets.insert(bind.at, socket);
+                }
                 Err(source) => failed.push(CannotBind {
-                    listener: listen_addr.listener,
-                    at: listen_addr.at,
+                    listener: listener.id.clone(),
+                    at: bind.at,
                     source,
                 }),
             }
         }
-        let snapshots = Arc::new(Snapshots::new(listener.snapshot.clone()));
-        listeners.push(BoundListener {
-            id: listener.id.clone(),
-            listen_addrs,
-            snapshots,
-        });
     }
     if failed.is_empty() {
-        Ok(Bound { listeners })
+        Ok(sockets)
     } else {
         Err(ServeError::Bind(failed))
     }
 }
 
-/// How one of these tasks has ended, if one has.
+/// How one of these tasks has failed, if one has. Those that a reload ends have not.
 fn failed(tasks: &mut JoinSet<Never>, cx: &mut TaskContext<'_>) -> Option<JoinError> {
-    match tasks.poll_join_next(cx) {
-        Poll::Ready(Some(Err(error))) => Some(error),
-        Poll::Ready(Some(Ok(never))) => match never {},
-        Poll::Ready(None) | Poll::Pending => None,
-    }
-}
-
-/// One cluster while its listeners are being opened.
-struct Upstream {
-    cluster: Cluster,
-    hints: mpsc::Sender<Observation>,
-    hinted: mpsc::Receiver<Observation>,
-    listeners: Vec<DiscoveredListener>,
-}
-
-impl Upstream {
-    fn new(cluster: Cluster) -> Self {
-        let (hints, hinted) = mpsc::channel(HINTS_MAX);
-        Self {
-            cluster,
-            hints,
-            hinted,
-            listeners: Vec::new(),
+    loop {
+        match tasks.poll_join_next(cx) {
+            Poll::Ready(Some(Err(error))) if error.is_cancelled() => {}
+            Poll::Ready(Some(Err(error))) => return Some(error),
+            Poll::Ready(Some(Ok(never))) => match never {},
+            Poll::Ready(None) | Poll::Pending => return None,
         }
     }
 }
 
-/// What all listeners and clusters of one process have in common.
+/// What serving waits for.
+enum Event {
+    Stop(Option<ServeError>),
+    Reload(Box<Request>),
+}
+
+/// What ends all that is served.
 struct Server<N> {
     process: Arc<ProcessContext<N>>,
     stop: CancellationToken,
     kill: CancellationToken,
-    connections: Arc<ProcessConnections>,
-    sessions: TaskTracker,
-    session_ids: Arc<AtomicU64>,
 }
 
 impl<N: Net> Server<N> {
-    /// Starts to accept at all addresses of a listener.
-    fn open(
-        &self,
-        listener: Listener,
-        bound: BoundListener<N>,
-        upstream: &mut Upstream,
-        accepting: &mut JoinSet<Never>,
-    ) {
-        let context = Arc::new(SessionContext {
-            process: Arc::clone(&self.process),
-            snapshots: bound.snapshots,
-            upstream_tls: upstream.cluster.tls.clone(),
-            hints: upstream.hints.clone(),
-        });
-        upstream.listeners.push(DiscoveredListener {
-            id: listener.id,
-            snapshots: Arc::clone(&context.snapshots),
-            unaddressed: BTreeSet::new(),
-        });
-        let stage = Arc::new(ConnectionStage {
-            context,
-            tls: listener.tls,
-            handshake_timeout: listener.handshake_timeout,
-            limiter: ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections)),
-            silent: SilentConnections::new(listener.silent),
-            sessions: self.sessions.clone(),
-            session_ids: Arc::clone(&self.session_ids),
-        });
-        for (listen_addr, socket) in bound.listen_addrs {
-            self.process.observer.listening(&listen_addr);
-            let accept = Accepting {
-                net: self.process.net.clone(),
-                observer: Arc::clone(&self.process.observer),
-                listen_addr,
-                stage: Arc::clone(&stage),
-            };
-            accepting.spawn(accept.run(socket));
-        }
-    }
-
-    fn discovering(&self, upstream: Upstream) -> Discovering<N> {
-        Discovering {
-            process: Arc::clone(&self.process),
-            cluster: upstream.cluster,
-            hints: upstream.hinted,
-            listeners: upstream.listeners,
-            published: Arc::default(),
-        }
-    }
-
-    /// Waits until serving has to stop, or a task fails that never should.
+    /// Reloads until serving has to stop, or a task fails that never should.
     async fn until_stopped(
         &self,
-        accepting: &mut JoinSet<Never>,
-        discovering: &mut JoinSet<Never>,
+        served: &mut Served<N>,
+        mut requests: Requests,
     ) -> Option<ServeError> {
+        loop {
+            match self.next(served, &mut requests).await {
+                Event::Stop(failed) => return failed,
+                Event::Reload(request) => request.answer(served).await,
+            }
+        }
+    }
+
+    async fn next(&self, served: &mut Served<N>, requests: &mut Requests) -> Event {
         let mut stop = pin!(self.stop.cancelled());
         let mut kill = pin!(self.kill.cancelled());
         poll_fn(|cx| {
             if stop.as_mut().poll(cx).is_ready() || kill.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Event::Stop(None));
             }
-            if let Some(error) = failed(accepting, cx) {
-                return Poll::Ready(Some(ServeError::Accepting(error)));
+            if let Some(error) = failed(&mut served.accepting, cx) {
+                return Poll::Ready(Event::Stop(Some(ServeError::Accepting(error))));
             }
-            if let Some(error) = failed(discovering, cx) {
-                return Poll::Ready(Some(ServeError::Discovering(error)));
+            if let Some(error) = failed(&mut served.discovering, cx) {
+                return Poll::Ready(Event::Stop(Some(ServeError::Discovering(error))));
             }
-            Poll::Pending
+            requests.poll(cx).map(Event::Reload)
         })
         .await
     }
 
     /// Lets the open sessions give their owed responses, and ends those that are left.
-    async fn drain(&self, within: Duration) {
-        self.sessions.close();
-        self.process.observer.draining(self.sessions.len(), within);
+    async fn drain(&self, served: &Served<N>) {
+        let (sessions, within) = (&served.sessions, served.drain_timeout);
+        sessions.close();
+        self.process.observer.draining(sessions.len(), within);
         let by = self.process.clock.now().after(within);
         self.process.shutdown.drain(by);
         {
@@ -367,7 +294,7 @@ impl<N: Net> Server<N> {
             let gone = self
                 .process
                 .clock
-                .until(by.after(ABORT_GRACE), self.sessions.wait());
+                .until(by.after(ABORT_GRACE), sessions.wait());
             let (mut gone, mut kill) = (pin!(gone), pin!(self.kill.cancelled()));
             poll_fn(|cx| match kill.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
@@ -378,6 +305,6 @@ impl<N: Net> Server<N> {
         self.process.shutdown.abort();
         // A session that does not even notice that is dropped with the runtime.
         let by = self.process.clock.now().after(ABORT_GRACE);
-        let _ = self.process.clock.until(by, self.sessions.wait()).await;
+        let _ = self.process.clock.until(by, sessions.wait()).await;
     }
 }

@@ -35,7 +35,6 @@ impl Default for SilentLimits {
 /// The silent connections of one listener. Touched when one opens and when it is silent no more.
 #[derive(Debug)]
 pub(crate) struct SilentConnections {
-    limits: SilentLimits,
     open: Mutex<Open>,
 }
 
@@ -45,6 +44,7 @@ type Rank = (usize, Reverse<u64>);
 
 #[derive(Debug, Default)]
 struct Open {
+    limits: SilentLimits,
     /// Counts connections, so that the lowest number is the oldest.
     next: u64,
     all: usize,
@@ -63,19 +63,27 @@ pub(crate) struct Silent {
 
 impl SilentConnections {
     pub(crate) fn new(limits: SilentLimits) -> Arc<Self> {
-        Arc::new(Self {
+        let open = Open {
             limits,
-            open: Mutex::default(),
+            ..Open::default()
+        };
+        Arc::new(Self {
+            open: Mutex::new(open),
         })
+    }
+
+    /// Keeps so many from now on: where there are more, each newcomer makes one give way.
+    pub(crate) fn set_limits(&self, limits: SilentLimits) {
+        self.open().limits = limits;
     }
 
     /// Takes in one that has just been accepted; if there are too many, another one gives way.
     pub(crate) fn admit(self: &Arc<Self>, network: ClientNetwork) -> Silent {
         let mut open = self.open();
         let here = open.by_network.get(&network).map_or(0, BTreeMap::len);
-        if here >= self.limits.connections_per_address {
+        if here >= open.limits.connections_per_address {
             open.evict_oldest(network);
-        } else if open.all >= self.limits.connections
+        } else if open.all >= open.limits.connections
             && let Some((_, most)) = open.by_rank.last_key_value()
         {
             let most = *most;

@@ -43,6 +43,20 @@ impl Snapshots {
         self.replace(|newest| newest.with_topology(Arc::clone(topology)));
     }
 
+    /// Lays what is configured over the newest snapshot. What discovery has learned stays, and so
+    /// does the count of the snapshots.
+    pub(crate) fn configure(&self, configured: &Snapshot) {
+        self.replace(|newest| {
+            let topology = Arc::clone(&newest.topology);
+            let epoch = newest.epoch;
+            Snapshot {
+                epoch,
+                ..configured.clone()
+            }
+            .reconfigured(topology)
+        });
+    }
+
     fn replace(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
         // Nothing that a panic could leave half done is behind this lock.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,12 +79,9 @@ impl Reload {
     /// Lets `change` lay what is configured over the newest snapshot. What discovery has learned
     /// stays, and so does the count of the snapshots. All that is read after this goes by it.
     pub fn change(&self, change: impl FnOnce(&mut Snapshot)) {
-        self.0.replace(|newest| {
-            let mut next = newest.clone();
-            change(&mut next);
-            next.epoch = newest.epoch;
-            next.reconfigured(Arc::clone(&newest.topology))
-        });
+        let mut next = Snapshot::clone(&self.0.newest());
+        change(&mut next);
+        self.0.configure(&next);
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::Net;
 use crate::observer::{ListenAddr, Observer};
 use crate::serve::connection_stage::ConnectionStage;
@@ -14,12 +16,18 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Where connections that come in at an address go.
+pub(super) struct Destination<N> {
+    pub(super) listen_addr: Arc<ListenAddr>,
+    pub(super) stage: Arc<ConnectionStage<N>>,
+}
+
 /// One bound address.
 pub(super) struct Accepting<N> {
     pub(super) net: N,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) listen_addr: Arc<ListenAddr>,
-    pub(super) stage: Arc<ConnectionStage<N>>,
+    /// A reload may replace it: the address stays bound meanwhile.
+    pub(super) destination: Arc<ArcSwap<Destination<N>>>,
 }
 
 impl<N: Net> Accepting<N> {
@@ -31,13 +39,14 @@ impl<N: Net> Accepting<N> {
             match self.net.accept(&mut listener).await {
                 Ok((stream, peer)) => {
                     pause = PAUSE_MIN;
-                    self.stage.enter(&self.listen_addr, stream, peer);
+                    let Destination { listen_addr, stage } = &*self.destination.load_full();
+                    stage.enter(listen_addr, stream, peer);
                 }
                 // A client that left before it was accepted says nothing about the next one.
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    self.observer
-                        .accept_failed(&self.listen_addr, &error, pause);
+                    let listen_addr = Arc::clone(&self.destination.load().listen_addr);
+                    self.observer.accept_failed(&listen_addr, &error, pause);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }

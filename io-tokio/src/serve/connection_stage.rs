@@ -7,73 +7,89 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use doorkeeper_core::Instant;
-use rustls::ServerConfig;
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
 use crate::driver::{SessionContext, drive};
 use crate::limits::{ConnectionLimiter, ConnectionPermit};
 use crate::observer::{ClientConnection, ListenAddr, Rejection};
+use crate::plan::Listener;
 use crate::serve::tls_handshake::TlsHandshake;
 use crate::silent::SilentConnections;
 use crate::tls::transport::Transport;
 
 /// The way into one listener, for all of its addresses.
 pub(super) struct ConnectionStage<N> {
-    pub(super) context: Arc<SessionContext<N>>,
-    /// TLS towards the clients.
-    pub(super) tls: Option<Arc<ServerConfig>>,
-    /// From accept until a handshake is done.
-    pub(super) handshake_timeout: Duration,
+    /// A reload may replace it. A connection goes by what it was accepted with.
+    pub(super) settings: ArcSwap<StageSettings<N>>,
     pub(super) limiter: Arc<ConnectionLimiter>,
     pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
     pub(super) session_ids: Arc<AtomicU64>,
 }
 
+/// What connections of a listener go by until they have a session.
+pub(super) struct StageSettings<N> {
+    /// What the session goes by then.
+    pub(super) context: Arc<SessionContext<N>>,
+    /// What the configuration says.
+    pub(super) listener: Listener,
+}
+
 /// A connection that has been accepted and has no session yet.
-struct AcceptedConnection<S> {
-    stream: S,
+struct AcceptedConnection<N: Net> {
+    stream: N::Stream,
     listen_addr: Arc<ListenAddr>,
     /// The peer of the socket, which need not be the client.
     peer: SocketAddr,
     accepted: Instant,
+    settings: Arc<StageSettings<N>>,
 }
 
 impl<N: Net> ConnectionStage<N> {
+    /// Connections that are accepted from now on go by this.
+    pub(super) fn configure(&self, settings: StageSettings<N>) {
+        self.limiter.set_limits(settings.listener.limits);
+        self.silent.set_limits(settings.listener.silent);
+        self.settings.store(Arc::new(settings));
+    }
+
     /// Takes in a connection that has just been accepted.
     pub(super) fn enter(&self, listen_addr: &Arc<ListenAddr>, stream: N::Stream, peer: SocketAddr) {
+        let settings = self.settings.load_full();
         let connection = AcceptedConnection {
             stream,
             listen_addr: Arc::clone(listen_addr),
             peer,
-            accepted: self.context.process.clock.now(),
+            accepted: settings.context.process.clock.now(),
+            settings,
         };
         match self.limiter.admit() {
             // The peer of the socket is the client.
             Ok(permit) => self.identified(connection, permit, peer),
-            Err(why) => self.reject(connection, why),
+            Err(why) => reject(connection, why),
         }
     }
 
     /// The client of a connection is known: begins its session.
     fn identified(
         &self,
-        connection: AcceptedConnection<N::Stream>,
+        connection: AcceptedConnection<N>,
         permit: ConnectionPermit,
         client: SocketAddr,
     ) {
         let permit = match permit.of_client(client.ip().into()) {
             Ok(permit) => permit,
-            Err(why) => return self.reject(connection, why),
+            Err(why) => return reject(connection, why),
         };
         let AcceptedConnection {
             stream,
             listen_addr,
             accepted,
+            settings,
             ..
         } = connection;
         let connection = ClientConnection {
@@ -81,9 +97,9 @@ impl<N: Net> ConnectionStage<N> {
             listen_addr,
             peer: client,
         };
-        let context = Arc::clone(&self.context);
+        let context = Arc::clone(&settings.context);
         let silent = self.silent.admit(client.ip().into());
-        let Some(tls) = &self.tls else {
+        let Some(tls) = &settings.listener.tls else {
             let transport = Transport::Plaintext(stream);
             self.sessions.spawn(async move {
                 drive(context, connection, accepted, silent, transport).await;
@@ -93,8 +109,8 @@ impl<N: Net> ConnectionStage<N> {
         };
         let handshake = TlsHandshake {
             process: Arc::clone(&context.process),
-            config: Arc::clone(tls),
-            by: accepted.after(self.handshake_timeout),
+            config: Arc::clone(&tls.config),
+            by: accepted.after(settings.listener.handshake_timeout),
             silent,
         };
         self.sessions.spawn(async move {
@@ -112,10 +128,10 @@ impl<N: Net> ConnectionStage<N> {
             drop(permit);
         });
     }
+}
 
-    fn reject(&self, connection: AcceptedConnection<N::Stream>, why: Rejection) {
-        drop(connection.stream);
-        let observer = &self.context.process.observer;
-        observer.connection_rejected(&connection.listen_addr, connection.peer, why);
-    }
+fn reject<N: Net>(connection: AcceptedConnection<N>, why: Rejection) {
+    drop(connection.stream);
+    let observer = &connection.settings.context.process.observer;
+    observer.connection_rejected(&connection.listen_addr, connection.peer, why);
 }

@@ -26,7 +26,7 @@ pub struct ClientSettings {
 }
 
 /// Whose certificates of brokers hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerTrust {
     /// Of the CAs that the system trusts.
     System,
@@ -60,7 +60,7 @@ pub enum BadClient {
 ///
 /// # Errors
 /// [`BadClient`].
-pub fn config(settings: &ClientSettings) -> Result<Arc<ClientConfig>, BadClient> {
+pub(crate) fn config(settings: &ClientSettings) -> Result<Arc<ClientConfig>, BadClient> {
     let provider = settings.parameters.provider()?;
     let verifier = verifier(&settings.trust, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)

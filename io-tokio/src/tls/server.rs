@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateRevocationListDer, DnsName};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError,
     WebPkiClientVerifier,
@@ -29,7 +31,7 @@ pub struct ServerSettings {
 }
 
 /// Whether clients show certificates, as Kafka's `ssl.client.auth`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// They are not asked to.
     None,
@@ -40,7 +42,7 @@ pub enum ClientAuth {
 }
 
 /// Whose certificates hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
     /// The CAs, in PEM.
     pub ca: Vec<u8>,
@@ -69,35 +71,98 @@ pub enum BadServer {
     Tls(#[from] rustls::Error),
 }
 
-/// The configuration of TLS that a listener accepts connections with.
-///
-/// # Errors
-/// [`BadServer`].
-pub fn config(settings: &ServerSettings) -> Result<Arc<ServerConfig>, BadServer> {
-    let provider = settings.parameters.provider()?;
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(settings.parameters.versions())?;
-    let (builder, asks) = match &settings.client_auth {
-        ClientAuth::None => (builder.with_no_client_auth(), false),
-        ClientAuth::Optional(trust) | ClientAuth::Required(trust) => {
-            let roots = Arc::new(roots(&trust.ca).map_err(BadServer::Ca)?);
-            let mut verifier =
-                WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                    .with_crls(crls(&trust.crls)?)
-                    .only_check_end_entity_revocation()
-                    .enforce_revocation_expiration();
-            if matches!(settings.client_auth, ClientAuth::Optional(_)) {
-                verifier = verifier.allow_unauthenticated();
-            }
-            let verifier = verifier.build().map_err(|error| {
-                if let VerifierBuilderError::InvalidCrl(why) = error {
-                    BadServer::Crl(format!("{why:?}"))
-                } else {
-                    BadServer::Ca(BadIdentity::NoCertificate)
-                }
-            })?;
-            (builder.with_client_cert_verifier(verifier), true)
+/// TLS towards the clients of a listener.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// What rustls goes by.
+    pub config: Arc<ServerConfig>,
+    settings: Arc<ServerSettings>,
+}
+
+impl ServerTls {
+    /// What a listener accepts connections with.
+    ///
+    /// # Errors
+    /// [`BadServer`].
+    pub fn new(settings: ServerSettings) -> Result<Self, BadServer> {
+        let provider = settings.parameters.provider()?;
+        let verifier = match &settings.client_auth {
+            ClientAuth::None => None,
+            ClientAuth::Optional(trust) => Some(verifier(trust, &provider, false)?),
+            ClientAuth::Required(trust) => Some(verifier(trust, &provider, true)?),
+        };
+        Ok(Self {
+            config: config(&settings, &provider, verifier)?,
+            settings: Arc::new(settings),
+        })
+    }
+
+    /// What differs between two, by the names of what the configuration says of it.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (ours, theirs) = (&*self.settings, &*other.settings);
+        let trust = |settings: &ServerSettings| match &settings.client_auth {
+            ClientAuth::None => None,
+            ClientAuth::Optional(trust) | ClientAuth::Required(trust) => Some(trust.clone()),
+        };
+        let (our_trust, their_trust) = (trust(ours), trust(theirs));
+        let ca = |trust: &Option<Trust>| trust.as_ref().map(|it| it.ca.clone());
+        let crls = |trust: &Option<Trust>| trust.as_ref().map(|it| it.crls.clone());
+        let kind = std::mem::discriminant::<ClientAuth>;
+        let identities = ours.identities.iter().map(|it| &it.cert);
+        [
+            (
+                "certificates",
+                !identities.eq(theirs.identities.iter().map(|it| &it.cert)),
+            ),
+            (
+                "client_auth",
+                kind(&ours.client_auth) != kind(&theirs.client_auth),
+            ),
+            ("client_ca_file", ca(&our_trust) != ca(&their_trust)),
+            ("crl_files", crls(&our_trust) != crls(&their_trust)),
+            ("tls", ours.parameters != theirs.parameters),
+        ]
+        .into_iter()
+        .filter_map(|(what, differs)| differs.then_some(what))
+        .collect()
+    }
+}
+
+/// Says whose certificates hold.
+fn verifier(
+    trust: &Trust,
+    provider: &Arc<CryptoProvider>,
+    is_required: bool,
+) -> Result<Arc<dyn ClientCertVerifier>, BadServer> {
+    let roots = Arc::new(roots(&trust.ca).map_err(BadServer::Ca)?);
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
+        .with_crls(crls(&trust.crls)?)
+        .only_check_end_entity_revocation()
+        .enforce_revocation_expiration();
+    if !is_required {
+        verifier = verifier.allow_unauthenticated();
+    }
+    verifier.build().map_err(|error| {
+        if let VerifierBuilderError::InvalidCrl(why) = error {
+            BadServer::Crl(format!("{why:?}"))
+        } else {
+            BadServer::Ca(BadIdentity::NoCertificate)
         }
+    })
+}
+
+/// The configuration of TLS that a listener accepts connections with.
+fn config(
+    settings: &ServerSettings,
+    provider: &Arc<CryptoProvider>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<Arc<ServerConfig>, BadServer> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(settings.parameters.versions())?;
+    let asks = verifier.is_some();
+    let builder = match verifier {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder.with_cert_resolver(Arc::new(BySni::of(&settings.identities)?));
     if asks {

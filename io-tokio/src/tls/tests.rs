@@ -13,9 +13,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use self::ca::{CLIENT, Ca, Leaf, NAME, Purpose, SERVER};
 use super::client::{ClientSettings, ServerTrust};
 use super::failure::failure;
+use super::identity;
 use super::parameters::{Parameters, Version};
-use super::server::{ClientAuth, ServerSettings, Trust};
-use super::{identity, server as tls_server};
+use super::server::{ClientAuth, ServerSettings, ServerTls, Trust};
 
 #[path = "../../tests/support/ca.rs"]
 mod ca;
@@ -63,7 +63,7 @@ async fn handshake(
     Ended<client::TlsStream<DuplexStream>>,
 ) {
     let (near, far) = duplex(1 << 16);
-    let acceptor = TlsAcceptor::from(tls_server::config(server).unwrap());
+    let acceptor = TlsAcceptor::from(ServerTls::new(server.clone()).unwrap().config);
     let connector = TlsConnector::from(super::client::config(client).unwrap());
     let name = ServerName::try_from(NAME).unwrap();
     let serving = async {
@@ -273,7 +273,7 @@ async fn parameters_that_do_not_meet_fail_for_their_reason() {
 #[tokio::test]
 async fn whoever_speaks_no_tls_is_named() {
     let ca = Ca::new();
-    let config = tls_server::config(&ca.server()).unwrap();
+    let config = ServerTls::new(ca.server()).unwrap().config;
     let request = b"\0\0\0\x14\0\x12\0\x03\0\0\0\x01\0\x02me\0\x01a\x01b\0";
     for (bytes, expected) in [
         (&request[..], TlsFailure::Plaintext),

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, TlsStream};
 
+use super::client::{self, BadClient, ClientSettings};
 use super::failure::failure;
 use super::transport::Transport;
 
@@ -16,12 +17,43 @@ use super::transport::Transport;
 pub struct UpstreamTls {
     /// What rustls goes by.
     pub config: Arc<ClientConfig>,
+    settings: Arc<ClientSettings>,
     /// The name that their certificates are for, where it is not the host that the cluster calls
     /// each of them by.
-    pub server_name: Option<ServerName<'static>>,
+    server_name: Option<ServerName<'static>>,
 }
 
 impl UpstreamTls {
+    /// What brokers are dialled with.
+    ///
+    /// # Errors
+    /// [`BadClient`].
+    pub fn new(
+        settings: ClientSettings,
+        server_name: Option<ServerName<'static>>,
+    ) -> Result<Self, BadClient> {
+        Ok(Self {
+            config: client::config(&settings)?,
+            settings: Arc::new(settings),
+            server_name,
+        })
+    }
+
+    /// What differs between two, by the names of what the configuration says of it.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (ours, theirs) = (&*self.settings, &*other.settings);
+        let certificate = |it: &ClientSettings| it.identity.as_ref().map(|it| it.cert.clone());
+        [
+            ("ca_file", ours.trust != theirs.trust),
+            ("certificate", certificate(ours) != certificate(theirs)),
+            ("server_name", self.server_name != other.server_name),
+            ("tls", ours.parameters != theirs.parameters),
+        ]
+        .into_iter()
+        .filter_map(|(what, differs)| differs.then_some(what))
+        .collect()
+    }
+
     /// Shakes hands with the broker that the cluster calls by this host.
     pub(crate) async fn connect<S>(&self, host: &str, socket: S) -> Result<Transport<S>, TlsFailure>
     where

@@ -33,6 +33,7 @@ mod panics;
 mod pressure;
 mod reaching;
 mod recording;
+mod reload;
 mod sockets;
 mod tls;
 mod unnoticed;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::id::{HostPort, Seed};
 use doorkeeper_io_tokio::bulk::Bulk;
-use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::net::{ListeningSocket, TokioNet};
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use doorkeeper_io_tokio::{Ends, Interest, Net};
 use socket2::SockRef;
@@ -40,13 +40,13 @@ struct Immovable(TokioNet);
 
 impl Net for Immovable {
     type Stream = <TokioNet as Net>::Stream;
-    type Listener = TcpListener;
+    type Listener = ListeningSocket;
 
-    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+    async fn bind(&self, at: SocketAddr) -> io::Result<ListeningSocket> {
         self.0.bind(at).await
     }
 
-    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
+    async fn accept(&self, on: &mut ListeningSocket) -> io::Result<(Self::Stream, SocketAddr)> {
         self.0.accept(on).await
     }
 
@@ -70,13 +70,13 @@ struct Buffering(TokioNet);
 
 impl Net for Buffering {
     type Stream = BufWriter<<TokioNet as Net>::Stream>;
-    type Listener = TcpListener;
+    type Listener = ListeningSocket;
 
-    async fn bind(&self, at: SocketAddr) -> io::Result<TcpListener> {
+    async fn bind(&self, at: SocketAddr) -> io::Result<ListeningSocket> {
         self.0.bind(at).await
     }
 
-    async fn accept(&self, on: &mut TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
+    async fn accept(&self, on: &mut ListeningSocket) -> io::Result<(Self::Stream, SocketAddr)> {
         let (stream, peer) = self.0.accept(on).await?;
         Ok((BufWriter::with_capacity(1 << 20, stream), peer))
     }

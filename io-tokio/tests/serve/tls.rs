@@ -11,10 +11,10 @@ use doorkeeper_core::{ConnectFailure, discovery};
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
-use doorkeeper_io_tokio::tls::client::{self, ClientSettings, ServerTrust};
+use doorkeeper_io_tokio::tls::client::{ClientSettings, ServerTrust};
 use doorkeeper_io_tokio::tls::identity;
 use doorkeeper_io_tokio::tls::parameters::Parameters;
-use doorkeeper_io_tokio::tls::server::{self, ClientAuth, ServerSettings, Trust};
+use doorkeeper_io_tokio::tls::server::{ClientAuth, ServerSettings, ServerTls, Trust};
 use doorkeeper_io_tokio::tls::upstream::UpstreamTls;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
@@ -48,30 +48,25 @@ fn trust(ca: &Ca) -> Trust {
     }
 }
 
-fn server_tls(ca: &Ca, client_auth: ClientAuth) -> Arc<rustls::ServerConfig> {
+fn server_tls(ca: &Ca, client_auth: ClientAuth) -> ServerTls {
     let settings = ServerSettings {
         parameters: Parameters::default(),
         identities: vec![identity_of(ca, SERVER)],
         client_auth,
     };
-    server::config(&settings).unwrap()
+    ServerTls::new(settings).unwrap()
 }
 
 fn client_tls(ca: &Ca, leaf: Option<Leaf>) -> Arc<rustls::ClientConfig> {
-    let settings = ClientSettings {
-        parameters: Parameters::default(),
-        trust: ServerTrust::Ca(ca.pem.clone().into_bytes()),
-        identity: leaf.map(|leaf| identity_of(ca, leaf)),
-    };
-    client::config(&settings).unwrap()
+    upstream_tls(ca, leaf, None).config
 }
 
 /// How each leg is spoken.
 #[derive(Default)]
 struct Legs {
-    listener: Option<Arc<rustls::ServerConfig>>,
+    listener: Option<ServerTls>,
     upstream: Option<UpstreamTls>,
-    broker: Option<Arc<rustls::ServerConfig>>,
+    broker: Option<ServerTls>,
     handshake_timeout: Option<Duration>,
     silent_connections: Option<usize>,
 }
@@ -93,7 +88,7 @@ impl World {
     async fn start(legs: Legs) -> Self {
         let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let broker_at = broker.local_addr().unwrap();
-        tokio::spawn(brokers(broker, legs.broker));
+        tokio::spawn(brokers(broker, legs.broker.map(|it| it.config)));
         let name = format!("localhost:{}", broker_at.port());
         let mut local = listener("local", "main", &[&name], 1);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -209,10 +204,13 @@ async fn brokers(broker: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
 }
 
 fn upstream_tls(ca: &Ca, leaf: Option<Leaf>, server_name: Option<&str>) -> UpstreamTls {
-    UpstreamTls {
-        config: client_tls(ca, leaf),
-        server_name: server_name.map(|name| ServerName::try_from(name.to_owned()).unwrap()),
-    }
+    let settings = ClientSettings {
+        parameters: Parameters::default(),
+        trust: ServerTrust::Ca(ca.pem.clone().into_bytes()),
+        identity: leaf.map(|leaf| identity_of(ca, leaf)),
+    };
+    let server_name = server_name.map(|name| ServerName::try_from(name.to_owned()).unwrap());
+    UpstreamTls::new(settings, server_name).unwrap()
 }
 
 #[tokio::test]

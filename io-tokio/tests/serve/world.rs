@@ -1,8 +1,8 @@
 //! doorkeeper in front of a cluster of three, with one client that is served all the time.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use doorkeeper_core::api::Offered;
@@ -16,7 +16,8 @@ use doorkeeper_core::{Route, Snapshot, discovery};
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
 use doorkeeper_io_tokio::serve::{
-    self, Bind, Cluster as Upstream, Context, Listener, Plan, Readiness, ServeError,
+    self, Bind, Changes, Cluster as Upstream, Context, Listener, Plan, Readiness, ReloadError,
+    Reloader, ServeError,
 };
 use doorkeeper_io_tokio::silent::SilentLimits;
 use tokio::task::JoinHandle;
@@ -54,6 +55,8 @@ pub struct World {
     pub stop: CancellationToken,
     pub kill: CancellationToken,
     pub serving: JoinHandle<Result<(), ServeError>>,
+    pub plan: Plan,
+    reloader: Arc<OnceLock<Reloader>>,
     bystander: Option<Bystander>,
     clients: AtomicU16,
 }
@@ -190,7 +193,15 @@ impl World {
             stop: stop.clone(),
             kill: kill.clone(),
         };
-        let serving = tokio::spawn(serve::serve(mesh.clone(), plan, context));
+        let reloader = Arc::new(OnceLock::new());
+        let serving = {
+            let (net, plan, reloader) = (mesh.clone(), plan.clone(), Arc::clone(&reloader));
+            tokio::spawn(async move {
+                let bound = serve::bind(&net, &plan).await?;
+                let _ = reloader.set(bound.reloader());
+                serve::serve_bound(net, plan, bound, context).await
+            })
+        };
         Self {
             mesh,
             cluster,
@@ -199,9 +210,18 @@ impl World {
             stop,
             kill,
             serving,
+            plan,
+            reloader,
             bystander: None,
             clients: AtomicU16::new(1),
         }
+    }
+
+    /// Changes the plan, also where that cannot be served, and asks for it to be served.
+    pub async fn reload(&mut self, change: impl FnOnce(&mut Plan)) -> Result<Changes, ReloadError> {
+        change(&mut self.plan);
+        let reloader = self.reloader.get().expect("doorkeeper serves");
+        reloader.reload(self.plan.clone()).await
     }
 
     /// Waits until the topology is known, and lets the bystander in.

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_host::{BrokerConfig, Host, HostConfig};
+use doorkeeper_io_tokio::Net as _;
 use doorkeeper_io_tokio::config::{self, schema};
-use doorkeeper_io_tokio::net::TokioNet;
-use tokio::net::TcpListener;
+use doorkeeper_io_tokio::net::{ListeningSocket, TokioNet};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::QuickstartArgs;
@@ -31,17 +31,14 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(port: u16) -> Result<ExitCode, Failure> {
-    let (brokers, listeners) = brokers().await?;
+    let net = TokioNet::default();
+    let (brokers, listeners) = brokers(&net).await?;
     let bootstrap: Vec<String> = brokers.iter().map(|it| it.advertised.to_string()).collect();
     let loaded = config::parse("quickstart", &file(&bootstrap, port), HashMap::new())?;
     let compiled = config::compile(&loaded)?;
 
     let seed = u64::from(std::process::id());
-    let host = Host::bound(
-        TokioNet::default(),
-        HostConfig::new(brokers, seed),
-        listeners,
-    );
+    let host = Host::bound(net, HostConfig::new(brokers, seed), listeners);
     let stop = CancellationToken::new();
     let hosted = tokio::spawn(host.serve(stop.child_token()));
     let announce = move || {
@@ -63,12 +60,14 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
 }
 
 /// Brokers at ports that the system chose, and their listeners.
-async fn brokers() -> Result<(Vec<BrokerConfig>, Vec<(BrokerId, TcpListener)>), Failure> {
+async fn brokers(
+    net: &TokioNet,
+) -> Result<(Vec<BrokerConfig>, Vec<(BrokerId, ListeningSocket)>), Failure> {
     let mut brokers = Vec::new();
     let mut listeners = Vec::new();
     for id in BROKER_IDS.map(BrokerId) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let bind = listener.local_addr()?;
+        let listener = net.bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let bind = listener.local_addr();
         let advertised = HostPort::new(&bind.ip().to_string(), bind.port());
         let advertised = advertised.context("a port that the system chose")?;
         brokers.push(BrokerConfig {

@@ -15,9 +15,9 @@ use super::super::problem::{Problem, Problems, Severity};
 use super::super::tls::{ClientAuth, ClusterTls, Identity, ListenerTls, SkipVerification, Version};
 use super::super::tree::Path;
 use super::Compiled;
-use crate::tls::client::{self, ClientSettings, ServerTrust};
+use crate::tls::client::{ClientSettings, ServerTrust};
 use crate::tls::parameters::{self, Parameters};
-use crate::tls::server::{self, ServerSettings, Trust};
+use crate::tls::server::{self, ServerSettings, ServerTls, Trust};
 use crate::tls::upstream::UpstreamTls;
 use crate::tls::{identity, identity::BadIdentity};
 
@@ -78,7 +78,7 @@ impl Reader<'_> {
         }
     }
 
-    fn listener(&mut self, path: &Path, tls: &ListenerTls) -> Option<Arc<rustls::ServerConfig>> {
+    fn listener(&mut self, path: &Path, tls: &ListenerTls) -> Option<ServerTls> {
         let parameters = Parameters {
             min_version: version(tls.min_version),
             cipher_suites: tls.cipher_suites.clone(),
@@ -97,7 +97,7 @@ impl Reader<'_> {
             identities: identities.into_iter().collect::<Option<_>>()?,
             client_auth: client_auth?,
         };
-        self.made(path, server::config(&settings))
+        self.made(path, ServerTls::new(settings))
     }
 
     fn client_auth(&mut self, path: &Path, tls: &ListenerTls) -> Option<server::ClientAuth> {
@@ -174,11 +174,7 @@ impl Reader<'_> {
             trust,
             identity,
         };
-        let config = self.made(path, client::config(&settings))?;
-        Some(UpstreamTls {
-            config,
-            server_name,
-        })
+        self.made(path, UpstreamTls::new(settings, server_name))
     }
 
     fn server_name(&mut self, path: &Path, name: &str) -> Option<ServerName<'static>> {

@@ -1,0 +1,145 @@
+//! What differs between two plans, in the words of the configuration.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::plan::{Cluster, Listener, Plan};
+
+/// What a reload has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes(BTreeMap<String, Vec<&'static str>>);
+
+impl Changes {
+    /// Whether there is no difference.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What has to be done for one plan to take the place of the other.
+    pub(super) fn between(old: &Plan, new: &Plan) -> Self {
+        let mut all = Self::default();
+        for cluster in &new.clusters {
+            let before = old.clusters.iter().find(|it| it.id == cluster.id);
+            let what = before.map_or_else(added, |before| of_cluster(before, cluster));
+            all.add(format!("cluster {}", cluster.id), what);
+        }
+        for listener in &new.listeners {
+            let before = old.listeners.iter().find(|it| it.id == listener.id);
+            let what = before.map_or_else(added, |before| of_listener(before, listener));
+            all.add(format!("listener {}", listener.id), what);
+        }
+        let clusters = old.clusters.iter();
+        for cluster in clusters.filter(|old| new.clusters.iter().all(|it| it.id != old.id)) {
+            all.add(format!("cluster {}", cluster.id), vec!["removed"]);
+        }
+        let listeners = old.listeners.iter();
+        for listener in listeners.filter(|old| new.listeners.iter().all(|it| it.id != old.id)) {
+            all.add(format!("listener {}", listener.id), vec!["removed"]);
+        }
+        let process = of_process(old, new);
+        all.add("process".to_owned(), process);
+        all
+    }
+
+    fn add(&mut self, of: String, what: Vec<&'static str>) {
+        if !what.is_empty() {
+            self.0.insert(of, what);
+        }
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (of, what)) in self.0.iter().enumerate() {
+            let between = if i == 0 { "" } else { "; " };
+            write!(f, "{between}{of}: {}", what.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn added() -> Vec<&'static str> {
+    vec!["added"]
+}
+
+/// The names of what differs.
+fn differing<const N: usize>(all: [(&'static str, bool); N]) -> Vec<&'static str> {
+    let differ = all.into_iter().filter(|(_, differs)| *differs);
+    differ.map(|(what, _)| what).collect()
+}
+
+fn of_process(old: &Plan, new: &Plan) -> Vec<&'static str> {
+    let Plan {
+        clusters: _,
+        listeners: _,
+        drain_timeout,
+        // Said by whoever asks for the reload: it is what it was.
+        buffered_bytes_max: _,
+        connections_max,
+    } = new;
+    differing([
+        ("drain_timeout", *drain_timeout != old.drain_timeout),
+        ("connections", *connections_max != old.connections_max),
+    ])
+}
+
+fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
+    let Cluster {
+        id: _,
+        tls,
+        discovery,
+    } = new;
+    let mut what = match (&old.tls, tls) {
+        (Some(old), Some(new)) => old.differences(new),
+        (None, None) => Vec::new(),
+        (Some(_), None) | (None, Some(_)) => vec!["tls"],
+    };
+    let (old, new) = (&old.discovery, discovery);
+    what.extend(differing([
+        ("bootstrap", old.bootstrap != new.bootstrap),
+        ("dial", old.dial != new.dial),
+    ]));
+    let mut rest = old.clone();
+    rest.bootstrap.clone_from(&new.bootstrap);
+    rest.dial = new.dial.clone();
+    what.extend(differing([("limits", rest != *new)]));
+    what
+}
+
+fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
+    let Listener {
+        id: _,
+        cluster,
+        tls,
+        handshake_timeout,
+        binds,
+        snapshot,
+        limits,
+        silent,
+    } = new;
+    let mut what = match (&old.tls, tls) {
+        (Some(old), Some(new)) => old.differences(new),
+        (None, None) => Vec::new(),
+        (Some(_), None) | (None, Some(_)) => vec!["tls"],
+    };
+    // Its bootstrap list and its dials are those of the cluster, which says so.
+    let was = &old.snapshot;
+    what.extend(differing([
+        ("cluster", old.cluster != *cluster),
+        (
+            "addresses",
+            old.binds != *binds || was.advertised != snapshot.advertised,
+        ),
+        (
+            "limits",
+            old.limits != *limits
+                || old.silent != *silent
+                || old.handshake_timeout != *handshake_timeout
+                || was.limits != snapshot.limits,
+        ),
+        ("policy", was.policy != snapshot.policy),
+        ("allow_apis", was.offered != snapshot.offered),
+    ]));
+    what
+}

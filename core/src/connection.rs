@@ -38,6 +38,20 @@ pub enum End {
     Fin,
     /// The peer reset the connection, or a read or write failed.
     Reset,
+    /// The connection has TLS, and ended without the peer's word that it was done (`close_notify`,
+    /// RFC 8446 section 6.1): anybody in between can end it so.
+    Truncated,
+}
+
+impl End {
+    /// Whether the peer may still read, because it ended its own half alone.
+    #[must_use]
+    pub const fn is_of_one_half(self) -> bool {
+        match self {
+            Self::Fin => true,
+            Self::Reset | Self::Truncated => false,
+        }
+    }
 }
 
 /// Why one attempt to reach an upstream failed.

@@ -146,6 +146,7 @@ impl Failure {
             Self::Connect(why) => why.name(),
             Self::Ended(End::Fin) => "closed",
             Self::Ended(End::Reset) => "reset",
+            Self::Ended(End::Truncated) => "truncated",
             Self::TimedOut => "request_timeout",
             Self::BadResponse => "bad_response",
             Self::ErrorResponse => "error_response",

@@ -153,6 +153,10 @@ reasons! {
     Self::ClientEnded(End::Reset) =>
         "client_reset", Ending::CLIENT_RESET,
         "The client reset it, or it broke; the requests that had come whole are with the broker";
+    Self::ClientEnded(End::Truncated) =>
+        "client_truncated", Ending::CLIENT_RESET,
+        "The client's connection ended without a close_notify of TLS: the client closes so, or \
+        somebody in between cut it; the requests that had come whole are with the broker";
     Self::Client(ClientFault::FrameLength(BadLength::Negative)) =>
         "client_frame_negative", Ending::CLIENT_FAULT,
         "A request with a negative length";
@@ -204,6 +208,9 @@ reasons! {
     Self::UpstreamEnded(End::Reset) =>
         "upstream_reset", Ending::BROKER_GONE,
         "The broker reset it, or it broke";
+    Self::UpstreamEnded(End::Truncated) =>
+        "upstream_truncated", Ending::BROKER_GONE,
+        "The broker's connection ended without a close_notify of TLS";
     Self::Upstream(UpstreamFault::FrameLength(BadLength::Negative)) =>
         "upstream_frame_negative", Ending::BROKER_GONE,
         "A response with a negative length";

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::client_address::ClientAddress;
 use crate::connection::{ConnectFailure, End, Leg};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
+use crate::tls_facts::TlsFacts;
 
 /// Which listen address the client connected to, which decides whom the session dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,25 +23,32 @@ pub enum Route {
     Broker(BrokerId),
 }
 
-/// What is known of a client when it is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of a client when its session begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
+    /// When its connection was accepted: deadlines count from then, whatever was read before the
+    /// session.
+    pub at: Instant,
     /// Where the client comes from.
-    pub peer: std::net::SocketAddr,
+    pub client: ClientAddress,
     /// The listen address it connected to.
     pub route: Route,
+    /// What its TLS handshake agreed on; nothing on a plaintext listener.
+    pub tls: Option<Arc<TlsFacts>>,
     /// The planted bug that is active.
     #[cfg(doorkeeper_mutants)]
     pub mutation: Option<crate::mutation::Mutation>,
 }
 
 impl Accept {
-    /// A client from there, at that listen address.
+    /// A client without TLS or proxy from there, accepted then at that listen address.
     #[must_use]
-    pub const fn new(peer: std::net::SocketAddr, route: Route) -> Self {
+    pub const fn new(at: Instant, peer: std::net::SocketAddr, route: Route) -> Self {
         Self {
-            peer,
+            at,
+            client: ClientAddress::Direct(peer),
             route,
+            tls: None,
             #[cfg(doorkeeper_mutants)]
             mutation: None,
         }

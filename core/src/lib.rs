@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod buffer_budget;
+pub mod client_address;
 pub mod client_network;
 mod connection;
 pub mod discovery;
@@ -31,6 +32,7 @@ pub mod secret;
 mod session;
 pub mod snapshot;
 pub mod time;
+pub mod tls_facts;
 pub mod tls_failure;
 pub mod topology;
 mod upstream;

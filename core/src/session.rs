@@ -102,10 +102,11 @@ struct Room {
 const MARKS_OF_WHAT_PASSES: usize = 4;
 
 impl Session {
-    /// A session for a client that has just been accepted.
+    /// A session for a client that has been accepted.
     #[must_use]
-    pub fn new(now: Instant, accept: Accept, snapshot: Arc<Snapshot>, seed: Seed) -> Self {
+    pub fn new(accept: Accept, snapshot: Arc<Snapshot>, seed: Seed) -> Self {
         Self {
+            timers: Timers::new(accept.at),
             accept,
             snapshot,
             principal: Principal::anonymous(),
@@ -119,7 +120,6 @@ impl Session {
             client: ClientLeg::default(),
             in_flight: InFlight::default(),
             dropped_waits: false,
-            timers: Timers::new(now),
             earlier_timeouts: EarlierTimeouts::default(),
             room: Room {
                 requests: true,
@@ -447,7 +447,7 @@ impl Session {
             }
             Leg::Upstream => {
                 // After the end of its half a broker may still read.
-                if how == End::Reset {
+                if !how.is_of_one_half() {
                     self.upstream.requests.discard();
                 }
                 self.close(now, CloseReason::UpstreamEnded(how));

@@ -65,21 +65,22 @@ pub(crate) struct ClusterContext {
 pub(crate) async fn drive<N: Net>(
     context: Arc<SessionContext<N>>,
     connection: ClientConnection,
-    accepted: Instant,
+    accept: Accept,
     silent: Silent,
     client: Transport<N::Stream>,
 ) {
     let observer = Arc::clone(&context.process.observer);
     let clock = context.process.clock.clone();
+    let accepted = accept.at;
     let driver = contained(|| {
         let registration = context.process.open_sessions.register(&connection);
-        observer.session_opened(&connection);
+        observer.session_opened(&connection, &accept);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
         Box::new(Driver::new(
             context,
             connection.clone(),
             registration,
-            accepted,
+            accept,
             silent,
             client,
         ))
@@ -182,18 +183,18 @@ impl<N: Net> Driver<N> {
         context: Arc<SessionContext<N>>,
         connection: ClientConnection,
         registration: Registration,
-        now: Instant,
+        accept: Accept,
         silent: Silent,
         client: Transport<N::Stream>,
     ) -> Self {
         let process = &context.process;
         let snapshot = context.snapshots.newest();
         let epoch = snapshot.epoch;
-        let accept = Accept::new(connection.peer, connection.listen_addr.route);
+        let now = accept.at;
         let seed = (process.seed)();
         let recorder = process.recorder.as_ref();
-        let recording = recorder.and_then(|it| it.begin(&connection, now, accept, &snapshot, seed));
-        let session = Session::new(now, accept, snapshot, seed);
+        let recording = recorder.and_then(|it| it.begin(&connection, &accept, &snapshot, seed));
+        let session = Session::new(accept, snapshot, seed);
         Self {
             demand: session.demand(),
             session,
@@ -208,7 +209,7 @@ impl<N: Net> Driver<N> {
             stages: process.shutdown.subscribe(),
             buffer_shares: process
                 .budgets
-                .shares(connection.session, connection.peer.ip().into()),
+                .shares(connection.session, connection.client.network()),
             traffic: Traffic::default(),
             silent: Some(silent),
             recording,

@@ -14,6 +14,7 @@ use std::panic;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::client_network::ClientNetwork;
 use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::error::ClientFault;
@@ -21,7 +22,7 @@ use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, ConnectFailure, Route, api, discovery};
+use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Route, api, discovery};
 use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -166,15 +167,12 @@ impl Logging {
         advice: &'static str,
     ) {
         let listen_addr = &connection.listen_addr;
-        let from = (
-            listen_addr.listener.clone(),
-            ClientNetwork::from(connection.peer.ip()),
-        );
+        let from = (listen_addr.listener.clone(), connection.client.network());
         if let Some(times) = self.other_protocols.count(from, spoke) {
             warn!(
                 session = connection.session,
                 listener = %listen_addr.listener,
-                peer = %connection.peer,
+                peer = %connection.client.socket(),
                 times,
                 "{advice}"
             );
@@ -263,14 +261,19 @@ impl Observer for Logging {
         info!(%listener, %at, broker = broker(listen_addr.route), "no longer listening");
     }
 
-    fn session_opened(&self, connection: &ClientConnection) {
-        let _about = AboutClient::at(connection.peer);
+    fn session_opened(&self, connection: &ClientConnection, accept: &Accept) {
+        let _about = AboutClient::from(connection.client);
         let listen_addr = &connection.listen_addr;
+        let tls = accept.tls.as_deref();
         info!(
             session = connection.session,
             listener = %listen_addr.listener,
             broker = broker(listen_addr.route),
-            peer = %connection.peer,
+            peer = %connection.client.socket(),
+            proxy = connection.client.proxy().map(tracing::field::display),
+            tls = tls.map(|it| it.version.name()),
+            cipher_suite = tls.map(|it| &*it.cipher_suite),
+            server_name = tls.and_then(|it| it.server_name.as_deref()),
             "session opened"
         );
     }
@@ -278,7 +281,7 @@ impl Observer for Logging {
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
         // What happens with every frame has lines only at the level TRACE.
         let _about = (!is_of_a_frame(event) || enabled!(Level::TRACE))
-            .then(|| AboutClient::at(connection.peer));
+            .then(|| AboutClient::from(connection.client));
         let session = connection.session;
         match event {
             Event::UpstreamConnected { name, attempts } => {
@@ -339,7 +342,7 @@ impl Observer for Logging {
         sent: Traffic,
         lasted: Duration,
     ) {
-        let _about = AboutClient::at(connection.peer);
+        let _about = AboutClient::from(connection.client);
         let listen_addr = &connection.listen_addr;
         let reason = ended.name();
         let detail = match ended {
@@ -354,7 +357,7 @@ impl Observer for Logging {
             session = connection.session,
             listener = %listen_addr.listener,
             broker = broker(listen_addr.route),
-            peer = %connection.peer,
+            peer = %connection.client.socket(),
             reason,
             detail,
             client_in_bytes = sent.client_in,
@@ -386,9 +389,9 @@ impl Observer for Logging {
         }
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
-        let _about = AboutClient::at(peer);
-        let network = ClientNetwork::from(peer.ip());
+    fn connection_rejected(&self, listen_addr: &ListenAddr, client: ClientAddress, why: Rejection) {
+        let _about = AboutClient::from(client);
+        let (peer, network) = (client.socket(), client.network());
         let of_address = match why {
             Rejection::Connections => None,
             Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => Some(network),
@@ -402,8 +405,8 @@ impl Observer for Logging {
     }
 
     fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
-        let peer = connection.peer;
-        let _about = AboutClient::at(peer);
+        let peer = connection.client.socket();
+        let _about = AboutClient::from(connection.client);
         let listener = &connection.listen_addr.listener;
         let reason = failure.name();
         debug!(%listener, %peer, reason, "TLS handshake failed");
@@ -411,7 +414,7 @@ impl Observer for Logging {
         if failure == TlsFailure::Closed {
             return;
         }
-        let place = (listener.clone(), ClientNetwork::from(peer.ip()));
+        let place = (listener.clone(), connection.client.network());
         if let Some(times) = self.handshakes.count(place, reason) {
             warn!(%listener, %peer, reason, times, "TLS handshakes failed");
         }
@@ -556,8 +559,8 @@ mod tests {
         }
     }
 
-    fn peer(address: u8) -> SocketAddr {
-        ([10, 0, 0, address], 1000).into()
+    fn client(address: u8) -> ClientAddress {
+        ClientAddress::Direct(([10, 0, 0, address], 1000).into())
     }
 
     #[test]
@@ -565,9 +568,9 @@ mod tests {
         for why in [Rejection::ConnectionsPerAddress, Rejection::FileDescriptors] {
             let logged = logged(Level::WARN, |logging| {
                 for _ in 0..3 {
-                    logging.connection_rejected(&listen_addr(), peer(1), why);
+                    logging.connection_rejected(&listen_addr(), client(1), why);
                 }
-                logging.connection_rejected(&listen_addr(), peer(2), why);
+                logging.connection_rejected(&listen_addr(), client(2), why);
             });
             let of = |peer: &str| {
                 logged
@@ -579,7 +582,11 @@ mod tests {
         }
         let logged = logged(Level::WARN, |logging| {
             for address in 1..=4 {
-                logging.connection_rejected(&listen_addr(), peer(address), Rejection::Connections);
+                logging.connection_rejected(
+                    &listen_addr(),
+                    client(address),
+                    Rejection::Connections,
+                );
             }
         });
         assert_eq!(logged.len(), 3, "one limit of all: {logged:?}");
@@ -620,7 +627,7 @@ mod tests {
                 let connection = ClientConnection {
                     session: 1,
                     listen_addr: Arc::new(listen_addr()),
-                    peer: peer(1),
+                    client: client(1),
                 };
                 logging.session_event(&connection, &Event::SaslWithoutLogin);
                 let attempt = Event::UpstreamAttemptFailed {
@@ -630,10 +637,10 @@ mod tests {
                 logging.session_event(&connection, &attempt);
                 let ended = SessionEnd::NotMoved;
                 logging.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
-                logging.connection_rejected(&listen_addr(), peer(1), Rejection::Connections);
+                logging.connection_rejected(&listen_addr(), client(1), Rejection::Connections);
             });
             assert!(logged.len() >= 4, "{logged:?}");
-            let of_client = Some(ClientNetwork::from(peer(1).ip()));
+            let of_client = Some(client(1).network());
             assert!(
                 logged.iter().all(|(about, _)| *about == of_client),
                 "{logged:?}"

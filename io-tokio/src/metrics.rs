@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, ConnectFailure, Leg, api, discovery};
+use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Leg, api, discovery};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -376,7 +376,7 @@ impl Observer for Metrics {
         self.refreshed.remove(&of);
     }
 
-    fn session_opened(&self, connection: &ClientConnection) {
+    fn session_opened(&self, connection: &ClientConnection, _: &Accept) {
         if let Some(of) = self.of(&connection.listen_addr) {
             of.open.inc();
             of.opened.inc();
@@ -462,7 +462,7 @@ impl Observer for Metrics {
         counter.inc_by(bytes as u64);
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, _: SocketAddr, why: Rejection) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, _: ClientAddress, why: Rejection) {
         if let Some(of) = self.of(listen_addr) {
             let why = Why {
                 listener: of.name.clone(),
@@ -527,11 +527,13 @@ impl Observer for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use doorkeeper_core::Route;
     use doorkeeper_core::error::ClientFault;
     use doorkeeper_core::id::{ApiKey, ApiVersion};
     use doorkeeper_core::rewrite::Rewrites;
     use doorkeeper_core::wire::malformed::Malformed;
+    use doorkeeper_core::{Instant, Route};
+
+    use std::net::SocketAddr;
 
     use super::*;
 
@@ -544,7 +546,7 @@ mod tests {
                 at,
                 route: Route::Bootstrap,
             }),
-            peer: at,
+            client: ClientAddress::Direct(at),
         }
     }
 
@@ -580,7 +582,8 @@ mod tests {
         let withheld = "doorkeeper_responses_withheld_total{listener=\"front\"}";
         let close = |reason| {
             let (connection, traffic) = (connection(), Traffic::default());
-            metrics.session_opened(&connection);
+            let accept = Accept::new(Instant::ZERO, connection.client.socket(), Route::Bootstrap);
+            metrics.session_opened(&connection, &accept);
             metrics.session_closed(
                 &connection,
                 SessionEnd::Closed(reason),

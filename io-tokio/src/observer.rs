@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, Leg, Route, discovery};
+use doorkeeper_core::{Accept, CloseReason, Leg, Route, discovery};
 
 use crate::id::{ClusterId, ListenerId};
 
@@ -32,7 +33,7 @@ pub struct ClientConnection {
     /// The address that it was accepted at.
     pub listen_addr: Arc<ListenAddr>,
     /// Where it comes from.
-    pub peer: SocketAddr,
+    pub client: ClientAddress,
 }
 
 /// Which way bytes went on a leg.
@@ -175,8 +176,8 @@ pub trait Observer: Send + Sync + 'static {
     fn listener_removed(&self, _listener: &ListenerId) {}
     /// A reload has removed a cluster.
     fn cluster_removed(&self, _cluster: &ClusterId) {}
-    /// A client was accepted and its session began.
-    fn session_opened(&self, _connection: &ClientConnection) {}
+    /// The session of a client begins, of which this is known.
+    fn session_opened(&self, _connection: &ClientConnection, _accept: &Accept) {}
     /// The session reports something.
     fn session_event(&self, _connection: &ClientConnection, _event: &Event) {}
     /// Bytes were read or written on a leg. Called for every read and write.
@@ -198,7 +199,13 @@ pub trait Observer: Send + Sync + 'static {
     ) {
     }
     /// A client connection was closed at accept, because a limit was reached.
-    fn connection_rejected(&self, _listen_addr: &ListenAddr, _peer: SocketAddr, _why: Rejection) {}
+    fn connection_rejected(
+        &self,
+        _listen_addr: &ListenAddr,
+        _client: ClientAddress,
+        _why: Rejection,
+    ) {
+    }
     /// The TLS handshake of a client failed: it gets no session.
     fn tls_handshake_failed(&self, _connection: &ClientConnection, _failure: TlsFailure) {}
 

@@ -1,15 +1,15 @@
 //! Several observers as one: each gets all that happens, in the order in which they are listed.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{Leg, discovery};
+use doorkeeper_core::{Accept, Leg, discovery};
 
 use crate::id::{ClusterId, ListenerId};
 use crate::observer::{
@@ -56,8 +56,8 @@ impl Observer for Observers {
         self.each(|it| it.cluster_removed(cluster));
     }
 
-    fn session_opened(&self, connection: &ClientConnection) {
-        self.each(|it| it.session_opened(connection));
+    fn session_opened(&self, connection: &ClientConnection, accept: &Accept) {
+        self.each(|it| it.session_opened(connection, accept));
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
@@ -78,8 +78,8 @@ impl Observer for Observers {
         self.each(|it| it.session_closed(connection, ended, sent, lasted));
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
-        self.each(|it| it.connection_rejected(listen_addr, peer, why));
+    fn connection_rejected(&self, listen_addr: &ListenAddr, client: ClientAddress, why: Rejection) {
+        self.each(|it| it.connection_rejected(listen_addr, client, why));
     }
 
     fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {

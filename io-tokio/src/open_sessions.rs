@@ -184,6 +184,7 @@ impl Drop for Registration {
 mod tests {
     use super::*;
     use doorkeeper_core::Route;
+    use doorkeeper_core::client_address::ClientAddress;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
@@ -208,7 +209,7 @@ mod tests {
         all.register(&ClientConnection {
             session,
             listen_addr: Arc::clone(at),
-            peer: at.at,
+            client: ClientAddress::Direct(at.at),
         })
     }
 

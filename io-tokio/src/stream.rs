@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
                 self.readable = false;
                 Poll::Ready(Arrived::End(End::Fin))
             }
-            Err(_) => Poll::Ready(Arrived::End(self.fail())),
+            Err(error) => Poll::Ready(Arrived::End(self.fail(&error))),
         }
     }
 
@@ -160,12 +160,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
             };
             match ready!(wrote) {
                 Ok(bytes) => self.unflushed = bytes,
-                Err(_) => return Poll::Ready(Err(self.fail())),
+                Err(error) => return Poll::Ready(Err(self.fail(&error))),
             }
         }
         match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
             Ok(()) => Poll::Ready(Ok(std::mem::take(&mut self.unflushed))),
-            Err(_) => Poll::Ready(Err(self.fail())),
+            Err(error) => Poll::Ready(Err(self.fail(&error))),
         }
     }
 
@@ -205,10 +205,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
         }
     }
 
-    const fn fail(&mut self) -> End {
+    fn fail(&mut self, error: &io::Error) -> End {
         self.readable = false;
         self.writable = false;
-        End::Reset
+        // No socket says so: it is what rustls makes of an end without close_notify.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            End::Truncated
+        } else {
+            End::Reset
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::discovery;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::{Event, Rewrites};
@@ -16,7 +18,7 @@ use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
-use doorkeeper_core::{CloseReason, End, Leg, Route};
+use doorkeeper_core::{Accept, CloseReason, End, Instant, Leg, Route};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
@@ -24,6 +26,7 @@ use doorkeeper_io_tokio::observer::{
 
 const API: ApiKey = ApiKey(0);
 const VERSION: ApiVersion = ApiVersion(3);
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
 /// Every way in which a session can end, with a reason of core's for each that is counted apart.
 fn all_ends() -> Vec<SessionEnd> {
@@ -69,9 +72,10 @@ fn page() -> String {
     let connection = ClientConnection {
         session: 1,
         listen_addr: Arc::clone(&listen_addr),
-        peer: "192.0.2.1:5000".parse().unwrap(),
+        client: ClientAddress::Direct(PEER),
     };
-    metrics.session_opened(&connection);
+    let accept = Accept::new(Instant::ZERO, PEER, Route::Bootstrap);
+    metrics.session_opened(&connection, &accept);
     for event in [
         Event::Request {
             api: API,
@@ -96,7 +100,7 @@ fn page() -> String {
     }
     for rejection in REJECTIONS {
         assert!(rejection_is_listed(rejection));
-        metrics.connection_rejected(&listen_addr, connection.peer, rejection);
+        metrics.connection_rejected(&listen_addr, connection.client, rejection);
     }
     for failure in TlsFailure::ALL {
         metrics.tls_handshake_failed(&connection, *failure);

@@ -16,6 +16,7 @@ mod read;
 mod replay;
 mod snapshot;
 mod step_encoder;
+mod tls;
 
 pub use mask::Key;
 pub use outcome::{EgressGrowth, EgressLengths, Outcome, RecordedStep};

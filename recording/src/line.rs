@@ -3,15 +3,17 @@
 
 use std::net::SocketAddr;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::{ConnectFailure, End, Leg, Route};
 use serde::{Deserialize, Serialize};
 
 use crate::pieces::{Hash, Pieces};
 use crate::snapshot::RecordedSnapshot;
+use crate::tls::Tls;
 
 /// What this code writes, and the only version that it reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,10 +57,14 @@ pub struct Opening {
     /// The same by the clock of the session, in nanoseconds.
     pub at: u64,
     /// Where the client came from.
-    pub peer: SocketAddr,
+    #[serde(with = "ClientAddressText")]
+    pub client: ClientAddress,
     /// Which listen address it connected to.
     #[serde(with = "RouteText")]
     pub route: Route,
+    /// What the TLS handshake of its client agreed on; nothing without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// The entropy of the session: 64 digits of hex.
     #[serde(with = "seed")]
     pub seed: Seed,
@@ -203,6 +209,18 @@ enum LegText {
 enum EndText {
     Fin,
     Reset,
+    Truncated,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ClientAddress", rename_all = "snake_case")]
+enum ClientAddressText {
+    Direct(SocketAddr),
+    Proxied {
+        client: SocketAddr,
+        proxy: SocketAddr,
+    },
+    Proxy(SocketAddr),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -188,12 +188,19 @@ struct Player {
 impl Player {
     fn new(opening: &Opening) -> Result<Self, Unreadable> {
         let snapshot = Arc::new(opening.snapshot.snapshot()?);
-        let accept = Accept::new(opening.peer, opening.route);
-        let at = Instant::from_nanos(opening.at);
+        let accept = Accept {
+            client: opening.client,
+            tls: opening.tls.clone().map(|tls| Arc::new(tls.into())),
+            ..Accept::new(
+                Instant::from_nanos(opening.at),
+                opening.client.socket(),
+                opening.route,
+            )
+        };
         Ok(Self {
             // Fingerprints of payloads are not compared, and so the key does not matter.
             step_encoder: StepEncoder::new(Key([0; 32]), &snapshot),
-            session: Session::new(at, accept, snapshot, opening.seed),
+            session: Session::new(accept, snapshot, opening.seed),
             dues: EgressLengths::default(),
         })
     }

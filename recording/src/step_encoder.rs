@@ -2,16 +2,17 @@
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
-use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Snapshot};
+use doorkeeper_core::{Accept, Effect, Input, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
 use crate::mask::{Connection, Key};
 use crate::outcome::{EgressGrowth, Outcome, RecordedStep};
 use crate::pieces::Pieces;
 use crate::snapshot::RecordedSnapshot;
+use crate::tls::Tls;
 
 /// How a session begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionHeader<'a> {
     /// The version of doorkeeper.
     pub doorkeeper: &'a str,
@@ -21,8 +22,6 @@ pub struct SessionHeader<'a> {
     pub listener: &'a str,
     /// When, by the clock on the wall.
     pub opened: &'a str,
-    /// When, by the clock of the session.
-    pub at: Instant,
     /// What is known of the client.
     pub accept: Accept,
     /// The entropy of the session.
@@ -41,9 +40,10 @@ impl SessionHeader<'_> {
             session: self.session,
             listener: self.listener.to_owned(),
             opened: self.opened.to_owned(),
-            at: self.at.as_nanos(),
-            peer: self.accept.peer,
+            at: self.accept.at.as_nanos(),
+            client: self.accept.client,
             route: self.accept.route,
+            tls: self.accept.tls.as_deref().map(Tls::from),
             seed: self.seed,
             snapshot: RecordedSnapshot::from(self.snapshot),
         }))

@@ -117,8 +117,8 @@ impl<'a> Play<'a> {
             session: seed,
             listener: "public",
             opened: "",
-            at: Instant::from_nanos(dice.roll() >> 20),
             accept: Accept::new(
+                Instant::from_nanos(dice.roll() >> 20),
                 "192.0.2.1:5000".parse().unwrap(),
                 Route::Broker(BrokerId(1)),
             ),
@@ -126,10 +126,10 @@ impl<'a> Play<'a> {
             snapshot: &snapshot,
         };
         Self {
-            session: Session::new(opened.at, opened.accept, Arc::clone(&snapshot), opened.seed),
+            session: Session::new(opened.accept.clone(), Arc::clone(&snapshot), opened.seed),
             step_encoder: StepEncoder::new(Key([dice.roll() as u8; 32]), &snapshot),
             dues: EgressLengths::default(),
-            now: opened.at,
+            now: opened.accept.at,
             text: opened.line().text(),
             connecting: false,
             connected: false,

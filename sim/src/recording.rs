@@ -29,7 +29,7 @@ pub(crate) fn replay(recording: &Recording, brief: bool) -> Result<ExitCode> {
         "session {} of doorkeeper {}, from {} at listener {} through {:?}, opened {}",
         opening.session,
         opening.doorkeeper,
-        opening.peer,
+        opening.client.socket(),
         opening.listener,
         opening.route,
         opening.opened

@@ -9,17 +9,38 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use doorkeeper_core::api::Offered;
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::tls_facts::{TlsFacts, TlsVersion};
 use doorkeeper_core::topology::{Advertised, DialMap};
 use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Snapshot};
 use doorkeeper_recording::line::{Line, VERSION};
-use doorkeeper_recording::{EgressLengths, Key, RecordedStep, SessionHeader, StepEncoder};
+use doorkeeper_recording::{
+    EgressLengths, Key, RecordedStep, Recording, SessionHeader, StepEncoder,
+};
 
 /// A client that takes the listener for a web server.
 const SAID: &[u8] = b"GET /secret HTTP/1.1\r\n\r\n";
+
+/// A client with TLS, behind a proxy.
+fn accept() -> Accept {
+    let (client, proxy) = (
+        "192.0.2.1:5000".parse().unwrap(),
+        "10.0.0.1:7000".parse().unwrap(),
+    );
+    Accept {
+        client: ClientAddress::Proxied { client, proxy },
+        tls: Some(Arc::new(TlsFacts {
+            version: TlsVersion::V1_3,
+            cipher_suite: "TLS13_AES_128_GCM_SHA256".into(),
+            server_name: Some("kafka.test".into()),
+        })),
+        ..Accept::new(Instant::from_nanos(5), proxy, Route::Bootstrap)
+    }
+}
 
 fn recorded() -> String {
     let snapshot = Arc::new(Snapshot {
@@ -38,8 +59,7 @@ fn recorded() -> String {
         session: 7,
         listener: "public",
         opened: "2026-11-27T10:15:00Z",
-        at: Instant::from_nanos(5),
-        accept: Accept::new("192.0.2.1:5000".parse().unwrap(), Route::Bootstrap),
+        accept: accept(),
         seed: Seed([0; 32]),
         snapshot: &snapshot,
     };
@@ -47,8 +67,8 @@ fn recorded() -> String {
         StepEncoder::new(Key([1; 32]), &snapshot),
         EgressLengths::default(),
     );
-    let at = opened.at;
-    let mut session = Session::new(at, opened.accept, Arc::clone(&snapshot), opened.seed);
+    let at = opened.accept.at;
+    let mut session = Session::new(opened.accept.clone(), Arc::clone(&snapshot), opened.seed);
     let (leg, bytes) = (Leg::Client, SAID.into());
     let input = Input::Bytes { leg, bytes };
     session.handle(at, input.clone());
@@ -84,6 +104,16 @@ fn a_session_that_does_the_same_exits_with_0() {
     ] {
         assert!(said.contains(what), "{said}");
     }
+}
+
+#[test]
+fn a_recording_says_what_was_known_of_the_client() {
+    let text = recorded();
+    let opening = Recording::parse(&text).unwrap().opening;
+    let accept = accept();
+    assert_eq!(opening.client, accept.client);
+    let tls = opening.tls.map(TlsFacts::from);
+    assert_eq!(tls.as_ref(), accept.tls.as_deref());
 }
 
 #[test]

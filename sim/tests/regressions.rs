@@ -323,6 +323,12 @@ const LESSONS: &[Lesson] = &[
         taught: "A transaction goes through doorkeeper in both versions.",
     },
     Lesson {
+        script: "truncated.txt",
+        seed: None,
+        commit: "0861afb",
+        taught: "A connection that TLS did not end is no end in order.",
+    },
+    Lesson {
         script: "unadvertised.txt",
         seed: None,
         commit: "6f08db5",

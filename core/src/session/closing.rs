@@ -38,7 +38,7 @@ impl ClientLeg {
             End::Fin => {
                 self.ended.get_or_insert(how);
             }
-            End::Reset => {
+            End::Reset | End::Truncated => {
                 self.ended = Some(how);
                 self.egress.discard();
             }
@@ -46,8 +46,8 @@ impl ClientLeg {
     }
 
     /// Nobody reads what is due to the client.
-    pub(super) const fn is_gone(&self) -> bool {
-        matches!(self.ended, Some(End::Reset))
+    pub(super) fn is_gone(&self) -> bool {
+        self.ended.is_some_and(|how| !how.is_of_one_half())
     }
 }
 

@@ -39,7 +39,7 @@ fn a_client_that_ends_its_half_gets_all_that_it_is_owed() {
 
 #[test]
 fn a_client_that_owes_and_is_owed_nothing_closes_at_its_end() {
-    for how in [End::Fin, End::Reset] {
+    for how in [End::Fin, End::Reset, End::Truncated] {
         let mut world = World::new();
         world.client(&heartbeat(1));
         world.upstream(&heartbeat_response(1));
@@ -59,6 +59,8 @@ fn requests_on_a_connection_that_is_not_open_yet_outlive_their_client() {
         (End::Fin, 1),
         (End::Reset, 0),
         (End::Reset, 1),
+        (End::Truncated, 0),
+        (End::Truncated, 1),
     ] {
         let mut world = World::new();
         world.connects = false;
@@ -95,7 +97,7 @@ fn a_broker_that_cannot_be_reached_is_not_tried_for_ever_without_a_client() {
 
 #[test]
 fn requests_that_wait_for_room_get_responses_in_their_turn() {
-    for how in [End::Fin, End::Reset] {
+    for how in [End::Fin, End::Reset, End::Truncated] {
         let mut world = one_at_a_time();
         let sent = [heartbeat(1), produce(2, 0, 100), heartbeat(3), heartbeat(4)];
         world.client(&sent.concat());
@@ -118,7 +120,7 @@ fn requests_that_wait_for_room_get_responses_in_their_turn() {
 
 #[test]
 fn local_responses_are_sent_to_a_client_that_has_ended_its_half() {
-    for how in [End::Fin, End::Reset] {
+    for how in [End::Fin, End::Reset, End::Truncated] {
         let mut world = one_at_a_time();
         let versions = [0, 0, 0, 12, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0, 0];
         let rest: Vec<u8> = versions.repeat(50);
@@ -135,7 +137,7 @@ fn local_responses_are_sent_to_a_client_that_has_ended_its_half() {
 fn the_beginning_of_a_request_ends_with_its_client() {
     let large = produce(2, 1, 100_000);
     for part in [&heartbeat(2)[..3], &heartbeat(2)[..20], &large[..80_000]] {
-        for how in [End::Fin, End::Reset] {
+        for how in [End::Fin, End::Reset, End::Truncated] {
             let mut world = World::new();
             world.client(&[&*heartbeat(1), part].concat());
             world.ended(Leg::Client, how);

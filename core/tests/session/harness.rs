@@ -80,10 +80,10 @@ impl World {
 
     pub fn with(snapshot: Snapshot, route: Route) -> Self {
         let snapshot = Arc::new(snapshot);
-        let accept = Accept::new("192.0.2.1:5000".parse().unwrap(), route);
         let now = Instant::from_nanos(1_000_000_000);
+        let accept = Accept::new(now, "192.0.2.1:5000".parse().unwrap(), route);
         Self {
-            session: Session::new(now, accept, Arc::clone(&snapshot), Seed([0; 32])),
+            session: Session::new(accept, Arc::clone(&snapshot), Seed([0; 32])),
             now,
             snapshot,
             chunk: usize::MAX,

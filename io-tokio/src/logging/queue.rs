@@ -3,10 +3,10 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::thread;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::client_network::ClientNetwork;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -55,8 +55,8 @@ pub(super) struct AboutClient {
 }
 
 impl AboutClient {
-    pub(super) fn at(peer: SocketAddr) -> Self {
-        let before = CLIENT.replace(Some(peer.ip().into()));
+    pub(super) fn from(client: ClientAddress) -> Self {
+        let before = CLIENT.replace(Some(client.network()));
         Self { before }
     }
 }

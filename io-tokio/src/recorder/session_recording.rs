@@ -36,8 +36,7 @@ impl Recorder {
     pub(crate) fn begin(
         &self,
         connection: &ClientConnection,
-        at: Instant,
-        accept: Accept,
+        accept: &Accept,
         snapshot: &Arc<Snapshot>,
         seed: Seed,
     ) -> Option<SessionRecording> {
@@ -45,15 +44,14 @@ impl Recorder {
         let beginning = Box::new(Beginning {
             connection: connection.clone(),
             opened: SystemTime::now(),
-            at,
-            accept,
+            accept: accept.clone(),
             snapshot: Arc::clone(snapshot),
             seed,
             is_cut: Arc::clone(&is_cut),
         });
         let waiting = Arc::clone(&self.0.waiting);
         let item = Item::SessionHeader(beginning);
-        let client = connection.peer.ip().into();
+        let client = connection.client.network();
         if let Err(Full) = waiting.push(Some(client), item.bytes(), |items| items.push(item)) {
             self.0.counts.cut(Cut::Queue);
             return None;
@@ -134,6 +132,7 @@ mod tests {
     use crate::observer::ListenAddr;
     use crate::recorder::{Counts, RecorderState};
     use doorkeeper_core::api::Offered;
+    use doorkeeper_core::client_address::ClientAddress;
     use doorkeeper_core::limits::Limits;
     use doorkeeper_core::policy::Policy;
     use doorkeeper_core::rewrite::KnownHosts;
@@ -164,7 +163,7 @@ mod tests {
                 at,
                 route,
             }),
-            peer: at,
+            client: ClientAddress::Direct(at),
         }
     }
 
@@ -180,11 +179,11 @@ mod tests {
         let (connection, snapshot, seed) = (connection(), snapshot(), Seed([0; 32]));
         let (at, accept) = (
             Instant::ZERO,
-            Accept::new(connection.peer, Route::Bootstrap),
+            Accept::new(Instant::ZERO, connection.client.socket(), Route::Bootstrap),
         );
-        let recording = recorder.begin(&connection, at, accept, &snapshot, seed);
+        let recording = recorder.begin(&connection, &accept, &snapshot, seed);
         let mut recording = recording.unwrap();
-        let session = Session::new(at, accept, Arc::clone(&snapshot), seed);
+        let session = Session::new(accept.clone(), Arc::clone(&snapshot), seed);
         for _ in 0..100 {
             let bytes = vec![0; 1000].into();
             let leg = Leg::Client;
@@ -192,14 +191,14 @@ mod tests {
             recording.settled(&session);
         }
         while recorder
-            .begin(&connection, at, accept, &snapshot, seed)
+            .begin(&connection, &accept, &snapshot, seed)
             .is_some()
         {}
         let other = ClientConnection {
-            peer: "127.0.0.2:9092".parse().unwrap(),
+            client: ClientAddress::Direct("127.0.0.2:9092".parse().unwrap()),
             ..connection
         };
-        let of_another = recorder.begin(&other, at, accept, &snapshot, seed);
+        let of_another = recorder.begin(&other, &accept, &snapshot, seed);
         assert!(of_another.is_some(), "there is room for other addresses");
         drop(of_another);
         recording.end(SessionEnd::Closed(CloseReason::Drained));
@@ -223,9 +222,9 @@ mod tests {
         let (connection, snapshot, seed) = (connection(), snapshot(), Seed([0; 32]));
         let (at, accept) = (
             Instant::ZERO,
-            Accept::new(connection.peer, Route::Bootstrap),
+            Accept::new(Instant::ZERO, connection.client.socket(), Route::Bootstrap),
         );
-        let recording = recorder.begin(&connection, at, accept, &snapshot, seed);
+        let recording = recorder.begin(&connection, &accept, &snapshot, seed);
         let mut recording = recording.unwrap();
         recording.input(at, &Input::Tick);
         recording.end(SessionEnd::Panic);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use doorkeeper_core::id::Seed;
-use doorkeeper_core::{Accept, Input, Instant, Snapshot};
+use doorkeeper_core::{Accept, Input, Snapshot};
 use doorkeeper_recording::line::{Cut, Line};
 use doorkeeper_recording::{Key, RecordedStep, SessionHeader, StepEncoder};
 
@@ -39,7 +39,6 @@ pub(super) enum Item {
 pub(super) struct Beginning {
     pub(super) connection: ClientConnection,
     pub(super) opened: SystemTime,
-    pub(super) at: Instant,
     pub(super) accept: Accept,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) seed: Seed,
@@ -147,7 +146,6 @@ impl Writer {
         let Beginning {
             connection,
             opened,
-            at,
             accept,
             snapshot,
             seed,
@@ -167,7 +165,6 @@ impl Writer {
             session,
             listener: connection.listen_addr.listener.name(),
             opened: &humantime::format_rfc3339_millis(opened).to_string(),
-            at,
             accept,
             seed,
             snapshot: &snapshot,

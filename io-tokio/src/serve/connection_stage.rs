@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use doorkeeper_core::Instant;
+use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::{Accept, Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
@@ -43,8 +44,8 @@ pub(super) struct StageSettings<N> {
 struct AcceptedConnection<N: Net> {
     stream: N::Stream,
     listen_addr: Arc<ListenAddr>,
-    /// The peer of the socket, which need not be the client.
-    peer: SocketAddr,
+    /// Where it comes from, as far as that is known.
+    client: ClientAddress,
     accepted: Instant,
     settings: Arc<StageSettings<N>>,
 }
@@ -63,46 +64,45 @@ impl<N: Net> ConnectionStage<N> {
         let connection = AcceptedConnection {
             stream,
             listen_addr: Arc::clone(listen_addr),
-            peer,
+            client: ClientAddress::Direct(peer),
             accepted: settings.context.process.clock.now(),
             settings,
         };
         match self.limiter.admit() {
-            // The peer of the socket is the client.
-            Ok(permit) => self.identified(connection, permit, peer),
+            Ok(permit) => self.identified(connection, permit),
             Err(why) => reject(connection, why),
         }
     }
 
     /// The client of a connection is known: begins its session.
-    fn identified(
-        &self,
-        connection: AcceptedConnection<N>,
-        permit: ConnectionPermit,
-        client: SocketAddr,
-    ) {
-        let permit = match permit.of_client(client.ip().into()) {
+    fn identified(&self, connection: AcceptedConnection<N>, permit: ConnectionPermit) {
+        let network = connection.client.network();
+        let permit = match permit.of_client(network) {
             Ok(permit) => permit,
             Err(why) => return reject(connection, why),
         };
         let AcceptedConnection {
             stream,
             listen_addr,
+            client,
             accepted,
             settings,
-            ..
         } = connection;
+        let mut accept = Accept {
+            client,
+            ..Accept::new(accepted, client.socket(), listen_addr.route)
+        };
         let connection = ClientConnection {
             session: self.session_ids.fetch_add(1, Ordering::Relaxed) + 1,
             listen_addr,
-            peer: client,
+            client,
         };
         let context = Arc::clone(&settings.context);
-        let silent = self.silent.admit(client.ip().into());
+        let silent = self.silent.admit(network);
         let Some(tls) = &settings.listener.tls else {
             let transport = Transport::Plaintext(stream);
             self.sessions.spawn(async move {
-                drive(context, connection, accepted, silent, transport).await;
+                drive(context, connection, accept, silent, transport).await;
                 drop(permit);
             });
             return;
@@ -117,7 +117,8 @@ impl<N: Net> ConnectionStage<N> {
             // In a box, so that a session does not keep its size to the end.
             match Box::pin(handshake.run(stream)).await {
                 Ok((silent, transport)) => {
-                    drive(context, connection, accepted, silent, transport).await;
+                    accept.tls = transport.tls_facts().map(Arc::new);
+                    drive(context, connection, accept, silent, transport).await;
                 }
                 Err(Some(failure)) => {
                     let observer = &context.process.observer;
@@ -133,5 +134,5 @@ impl<N: Net> ConnectionStage<N> {
 fn reject<N: Net>(connection: AcceptedConnection<N>, why: Rejection) {
     drop(connection.stream);
     let observer = &connection.settings.context.process.observer;
-    observer.connection_rejected(&connection.listen_addr, connection.peer, why);
+    observer.connection_rejected(&connection.listen_addr, connection.client, why);
 }

@@ -4,6 +4,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use doorkeeper_core::tls_facts::{TlsFacts, TlsVersion};
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
@@ -22,6 +24,30 @@ impl<S> Transport<S> {
             Self::Plaintext(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    /// What the handshake agreed on; nothing without TLS.
+    pub(crate) fn tls_facts(&self) -> Option<TlsFacts> {
+        let Self::Tls(stream) = self else {
+            return None;
+        };
+        let (_, connection) = stream.get_ref();
+        // rustls has no other versions.
+        let version = if connection.protocol_version()? == ProtocolVersion::TLSv1_3 {
+            TlsVersion::V1_3
+        } else {
+            TlsVersion::V1_2
+        };
+        let suite = connection.negotiated_cipher_suite()?.suite();
+        let server_name = match &**stream {
+            TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+            TlsStream::Client(_) => None,
+        };
+        Some(TlsFacts {
+            version,
+            cipher_suite: suite.as_str().unwrap_or_default().into(),
+            server_name: server_name.map(Into::into),
+        })
     }
 
     /// The same, for whoever registers it with another runtime.

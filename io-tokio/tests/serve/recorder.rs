@@ -7,11 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{Leg, discovery};
+use doorkeeper_core::{Accept, Leg, discovery};
 use doorkeeper_io_tokio::id::{ClusterId, ListenerId};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::observer::{
@@ -41,6 +42,7 @@ pub enum Seen {
 
 pub struct Recorder {
     seen: Mutex<Vec<Seen>>,
+    accepts: Mutex<Vec<Accept>>,
     news: Notify,
     metrics: Metrics,
     panics: AtomicBool,
@@ -51,6 +53,7 @@ impl Recorder {
     pub fn new(listeners: impl IntoIterator<Item = ListenerId>) -> Self {
         Self {
             seen: Mutex::default(),
+            accepts: Mutex::default(),
             news: Notify::new(),
             metrics: Metrics::new(listeners),
             panics: AtomicBool::new(false),
@@ -76,6 +79,11 @@ impl Recorder {
     fn push(&self, seen: Seen) {
         self.seen.lock().unwrap().push(seen);
         self.news.notify_waiters();
+    }
+
+    /// What was known of the client of each session at its beginning.
+    pub fn accepts(&self) -> Vec<Accept> {
+        self.accepts.lock().unwrap().clone()
     }
 
     pub fn all(&self) -> Vec<Seen> {
@@ -171,14 +179,15 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn session_opened(&self, connection: &ClientConnection) {
-        self.metrics.session_opened(connection);
-        self.push(Seen::SessionOpened(connection.peer));
+    fn session_opened(&self, connection: &ClientConnection, accept: &Accept) {
+        self.metrics.session_opened(connection, accept);
+        self.accepts.lock().unwrap().push(accept.clone());
+        self.push(Seen::SessionOpened(connection.client.socket()));
     }
 
     fn session_event(&self, connection: &ClientConnection, event: &Event) {
         self.metrics.session_event(connection, event);
-        self.push(Seen::Event(connection.peer, event.clone()));
+        self.push(Seen::Event(connection.client.socket(), event.clone()));
     }
 
     fn bytes(&self, connection: &ClientConnection, leg: Leg, direction: Direction, bytes: usize) {
@@ -198,17 +207,21 @@ impl Observer for Recorder {
     ) {
         self.metrics
             .session_closed(connection, ended, moved, lasted);
-        self.push(Seen::Closed(connection.peer, ended.name(), lasted));
+        self.push(Seen::Closed(
+            connection.client.socket(),
+            ended.name(),
+            lasted,
+        ));
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
-        self.metrics.connection_rejected(listen_addr, peer, why);
-        self.push(Seen::Rejected(peer, why.name()));
+    fn connection_rejected(&self, listen_addr: &ListenAddr, client: ClientAddress, why: Rejection) {
+        self.metrics.connection_rejected(listen_addr, client, why);
+        self.push(Seen::Rejected(client.socket(), why.name()));
     }
 
     fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
         self.metrics.tls_handshake_failed(connection, failure);
-        self.push(Seen::HandshakeFailed(connection.peer, failure));
+        self.push(Seen::HandshakeFailed(connection.client.socket(), failure));
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {

@@ -87,7 +87,7 @@ impl Studio {
 
     /// The file of a client's session.
     fn file(&self, client: SocketAddr) -> String {
-        let peer = format!("\"peer\":\"{client}\"");
+        let peer = format!("\"client\":{{\"direct\":\"{client}\"}}");
         let mut all = self.files().into_iter();
         all.find(|text| text.contains(&peer)).expect("a recording")
     }

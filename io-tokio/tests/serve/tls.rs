@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
+use doorkeeper_core::tls_facts::TlsVersion;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{ConnectFailure, discovery};
 use doorkeeper_io_tokio::bulk::Bulk;
@@ -30,6 +31,9 @@ use crate::world::{listener, upstream};
 
 /// Long enough for a response to be moved to the threads for bulk.
 const RECORDS: usize = 3 << 20;
+
+/// The heartbeat at which a broker drops its connection, without a word of TLS that it does.
+const BREAKS_OFF: i32 = 99;
 
 /// A stream of either kind.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -191,6 +195,7 @@ async fn brokers(broker: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
                 } = Asked::read(&frame);
                 let response = match api {
                     API_VERSIONS => api_versions_response(version, id),
+                    HEARTBEAT if id == BREAKS_OFF => return,
                     HEARTBEAT => heartbeat_response(id),
                     FETCH => fetched(version, id, vec![7; RECORDS].into()),
                     _ => metadata_response(version, id, "main", &listed),
@@ -236,6 +241,58 @@ async fn every_mix_of_plaintext_and_tls_is_served() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_session_knows_what_the_handshake_agreed_on() {
+    let ca = Ca::new();
+    let world = World::start(Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        ..Legs::default()
+    })
+    .await;
+    let client = world.connect(Some(&client_tls(&ca, None))).await.unwrap();
+    let opened = |seen: &[Seen]| {
+        let mut all = seen.iter();
+        all.any(|it| matches!(it, Seen::SessionOpened(_)))
+            .then_some(())
+    };
+    world.seen.until("a session", opened).await;
+    let accepts = world.seen.accepts();
+    let tls = accepts[0].tls.as_deref().unwrap();
+    assert_eq!(tls.version, TlsVersion::V1_3);
+    assert_eq!(&*tls.cipher_suite, "TLS13_AES_256_GCM_SHA384");
+    assert_eq!(tls.server_name.as_deref(), Some(NAME));
+    drop(client);
+}
+
+/// Anybody in between can end a TCP connection; only the peer can say that it does.
+#[tokio::test]
+async fn a_connection_that_ends_without_close_notify_is_truncated() {
+    let ca = Ca::new();
+    let client = client_tls(&ca, None);
+    let world = World::start(Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        upstream: Some(upstream_tls(&ca, None, Some(NAME))),
+        broker: Some(server_tls(&ca, ClientAuth::None)),
+        ..Legs::default()
+    })
+    .await;
+    let ended = |reason: &'static str| {
+        world.seen.until(reason, move |seen| {
+            let is_it = |seen: &Seen| matches!(seen, Seen::Closed(_, ended, _) if *ended == reason);
+            seen.iter().any(is_it).then_some(())
+        })
+    };
+    drop(world.connect(Some(&client)).await.unwrap());
+    ended("client_truncated").await;
+    let mut in_order = world.connect(Some(&client)).await.unwrap();
+    in_order.shutdown().await.unwrap();
+    ended("client_closed").await;
+    let mut cut_behind = world.connect(Some(&client)).await.unwrap();
+    cut_behind.write_all(&heartbeat(BREAKS_OFF)).await.unwrap();
+    ended("upstream_truncated").await;
+    assert!(cut_behind.read_u8().await.is_err());
 }
 
 #[tokio::test]

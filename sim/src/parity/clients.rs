@@ -295,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Connection<S> {
                 self.stream.reset();
                 TurnOutcome::Over
             }
-            Ending::Fin => match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Ending::Fin | Ending::Truncated => match Pin::new(&mut self.stream).poll_shutdown(cx) {
                 Poll::Pending => TurnOutcome::Rests,
                 // Whoever is gone already needs no end.
                 Poll::Ready(_) => {

@@ -187,7 +187,9 @@ impl<S: AsyncWrite + Reset + Unpin> FaultyStream<S> {
             let Some(response) = self.out.front_mut() else {
                 match self.ending {
                     None => return Pin::new(&mut self.inner).poll_flush(cx),
-                    Some(Ending::Fin) => ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?,
+                    Some(Ending::Fin | Ending::Truncated) => {
+                        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+                    }
                     Some(Ending::Reset) => self.inner.reset(),
                 }
                 self.ended = true;

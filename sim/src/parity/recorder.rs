@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorkeeper_core::Accept;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_io_tokio::id::ClusterId;
@@ -74,7 +75,7 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn session_opened(&self, connection: &ClientConnection) {
+    fn session_opened(&self, connection: &ClientConnection, _: &Accept) {
         self.records().sessions.push(Session {
             connection: connection.clone(),
             events: Vec::new(),

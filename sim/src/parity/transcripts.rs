@@ -21,7 +21,7 @@ pub(super) fn transcript(
     let mut text = String::new();
     let sessions = recorder.sessions();
     for (number, (session, client)) in sessions.iter().zip(clients).enumerate() {
-        let peer = Peer::Accepted(session.connection.peer);
+        let peer = Peer::Accepted(session.connection.client.socket());
         let from_client = tracks.iter().find(|track| track.peer == peer);
         let from_client = from_client.ok_or("a session whose connection nobody has heard")?;
         let route = session.connection.listen_addr.route;

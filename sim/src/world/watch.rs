@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::topology::Topology;
-use doorkeeper_core::{CloseReason, Leg, discovery};
+use doorkeeper_core::{Accept, CloseReason, Leg, discovery};
 use doorkeeper_io_tokio::id::ClusterId;
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
@@ -90,9 +90,9 @@ impl Watch {
 }
 
 impl Observer for Watch {
-    fn session_opened(&self, connection: &ClientConnection) {
+    fn session_opened(&self, connection: &ClientConnection, _: &Accept) {
         let (name, session) = (&self.name, connection.session);
-        let (peer, route) = (connection.peer, connection.listen_addr.route);
+        let (peer, route) = (connection.client.socket(), connection.listen_addr.route);
         self.trace
             .event(format_args!("{name} s{session} opened {peer} {route:?}"));
         if self.seen().open.insert(session, 0).is_some() {
@@ -171,10 +171,12 @@ impl Observer for Watch {
         }
     }
 
-    fn connection_rejected(&self, listen_addr: &ListenAddr, peer: SocketAddr, why: Rejection) {
+    fn connection_rejected(&self, listen_addr: &ListenAddr, client: ClientAddress, why: Rejection) {
         let (name, at) = (&self.name, listen_addr.at);
-        self.trace
-            .event(format_args!("{name} {at} turned {peer} away: {why:?}"));
+        self.trace.event(format_args!(
+            "{name} {at} turned {} away: {why:?}",
+            client.socket()
+        ));
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {

@@ -96,14 +96,11 @@ struct Pair {
 
 impl Pair {
     fn new(policy: Policy) -> Result<Self> {
-        let accept = Accept {
-            peer: "192.0.2.1:5000".parse()?,
-            route: Route::Broker(BrokerId(1)),
-        };
-        let snapshot = Arc::new(snapshot(policy)?);
         let now = Instant::from_nanos(1_000_000_000);
+        let accept = Accept::new(now, "192.0.2.1:5000".parse()?, Route::Broker(BrokerId(1)));
+        let snapshot = Arc::new(snapshot(policy)?);
         Ok(Self {
-            session: Session::new(now, accept, snapshot, Seed([0; 32])),
+            session: Session::new(accept, snapshot, Seed([0; 32])),
             now,
             written: [0, 0],
         })

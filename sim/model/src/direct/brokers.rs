@@ -67,7 +67,7 @@ struct Wire {
     /// still gets its response.
     broken: bool,
     /// No further response is made, and this is how it ends once the outbox is empty.
-    ending: Option<bool>,
+    ending: Option<End>,
     over: bool,
 }
 
@@ -219,7 +219,7 @@ impl World {
                 wire.half_closed = true;
                 Ok(true)
             }
-            ReadResult::End(End::Fin | End::Reset) => {
+            ReadResult::End(End::Fin | End::Reset | End::Truncated) => {
                 wire.over = true;
                 let (link, connection) = (wire.link, wire.connection);
                 self.brokers.cluster.disconnected(self.now, connection);
@@ -261,7 +261,7 @@ impl World {
             return Ok(());
         };
         let Some(body) = bytes else {
-            wire.ending.get_or_insert(false);
+            wire.ending.get_or_insert(End::Fin);
             return Ok(());
         };
         if wire.ending.is_some() {
@@ -315,15 +315,18 @@ impl World {
                 }
             }
         }
-        let ending = wire.ending.or_else(|| has_responded.then_some(wire.broken));
-        if let (true, Some(reset)) = (wire.outbox.is_empty(), ending) {
+        let by_itself = if wire.broken { End::Reset } else { End::Fin };
+        let ending = wire.ending.or_else(|| has_responded.then_some(by_itself));
+        if let (true, Some(how)) = (wire.outbox.is_empty(), ending) {
             wire.over = true;
             let (link, connection) = (wire.link, wire.connection);
             self.brokers.cluster.disconnected(now, connection);
-            if reset {
-                self.net.link(link).reset(arrival);
-            } else {
-                self.net.close(link, Direction::Down, now, &mut self.rng);
+            match how {
+                End::Reset => self.net.link(link).reset(arrival),
+                End::Fin | End::Truncated => {
+                    self.net.link(link).down.finish_as(arrival, how);
+                    self.net.close(link, Direction::Down, now, &mut self.rng);
+                }
             }
             moved = true;
         }
@@ -463,7 +466,7 @@ impl Wire {
             Some(Tamper::Cut(at, how)) => {
                 let at = usize::from(at).min(frame.len());
                 self.outbox.push_back((behind, frame.slice(..at)));
-                self.ending = Some(how == crate::script::Ending::Reset);
+                self.ending = Some(how.into());
             }
             Some(Tamper::Late(tenths)) => {
                 let late = now.after(Duration::from_millis(u64::from(tenths) * 100));

@@ -106,8 +106,13 @@ impl ByteChannel {
 
     /// No more bytes will be written.
     pub(super) fn finish(&mut self, at: Instant) {
+        self.finish_as(at, End::Fin);
+    }
+
+    /// No more bytes will be written, and the reader learns of the end as this.
+    pub(super) fn finish_as(&mut self, at: Instant, how: End) {
         if self.end.is_none() {
-            self.end = Some((at.max(self.last_at), End::Fin));
+            self.end = Some((at.max(self.last_at), how));
         }
     }
 

@@ -178,7 +178,7 @@ impl World {
         c.over = true;
         let link = c.link;
         match how {
-            End::Fin => self.net.close(link, Direction::Up, now, &mut self.rng),
+            End::Fin | End::Truncated => self.net.close(link, Direction::Up, now, &mut self.rng),
             End::Reset => {
                 let arrival = self.net.arrival(now, &mut self.rng);
                 self.net.link(link).reset(arrival);

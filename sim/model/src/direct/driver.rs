@@ -130,12 +130,12 @@ impl World {
             not(doorkeeper_mutants),
             expect(unused_mut, reason = "for a planted bug")
         )]
-        let mut accept = Accept::new(([192, 0, 2, client.0], 5000).into(), route);
+        let mut accept = Accept::new(self.now, ([192, 0, 2, client.0], 5000).into(), route);
         #[cfg(doorkeeper_mutants)]
         {
             accept.mutation = self.mutation_inside();
         }
-        let session = Session::new(self.now, accept, Arc::clone(&self.snapshot), seed);
+        let session = Session::new(accept, Arc::clone(&self.snapshot), seed);
         self.watch
             .opened(self.now, id, client, route, &self.snapshot);
         self.open.push(id.0);

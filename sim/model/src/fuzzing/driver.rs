@@ -57,9 +57,9 @@ impl SessionDriver {
         } else {
             Route::Bootstrap
         };
-        let accept = Accept::new(([192, 0, 2, 1], 5000).into(), route);
         let now = Instant::from_nanos(1_000_000_000);
-        let session = Session::new(now, accept, Arc::clone(&snapshot), Seed([7; 32]));
+        let accept = Accept::new(now, ([192, 0, 2, 1], 5000).into(), route);
+        let session = Session::new(accept, Arc::clone(&snapshot), Seed([7; 32]));
         Some(Self {
             session,
             snapshot,

@@ -36,6 +36,8 @@ fn step(driver: &mut SessionDriver, what: u8, rest: &mut &[u8]) {
         203 => return driver.buffer_notice(Input::BufferResumed(Leg::Upstream)),
         204 => return driver.buffer_notice(Input::BufferRejected),
         205 => return driver.ended(Leg::Client, End::Reset),
+        206 => return driver.ended(Leg::Client, End::Truncated),
+        207 => return driver.ended(Leg::Upstream, End::Truncated),
         _ => {}
     }
     match what % 12 {

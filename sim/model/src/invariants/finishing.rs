@@ -4,7 +4,7 @@
 //! and come to the end or the fault behind it.
 
 use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, End, Leg};
+use doorkeeper_core::{CloseReason, Leg};
 
 use crate::expected::Fate;
 use crate::watch::{Ledger, LedgerRequest, Violation};
@@ -13,7 +13,7 @@ use crate::watch::{Ledger, LedgerRequest, Violation};
 /// responses.
 pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
     match reason {
-        CloseReason::ClientEnded(End::Fin | End::Reset) if is_waited_for(ledger) => {
+        CloseReason::ClientEnded(_) if is_waited_for(ledger) => {
             let read = ledger.asked.len().saturating_sub(ledger.facts.forgotten);
             are_done(ledger, ledger.asked.iter().take(read))
         }

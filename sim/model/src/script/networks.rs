@@ -6,7 +6,8 @@ use std::fmt;
 use super::Script;
 use super::setting::{Chunk, Setting};
 use super::step::{
-    BrokerFault, Client, Direction, ListenAddr, NetFault, NetLeg, ProcessFault, Step,
+    BrokerFault, Client, Direction, Ending, ListenAddr, NetFault, NetLeg, ProcessFault, Step,
+    Tamper,
 };
 
 /// A part of a script that no network can play.
@@ -68,6 +69,8 @@ fn setting(setting: &Setting) -> Option<(&'static str, &'static str)> {
 
 const WINDOW: &str = "sockets have their own windows";
 
+const PLAINTEXT: &str = "without TLS nothing is truncated";
+
 fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
     match step {
         Step::Client(_, Client::Connect(ListenAddr::Broker(broker))) => (broker.0
@@ -77,6 +80,7 @@ fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
         Step::Broker(_, BrokerFault::AdvertiseDoorkeeper) => {
             Some("doorkeeper is advertised by a name that leads nowhere there")
         }
+        Step::Broker(_, BrokerFault::Next(Tamper::Cut(_, Ending::Truncated))) => Some(PLAINTEXT),
         Step::Process(ProcessFault::Reload(..)) => Some("a server is not reloaded"),
         Step::Process(ProcessFault::Drain(_))
         | Step::Client(..)
@@ -91,6 +95,7 @@ fn unplayable_step(step: &Step, setting: &Setting) -> Option<&'static str> {
 const fn unplayable_fault(leg: NetLeg, way: Direction, fault: NetFault) -> Option<&'static str> {
     match (fault, leg, way) {
         (NetFault::Window(_), _, _) => Some(WINDOW),
+        (NetFault::Cut(_, Ending::Truncated), _, _) => Some(PLAINTEXT),
         (NetFault::Cut(..), NetLeg::Client, Direction::Down)
         | (NetFault::Cut(..), NetLeg::Upstream, Direction::Up) => {
             Some("no peer can end what doorkeeper writes")
@@ -128,6 +133,8 @@ mod tests {
             "c1 connect b2",
             "net c1 client up window 3",
             "net c1 upstream up cut 3 fin",
+            "net c1 upstream down cut 3 truncated",
+            "b0 next cut 5 truncated",
             "reload deny=orders",
         ] {
             let error = playable(step).unwrap_err();

@@ -161,15 +161,24 @@ pub enum Ending {
     Fin,
     /// By a reset.
     Reset,
+    /// In order, but without the word of TLS that it does.
+    // What the corpora mean would be another thing if this were drawn from their bytes.
+    #[arbitrary(skip)]
+    Truncated,
 }
 
-names!(Ending { Ending::Fin = "fin", Ending::Reset = "reset" });
+names!(Ending {
+    Ending::Fin = "fin",
+    Ending::Reset = "reset",
+    Ending::Truncated = "truncated",
+});
 
 impl From<Ending> for End {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Fin => Self::Fin,
             Ending::Reset => Self::Reset,
+            Ending::Truncated => Self::Truncated,
         }
     }
 }

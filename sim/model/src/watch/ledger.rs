@@ -144,7 +144,7 @@ const fn index(leg: Leg) -> usize {
 
 impl Facts {
     pub(super) fn ended(&mut self, now: Instant, leg: Leg, how: End) {
-        if (leg, how) == (Leg::Client, End::Reset) {
+        if leg == Leg::Client && !how.is_of_one_half() {
             self.client_gone.get_or_insert(now);
         }
         let ended = match leg {

@@ -123,7 +123,7 @@ impl Ledger {
         let marks = &mut self.marks;
         match how {
             End::Fin => marks.set(Mark::HalfClosedWithResponsesOwed, owes),
-            End::Reset => marks.set(Mark::ResetInsideProduce, in_produce),
+            End::Reset | End::Truncated => marks.set(Mark::ResetInsideProduce, in_produce),
         }
         marks.set(Mark::FlushedAfterClientLeft, is_unsent);
     }

@@ -25,6 +25,7 @@ pub mod mutation;
 #[cfg(not(doorkeeper_mutants))]
 mod mutation;
 pub mod policy;
+pub mod proxy_protocol;
 mod queue;
 pub mod record;
 pub mod rewrite;

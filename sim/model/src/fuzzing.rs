@@ -8,8 +8,10 @@ mod canonical;
 mod chunks;
 mod driver;
 mod edit;
+mod first_bytes;
 mod framer;
 mod message;
+mod proxy_protocol;
 mod session;
 mod session_bytes;
 mod upstream;
@@ -18,7 +20,9 @@ mod walk;
 mod walk_vs_codec;
 
 pub use edit::edit;
+pub use first_bytes::first_bytes;
 pub use framer::framer;
+pub use proxy_protocol::proxy_protocol;
 pub use session::session;
 pub use session_bytes::session_bytes;
 pub use upstream::upstream;
@@ -58,6 +62,16 @@ pub const EDIT: Target = Target {
     },
 };
 
+/// A session, its snapshot and what it buffers.
+pub const FIRST_BYTES: Target = Target {
+    name: "first_bytes",
+    body: first_bytes,
+    bound: Bound {
+        per_byte: 64,
+        floor: 256 * KIB,
+    },
+};
+
 /// Frames are kept to be compared, once as they were and once as they were assembled.
 pub const FRAMER: Target = Target {
     name: "framer",
@@ -65,6 +79,16 @@ pub const FRAMER: Target = Target {
     bound: Bound {
         per_byte: 64,
         floor: 16 * KIB,
+    },
+};
+
+/// A header that is written again, and the words of a line.
+pub const PROXY_PROTOCOL: Target = Target {
+    name: "proxy_protocol",
+    body: proxy_protocol,
+    bound: Bound {
+        per_byte: 32,
+        floor: KIB,
     },
 };
 
@@ -124,7 +148,9 @@ pub const WALK_VS_CODEC: Target = Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     EDIT,
+    FIRST_BYTES,
     FRAMER,
+    PROXY_PROTOCOL,
     SESSION,
     SESSION_BYTES,
     UPSTREAM,

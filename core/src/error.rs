@@ -174,7 +174,8 @@ reasons! {
         "An HTTP request";
     Self::Client(ClientFault::Speaks(OtherProtocol::ProxyProtocol)) =>
         "client_speaks_proxy_protocol", Ending::CLIENT_FAULT,
-        "The PROXY protocol of a load balancer, which no listener takes: turn it off there";
+        "The PROXY protocol of a load balancer, which the listener does not take from this peer: \
+        see `proxy_protocol`, or turn it off there";
     Self::Client(ClientFault::Malformed(..)) =>
         "client_malformed", Ending::CLIENT_FAULT,
         "A request that does not follow its schema";
@@ -334,8 +335,8 @@ impl fmt::Display for CloseReason {
                 f.write_str(" (looks like HTTP: this listener speaks Kafka)")
             }
             Self::Client(ClientFault::Speaks(OtherProtocol::ProxyProtocol)) => f.write_str(
-                " (this listener does not take PROXY protocol: turn it off for it at the load \
-                 balancer)",
+                " (this listener does not take PROXY protocol from this peer: see proxy_protocol, \
+                 or turn it off at the load balancer)",
             ),
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
             Self::Unreachable(ConnectFailure::Tls(failure)) => write!(f, " ({failure})"),

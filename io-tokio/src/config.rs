@@ -18,7 +18,7 @@ mod tree;
 mod yaml;
 
 pub use compile::{Compiled, Reach, compile};
-pub use leaf::{Address, BindAddress, BindHost, BrokerIds, RouteTarget, Size, Time};
+pub use leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, Size, Time};
 pub use load::{Loaded, environment, load, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::{json_schema, reference};

@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{ConnectFailure, Target};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::Net;
 use crate::clock::Clock;
@@ -31,11 +33,13 @@ impl<S> Dial<S>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    /// Starts an attempt. One that leads to ourselves fails, whatever the address was called.
+    /// Starts an attempt. One that leads to ourselves fails, whatever the address was called, and
+    /// is sent nothing. A PROXY header comes before everything else, TLS included.
     pub(crate) fn to<N: Net<Stream = S>>(
         net: &N,
         own: &OwnAddresses,
         clock: &Clock,
+        proxy_header: Option<Header>,
         tls: Option<Arc<UpstreamTls>>,
         target: Target,
     ) -> Self {
@@ -45,7 +49,7 @@ where
                 return Err(ConnectFailure::Loop);
             }
             let by = clock.now().after(target.within);
-            let socket = match clock.until(by, net.connect(&target.dial)).await {
+            let mut socket = match clock.until(by, net.connect(&target.dial)).await {
                 Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.is_loop(it)) => {
                     return Err(ConnectFailure::Loop);
                 }
@@ -54,6 +58,14 @@ where
                 None if net.is_resolving(&target.dial) => return Err(ConnectFailure::Unresolved),
                 None => return Err(ConnectFailure::TimedOut),
             };
+            if let Some(header) = proxy_header {
+                let header = header.encode();
+                match clock.until(by, socket.write_all(&header)).await {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => return Err(failure(&error)),
+                    None => return Err(ConnectFailure::TimedOut),
+                }
+            }
             let Some(tls) = tls else {
                 return Ok(Transport::Plaintext(socket));
             };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use doorkeeper_core::discovery::{self, Discovery, Effect, Input};
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Instant, Observation};
 use tokio::sync::mpsc;
@@ -337,8 +338,11 @@ impl<'a, N: Net> Driver<'a, N> {
                     let ProcessContext {
                         net, own, clock, ..
                     } = &*self.task.process;
-                    let tls = self.task.context.tls.load_full();
-                    self.connection = Dial::to(net, own, clock, tls, target);
+                    let cluster = &self.task.context;
+                    // It connects for itself.
+                    let header = cluster.sends_proxy_header().then_some(Header::NoClient);
+                    let tls = cluster.tls.load_full();
+                    self.connection = Dial::to(net, own, clock, header, tls, target);
                 }
                 Effect::Disconnect => self.connection = Dial::Absent,
                 Effect::Publish(topology) => self.task.publish(&topology),

@@ -13,9 +13,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
+use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -55,8 +58,16 @@ pub(crate) struct SessionContext<N> {
 pub(crate) struct ClusterContext {
     /// TLS towards its brokers. A reload may replace it.
     pub(crate) tls: ArcSwapOption<UpstreamTls>,
+    /// Whether a connection to its brokers begins with a PROXY header. A reload may change it.
+    pub(crate) sends_proxy_header: AtomicBool,
     /// To its discovery.
     pub(crate) hints: mpsc::Sender<Observation>,
+}
+
+impl ClusterContext {
+    pub(crate) fn sends_proxy_header(&self) -> bool {
+        self.sends_proxy_header.load(Ordering::Relaxed)
+    }
 }
 
 /// Serves one client from accept to close. A panic in it ends one session alone.
@@ -518,7 +529,8 @@ impl<N: Net> Driver<N> {
                         net, own, clock, ..
                     } = &*self.context.process;
                     let tls = self.context.cluster.tls.load_full();
-                    self.upstream = Dial::to(net, own, clock, tls, target);
+                    let header = self.proxy_header();
+                    self.upstream = Dial::to(net, own, clock, header, tls, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();
                 }
@@ -543,6 +555,25 @@ impl<N: Net> Driver<N> {
         }
         self.demand = self.session.demand();
         ControlFlow::Continue(())
+    }
+
+    /// What the broker is told of the client, if it is.
+    fn proxy_header(&self) -> Option<Header> {
+        if !self.context.cluster.sends_proxy_header() {
+            return None;
+        }
+        Some(match self.connection.client {
+            ClientAddress::Direct(client) | ClientAddress::Proxied { client, .. } => {
+                let ends = self.context.process.net.ends(self.client.socket());
+                let bound = self.connection.listen_addr.at;
+                Header::Client {
+                    client,
+                    destination: ends.map_or(bound, |it| it.local),
+                }
+            }
+            // Who the client is, nobody knows.
+            ClientAddress::Proxy(_) => Header::NoClient,
+        })
     }
 
     fn count(&mut self, leg: Leg, direction: Direction, bytes: usize) {

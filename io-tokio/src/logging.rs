@@ -141,6 +141,8 @@ pub struct Logging {
     /// TLS handshakes of each listener's clients that failed, so that one address does not hide the
     /// others.
     handshakes: Thinning<(ListenerId, ClientNetwork)>,
+    /// Pauses of each listener because connections came too fast.
+    delayed: Thinning<ListenerId>,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(ListenerId, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
@@ -392,15 +394,16 @@ impl Observer for Logging {
     fn connection_rejected(&self, listen_addr: &ListenAddr, client: ClientAddress, why: Rejection) {
         let _about = AboutClient::from(client);
         let (peer, network) = (client.socket(), client.network());
-        let of_address = match why {
-            Rejection::Connections => None,
-            Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => Some(network),
-        };
-        let why = why.name();
+        let of_address = why.is_of_one_address().then_some(network);
+        let is_probe = why == Rejection::ProxyClosed;
+        let (why, proxy) = (why.name(), client.proxy().map(tracing::field::display));
         let listener = &listen_addr.listener;
-        debug!(%listener, %peer, why, "connection rejected");
+        debug!(%listener, %peer, proxy, why, "connection rejected");
+        if is_probe {
+            return;
+        }
         if let Some(times) = self.rejected.count((listener.clone(), of_address), why) {
-            warn!(%listener, %peer, %network, why, times, "connections rejected");
+            warn!(%listener, %peer, proxy, %network, why, times, "connections rejected");
         }
     }
 
@@ -417,6 +420,13 @@ impl Observer for Logging {
         let place = (listener.clone(), connection.client.network());
         if let Some(times) = self.handshakes.count(place, reason) {
             warn!(%listener, %peer, reason, times, "TLS handshakes failed");
+        }
+    }
+
+    fn accept_delayed(&self, listen_addr: &ListenAddr, pause: Duration) {
+        let listener = &listen_addr.listener;
+        if let Some(times) = self.delayed.count(listener.clone(), "accept_delayed") {
+            warn!(%listener, pause_ms = ms(pause), times, "connections come too fast");
         }
     }
 
@@ -590,6 +600,26 @@ mod tests {
             }
         });
         assert_eq!(logged.len(), 3, "one limit of all: {logged:?}");
+    }
+
+    /// A load balancer looks every few seconds whether anybody listens.
+    #[test]
+    fn a_probe_that_connects_and_leaves_is_no_line_above_debug() {
+        let connection = ClientConnection {
+            session: 1,
+            listen_addr: Arc::new(listen_addr()),
+            client: client(1),
+        };
+        let quiet = logged(Level::INFO, |logging| {
+            logging.connection_rejected(&listen_addr(), client(1), Rejection::ProxyClosed);
+            logging.tls_handshake_failed(&connection, TlsFailure::Closed);
+        });
+        assert!(quiet.is_empty(), "{quiet:?}");
+        let logged = logged(Level::WARN, |logging| {
+            logging.connection_rejected(&listen_addr(), client(1), Rejection::ProxyTruncated);
+            logging.tls_handshake_failed(&connection, TlsFailure::TimedOut);
+        });
+        assert_eq!(logged.len(), 2, "{logged:?}");
     }
 
     #[test]

@@ -107,6 +107,7 @@ struct Handles {
     name: String,
     open: Gauge,
     opened: Counter,
+    accept_delayed: Counter,
     accept_failed: Counter,
     /// By leg (client, upstream) and direction (in, out).
     bytes: [[Counter; 2]; 2],
@@ -140,6 +141,7 @@ impl std::fmt::Debug for Metrics {
 struct Families {
     open: Family<Of, Gauge>,
     opened: Family<Of, Counter>,
+    accept_delayed: Family<Of, Counter>,
     accept_failed: Family<Of, Counter>,
     bytes: Family<Moved, Counter>,
     local: Family<Of, Counter>,
@@ -162,6 +164,11 @@ impl Families {
         Self {
             open: register(r, "connections", "Client connections that are open"),
             opened: register(r, "connections_opened", "Client connections accepted"),
+            accept_delayed: register(
+                r,
+                "accept_delays",
+                "Pauses because connections came too fast",
+            ),
             accept_failed: register(r, "accept_failures", "Failures to accept"),
             bytes: register(r, "bytes", "Bytes moved, by leg and direction"),
             local: register(
@@ -212,6 +219,7 @@ impl Families {
         Handles {
             open: self.open.get_or_create(&of).clone(),
             opened: self.opened.get_or_create(&of).clone(),
+            accept_delayed: self.accept_delayed.get_or_create(&of).clone(),
             accept_failed: self.accept_failed.get_or_create(&of).clone(),
             bytes: [Leg::Client, Leg::Upstream]
                 .map(|leg| ["in", "out"].map(|direction| moved(leg, direction))),
@@ -262,7 +270,11 @@ impl Metrics {
             families,
             listeners: ArcSwap::from_pointee(listeners),
             closed: register(r, "sessions_closed", "Sessions that ended, by reason"),
-            rejected: register(r, "connections_rejected", "Connections closed at accept"),
+            rejected: register(
+                r,
+                "connections_rejected",
+                "Connections closed without a session",
+            ),
             handshake_failures: register(
                 r,
                 "tls_handshake_failures",
@@ -474,6 +486,12 @@ impl Observer for Metrics {
 
     fn tls_handshake_failed(&self, connection: &ClientConnection, failure: TlsFailure) {
         self.count_handshake(&connection.listen_addr, Leg::Client, failure);
+    }
+
+    fn accept_delayed(&self, listen_addr: &ListenAddr, _: Duration) {
+        if let Some(of) = self.of(listen_addr) {
+            of.accept_delayed.inc();
+        }
     }
 
     fn accept_failed(&self, listen_addr: &ListenAddr, _: &io::Error, _: Duration) {

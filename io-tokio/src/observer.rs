@@ -8,6 +8,7 @@ use std::time::Duration;
 use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::proxy_protocol;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, Leg, Route, discovery};
@@ -118,7 +119,7 @@ impl SessionEnd {
     ];
 }
 
-/// Why a connection was closed as soon as it was accepted.
+/// Why a connection was closed before it had a session, other than for its TLS handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// The listener has as many connections as it may.
@@ -128,6 +129,21 @@ pub enum Rejection {
     /// The process has as many connections as its file descriptors allow, or the client's address
     /// has as many of them as are left for all others.
     FileDescriptors,
+    /// The client's address opens connections faster than it may.
+    ConnectionRatePerAddress,
+    /// There were too many connections without a whole request, and this one, whose proxy had not
+    /// said yet whose it is, gave way to another.
+    SilentLimit,
+    /// The listener takes connections of its proxies alone, and the peer is none of them.
+    PeerNotTrusted,
+    /// The proxy closed the connection before the first byte of a header.
+    ProxyClosed,
+    /// The proxy closed it within the header.
+    ProxyTruncated,
+    /// The header did not come in time.
+    ProxyTimedOut,
+    /// What the proxy sent is no header.
+    ProxyHeader(proxy_protocol::Invalid),
 }
 
 impl Rejection {
@@ -138,6 +154,30 @@ impl Rejection {
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
             Self::FileDescriptors => "file_descriptors",
+            Self::ConnectionRatePerAddress => "connection_rate_per_address",
+            Self::SilentLimit => "silent_limit",
+            Self::PeerNotTrusted => "peer_not_trusted",
+            Self::ProxyClosed => "proxy_closed",
+            Self::ProxyTruncated => "proxy_truncated",
+            Self::ProxyTimedOut => "proxy_timed_out",
+            Self::ProxyHeader(invalid) => invalid.name(),
+        }
+    }
+
+    /// Whether this is of one client address, or of the proxy in front of it, so that it must not
+    /// hide what happens to others.
+    pub(crate) const fn is_of_one_address(self) -> bool {
+        match self {
+            Self::Connections => false,
+            Self::ConnectionsPerAddress
+            | Self::FileDescriptors
+            | Self::ConnectionRatePerAddress
+            | Self::SilentLimit
+            | Self::PeerNotTrusted
+            | Self::ProxyClosed
+            | Self::ProxyTruncated
+            | Self::ProxyTimedOut
+            | Self::ProxyHeader(_) => true,
         }
     }
 }
@@ -198,7 +238,8 @@ pub trait Observer: Send + Sync + 'static {
         _lasted: Duration,
     ) {
     }
-    /// A client connection was closed at accept, because a limit was reached.
+    /// A connection was closed before it had a session, because of a limit or for want of a valid
+    /// PROXY header. Where no header has been read, `client` is the peer of the socket.
     fn connection_rejected(
         &self,
         _listen_addr: &ListenAddr,
@@ -209,6 +250,9 @@ pub trait Observer: Send + Sync + 'static {
     /// The TLS handshake of a client failed: it gets no session.
     fn tls_handshake_failed(&self, _connection: &ClientConnection, _failure: TlsFailure) {}
 
+    /// All connections together come faster than they may: the next one is accepted after the
+    /// pause.
+    fn accept_delayed(&self, _listen_addr: &ListenAddr, _pause: Duration) {}
     /// Accepting failed (no descriptor left, say); it is tried again after the pause.
     fn accept_failed(&self, _listen_addr: &ListenAddr, _error: &io::Error, _pause: Duration) {}
     /// Discovery reports something.

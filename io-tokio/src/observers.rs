@@ -86,6 +86,10 @@ impl Observer for Observers {
         self.each(|it| it.tls_handshake_failed(connection, failure));
     }
 
+    fn accept_delayed(&self, listen_addr: &ListenAddr, pause: Duration) {
+        self.each(|it| it.accept_delayed(listen_addr, pause));
+    }
+
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
         self.each(|it| it.accept_failed(listen_addr, error, pause));
     }

@@ -10,10 +10,12 @@ use doorkeeper_core::{Route, Snapshot, discovery};
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulk;
+use crate::connection_rate::ConnectionRates;
 use crate::id::{ClusterId, ListenerId};
 use crate::limits::ListenerLimits;
 use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
+use crate::proxy_protocol::ProxyProtocol;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
 use crate::silent::SilentLimits;
@@ -91,6 +93,8 @@ pub struct Cluster {
     pub id: ClusterId,
     /// TLS towards its brokers.
     pub tls: Option<UpstreamTls>,
+    /// Whether each connection to its brokers begins with a PROXY header of version 2.
+    pub sends_proxy_header: bool,
     /// What its discovery goes by.
     pub discovery: discovery::Config,
 }
@@ -106,6 +110,10 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
     /// How long a client may take for its TLS handshake, from accept.
     pub handshake_timeout: Duration,
+    /// Whose PROXY headers it takes, if any.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How fast it takes connections.
+    pub rates: ConnectionRates,
     /// Its addresses.
     pub binds: Vec<Bind>,
     /// What its sessions go by at first: epoch 0 and an empty topology.

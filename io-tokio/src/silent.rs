@@ -38,7 +38,16 @@ pub(crate) struct SilentConnections {
     open: Mutex<Open>,
 }
 
-/// How many of a network there are, and the number of its oldest: the last has most of them, and
+/// Connections that give way to each other first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    /// Of one client address.
+    Client(ClientNetwork),
+    /// Of all clients of a proxy that has not said yet whose they are.
+    Unidentified(ClientNetwork),
+}
+
+/// How many of a group there are, and the number of its oldest: the last has most of them, and
 /// of several the one whose oldest has been there for longest.
 type Rank = (usize, Reverse<u64>);
 
@@ -48,15 +57,15 @@ struct Open {
     /// Counts connections, so that the lowest number is the oldest.
     next: u64,
     all: usize,
-    by_network: HashMap<ClientNetwork, BTreeMap<u64, oneshot::Sender<()>>>,
-    by_rank: BTreeMap<Rank, ClientNetwork>,
+    by_group: HashMap<Group, BTreeMap<u64, oneshot::Sender<()>>>,
+    by_rank: BTreeMap<Rank, Group>,
 }
 
 /// One silent connection; dropping it says that it is silent no more.
 #[derive(Debug)]
 pub(crate) struct Silent {
     among: Arc<SilentConnections>,
-    network: ClientNetwork,
+    group: Group,
     number: u64,
     gives_way: oneshot::Receiver<()>,
 }
@@ -77,12 +86,26 @@ impl SilentConnections {
         self.open().limits = limits;
     }
 
-    /// Takes in one that has just been accepted; if there are too many, another one gives way.
+    /// Takes in one whose client is known; if there are too many, another one gives way.
     pub(crate) fn admit(self: &Arc<Self>, network: ClientNetwork) -> Silent {
+        self.admit_to(Group::Client(network))
+    }
+
+    /// Takes in one of a proxy that has not said yet who the client is. All clients come by few
+    /// proxies, so that the limit of an address does not count here.
+    pub(crate) fn admit_unidentified(self: &Arc<Self>, proxy: ClientNetwork) -> Silent {
+        self.admit_to(Group::Unidentified(proxy))
+    }
+
+    fn admit_to(self: &Arc<Self>, group: Group) -> Silent {
         let mut open = self.open();
-        let here = open.by_network.get(&network).map_or(0, BTreeMap::len);
-        if here >= open.limits.connections_per_address {
-            open.evict_oldest(network);
+        let here = open.by_group.get(&group).map_or(0, BTreeMap::len);
+        let connections_max = match group {
+            Group::Client(_) => open.limits.connections_per_address,
+            Group::Unidentified(_) => usize::MAX,
+        };
+        if here >= connections_max {
+            open.evict_oldest(group);
         } else if open.all >= open.limits.connections
             && let Some((_, most)) = open.by_rank.last_key_value()
         {
@@ -92,12 +115,12 @@ impl SilentConnections {
         let number = open.next;
         open.next += 1;
         let (sender, gives_way) = oneshot::channel();
-        open.change(network, |here| here.insert(number, sender));
+        open.change(group, |here| here.insert(number, sender));
         open.all += 1;
         drop(open);
         Silent {
             among: Arc::clone(self),
-            network,
+            group,
             number,
             gives_way,
         }
@@ -110,8 +133,8 @@ impl SilentConnections {
 }
 
 impl Open {
-    fn evict_oldest(&mut self, network: ClientNetwork) {
-        let oldest = self.change(network, BTreeMap::pop_first);
+    fn evict_oldest(&mut self, group: Group) {
+        let oldest = self.change(group, BTreeMap::pop_first);
         if let Some((_, sender)) = oldest {
             self.all = self.all.saturating_sub(1);
             // One that ends at this moment needs no word.
@@ -119,29 +142,29 @@ impl Open {
         }
     }
 
-    fn remove(&mut self, network: ClientNetwork, number: u64) {
-        if self.change(network, |here| here.remove(&number)).is_some() {
+    fn remove(&mut self, group: Group, number: u64) {
+        if self.change(group, |here| here.remove(&number)).is_some() {
             self.all = self.all.saturating_sub(1);
         }
     }
 
-    /// Changes the connections of a network, and its rank with them.
+    /// Changes the connections of a group, and its rank with them.
     fn change<T>(
         &mut self,
-        network: ClientNetwork,
+        group: Group,
         change: impl FnOnce(&mut BTreeMap<u64, oneshot::Sender<()>>) -> T,
     ) -> T {
-        let here = self.by_network.entry(network).or_default();
+        let here = self.by_group.entry(group).or_default();
         if let Some(rank) = rank(here) {
             self.by_rank.remove(&rank);
         }
         let changed = change(here);
         match rank(here) {
             Some(rank) => {
-                self.by_rank.insert(rank, network);
+                self.by_rank.insert(rank, group);
             }
             None => {
-                self.by_network.remove(&network);
+                self.by_group.remove(&group);
             }
         }
         changed
@@ -162,7 +185,7 @@ impl Silent {
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        self.among.open().remove(self.network, self.number);
+        self.among.open().remove(self.group, self.number);
     }
 }
 
@@ -219,6 +242,26 @@ mod tests {
         assert!(gives_way(&mut first) && !gives_way(&mut second));
     }
 
+    /// A load balancer that all clients come by is no client with too many connections.
+    #[test]
+    fn unidentified_connections_have_the_limit_of_all_alone() {
+        let all = connections(4, 1);
+        let proxy = "10.0.0.1".parse::<IpAddr>().unwrap();
+        let mut health_check = from(&all, "10.0.0.1");
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| all.admit_unidentified(proxy.into()))
+            .collect();
+        assert!(!gives_way(&mut health_check));
+        let mut client = from(&all, "192.0.2.1");
+        assert!(gives_way(&mut waiting[0]), "the one that waits for longest");
+        for stays in waiting[1..]
+            .iter_mut()
+            .chain([&mut health_check, &mut client])
+        {
+            assert!(!gives_way(stays));
+        }
+    }
+
     #[test]
     fn who_speaks_or_ends_takes_no_place_and_nothing_is_kept() {
         let all = connections(2, 2);
@@ -230,6 +273,6 @@ mod tests {
         drop((first, second, third));
         let open = all.open();
         assert_eq!(open.all, 0);
-        assert!(open.by_network.is_empty() && open.by_rank.is_empty());
+        assert!(open.by_group.is_empty() && open.by_rank.is_empty());
     }
 }

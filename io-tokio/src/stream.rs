@@ -78,6 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     }
 
     /// The stream itself.
+    pub(crate) fn socket(&self) -> &S {
+        self.stream.socket()
+    }
+
+    /// The same, to be changed.
     pub(crate) fn socket_mut(&mut self) -> &mut S {
         self.stream.socket_mut()
     }

@@ -15,6 +15,7 @@ use doorkeeper_core::discovery;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
+use doorkeeper_core::proxy_protocol;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
@@ -47,17 +48,37 @@ fn all_ends() -> Vec<SessionEnd> {
     closed.chain(others).collect()
 }
 
-const REJECTIONS: [Rejection; 3] = [
+const REJECTIONS: [Rejection; 9] = [
     Rejection::Connections,
     Rejection::ConnectionsPerAddress,
     Rejection::FileDescriptors,
+    Rejection::ConnectionRatePerAddress,
+    Rejection::SilentLimit,
+    Rejection::PeerNotTrusted,
+    Rejection::ProxyClosed,
+    Rejection::ProxyTruncated,
+    Rejection::ProxyTimedOut,
 ];
+
+fn all_rejections() -> impl Iterator<Item = Rejection> {
+    let invalid = proxy_protocol::Invalid::ALL.iter().copied();
+    REJECTIONS
+        .into_iter()
+        .chain(invalid.map(Rejection::ProxyHeader))
+}
 
 fn rejection_is_listed(rejection: Rejection) -> bool {
     match rejection {
-        Rejection::Connections | Rejection::ConnectionsPerAddress | Rejection::FileDescriptors => {
-            REJECTIONS.contains(&rejection)
-        }
+        Rejection::Connections
+        | Rejection::ConnectionsPerAddress
+        | Rejection::FileDescriptors
+        | Rejection::ConnectionRatePerAddress
+        | Rejection::SilentLimit
+        | Rejection::PeerNotTrusted
+        | Rejection::ProxyClosed
+        | Rejection::ProxyTruncated
+        | Rejection::ProxyTimedOut
+        | Rejection::ProxyHeader(_) => all_rejections().any(|it| it == rejection),
     }
 }
 
@@ -98,7 +119,7 @@ fn page() -> String {
     for ended in all_ends() {
         metrics.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
     }
-    for rejection in REJECTIONS {
+    for rejection in all_rejections() {
         assert!(rejection_is_listed(rejection));
         metrics.connection_rejected(&listen_addr, connection.client, rejection);
     }
@@ -262,5 +283,6 @@ fn the_page_names_every_reason() {
     let named: Vec<&str> = TlsFailure::ALL.iter().map(|it| it.name()).collect();
     assert_eq!(documented, named);
     let documented = reasons("Reasons of rejected connections");
-    assert_eq!(documented, REJECTIONS.map(Rejection::name));
+    let names: Vec<_> = all_rejections().map(Rejection::name).collect();
+    assert_eq!(documented, names);
 }

@@ -117,6 +117,7 @@ impl Compiler<'_> {
             self.name(&path, name);
             let addresses = self.listen_addresses(&path, listener);
             self.check_limits(&path, &listener.limits, config.buffered_bytes_max);
+            self.check_proxies(&path, listener);
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
                 let (place, cluster) = cluster;
                 let dial = dials.get(place).cloned().unwrap_or_default();
@@ -180,6 +181,7 @@ impl Compiler<'_> {
         plan::Cluster {
             id: name.into(),
             tls: None,
+            sends_proxy_header: cluster.proxy_protocol.is_some(),
             discovery: discovery::Config {
                 bootstrap,
                 dial,

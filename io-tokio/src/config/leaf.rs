@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use doorkeeper_core::id::{BrokerId, HostPort};
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -41,6 +42,7 @@ pub(super) const FORMATS: &[Format] = &[
     format_of::<Size>(|text| Size::read(text).ok().map(|it| it.0.into())),
     format_of::<Address>(|_| None),
     format_of::<BindHost>(|_| None),
+    format_of::<Network>(|_| None),
     format_of::<BindAddress>(|_| None),
     format_of::<BrokerIds>(|_| None),
     format_of::<RouteTarget>(|_| None),
@@ -147,6 +149,44 @@ impl Leaf for BindHost {
 }
 
 impl fmt::Display for BindHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A network of peers, or one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network(pub IpNet);
+
+impl Leaf for Network {
+    const FORMAT: &'static str = "network";
+    const EXPECTED: &'static str = "an IP address or a network, like 10.0.0.7, 10.0.0.0/24 or \
+                                    fd00::/8";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let address = text
+            .parse()
+            .map(|address: IpAddr| address.to_canonical().into());
+        let network: IpNet = address
+            .or_else(|_| text.parse())
+            .map_err(|_| not(text, Self::EXPECTED))?;
+        let whole = network.trunc();
+        if network != whole {
+            return Err(format!(
+                "{text} is an address in the network {whole}: which is meant?"
+            ));
+        }
+        // A peer of a dual-stack socket is looked up by its IPv4 address.
+        match network.network() {
+            IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
+                Err(format!("{text} is IPv4 that is written as IPv6"))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Self(network)),
+        }
+    }
+}
+
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -354,6 +394,7 @@ leaves! {
     Size: "string",
     Address: "string",
     BindHost: "string",
+    Network: "string",
     BindAddress: "string",
     BrokerIds: "string" | "integer" | "array",
     RouteTarget: "string" | "integer",

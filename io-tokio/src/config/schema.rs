@@ -6,8 +6,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::leaf::{Address, BindAddress, BindHost, BrokerIds, RouteTarget, Size, Time};
+use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, Size, Time};
 use super::tls::{ClusterTls, ListenerTls};
+use crate::connection_rate::ConnectionRates;
 
 /// The configuration of one doorkeeper process.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -52,6 +53,13 @@ pub struct Cluster {
     /// The left side may hold one `*`. The most specific rule wins.
     #[serde(default)]
     pub dial: BTreeMap<String, String>,
+    /// `v2`: each connection to a broker begins with a PROXY header of version 2, before TLS, for
+    /// the load balancer or broker there that expects one. It names the client and the address
+    /// that it connected to, has a checksum, and is LOCAL where there is no client: for
+    /// discovery's own connections, and for clients whose own proxy does not name them. A broker
+    /// that does not expect it closes the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<SentProxyProtocol>,
     /// TLS towards the brokers. Without it, they are spoken to in plaintext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClusterTls>,
@@ -114,6 +122,10 @@ pub struct Listener {
     pub advertised_host: Option<String>,
     /// How clients reach each broker: exactly one of the ways.
     pub route: Route,
+    /// The load balancers in front of this listener that say who the client is (PROXY protocol,
+    /// version 1 or 2). Without it no header is taken, and a client that sends one is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ListenerProxyProtocol>,
     /// TLS towards clients. Without it, clients speak plaintext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
@@ -172,6 +184,43 @@ pub struct Explicit {
     /// The address that clients connect to. Without it, that of `bind`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertised: Option<Address>,
+}
+
+/// The load balancers in front of a listener.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerProxyProtocol {
+    /// Whose headers are believed: addresses and networks. Each of their connections must begin
+    /// with a header, before TLS. The address in it is the client's for all limits, the log,
+    /// recordings and brokers. A health check (LOCAL, UNKNOWN) is served without one: it counts
+    /// for the load balancer's own address.
+    #[schemars(length(min = 1))]
+    pub trusted: Vec<Network>,
+    /// `allow`: let others connect as well, without a header. Otherwise the connection of anybody
+    /// else is closed when it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_clients: Option<DirectClients>,
+    /// How long a header may take, from the moment the connection is accepted. Some load balancers
+    /// send it with the first bytes of the client.
+    #[serde(default = "defaults::proxy_timeout")]
+    #[schemars(extend("x-min" = "100ms", "x-max" = "5m"))]
+    pub timeout: Time,
+}
+
+/// That a listener behind load balancers lets others in as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectClients {
+    /// It does.
+    Allow,
+}
+
+/// The PROXY header that brokers get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SentProxyProtocol {
+    /// Version 2.
+    V2,
 }
 
 /// That a listener lets anyone in.
@@ -258,6 +307,14 @@ pub struct ListenerLimits {
     /// `connections`, one address can take all of them.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: u32,
+    /// How many connections a second are accepted, in all; ten seconds' worth may come at once.
+    /// Beyond that they wait in the queue of the system.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_second: u32,
+    /// How many connections a second one client address may open; ten seconds' worth may come at
+    /// once. Beyond that they are closed, and count for nobody else.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_second_per_address: u32,
     /// How many of them may have sent no whole request yet. Beyond it the oldest such connection
     /// of the address with most of them is closed; below it they may be silent for as long as
     /// `idle_timeout`. Without it, a quarter of `connections`, but 64 at least.
@@ -314,10 +371,13 @@ pub struct ListenerLimits {
 impl Default for ListenerLimits {
     fn default() -> Self {
         let core = doorkeeper_core::limits::Limits::default();
+        let rates = ConnectionRates::default();
         let size = |bytes| Size(u64::try_from(bytes).unwrap_or(u64::MAX));
         Self {
             connections: 10_000,
             connections_per_address: 1_000,
+            connections_per_second: rates.per_second,
+            connections_per_second_per_address: rates.per_second_per_address,
             silent_connections: None,
             silent_connections_per_address: None,
             frame_bytes_max: size(core.frame_bytes_max),
@@ -405,6 +465,10 @@ mod defaults {
 
     pub(super) const fn drain_timeout() -> Time {
         Time(Duration::from_secs(30))
+    }
+
+    pub(super) const fn proxy_timeout() -> Time {
+        Time(Duration::from_secs(5))
     }
 
     pub(super) const fn buffered_bytes_max() -> Size {

@@ -17,8 +17,8 @@ pub(super) const fn advice(of: OtherProtocol) -> &'static str {
              of the admin listener"
         }
         OtherProtocol::ProxyProtocol => {
-            "a load balancer sends PROXY protocol to a listener that does not take it: turn it off \
-             at the load balancer for this listener"
+            "a peer sends PROXY protocol to a listener that does not take it from there: name the \
+             load balancer in proxy_protocol.trusted, or turn it off there for this listener"
         }
     }
 }

@@ -36,6 +36,7 @@ impl<N: Net> Accepting<N> {
     pub(super) async fn run(self, mut listener: N::Listener) -> Infallible {
         let mut pause = PAUSE_MIN;
         loop {
+            self.until_one_may_come().await;
             match self.net.accept(&mut listener).await {
                 Ok((stream, peer)) => {
                     pause = PAUSE_MIN;
@@ -51,6 +52,20 @@ impl<N: Net> Accepting<N> {
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
+        }
+    }
+
+    /// Waits while all connections together come faster than they may.
+    async fn until_one_may_come(&self) {
+        loop {
+            let destination = self.destination.load_full();
+            let wait = destination.stage.accepts_after();
+            if wait.is_zero() {
+                return;
+            }
+            self.observer.accept_delayed(&destination.listen_addr, wait);
+            drop(destination);
+            tokio::time::sleep(wait).await;
         }
     }
 }

@@ -88,8 +88,10 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
     let Cluster {
         id: _,
         tls,
+        sends_proxy_header,
         discovery,
     } = new;
+    let proxy_protocol = *sends_proxy_header != old.sends_proxy_header;
     let mut what = match (&old.tls, tls) {
         (Some(old), Some(new)) => old.differences(new),
         (None, None) => Vec::new(),
@@ -97,6 +99,7 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
     };
     let (old, new) = (&old.discovery, discovery);
     what.extend(differing([
+        ("proxy_protocol", proxy_protocol),
         ("bootstrap", old.bootstrap != new.bootstrap),
         ("dial", old.dial != new.dial),
     ]));
@@ -113,6 +116,8 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
         cluster,
         tls,
         handshake_timeout,
+        proxy_protocol,
+        rates,
         binds,
         snapshot,
         limits,
@@ -134,10 +139,12 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
         (
             "limits",
             old.limits != *limits
+                || old.rates != *rates
                 || old.silent != *silent
                 || old.handshake_timeout != *handshake_timeout
                 || was.limits != snapshot.limits,
         ),
+        ("proxy_protocol", old.proxy_protocol != *proxy_protocol),
         ("policy", was.policy != snapshot.policy),
         ("allow_apis", was.offered != snapshot.offered),
     ]));

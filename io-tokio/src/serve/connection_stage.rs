@@ -1,25 +1,30 @@
-//! What a client connection goes through between accept and its session.
+//! What a connection goes through between accept and its session.
 //!
 //! It is admitted in two parts: among all connections when it is accepted, before it costs a task,
-//! and for the address of its client once that is known. What has to be read before the session
-//! begins is read in between. All deadlines of a connection count from when it was accepted.
+//! and for the address of its client once that is known, which a PROXY header may say. What has to
+//! be read before the session begins is read in between. All deadlines of a connection count from
+//! when it was accepted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::{Accept, Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
+use crate::connection_rate::{ConnectionBuckets, TooFast};
 use crate::driver::{SessionContext, drive};
 use crate::limits::{ConnectionLimiter, ConnectionPermit};
 use crate::observer::{ClientConnection, ListenAddr, Rejection};
 use crate::plan::Listener;
+use crate::proxy_protocol::{PeerRole, read_header};
 use crate::serve::tls_handshake::TlsHandshake;
-use crate::silent::SilentConnections;
+use crate::silent::{Silent, SilentConnections};
 use crate::tls::transport::Transport;
 
 /// The way into one listener, for all of its addresses.
@@ -27,6 +32,7 @@ pub(super) struct ConnectionStage<N> {
     /// A reload may replace it. A connection goes by what it was accepted with.
     pub(super) settings: ArcSwap<StageSettings<N>>,
     pub(super) limiter: Arc<ConnectionLimiter>,
+    pub(super) buckets: ConnectionBuckets,
     pub(super) silent: Arc<SilentConnections>,
     pub(super) sessions: TaskTracker,
     pub(super) session_ids: Arc<AtomicU64>,
@@ -40,6 +46,17 @@ pub(super) struct StageSettings<N> {
     pub(super) listener: Listener,
 }
 
+impl<N> StageSettings<N> {
+    fn now(&self) -> Instant {
+        self.context.process.clock.now()
+    }
+
+    fn role_of(&self, peer: SocketAddr) -> PeerRole {
+        let proxies = self.listener.proxy_protocol.as_ref();
+        proxies.map_or(PeerRole::Client, |it| it.role_of(peer.ip()))
+    }
+}
+
 /// A connection that has been accepted and has no session yet.
 struct AcceptedConnection<N: Net> {
     stream: N::Stream,
@@ -50,6 +67,16 @@ struct AcceptedConnection<N: Net> {
     settings: Arc<StageSettings<N>>,
 }
 
+/// One whose client is known, with its places.
+struct IdentifiedConnection<N: Net> {
+    stream: N::Stream,
+    connection: ClientConnection,
+    accept: Accept,
+    settings: Arc<StageSettings<N>>,
+    silent: Silent,
+    permit: ConnectionPermit,
+}
+
 impl<N: Net> ConnectionStage<N> {
     /// Connections that are accepted from now on go by this.
     pub(super) fn configure(&self, settings: StageSettings<N>) {
@@ -58,28 +85,100 @@ impl<N: Net> ConnectionStage<N> {
         self.settings.store(Arc::new(settings));
     }
 
+    /// How long it takes until the next connection may be accepted.
+    pub(super) fn accepts_after(&self) -> Duration {
+        let settings = self.settings.load();
+        let next_at = self.buckets.next_at(settings.listener.rates);
+        next_at.since(settings.now())
+    }
+
     /// Takes in a connection that has just been accepted.
-    pub(super) fn enter(&self, listen_addr: &Arc<ListenAddr>, stream: N::Stream, peer: SocketAddr) {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        listen_addr: &Arc<ListenAddr>,
+        stream: N::Stream,
+        peer: SocketAddr,
+    ) {
         let settings = self.settings.load_full();
         let connection = AcceptedConnection {
             stream,
             listen_addr: Arc::clone(listen_addr),
             client: ClientAddress::Direct(peer),
-            accepted: settings.context.process.clock.now(),
+            accepted: settings.now(),
             settings,
         };
-        match self.limiter.admit() {
-            Ok(permit) => self.identified(connection, permit),
-            Err(why) => reject(connection, why),
+        let role = connection.settings.role_of(peer);
+        if role == PeerRole::Stranger {
+            return reject(connection, Rejection::PeerNotTrusted);
+        }
+        let permit = match self.limiter.admit() {
+            Ok(permit) => permit,
+            Err(why) => return reject(connection, why),
+        };
+        if role == PeerRole::Proxy {
+            let stage = Arc::clone(self);
+            self.sessions
+                .spawn(stage.serve_behind_proxy(connection, permit));
+        } else if let Some(identified) = self.identified(connection, permit) {
+            self.sessions.spawn(serve(identified));
         }
     }
 
-    /// The client of a connection is known: begins its session.
-    fn identified(&self, connection: AcceptedConnection<N>, permit: ConnectionPermit) {
+    /// Reads the PROXY header of a connection, and serves its client.
+    async fn serve_behind_proxy(
+        self: Arc<Self>,
+        mut connection: AcceptedConnection<N>,
+        permit: ConnectionPermit,
+    ) {
+        let proxy = connection.client.socket();
+        let silent = self.silent.admit_unidentified(connection.client.network());
+        let header = {
+            let AcceptedConnection {
+                stream,
+                accepted,
+                settings,
+                ..
+            } = &mut connection;
+            let timeout = settings.listener.proxy_protocol.as_ref();
+            let by = accepted.after(timeout.map_or(Duration::ZERO, |it| it.timeout));
+            // In a box, so that a session does not keep its size to the end.
+            Box::pin(read_header(&settings.context.process, stream, by, silent)).await
+        };
+        connection.client = match header {
+            Ok(Header::Client { client, .. }) => ClientAddress::Proxied { client, proxy },
+            Ok(Header::NoClient) => ClientAddress::Proxy(proxy),
+            Err(Some(why)) => return reject(connection, why),
+            Err(None) => return,
+        };
+        let identified = self.identified(connection, permit);
+        // A session may outlive its listener.
+        drop(self);
+        if let Some(identified) = identified {
+            serve(identified).await;
+        }
+    }
+
+    /// The client of a connection is known: it takes its places, or is rejected.
+    fn identified(
+        &self,
+        connection: AcceptedConnection<N>,
+        permit: ConnectionPermit,
+    ) -> Option<IdentifiedConnection<N>> {
         let network = connection.client.network();
-        let permit = match permit.of_client(network) {
+        let (now, rates) = (
+            connection.settings.now(),
+            connection.settings.listener.rates,
+        );
+        let admitted = match self.buckets.take(rates, now, network) {
+            Ok(()) => permit.of_client(network),
+            Err(TooFast) => Err(Rejection::ConnectionRatePerAddress),
+        };
+        let permit = match admitted {
             Ok(permit) => permit,
-            Err(why) => return reject(connection, why),
+            Err(why) => {
+                reject(connection, why);
+                return None;
+            }
         };
         let AcceptedConnection {
             stream,
@@ -88,7 +187,7 @@ impl<N: Net> ConnectionStage<N> {
             accepted,
             settings,
         } = connection;
-        let mut accept = Accept {
+        let accept = Accept {
             client,
             ..Accept::new(accepted, client.socket(), listen_addr.route)
         };
@@ -97,38 +196,58 @@ impl<N: Net> ConnectionStage<N> {
             listen_addr,
             client,
         };
-        let context = Arc::clone(&settings.context);
-        let silent = self.silent.admit(network);
-        let Some(tls) = &settings.listener.tls else {
-            let transport = Transport::Plaintext(stream);
-            self.sessions.spawn(async move {
-                drive(context, connection, accept, silent, transport).await;
-                drop(permit);
-            });
-            return;
-        };
-        let handshake = TlsHandshake {
-            process: Arc::clone(&context.process),
-            config: Arc::clone(&tls.config),
-            by: accepted.after(settings.listener.handshake_timeout),
-            silent,
-        };
-        self.sessions.spawn(async move {
-            // In a box, so that a session does not keep its size to the end.
-            match Box::pin(handshake.run(stream)).await {
-                Ok((silent, transport)) => {
-                    accept.tls = transport.tls_facts().map(Arc::new);
-                    drive(context, connection, accept, silent, transport).await;
-                }
-                Err(Some(failure)) => {
-                    let observer = &context.process.observer;
-                    observer.tls_handshake_failed(&connection, failure);
-                }
-                Err(None) => {}
-            }
-            drop(permit);
-        });
+        Some(IdentifiedConnection {
+            stream,
+            connection,
+            accept,
+            settings,
+            silent: self.silent.admit(network),
+            permit,
+        })
     }
+}
+
+/// Shakes hands with a client where the listener has TLS, and drives its session.
+async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
+    let IdentifiedConnection {
+        stream,
+        connection,
+        mut accept,
+        settings,
+        silent,
+        permit,
+    } = identified;
+    let context = Arc::clone(&settings.context);
+    let by = accept.at.after(settings.listener.handshake_timeout);
+    let tls = settings.listener.tls.as_ref();
+    let config = tls.map(|tls| Arc::clone(&tls.config));
+    // A session outlives the settings that it began with.
+    drop(settings);
+    let Some(config) = config else {
+        let transport = Transport::Plaintext(stream);
+        drive(context, connection, accept, silent, transport).await;
+        drop(permit);
+        return;
+    };
+    let handshake = TlsHandshake {
+        process: Arc::clone(&context.process),
+        config,
+        by,
+        silent,
+    };
+    // In a box, so that a session does not keep its size to the end.
+    match Box::pin(handshake.run(stream)).await {
+        Ok((silent, transport)) => {
+            accept.tls = transport.tls_facts().map(Arc::new);
+            drive(context, connection, accept, silent, transport).await;
+        }
+        Err(Some(failure)) => {
+            let observer = &context.process.observer;
+            observer.tls_handshake_failed(&connection, failure);
+        }
+        Err(None) => {}
+    }
+    drop(permit);
 }
 
 fn reject<N: Net>(connection: AcceptedConnection<N>, why: Rejection) {

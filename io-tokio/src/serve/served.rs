@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::Net;
+use crate::connection_rate::ConnectionBuckets;
 use crate::discovery::{Discovering, DiscoverySettings};
 use crate::driver::{ClusterContext, SessionContext};
 use crate::id::{ClusterId, ListenerId};
@@ -169,6 +170,8 @@ impl<N: Net> Served<N> {
     fn provide_cluster(&mut self, cluster: &Cluster) {
         let tls = || cluster.tls.clone().map(Arc::new);
         if let Some(served) = self.clusters.get(&cluster.id) {
+            let sends_proxy_header = &served.context.sends_proxy_header;
+            sends_proxy_header.store(cluster.sends_proxy_header, Ordering::Relaxed);
             if self.redials(cluster) {
                 served.context.tls.store(tls());
             }
@@ -177,6 +180,7 @@ impl<N: Net> Served<N> {
         let (hints, hinted) = mpsc::channel(HINTS_MAX);
         let context = ClusterContext {
             tls: ArcSwapOption::new(tls()),
+            sends_proxy_header: cluster.sends_proxy_header.into(),
             hints,
         };
         let served = ServedCluster {
@@ -217,6 +221,7 @@ impl<N: Net> Served<N> {
                     listener: listener.clone(),
                 }),
                 limiter: ConnectionLimiter::new(listener.limits, Arc::clone(&self.connections)),
+                buckets: ConnectionBuckets::default(),
                 silent: SilentConnections::new(listener.silent),
                 sessions: self.sessions.clone(),
                 session_ids: Arc::clone(&self.session_ids),

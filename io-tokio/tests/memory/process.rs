@@ -27,7 +27,8 @@ impl Doorkeeper {
         let text = format!(
             "clusters: {{ main: {{ bootstrap: [\"127.0.0.1:{upstream}\"] }} }}\n\
              listeners:\n  local:\n    cluster: main\n    \
-             limits: {{ connections: 10000, connections_per_address: 10000 }}\n    \
+             limits: {{ connections: 10000, connections_per_address: 10000, \
+             connections_per_second: 10000, connections_per_second_per_address: 10000 }}\n    \
              route: {{ ports: {{ bootstrap: {bootstrap}, brokers: {broker}, broker_ids: 0 }} }}\n\
              admin: {{ bind: \"127.0.0.1:{admin}\" }}\nlog: {{ level: warn }}\n"
         );

@@ -31,6 +31,7 @@ mod listen_addrs;
 mod loops;
 mod panics;
 mod pressure;
+mod proxied;
 mod reaching;
 mod recording;
 mod reload;

@@ -224,6 +224,10 @@ impl Observer for Recorder {
         self.push(Seen::HandshakeFailed(connection.client.socket(), failure));
     }
 
+    fn accept_delayed(&self, listen_addr: &ListenAddr, pause: Duration) {
+        self.metrics.accept_delayed(listen_addr, pause);
+    }
+
     fn accept_failed(&self, listen_addr: &ListenAddr, error: &io::Error, pause: Duration) {
         self.metrics.accept_failed(listen_addr, error, pause);
         self.push(Seen::AcceptFailed(error.to_string(), pause));

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
+use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::tls_facts::TlsVersion;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{ConnectFailure, discovery};
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
+use doorkeeper_io_tokio::proxy_protocol::ProxyProtocol;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use doorkeeper_io_tokio::tls::client::{ClientSettings, ServerTrust};
 use doorkeeper_io_tokio::tls::identity;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ca::{CLIENT, Ca, Leaf, NAME, SERVER};
 use crate::frames::*;
+use crate::proxied::proxy_header;
 use crate::recorder::{Recorder, Seen};
 use crate::world::{listener, upstream};
 
@@ -73,12 +76,18 @@ struct Legs {
     broker: Option<ServerTls>,
     handshake_timeout: Option<Duration>,
     silent_connections: Option<usize>,
+    /// Clients come by a proxy on this machine, and brokers want a header.
+    has_proxies: bool,
 }
+
+/// The headers that brokers got.
+type Headers = Arc<Mutex<Vec<Header>>>;
 
 /// doorkeeper on loopback in front of one broker that responds to everything.
 struct World {
     at: SocketAddr,
     seen: Arc<Recorder>,
+    headers: Headers,
     stop: CancellationToken,
 }
 
@@ -92,7 +101,10 @@ impl World {
     async fn start(legs: Legs) -> Self {
         let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let broker_at = broker.local_addr().unwrap();
-        tokio::spawn(brokers(broker, legs.broker.map(|it| it.config)));
+        let headers = Headers::default();
+        let wanted = legs.has_proxies.then(|| Arc::clone(&headers));
+        let tls = legs.broker.map(|it| it.config);
+        tokio::spawn(brokers(broker, tls, wanted));
         let name = format!("localhost:{}", broker_at.port());
         let mut local = listener("local", "main", &[&name], 1);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -108,6 +120,14 @@ impl World {
         }
         let mut cluster = upstream("main", &[&name]);
         cluster.tls = legs.upstream;
+        if legs.has_proxies {
+            cluster.sends_proxy_header = true;
+            local.proxy_protocol = Some(ProxyProtocol {
+                trusted: vec!["127.0.0.0/8".parse().unwrap()],
+                takes_direct_clients: false,
+                timeout: Duration::from_secs(10),
+            });
+        }
         let plan = Plan {
             clusters: vec![cluster],
             listeners: vec![local],
@@ -130,7 +150,12 @@ impl World {
         let net = TokioNet::default();
         let bound = serve::bind(&net, &plan).await.unwrap();
         tokio::spawn(serve::serve_bound(net, plan, bound, context));
-        Self { at, seen, stop }
+        Self {
+            at,
+            seen,
+            headers,
+            stop,
+        }
     }
 
     async fn connect(
@@ -176,11 +201,19 @@ impl World {
 }
 
 /// Serves whoever comes, discovery included.
-async fn brokers(broker: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
+async fn brokers(
+    broker: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    headers: Option<Headers>,
+) {
     let port = broker.local_addr().unwrap().port();
-    while let Ok((socket, _)) = broker.accept().await {
-        let tls = tls.clone();
+    while let Ok((mut socket, _)) = broker.accept().await {
+        let (tls, headers) = (tls.clone(), headers.clone());
         tokio::spawn(async move {
+            if let Some(headers) = headers {
+                let header = proxy_header(&mut socket).await;
+                headers.lock().unwrap().push(header);
+            }
             let mut stream: Box<dyn Stream> = match tls {
                 None => Box::new(socket),
                 Some(tls) => match TlsAcceptor::from(tls).accept(socket).await {
@@ -293,6 +326,45 @@ async fn a_connection_that_ends_without_close_notify_is_truncated() {
     cut_behind.write_all(&heartbeat(BREAKS_OFF)).await.unwrap();
     ended("upstream_truncated").await;
     assert!(cut_behind.read_u8().await.is_err());
+}
+
+/// The header comes before TLS on either leg, and takes nothing of it.
+#[tokio::test]
+async fn tls_begins_behind_a_proxy_header() {
+    let ca = Ca::new();
+    let world = World::start(Legs {
+        listener: Some(server_tls(&ca, ClientAuth::None)),
+        upstream: Some(upstream_tls(&ca, None, Some(NAME))),
+        broker: Some(server_tls(&ca, ClientAuth::None)),
+        has_proxies: true,
+        ..Legs::default()
+    })
+    .await;
+    let client = "192.0.2.7:51221".parse().unwrap();
+    let header = Header::Client {
+        client,
+        destination: world.at,
+    };
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&header.encode()).await.unwrap();
+    let name = ServerName::try_from(NAME).unwrap();
+    let connector = TlsConnector::from(client_tls(&ca, None));
+    let mut stream = connector.connect(name, socket).await.unwrap();
+    stream.write_all(&heartbeat(1)).await.unwrap();
+    assert_eq!(next_frame(&mut stream).await, Some(heartbeat_response(1)));
+    let accept = world.seen.accepts().pop().unwrap();
+    assert_eq!(accept.client.socket(), client);
+    assert!(accept.tls.is_some());
+    stream.write_all(&fetch(2, 0)).await.unwrap();
+    let response = next_frame(&mut stream).await.unwrap();
+    assert!(response == fetched(12, 2, vec![7; RECORDS].into()));
+    assert!(
+        world.seen.bytes_in_bulk() > 0,
+        "it stayed where small requests are"
+    );
+    let headers = world.headers.lock().unwrap();
+    assert!(headers.contains(&Header::NoClient), "of discovery");
+    assert!(headers.contains(&header), "of the session: {headers:?}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{Advertised, DialMap, Topology};
 use doorkeeper_core::{Route, Snapshot, discovery};
+use doorkeeper_io_tokio::connection_rate::ConnectionRates;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::recorder::{Counts, Recorder as SessionRecorder};
 use doorkeeper_io_tokio::serve::{
@@ -80,6 +81,8 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
         cluster: cluster.into(),
         tls: None,
         handshake_timeout: 10 * SECOND,
+        proxy_protocol: None,
+        rates: ConnectionRates::default(),
         binds,
         snapshot: Snapshot {
             epoch: 0,
@@ -105,6 +108,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
     Upstream {
         id: name.into(),
         tls: None,
+        sends_proxy_header: false,
         discovery: discovery::Config {
             bootstrap: bootstrap.iter().map(|at| at.parse().unwrap()).collect(),
             dial: DialMap::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorkeeper_core::Route;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
+use doorkeeper_io_tokio::connection_rate::ConnectionRates;
 use doorkeeper_io_tokio::limits::ListenerLimits;
 use doorkeeper_io_tokio::serve::{Bind, Cluster, Context, Listener, Plan, Readiness};
 use doorkeeper_io_tokio::silent::SilentLimits;
@@ -55,6 +56,7 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
         clusters: vec![Cluster {
             id: "main".into(),
             tls: None,
+            sends_proxy_header: false,
             discovery: environment::discovery(&snapshot),
         }],
         listeners: vec![Listener {
@@ -62,6 +64,8 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
             cluster: "main".into(),
             tls: None,
             handshake_timeout: Duration::from_secs(10),
+            proxy_protocol: None,
+            rates: ConnectionRates::default(),
             binds,
             snapshot,
             limits: ListenerLimits::default(),

@@ -179,7 +179,8 @@ fn doorkeeper_yaml(first: u16, sink: u16, log_level: &str) -> String {
     format!(
         "clusters: {{ main: {{ bootstrap: [\"127.0.0.1:{sink}\"] }} }}\n\
          listeners:\n  local:\n    cluster: main\n    \
-         limits: {{ connections: 20000, connections_per_address: 20000 }}\n    \
+         limits: {{ connections: 20000, connections_per_address: 20000, \
+         connections_per_second: 100000, connections_per_second_per_address: 100000 }}\n    \
          route: {{ ports: {{ bootstrap: {first}, brokers: {brokers}, broker_ids: 0-{last} }} }}\n\
          admin: {{ bind: \"127.0.0.1:{admin}\" }}\nlog: {{ level: {log_level} }}\n"
     )

@@ -1,11 +1,31 @@
 //! Checks the limits of a listener against each other, and against what all listeners share.
 
 use super::super::Size;
-use super::super::schema::ListenerLimits;
+use super::super::schema::{Listener, ListenerLimits};
 use super::super::tree::Path;
 use super::Compiler;
 
 impl Compiler<'_> {
+    /// Warns of proxies that anybody can pass for, and of a header that may come later than the
+    /// handshake behind it.
+    pub(super) fn check_proxies(&mut self, path: &Path, listener: &Listener) {
+        let Some(proxies) = &listener.proxy_protocol else {
+            return;
+        };
+        let path = path.key("proxy_protocol");
+        for (i, network) in proxies.trusted.iter().enumerate() {
+            if network.0.prefix_len() == 0 {
+                let message = "everybody is trusted to say who the client is";
+                self.warning(&path.key("trusted").index(i), message);
+            }
+        }
+        let handshake = listener.limits.handshake_timeout;
+        if listener.tls.is_some() && proxies.timeout > handshake {
+            let message = format!("is never reached: limits.handshake_timeout is {handshake}");
+            self.warning(&path.key("timeout"), message);
+        }
+    }
+
     /// Warns of limits that others keep from ever being reached.
     pub(super) fn check_limits(&mut self, path: &Path, limits: &ListenerLimits, buffered: Size) {
         let path = path.key("limits");

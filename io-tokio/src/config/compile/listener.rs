@@ -18,8 +18,10 @@ use super::super::tree::Path;
 use super::super::{RouteTarget, Size};
 use super::binds::Owner;
 use super::{Compiler, Reach};
+use crate::connection_rate::ConnectionRates;
 use crate::limits::ListenerLimits;
 use crate::plan;
+use crate::proxy_protocol::ProxyProtocol;
 use crate::silent::SilentLimits;
 
 impl Compiler<'_> {
@@ -261,6 +263,11 @@ pub(super) fn planned(
         cluster: listener.cluster.as_str().into(),
         tls: None,
         handshake_timeout: listener.limits.handshake_timeout.0,
+        proxy_protocol: listener.proxy_protocol.as_ref().map(proxy_protocol),
+        rates: ConnectionRates {
+            per_second: listener.limits.connections_per_second,
+            per_second_per_address: listener.limits.connections_per_second_per_address,
+        },
         binds: addresses.iter().map(bind).collect(),
         snapshot: Snapshot {
             epoch: 0,
@@ -278,6 +285,14 @@ pub(super) fn planned(
             connections_per_address: index(listener.limits.connections_per_address),
         },
         silent: silent(&listener.limits),
+    }
+}
+
+fn proxy_protocol(settings: &schema::ListenerProxyProtocol) -> ProxyProtocol {
+    ProxyProtocol {
+        trusted: settings.trusted.iter().map(|network| network.0).collect(),
+        takes_direct_clients: settings.direct_clients.is_some(),
+        timeout: settings.timeout.0,
     }
 }
 

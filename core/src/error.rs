@@ -2,6 +2,7 @@
 //! a reason stands here; who closes for it is elsewhere.
 
 mod ending;
+mod wait;
 
 use std::fmt;
 
@@ -11,6 +12,8 @@ use crate::wire::malformed::Malformed;
 
 pub use crate::wire::malformed::BadLength;
 pub(crate) use ending::{Due, Ending, Requests};
+pub use wait::Wait;
+pub(crate) use wait::WaitRow;
 
 /// The one reason of a closed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum CloseReason {
     Unreachable(ConnectFailure),
     /// The client connected to the listen address of a broker that is not in the topology.
     BrokerUnknown(BrokerId),
+    /// Nothing was learned of the cluster in the time for a connection.
+    TopologyUnknown,
     /// A frame that had to be buffered grew over its limit, `request_buffer_bytes_max` or
     /// `response_buffer_bytes_max`.
     BufferLimit(Leg),
@@ -105,41 +110,29 @@ pub enum UpstreamFault {
     Malformed(ApiKey, ApiVersion, Malformed),
 }
 
-/// What was waited for when the time ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wait {
-    /// The rest of a frame that had begun.
-    Frame(Leg),
-    /// Anything at all.
-    Idle,
-    /// The topology, before the first discovery.
-    Topology,
-    /// The upstream's response.
-    Response,
-    /// The first response on a connection to the upstream: nobody may be there at all.
-    FirstResponse,
-    /// The peer to take its bytes.
-    Write(Leg),
-    /// Room for what a leg makes the session buffer.
-    Buffer(Leg),
-}
-
 /// The table of reasons: what each is called, what is still done, and what has happened.
 macro_rules! reasons {
     ($($reason:pat => $name:literal, $ending:expr, $meaning:literal;)+) => {
         impl CloseReason {
-            /// The names of all reasons, each with what has happened: a table of the documentation.
+            /// The names of all reasons but [`Wait`]s, each with what has happened: a table of the
+            /// documentation.
             pub const MEANINGS: &[(&str, &str)] = &[$(($name, $meaning)),+];
 
             /// A label for metrics: from a small fixed set, whatever a peer sends.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $($reason => $name),+ }
+                match self {
+                    Self::TimedOut(wait) => wait.name(),
+                    $($reason => $name),+
+                }
             }
 
             /// What is still done once there is this reason to close.
             pub(crate) const fn ending(self) -> Ending {
-                match self { $($reason => $ending),+ }
+                match self {
+                    Self::TimedOut(wait) => wait.ending(),
+                    $($reason => $ending),+
+                }
             }
         }
     };
@@ -194,15 +187,6 @@ reasons! {
     Self::Client(ClientFault::DenialNotEncodable(..)) =>
         "denial_not_encodable", Ending::CLIENT_FAULT,
         "A denied request in a version without a denial, or one that is too long for one";
-    Self::TimedOut(Wait::Frame(Leg::Client)) =>
-        "client_frame_stalled", Ending::CLIENT_FAULT,
-        "A request began and did not go on";
-    Self::TimedOut(Wait::Write(Leg::Client)) =>
-        "client_write_stalled", Ending::CLIENT_STALLED,
-        "The client did not take what was due to it";
-    Self::TimedOut(Wait::Idle) =>
-        "idle", Ending::IDLE,
-        "Nothing happened for long";
     Self::UpstreamEnded(End::Fin) =>
         "upstream_closed", Ending::BROKER_GONE,
         "The broker ended the connection";
@@ -230,19 +214,6 @@ reasons! {
     Self::Upstream(UpstreamFault::Malformed(..)) =>
         "upstream_malformed", Ending::BROKER_GONE,
         "A response that may carry an address and cannot be read; it was withheld";
-    Self::TimedOut(Wait::Frame(Leg::Upstream)) =>
-        "upstream_frame_stalled", Ending::FLUSH,
-        "A response began and did not go on";
-    Self::TimedOut(Wait::Write(Leg::Upstream)) =>
-        "upstream_write_stalled", Ending::BROKER_GONE,
-        "The broker did not take what was due to it";
-    Self::TimedOut(Wait::FirstResponse) =>
-        "first_response_timeout", Ending::BROKER_GONE,
-        "The broker took the first request of a connection and sent nothing in time: what \
-        accepts connections there may be no broker, or want TLS";
-    Self::TimedOut(Wait::Response) =>
-        "request_timeout", Ending::BROKER_GONE,
-        "The broker sent no response in time";
     Self::Unreachable(ConnectFailure::Unresolved) =>
         "upstream_unresolved", Ending::BROKER_GONE,
         "The broker's name has no address, or none was found in time";
@@ -266,7 +237,7 @@ reasons! {
     Self::BrokerUnknown(_) =>
         "broker_unknown", Ending::BROKER_GONE,
         "The client connected to the address of a broker that discovery has never seen";
-    Self::TimedOut(Wait::Topology) =>
+    Self::TopologyUnknown =>
         "topology_timeout", Ending::BROKER_GONE,
         "Nothing was learned of the cluster in time";
     Self::BufferLimit(Leg::Client) =>
@@ -275,14 +246,6 @@ reasons! {
     Self::BufferLimit(Leg::Upstream) =>
         "buffer_limit_upstream", Ending::FLUSH,
         "A response that had to be buffered grew above the limit";
-    Self::TimedOut(Wait::Buffer(Leg::Client)) =>
-        "buffer_timeout_client", Ending::CLIENT_FAULT,
-        "Requests had to be buffered, and for `buffer_timeout` there was no room for them in \
-        what all clients, or this client's address, may make doorkeeper buffer";
-    Self::TimedOut(Wait::Buffer(Leg::Upstream)) =>
-        "buffer_timeout_upstream", Ending::FLUSH,
-        "A response had to be buffered, and for `buffer_timeout` there was no room for it in \
-        what brokers may make doorkeeper buffer for all clients, or for this client's address";
     Self::BufferRejected =>
         "buffer_rejected", Ending::FLUSH,
         "The session had to give back its buffered bytes: all connections together buffered \
@@ -297,6 +260,60 @@ reasons! {
     Self::Bug(_) =>
         "internal_error", Ending::FLUSH,
         "doorkeeper broke a rule of its own; one session ended, nothing else";
+}
+
+impl CloseReason {
+    /// Whether the client broke a rule behind requests that broke none: these still have their
+    /// responses.
+    #[must_use]
+    pub const fn is_fault_of_client(self) -> bool {
+        matches!(self.ending().requests, Requests::AwaitUntilFlushed)
+    }
+}
+
+impl ClientFault {
+    /// The API, and where it matters the version, of the request that broke a rule. Nothing where
+    /// there is no head of a request, or only one API can break the rule.
+    #[must_use]
+    pub const fn request(self) -> Option<(ApiKey, Option<ApiVersion>)> {
+        match self {
+            Self::Malformed(api, version, _)
+            | Self::UnsupportedVersion(api, version)
+            | Self::DenialNotEncodable(api, version) => Some((api, Some(version))),
+            Self::ApiNotOffered(api) | Self::ReplicaRequest(api) => Some((api, None)),
+            Self::FrameLength(_) | Self::Speaks(_) | Self::DeniedAcksZero => None,
+        }
+    }
+
+    fn fmt_details(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(api, version, why) => {
+                write!(f, " (api {} version {}: {why:?})", api.0, version.0)
+            }
+            Self::Speaks(OtherProtocol::Tls) => {
+                f.write_str(" (looks like TLS: this listener is plaintext)")
+            }
+            Self::Speaks(OtherProtocol::Http) => {
+                f.write_str(" (looks like HTTP: this listener speaks Kafka)")
+            }
+            Self::Speaks(OtherProtocol::ProxyProtocol) => f.write_str(
+                " (this listener does not take PROXY protocol from this peer: see proxy_protocol, \
+                 or turn it off at the load balancer)",
+            ),
+            Self::FrameLength(_)
+            | Self::ApiNotOffered(_)
+            | Self::UnsupportedVersion(..)
+            | Self::ReplicaRequest(_)
+            | Self::DeniedAcksZero
+            | Self::DenialNotEncodable(..) => match self.request() {
+                Some((api, Some(version))) => {
+                    write!(f, " (api {} version {})", api.0, version.0)
+                }
+                Some((api, None)) => write!(f, " (api {})", api.0),
+                None => Ok(()),
+            },
+        }
+    }
 }
 
 impl From<ClientFault> for CloseReason {
@@ -315,37 +332,17 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Client(ClientFault::Malformed(api, version, why))
-            | Self::Upstream(UpstreamFault::Malformed(api, version, why)) => {
+            Self::Client(fault) => fault.fmt_details(f),
+            Self::Upstream(UpstreamFault::Malformed(api, version, why)) => {
                 write!(f, " (api {} version {}: {why:?})", api.0, version.0)
             }
-            Self::Client(ClientFault::ApiNotOffered(api) | ClientFault::ReplicaRequest(api)) => {
-                write!(f, " (api {})", api.0)
-            }
-            Self::Client(
-                ClientFault::UnsupportedVersion(api, version)
-                | ClientFault::DenialNotEncodable(api, version),
-            ) => {
-                write!(f, " (api {} version {})", api.0, version.0)
-            }
-            Self::Client(ClientFault::Speaks(OtherProtocol::Tls)) => {
-                f.write_str(" (looks like TLS: this listener is plaintext)")
-            }
-            Self::Client(ClientFault::Speaks(OtherProtocol::Http)) => {
-                f.write_str(" (looks like HTTP: this listener speaks Kafka)")
-            }
-            Self::Client(ClientFault::Speaks(OtherProtocol::ProxyProtocol)) => f.write_str(
-                " (this listener does not take PROXY protocol from this peer: see proxy_protocol, \
-                 or turn it off at the load balancer)",
-            ),
             Self::BrokerUnknown(broker) => write!(f, " (broker {broker})"),
             Self::Unreachable(ConnectFailure::Tls(failure)) => write!(f, " ({failure})"),
             Self::Unreachable(ConnectFailure::Loop) => {
                 f.write_str(" (the broker's address leads back to doorkeeper)")
             }
             Self::Bug(what) => write!(f, " ({what})"),
-            Self::Client(ClientFault::FrameLength(_) | ClientFault::DeniedAcksZero)
-            | Self::Upstream(
+            Self::Upstream(
                 UpstreamFault::FrameLength(_)
                 | UpstreamFault::Unsolicited
                 | UpstreamFault::CorrelationMismatch,
@@ -358,6 +355,7 @@ impl fmt::Display for CloseReason {
                 | ConnectFailure::TimedOut
                 | ConnectFailure::Unreachable,
             )
+            | Self::TopologyUnknown
             | Self::BufferLimit(_)
             | Self::BufferRejected
             | Self::TimedOut(_)

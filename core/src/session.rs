@@ -23,6 +23,7 @@ mod response_stage;
 mod timers;
 mod topic_authorization;
 mod upstream;
+mod waits;
 mod whole_request;
 
 use std::sync::Arc;
@@ -95,6 +96,16 @@ struct ClientLeg {
 struct Room {
     requests: bool,
     responses: bool,
+}
+
+impl Room {
+    /// Whether there is room for what is read of a leg.
+    const fn of(self, leg: Leg) -> bool {
+        match leg {
+            Leg::Client => self.requests,
+            Leg::Upstream => self.responses,
+        }
+    }
 }
 
 /// An egress above so many water marks has more to write than what passes: that is at most a mark
@@ -313,6 +324,13 @@ impl Session {
         }
         if buffered.requests > UNCOUNTED_BUFFER_BYTES {
             self.upstream.requests.discard();
+        }
+    }
+
+    const fn paused_since(&self, leg: Leg) -> Option<Instant> {
+        match leg {
+            Leg::Client => self.requests.paused_since,
+            Leg::Upstream => self.responses.paused_since,
         }
     }
 

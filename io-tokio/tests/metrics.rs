@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::discovery;
-use doorkeeper_core::error::UpstreamFault;
+use doorkeeper_core::error::{UpstreamFault, Wait};
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::proxy_protocol;
@@ -264,7 +264,11 @@ fn owned((one, other): (&str, &str)) -> (String, String) {
 
 #[test]
 fn the_page_names_every_reason() {
-    let meanings = CloseReason::MEANINGS.iter().chain(SessionEnd::MEANINGS);
+    let waits = Wait::MEANINGS.iter();
+    let meanings = CloseReason::MEANINGS
+        .iter()
+        .chain(waits)
+        .chain(SessionEnd::MEANINGS);
     let rows: String = meanings
         .map(|(name, meaning)| format!("| `{name}` | {meaning} |\n"))
         .collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use doorkeeper_core::CloseReason;
 use doorkeeper_core::error::Wait;
 use doorkeeper_core::id::BrokerId;
-use doorkeeper_core::{ConnectFailure, End, Leg};
+use doorkeeper_core::{ConnectFailure, End};
 use doorkeeper_io_tokio::observer::SessionEnd;
 use doorkeeper_net::Net;
 use doorkeeper_sim::choppy::FaultRates;
@@ -293,7 +293,7 @@ fn a_silent_broker_is_closed_when_its_time_is_over() -> Result<(), Failure> {
     let closed = only_end(&mut world)?;
     assert_eq!(
         closed.ended,
-        SessionEnd::Closed(CloseReason::TimedOut(Wait::Response))
+        SessionEnd::Closed(CloseReason::TimedOut(Wait::RESPONSE))
     );
     assert_lasted(&closed, 2000 + 7000);
     world.release_broker(BrokerId(2));
@@ -413,7 +413,7 @@ fn a_client_that_never_reads_is_closed_and_blocks_nobody() -> Result<(), Failure
     });
     job.finish_in(&mut world, Duration::from_secs(20))?;
     world.finish(Duration::from_secs(60))?;
-    let stalled = CloseReason::TimedOut(Wait::Write(Leg::Client));
+    let stalled = CloseReason::TimedOut(Wait::CLIENT_WRITE);
     let ends = world.doorkeeper().watch().closed();
     let stalled = ends
         .iter()

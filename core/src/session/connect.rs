@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::connection::ConnectFailure;
-use crate::error::{CloseReason, Wait};
+use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::HostPort;
 use crate::io::{Effect, Observation, Route};
@@ -229,7 +229,7 @@ impl Session {
                 Route::Broker(broker) if !self.snapshot.topology.is_empty() => {
                     CloseReason::BrokerUnknown(broker)
                 }
-                Route::Broker(_) | Route::Bootstrap => CloseReason::TimedOut(Wait::Topology),
+                Route::Broker(_) | Route::Bootstrap => CloseReason::TopologyUnknown,
             },
         };
         self.close(now, reason);

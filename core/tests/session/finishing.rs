@@ -187,7 +187,7 @@ fn a_response_to_a_half_closed_client_has_its_usual_deadline() {
     world.advance(limit - Duration::from_secs(1));
     assert_eq!(world.closed, None);
     world.advance(Duration::from_secs(1));
-    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Response)));
+    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::RESPONSE)));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_client_that_has_ended_its_half_and_takes_nothing_is_not_waited_for_for_ever
     world.client_reads = false;
     world.upstream(&heartbeat_response(1));
     world.advance(world.snapshot.limits.write_stall_timeout);
-    let why = CloseReason::TimedOut(Wait::Write(Leg::Client));
+    let why = CloseReason::TimedOut(Wait::CLIENT_WRITE);
     assert_eq!(world.closed, Some(why));
 }
 
@@ -287,7 +287,7 @@ fn a_request_that_stalls_does_not_lose_responses() {
     assert_eq!(world.closed, None);
     world.upstream(&heartbeat_response(1));
     assert_eq!(ids(&world.to_client), [0, 1]);
-    let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
+    let why = CloseReason::TimedOut(Wait::CLIENT_FRAME);
     assert_eq!(world.closed, Some(why));
 }
 
@@ -305,7 +305,7 @@ fn what_still_comes_of_a_request_that_stalled_is_read_before_the_end() {
     world.client(&heartbeat(2)[10..]);
     assert_eq!(world.closed, None);
     world.ended(Leg::Client, End::Fin);
-    let why = CloseReason::TimedOut(Wait::Frame(Leg::Client));
+    let why = CloseReason::TimedOut(Wait::CLIENT_FRAME);
     assert_eq!(world.closed, Some(why));
 }
 

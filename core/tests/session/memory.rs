@@ -119,7 +119,7 @@ fn a_client_that_reads_no_responses_is_closed() {
     world.advance(Duration::from_secs(10));
     assert_eq!(
         world.closed,
-        Some(CloseReason::TimedOut(Wait::Write(Leg::Client)))
+        Some(CloseReason::TimedOut(Wait::CLIENT_WRITE))
     );
 }
 
@@ -335,7 +335,10 @@ fn a_leg_without_room_to_hold_more_is_not_read_until_there_is() {
 
 #[test]
 fn a_leg_does_not_wait_for_room_for_ever() {
-    for leg in [Leg::Client, Leg::Upstream] {
+    for (leg, wait) in [
+        (Leg::Client, Wait::CLIENT_BUFFER),
+        (Leg::Upstream, Wait::UPSTREAM_BUFFER),
+    ] {
         let mut world = authorizing_world();
         world.client(&heartbeat(0));
         world.upstream(&heartbeat_response(0));
@@ -351,7 +354,7 @@ fn a_leg_does_not_wait_for_room_for_ever() {
         world.advance(limit - Duration::from_millis(1));
         assert_eq!(world.closed, None);
         world.advance(Duration::from_millis(1));
-        assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Buffer(leg))));
+        assert_eq!(world.closed, Some(CloseReason::TimedOut(wait)));
     }
 }
 
@@ -369,7 +372,7 @@ fn a_leg_that_would_not_be_read_anyway_does_not_wait_for_room() {
     world.client_reads = true;
     world.settle();
     world.advance(world.snapshot.limits.buffer_timeout);
-    let reason = CloseReason::TimedOut(Wait::Buffer(Leg::Upstream));
+    let reason = CloseReason::TimedOut(Wait::UPSTREAM_BUFFER);
     assert_eq!(world.closed, Some(reason));
 }
 
@@ -393,7 +396,7 @@ fn a_buffered_frame_must_keep_the_slowest_rate_to_its_end() {
     }
     assert_eq!(
         world.closed,
-        Some(CloseReason::TimedOut(Wait::Frame(Leg::Upstream)))
+        Some(CloseReason::TimedOut(Wait::UPSTREAM_FRAME))
     );
     assert!((30..40).contains(&seconds), "{seconds}");
 }

@@ -28,7 +28,7 @@ fn a_client_that_says_nothing_is_closed() {
     world.advance(Duration::from_millis(599_999));
     assert_eq!(world.closed, None, "Kafka waits as long");
     world.advance(Duration::from_millis(1));
-    assert_eq!(world.closed, timed_out(Wait::Idle));
+    assert_eq!(world.closed, timed_out(Wait::IDLE));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_client_that_drips_its_first_frame_is_closed_all_the_same() {
             break;
         }
     }
-    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
+    assert_eq!(world.closed, timed_out(Wait::CLIENT_FRAME));
     assert!(world.targets.is_empty());
 }
 
@@ -69,7 +69,7 @@ fn a_client_that_drips_a_later_frame_is_closed() {
         world.advance(SECOND);
         dripped += 1;
     }
-    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
+    assert_eq!(world.closed, timed_out(Wait::CLIENT_FRAME));
     assert!((29..=31).contains(&dripped), "{dripped}");
 }
 
@@ -102,7 +102,7 @@ fn a_paused_client_is_not_a_stalled_one() {
     world.advance(29 * SECOND);
     assert_eq!(world.closed, None, "its time has started anew");
     world.advance(2 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
+    assert_eq!(world.closed, timed_out(Wait::CLIENT_FRAME));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_silent_broker_ends_the_session() {
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 /// A black hole behind a load balancer accepts connections and takes requests.
@@ -125,7 +125,7 @@ fn a_broker_that_is_silent_from_the_beginning_has_the_limit_of_a_connection() {
     world.advance(9 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+    assert_eq!(world.closed, timed_out(Wait::FIRST_RESPONSE));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn further_requests_give_a_broker_no_time_for_its_first_response() {
         world.client(&heartbeat(second));
         world.advance(SECOND);
     }
-    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+    assert_eq!(world.closed, timed_out(Wait::FIRST_RESPONSE));
 }
 
 /// What takes a slow line long to carry is not waited for meanwhile.
@@ -152,7 +152,7 @@ fn the_first_response_is_waited_for_once_the_request_is_taken() {
     world.advance(9 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+    assert_eq!(world.closed, timed_out(Wait::FIRST_RESPONSE));
 }
 
 /// Kafka sends a response that announces a throttle at once, and then reads nothing for so long.
@@ -168,7 +168,7 @@ fn announces(asked: &[u8], response: &[u8], throttle: Duration) {
         world.advance(throttle + 59 * SECOND);
         assert_eq!(world.closed, None, "in pieces of {cut}: {asked:?}");
         world.advance(SECOND);
-        assert_eq!(world.closed, timed_out(Wait::Response));
+        assert_eq!(world.closed, timed_out(Wait::RESPONSE));
     }
 }
 
@@ -220,7 +220,7 @@ fn a_throttle_holds_for_requests_that_come_later_and_ends() {
     world.upstream(&heartbeat_response(2));
     world.client(&heartbeat(3));
     world.advance(60 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 /// A broker that throttles reads nothing: it takes no bytes either.
@@ -235,7 +235,7 @@ fn a_broker_that_throttles_is_not_stalled() {
     world.advance(24 * 60 * 60 * SECOND + 599 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
+    assert_eq!(world.closed, timed_out(Wait::UPSTREAM_WRITE));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn the_time_for_the_second_response_starts_with_the_first() {
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_long_poll_may_take_as_long_as_it_says() {
     world.advance(359 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_rebalance_may_take_as_long_as_the_group_said() {
     world.advance(759 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 /// The broker waits as long as that for the replicas of its transaction log
@@ -327,7 +327,7 @@ fn requests_of_a_transaction_may_take_as_long_as_its_timeout() {
     }
     world.client(&request(26, 3, 3, &end));
     world.advance(360 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 /// On a connection of its own nobody has said how long the transaction may take.
@@ -340,7 +340,7 @@ fn requests_of_a_transaction_that_began_elsewhere_have_the_default_of_kafka() {
     world.advance(119 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 /// Kafka's own client asks with the largest timeout there is, and gets its response at once.
@@ -353,7 +353,7 @@ fn an_id_for_a_producer_without_transactions_is_not_waited_for() {
         let mut world = World::new();
         world.client(&request(22, version, 1, &ask));
         world.advance(10 * SECOND);
-        assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+        assert_eq!(world.closed, timed_out(Wait::FIRST_RESPONSE));
     }
 }
 
@@ -371,7 +371,7 @@ fn a_long_request_that_may_let_the_broker_wait_has_the_limit_of_a_response() {
         world.advance((limit - 1) * SECOND);
         assert_eq!(world.closed, None, "{topics} topics");
         world.advance(SECOND);
-        assert_eq!(world.closed, timed_out(Wait::FirstResponse));
+        assert_eq!(world.closed, timed_out(Wait::FIRST_RESPONSE));
     }
 }
 
@@ -381,7 +381,7 @@ fn a_response_that_stops_in_the_middle_ends_the_session() {
     world.client(&heartbeat(1));
     world.upstream(&heartbeat_response(1)[..7]);
     world.advance(31 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Upstream)));
+    assert_eq!(world.closed, timed_out(Wait::UPSTREAM_FRAME));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_response_that_we_do_not_read_is_not_late() {
     world.advance(SECOND);
     assert_eq!(
         world.closed,
-        timed_out(Wait::Write(Leg::Client)),
+        timed_out(Wait::CLIENT_WRITE),
         "but the client is"
     );
 }
@@ -414,7 +414,7 @@ fn the_time_for_a_response_stands_still_while_we_do_not_read() {
     world.advance(59 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(2 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Response));
+    assert_eq!(world.closed, timed_out(Wait::RESPONSE));
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_session_up() {
             });
         }
     }
-    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Client)));
+    assert_eq!(world.closed, timed_out(Wait::CLIENT_WRITE));
 }
 
 /// A quota lets a broker take fewer bytes than the slowest line, and of a Produce with acks=0 no
@@ -454,7 +454,7 @@ fn a_broker_that_takes_a_byte_now_and_then_is_waited_for() {
         });
     }
     world.advance(600 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
+    assert_eq!(world.closed, timed_out(Wait::UPSTREAM_WRITE));
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn a_frame_that_came_fast_and_stops_is_stalled() {
     world.upstream(&heartbeat_response(1));
     world.client(&produce(2, 1, 3_000_000)[..2_000_000]);
     world.advance(31 * SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Frame(Leg::Client)));
+    assert_eq!(world.closed, timed_out(Wait::CLIENT_FRAME));
 }
 
 #[test]
@@ -482,7 +482,7 @@ fn no_write_stalls_before_the_connection_is_open() {
     world.advance(4 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Write(Leg::Upstream)));
+    assert_eq!(world.closed, timed_out(Wait::UPSTREAM_WRITE));
 }
 
 #[test]
@@ -497,5 +497,5 @@ fn a_session_that_does_nothing_is_idle() {
     world.advance(599 * SECOND);
     assert_eq!(world.closed, None);
     world.advance(SECOND);
-    assert_eq!(world.closed, timed_out(Wait::Idle));
+    assert_eq!(world.closed, timed_out(Wait::IDLE));
 }

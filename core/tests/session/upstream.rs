@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorkeeper_core::error::Wait;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::topology::{DialMap, DialRule, Topology};
 use doorkeeper_core::{CloseReason, ConnectFailure, Input, Observation, Route, Snapshot};
@@ -353,7 +352,7 @@ fn but_not_for_ever() {
     let mut world = World::with(early, Route::Broker(BrokerId(1)));
     world.client(&heartbeat(1));
     world.advance(Duration::from_secs(10));
-    assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::Topology)));
+    assert_eq!(world.closed, Some(CloseReason::TopologyUnknown));
 }
 
 #[test]

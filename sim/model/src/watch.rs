@@ -242,7 +242,8 @@ impl Watch {
             Input::BufferPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
             Input::BufferResumed(leg) => ledger.facts.pauses(*leg, None),
             Input::BufferRejected => ledger.facts.buffer_rejected = true,
-            Input::Connected | Input::Wrote { .. } | Input::Tick => {}
+            Input::Tick => ledger.facts.tick(now),
+            Input::Connected | Input::Wrote { .. } => {}
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
             let known = snapshot.topology.upstream(broker).is_some();
             ledger.route == Route::Broker(broker) && !known
         }
+        CloseReason::TopologyUnknown => snapshot.topology.is_empty(),
         CloseReason::BufferLimit(leg) => {
             let limits = ledger.snapshots.iter().map(|snapshot| match leg {
                 Leg::Client => snapshot.limits.request_buffer_bytes_max,
@@ -126,10 +127,12 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
     let begun = Head::of_request(rest).map(|head| (head, true));
     let whole = |asked: &LedgerRequest| (asked.head, asked.fates.iter().any(Fate::may_close));
     let all: Vec<(Head, bool)> = ledger.asked.iter().map(whole).chain(begun).collect();
-    let broken = |api: ApiKey, version: Option<ApiVersion>| {
+    let broken = |request: Option<(ApiKey, Option<ApiVersion>)>| {
         all.iter().any(|(head, may_close)| {
-            let same = version.is_none_or(|version| version.0 == head.version);
-            *may_close && head.key == api.0 && same
+            let is_it = request.is_none_or(|(api, version)| {
+                api.0 == head.key && version.is_none_or(|version| version.0 == head.version)
+            });
+            *may_close && is_it
         })
     };
     let offered = |api: ApiKey, wanted: Option<bool>| {
@@ -139,17 +142,20 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
             snapshots.any(|snapshot| expected::offers(snapshot, *head) == wanted)
         })
     };
-    match fault {
-        ClientFault::FrameLength(_) | ClientFault::Speaks(_) => {
-            ledger.is_broken(Leg::Client) || length_is_wrong(ledger)
-        }
-        ClientFault::Malformed(api, version, _) => broken(api, Some(version)),
-        ClientFault::ApiNotOffered(api) => offered(api, None),
-        ClientFault::UnsupportedVersion(api, _) => offered(api, Some(false)),
-        ClientFault::ReplicaRequest(api) => broken(api, None),
-        ClientFault::DeniedAcksZero => broken(ApiKey(0), None),
-        ClientFault::DenialNotEncodable(api, version) => broken(api, Some(version)),
+    if matches!(fault, ClientFault::FrameLength(_) | ClientFault::Speaks(_)) {
+        return ledger.is_broken(Leg::Client) || length_is_wrong(ledger);
     }
+    if let ClientFault::ApiNotOffered(api) = fault {
+        return offered(api, None);
+    }
+    if let ClientFault::UnsupportedVersion(api, _) = fault {
+        return offered(api, Some(false));
+    }
+    if fault == ClientFault::DeniedAcksZero {
+        return broken(Some((ApiKey(0), None)));
+    }
+    // Of any other fault all that counts is that a session may close for the request.
+    broken(fault.request())
 }
 
 /// A length that is too small for a request, or larger than the limit.
@@ -187,16 +193,23 @@ fn broker_broke(ledger: &Ledger, fault: UpstreamFault) -> bool {
         .chain([claimed])
         .max()
         .unwrap_or(0);
-    match fault {
-        UpstreamFault::FrameLength(_) => {
-            ledger.is_broken(Leg::Upstream) || largest > limits.min().unwrap_or(0)
-        }
-        UpstreamFault::Unsolicited | UpstreamFault::CorrelationMismatch => {
-            let disorder = [Tamper::WrongId, Tamper::Extra, Tamper::Missing];
-            tampers.iter().any(|tamper| disorder.contains(tamper))
-        }
-        UpstreamFault::Malformed(..) => ledger.facts.broker_lied,
+    let is_long = ledger.is_broken(Leg::Upstream) || largest > limits.min().unwrap_or(0);
+    let disorder = [Tamper::WrongId, Tamper::Extra, Tamper::Missing];
+    let is_disordered = tampers.iter().any(|tamper| disorder.contains(tamper));
+    if matches!(fault, UpstreamFault::FrameLength(_)) {
+        return is_long;
     }
+    if matches!(
+        fault,
+        UpstreamFault::Unsolicited | UpstreamFault::CorrelationMismatch
+    ) {
+        return is_disordered;
+    }
+    if matches!(fault, UpstreamFault::Malformed(..)) {
+        return ledger.facts.broker_lied;
+    }
+    // Of any other fault all that counts is that the broker broke a rule.
+    is_long || is_disordered || ledger.facts.broker_lied
 }
 
 /// So many bytes earn a peer that takes them a second more.
@@ -220,45 +233,85 @@ fn first_without_response(ledger: &Ledger) -> Option<&LedgerRequest> {
     ledger.asked.iter().find(owed)
 }
 
+/// What must have happened, or not have happened, for a wait to have ended without what was waited
+/// for.
+type WaitRule = fn(&Ledger, &Decision) -> bool;
+
+/// The rules of single waits. Of every wait a deadline must have come.
+const WAITS: [(Wait, WaitRule); 9] = [
+    (Wait::CLIENT_FRAME, |ledger, _| {
+        has_begun(ledger, Leg::Client)
+    }),
+    (Wait::UPSTREAM_FRAME, |ledger, _| {
+        has_begun(ledger, Leg::Upstream)
+    }),
+    (Wait::IDLE, is_idle),
+    (Wait::RESPONSE, response_is_late),
+    (Wait::FIRST_RESPONSE, first_response_is_late),
+    (Wait::CLIENT_WRITE, |ledger, decision| {
+        let stall = decision.snapshot.limits.write_stall_timeout;
+        let due = decision.facts.due(Leg::Client);
+        let is_drip = due.is_some_and(|due| drips(due, decision.at, stall));
+        is_still(ledger, decision, Leg::Client) || is_drip
+    }),
+    // A quota lets few bytes through, and the broker that keeps it does not always say so; while it
+    // is muted it takes none.
+    (Wait::UPSTREAM_WRITE, |ledger, decision| {
+        let stall = decision.snapshot.limits.write_stall_timeout;
+        let muted_until = decision.facts.muted_until;
+        is_still(ledger, decision, Leg::Upstream) && decision.at >= muted_until.after(stall)
+    }),
+    (Wait::CLIENT_BUFFER, |_, decision| {
+        has_no_room(decision, Leg::Client)
+    }),
+    (Wait::UPSTREAM_BUFFER, |_, decision| {
+        has_no_room(decision, Leg::Upstream)
+    }),
+];
+
 fn waited(ledger: &Ledger, decision: &Decision, wait: Wait) -> bool {
-    let Decision {
-        at,
-        snapshot,
-        facts,
-    } = decision;
-    let (limits, now) = (&snapshot.limits, *at);
-    let since_bytes = now.since(facts.last_bytes.unwrap_or(ledger.opened));
-    match wait {
-        Wait::Frame(leg) => !ledger.rest_of(leg).is_empty(),
-        Wait::Idle => since_bytes >= limits.idle_timeout,
-        Wait::Topology => snapshot.topology.is_empty(),
-        // A request that the broker does not take has no response either. Whatever came of the
-        // broker was before the time for the next response began, and so was its throttle.
-        Wait::Response => first_without_response(ledger).is_some_and(|asked| {
-            let spoke = facts.broker_spoke.unwrap_or(ledger.opened);
-            let since = spoke.max(facts.muted_until).max(ledger.opened);
-            now >= since.after(limits.request_timeout).after(asked.granted)
-        }),
-        // The broker has taken a whole request, and sent nothing since it was connected.
-        Wait::FirstResponse => first_without_response(ledger).is_some_and(|asked| {
-            let limit = limits.connect_timeout.min(limits.request_timeout);
-            let by = |since: Instant| since.after(limit).after(asked.granted);
-            facts.broker_spoke.is_none() && facts.first_sent.is_some_and(|at| now >= by(at))
-        }),
-        Wait::Write(leg) => {
-            let last = facts.last_given(leg).unwrap_or(ledger.opened);
-            let stall = limits.write_stall_timeout;
-            let is_still = now.since(last) >= stall;
-            match leg {
-                Leg::Client => is_still || facts.due(leg).is_some_and(|due| drips(due, now, stall)),
-                // A quota lets few bytes through, and the broker that keeps it does not always say
-                // so; while it is muted it takes none.
-                Leg::Upstream => is_still && now >= facts.muted_until.after(stall),
-            }
-        }
-        Wait::Buffer(leg) => {
-            let since = facts.buffer_paused(leg);
-            since.is_some_and(|since| now >= since.after(limits.buffer_timeout))
-        }
-    }
+    let mut rules = WAITS.iter().filter(|(of, _)| *of == wait);
+    decision.facts.deadline_came && rules.all(|(_, holds)| holds(ledger, decision))
+}
+
+fn has_begun(ledger: &Ledger, leg: Leg) -> bool {
+    !ledger.rest_of(leg).is_empty()
+}
+
+fn is_idle(ledger: &Ledger, decision: &Decision) -> bool {
+    let last = decision.facts.last_bytes.unwrap_or(ledger.opened);
+    decision.at.since(last) >= decision.snapshot.limits.idle_timeout
+}
+
+/// A request that the broker does not take has no response either. Whatever came of the broker was
+/// before the time for the next response began, and so was its throttle.
+fn response_is_late(ledger: &Ledger, decision: &Decision) -> bool {
+    let (limits, facts) = (&decision.snapshot.limits, &decision.facts);
+    first_without_response(ledger).is_some_and(|asked| {
+        let spoke = facts.broker_spoke.unwrap_or(ledger.opened);
+        let since = spoke.max(facts.muted_until).max(ledger.opened);
+        decision.at >= since.after(limits.request_timeout).after(asked.granted)
+    })
+}
+
+/// The broker has taken a whole request, and sent nothing since it was connected.
+fn first_response_is_late(ledger: &Ledger, decision: &Decision) -> bool {
+    let (limits, facts) = (&decision.snapshot.limits, &decision.facts);
+    first_without_response(ledger).is_some_and(|asked| {
+        let limit = limits.connect_timeout.min(limits.request_timeout);
+        let by = |since: Instant| since.after(limit).after(asked.granted);
+        facts.broker_spoke.is_none() && facts.first_sent.is_some_and(|at| decision.at >= by(at))
+    })
+}
+
+/// Whether a peer has taken nothing for as long as it may.
+fn is_still(ledger: &Ledger, decision: &Decision, leg: Leg) -> bool {
+    let last = decision.facts.last_given(leg).unwrap_or(ledger.opened);
+    decision.at.since(last) >= decision.snapshot.limits.write_stall_timeout
+}
+
+fn has_no_room(decision: &Decision, leg: Leg) -> bool {
+    let since = decision.facts.buffer_paused(leg);
+    let timeout = decision.snapshot.limits.buffer_timeout;
+    since.is_some_and(|since| decision.at >= since.after(timeout))
 }

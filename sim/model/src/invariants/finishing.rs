@@ -3,8 +3,7 @@
 //! `conformance/python/half_close.py` holds what brokers do: they respond to what they have read,
 //! and come to the end or the fault behind it.
 
-use doorkeeper_core::error::Wait;
-use doorkeeper_core::{CloseReason, Leg};
+use doorkeeper_core::CloseReason;
 
 use crate::expected::Fate;
 use crate::watch::{Ledger, LedgerRequest, Violation};
@@ -12,36 +11,19 @@ use crate::watch::{Ledger, LedgerRequest, Violation};
 /// Whole requests that were read before their client's end or fault have gone up, and have their
 /// responses.
 pub(crate) fn requests_are_done(ledger: &Ledger, reason: CloseReason) -> Result<(), Violation> {
-    match reason {
-        CloseReason::ClientEnded(_) if is_waited_for(ledger) => {
-            let read = ledger.asked.len().saturating_sub(ledger.facts.forgotten);
-            are_done(ledger, ledger.asked.iter().take(read))
-        }
-        CloseReason::Client(_)
-        | CloseReason::BufferLimit(Leg::Client)
-        | CloseReason::TimedOut(Wait::Frame(Leg::Client))
-            if closed_in_time(ledger) =>
-        {
-            let most = ledger.snapshots.iter();
-            let most = most.map(|snapshot| snapshot.limits.frame_bytes_max).min();
-            let is_sound = |asked: &&LedgerRequest| {
-                let fits = asked.frame.len() <= most.unwrap_or(0).saturating_add(4);
-                fits && !asked.fates.iter().any(Fate::may_close)
-            };
-            are_done(ledger, ledger.asked.iter().take_while(is_sound))
-        }
-        CloseReason::Client(_)
-        | CloseReason::ClientEnded(_)
-        | CloseReason::UpstreamEnded(_)
-        | CloseReason::Upstream(_)
-        | CloseReason::Unreachable(_)
-        | CloseReason::BrokerUnknown(_)
-        | CloseReason::BufferLimit(_)
-        | CloseReason::BufferRejected
-        | CloseReason::TimedOut(_)
-        | CloseReason::Drained
-        | CloseReason::DrainExpired
-        | CloseReason::Bug(_) => Ok(()),
+    if matches!(reason, CloseReason::ClientEnded(_)) && is_waited_for(ledger) {
+        let read = ledger.asked.len().saturating_sub(ledger.facts.forgotten);
+        are_done(ledger, ledger.asked.iter().take(read))
+    } else if reason.is_fault_of_client() && closed_in_time(ledger) {
+        let most = ledger.snapshots.iter();
+        let most = most.map(|snapshot| snapshot.limits.frame_bytes_max).min();
+        let is_sound = |asked: &&LedgerRequest| {
+            let fits = asked.frame.len() <= most.unwrap_or(0).saturating_add(4);
+            fits && !asked.fates.iter().any(Fate::may_close)
+        };
+        are_done(ledger, ledger.asked.iter().take_while(is_sound))
+    } else {
+        Ok(())
     }
 }
 

@@ -123,6 +123,10 @@ pub(crate) struct Facts {
     pub(crate) last_bytes: Option<Instant>,
     /// When the request began that is coming in.
     pub(crate) request_began: Option<Instant>,
+    /// When the session has last asked to be called back; nothing before it was looked at.
+    deadline: Option<Instant>,
+    /// Such a time has come.
+    pub(crate) deadline_came: bool,
     /// Since when the client is not read; nothing while it is.
     pub(crate) unread_since: Option<Instant>,
 }
@@ -177,7 +181,9 @@ impl Facts {
     }
 
     pub(super) fn saw(&mut self, now: Instant, session: &Session) {
-        self.unread_since = if session.demand().read_client {
+        let demand = session.demand();
+        self.deadline = demand.deadline;
+        self.unread_since = if demand.read_client {
             None
         } else {
             self.unread_since.or(Some(now))
@@ -192,6 +198,11 @@ impl Facts {
                 *due = is_due.then(|| due.unwrap_or(begun));
             }
         }
+    }
+
+    /// The session is called back.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.deadline_came |= self.deadline.is_none_or(|at| now >= at);
     }
 
     pub(crate) fn had_bytes_due(&self, leg: Leg) -> bool {

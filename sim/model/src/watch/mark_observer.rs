@@ -1,7 +1,7 @@
 //! Which of the states that runs claim to reach a session has reached: seen from outside, in what
 //! goes in and what comes out.
 
-use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
+use doorkeeper_core::error::{ClientFault, UpstreamFault};
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::{CloseReason, Effect, End, Input, Leg, Route, Session, Snapshot};
@@ -227,14 +227,11 @@ impl MarkObserver {
     }
 
     fn note_close(&mut self, reason: CloseReason) {
-        let is_fault = matches!(
-            reason,
-            CloseReason::Client(_)
-                | CloseReason::BufferLimit(Leg::Client)
-                | CloseReason::TimedOut(Wait::Frame(Leg::Client) | Wait::Buffer(Leg::Client))
-        );
         let owed = self.owed_when_unread > 0;
-        self.set(Mark::FaultWithResponsesOwed, is_fault && owed);
+        self.set(
+            Mark::FaultWithResponsesOwed,
+            reason.is_fault_of_client() && owed,
+        );
         let is_limit = matches!(reason, CloseReason::BufferLimit(_));
         self.set(Mark::BufferLimitHit, is_limit);
         let is_denied = reason == CloseReason::Client(ClientFault::DeniedAcksZero);
@@ -243,7 +240,7 @@ impl MarkObserver {
         self.set(Mark::CorrelationMismatch, is_mismatch);
         let is_unknown = matches!(
             reason,
-            CloseReason::BrokerUnknown(_) | CloseReason::TimedOut(Wait::Topology)
+            CloseReason::BrokerUnknown(_) | CloseReason::TopologyUnknown
         );
         self.set(Mark::WaitedForTopology, is_unknown);
     }

@@ -3,6 +3,7 @@
 //! Each has one row in `api/rows.rs`; everything else asks the row.
 
 mod forward;
+pub mod keys;
 mod offered;
 mod row;
 mod rows;
@@ -18,7 +19,7 @@ pub(crate) use forward::{
 };
 pub use offered::{Access, Offered, OfferedApi, Offering, offering};
 pub(crate) use row::{Editing, Row, Timeout, TopicRule};
-pub(crate) use rows::{API_VERSIONS, METADATA, row};
+pub(crate) use rows::row;
 
 /// The name of an API as Kafka writes it, from the table alone: safe as a metric label.
 #[must_use]

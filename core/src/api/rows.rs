@@ -274,11 +274,6 @@ pub(crate) fn row(api: ApiKey) -> Option<&'static Row> {
     BY_KEY.get(index).copied().flatten()
 }
 
-/// What discovery asks itself.
-pub(crate) const METADATA: ApiKey = ApiKey(3);
-/// The same.
-pub(crate) const API_VERSIONS: ApiKey = ApiKey(18);
-
 /// One more than the highest key.
 const KEYS: usize = {
     let mut keys = 0;

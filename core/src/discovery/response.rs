@@ -1,6 +1,6 @@
 //! Reads the responses to discovery's own requests.
 
-use crate::api::{API_VERSIONS, METADATA};
+use crate::api::keys::{API_VERSIONS, METADATA};
 use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;

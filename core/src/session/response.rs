@@ -196,6 +196,7 @@ mod tests {
     use bytes::{BufMut, Bytes, BytesMut};
 
     use super::*;
+    use crate::api::keys::SHARE_FETCH;
     use crate::api::{self, ForwardMode, Offered, STREAM_BYTES_MIN};
     use crate::id::HostPort;
     use crate::limits::Limits;
@@ -205,7 +206,6 @@ mod tests {
     use crate::topology::{Advertised, DialMap, Topology};
     use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 
-    const SHARE_FETCH: ApiKey = ApiKey(78);
     const VERSION: ApiVersion = ApiVersion(1);
     const HEAD_END: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
     /// What stands in the place of a denied topic: no partitions, no tagged fields.

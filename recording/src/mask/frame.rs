@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 
+use doorkeeper_core::api::keys::{API_VERSIONS, PRODUCE};
 use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::wire::header::HeaderEnd;
 use doorkeeper_core::wire::schema::{Direction, Field, Kind, Message, Role, Roles};
@@ -10,10 +11,6 @@ use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use super::Key;
 use super::fields::is_kept;
 use crate::pieces::Pieces;
-
-/// Asks for the versions of all APIs.
-const API_VERSIONS: ApiKey = ApiKey(18);
-const PRODUCE: ApiKey = ApiKey(0);
 
 /// `Errors.UNSUPPORTED_VERSION`: an ApiVersions response that begins with it is of version 0,
 /// whatever was asked for (KIP-511).

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use doorkeeper_core::api::keys::SASL_HANDSHAKE;
 use doorkeeper_core::id::{ApiKey, ApiVersion, CorrelationId};
 use doorkeeper_core::wire::header::{
     PREFIX_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES, RequestHead,
@@ -14,7 +15,7 @@ use crate::pieces::Pieces;
 
 /// Behind a handshake of version 0 come tokens that are not inside of requests
 /// (`SaslServerAuthenticator`, KIP-43).
-const BARE_TOKENS_FOLLOW: (ApiKey, ApiVersion) = (ApiKey(17), ApiVersion(0));
+const BARE_TOKENS_FOLLOW: (ApiKey, ApiVersion) = (SASL_HANDSHAKE, ApiVersion(0));
 
 /// Of a token that is taken for a request this much is kept: the number of an API, which is in the
 /// log as well when the session closes because of it.

@@ -20,6 +20,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorkeeper_core::Snapshot;
 use doorkeeper_core::api::Access;
+use doorkeeper_core::api::keys::{
+    API_VERSIONS, CREATE_TOPICS, FETCH, FIND_COORDINATOR, METADATA, PRODUCE,
+};
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Decision, Principal};
 use doorkeeper_core::wire::schema::{self, Direction, Role};
@@ -31,17 +34,10 @@ pub(crate) use typed::{granted, names_brokers, request, response, throttle};
 use authorized::Cut;
 use typed::RequestSummary;
 
-const PRODUCE: i16 = 0;
-const FETCH: i16 = 1;
-const METADATA: i16 = 3;
-pub(crate) const FIND_COORDINATOR: i16 = 10;
-const API_VERSIONS: i16 = 18;
-const CREATE_TOPICS: i16 = 19;
-
 /// The fixed head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    pub(crate) key: i16,
+    pub(crate) api: ApiKey,
     pub(crate) version: i16,
     pub(crate) id: i32,
 }
@@ -52,7 +48,7 @@ impl Head {
         let head: &[u8; 12] = frame.first_chunk()?;
         let [_, _, _, _, k0, k1, v0, v1, i0, i1, i2, i3] = *head;
         Some(Self {
-            key: i16::from_be_bytes([k0, k1]),
+            api: ApiKey(i16::from_be_bytes([k0, k1])),
             version: i16::from_be_bytes([v0, v1]),
             id: i32::from_be_bytes([i0, i1, i2, i3]),
         })
@@ -157,11 +153,10 @@ pub(crate) fn fates(head: Head, frame: &Bytes, snapshots: &[Arc<Snapshot>]) -> V
 
 /// Whether a snapshot offers the API in that version.
 pub(crate) fn offers(snapshot: &Snapshot, head: Head) -> Option<bool> {
-    let api = ApiKey(head.key);
-    if snapshot.policy.api(api) == Decision::Deny {
+    if snapshot.policy.api(head.api) == Decision::Deny {
         return None;
     }
-    let row = snapshot.offered.get(api)?;
+    let row = snapshot.offered.get(head.api)?;
     Some(row.versions.contains(head.version))
 }
 
@@ -173,7 +168,7 @@ const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
 
 /// Whether the response to a request has an error code that belongs to all of it.
 fn tells_at_the_top(head: Head) -> bool {
-    let edition = schema::message(head.key, Direction::Response)
+    let edition = schema::message(head.api.0, Direction::Response)
         .and_then(|message| message.edition(head.version));
     edition.is_some_and(|edition| {
         let mut fields = edition.body.fields.iter();
@@ -186,10 +181,10 @@ fn denied(head: Head, look: &RequestSummary, frame: &Bytes, snapshot: &Snapshot)
     /// For a longer one it depends on what it names whether it can have a response.
     const CERTAIN_BYTES_MAX: usize = 10_000;
     let unclear = Some(Fate::Unclear { no_response: false });
-    let row = snapshot.offered.get(ApiKey(head.key))?;
+    let row = snapshot.offered.get(head.api)?;
     let code = match row.access {
         Access::Denied(denial) => denial.error_code,
-        Access::All if (head.key, head.version) == (FIND_COORDINATOR, 6) => match look.key_type {
+        Access::All if (head.api, head.version) == (FIND_COORDINATOR, 6) => match look.key_type {
             Some(SHARE) => CLUSTER_AUTHORIZATION_FAILED,
             Some(_) => return None,
             None => return unclear,
@@ -220,7 +215,7 @@ fn denied(head: Head, look: &RequestSummary, frame: &Bytes, snapshot: &Snapshot)
 fn fate(head: Head, frame: &Bytes, first: &Snapshot, authorize: &Snapshot) -> Fate {
     match offers(first, head) {
         None => return Fate::Closes,
-        Some(false) if head.key == API_VERSIONS => return Fate::Local(Denial::UnknownVersion),
+        Some(false) if head.api == API_VERSIONS => return Fate::Local(Denial::UnknownVersion),
         Some(false) => return Fate::Closes,
         Some(true) => {}
     }
@@ -229,19 +224,19 @@ fn fate(head: Head, frame: &Bytes, first: &Snapshot, authorize: &Snapshot) -> Fa
         return fate;
     }
     let passes = Fate::Passes {
-        no_response: head.key == PRODUCE && look.acks == Some(0),
+        no_response: head.api == PRODUCE && look.acks == Some(0),
         may_close: !look.is_sound || look.is_replica,
     };
     let authorized = first.policy.authorizes_topics(&Principal::anonymous());
     if !authorized {
         return passes;
     }
-    if passes.may_close() && matches!(head.key, PRODUCE | FETCH | METADATA | CREATE_TOPICS) {
+    if passes.may_close() && matches!(head.api, PRODUCE | FETCH | METADATA | CREATE_TOPICS) {
         return Fate::Unclear {
             no_response: look.acks == Some(0),
         };
     }
-    let cut = match head.key {
+    let cut = match head.api {
         PRODUCE => produce::cut(head, frame, &authorize.policy),
         FETCH => fetch::cut(head, frame, &authorize.policy),
         METADATA => metadata::cut(head, frame, &authorize.policy),

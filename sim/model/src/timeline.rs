@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use doorkeeper_core::id::{ApiKey, BrokerId};
+use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::{
     CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, api,
 };
@@ -292,7 +292,7 @@ impl Reading {
         let head = self.asked.iter().rev().find(|head| head.id == id);
         Some(Frame {
             place,
-            api: head.map_or("unasked", |head| api::name(ApiKey(head.key))),
+            api: head.map_or("unasked", |head| api::name(head.api)),
             version: head.map_or(-1, |head| head.version),
             id,
             bytes: frame.len(),
@@ -304,7 +304,7 @@ fn request(place: Waypoint, frame: &[u8]) -> Option<Frame> {
     let head = Head::of_request(frame)?;
     Some(Frame {
         place,
-        api: api::name(ApiKey(head.key)),
+        api: api::name(head.api),
         version: head.version,
         id: head.id,
         bytes: frame.len(),

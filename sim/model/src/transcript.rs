@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use doorkeeper_core::event::Event;
-use doorkeeper_core::id::{ApiKey, ApiVersion};
+use doorkeeper_core::id::ApiVersion;
 use doorkeeper_core::record::Fingerprint;
 use doorkeeper_core::{Leg, Route, api};
 
@@ -137,7 +137,7 @@ fn leg(text: &mut String, name: &str, up: Vec<(Head, Bytes)>, down: &[u8]) {
 }
 
 fn line(text: &mut String, head: Head, frame: &[u8]) {
-    let name = api::name(ApiKey(head.key));
+    let name = api::name(head.api);
     let Head { version, id, .. } = head;
     let _ = writeln!(text, "  {name} v{version} id {id}, {}", Fingerprint(frame));
 }
@@ -182,12 +182,14 @@ fn connected(event: &Event) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use doorkeeper_core::api::keys::METADATA;
+
     use super::*;
     use crate::frames::with_length;
 
     fn read_whole() -> Event {
         Event::Request {
-            api: ApiKey(3),
+            api: METADATA,
             version: ApiVersion(9),
             bytes: 12,
         }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use doorkeeper_core::api::keys::{JOIN_GROUP, SYNC_GROUP};
 use doorkeeper_core::id::BrokerId;
 use doorkeeper_core::record::{EffectLine, InputLine};
 use doorkeeper_core::{
@@ -152,12 +153,10 @@ impl Watch {
 
     /// Whether the session waits for a response that may take as long as a group's rebalance.
     pub(crate) fn owes_rebalance(&self, id: SessionId) -> bool {
-        const JOIN_GROUP: i16 = 11;
-        const SYNC_GROUP: i16 = 14;
         let asked = self.ledgers.get(id.0).map(|ledger| &ledger.asked);
         asked.is_some_and(|asked| {
-            let mut keys = asked.iter().map(|asked| asked.head.key);
-            keys.any(|key| matches!(key, JOIN_GROUP | SYNC_GROUP))
+            let mut apis = asked.iter().map(|asked| asked.head.api);
+            apis.any(|api| matches!(api, JOIN_GROUP | SYNC_GROUP))
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
+use doorkeeper_core::id::ApiKey;
 
 use super::encode::{Context, TopicIds, encode};
 use super::memory::{About, Memory};
@@ -38,7 +39,7 @@ pub struct Dialogue {
 #[derive(Debug)]
 struct PendingResponse {
     id: i32,
-    key: i16,
+    api: ApiKey,
     version: i16,
     about: About,
 }
@@ -125,10 +126,10 @@ impl Client {
         }
         dialogue.untidy |= matches!(request.what, What::Other(..));
         let no_response = matches!(request.what, What::Produce(Acks::None, _));
-        if !no_response && let Some(Head { key, version, id }) = Head::of_request(&frame) {
+        if !no_response && let Some(Head { api, version, id }) = Head::of_request(&frame) {
             dialogue.owed.push_back(PendingResponse {
                 id,
-                key,
+                api,
                 version,
                 about: about(&request.what),
             });
@@ -147,12 +148,12 @@ impl Client {
         };
         if let Some(owed) = owed {
             let PendingResponse {
-                key,
+                api,
                 version,
                 about,
                 ..
             } = owed;
-            self.memory.learn(key, version, about, &frame);
+            self.memory.learn(api, version, about, &frame);
         }
         Some(ReceivedResponse { expects, frame })
     }

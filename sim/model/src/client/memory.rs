@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use doorkeeper_core::api::keys::{
+    CONSUMER_GROUP_HEARTBEAT, END_TXN, FETCH, INIT_PRODUCER_ID, JOIN_GROUP, LEAVE_GROUP,
+    SHARE_ACKNOWLEDGE, SHARE_FETCH, SHARE_GROUP_HEARTBEAT,
+};
+use doorkeeper_core::id::ApiKey;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::{
     ConsumerGroupHeartbeatResponse, EndTxnResponse, FetchResponse, InitProducerIdResponse,
@@ -101,30 +106,20 @@ pub struct Memory {
     pub(super) shares: BTreeMap<u8, ShareMember>,
 }
 
-const FETCH: i16 = 1;
-const JOIN_GROUP: i16 = 11;
-const LEAVE_GROUP: i16 = 13;
-const INIT_PRODUCER_ID: i16 = 22;
-const END_TXN: i16 = 26;
-const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
-const SHARE_GROUP_HEARTBEAT: i16 = 76;
-const SHARE_FETCH: i16 = 78;
-const SHARE_ACKNOWLEDGE: i16 = 79;
-
 /// `Errors.MEMBER_ID_REQUIRED`: the response has the id to rejoin with (KIP-394).
 const MEMBER_ID_REQUIRED: i16 = 79;
 
 impl Memory {
     /// Takes in a response, with its length.
-    pub fn learn(&mut self, key: i16, version: i16, about: About, frame: &Bytes) {
-        match (key, about) {
+    pub fn learn(&mut self, api: ApiKey, version: i16, about: About, frame: &Bytes) {
+        match (api, about) {
             (FETCH, _) => {
-                if let Some(response) = body::<FetchResponse>(key, version, frame) {
+                if let Some(response) = body::<FetchResponse>(api, version, frame) {
                     self.fetched(response.error_code, response.session_id);
                 }
             }
             (JOIN_GROUP, About::Group(group)) => {
-                if let Some(response) = body::<JoinGroupResponse>(key, version, frame)
+                if let Some(response) = body::<JoinGroupResponse>(api, version, frame)
                     && matches!(response.error_code, 0 | MEMBER_ID_REQUIRED)
                 {
                     let member = response.member_id.to_string();
@@ -135,7 +130,7 @@ impl Memory {
                 self.members.remove(&group);
             }
             (INIT_PRODUCER_ID, About::Producer(producer)) => {
-                if let Some(response) = body::<InitProducerIdResponse>(key, version, frame)
+                if let Some(response) = body::<InitProducerIdResponse>(api, version, frame)
                     && response.error_code == 0
                 {
                     let given = (response.producer_id.0, response.producer_epoch);
@@ -144,7 +139,7 @@ impl Memory {
             }
             (END_TXN, About::Producer(producer)) => {
                 // Before version 5 the producer goes on as it was.
-                if let Some(response) = body::<EndTxnResponse>(key, version, frame)
+                if let Some(response) = body::<EndTxnResponse>(api, version, frame)
                     && response.producer_id.0 >= 0
                 {
                     let given = (response.producer_id.0, response.producer_epoch);
@@ -152,34 +147,34 @@ impl Memory {
                 }
             }
             (CONSUMER_GROUP_HEARTBEAT, About::Group(group)) => {
-                if let Some(response) = body::<ConsumerGroupHeartbeatResponse>(key, version, frame)
+                if let Some(response) = body::<ConsumerGroupHeartbeatResponse>(api, version, frame)
                 {
                     self.beat(group, response);
                 }
             }
             (SHARE_GROUP_HEARTBEAT | SHARE_FETCH | SHARE_ACKNOWLEDGE, _) => {
-                self.learn_of_shares(key, version, about, frame);
+                self.learn_of_shares(api, version, about, frame);
             }
             _ => {}
         }
     }
 
-    fn learn_of_shares(&mut self, key: i16, version: i16, about: About, frame: &Bytes) {
-        match (key, about) {
+    fn learn_of_shares(&mut self, api: ApiKey, version: i16, about: About, frame: &Bytes) {
+        match (api, about) {
             (SHARE_GROUP_HEARTBEAT, About::Group(group)) => {
-                if let Some(response) = body::<ShareGroupHeartbeatResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareGroupHeartbeatResponse>(api, version, frame) {
                     let known = self.shares.entry(group).or_default();
                     known.member_epoch = response.member_epoch.max(0);
                 }
             }
             (SHARE_FETCH, About::Share(group, session, says)) => {
-                if let Some(response) = body::<ShareFetchResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareFetchResponse>(api, version, frame) {
                     let known = self.shares.entry(group).or_default();
                     known.fetched(session, says, &response);
                 }
             }
             (SHARE_ACKNOWLEDGE, About::Share(group, session, _)) => {
-                if let Some(response) = body::<ShareAcknowledgeResponse>(key, version, frame) {
+                if let Some(response) = body::<ShareAcknowledgeResponse>(api, version, frame) {
                     let known = self.shares.entry(group).or_default();
                     known.acknowledged(session, &response);
                 }
@@ -227,7 +222,7 @@ impl Memory {
 }
 
 /// The body of a response, if it is one: a client that has sent nonsense may get anything.
-fn body<T: Decodable + HeaderVersion>(key: i16, version: i16, frame: &Bytes) -> Option<T> {
+fn body<T: Decodable + HeaderVersion>(api: ApiKey, version: i16, frame: &Bytes) -> Option<T> {
     let id = 0;
-    expected::response(Head { key, version, id }, frame)
+    expected::response(Head { api, version, id }, frame)
 }

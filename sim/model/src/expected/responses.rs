@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 use doorkeeper_core::Snapshot;
+use doorkeeper_core::api::keys::{
+    API_VERSIONS, CREATE_TOPICS, DESCRIBE_CLUSTER, DESCRIBE_CONFIGS, FETCH, FIND_COORDINATOR,
+    METADATA, PRODUCE, SHARE_FETCH,
+};
 use doorkeeper_core::id::BrokerId;
 use kafka_protocol::messages::{
     self, ApiVersionsResponse, CreateTopicsResponse, DescribeClusterResponse,
@@ -11,15 +15,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::authorized::DenialReport;
-use super::{
-    API_VERSIONS, CREATE_TOPICS, Denial, FETCH, FIND_COORDINATOR, Head, METADATA, PRODUCE,
-    create_topics, fetch, metadata, produce, typed, versions,
-};
+use super::{Denial, Head, create_topics, fetch, metadata, produce, typed, versions};
 use crate::environment::WORD;
-
-const DESCRIBE_CONFIGS: i16 = 32;
-const DESCRIBE_CLUSTER: i16 = 60;
-const SHARE_FETCH: i16 = 78;
 
 /// `Errors.COORDINATOR_NOT_AVAILABLE`.
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -40,7 +37,7 @@ pub(crate) fn is_right(
 ) -> bool {
     let nothing = DenialReport::default();
     let denial = denied.unwrap_or(&nothing);
-    match head.key {
+    match head.api {
         API_VERSIONS => api_versions(head, from_broker, given, snapshot),
         PRODUCE if denied.is_none() && head.version < 10 => from_broker == given,
         PRODUCE => same::<ProduceResponse>(head, from_broker, given, |response, expected| {
@@ -268,7 +265,7 @@ pub(crate) fn is_denial(head: Head, given: &Bytes, denial: &Denial, snapshot: &S
         Denial::Error { code, at_least } => typed::errors(head, given).is_some_and(|codes| {
             codes.len() >= *at_least && codes.iter().all(|it| *it == i64::from(*code))
         }),
-        Denial::All(denied) => match head.key {
+        Denial::All(denied) => match head.api {
             PRODUCE => {
                 typed::response::<ProduceResponse>(head, given).is_some_and(|mut response| {
                     let mut expected = ProduceResponse::default();

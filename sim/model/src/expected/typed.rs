@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use doorkeeper_core::api::keys::{API_VERSIONS, INIT_PRODUCER_ID};
 use doorkeeper_core::wire::header::{
     HeaderEnd, PREFIX_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES,
 };
@@ -11,7 +12,7 @@ use doorkeeper_core::wire::walk::{Step, Value, Walker};
 use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
-use super::{API_VERSIONS, Head};
+use super::Head;
 
 /// What one walk of a request finds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +34,7 @@ pub(super) struct RequestSummary {
 /// Looks at a request with its length.
 pub(super) fn look(head: Head, frame: &Bytes) -> RequestSummary {
     let mut look = RequestSummary::default();
-    let Some(message) = schema::message(head.key, Direction::Request) else {
+    let Some(message) = schema::message(head.api.0, Direction::Request) else {
         return look;
     };
     // A header need not be one that kafka-protocol takes: Kafka replaces what is no UTF-8.
@@ -79,12 +80,10 @@ pub(crate) fn granted(head: Head, frame: &Bytes) -> Duration {
     let waits = look.is_sound
         && frame.len() <= READ_BYTES_MAX
         // Without a transactional id the broker does not wait.
-        && (head.key != INIT_PRODUCER_ID || is_transactional(head, frame));
+        && (head.api != INIT_PRODUCER_ID || is_transactional(head, frame));
     let ms = u64::try_from(look.wait_ms).unwrap_or(0).min(DAY_MS);
     Duration::from_millis(if waits { ms } else { 0 })
 }
-
-const INIT_PRODUCER_ID: i16 = 22;
 
 fn is_transactional(head: Head, frame: &Bytes) -> bool {
     let body = request::<InitProducerIdRequest>(head, frame);
@@ -94,10 +93,10 @@ fn is_transactional(head: Head, frame: &Bytes) -> bool {
 /// For how long a whole response says that its client is throttled.
 pub(crate) fn throttle(head: Head, frame: &Bytes) -> Duration {
     let ms = |version| {
-        let message = schema::message(head.key, Direction::Response)?;
+        let message = schema::message(head.api.0, Direction::Response)?;
         let mut body = frame.get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)?;
         // That of ApiVersions has no tags, for clients that do not know the version (KIP-511).
-        let flexible = head.key != API_VERSIONS && message.is_flexible(version)?;
+        let flexible = head.api != API_VERSIONS && message.is_flexible(version)?;
         if HeaderEnd::of_response(flexible, body.len()).step(&mut body) != Ok(true) {
             return None;
         }
@@ -139,7 +138,7 @@ fn walk(
 
 /// All error codes of a response with its length, if it follows its schema.
 pub(super) fn errors(head: Head, frame: &Bytes) -> Option<Vec<i64>> {
-    let message = schema::message(head.key, Direction::Response)?;
+    let message = schema::message(head.api.0, Direction::Response)?;
     let mut body = frame.get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)?;
     let flexible = message.is_flexible(head.version)?;
     if HeaderEnd::of_response(flexible, body.len()).step(&mut body) != Ok(true) {
@@ -156,7 +155,7 @@ pub(super) fn errors(head: Head, frame: &Bytes) -> Option<Vec<i64>> {
 
 /// Header and body of a request with its length.
 fn request_header(head: Head, frame: &Bytes) -> Option<(RequestHeader, Bytes)> {
-    let api = ApiKey::try_from(head.key).ok()?;
+    let api = ApiKey::try_from(head.api.0).ok()?;
     let version = api.request_header_version(head.version);
     let mut rest = frame.slice(4.min(frame.len())..);
     // A header has one string and at most tagged fields: nothing is reserved by a count of theirs
@@ -182,7 +181,7 @@ pub(crate) fn request<T: Decodable + Encodable>(
     frame: &Bytes,
 ) -> Option<(RequestHeader, T)> {
     let (header, mut body) = request_header(head, frame)?;
-    let message = schema::message(head.key, Direction::Request)?;
+    let message = schema::message(head.api.0, Direction::Request)?;
     if !walk(message, head.version, &body, Roles::ALL, |_, _| {}) {
         return None;
     }
@@ -197,7 +196,7 @@ pub(super) fn request_frame<T: Encodable>(
     header: &RequestHeader,
     body: &T,
 ) -> Option<Bytes> {
-    let api = ApiKey::try_from(head.key).ok()?;
+    let api = ApiKey::try_from(head.api.0).ok()?;
     let mut out = BytesMut::new();
     header
         .encode(&mut out, api.request_header_version(head.version))
@@ -214,7 +213,7 @@ pub(crate) fn response<T: Decodable + HeaderVersion>(head: Head, frame: &Bytes) 
         return None;
     }
     ResponseHeader::decode(&mut rest, header).ok()?;
-    let message = schema::message(head.key, Direction::Response)?;
+    let message = schema::message(head.api.0, Direction::Response)?;
     if !walk(message, head.version, &rest, Roles::ALL, |_, _| {}) {
         return None;
     }

@@ -1,6 +1,7 @@
 //! ApiVersions: what the broker and our table have in common, and everything else untouched.
 
 use doorkeeper_core::Snapshot;
+use doorkeeper_core::api::keys::API_VERSIONS;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::Decision;
 use kafka_protocol::messages::ApiVersionsResponse;
@@ -24,12 +25,12 @@ pub(super) fn cut(response: &mut ApiVersionsResponse, snapshot: &Snapshot) {
 
 /// The response to a version that nobody here knows.
 pub(super) fn unknown_version(response: &ApiVersionsResponse, snapshot: &Snapshot) -> bool {
-    let row = snapshot.offered.get(ApiKey(super::API_VERSIONS));
+    let row = snapshot.offered.get(API_VERSIONS);
     let offered = response.api_keys.first();
     let same = match (row, offered) {
         (Some(row), Some(offered)) => {
             (offered.api_key, offered.min_version, offered.max_version)
-                == (super::API_VERSIONS, row.versions.first, row.versions.last)
+                == (API_VERSIONS.0, row.versions.first, row.versions.last)
         }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,

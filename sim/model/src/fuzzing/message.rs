@@ -3,12 +3,10 @@
 //!
 //! What may name a host of the cluster names one often; nothing else ever does.
 
+use doorkeeper_core::api::keys::DESCRIBE_CONFIGS;
 use doorkeeper_core::wire::schema::{APIS, Direction, Field, Kind, Message, Role, Struct};
 
 use super::driver::HOSTS;
-
-/// Of all configs only those of brokers, in this response, are about addresses.
-const DESCRIBE_CONFIGS: i16 = 32;
 
 /// Longer than what a response may have to be edited as a whole.
 const LONG_BYTES: usize = 70_000;
@@ -228,7 +226,8 @@ impl Writer<'_, '_> {
             ],
             Role::ConfigName => &["log.dirs", "advertised.listeners", "x", "host.name"],
             // Topics have configs of the same role, in which nothing is hidden.
-            Role::ConfigValue if self.api_key == DESCRIBE_CONFIGS => &[
+            // Of all configs only those of brokers, in this response, are about addresses.
+            Role::ConfigValue if self.api_key == DESCRIBE_CONFIGS.0 => &[
                 "PLAINTEXT://b1.canary:9093",
                 "60",
                 "",

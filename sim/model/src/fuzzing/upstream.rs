@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use doorkeeper_core::api::keys::API_VERSIONS;
+use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 use doorkeeper_core::wire::schema::{self, APIS, Direction, Role, Roles};
 use doorkeeper_core::wire::walk::{Step, Value, Walker};
@@ -18,9 +20,6 @@ use super::message::{Draw, body};
 use crate::expected::{self, Head};
 use crate::frames::Cutter;
 use crate::invariants::leaks;
-
-/// Its response header never has tagged fields (KIP-511).
-const API_VERSIONS: i16 = 18;
 
 /// Input: flags, then operations. Each is a byte that names it; for what is drawn or sent, the
 /// length of the bytes for it in two bytes, and they themselves. See `Conversation::step`.
@@ -120,12 +119,12 @@ impl<'a> Conversation<'a> {
         };
         self.next_id += 1;
         let head = Head {
-            key: api.key,
+            api: ApiKey(api.key),
             version,
             id: self.next_id,
         };
         let mut frame = Vec::new();
-        frame.extend_from_slice(&head.key.to_be_bytes());
+        frame.extend_from_slice(&head.api.0.to_be_bytes());
         frame.extend_from_slice(&head.version.to_be_bytes());
         frame.extend_from_slice(&head.id.to_be_bytes());
         // No client id, and no tagged fields.
@@ -191,7 +190,7 @@ impl<'a> Conversation<'a> {
     fn next_response(&mut self) -> Option<Vec<u8>> {
         let drawn = self.bytes();
         let head = self.gone_up.pop_front()?;
-        let message = schema::message(head.key, Direction::Response)?;
+        let message = schema::message(head.api.0, Direction::Response)?;
         let mut draw = Draw::from(drawn);
         draw.long = self.may_be_long;
         let body = body(message, head.version, &mut draw)?;
@@ -238,7 +237,7 @@ impl<'a> Conversation<'a> {
     /// Wherever the table knows a host or a text that may hold one.
     fn tells_no_host(&self, head: Head, frame: &[u8]) {
         const TELLING: Roles = Roles::of(&[Role::Host, Role::ErrorMessage]);
-        let Some(message) = schema::message(head.key, Direction::Response) else {
+        let Some(message) = schema::message(head.api.0, Direction::Response) else {
             return;
         };
         let Some(edition) = message.edition(head.version) else {
@@ -250,7 +249,8 @@ impl<'a> Conversation<'a> {
         let mut body = frame
             .get(PREFIX_BYTES + RESPONSE_HEAD_BYTES..)
             .unwrap_or_default();
-        let flexible = head.key != API_VERSIONS && edition.flexible.contains(head.version);
+        // This one's header never has tagged fields (KIP-511).
+        let flexible = head.api != API_VERSIONS && edition.flexible.contains(head.version);
         if HeaderEnd::of_response(flexible, body.len()).step(&mut body) != Ok(true) {
             return;
         }
@@ -322,9 +322,9 @@ fn change(frame: &mut Vec<u8>, how: u8, at: usize, byte: u8) {
 /// A response to this request, with its length and header.
 fn framed(head: Head, body: &[u8]) -> Vec<u8> {
     let mut frame = head.id.to_be_bytes().to_vec();
-    let message = schema::message(head.key, Direction::Response);
+    let message = schema::message(head.api.0, Direction::Response);
     let flexible = message.and_then(|it| it.is_flexible(head.version));
-    if head.key != API_VERSIONS && flexible == Some(true) {
+    if head.api != API_VERSIONS && flexible == Some(true) {
         frame.push(0);
     }
     frame.extend_from_slice(body);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use doorkeeper_core::api::Access;
+use doorkeeper_core::api::keys::{FIND_COORDINATOR, PRODUCE};
 use doorkeeper_core::error::{ClientFault, UpstreamFault, Wait};
 use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::{CloseReason, ConnectFailure, Effect, Instant, Leg, Route};
 
-use crate::expected::{self, FIND_COORDINATOR, Fate, Head};
+use crate::expected::{self, Fate, Head};
 use crate::script::Tamper;
 use crate::watch::{Decision, DueBytes, Ledger, LedgerRequest, Violation};
 
@@ -107,12 +108,9 @@ fn is_restricted(ledger: &Ledger, rest: &[u8]) -> bool {
     let Some(head) = Head::of_request(rest) else {
         return false;
     };
-    let mut rows = ledger
-        .snapshots
-        .iter()
-        .map(|it| it.offered.get(ApiKey(head.key)));
+    let mut rows = ledger.snapshots.iter().map(|it| it.offered.get(head.api));
     // A coordinator that serves brokers is denied as well.
-    head.key == FIND_COORDINATOR || rows.any(|row| row.is_some_and(|row| row.access != Access::All))
+    head.api == FIND_COORDINATOR || rows.any(|row| row.is_some_and(|row| row.access != Access::All))
 }
 
 /// The length of a frame that has begun, its prefix included.
@@ -130,13 +128,13 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
     let broken = |request: Option<(ApiKey, Option<ApiVersion>)>| {
         all.iter().any(|(head, may_close)| {
             let is_it = request.is_none_or(|(api, version)| {
-                api.0 == head.key && version.is_none_or(|version| version.0 == head.version)
+                api == head.api && version.is_none_or(|version| version.0 == head.version)
             });
             *may_close && is_it
         })
     };
     let offered = |api: ApiKey, wanted: Option<bool>| {
-        let mut heads = all.iter().filter(|(head, _)| head.key == api.0);
+        let mut heads = all.iter().filter(|(head, _)| head.api == api);
         heads.any(|(head, _)| {
             let mut snapshots = ledger.snapshots.iter();
             snapshots.any(|snapshot| expected::offers(snapshot, *head) == wanted)
@@ -152,7 +150,7 @@ fn client_broke(ledger: &Ledger, fault: ClientFault) -> bool {
         return offered(api, Some(false));
     }
     if fault == ClientFault::DeniedAcksZero {
-        return broken(Some((ApiKey(0), None)));
+        return broken(Some((PRODUCE, None)));
     }
     // Of any other fault all that counts is that a session may close for the request.
     broken(fault.request())

@@ -20,7 +20,7 @@ pub(crate) fn is_for_clients(
     const ALTERS_CONFIGS: [i16; 2] = [33, 44];
     let Some(head) = head else { return Ok(()) };
     let is_for_clients = matches!(
-        head.key,
+        head.api.0,
         0..=3 | 8..=16 | 18..=26 | 28 | 32 | 33 | 35 | 37 | 42 | 44 | 46 | 47 | 55 | 60 | 61
             | 65 | 66 | 68 | 69 | 71 | 72 | 74..=79 | 88..=93
     );
@@ -28,7 +28,7 @@ pub(crate) fn is_for_clients(
         let what = format!("{head:?} is denied and reached a broker in {id}");
         return Err(Violation::of(25, what));
     }
-    if ALTERS_CONFIGS.contains(&head.key) && expected::names_brokers(head, sent) {
+    if ALTERS_CONFIGS.contains(&head.api.0) && expected::names_brokers(head, sent) {
         let what = format!("{head:?} reached a broker with configs of brokers in {id}");
         return Err(Violation::of(25, what));
     }

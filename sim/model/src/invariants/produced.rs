@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use doorkeeper_core::api::keys::PRODUCE;
 use kafka_protocol::messages::ProduceRequest;
 
 use crate::expected::{self, Head};
 use crate::payload::{Tag, payloads, tags};
 use crate::watch::{SessionId, Violation};
 use doorkeeper_kafka_model::batch;
-
-const PRODUCE: i16 = 0;
 
 /// A session, a producer id with its epoch, and where its batches go: by name or by id.
 type Stream = (SessionId, (i64, i16), String, i32);
@@ -74,7 +73,7 @@ impl ProducedRecords {
 }
 
 fn is_produce(frame: &[u8]) -> bool {
-    Head::of_request(frame).is_some_and(|head| head.key == PRODUCE)
+    Head::of_request(frame).is_some_and(|head| head.api == PRODUCE)
 }
 
 /// The batches of a Produce that have sequence numbers.

@@ -2,16 +2,18 @@
 
 use bytes::Bytes;
 use doorkeeper_core::Snapshot;
+use doorkeeper_core::api::keys::{API_VERSIONS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA};
+use doorkeeper_core::id::ApiKey;
 
 use super::{leaks, policy};
 use crate::expected::{self, Fate};
 use crate::watch::{Expectation, Ledger, LedgerRequest, Violation};
 
 /// Addresses, and what is offered, belong to invariants of their own.
-const fn number_of(key: i16) -> u8 {
-    match key {
-        18 => 17,
-        3 | 10 | 60 => 18,
+const fn number_of(api: ApiKey) -> u8 {
+    match api {
+        API_VERSIONS => 17,
+        METADATA | FIND_COORDINATOR | DESCRIBE_CLUSTER => 18,
         _ => 8,
     }
 }
@@ -76,7 +78,7 @@ pub(crate) fn given(ledger: &mut Ledger, frame: Bytes) -> Result<(), Violation> 
         .fates
         .iter()
         .any(|fate| matches!(fate, Fate::Cut { .. } | Fate::Local(_)));
-    let number = if is_cut { 5 } else { number_of(asked.head.key) };
+    let number = if is_cut { 5 } else { number_of(asked.head.api) };
     Err(Violation::of(number, what))
 }
 

@@ -1,19 +1,14 @@
 //! Which of the states that runs claim to reach a session has reached: seen from outside, in what
 //! goes in and what comes out.
 
+use doorkeeper_core::api::keys::{API_VERSIONS, FETCH, PRODUCE, SHARE_FETCH};
 use doorkeeper_core::error::{ClientFault, UpstreamFault};
 use doorkeeper_core::event::{Event, Rewrites};
-use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::{CloseReason, Effect, End, Input, Leg, Route, Session, Snapshot};
 
 use super::ledger::Ledger;
 use crate::expected::{Denial, Fate, Head};
 use crate::mark::{Mark, Marks};
-
-const PRODUCE: ApiKey = ApiKey(0);
-const FETCH: ApiKey = ApiKey(1);
-const API_VERSIONS: ApiKey = ApiKey(18);
-const SHARE_FETCH: ApiKey = ApiKey(78);
 
 /// A longer response to a Fetch passes while it is read.
 const STREAMED_BYTES_MIN: usize = 64 * 1024;
@@ -50,7 +45,7 @@ impl MarkObserver {
 
     /// A request has gone up, or its response has been given, as this fate has it.
     pub(crate) fn note_fate(&mut self, head: Head, fate: &Fate, is_renewed: bool) {
-        let is_produce = head.key == PRODUCE.0;
+        let is_produce = head.api == PRODUCE;
         let denied = match fate {
             Fate::Local(Denial::NoFetchSession) => {
                 self.set(Mark::FetchSessionDenied, true);

@@ -49,6 +49,8 @@ mutations! {
     DialWrongBroker,
     /// Policy: the first denied topic of a mixed request is let through.
     SkipDenial,
+    /// Policy: a request of an API that clients are denied goes up.
+    PassDeniedApi,
     /// Policy: a fetch session goes on under a policy.
     KeepFetchSession,
     /// Policy: the response says nothing of what was denied.

@@ -98,6 +98,7 @@ impl Session {
         let whole = match offered.access {
             Access::All => None,
             Access::NotBrokers(denial) => Some(Whole::alters_configs(head, frame_len, denial)),
+            Access::Denied(_) if mutation!(self, PassDeniedApi) => None,
             Access::Denied(denial) => Some(Whole::denied(head, frame_len, denial)),
         };
         if let Some(whole) = whole {

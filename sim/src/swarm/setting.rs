@@ -39,6 +39,8 @@ pub(super) fn draw(swarm: &Swarm, rng: &mut Rng) -> Setting {
     };
     // Long enough for what goes well over the slowest network.
     setting.small.wait = rng.one_in(4).then(|| 1_000 + number(rng, 4_000));
+    // Room for less than one long request, or for a few.
+    setting.buffered = rng.one_in(6).then(|| 200 + number(rng, 4_000));
     setting
 }
 

@@ -17,7 +17,7 @@ pub(crate) use forward::{
     ForwardMode, ResponseForm, STREAM_BYTES_MIN, request_forward_mode, request_wait_is_unread,
     response_forward_mode,
 };
-pub use offered::{Access, Offered, OfferedApi, Offering, offering};
+pub use offered::{Access, OfferedApi, OfferedApis, Offering, offering};
 pub(crate) use row::{Editing, Row, Timeout, TopicRule};
 pub(crate) use rows::row;
 

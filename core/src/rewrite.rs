@@ -15,13 +15,13 @@ pub(crate) mod texts;
 pub use known_hosts::KnownHosts;
 
 use crate::id::{BrokerId, HostPort};
-use crate::topology::{Advertised, Topology};
+use crate::topology::{AdvertisedAddresses, Topology};
 use crate::wire::edit::Edits;
 
 /// What addresses are compared with and replaced by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Addresses<'a> {
-    pub(crate) advertised: &'a Advertised,
+    pub(crate) advertised: &'a AdvertisedAddresses,
     pub(crate) topology: &'a Topology,
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::api::{Offered, OfferedApi};
+use crate::api::{OfferedApi, OfferedApis};
 use crate::id::{ApiKey, HostPort};
 use crate::limits::Limits;
 use crate::policy::{Decision, Policy};
 use crate::rewrite::{Addresses, KnownHosts};
-use crate::topology::{Advertised, DialMap, Topology};
+use crate::topology::{AdvertisedAddresses, DialMap, Topology};
 
 /// What the sessions of one listener go by. Replaced whole, never changed.
 #[derive(Clone, Debug)]
@@ -19,13 +19,13 @@ pub struct Snapshot {
     /// Who may do what.
     pub policy: Policy,
     /// The APIs that clients are offered.
-    pub offered: Offered,
+    pub offered: OfferedApis,
     /// Where the configuration says that the cluster can be found, in the order to try.
     pub bootstrap: Vec<HostPort>,
     /// Where to connect instead of what a name says.
     pub dial: DialMap,
     /// Where clients find each broker.
-    pub advertised: Advertised,
+    pub advertised: AdvertisedAddresses,
     /// Where the brokers are, as learned; the same for all listeners of a cluster.
     pub topology: Arc<Topology>,
     /// The upstream host names that no client may see.
@@ -96,10 +96,10 @@ mod tests {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
-            offered: Offered::default(),
+            offered: OfferedApis::default(),
             bootstrap: vec![at("boot.test:9092")],
             dial: DialMap::default(),
-            advertised: Advertised::Explicit([].into()),
+            advertised: AdvertisedAddresses::Explicit([].into()),
             topology: Arc::default(),
             known_hosts: KnownHosts::default(),
         };

@@ -96,7 +96,7 @@ impl Topology {
 
 /// Where clients find each broker: by configuration and broker id alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advertised {
+pub enum AdvertisedAddresses {
     /// Broker `n` is at port `base + n` of one host.
     Ports {
         /// The host that clients dial.
@@ -110,7 +110,7 @@ pub enum Advertised {
     Explicit(BTreeMap<BrokerId, HostPort>),
 }
 
-impl Advertised {
+impl AdvertisedAddresses {
     /// Our address for a broker, if the configuration gives it one.
     #[must_use]
     pub fn address(&self, broker: BrokerId) -> Option<HostPort> {
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn ports_follow_from_the_broker_id_alone() {
-        let ports = Advertised::Ports {
+        let ports = AdvertisedAddresses::Ports {
             host: "kafka.example.com".into(),
             base: 19093,
             ids: vec![0..=9],
@@ -255,7 +255,7 @@ mod tests {
         );
         assert_eq!(ports.address(BrokerId(10)), None);
         assert_eq!(ports.address(BrokerId(-1)), None);
-        let high = Advertised::Ports {
+        let high = AdvertisedAddresses::Ports {
             host: "h".into(),
             base: 65530,
             ids: vec![0..=9],

@@ -19,7 +19,7 @@ mod walk_support;
 
 use std::collections::BTreeSet;
 
-use doorkeeper_core::api::{Access, Offered};
+use doorkeeper_core::api::{Access, OfferedApis};
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::rewrite::KnownHosts;
@@ -39,8 +39,8 @@ const ID: i32 = 7;
 /// With this much more behind its body a response to a Fetch is streamed instead of buffered.
 const LONG_TAIL: usize = 70_000;
 
-fn offered() -> Offered {
-    Offered::with(APIS.iter().map(|api| ApiKey(api.key))).altering_brokers(true)
+fn offered() -> OfferedApis {
+    OfferedApis::with(APIS.iter().map(|api| ApiKey(api.key))).altering_brokers(true)
 }
 
 fn world(with: Snapshot) -> World {

@@ -95,22 +95,22 @@ impl fmt::Debug for Reload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doorkeeper_core::api::Offered;
+    use doorkeeper_core::api::OfferedApis;
     use doorkeeper_core::id::{BrokerId, HostPort};
     use doorkeeper_core::limits::Limits;
     use doorkeeper_core::policy::{Policy, Principal};
     use doorkeeper_core::rewrite::KnownHosts;
-    use doorkeeper_core::topology::{Advertised, DialMap};
+    use doorkeeper_core::topology::{AdvertisedAddresses, DialMap};
 
     fn first() -> Snapshot {
         Snapshot {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
-            offered: Offered::default(),
+            offered: OfferedApis::default(),
             bootstrap: Vec::new(),
             dial: DialMap::default(),
-            advertised: Advertised::Ports {
+            advertised: AdvertisedAddresses::Ports {
                 host: "proxy.test".into(),
                 base: 9001,
                 ids: vec![0..=5],

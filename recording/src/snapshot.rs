@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::Snapshot;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, DialRule, Topology};
 use serde::{Deserialize, Serialize};
 
 /// As [`Snapshot`].
@@ -103,7 +103,7 @@ impl RecordedSnapshot {
             epoch: self.epoch,
             limits: self.limits.clone(),
             policy: self.denied_topics.policy(),
-            offered: Offered::with(self.offered_besides.iter().copied().map(ApiKey))
+            offered: OfferedApis::with(self.offered_besides.iter().copied().map(ApiKey))
                 .altering_brokers(self.alters_brokers),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,
@@ -177,20 +177,22 @@ enum RecordedAddresses {
 }
 
 impl RecordedAddresses {
-    fn of(advertised: &Advertised) -> Self {
+    fn of(advertised: &AdvertisedAddresses) -> Self {
         match advertised {
-            Advertised::Ports { host, base, ids } => Self::Ports {
+            AdvertisedAddresses::Ports { host, base, ids } => Self::Ports {
                 host: host.to_string(),
                 base: *base,
                 ids: ids.iter().map(|it| (*it.start(), *it.end())).collect(),
             },
-            Advertised::Explicit(at) => Self::Explicit(texts(at.iter().map(|(id, at)| (*id, at)))),
+            AdvertisedAddresses::Explicit(at) => {
+                Self::Explicit(texts(at.iter().map(|(id, at)| (*id, at))))
+            }
         }
     }
 
-    fn advertised(&self) -> Result<Advertised, InvalidAddress> {
+    fn advertised(&self) -> Result<AdvertisedAddresses, InvalidAddress> {
         Ok(match self {
-            Self::Ports { host, base, ids } => Advertised::Ports {
+            Self::Ports { host, base, ids } => AdvertisedAddresses::Ports {
                 host: host.as_str().into(),
                 base: *base,
                 ids: ids
@@ -198,7 +200,7 @@ impl RecordedAddresses {
                     .map(|(first, last)| RangeInclusive::new(*first, *last))
                     .collect(),
             },
-            Self::Explicit(at) => Advertised::Explicit(addresses(at)?),
+            Self::Explicit(at) => AdvertisedAddresses::Explicit(addresses(at)?),
         })
     }
 }
@@ -249,7 +251,7 @@ struct LimitsText {
 mod tests {
     use super::*;
 
-    fn snapshot(advertised: Advertised) -> Snapshot {
+    fn snapshot(advertised: AdvertisedAddresses) -> Snapshot {
         let bootstrap = vec![
             "boot.test:9092".parse().unwrap(),
             "[::1]:1".parse().unwrap(),
@@ -278,7 +280,7 @@ mod tests {
             policy: Policy::allow_all()
                 .deny_topic(&Principal::new("User:a"), "t")
                 .deny_api(ApiKey(20)),
-            offered: Offered::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
+            offered: OfferedApis::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,
             dial,
@@ -291,12 +293,12 @@ mod tests {
     fn all_of_it_comes_back() {
         let explicit = [(BrokerId(3), "gate.test:3".parse().unwrap())];
         for advertised in [
-            Advertised::Ports {
+            AdvertisedAddresses::Ports {
                 host: "gate.test".into(),
                 base: 19092,
                 ids: vec![0..=5, 9..=9],
             },
-            Advertised::Explicit(explicit.into_iter().collect()),
+            AdvertisedAddresses::Explicit(explicit.into_iter().collect()),
         ] {
             let snapshot = snapshot(advertised);
             let text = serde_json::to_string(&RecordedSnapshot::from(&snapshot)).unwrap();
@@ -308,7 +310,8 @@ mod tests {
 
     #[test]
     fn an_invalid_address_is_an_error() {
-        let mut snapshot = RecordedSnapshot::from(&snapshot(Advertised::Explicit(BTreeMap::new())));
+        let mut snapshot =
+            RecordedSnapshot::from(&snapshot(AdvertisedAddresses::Explicit(BTreeMap::new())));
         snapshot.bootstrap = vec!["nowhere".to_owned()];
         let text = snapshot.snapshot().unwrap_err().to_string();
         assert_eq!(text, "\"nowhere\" is no address: expected host:port");

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::wire::schema::{APIS, Api, Message};
 use doorkeeper_core::{
     Accept, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
@@ -324,11 +324,11 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
             let anyone = Principal::anonymous();
             policy.deny_topic(&anyone, "s1").deny_topic(&anyone, "s2")
         },
-        offered: Offered::with(all).altering_brokers(true),
+        offered: OfferedApis::with(all).altering_brokers(true),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,
         dial: DialMap::default(),
-        advertised: Advertised::Ports {
+        advertised: AdvertisedAddresses::Ports {
             host: "gate.test".into(),
             base: 19092,
             ids: vec![0..=9],

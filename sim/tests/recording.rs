@@ -8,14 +8,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::tls_facts::{TlsFacts, TlsVersion};
-use doorkeeper_core::topology::{Advertised, DialMap};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap};
 use doorkeeper_core::{Accept, Input, Instant, Leg, Route, Session, Snapshot};
 use doorkeeper_recording::line::{Line, VERSION};
 use doorkeeper_recording::{
@@ -47,10 +47,10 @@ fn recorded() -> String {
         epoch: 0,
         limits: Limits::default(),
         policy: Policy::allow_all(),
-        offered: Offered::default(),
+        offered: OfferedApis::default(),
         bootstrap: Vec::new(),
         dial: DialMap::default(),
-        advertised: Advertised::Explicit(BTreeMap::new()),
+        advertised: AdvertisedAddresses::Explicit(BTreeMap::new()),
         topology: Arc::default(),
         known_hosts: KnownHosts::default(),
     });

@@ -35,12 +35,12 @@ pub fn offering(api: ApiKey) -> Option<Offering> {
 
 /// Which of the APIs in our table clients are offered on one listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offered {
+pub struct OfferedApis {
     allowed: BTreeSet<ApiKey>,
     alters_brokers: bool,
 }
 
-impl Offered {
+impl OfferedApis {
     /// What is offered by default, and these besides: those that have to be named
     /// ([`Offering::ByName`]). Any other API is offered or not, whether it is named or not.
     #[must_use]

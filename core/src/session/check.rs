@@ -3,7 +3,7 @@
 
 use crate::connection::Leg;
 use crate::error::CloseReason;
-use crate::session::in_flight::Owed;
+use crate::session::in_flight::DueResponse;
 use crate::session::{Phase, Session};
 use crate::time::Instant;
 
@@ -50,7 +50,7 @@ impl Session {
     /// A response of ours is given as soon as no other is due before it.
     fn buffers_a_response(&self) -> bool {
         let front = self.in_flight.front().map(|slot| &slot.response);
-        self.is_relaying() && matches!(front, Some(Owed::Local(_)))
+        self.is_relaying() && matches!(front, Some(DueResponse::Local(_)))
     }
 
     fn outlives_its_end(&self) -> bool {

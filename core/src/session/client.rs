@@ -9,7 +9,7 @@ use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
 use crate::event::Event;
 use crate::mutation::mutation;
 use crate::session::body::REQUEST_HEAD_END;
-use crate::session::in_flight::{Owed, Relayed, Slot};
+use crate::session::in_flight::{DueResponse, RelayedResponse, Slot};
 use crate::session::request::{Facts, Request};
 use crate::session::request_stage::{DroppedRequest, PassedRequest, RequestStage};
 use crate::session::topic_authorization::{AuthorizedRequest, Authorizer, DeniedTopics, Topics};
@@ -301,7 +301,7 @@ impl Session {
         let allowance = facts.allowance(timeout, &mut self.earlier_timeouts);
         let (mut edits, denied) = authorized.unwrap_or_default();
         let expects_no_response = facts.expects_no_response && !mutation!(self, SlotForAcksZero);
-        let response = (!expects_no_response).then_some(Relayed { allowance, denied });
+        let response = (!expects_no_response).then_some(RelayedResponse { allowance, denied });
         let Self {
             requests, upstream, ..
         } = self;
@@ -350,11 +350,11 @@ impl Session {
         now: Instant,
         head: RequestHead,
         frame_len: usize,
-        response: Option<Relayed>,
+        response: Option<RelayedResponse>,
     ) {
         self.request_done(head, frame_len);
         if let Some(response) = response {
-            let slot = Slot::new(head, frame_len, now, Owed::Relayed(response));
+            let slot = Slot::new(head, frame_len, now, DueResponse::Relayed(response));
             self.in_flight.push(now, slot);
         } else {
             self.dropped_waits |= !self.upstream.is_open();
@@ -372,7 +372,7 @@ impl Session {
         response: Bytes,
     ) {
         self.request_done(head, frame_len);
-        let slot = Slot::new(head, frame_len, now, Owed::Local(response));
+        let slot = Slot::new(head, frame_len, now, DueResponse::Local(response));
         self.in_flight.push(now, slot);
         self.became_ready();
     }

@@ -25,12 +25,17 @@ pub(super) struct Slot {
     pub(super) bytes: usize,
     /// When the request was whole.
     pub(super) since: Instant,
-    pub(super) response: Owed,
+    pub(super) response: DueResponse,
 }
 
 impl Slot {
     /// What is owed to a request that is whole.
-    pub(super) fn new(head: RequestHead, bytes: usize, since: Instant, response: Owed) -> Self {
+    pub(super) fn new(
+        head: RequestHead,
+        bytes: usize,
+        since: Instant,
+        response: DueResponse,
+    ) -> Self {
         Self {
             correlation_id: head.correlation_id,
             api: head.api,
@@ -44,14 +49,14 @@ impl Slot {
 
 /// Where the response comes from.
 #[derive(Debug)]
-pub(super) enum Owed {
+pub(super) enum DueResponse {
     /// From the broker.
-    Relayed(Relayed),
+    Relayed(RelayedResponse),
     /// From us: a whole frame that waits for its turn.
     Local(Bytes),
 }
 
-impl Owed {
+impl DueResponse {
     /// The memory that is kept until the response is given.
     fn buffered_bytes(&self) -> usize {
         match self {
@@ -63,14 +68,14 @@ impl Owed {
 
 /// What is known of a response that the broker owes.
 #[derive(Debug)]
-pub(super) struct Relayed {
+pub(super) struct RelayedResponse {
     /// How long the request itself lets the broker wait, on top of `request_timeout`.
     pub(super) allowance: Duration,
     /// What was denied of the request, for the broker's response to say as well.
     pub(super) denied: Option<Box<DeniedTopics>>,
 }
 
-impl Relayed {
+impl RelayedResponse {
     /// The memory that is kept until the response is sent.
     pub(super) fn buffered_bytes(&self) -> usize {
         self.denied.as_ref().map_or(0, |it| it.buffered_bytes())
@@ -135,8 +140,8 @@ impl InFlight {
     /// The denied topics that join the next response of the broker; asked for once.
     pub(super) fn take_denied(&mut self) -> Option<Box<DeniedTopics>> {
         let denied = match &mut self.slots.front_mut()?.response {
-            Owed::Relayed(relayed) => relayed.denied.take(),
-            Owed::Local(_) => None,
+            DueResponse::Relayed(relayed) => relayed.denied.take(),
+            DueResponse::Local(_) => None,
         }?;
         self.buffered_bytes = self.buffered_bytes.saturating_sub(denied.buffered_bytes());
         Some(denied)
@@ -179,7 +184,7 @@ impl InFlight {
         matches!(
             self.front(),
             Some(Slot {
-                response: Owed::Local(_),
+                response: DueResponse::Local(_),
                 ..
             })
         )
@@ -198,26 +203,26 @@ impl InFlight {
             ..
         } = self.pop(now)?;
         match response {
-            Owed::Local(frame) => Some(LocalResponse {
+            DueResponse::Local(frame) => Some(LocalResponse {
                 api,
                 version,
                 since,
                 frame,
             }),
-            Owed::Relayed(_) => None,
+            DueResponse::Relayed(_) => None,
         }
     }
 
     /// Until when the broker's next response must have begun, which it cannot before `since`.
     pub(super) fn deadline(&self, since: Instant, request_timeout: Duration) -> Option<Instant> {
         match &self.front()?.response {
-            Owed::Relayed(relayed) => Some(
+            DueResponse::Relayed(relayed) => Some(
                 self.front_since
                     .max(self.muted_until)
                     .max(since)
                     .after(request_timeout.saturating_add(relayed.allowance)),
             ),
-            Owed::Local(_) => None,
+            DueResponse::Local(_) => None,
         }
     }
 
@@ -237,7 +242,7 @@ impl InFlight {
 mod tests {
     use super::*;
 
-    fn slot(id: i32, response: Owed) -> Slot {
+    fn slot(id: i32, response: DueResponse) -> Slot {
         let head = RequestHead {
             api: ApiKey(3),
             version: ApiVersion(0),
@@ -246,8 +251,8 @@ mod tests {
         Slot::new(head, 12, Instant::ZERO, response)
     }
 
-    fn relayed(allowance: Duration) -> Owed {
-        Owed::Relayed(Relayed {
+    fn relayed(allowance: Duration) -> DueResponse {
+        DueResponse::Relayed(RelayedResponse {
             allowance,
             denied: None,
         })
@@ -258,7 +263,7 @@ mod tests {
         let mut in_flight = InFlight::default();
         let now = Instant::ZERO;
         in_flight.push(now, slot(1, relayed(Duration::ZERO)));
-        in_flight.push(now, slot(2, Owed::Local(Bytes::from_static(b"two"))));
+        in_flight.push(now, slot(2, DueResponse::Local(Bytes::from_static(b"two"))));
         assert!(in_flight.pop_local(now).is_none());
         assert_eq!(in_flight.pop(now).unwrap().correlation_id, CorrelationId(1));
         assert_eq!(in_flight.pop_local(now).unwrap().frame, "two");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::session::frame_reader::Stage;
-use crate::session::in_flight::Relayed;
+use crate::session::in_flight::RelayedResponse;
 use crate::session::request::Request;
 use crate::session::whole_request::Whole;
 use crate::wire::header::RequestHead;
@@ -33,7 +33,7 @@ pub(super) struct PassedRequest {
     pub(super) left: usize,
     /// The response that the broker owes once the request is whole; nothing for a Produce with
     /// acks=0.
-    pub(super) response: Option<Relayed>,
+    pub(super) response: Option<RelayedResponse>,
 }
 
 /// A request that no broker gets.
@@ -61,7 +61,7 @@ impl RequestStage {
     pub(super) fn response_bytes(&self) -> usize {
         match self {
             Self::Pass(PassedRequest { response, .. }) => {
-                response.as_ref().map_or(0, Relayed::buffered_bytes)
+                response.as_ref().map_or(0, RelayedResponse::buffered_bytes)
             }
             Self::Drop(DroppedRequest { response, .. }) => response.len(),
             Self::Head | Self::Reading(_) | Self::Whole(_) => 0,

@@ -197,13 +197,13 @@ mod tests {
 
     use super::*;
     use crate::api::keys::SHARE_FETCH;
-    use crate::api::{self, ForwardMode, Offered, STREAM_BYTES_MIN};
+    use crate::api::{self, ForwardMode, OfferedApis, STREAM_BYTES_MIN};
     use crate::id::HostPort;
     use crate::limits::Limits;
     use crate::policy::Policy;
     use crate::rewrite::KnownHosts;
     use crate::session::topic_authorization::DENIAL_ROLES;
-    use crate::topology::{Advertised, DialMap, Topology};
+    use crate::topology::{AdvertisedAddresses, DialMap, Topology};
     use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES};
 
     const VERSION: ApiVersion = ApiVersion(1);
@@ -217,11 +217,11 @@ mod tests {
             epoch: 1,
             limits: Limits::default(),
             policy: Policy::allow_all(),
-            offered: Offered::default(),
+            offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
             bootstrap,
             dial: DialMap::default(),
-            advertised: Advertised::Explicit(std::collections::BTreeMap::new()),
+            advertised: AdvertisedAddresses::Explicit(std::collections::BTreeMap::new()),
             topology: Arc::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! AlterConfigs and IncrementalAlterConfigs, of which those of brokers are denied.
 
-use doorkeeper_core::api::{Access, Offered};
+use doorkeeper_core::api::{Access, OfferedApis};
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::{CloseReason, Leg, Route};
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
@@ -172,7 +172,7 @@ fn the_older_api_is_denied_in_its_own_shape() {
 #[test]
 fn brokers_are_altered_where_the_configuration_says_so() {
     let mut allowed = snapshot();
-    allowed.offered = Offered::default().altering_brokers(true);
+    allowed.offered = OfferedApis::default().altering_brokers(true);
     let mut world = World::with(allowed, Route::Bootstrap);
     let sent = altering(1, &[(BROKER, "1"), (TOPIC, "t")]);
     world.client(&sent);
@@ -181,10 +181,10 @@ fn brokers_are_altered_where_the_configuration_says_so() {
 
 #[test]
 fn apis_that_alter_brokers_are_not_opened_by_their_names() {
-    let named = Offered::with([ApiKey(33), ApiKey(44)]);
+    let named = OfferedApis::with([ApiKey(33), ApiKey(44)]);
     for key in [33, 44] {
-        let access = |offered: &Offered| offered.get(ApiKey(key)).unwrap().access;
-        assert_eq!(access(&named), access(&Offered::default()));
+        let access = |offered: &OfferedApis| offered.get(ApiKey(key)).unwrap().access;
+        assert_eq!(access(&named), access(&OfferedApis::default()));
         assert!(matches!(access(&named), Access::NotBrokers(_)));
         assert_eq!(access(&named.clone().altering_brokers(true)), Access::All);
     }

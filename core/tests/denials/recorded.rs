@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use doorkeeper_core::Route;
-use doorkeeper_core::api::{Access, Denial, Offered, Offering, offering};
+use doorkeeper_core::api::{Access, Denial, OfferedApis, Offering, offering};
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::wire::schema::{APIS, Api, Message, Role, Roles};
 use doorkeeper_core::wire::walk::Value;
@@ -154,7 +154,7 @@ fn a_recorded_request_of_a_denied_api_gets_its_error_and_the_names_in_it() {
             continue;
         }
         count += 1;
-        let row = Offered::default().get(ApiKey(api.key)).unwrap();
+        let row = OfferedApis::default().get(ApiKey(api.key)).unwrap();
         let Access::Denied(denial) = row.access else {
             panic!("{} is not denied", api.name);
         };
@@ -180,12 +180,12 @@ fn a_recorded_request_of_a_denied_api_gets_its_error_and_the_names_in_it() {
 
 #[test]
 fn every_api_that_has_to_be_named_is_denied_unless_it_is_and_no_other() {
-    let every = Offered::with(APIS.iter().map(|api| ApiKey(api.key)));
+    let every = OfferedApis::with(APIS.iter().map(|api| ApiKey(api.key)));
     for api in APIS {
         let key = ApiKey(api.key);
-        let access = |offered: &Offered| offered.get(key).map(|row| row.access);
+        let access = |offered: &OfferedApis| offered.get(key).map(|row| row.access);
         let is_denied = |access: Option<Access>| matches!(access, Some(Access::Denied(_)));
-        let (default, named) = (access(&Offered::default()), access(&every));
+        let (default, named) = (access(&OfferedApis::default()), access(&every));
         match offering(key).unwrap() {
             Offering::Always if matches!(api.key, 33 | 44) => {
                 assert!(matches!(default, Some(Access::NotBrokers(_))) && named == default);
@@ -206,7 +206,7 @@ fn every_api_that_has_to_be_named_is_denied_unless_it_is_and_no_other() {
 fn an_api_that_is_not_in_the_table_is_not_offered() {
     for key in i16::MIN..=i16::MAX {
         let is_known = APIS.iter().any(|api| api.key == key);
-        let row = Offered::with([ApiKey(key)]).get(ApiKey(key));
+        let row = OfferedApis::with([ApiKey(key)]).get(ApiKey(key));
         assert!(is_known || row.is_none(), "{key}");
     }
 }

@@ -1,7 +1,7 @@
 //! When a request is denied, and which are too long or do not follow their schema.
 
 use bytes::Bytes;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::{CloseReason, Input, Leg, Route};
@@ -28,7 +28,7 @@ fn markers() -> WriteTxnMarkersRequest {
 #[test]
 fn write_txn_markers_goes_up_where_it_is_allowed_by_name() {
     let mut allowed = snapshot();
-    allowed.offered = Offered::with([ApiKey(27)]);
+    allowed.offered = OfferedApis::with([ApiKey(27)]);
     let mut world = World::with(allowed, Route::Bootstrap);
     let sent = request(27, 1, 1, &markers());
     world.client(&sent);
@@ -45,8 +45,8 @@ fn a_buffered_request_is_authorized_again_by_the_apis_of_a_new_snapshot() {
         (43, elections),
         (44, brokers),
     ] {
-        let denied = Offered::default();
-        let allowed = Offered::with([ApiKey(api)]).altering_brokers(api == 44);
+        let denied = OfferedApis::default();
+        let allowed = OfferedApis::with([ApiKey(api)]).altering_brokers(api == 44);
         for is_allowed in [true, false] {
             let (before, after) = if is_allowed {
                 (&denied, &allowed)
@@ -85,13 +85,13 @@ fn a_request_that_is_authorized_again_keeps_no_more_alive_than_is_counted() {
     let heartbeats = request(12, 0, 1, &HeartbeatRequest::default()).repeat(2);
     let chunk = Bytes::from([&heartbeats, begun].concat());
     let mut allowed = snapshot();
-    allowed.offered = Offered::with([ApiKey(43)]);
+    allowed.offered = OfferedApis::with([ApiKey(43)]);
     let mut world = World::with(allowed, Route::Bootstrap);
     let (leg, bytes) = (Leg::Client, chunk.clone());
     world.input(Input::Bytes { leg, bytes });
     assert_eq!(world.session.buffered_bytes().requests, chunk.len());
     assert!(!chunk.is_unique());
-    world.renew(|snapshot| snapshot.offered = Offered::default());
+    world.renew(|snapshot| snapshot.offered = OfferedApis::default());
     assert_eq!(world.session.buffered_bytes().requests, begun.len());
     assert!(chunk.is_unique());
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Observation, Route,
     Session, Snapshot, Target,
@@ -37,11 +37,11 @@ pub fn snapshot() -> Snapshot {
         epoch: 1,
         limits: Limits::default(),
         policy: Policy::allow_all(),
-        offered: Offered::default(),
+        offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology()),
         bootstrap,
         dial: DialMap::default(),
-        advertised: Advertised::Ports {
+        advertised: AdvertisedAddresses::Ports {
             host: "doorkeeper.example".into(),
             base: 19093,
             ids: vec![0..=2],

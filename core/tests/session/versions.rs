@@ -1,6 +1,6 @@
 //! ApiVersions: what is offered, and what is not.
 
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::{ApiKey, ApiVersion};
 use doorkeeper_core::{CloseReason, Route};
@@ -87,7 +87,7 @@ fn ranges_are_cut_and_unknown_apis_dropped_and_features_stay() {
 #[test]
 fn an_api_that_the_configuration_names_is_offered() {
     let mut snapshot = snapshot();
-    snapshot.offered = Offered::with([ApiKey(29)]);
+    snapshot.offered = OfferedApis::with([ApiKey(29)]);
     let mut world = World::with(snapshot, Route::Bootstrap);
     world.client(&ask(0, 1));
     world.upstream(&versions_response(0, &[(29, 0, 9)]));

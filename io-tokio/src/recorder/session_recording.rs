@@ -131,12 +131,12 @@ mod tests {
     use super::*;
     use crate::observer::ListenAddr;
     use crate::recorder::{Counts, RecorderState};
-    use doorkeeper_core::api::Offered;
+    use doorkeeper_core::api::OfferedApis;
     use doorkeeper_core::client_address::ClientAddress;
     use doorkeeper_core::limits::Limits;
     use doorkeeper_core::policy::Policy;
     use doorkeeper_core::rewrite::KnownHosts;
-    use doorkeeper_core::topology::{Advertised, DialMap};
+    use doorkeeper_core::topology::{AdvertisedAddresses, DialMap};
     use doorkeeper_core::{CloseReason, Leg, Route};
 
     fn snapshot() -> Arc<Snapshot> {
@@ -144,10 +144,10 @@ mod tests {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
-            offered: Offered::default(),
+            offered: OfferedApis::default(),
             bootstrap: Vec::new(),
             dial: DialMap::default(),
-            advertised: Advertised::Explicit(std::collections::BTreeMap::new()),
+            advertised: AdvertisedAddresses::Explicit(std::collections::BTreeMap::new()),
             topology: Arc::default(),
             known_hosts: KnownHosts::default(),
         })

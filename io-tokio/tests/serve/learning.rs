@@ -1,7 +1,7 @@
 //! Discovery: brokers come, move and go, and listeners follow without a restart.
 
 use doorkeeper_core::discovery::Failure;
-use doorkeeper_core::topology::{Advertised, DialMap, DialRule};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, DialRule};
 use doorkeeper_core::{Route, id::BrokerId};
 use doorkeeper_io_tokio::serve::Bind;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, MetadataResponse};
@@ -192,7 +192,7 @@ async fn brokers_with_addresses_of_their_own() {
     let world = World::with(|plan| {
         let listener = &mut plan.listeners[0];
         let advertised = ours.map(|(id, at, _)| (BrokerId(id), at.parse().unwrap()));
-        listener.snapshot.advertised = Advertised::Explicit(advertised.into());
+        listener.snapshot.advertised = AdvertisedAddresses::Explicit(advertised.into());
         listener.binds.extend(ours.map(|(id, _, port)| Bind {
             at: listen_at(port),
             route: Route::Broker(BrokerId(id)),
@@ -363,7 +363,7 @@ async fn two_listeners_of_one_cluster_learn_the_same_and_tell_their_own() {
     const OTHER: u16 = 7000;
     let world = World::with(|plan| {
         let mut second = listener("second", "main", &[BOOT], OTHER);
-        second.snapshot.advertised = Advertised::Ports {
+        second.snapshot.advertised = AdvertisedAddresses::Ports {
             host: "second.test".into(),
             base: OTHER + 1,
             ids: vec![0..=5],

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{Route, Snapshot, discovery};
 use doorkeeper_io_tokio::connection_rate::ConnectionRates;
 use doorkeeper_io_tokio::limits::ListenerLimits;
@@ -88,11 +88,11 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
-            offered: Offered::default(),
+            offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
             bootstrap,
             dial: DialMap::default(),
-            advertised: Advertised::Ports {
+            advertised: AdvertisedAddresses::Ports {
                 host: "proxy.test".into(),
                 base: broker_at(0),
                 ids: vec![brokers],

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorkeeper_core::Snapshot;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::discovery::Config;
 use doorkeeper_core::id::{ApiKey, BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, DialRule, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, DialRule, Topology};
 
 use crate::script::{self, Setting, SmallLimits, Topic};
 use doorkeeper_kafka_model::Rng;
@@ -92,11 +92,11 @@ pub fn snapshot(setting: &Setting) -> Snapshot {
         epoch: 1,
         limits: limits(setting.small),
         policy: policy(&setting.policy),
-        offered: Offered::default(),
+        offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &Topology::default()),
         bootstrap,
         dial,
-        advertised: Advertised::Ports {
+        advertised: AdvertisedAddresses::Ports {
             host: host.into(),
             base,
             ids: vec![0..=i32::from(setting.advertised) - 1],

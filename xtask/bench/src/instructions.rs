@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use doorkeeper_bench::frames;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Route, Session, Snapshot};
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -173,11 +173,11 @@ fn snapshot(policy: Policy) -> Result<Snapshot> {
         epoch: 1,
         limits: Limits::default(),
         policy,
-        offered: Offered::default(),
+        offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
         bootstrap,
         dial,
-        advertised: Advertised::Ports {
+        advertised: AdvertisedAddresses::Ports {
             host: "doorkeeper.example".into(),
             base: 19093,
             ids: vec![0..=2],

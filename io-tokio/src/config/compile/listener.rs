@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::id::{ApiKey, BrokerId, HostPort};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{Route, Snapshot};
 
 use super::super::schema::{self, Cluster, Explicit, GuardedApi, Listener, Ports};
@@ -296,10 +296,10 @@ fn proxy_protocol(settings: &schema::ListenerProxyProtocol) -> ProxyProtocol {
     }
 }
 
-fn advertised(listener: &Listener, addresses: &[Reach]) -> Advertised {
+fn advertised(listener: &Listener, addresses: &[Reach]) -> AdvertisedAddresses {
     let host = addresses.first().map(|reach| reach.advertised.host());
     match (&listener.route, host) {
-        (schema::Route::Ports(ports), Some(host)) => Advertised::Ports {
+        (schema::Route::Ports(ports), Some(host)) => AdvertisedAddresses::Ports {
             host: host.into(),
             base: ports.brokers,
             ids: ports.broker_ids.ranges().to_vec(),
@@ -311,7 +311,7 @@ fn advertised(listener: &Listener, addresses: &[Reach]) -> Advertised {
                     RouteTarget::Broker(id) => Some((id, reach.advertised.clone())),
                 }
             };
-            Advertised::Explicit(addresses.iter().filter_map(broker).collect())
+            AdvertisedAddresses::Explicit(addresses.iter().filter_map(broker).collect())
         }
     }
 }
@@ -361,8 +361,8 @@ fn index(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn offered(allowed: &[GuardedApi]) -> Offered {
-    Offered::with(allowed.iter().filter_map(|api| key_of(*api)))
+fn offered(allowed: &[GuardedApi]) -> OfferedApis {
+    OfferedApis::with(allowed.iter().filter_map(|api| key_of(*api)))
         .altering_brokers(allowed.contains(&GuardedApi::AlterBrokerConfigs))
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorkeeper_core::api::Offered;
+use doorkeeper_core::api::OfferedApis;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
-use doorkeeper_core::topology::{Advertised, DialMap, Topology};
+use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
 };
@@ -273,11 +273,11 @@ fn snapshot(flags: u8) -> Option<Snapshot> {
         epoch: 1,
         limits,
         policy,
-        offered: Offered::default(),
+        offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,
         dial: DialMap::default(),
-        advertised: Advertised::Ports {
+        advertised: AdvertisedAddresses::Ports {
             host: DOORKEEPER.into(),
             base: 19093,
             ids: vec![0..=2],

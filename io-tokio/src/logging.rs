@@ -528,6 +528,7 @@ impl Observer for Logging {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorkeeper_core::{End, Instant};
     use std::io::Write;
     use std::sync::Arc;
 
@@ -604,7 +605,7 @@ mod tests {
 
     /// A load balancer looks every few seconds whether anybody listens.
     #[test]
-    fn a_probe_that_connects_and_leaves_is_no_line_above_debug() {
+    fn a_probe_that_connects_and_leaves_is_no_warning() {
         let connection = ClientConnection {
             session: 1,
             listen_addr: Arc::new(listen_addr()),
@@ -613,6 +614,14 @@ mod tests {
         let quiet = logged(Level::INFO, |logging| {
             logging.connection_rejected(&listen_addr(), client(1), Rejection::ProxyClosed);
             logging.tls_handshake_failed(&connection, TlsFailure::Closed);
+        });
+        assert!(quiet.is_empty(), "{quiet:?}");
+        // Without TLS or a header it is a session, with its two lines.
+        let quiet = logged(Level::WARN, |logging| {
+            let accept = Accept::new(Instant::ZERO, client(1).socket(), Route::Bootstrap);
+            logging.session_opened(&connection, &accept);
+            let ended = SessionEnd::Closed(CloseReason::ClientEnded(End::Fin));
+            logging.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
         });
         assert!(quiet.is_empty(), "{quiet:?}");
         let logged = logged(Level::WARN, |logging| {

@@ -214,6 +214,34 @@ async fn a_probe_reaches_no_broker_and_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_of_a_listener_without_proxies_reaches_no_broker_either() {
+    let world = World::start().await;
+    let probe = world.client(BROKER_1).await;
+    let at = probe.address;
+    drop(probe);
+    assert_eq!(world.seen.closed(at).await, "client_closed");
+    assert!(nobody_was_dialled(&world));
+    world.stops_in_order().await;
+}
+
+/// Connections that are open stay, whoever they came from.
+#[tokio::test(start_paused = true)]
+async fn a_reload_changes_whose_headers_are_taken() {
+    let mut world = World::start().await;
+    let mut before = by_proxy(&world, V1).await;
+    world
+        .ends(&mut before, "client_speaks_proxy_protocol")
+        .await;
+    let changes = world.reload(behind_proxies).await.unwrap();
+    assert_eq!(changes.to_string(), "listener local: proxy_protocol");
+    let mut behind = by_proxy(&world, V1).await;
+    behind.exchange(1).await;
+    let mut stranger = world.client_from(BROKER_1, STRANGER.into()).await;
+    is_rejected(&world, &mut stranger, "peer_not_trusted").await;
+    world.stops_in_order().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn limits_count_clients_and_not_their_proxy() {
     let world = world(|plan| plan.listeners[0].limits.connections_per_address = 1).await;
     let header = |host: u8| format!("PROXY TCP4 192.0.2.{host} 10.0.0.1 1 1\r\n").into_bytes();

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod buffer_budget;
+pub mod certificate;
 pub mod client_address;
 pub mod client_network;
 mod connection;

@@ -65,6 +65,17 @@ failures! {
     CertificatePurpose = "certificate_purpose",
     /// The peer's certificate, or its signature, cannot be read or is wrong.
     CertificateInvalid = "certificate_invalid",
+    /// The subject of the client's certificate is none of those that are let in
+    /// (`client_subjects`).
+    CertificateSubject = "certificate_subject_denied",
+    /// The client's certificate is not the one that is let in (`client_certificate_file`).
+    CertificateNotPinned = "certificate_not_pinned",
+    /// No mapping rule matches the subject of the client's certificate (`principal`).
+    PrincipalUnmapped = "principal_no_matching_rule",
+    /// The client's certificate gives no name that can be used (`principal`): no alternative name
+    /// of the kind that counts or several, or one that is empty, longer than 4096 bytes, not UTF-8,
+    /// or has control characters in it.
+    PrincipalName = "principal_no_usable_name",
     /// The peer said that it does not accept our certificate.
     OurCertificate = "our_certificate_rejected",
     /// The peer said that something else of the handshake does not suit it.

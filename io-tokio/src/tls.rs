@@ -1,8 +1,10 @@
 //! TLS: everything that names rustls, so that its next version changes these files alone.
 
 pub mod client;
+pub mod client_rules;
 pub(crate) mod failure;
 pub mod identity;
+pub mod inspect;
 pub(crate) mod listener;
 pub mod parameters;
 pub mod server;

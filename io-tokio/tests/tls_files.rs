@@ -77,6 +77,11 @@ impl Folder {
 }
 
 const LISTENER: &str = "certificates: [{ certificate_file: @/server.pem, key_file: @/server.key }]";
+/// A listener that asks clients for certificates, and this.
+fn with_clients(keys: &str) -> String {
+    format!("{LISTENER}, client_auth: required, client_ca_file: @/ca.pem, {keys}")
+}
+
 const CLUSTER: &str = "ca_file: @/ca.pem";
 
 #[test]
@@ -84,7 +89,9 @@ fn files_that_fit_each_other_give_both_legs_tls() {
     let folder = Folder::new("tls-files-good");
     let listener = format!(
         "{LISTENER}, client_auth: required, client_ca_file: @/ca.pem, crl_files: [@/crl.pem], \
-         min_version: TLSv1.3, post_quantum: false"
+         min_version: TLSv1.3, post_quantum: false, client_certificate_file: @/client.pem, \
+         client_subjects: [\"s:/CN=[alice]\", \"r:/O=[^acme]\"], \
+         principal: {{ mapping_rules: [\"RULE:^CN=(.*)$/$1/\", DEFAULT] }}"
     );
     let cluster = format!(
         "{CLUSTER}, server_name: kafka.example.com, \
@@ -96,10 +103,20 @@ fn files_that_fit_each_other_give_both_legs_tls() {
     assert_eq!(folder.problems(&listener, &cluster), Vec::<String>::new());
 }
 
+/// A listener with these keys has this problem at that place.
+fn is_said(folder: &Folder, keys: &str, place: &str, message: &str) {
+    let problems = folder.problems(keys, CLUSTER);
+    let dot = if place.is_empty() { "" } else { "." };
+    let begins = format!("listeners.local.tls{dot}{place}: ");
+    let is_named = problems
+        .iter()
+        .any(|it| it.starts_with(&begins) && it.contains(message));
+    assert!(is_named, "{keys}: {problems:#?}");
+}
+
 #[test]
 fn each_file_that_cannot_be_used_is_named_with_its_key() {
     let folder = Folder::new("tls-files-bad");
-    let local = "listeners.local.tls";
     for (keys, place, message) in [
         (
             "certificates: [{ certificate_file: @/none.pem, key_file: @/server.key }]".to_owned(),
@@ -150,13 +167,46 @@ fn each_file_that_cannot_be_used_is_named_with_its_key() {
             "is no cipher suite known here",
         ),
     ] {
-        let problems = folder.problems(&keys, CLUSTER);
-        let dot = if place.is_empty() { "" } else { "." };
-        let begins = format!("{local}{dot}{place}: ");
-        let is_named = problems
-            .iter()
-            .any(|it| it.starts_with(&begins) && it.contains(message));
-        assert!(is_named, "{keys}: {problems:#?}");
+        is_said(&folder, &keys, place, message);
+    }
+}
+
+#[test]
+fn each_key_about_clients_that_cannot_be_used_is_named() {
+    let folder = Folder::new("tls-files-clients");
+    for (keys, place, message) in [
+        (
+            format!("{LISTENER}, principal: {{ san: dns }}"),
+            "principal",
+            "needs client_ca_file",
+        ),
+        (
+            with_clients("client_subjects: [\"s:CN\"]"),
+            "client_subjects[0]",
+            "it is neither s:/CN=[value,...]/... nor r:/CN=[pattern,...]/...",
+        ),
+        (
+            with_clients("client_certificate_file: @/empty.pem"),
+            "client_certificate_file",
+            "no certificate in it",
+        ),
+        (
+            with_clients("principal: {}"),
+            "principal",
+            "needs either mapping_rules or san",
+        ),
+        (
+            with_clients("principal: { mapping_rules: [] }"),
+            "principal.mapping_rules",
+            "has no rule, so that no client would be let in",
+        ),
+        (
+            with_clients("principal: { mapping_rules: [DEFAULT, \"RULE:(?=a)b/c/\"] }"),
+            "principal.mapping_rules[1]",
+            "look-ahead, (?=...) is not supported",
+        ),
+    ] {
+        is_said(&folder, &keys, place, message);
     }
 }
 

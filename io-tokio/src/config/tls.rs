@@ -22,11 +22,24 @@ pub struct ListenerTls {
     /// none, or one that has expired, is not let in.
     #[serde(default)]
     pub crl_files: Vec<String>,
+    /// Which subjects of client certificates are let in: those that one of these matches. Without
+    /// it, all. In the form of grepplabs/kafka-proxy: `s:/CN=[alice]/OU=[eng,ops]` asks for these
+    /// values of CN, C, L, O, OU or S and no others of the same, `r:/CN=[^svc-[a-z]+$]` for values
+    /// in which these patterns are found. Only the client's own certificate counts, not its CA's.
+    #[serde(default)]
+    pub client_subjects: Vec<String>,
+    /// The only client certificate that is let in, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_file: Option<String>,
+    /// Who a client with a certificate is. Without it, `User:` and the distinguished name of the
+    /// subject, as in Kafka. A client without a certificate is `User:ANONYMOUS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<Principal>,
     /// The lowest version.
     #[serde(default)]
     pub min_version: Version,
-    /// Cipher suites by the names of IANA, as `ssl.cipher.suites` of Kafka. Without it, all that
-    /// are secure.
+    /// Cipher suites by the names of IANA, the preferred one first, as `ssl.cipher.suites` of
+    /// Kafka. Without it, all that are secure.
     #[serde(default)]
     pub cipher_suites: Vec<String>,
     /// Key exchange groups by the names of IANA, the preferred one first. Without it, all that are
@@ -119,6 +132,34 @@ pub enum ClientAuth {
     Optional,
     /// They must.
     Required,
+}
+
+/// Where the principal of a client comes from: one of these. Whom it gives no name, or one that is
+/// longer than 4096 bytes or has control characters in it, is not let in.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Principal {
+    /// Rules as of Kafka's `ssl.principal.mapping.rules`, of which the first that matches counts:
+    /// `RULE:pattern/replacement/`, with `L` or `U` behind it for lower or upper case, and
+    /// `DEFAULT`. Patterns are Java's, without look-around, back-references, possessive quantifiers
+    /// and other things that take more time than the name is long: they are errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping_rules: Option<Vec<String>>,
+    /// The subject alternative name of this kind. The certificate must have exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub san: Option<SubjectAlternativeName>,
+}
+
+/// A kind of subject alternative name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectAlternativeName {
+    /// A DNS name, in lower case.
+    Dns,
+    /// A URI, such as a SPIFFE id.
+    Uri,
+    /// An address of e-mail.
+    Email,
 }
 
 /// What of a broker's certificate is not verified.

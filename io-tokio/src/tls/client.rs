@@ -79,7 +79,7 @@ pub(crate) fn config(settings: &ClientSettings) -> Result<Arc<ClientConfig>, Bad
     Ok(Arc::new(config))
 }
 
-fn verifier(
+pub(super) fn verifier(
     trust: &ServerTrust,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, BadClient> {

@@ -8,7 +8,11 @@ use std::error::Error as _;
 use std::io;
 
 use doorkeeper_core::tls_failure::TlsFailure;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
+};
+
+use super::client_rules::NotAdmitted;
 
 /// Of what a handshake on a socket ended with.
 pub(crate) fn failure(error: &io::Error) -> TlsFailure {
@@ -26,7 +30,8 @@ pub(crate) fn failure(error: &io::Error) -> TlsFailure {
     }
 }
 
-fn of_tls(error: &Error) -> TlsFailure {
+/// Of what TLS itself says.
+pub(super) fn of_tls(error: &Error) -> TlsFailure {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFailure::Plaintext,
         Error::PeerIncompatible(why) => of_incompatible(why),
@@ -79,6 +84,9 @@ fn of_certificate(why: &CertificateError) -> TlsFailure {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsFailure::CertificateName
         }
+        CertificateError::Other(OtherError(why)) => why
+            .downcast_ref::<NotAdmitted>()
+            .map_or(TlsFailure::CertificateInvalid, |it| it.0),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             TlsFailure::CertificatePurpose
         }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use doorkeeper_core::policy::Principal;
+use doorkeeper_core::tls_failure::TlsFailure;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateRevocationListDer, DnsName};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, DnsName};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError,
@@ -15,6 +17,7 @@ use rustls::{RootCertStore, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::client_rules::{ClientRules, RulesVerifier};
 use super::identity::{self, BadIdentity};
 use super::parameters::{BadParameters, Parameters};
 
@@ -41,6 +44,15 @@ pub enum ClientAuth {
     Required(Trust),
 }
 
+impl ClientAuth {
+    const fn trust(&self) -> Option<&Trust> {
+        match self {
+            Self::None => None,
+            Self::Optional(trust) | Self::Required(trust) => Some(trust),
+        }
+    }
+}
+
 /// Whose certificates hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
@@ -49,6 +61,8 @@ pub struct Trust {
     /// Lists of revoked certificates, in PEM. Where there is one, a certificate of a CA without a
     /// list, or with one that has expired, does not hold.
     pub crls: Vec<Vec<u8>>,
+    /// Which of these clients are let in, and who they are.
+    pub rules: ClientRules,
 }
 
 /// Why a listener cannot speak TLS.
@@ -86,27 +100,37 @@ impl ServerTls {
     /// [`BadServer`].
     pub fn new(settings: ServerSettings) -> Result<Self, BadServer> {
         let provider = settings.parameters.provider()?;
-        let verifier = match &settings.client_auth {
-            ClientAuth::None => None,
-            ClientAuth::Optional(trust) => Some(verifier(trust, &provider, false)?),
-            ClientAuth::Required(trust) => Some(verifier(trust, &provider, true)?),
-        };
+        let is_required = matches!(settings.client_auth, ClientAuth::Required(_));
+        let trust = settings.client_auth.trust();
+        let verifier = trust.map(|it| verifier(it, &provider, is_required));
+        let verifier = verifier.transpose()?;
         Ok(Self {
             config: config(&settings, &provider, verifier)?,
             settings: Arc::new(settings),
         })
     }
 
+    /// Who the client is that has shown these certificates.
+    ///
+    /// # Errors
+    /// It would not have been let in.
+    pub fn principal(&self, shown: Option<&[CertificateDer<'_>]>) -> Result<Principal, TlsFailure> {
+        let trust = self.settings.client_auth.trust();
+        match (trust, shown.and_then(<[_]>::first)) {
+            (Some(trust), Some(certificate)) => trust.rules.principal(certificate),
+            (None, _) | (_, None) => Ok(Principal::anonymous()),
+        }
+    }
+
     /// What differs between two, by the names of what the configuration says of it.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (&*self.settings, &*other.settings);
-        let trust = |settings: &ServerSettings| match &settings.client_auth {
-            ClientAuth::None => None,
-            ClientAuth::Optional(trust) | ClientAuth::Required(trust) => Some(trust.clone()),
+        let trust = (ours.client_auth.trust(), theirs.client_auth.trust());
+        let trust_differs = |differs: fn(&Trust, &Trust) -> bool| match trust {
+            (Some(ours), Some(theirs)) => differs(ours, theirs),
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
         };
-        let (our_trust, their_trust) = (trust(ours), trust(theirs));
-        let ca = |trust: &Option<Trust>| trust.as_ref().map(|it| it.ca.clone());
-        let crls = |trust: &Option<Trust>| trust.as_ref().map(|it| it.crls.clone());
         let kind = std::mem::discriminant::<ClientAuth>;
         let identities = ours.identities.iter().map(|it| &it.cert);
         [
@@ -118,8 +142,20 @@ impl ServerTls {
                 "client_auth",
                 kind(&ours.client_auth) != kind(&theirs.client_auth),
             ),
-            ("client_ca_file", ca(&our_trust) != ca(&their_trust)),
-            ("crl_files", crls(&our_trust) != crls(&their_trust)),
+            ("client_ca_file", trust_differs(|a, b| a.ca != b.ca)),
+            ("crl_files", trust_differs(|a, b| a.crls != b.crls)),
+            (
+                "client_subjects",
+                trust_differs(|a, b| a.rules.subjects != b.rules.subjects),
+            ),
+            (
+                "client_certificate_file",
+                trust_differs(|a, b| a.rules.pinned != b.rules.pinned),
+            ),
+            (
+                "principal",
+                trust_differs(|a, b| a.rules.principal != b.rules.principal),
+            ),
             ("tls", ours.parameters != theirs.parameters),
         ]
         .into_iter()
@@ -142,13 +178,17 @@ fn verifier(
     if !is_required {
         verifier = verifier.allow_unauthenticated();
     }
-    verifier.build().map_err(|error| {
+    let inner = verifier.build().map_err(|error| {
         if let VerifierBuilderError::InvalidCrl(why) = error {
             BadServer::Crl(format!("{why:?}"))
         } else {
             BadServer::Ca(BadIdentity::NoCertificate)
         }
-    })
+    })?;
+    Ok(Arc::new(RulesVerifier {
+        inner,
+        rules: trust.rules.clone(),
+    }))
 }
 
 /// The configuration of TLS that a listener accepts connections with.
@@ -165,6 +205,8 @@ fn config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder.with_cert_resolver(Arc::new(BySni::of(&settings.identities)?));
+    // The order of the configuration, or of rustls, which has the stronger ones first.
+    config.ignore_client_order = true;
     if asks {
         // A session that is resumed shows no certificate: it would outlive its expiry and its
         // revocation.

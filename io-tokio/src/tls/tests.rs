@@ -4,14 +4,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorkeeper_core::certificate::mapping_rules::MappingRules;
+use doorkeeper_core::certificate::principal::{AlternativeName, PrincipalSource};
+use doorkeeper_core::certificate::subject_rule::SubjectRule;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::tls_failure::TlsFailure;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use self::ca::{CLIENT, Ca, Leaf, NAME, Purpose, SERVER};
 use super::client::{ClientSettings, ServerTrust};
+use super::client_rules::ClientRules;
 use super::failure::failure;
 use super::identity;
 use super::parameters::{Parameters, Version};
@@ -31,6 +38,7 @@ impl Ca {
         Trust {
             ca: self.pem.clone().into_bytes(),
             crls,
+            rules: ClientRules::default(),
         }
     }
 
@@ -162,6 +170,105 @@ async fn certificates_of_clients_fail_for_their_reason() {
             fails(&server, &client, reason, Failure::OurCertificate).await;
         }
     }
+}
+
+/// What a listener with these rules makes of the client alice, with each version of TLS.
+async fn judged(ca: &Ca, alice: &Arc<CertifiedKey>, rules: &ClientRules) -> Ended<Principal> {
+    let mut ends = Vec::new();
+    for version in [Version::Tls12, Version::Tls13] {
+        let (mut server, mut client) = (ca.server(), ca.client());
+        (server.parameters.min_version, client.parameters.min_version) = (version, version);
+        server.client_auth = ClientAuth::Required(Trust {
+            rules: rules.clone(),
+            ..ca.trust(Vec::new())
+        });
+        client.identity = Some(Arc::clone(alice));
+        let tls = ServerTls::new(server.clone()).unwrap();
+        let (server, client) = handshake(&server, &client).await;
+        let learned = client.as_ref().err();
+        let expected = server.is_err().then_some(&TlsFailure::OurCertificate);
+        assert_eq!(learned, expected, "the client learns of it by an alert");
+        let principal = |it: server::TlsStream<_>| {
+            let shown = it.get_ref().1.peer_certificates();
+            tls.principal(shown).unwrap()
+        };
+        ends.push(server.map(principal));
+    }
+    assert_eq!(ends.first(), ends.last());
+    ends.pop().unwrap()
+}
+
+#[tokio::test]
+async fn clients_are_let_in_and_named_by_rules() {
+    use TlsFailure as Failure;
+    let ca = Ca::new();
+    let (alice, other) = (ca.identity(CLIENT), ca.identity(CLIENT));
+    let subjects = |rules: &[&str]| ClientRules {
+        subjects: rules
+            .iter()
+            .map(|it| SubjectRule::parse(it).unwrap())
+            .collect(),
+        ..ClientRules::default()
+    };
+    let pinned = |to: &CertifiedKey| ClientRules {
+        pinned: to.cert.first().cloned(),
+        ..ClientRules::default()
+    };
+    let named = |principal| ClientRules {
+        principal,
+        ..ClientRules::default()
+    };
+    let mapped = |rules| {
+        named(PrincipalSource::Subject(
+            MappingRules::parse(rules).unwrap(),
+        ))
+    };
+    let user = |name: &str| Ok(Principal::new(name));
+    for (rules, expected) in [
+        (ClientRules::default(), user("User:CN=alice")),
+        (
+            subjects(&["s:/CN=[bob]", "r:/CN=[^al]"]),
+            user("User:CN=alice"),
+        ),
+        (subjects(&["s:/CN=[bob]"]), Err(Failure::CertificateSubject)),
+        (pinned(&alice), user("User:CN=alice")),
+        (pinned(&other), Err(Failure::CertificateNotPinned)),
+        (mapped("RULE:^CN=(.*)$/$1/U,DEFAULT"), user("User:ALICE")),
+        (
+            mapped("RULE:^CN=bob$/bob/"),
+            Err(Failure::PrincipalUnmapped),
+        ),
+        (mapped("RULE:^CN=.*$//"), Err(Failure::PrincipalName)),
+        (
+            named(PrincipalSource::Alternative(AlternativeName::Dns)),
+            user("User:alice"),
+        ),
+        (
+            named(PrincipalSource::Alternative(AlternativeName::Email)),
+            Err(Failure::PrincipalName),
+        ),
+    ] {
+        assert_eq!(judged(&ca, &alice, &rules).await, expected, "{rules:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_anonymous_where_none_is_required() {
+    let ca = Ca::new();
+    let mut server = ca.server();
+    let pinned = ca.identity(CLIENT);
+    server.client_auth = ClientAuth::Optional(Trust {
+        rules: ClientRules {
+            pinned: pinned.cert.first().cloned(),
+            ..ClientRules::default()
+        },
+        ..ca.trust(Vec::new())
+    });
+    let (ended, _) = handshake(&server, &ca.client()).await;
+    let ended = ended.unwrap();
+    let tls = ServerTls::new(server).unwrap();
+    let principal = tls.principal(ended.get_ref().1.peer_certificates());
+    assert_eq!(principal, Ok(Principal::anonymous()));
 }
 
 #[tokio::test]
@@ -309,5 +416,125 @@ async fn an_identity_is_chosen_by_the_name_that_the_client_asks_for() {
         server.identities = identities;
         let (_, client) = handshake(&server, &ca.client()).await;
         assert_eq!(client.is_ok(), works);
+    }
+}
+
+/// How a name is verified that the certificate of a broker is for, or is not.
+async fn is_broker(ca: &Ca, leaf: Leaf, name: &'static str) -> bool {
+    let mut server = ca.server();
+    server.identities = vec![ca.identity(leaf)];
+    let (near, far) = duplex(1 << 16);
+    let acceptor = TlsAcceptor::from(ServerTls::new(server).unwrap().config);
+    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap());
+    let name = ServerName::try_from(name).unwrap();
+    let (_, connected) = tokio::join!(acceptor.accept(near), connector.connect(name, far));
+    connected.is_ok()
+}
+
+#[tokio::test]
+async fn a_broker_may_be_called_by_an_address() {
+    let ca = Ca::new();
+    let at = |name| Leaf { name, ..SERVER };
+    for (name, asked, holds) in [
+        ("127.0.0.1", "127.0.0.1", true),
+        ("::1", "::1", true),
+        ("127.0.0.1", "127.0.0.2", false),
+        ("localhost", "127.0.0.1", false),
+    ] {
+        assert_eq!(
+            is_broker(&ca, at(name), asked).await,
+            holds,
+            "{name}, {asked}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_common_name_is_no_host_name() {
+    let ca = Ca::new();
+    let leaf = Leaf {
+        is_in_alternative_names: false,
+        ..SERVER
+    };
+    assert!(!is_broker(&ca, leaf, NAME).await);
+    assert!(is_broker(&ca, SERVER, NAME).await);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_asks_for_is_not_shown() {
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let mut client = ca.client();
+    client.identity = Some(other.identity(CLIENT));
+    let (server, client) = handshake(&ca.server(), &client).await;
+    assert!(client.is_ok());
+    assert!(server.unwrap().get_ref().1.peer_certificates().is_none());
+}
+
+/// Passes on so many bytes from one to the other, one at a time.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, bytes: usize) {
+    for _ in 0..bytes {
+        let Ok(byte) = from.read_u8().await else {
+            break;
+        };
+        if to.write_u8(byte).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// A handshake, of which so many bytes of the client and of the server arrive.
+async fn handshake_of(bytes: (usize, usize)) -> Ended<()> {
+    let ca = Ca::new();
+    let mut server = ca.server();
+    server.client_auth = ClientAuth::Required(ca.trust(Vec::new()));
+    let mut client = ca.client();
+    client.identity = Some(ca.identity(CLIENT));
+    let ((client_end, near), (far, server_end)) = (duplex(1 << 16), duplex(1 << 16));
+    let acceptor = TlsAcceptor::from(ServerTls::new(server).unwrap().config);
+    let connector = TlsConnector::from(super::client::config(&client).unwrap());
+    let name = ServerName::try_from(NAME).unwrap();
+    let between = async {
+        let (near_read, near_write) = tokio::io::split(near);
+        let (far_read, far_write) = tokio::io::split(far);
+        let up = pass(near_read, far_write, bytes.0);
+        let down = pass(far_read, near_write, bytes.1);
+        // Where one way ends, the connection does.
+        tokio::select! {
+            () = up => {}
+            () = down => {}
+        }
+    };
+    let accepting = async {
+        let ended = acceptor.accept(server_end).await;
+        ended.map(drop).map_err(|error| failure(&error))
+    };
+    let asking = connector.connect(name, client_end);
+    let all = async { tokio::join!(accepting, async { drop(asking.await) }, between) };
+    let ended = tokio::time::timeout(Duration::from_secs(20), all).await;
+    ended.expect("a handshake ends").0
+}
+
+#[tokio::test]
+async fn a_handshake_may_come_byte_by_byte() {
+    assert_eq!(handshake_of((usize::MAX, usize::MAX)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_anywhere_in_a_handshake_is_closed_and_nothing_else() {
+    for bytes in [0, 1, 5, 6, 100, 300, 1000, 1500] {
+        let ended = handshake_of((bytes, usize::MAX)).await;
+        assert_eq!(
+            ended,
+            Err(TlsFailure::Closed),
+            "{bytes} bytes of the client"
+        );
+    }
+    for bytes in [0, 1, 5, 100, 500] {
+        let ended = handshake_of((usize::MAX, bytes)).await;
+        assert_eq!(
+            ended,
+            Err(TlsFailure::Closed),
+            "{bytes} bytes of the server"
+        );
     }
 }

@@ -15,6 +15,7 @@ use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::proxy_protocol::ProxyProtocol;
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use doorkeeper_io_tokio::tls::client::{ClientSettings, ServerTrust};
+use doorkeeper_io_tokio::tls::client_rules::ClientRules;
 use doorkeeper_io_tokio::tls::identity;
 use doorkeeper_io_tokio::tls::parameters::Parameters;
 use doorkeeper_io_tokio::tls::server::{ClientAuth, ServerSettings, ServerTls, Trust};
@@ -52,6 +53,7 @@ fn trust(ca: &Ca) -> Trust {
     Trust {
         ca: ca.pem.clone().into_bytes(),
         crls: Vec::new(),
+        rules: ClientRules::default(),
     }
 }
 

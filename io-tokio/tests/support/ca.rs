@@ -35,6 +35,8 @@ pub struct Leaf {
     pub purpose: Purpose,
     pub years: (i32, i32),
     pub serial: u64,
+    /// Whether its name is one of its alternative names, or its common name alone.
+    pub is_in_alternative_names: bool,
 }
 
 pub const SERVER: Leaf = Leaf {
@@ -42,6 +44,7 @@ pub const SERVER: Leaf = Leaf {
     purpose: Purpose::Server,
     years: (2020, 2100),
     serial: 1,
+    is_in_alternative_names: true,
 };
 
 pub const CLIENT: Leaf = Leaf {
@@ -49,6 +52,7 @@ pub const CLIENT: Leaf = Leaf {
     purpose: Purpose::Client,
     years: (2020, 2100),
     serial: 2,
+    is_in_alternative_names: true,
 };
 
 impl Ca {
@@ -70,7 +74,8 @@ impl Ca {
 
     /// A chain and its key, in PEM.
     pub fn pem_of(&self, leaf: Leaf) -> (String, String) {
-        let mut params = CertificateParams::new(vec![leaf.name.to_owned()]).unwrap();
+        let names = leaf.is_in_alternative_names.then(|| leaf.name.to_owned());
+        let mut params = CertificateParams::new(Vec::from_iter(names)).unwrap();
         params.extended_key_usages = vec![match leaf.purpose {
             Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
             Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,

@@ -1,5 +1,7 @@
 //! The files that TLS needs, read and held against each other.
 
+mod clients;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,12 +14,12 @@ use rustls::sign::CertifiedKey;
 
 use super::super::load::Loaded;
 use super::super::problem::{Problem, Problems, Severity};
-use super::super::tls::{ClientAuth, ClusterTls, Identity, ListenerTls, SkipVerification, Version};
+use super::super::tls::{ClusterTls, Identity, ListenerTls, SkipVerification, Version};
 use super::super::tree::Path;
 use super::Compiled;
 use crate::tls::client::{ClientSettings, ServerTrust};
 use crate::tls::parameters::{self, Parameters};
-use crate::tls::server::{self, ServerSettings, ServerTls, Trust};
+use crate::tls::server::{ServerSettings, ServerTls};
 use crate::tls::upstream::UpstreamTls;
 use crate::tls::{identity, identity::BadIdentity};
 
@@ -98,40 +100,6 @@ impl Reader<'_> {
             client_auth: client_auth?,
         };
         self.made(path, ServerTls::new(settings))
-    }
-
-    fn client_auth(&mut self, path: &Path, tls: &ListenerTls) -> Option<server::ClientAuth> {
-        let Some(ca_file) = &tls.client_ca_file else {
-            let idle = [("crl_files", tls.crl_files.is_empty())];
-            for (key, _) in idle.into_iter().filter(|(_, is_empty)| !is_empty) {
-                self.error(&path.key(key), "needs client_ca_file");
-            }
-            if tls.client_auth == ClientAuth::None {
-                return Some(server::ClientAuth::None);
-            }
-            let message = "needs client_ca_file: the CAs whose client certificates hold";
-            self.error(&path.key("client_auth"), message);
-            return None;
-        };
-        let ca = self.file(&path.key("client_ca_file"), ca_file);
-        let crls = tls.crl_files.iter().enumerate().map(|(i, file)| {
-            let path = path.key("crl_files").index(i);
-            self.file(&path, file)
-        });
-        let crls: Vec<Option<Vec<u8>>> = crls.collect();
-        let trust = Trust {
-            ca: ca?,
-            crls: crls.into_iter().collect::<Option<_>>()?,
-        };
-        Some(match tls.client_auth {
-            ClientAuth::None => {
-                let message = "is of no use where client_auth is none";
-                self.error(&path.key("client_ca_file"), message);
-                return None;
-            }
-            ClientAuth::Optional => server::ClientAuth::Optional(trust),
-            ClientAuth::Required => server::ClientAuth::Required(trust),
-        })
     }
 
     fn cluster(&mut self, path: &Path, tls: &ClusterTls) -> Option<UpstreamTls> {

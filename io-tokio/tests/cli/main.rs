@@ -7,6 +7,7 @@
 )]
 
 mod broker;
+mod certs;
 #[path = "../serve/frames.rs"]
 #[expect(
     dead_code,

@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use doorkeeper_io_tokio::recorder;
 
+use crate::certs;
+
 /// The file that is read when none is named.
 pub(crate) const DEFAULT_CONFIG: &str = "doorkeeper.yaml";
 
@@ -30,6 +32,11 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the JSON schema of the configuration file
     Schema,
+    /// Certificates to try TLS with, and what a server shows
+    Certs {
+        #[command(subcommand)]
+        command: CertsCommand,
+    },
     /// Serve an embedded in-memory Kafka of three brokers on loopback, with doorkeeper in front
     #[cfg(feature = "quickstart")]
     Quickstart(QuickstartArgs),
@@ -104,9 +111,72 @@ impl RecordArgs {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Write a CA and certificates that it signs: ECDSA with P-256, in PEM. Nothing is overwritten
+    Generate(GenerateArgs),
+    /// Print, and save, the certificates that a server shows, and whether they are trusted.
+    /// Exit codes: 0 if they are, 3 if they are not, 1 if none came
+    Fetch(FetchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The folder; it is made if need be
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// A host name or address of the server: server.pem and server.key. May be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Vec<String>,
+    /// The name of a client: NAME.pem, NAME.key, and both in NAME.keystore.pem for Java. May be
+    /// given several times
+    #[arg(long, value_name = "NAME", value_parser = certs::client_name)]
+    pub(crate) client: Vec<String>,
+    /// Sign with the CA of this folder (ca.pem, ca.key) instead of a new one
+    #[arg(long, value_name = "DIR", conflicts_with = "ca_days")]
+    pub(crate) ca_dir: Option<PathBuf>,
+    /// How long the CA is good
+    #[arg(long, value_name = "DAYS", default_value_t = 3650,
+        value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) ca_days: u32,
+    /// How long the certificates of server and clients are good
+    #[arg(long, value_name = "DAYS", default_value_t = 365,
+        value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Where the server is
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) at: String,
+    /// Save the certificates here, in PEM. Nothing is overwritten
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Ask for this name, and verify it, instead of the host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// Trust the CAs of this file, in PEM, instead of those of the system
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) timeout: humantime::Duration,
+}
+
 #[cfg(feature = "quickstart")]
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {
+    /// Serve TLS, with certificates that are made for it
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Serve TLS, and ask clients for certificates; one is made for a client alice
+    #[arg(long)]
+    pub(crate) mtls: bool,
+    /// Where the certificates are written, or are from the last time [default: a temporary folder
+    /// that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) certs: Option<PathBuf>,
     /// The bootstrap port; the brokers are at the next three
     #[arg(long, value_name = "PORT", default_value_t = 19092,
         value_parser = clap::value_parser!(u16).range(1..=65532))]

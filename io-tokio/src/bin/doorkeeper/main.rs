@@ -1,5 +1,6 @@
 //! The binary `doorkeeper`.
 
+mod certs;
 mod check;
 mod cli;
 mod descriptors;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use doorkeeper_io_tokio::{config, logging};
 
-use self::cli::{Cli, Command};
+use self::cli::{CertsCommand, Cli, Command};
 use self::failure::Failure;
 
 fn main() -> ExitCode {
@@ -22,6 +23,12 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args.config).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "quickstart")]
         Command::Quickstart(args) => quickstart::quickstart(&args),
+        Command::Certs {
+            command: CertsCommand::Generate(args),
+        } => certs::generate(&args).map(|()| ExitCode::SUCCESS),
+        Command::Certs {
+            command: CertsCommand::Fetch(args),
+        } => certs::fetch(&args),
         Command::Schema => schema().map(|()| ExitCode::SUCCESS),
     };
     let code = result.unwrap_or_else(Failure::report);

@@ -1,5 +1,8 @@
 //! `doorkeeper quickstart`: an embedded in-memory Kafka with doorkeeper in front.
 
+mod certificates;
+mod lines;
+
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
@@ -13,6 +16,7 @@ use doorkeeper_io_tokio::config::{self, schema};
 use doorkeeper_io_tokio::net::{ListeningSocket, TokioNet};
 use tokio_util::sync::CancellationToken;
 
+use self::certificates::Certificates;
 use crate::cli::QuickstartArgs;
 use crate::failure::Failure;
 use crate::run;
@@ -27,15 +31,25 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Failure> {
         ..schema::Log::default()
     };
     run::start_logging(&log, args.log.as_deref())?;
-    run::block_on(serve(args.port))
+    let is_tls = args.tls || args.mtls;
+    if args.certs.is_some() && !is_tls {
+        let message = "--certs is of no use without --tls or --mtls";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let certificates = is_tls.then(|| Certificates::make(args.certs.as_deref(), args.mtls));
+    let certificates = certificates.transpose()?;
+    run::block_on(serve(args.port, certificates.as_ref()))
 }
 
-async fn serve(port: u16) -> Result<ExitCode, Failure> {
+async fn serve(port: u16, certificates: Option<&Certificates>) -> Result<ExitCode, Failure> {
     let net = TokioNet::default();
     let (brokers, listeners) = brokers(&net).await?;
     let bootstrap: Vec<String> = brokers.iter().map(|it| it.advertised.to_string()).collect();
-    let loaded = config::parse("quickstart", &file(&bootstrap, port), HashMap::new())?;
-    let compiled = config::compile(&loaded)?;
+    let text = file(&bootstrap, port, certificates);
+    let loaded = config::parse("quickstart", &text, HashMap::new())?;
+    let mut compiled = config::compile(&loaded)?;
+    compiled.read_tls_files(&loaded)?;
+    let lines = lines::to_paste(port, certificates);
 
     let seed = u64::from(std::process::id());
     let host = Host::bound(net, HostConfig::new(brokers, seed), listeners);
@@ -44,7 +58,7 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
     let announce = move || {
         let mut out = io::stdout();
         // A reader that has closed it wants no more.
-        let _ = out.write_all(lines_to_paste(port).as_bytes());
+        let _ = out.write_all(lines.as_bytes());
         let _ = out.flush();
     };
     let served = run::served(compiled.plan, None, None, stop.clone(), announce).await;
@@ -81,35 +95,12 @@ async fn brokers(
 }
 
 /// The configuration of doorkeeper in front of them: broker n is at `port` plus n.
-fn file(bootstrap: &[String], port: u16) -> String {
+fn file(bootstrap: &[String], port: u16, certificates: Option<&Certificates>) -> String {
+    let tls = certificates.map_or(String::new(), Certificates::listener_tls);
     format!(
         "clusters: {{ quickstart: {{ bootstrap: [{}] }} }}\n\
          listeners:\n  quickstart:\n    cluster: quickstart\n    route:\n      \
-         ports: {{ bootstrap: {port}, brokers: {port}, broker_ids: 1-3 }}\n",
+         ports: {{ bootstrap: {port}, brokers: {port}, broker_ids: 1-3 }}\n{tls}",
         bootstrap.join(", ")
-    )
-}
-
-fn lines_to_paste(port: u16) -> String {
-    let at = format!("127.0.0.1:{port}");
-    format!(
-        r#"An in-memory Kafka cluster of three brokers is behind doorkeeper at {at}.
-Topics are created when they are first used. Nothing is kept. Ctrl-C ends it.
-
-kcat:
-  echo hello | kcat -b {at} -t greetings -P
-  kcat -b {at} -t greetings -C -e
-
-Kafka's console clients:
-  kafka-console-producer.sh --bootstrap-server {at} --topic greetings
-  kafka-console-consumer.sh --bootstrap-server {at} --topic greetings --from-beginning
-
-Java properties:
-  bootstrap.servers={at}
-
-Python (confluent-kafka):
-  producer = Producer({{"bootstrap.servers": "{at}"}})
-  producer.produce("greetings", b"hello"); producer.flush()
-"#
     )
 }

@@ -52,9 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 
 /// Runs to its end on a new runtime. What is still under way then is left behind: a look-up in a
 /// resolver that hangs is a thread that nobody can end.
-pub(crate) fn block_on(
-    future: impl Future<Output = Result<ExitCode, Failure>>,
-) -> Result<ExitCode, Failure> {
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

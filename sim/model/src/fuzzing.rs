@@ -6,10 +6,12 @@
 
 mod canonical;
 mod chunks;
+mod distinguished_name;
 mod driver;
 mod edit;
 mod first_bytes;
 mod framer;
+mod mapping_rules;
 mod message;
 mod proxy_protocol;
 mod session;
@@ -19,9 +21,11 @@ mod value;
 mod walk;
 mod walk_vs_codec;
 
+pub use distinguished_name::distinguished_name;
 pub use edit::edit;
 pub use first_bytes::first_bytes;
 pub use framer::framer;
+pub use mapping_rules::mapping_rules;
 pub use proxy_protocol::proxy_protocol;
 pub use session::session;
 pub use session_bytes::session_bytes;
@@ -52,6 +56,16 @@ pub struct Bound {
 
 const KIB: usize = 1024;
 
+/// The parts of a name and its text, some of them several times.
+pub const DISTINGUISHED_NAME: Target = Target {
+    name: "distinguished_name",
+    body: distinguished_name,
+    bound: Bound {
+        per_byte: 256,
+        floor: 16 * KIB,
+    },
+};
+
 /// Nothing is allocated but the edits, and the frame twice: as it was and as it comes out.
 pub const EDIT: Target = Target {
     name: "edit",
@@ -79,6 +93,16 @@ pub const FRAMER: Target = Target {
     bound: Bound {
         per_byte: 64,
         floor: 16 * KIB,
+    },
+};
+
+/// Patterns, each compiled twice to at most a megabyte, and what compiles them.
+pub const MAPPING_RULES: Target = Target {
+    name: "mapping_rules",
+    body: mapping_rules,
+    bound: Bound {
+        per_byte: 64 * KIB,
+        floor: 64 * 1024 * KIB,
     },
 };
 
@@ -147,9 +171,11 @@ pub const WALK_VS_CODEC: Target = Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    DISTINGUISHED_NAME,
     EDIT,
     FIRST_BYTES,
     FRAMER,
+    MAPPING_RULES,
     PROXY_PROTOCOL,
     SESSION,
     SESSION_BYTES,

@@ -1,0 +1,8 @@
+//! The body is `doorkeeper_model::fuzzing::distinguished_name`, with a bound on what it may
+//! allocate.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| doorkeeper_fuzz::run(
+    &doorkeeper_model::fuzzing::DISTINGUISHED_NAME,
+    data
+));

@@ -2,6 +2,7 @@
 'use strict';
 
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const readline = require('node:readline');
 const {
   AssignerProtocol,
@@ -34,6 +35,7 @@ class Run {
   client(role) {
     return new Kafka({
       brokers: this.bootstrap,
+      ssl: ssl(JSON.parse(process.env.CONFORMANCE_TLS || 'null')),
       clientId: `${this.prefix}.${role}`,
       connectionTimeout: 10000,
       requestTimeout: 20000,
@@ -139,6 +141,13 @@ class Run {
       received_bytes: this.receivedBytes,
     });
   }
+}
+
+// What a client uses TLS with; nothing for plaintext.
+function ssl(tls) {
+  if (tls === null) return undefined;
+  const read = (file) => file && fs.readFileSync(file);
+  return { ca: [read(tls.ca)], cert: read(tls.certificate), key: read(tls.key) };
 }
 
 function say(line) {
@@ -285,6 +294,32 @@ async function group(run) {
   return { records: seen.size, committed };
 }
 
+// What kafkajs says of each bad certificate.
+async function badCertificates(run) {
+  const failures = {};
+  for (const [name, it] of Object.entries(JSON.parse(process.env.CONFORMANCE_CASES))) {
+    const client = new Kafka({
+      brokers: [it.bootstrap],
+      clientId: `${run.prefix}.${name}`,
+      ssl: ssl(it.tls),
+      retry: { retries: 0 },
+      logLevel: logLevel.NOTHING,
+    });
+    const admin = client.admin();
+    try {
+      await admin.connect();
+      await admin.describeCluster();
+      failures[name] = null;
+    } catch (failure) {
+      console.error(name, failure);
+      failures[name] = failure.name;
+    }
+    check(failures[name], `${name} was let in`);
+    await admin.disconnect();
+  }
+  return failures;
+}
+
 async function topics(run) {
   const topic = await run.topic('topic');
   const agree = { exists: !(await run.admin.createTopics({ topics: [{ topic }] })) };
@@ -396,6 +431,7 @@ const SCENARIOS = {
   transactions,
   group_classic: group,
   topics,
+  bad_certificates: badCertificates,
   restart: flow,
   broker_killed: flow,
   broker_stopped: flow,

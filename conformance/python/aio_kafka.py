@@ -2,17 +2,20 @@
 
 import asyncio
 import struct
+import sys
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    KafkaError,
     KafkaTimeoutError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
 
 import records
+import tls
 from shared import EVENTS, PARTITIONS, Deadline, Event, Pace, Play, check, check_equal, main
 
 
@@ -27,6 +30,7 @@ class Aio(Play):
             "client_id": self.client_id(role),
             "request_timeout_ms": 20000,
             "metadata_max_age_ms": 2000,
+            **tls.aiokafka(tls.given()),
         }
 
     def nodes(self):
@@ -111,6 +115,23 @@ async def produce(play, topic, count, sent=None, **config):
     received = await play.read(topic, sent.count)
     check_equal(sent.hash(), received.hash(), f"digest of {topic}")
     return {"records": received.count, "digest": received.hash()}
+
+
+async def bad_certificates(play):
+    return {name: await failure(play, name, case) for name, case in tls.cases().items()}
+
+
+async def failure(play, name, case):
+    config = {**play.base(name), "bootstrap_servers": case["bootstrap"]}
+    client = AIOKafkaAdminClient(**(config | tls.aiokafka(case["tls"])))
+    try:
+        await client.start()
+    except KafkaError as failure:
+        print(name, repr(failure), file=sys.stderr)
+        return type(failure).__name__
+    finally:
+        await client.close()
+    raise AssertionError(f"{name} was let in")
 
 
 def acks(level):
@@ -289,6 +310,7 @@ SCENARIOS = {
     "transactions": transactions,
     "group_classic": group,
     "topics": topics,
+    "bad_certificates": bad_certificates,
 } | dict.fromkeys(EVENTS, flow)
 
 

@@ -1,12 +1,19 @@
 """Runs one scenario with kafka-python."""
 
 import struct
+import sys
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import BrokerResponseError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
 
 import records
+import tls
 from shared import EVENTS, PARTITIONS, Deadline, Event, Pace, Play, check, check_equal, main
 
 
@@ -22,6 +29,7 @@ class KafkaPython(Play):
             "reconnect_backoff_max_ms": 500,
             "request_timeout_ms": 20000,
             "metadata_max_age_ms": 2000,
+            **tls.kafka_python(tls.given()),
         }
 
     def topic(self, what, partitions=PARTITIONS):
@@ -104,6 +112,21 @@ def acks(level):
         return produce(play, topic, 1000, sent, **config, **in_order)
 
     return scenario
+
+
+def bad_certificates(play):
+    return {name: failure(play, name, case) for name, case in tls.cases().items()}
+
+
+def failure(play, name, case):
+    config = {key: value for key, value in play.base(name).items() if not key.startswith("ssl_")}
+    config |= {"bootstrap_servers": case["bootstrap"], "bootstrap_timeout_ms": 2000}
+    try:
+        KafkaAdminClient(**(config | tls.kafka_python(case["tls"])))
+    except KafkaError as failure:
+        print(name, repr(failure), file=sys.stderr)
+        return type(failure).__name__
+    raise AssertionError(f"{name} was let in")
 
 
 def compression(play):
@@ -283,6 +306,7 @@ SCENARIOS = {
     "transactions": transactions,
     "group_classic": group,
     "topics": topics,
+    "bad_certificates": bad_certificates,
 } | dict.fromkeys(EVENTS, flow)
 
 

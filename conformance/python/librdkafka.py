@@ -1,5 +1,6 @@
 """Runs one scenario with librdkafka."""
 
+import bad_certificates
 import flow
 import follower
 import groups
@@ -24,6 +25,7 @@ SCENARIOS = {
     "group_static": static_members.play,
     "groups_admin": groups_admin.play,
     "topics": topics.play,
+    "bad_certificates": bad_certificates.play,
     "cluster": topics.cluster,
     "follower_fetch": follower.play,
     "large_records": sizes.large_records,

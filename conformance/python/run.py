@@ -11,6 +11,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+import tls
 from shared import PARTITIONS, Deadline, Play, check
 
 
@@ -55,6 +56,7 @@ class Run(Play):
             "topic.metadata.propagation.max.ms": 30000,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 500,
+            **tls.librdkafka(tls.given()),
         }
 
     def topic(self, what, partitions=PARTITIONS, config=None):

@@ -1,12 +1,18 @@
 //! Every scenario: its clients, the event in its middle, and when it runs.
 
 use crate::clients::Client;
+use crate::doorkeeper::Listener;
 use crate::event::Event;
+use crate::security::{Legs, Security};
 
 /// What clients do; the programs know it by its name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// What the programs play, if that has another name.
+    pub(crate) program: &'static str,
+    /// How both sides of doorkeeper are secured.
+    pub(crate) legs: Legs,
     /// Which client plays it, and from which major version of Kafka on.
     pub(crate) players: &'static [(Client, u32)],
     /// Stands for its kind where not everything runs, as on older brokers.
@@ -25,7 +31,8 @@ pub(crate) struct Scenario {
 }
 
 use Client::{
-    Aiokafka, Java, KafkaPython, Kafkajs, Kcat, Librdkafka, OldJava, Sockets, Streams, Tools,
+    Aiokafka, FranzGo, Java, KafkaPython, Kafkajs, Kcat, Librdkafka, OldJava, Sockets, Streams,
+    Tools,
 };
 
 const MAIN: &[(Client, u32)] = &[(Java, 0), (OldJava, 4), (Librdkafka, 0)];
@@ -49,9 +56,24 @@ const ALL: &[(Client, u32)] = &[
     (Kcat, 0),
 ];
 
+const BAD_CERTIFICATES: &str = "bad_certificates";
+
+/// All that run a group, over TLS as well.
+const SECURE: &[(Client, u32)] = &[
+    (Java, 0),
+    (OldJava, 4),
+    (Librdkafka, 0),
+    (KafkaPython, 0),
+    (Aiokafka, 0),
+    (Kafkajs, 0),
+    (FranzGo, 0),
+];
+
 const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scenario {
     Scenario {
         name,
+        program: name,
+        legs: Legs::PLAINTEXT,
         players,
         is_representative: false,
         event: None,
@@ -63,6 +85,20 @@ const fn scenario(name: &'static str, players: &'static [(Client, u32)]) -> Scen
 }
 
 impl Scenario {
+    /// Where clients find doorkeeper.
+    pub(crate) fn listener(&self) -> Listener {
+        match (self.is_strict, self.legs) {
+            (true, _) => Listener::Strict,
+            (false, Legs::PLAINTEXT) => Listener::Open,
+            (false, legs) => Listener::Secured(legs),
+        }
+    }
+
+    /// Whether its program is given all bad certificates, to try each.
+    pub(crate) fn tries_bad_certificates(&self) -> bool {
+        self.name == BAD_CERTIFICATES
+    }
+
     const fn representative(mut self) -> Self {
         self.is_representative = true;
         self
@@ -88,11 +124,30 @@ impl Scenario {
         self
     }
 
+    const fn playing(mut self, program: &'static str) -> Self {
+        self.program = program;
+        self
+    }
+
+    const fn over(mut self, client: Security, broker: Security) -> Self {
+        self.legs = Legs { client, broker };
+        self
+    }
+
     const fn final_at_once(mut self) -> Self {
         self.is_final = true;
         self
     }
 }
+
+/// A group that works over these legs: its members produce, consume and commit.
+const fn secure(name: &'static str, client: Security, broker: Security) -> Scenario {
+    scenario(name, SECURE)
+        .playing("group_classic")
+        .over(client, broker)
+}
+
+use Security::{MutualTls, Plaintext, Tls};
 
 /// The longest first, so that none is left alone at the end.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -114,6 +169,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     scenario("group_classic", MANY).representative(),
     scenario("group_static", MAIN),
+    secure("plaintext_to_tls", Plaintext, Tls),
+    secure("plaintext_to_mtls", Plaintext, MutualTls),
+    secure("tls_to_plaintext", Tls, Plaintext),
+    secure("tls_to_tls", Tls, Tls),
+    secure("tls_to_mtls", Tls, MutualTls),
+    secure("mtls_to_plaintext", MutualTls, Plaintext),
+    secure("mtls_to_tls", MutualTls, Tls),
+    secure("mtls_to_mtls", MutualTls, MutualTls),
+    scenario(BAD_CERTIFICATES, SECURE)
+        .over(MutualTls, Plaintext)
+        .representative(),
     scenario("compression", ALL),
     scenario("idempotent", MANY),
     scenario("acks_0", ALL),
@@ -149,6 +215,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scenario_says_in_its_name_how_it_is_secured() {
+        let secure = SCENARIOS.iter().filter(|it| it.program == "group_classic");
+        let names: Vec<&str> = secure.map(|it| it.name).collect();
+        for legs in Legs::secured() {
+            assert!(names.contains(&legs.name().as_str()), "{legs:?}");
+        }
+        let of_legs = |it: &&Scenario| it.legs != Legs::PLAINTEXT && it.program != it.name;
+        for scenario in SCENARIOS.iter().filter(of_legs) {
+            assert_eq!(scenario.name, scenario.legs.name());
+        }
+    }
 
     #[test]
     fn no_name_is_used_twice_and_every_client_plays() {

@@ -17,6 +17,7 @@ pub(crate) enum Client {
     KafkaPython,
     Aiokafka,
     Kafkajs,
+    FranzGo,
     Kcat,
     /// Kafka's command line tools.
     Tools,
@@ -33,6 +34,7 @@ pub(crate) const CLIENTS: &[Client] = &[
     Client::KafkaPython,
     Client::Aiokafka,
     Client::Kafkajs,
+    Client::FranzGo,
     Client::Kcat,
     Client::Tools,
     Client::Streams,
@@ -48,6 +50,7 @@ impl Client {
             Self::KafkaPython => "kafka-python",
             Self::Aiokafka => "aiokafka",
             Self::Kafkajs => "kafkajs",
+            Self::FranzGo => "franz-go",
             Self::Kcat => "kcat",
             Self::Tools => "tools",
             Self::Streams => "streams",
@@ -100,6 +103,8 @@ pub(crate) struct Kit {
     pub(crate) python: PathBuf,
     /// The folder with `node_modules`.
     pub(crate) node: PathBuf,
+    /// The program of franz-go.
+    pub(crate) franz_go: PathBuf,
 }
 
 impl Kit {
@@ -122,6 +127,7 @@ impl Kit {
                     .env("CONFORMANCE_TOOLS", &self.tools.version);
                 command
             }
+            Client::FranzGo => Command::new(&self.franz_go),
             Client::Kafkajs => {
                 let mut command = Command::new("node");
                 command

@@ -10,17 +10,19 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::canary::Canary;
+use crate::certificates::{Certificates, Identity};
 use crate::folders::{self, RunFolder};
 use crate::kafka::Kafka;
 use crate::leak::Secrets;
 use crate::ports::{FRONT, Ports};
 use crate::process::{self, Process};
+use crate::security::{BadCertificate, Security};
 
 pub(crate) const IDS: [u16; 3] = [1, 2, 3];
 /// The broker that may join.
 pub(crate) const NEWCOMER: u16 = 4;
-/// Controller, internal, client and direct listener of each broker.
-const LISTENERS: u16 = 4;
+/// How many listeners each broker has.
+const LISTENERS: u16 = 10;
 /// How many ports a cluster takes.
 pub(crate) const PORTS: u16 = NEWCOMER * LISTENERS;
 /// The port that the brokers advertise to clients: no one listens on it.
@@ -35,6 +37,7 @@ const STARTED: &str = "Kafka Server started";
 pub(crate) struct Cluster {
     kafka: Kafka,
     canary: Canary,
+    certificates: Certificates,
     ports: Ports,
     folder: PathBuf,
     data: PathBuf,
@@ -51,9 +54,12 @@ struct Node {
 
 impl Cluster {
     pub(crate) async fn start(kafka: &Kafka, ports: Ports, run: &RunFolder) -> Result<Self> {
+        let canary = Canary::new();
+        let hosts: Vec<String> = (1..=NEWCOMER).map(|id| canary.client_host(id)).collect();
         let mut cluster = Self {
             kafka: kafka.clone(),
-            canary: Canary::new(),
+            canary,
+            certificates: Certificates::make(run.file("certificates"), &hosts)?,
             ports,
             folder: run.path().to_owned(),
             data: run.data(),
@@ -144,25 +150,50 @@ impl Cluster {
         Ok(())
     }
 
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// The address that each broker advertises, and the one where it listens; the newcomer is last.
-    pub(crate) fn advertised(&self) -> Vec<(String, String)> {
+    pub(crate) fn advertised(&self, security: Security) -> Vec<(String, String)> {
         let name = |id| format!("{}:{CANARY_PORT}", self.canary.client_host(id));
         (1..=NEWCOMER)
-            .map(|id| (name(id), self.address(id, Listener::Client)))
+            .map(|id| {
+                (
+                    name(id),
+                    self.address(id, Listener::of_doorkeeper(security)),
+                )
+            })
             .collect()
     }
 
     /// The listeners whose addresses anyone can dial, by broker id.
-    pub(crate) fn direct(&self) -> Vec<(u16, String)> {
+    pub(crate) fn direct(&self, security: Security) -> Vec<(u16, String)> {
         IDS.iter()
-            .map(|&id| (id, self.address(id, Listener::Direct)))
+            .map(|&id| (id, self.address(id, Listener::of_clients(security))))
             .collect()
     }
 
     /// `bootstrap.servers` for clients that come direct.
     pub(crate) fn bootstrap(&self) -> String {
-        let all: Vec<String> = self.direct().into_iter().map(|(_, it)| it).collect();
+        let direct = self.direct(Security::Plaintext).into_iter();
+        let all: Vec<String> = direct.map(|(_, it)| it).collect();
         all.join(",")
+    }
+
+    /// Where a client with a bad certificate finds a good broker, or the other way round.
+    pub(crate) fn bad_certificate(&self, bad: BadCertificate) -> String {
+        let listener = match bad {
+            BadCertificate::ExpiredClient
+            | BadCertificate::ForeignClient
+            | BadCertificate::RevokedClient
+            | BadCertificate::NoClient => Listener::DirectMutualTls,
+            BadCertificate::ExpiredServer => Listener::Expired,
+            BadCertificate::ForeignServer => Listener::DirectTls,
+            BadCertificate::WrongNameServer => Listener::WrongName,
+        };
+        IDS.first()
+            .map_or_else(String::new, |&id| self.address(id, listener))
     }
 
     /// What must never be seen behind doorkeeper.
@@ -230,6 +261,18 @@ impl Cluster {
         } else {
             "broker"
         };
+        let [mut protocols, mut bound, mut shown] = [const { String::new() }; 3];
+        for &listener in Listener::OF_CLIENTS {
+            let (name, port) = (listener.name(), port(listener));
+            let _ = write!(protocols, ",{name}:{}", listener.protocol());
+            let _ = write!(bound, ",{name}://{FRONT}:{port}");
+            if listener.is_canary() {
+                let host = self.canary.client_host(id);
+                let _ = write!(shown, ",{name}://{host}:{CANARY_PORT}");
+            } else {
+                let _ = write!(shown, ",{name}://{FRONT}:{port}");
+            }
+        }
         let [mut listeners, mut advertised] = [String::new(), String::new()];
         if is_controller {
             let _ = write!(
@@ -246,27 +289,45 @@ impl Cluster {
              controller.quorum.bootstrap.servers={controllers}\n\
              controller.listener.names=CONTROLLER\n\
              inter.broker.listener.name=INTERNAL\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,\
-             CLIENT:PLAINTEXT,DIRECT:PLAINTEXT\n\
-             listeners={listeners}INTERNAL://{FRONT}:{internal},\
-             CLIENT://{FRONT}:{client},DIRECT://{FRONT}:{direct}\n\
-             advertised.listeners={advertised}\
-             INTERNAL://{internal_host}:{internal},CLIENT://{client_host}:{CANARY_PORT},\
-             DIRECT://{FRONT}:{direct}\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT{protocols}\n\
+             listeners={listeners}INTERNAL://{FRONT}:{internal}{bound}\n\
+             advertised.listeners={advertised}INTERNAL://{internal_host}:{internal}{shown}\n\
              log.dirs={data}\n",
             rack = rack(id),
             controllers = controllers.join(","),
             internal = port(Listener::Internal),
-            client = port(Listener::Client),
-            direct = port(Listener::Direct),
             internal_host = self.canary.broker_host(id),
-            client_host = self.canary.client_host(id),
             data = self.data_folder(id).display(),
         );
         text.push_str(COMMON_SETTINGS);
+        text.push_str(&self.tls_settings());
         for (key, value) in &self.kafka.release.broker {
             let _ = writeln!(text, "{key}={value}");
         }
+        text
+    }
+
+    /// Of the listeners that speak TLS.
+    fn tls_settings(&self) -> String {
+        let mut text = String::new();
+        let mut store = |prefix: &str, identity: &Identity| {
+            let _ = write!(
+                text,
+                "{prefix}ssl.keystore.type=PEM\n{prefix}ssl.keystore.location={}\n",
+                identity.both.display()
+            );
+        };
+        let certificates = &self.certificates;
+        store("", &certificates.server);
+        store("listener.name.wrong_name.", &certificates.wrong_name_server);
+        store("listener.name.expired.", &certificates.expired_server);
+        let _ = write!(
+            text,
+            "ssl.truststore.type=PEM\nssl.truststore.location={}\n\
+             listener.name.client_mtls.ssl.client.auth=required\n\
+             listener.name.direct_mtls.ssl.client.auth=required\n",
+            certificates.ca.display()
+        );
         text
     }
 
@@ -302,8 +363,13 @@ impl Cluster {
     /// A JVM that resolves the names of its own hosts file, which nothing else resolves.
     fn java(&self, level: &str) -> Command {
         let hosts = self.hosts_file();
-        let option = format!("-Djdk.net.hosts.file={}", hosts.display());
-        self.kafka.class_path.broker(level, &[option])
+        let options = [
+            format!("-Djdk.net.hosts.file={}", hosts.display()),
+            // Kafka leaves revocation to the JVM, which looks where a certificate says.
+            "-Dcom.sun.net.ssl.checkRevocation=true".to_owned(),
+            "-Dcom.sun.security.enableCRLDP=true".to_owned(),
+        ];
+        self.kafka.class_path.broker(level, &options)
     }
 }
 
@@ -320,6 +386,75 @@ enum Listener {
     Client = 2,
     /// Advertises where it is: for clients that come direct.
     Direct = 3,
+    ClientTls = 4,
+    ClientMutualTls = 5,
+    DirectTls = 6,
+    DirectMutualTls = 7,
+    /// Shows a certificate that is for another name.
+    WrongName = 8,
+    /// Shows a certificate that has expired.
+    Expired = 9,
+}
+
+impl Listener {
+    /// All but those that brokers and controllers have for each other.
+    const OF_CLIENTS: &[Self] = &[
+        Self::Client,
+        Self::Direct,
+        Self::ClientTls,
+        Self::ClientMutualTls,
+        Self::DirectTls,
+        Self::DirectMutualTls,
+        Self::WrongName,
+        Self::Expired,
+    ];
+
+    const fn of_doorkeeper(security: Security) -> Self {
+        match security {
+            Security::Plaintext => Self::Client,
+            Security::Tls => Self::ClientTls,
+            Security::MutualTls => Self::ClientMutualTls,
+        }
+    }
+
+    const fn of_clients(security: Security) -> Self {
+        match security {
+            Security::Plaintext => Self::Direct,
+            Security::Tls => Self::DirectTls,
+            Security::MutualTls => Self::DirectMutualTls,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Controller => "CONTROLLER",
+            Self::Internal => "INTERNAL",
+            Self::Client => "CLIENT",
+            Self::Direct => "DIRECT",
+            Self::ClientTls => "CLIENT_TLS",
+            Self::ClientMutualTls => "CLIENT_MTLS",
+            Self::DirectTls => "DIRECT_TLS",
+            Self::DirectMutualTls => "DIRECT_MTLS",
+            Self::WrongName => "WRONG_NAME",
+            Self::Expired => "EXPIRED",
+        }
+    }
+
+    const fn protocol(self) -> &'static str {
+        match self {
+            Self::Controller | Self::Internal | Self::Client | Self::Direct => "PLAINTEXT",
+            Self::ClientTls
+            | Self::ClientMutualTls
+            | Self::DirectTls
+            | Self::DirectMutualTls
+            | Self::WrongName
+            | Self::Expired => "SSL",
+        }
+    }
+
+    const fn is_canary(self) -> bool {
+        matches!(self, Self::Client | Self::ClientTls | Self::ClientMutualTls)
+    }
 }
 
 impl Node {

@@ -9,9 +9,9 @@ use anyhow::Result;
 use crate::catalog::SCENARIOS;
 use crate::clients::{CLIENTS, Client};
 use crate::differences::Differences;
-use crate::folders;
 use crate::report::{Report, say};
 use crate::versions::Versions;
+use crate::{folders, go};
 
 /// Whether a client passed a scenario.
 type ScenarioResults = BTreeMap<(String, &'static str), bool>;
@@ -53,6 +53,12 @@ fn page(
          direct and once\nthrough doorkeeper: both must agree, and no byte towards a client may \
          hold an address of the cluster. CI\nplays every scenario with every commit; which \
          clients play it goes round, and `--full` plays all.\n\n\
+         `tls_to_mtls` is a group whose clients speak TLS with doorkeeper, which shows a \
+         certificate of its own\nto the brokers; all others of this form likewise. Where clients \
+         speak TLS, the addresses that they\nlearned must be doorkeeper's, and their logs must \
+         have no name of the cluster. `bad_certificates` compares\nthe exceptions of clients \
+         whose certificate or whose server's does not hold; the brokers look up\nrevocation as \
+         JVMs do, doorkeeper in its `crl_files`.\n\n\
          Run on {date}, {part}, doorkeeper {version} at commit {commit}.\n\n\
          `yes`: direct and through doorkeeper alike. `FAILED`: not. Empty: not run.\n",
         part = if is_full {
@@ -147,6 +153,7 @@ fn version(client: Client, versions: &Versions) -> String {
         }
         Client::KafkaPython => pinned(versions.python.version_of("kafka-python")),
         Client::Aiokafka => pinned(versions.python.version_of("aiokafka")),
+        Client::FranzGo => go::version().unwrap_or_default(),
         Client::Kafkajs => pinned(versions.node.version_of("kafkajs")),
         Client::Kcat => "of the system".to_owned(),
         Client::Sockets => "written here".to_owned(),

@@ -10,20 +10,24 @@ use anyhow::{Result, bail};
 use tokio::process::Command;
 use tokio::time::sleep;
 
+use crate::certificates::Certificates;
 use crate::cluster::{Cluster, IDS};
 use crate::folders::{self, RunFolder};
 use crate::leak::Secrets;
 use crate::metrics::{self, Metrics};
 use crate::ports::{BEHIND, FRONT, Ports};
 use crate::process::{self, Process};
+use crate::security::{BadCertificate, Legs, Security};
 use crate::tap::{Flow, Taps};
 
 /// Broker ids 0 to 9, as in the examples of the documentation.
 const BROKER_IDS: u16 = 10;
 /// The bootstrap port, and one for each broker id.
 const PORTS_OF_LISTENER: u16 = 1 + BROKER_IDS;
-/// The admin port, and those of both listeners.
-pub(crate) const PORTS: u16 = 1 + 2 * PORTS_OF_LISTENER;
+/// Open, strict, and one for each way to secure both sides.
+const LISTENERS: u16 = 2 + 8 + 2;
+/// The admin port, and those of all listeners.
+pub(crate) const PORTS: u16 = 1 + LISTENERS * PORTS_OF_LISTENER;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// `drain_timeout` is 30 s by default.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
@@ -52,28 +56,94 @@ pub(crate) enum Listener {
     Open,
     /// Allows nothing by name, which is the default.
     Strict,
+    /// With TLS on one side or on both.
+    Secured(Legs),
+    /// Shows clients a certificate that is for another name.
+    WrongName,
+    /// Shows clients a certificate that has expired.
+    Expired,
 }
 
 impl Listener {
-    fn name(self) -> &'static str {
+    fn all() -> impl Iterator<Item = Self> {
+        let special = [Self::Open, Self::Strict, Self::WrongName, Self::Expired];
+        special
+            .into_iter()
+            .chain(Legs::secured().map(Self::Secured))
+    }
+
+    /// Where a client with a bad certificate finds a good doorkeeper, or the other way round.
+    pub(crate) const fn of_bad_certificate(bad: BadCertificate) -> Self {
+        let (client, broker) = (Security::MutualTls, Security::Plaintext);
+        match bad {
+            BadCertificate::ExpiredClient
+            | BadCertificate::ForeignClient
+            | BadCertificate::RevokedClient
+            | BadCertificate::NoClient => Self::Secured(Legs { client, broker }),
+            BadCertificate::ForeignServer => Self::Secured(Legs {
+                client: Security::Tls,
+                broker,
+            }),
+            BadCertificate::ExpiredServer => Self::Expired,
+            BadCertificate::WrongNameServer => Self::WrongName,
+        }
+    }
+
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Open => "open",
-            Self::Strict => "strict",
+            Self::Open => "open".to_owned(),
+            Self::Strict => "strict".to_owned(),
+            Self::Secured(legs) => legs.name(),
+            Self::WrongName => "wrong_name".to_owned(),
+            Self::Expired => "expired".to_owned(),
         }
     }
 
     fn ports(self, all: Ports) -> Ports {
-        let first = match self {
-            Self::Open => 0,
-            Self::Strict => PORTS_OF_LISTENER,
-        };
-        all.part(first, PORTS_OF_LISTENER)
+        let place = Self::all().position(|it| it == self).unwrap_or(0);
+        let place = u16::try_from(place).unwrap_or(0);
+        all.part(place * PORTS_OF_LISTENER, PORTS_OF_LISTENER)
     }
 
-    fn allowed(self) -> &'static str {
+    const fn allowed(self) -> &'static str {
         match self {
             Self::Open => ALLOWED,
-            Self::Strict => "",
+            Self::Strict | Self::Secured(_) | Self::WrongName | Self::Expired => "",
+        }
+    }
+
+    const fn legs(self) -> Legs {
+        match self {
+            Self::Open | Self::Strict => Legs::PLAINTEXT,
+            Self::Secured(legs) => legs,
+            Self::WrongName | Self::Expired => Legs {
+                client: Security::Tls,
+                broker: Security::Plaintext,
+            },
+        }
+    }
+
+    fn tls(self, certificates: &Certificates) -> String {
+        let identity = match self {
+            Self::Open | Self::Strict | Self::Secured(_) => &certificates.server,
+            Self::WrongName => &certificates.wrong_name_server,
+            Self::Expired => &certificates.expired_server,
+        };
+        let shown = format!(
+            "    tls:\n      certificates:\n        - certificate_file: {}\n          \
+             key_file: {}\n",
+            identity.certificate.display(),
+            identity.key.display()
+        );
+        match self.legs().client {
+            Security::Plaintext => String::new(),
+            Security::Tls => shown,
+            Security::MutualTls => format!(
+                "{shown}      client_auth: required\n      client_ca_file: {}\n      \
+                 crl_files: [\"{}\"]\n",
+                certificates.ca.display(),
+                certificates.crl.display()
+            ),
         }
     }
 }
@@ -86,10 +156,11 @@ impl Doorkeeper {
         run: &RunFolder,
     ) -> Result<Self> {
         let admin = format!("{FRONT}:{}", ports.at(0));
-        let listeners = ports.part(1, 2 * PORTS_OF_LISTENER);
+        let count = LISTENERS * PORTS_OF_LISTENER;
+        let listeners = ports.part(1, count);
         let file = run.file("doorkeeper.yaml");
         folders::write(&file, &config(cluster, listeners, &admin))?;
-        let taps = Taps::open(listeners, 2 * PORTS_OF_LISTENER, &secrets(cluster)).await?;
+        let taps = Taps::open(listeners, count, &secrets(cluster)).await?;
         let mut doorkeeper = Self {
             binary: binary.to_owned(),
             process: spawn(binary, &file, 1)?,
@@ -221,6 +292,24 @@ impl Front {
         Metrics::scrape(&self.admin).await
     }
 
+    /// Each bad certificate must have been counted by its reason.
+    pub(crate) async fn check_bad_certificates(&self, before: &Metrics) -> Result<()> {
+        let now = self.metrics().await?;
+        for bad in BadCertificate::ALL {
+            let listener = Listener::of_bad_certificate(bad).name();
+            let has_grown = |reason: &&str| {
+                let count =
+                    |it: &Metrics| metrics::handshake_failures(it, &listener, "client", reason);
+                count(&now) > count(before)
+            };
+            let reasons = bad.reasons();
+            if !reasons.is_empty() && !reasons.iter().any(has_grown) {
+                bail!("{bad:?} is not counted: none of {reasons:?} of {listener}");
+            }
+        }
+        Ok(())
+    }
+
     /// Its counters must have grown by at least what the taps saw.
     pub(crate) async fn check_counted(&self, before: &Metrics, flow: Flow) -> Result<()> {
         let deadline = Instant::now() + METRICS_WITHIN;
@@ -267,25 +356,52 @@ const ALLOWED: &str = "WriteTxnMarkers, AlterReplicaLogDirs, ElectLeaders, \
                        AlterPartitionReassignments, UpdateFeatures, UnregisterBroker, \
                        UnregisterController, AddRaftVoter, RemoveRaftVoter, AlterBrokerConfigs";
 
-fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
-    let mut text = String::from("clusters:\n  real:\n    bootstrap:\n");
-    for (name, _) in cluster.advertised().iter().take(IDS.len()) {
+/// The cluster by one of its listeners.
+fn upstream(cluster: &Cluster, security: Security) -> String {
+    let mut text = format!("  {}:\n    bootstrap:\n", security.name());
+    let advertised = cluster.advertised(security);
+    for (name, _) in advertised.iter().take(IDS.len()) {
         let _ = writeln!(text, "      - \"{name}\"");
     }
     text.push_str("    dial:\n");
-    for (name, address) in cluster.advertised() {
+    for (name, address) in advertised {
         let _ = writeln!(text, "      \"{name}\": \"{address}\"");
     }
+    let certificates = cluster.certificates();
+    if security != Security::Plaintext {
+        let ca = certificates.ca.display();
+        let _ = write!(text, "    tls:\n      ca_file: {ca}\n");
+    }
+    if security == Security::MutualTls {
+        let (certificate, key) = (&certificates.client.certificate, &certificates.client.key);
+        let _ = write!(
+            text,
+            "      certificate:\n        certificate_file: {}\n        key_file: {}\n",
+            certificate.display(),
+            key.display()
+        );
+    }
+    text
+}
+
+fn config(cluster: &Cluster, listeners: Ports, admin: &str) -> String {
+    let mut text = String::from("clusters:\n");
+    for security in Security::ALL {
+        text.push_str(&upstream(cluster, security));
+    }
     text.push_str("listeners:\n");
-    for listener in [Listener::Open, Listener::Strict] {
+    for listener in Listener::all() {
         let ports = listener.ports(listeners);
         let _ = write!(
             text,
-            "  {name}:\n    cluster: real\n    bind: {BEHIND}\n    \
+            "  {name}:\n    cluster: {cluster}\n    bind: {BEHIND}\n    \
              advertised_host: {FRONT}\n    route:\n      ports:\n        \
              bootstrap: {bootstrap}\n        brokers: {brokers}\n        \
-             broker_ids: 0-{last}\n    allow_apis: [{allowed}]\n",
+             broker_ids: 0-{last}\n    allow_apis: [{allowed}]\n    \
+             limits: {{ connections: 1000 }}\n{tls}",
             name = listener.name(),
+            cluster = listener.legs().broker.name(),
+            tls = listener.tls(cluster.certificates()),
             bootstrap = ports.at(0),
             brokers = ports.at(1),
             last = BROKER_IDS - 1,

@@ -32,6 +32,7 @@ use crate::folders::{self, RunFolder};
 use crate::metrics::{CLOSED, Metrics, Pattern};
 use crate::process;
 use crate::report::Report;
+use crate::security::Security;
 use coverage::Coverage;
 use line::{Case, Line, UnforwardedRequest};
 use table::Table;
@@ -184,13 +185,14 @@ fn world(kafka: &str, cluster: &Cluster, front: &Front, output: &ProbeOutput) ->
         secrets: doorkeeper::secrets(cluster),
         ..World::default()
     };
-    for ((id, _), (name, _)) in cluster.direct().iter().zip(cluster.advertised()) {
+    let advertised = cluster.advertised(Security::Plaintext);
+    for ((id, _), (name, _)) in cluster.direct(Security::Plaintext).iter().zip(advertised) {
         world.upstream.insert(i64::from(*id), split(&name)?);
     }
     world.hosts = world.upstream.values().map(|it| it.0.clone()).collect();
     // The names that are dialled in their place.
     world.hosts.push(split(&cluster.client_address(BROKER))?.0);
-    let ids = cluster.direct();
+    let ids = cluster.direct(Security::Plaintext);
     for (id, address) in front.advertised(Listener::Open, ids.iter().map(|it| it.0)) {
         world
             .ours

@@ -10,7 +10,7 @@ use crate::clients::{Kit, Programs};
 use crate::kafka::{ClassPath, Kafka};
 use crate::report::say;
 use crate::versions::{Packages, Release, Versions};
-use crate::{Missing, archive, clients, folders, process};
+use crate::{Missing, archive, clients, folders, go, process};
 
 /// What the suite needs from the system; all that is missing, in one line.
 pub(crate) async fn check_installed() -> Result<()> {
@@ -60,6 +60,8 @@ pub(crate) async fn prepare(versions: &Versions, releases: &[Release]) -> Result
         node(&versions.node),
         java(versions, releases)
     )?;
+    // Go comes as a package of Python's.
+    let franz_go = go::build(&python.with_file_name("go")).await?;
     let kit = |it: JavaKit| Kit {
         kafka: it.kafka,
         java: it.java,
@@ -67,6 +69,7 @@ pub(crate) async fn prepare(versions: &Versions, releases: &[Release]) -> Result
         tools: it.tools,
         python: python.clone(),
         node: node.clone(),
+        franz_go: franz_go.clone(),
     };
     Ok(kits.into_iter().map(kit).collect())
 }

@@ -6,8 +6,10 @@
 //! name or an address of the cluster.
 
 mod archive;
+mod bad_brokers;
 mod canary;
 mod catalog;
+mod certificates;
 mod clients;
 mod cluster;
 mod compare;
@@ -17,6 +19,7 @@ mod doorkeeper;
 mod event;
 mod every_api;
 mod folders;
+mod go;
 mod kafka;
 mod kit;
 mod leak;
@@ -28,6 +31,7 @@ mod quickstart;
 mod report;
 mod rotation;
 mod scenario;
+mod security;
 mod selection;
 mod strict;
 mod suite;

@@ -73,6 +73,22 @@ impl Metrics {
     }
 }
 
+/// How many TLS handshakes failed so.
+pub(crate) fn handshake_failures(
+    metrics: &Metrics,
+    listener: &str,
+    leg: &str,
+    reason: &str,
+) -> f64 {
+    let labels = [("listener", listener), ("leg", leg), ("reason", reason)];
+    let labels = labels.map(|(name, value)| format!("{name}=\"{value}\""));
+    let pattern = Pattern {
+        name: "doorkeeper_tls_handshake_failures_total",
+        labels: &labels.each_ref().map(String::as_str),
+    };
+    metrics.sum(&pattern).unwrap_or(0.0)
+}
+
 /// A status code and a body. HTTP/1.0: the response ends where the connection ends.
 pub(crate) async fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let asking = async {

@@ -22,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::compare::UsedRules;
 use crate::folders::{self, RunFolder};
 use crate::report::Report;
+use crate::security::Security;
 use crate::versions::Versions;
 use play::Exchange;
 use real::Real;
@@ -49,7 +50,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let table = Table::load()?;
     let scripts = scripts()?;
-    let mut real = Real::new(&cluster.direct())?;
+    let mut real = Real::new(&cluster.direct(Security::Plaintext))?;
     let mut used = UsedRules::default();
     for (name, script) in &scripts {
         if table.skips(name) {

@@ -112,7 +112,7 @@ pub(crate) async fn run(
 ) -> Result<ClientReport> {
     let errors = process::create_log(&log)?;
     let mut child = process::isolate(&mut command)
-        .args([job.scenario.name, bootstrap, &job.prefix()])
+        .args([job.scenario.program, bootstrap, &job.prefix()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(errors)

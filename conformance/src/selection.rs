@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::Args;
+use crate::bad_brokers;
 use crate::catalog::{SCENARIOS, Scenario};
 use crate::clients::{Client, Kit};
 use crate::every_api;
@@ -35,6 +36,7 @@ pub(crate) fn choose(
             .collect();
         let is_asked = every_api::wanted(args).is_some()
             || quickstart::wanted(args)
+            || bad_brokers::wanted(args)
             || model::wanted(args, versions, &release.version);
         if !jobs.is_empty() || is_asked {
             chosen.push((kit.clone(), jobs));

@@ -7,30 +7,41 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::catalog::Scenario;
+use crate::certificates::Certificates;
 use crate::clients::{Client, Kit};
 use crate::cluster::{self, Cluster};
 use crate::differences::Differences;
 use crate::doorkeeper::{self, Doorkeeper, Front, Listener};
 use crate::event::{self, Event};
 use crate::folders::{self, RunFolder};
+use crate::leak::Secrets;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::report::{Report, say};
 use crate::scenario::{self, ClientReport, Handover, Job, Way};
+use crate::security::{BadCertificate, ClientTls, Security};
 use crate::strict::{self, Strict};
+use crate::tap::Flow;
 use crate::versions::Versions;
-use crate::{Args, docs, every_api, kit, model, quickstart, rotation, selection};
+use crate::{Args, bad_brokers, docs, every_api, kit, model, quickstart, rotation, selection};
 
 /// What is the same for all scenarios of a release.
 struct Stage {
     kit: Kit,
     /// Asked for its taps and counters.
     front: Option<Arc<Front>>,
-    direct: BTreeMap<String, String>,
+    /// The addresses of the brokers for clients that come direct.
+    direct: BTreeMap<Security, BTreeMap<String, String>>,
+    /// Where a client that comes direct meets each bad certificate.
+    bad_certificates: BTreeMap<BadCertificate, String>,
+    certificates: Certificates,
+    /// What no client may know.
+    secrets: Secrets,
     /// The broker that denies what doorkeeper's strict listener denies, if anyone goes there.
     strict: BTreeMap<String, String>,
     logs: PathBuf,
@@ -166,45 +177,16 @@ async fn play(
     let version = kit.kafka.release.version.clone();
     let run = RunFolder::create(&version, args.keep)?;
     say(format!("Kafka {version}: logs in {}", run.path().display()));
-    let ports = Ports::find(cluster::PORTS + doorkeeper::PORTS)?;
-    let begun = Instant::now();
-    let cluster = Cluster::start(&kit.kafka, ports.part(0, cluster::PORTS), &run).await?;
-    report.check(&version, "cluster_start", begun.elapsed(), None);
-    let doorkeeper = if args.direct {
-        None
-    } else {
-        let binary = binary(&args)?;
-        let ports = ports.part(cluster::PORTS, doorkeeper::PORTS);
-        Some(Doorkeeper::start(&binary, &cluster, ports, &run).await?)
-    };
-    let strict = if goes_to_strict(&jobs) {
-        Some(Strict::start(&kit, Ports::find(strict::PORTS)?, &run).await?)
-    } else {
-        None
-    };
-    let direct = cluster.direct().into_iter();
-    let stage = Arc::new(Stage {
-        kit,
-        front: doorkeeper.as_ref().map(|it| Arc::clone(it.front())),
-        direct: direct.map(|(id, it)| (id.to_string(), it)).collect(),
-        strict: strict.iter().map(Strict::node).collect(),
-        logs: run.path().to_owned(),
-    });
-    let mut play = Play {
-        args,
-        version,
-        stage,
-        cluster,
-        strict,
-        doorkeeper,
-        report,
-        outcomes: Vec::new(),
-    };
+    let mut play = set_up(args, kit, &jobs, &run, report).await?;
     if model {
         // First: it asks for all topics, and there must be no others than its own.
         model::run(&play.version, &play.cluster, &run, &play.report).await?;
     }
     let (stage, report) = (Arc::clone(&play.stage), Arc::clone(&play.report));
+    if bad_brokers::wanted(&play.args) {
+        let doorkeeper = binary(&play.args)?;
+        bad_brokers::run(&play.version, &play.cluster, &doorkeeper, &run, &report).await?;
+    }
     let with_quickstart = quickstart::wanted(&play.args);
     let doorkeeper = binary(&play.args);
     // A cluster of its own, in memory.
@@ -223,6 +205,49 @@ async fn play(
         play.keep().await;
     }
     play.finish().await
+}
+
+/// Starts all that runs against one release.
+async fn set_up(
+    args: Arc<Args>,
+    kit: Kit,
+    jobs: &[Job],
+    run: &RunFolder,
+    report: Arc<Report>,
+) -> Result<Play> {
+    let version = kit.kafka.release.version.clone();
+    let ports = Ports::find(cluster::PORTS + doorkeeper::PORTS)?;
+    let begun = Instant::now();
+    let cluster = Cluster::start(&kit.kafka, ports.part(0, cluster::PORTS), run).await?;
+    report.check(&version, "cluster_start", begun.elapsed(), None);
+    let doorkeeper = if args.direct {
+        None
+    } else {
+        let binary = binary(&args)?;
+        let ports = ports.part(cluster::PORTS, doorkeeper::PORTS);
+        Some(Doorkeeper::start(&binary, &cluster, ports, run).await?)
+    };
+    let strict = if goes_to_strict(jobs) {
+        Some(Strict::start(&kit, Ports::find(strict::PORTS)?, run).await?)
+    } else {
+        None
+    };
+    let stage = Arc::new(Stage {
+        front: doorkeeper.as_ref().map(|it| Arc::clone(it.front())),
+        strict: strict.iter().map(Strict::node).collect(),
+        logs: run.path().to_owned(),
+        ..Stage::before(kit, &cluster)
+    });
+    Ok(Play {
+        args,
+        version,
+        stage,
+        cluster,
+        strict,
+        doorkeeper,
+        report,
+        outcomes: Vec::new(),
+    })
 }
 
 fn goes_to_strict(jobs: &[Job]) -> bool {
@@ -390,7 +415,7 @@ impl Play {
     /// Leaves everything as it is, until the suite is interrupted.
     async fn keep(&self) {
         say(format!("brokers, direct: {}", self.cluster.bootstrap()));
-        for (name, address) in self.cluster.advertised() {
+        for (name, address) in self.cluster.advertised(Security::Plaintext) {
             say(format!("brokers advertise {name}, which is {address}"));
         }
         if let Some(front) = &self.stage.front {
@@ -425,6 +450,26 @@ impl Play {
 }
 
 impl Stage {
+    /// Without doorkeeper, and without what may run beside the cluster.
+    fn before(kit: Kit, cluster: &Cluster) -> Self {
+        let direct = |security| {
+            let brokers = cluster.direct(security).into_iter();
+            let brokers = brokers.map(|(id, it)| (id.to_string(), it)).collect();
+            (security, brokers)
+        };
+        let bad = |bad| (bad, cluster.bad_certificate(bad));
+        Self {
+            kit,
+            front: None,
+            direct: Security::ALL.into_iter().map(direct).collect(),
+            bad_certificates: BadCertificate::ALL.into_iter().map(bad).collect(),
+            certificates: cluster.certificates().clone(),
+            secrets: doorkeeper::secrets(cluster),
+            strict: BTreeMap::new(),
+            logs: PathBuf::new(),
+        }
+    }
+
     /// Runs a job, and once more under other names if it fails and that may be forgiven: the report
     /// says so.
     async fn run(&self, job: Job) -> Outcome {
@@ -459,17 +504,17 @@ impl Stage {
 
     async fn attempt(&self, job: &Job, handover: Option<Handover>) -> Result<ClientReport> {
         match (job.way, &self.front) {
-            (Way::Direct, _) => self.direct(job, handover).await,
-            (Way::Through, Some(front)) => self.through(job, front, handover).await,
+            (Way::Direct, _) => self.play_direct(job, handover).await,
+            (Way::Through, Some(front)) => self.play_through(job, front, handover).await,
             (Way::Through, None) => Err(anyhow::anyhow!("doorkeeper does not run")),
         }
     }
 
-    async fn direct(&self, job: &Job, handover: Option<Handover>) -> Result<ClientReport> {
+    async fn play_direct(&self, job: &Job, handover: Option<Handover>) -> Result<ClientReport> {
         let brokers = if job.scenario.is_strict {
             &self.strict
         } else {
-            &self.direct
+            self.direct(job.scenario.legs.client)?
         };
         let bootstrap: Vec<&str> = brokers.values().map(String::as_str).collect();
         let report = self.client(job, &bootstrap.join(","), handover).await?;
@@ -482,18 +527,14 @@ impl Stage {
         Ok(report)
     }
 
-    async fn through(
+    async fn play_through(
         &self,
         job: &Job,
         front: &Front,
         handover: Option<Handover>,
     ) -> Result<ClientReport> {
         let before: Metrics = front.metrics().await?;
-        let listener = if job.scenario.is_strict {
-            Listener::Strict
-        } else {
-            Listener::Open
-        };
+        let listener = job.scenario.listener();
         let bootstrap = front.bootstrap(listener);
         let result = self.client(job, &bootstrap, handover).await;
         let prefix = job.prefix();
@@ -502,7 +543,8 @@ impl Stage {
             bail!("a client received: {}", leaks.join("\n    "));
         }
         let report = result?;
-        let ids = self.direct.keys().filter_map(|it| it.parse().ok());
+        let ids = self.direct(Security::Plaintext)?.keys();
+        let ids = ids.filter_map(|it| it.parse().ok());
         let expected = front.advertised(listener, ids);
         if report.nodes != expected {
             bail!(
@@ -510,7 +552,17 @@ impl Stage {
                 report.nodes
             );
         }
-        let flow = front.taps().flow(&prefix);
+        self.check_log(&prefix)?;
+        let flow = if job.scenario.legs.client == Security::Plaintext {
+            front.taps().flow(&prefix)
+        } else {
+            // The taps see no names of clients, so it is at least what the client itself counted.
+            Flow {
+                connections: 1,
+                up: report.sent_bytes,
+                down: report.received_bytes,
+            }
+        };
         if flow.up < report.sent_bytes || flow.down < report.received_bytes {
             bail!(
                 "{} bytes sent and {} received, but the taps saw {flow:?}",
@@ -522,7 +574,37 @@ impl Stage {
         if !job.scenario.event.is_some_and(Event::is_doorkeepers) {
             front.check_counted(&before, flow).await?;
         }
+        if job.scenario.tries_bad_certificates() {
+            front.check_bad_certificates(&before).await?;
+        }
         Ok(report)
+    }
+
+    fn direct(&self, security: Security) -> Result<&BTreeMap<String, String>> {
+        self.direct.get(&security).context("no such listener")
+    }
+
+    /// Over TLS no tap sees what a client received: a name of the cluster that it had learned would
+    /// be a name that it cannot resolve, and it would say so.
+    fn check_log(&self, prefix: &str) -> Result<()> {
+        let log = std::fs::read_to_string(self.log(prefix)).context("the log of a client")?;
+        match self.secrets.texts.iter().find(|it| log.contains(*it)) {
+            Some(secret) => bail!("the log of a client has {secret}"),
+            None => Ok(()),
+        }
+    }
+
+    fn log(&self, prefix: &str) -> PathBuf {
+        self.logs.join(format!("{prefix}.log"))
+    }
+
+    fn hand_bad_certificates(&self, way: Way, program: &mut Command) {
+        BadCertificate::hand_all_to(program, &self.certificates, |bad| {
+            match (way, &self.front) {
+                (Way::Through, Some(front)) => front.bootstrap(Listener::of_bad_certificate(bad)),
+                _ => self.bad_certificates.get(&bad).cloned().unwrap_or_default(),
+            }
+        });
     }
 
     async fn client(
@@ -532,11 +614,18 @@ impl Stage {
         handover: Option<Handover>,
     ) -> Result<ClientReport> {
         if job.scenario.has_quota {
-            let bootstrap: Vec<&str> = self.direct.values().map(String::as_str).collect();
+            let brokers = self.direct(Security::Plaintext)?;
+            let bootstrap: Vec<&str> = brokers.values().map(String::as_str).collect();
             event::set_quota(&self.kit, &bootstrap.join(","), &job.prefix()).await?;
         }
-        let log = self.logs.join(format!("{}.log", job.prefix()));
-        let command = self.kit.command(job.client).context("no such client")?;
+        let log = self.log(&job.prefix());
+        let mut command = self.kit.command(job.client).context("no such client")?;
+        if let Some(tls) = ClientTls::good(job.scenario.legs.client, &self.certificates) {
+            tls.hand_to(&mut command);
+        }
+        if job.scenario.tries_bad_certificates() {
+            self.hand_bad_certificates(job.way, &mut command);
+        }
         scenario::run(job, command, bootstrap, log, handover).await
     }
 }

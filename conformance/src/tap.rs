@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 use crate::leak::{Hit, Needles, Search, Secrets};
 use crate::ports::{BEHIND, FRONT, Ports};
 
+/// What a TLS connection begins with, and no request does that is shorter than 369 MB.
+const TLS_HANDSHAKE: u8 = 22;
 /// Connections of a client that has not said its name.
 const UNKNOWN: &str = "?";
 
@@ -237,6 +239,9 @@ async fn forward_down(
 /// The client id in the head of a connection's first request: after size, key, version and
 /// correlation id stands its length in two bytes, then the text.
 fn client_id(head: &[u8]) -> Option<String> {
+    if head.first() == Some(&TLS_HANDSHAKE) {
+        return None;
+    }
     let (length, rest) = head.get(12..)?.split_first_chunk::<2>()?;
     let length = usize::try_from(i16::from_be_bytes(*length)).ok()?;
     Some(String::from_utf8_lossy(rest.get(..length)?).into_owned())
@@ -255,6 +260,8 @@ mod tests {
         assert_eq!(client_id(&head[..13]), None);
         head[12] = 0xff;
         assert_eq!(client_id(&head), None);
+        let tls = [&[22, 3, 1][..], &[0; 40]].concat();
+        assert_eq!(client_id(&tls), None);
     }
 
     #[tokio::test]

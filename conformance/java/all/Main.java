@@ -27,6 +27,8 @@ public final class Main {
                 return run -> Groups.run(run, "classic");
             case "group_consumer":
                 return run -> Groups.run(run, "consumer");
+            case "bad_certificates":
+                return Tls::badCertificates;
             case "topics":
                 return Topics::run;
             case "cluster":

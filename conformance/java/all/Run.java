@@ -28,6 +28,7 @@ final class Run implements AutoCloseable {
     final String bootstrap;
     final String prefix;
     final Admin admin;
+    private final Map<String, Object> tls;
     long sentBytes;
     long receivedBytes;
     private final List<AutoCloseable> open = new ArrayList<>();
@@ -36,6 +37,7 @@ final class Run implements AutoCloseable {
     Run(String bootstrap, String prefix) {
         this.bootstrap = bootstrap;
         this.prefix = prefix;
+        this.tls = Tls.given();
         this.admin = Admin.create(base("admin"));
         open.add(admin);
     }
@@ -50,6 +52,7 @@ final class Run implements AutoCloseable {
         config.put("retry.backoff.ms", "50");
         config.put("reconnect.backoff.ms", "50");
         config.put("reconnect.backoff.max.ms", "500");
+        config.putAll(tls);
         return config;
     }
 

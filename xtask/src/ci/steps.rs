@@ -84,7 +84,7 @@ pub(super) const CI: &[Step] = &[
     step(
         "clients",
         "builds the conformance suite, brings Kafka and its clients",
-        130,
+        150,
         Beside(bring_clients),
     ),
     CLIPPY,
@@ -143,7 +143,7 @@ pub(super) const CI: &[Step] = &[
     step(
         "conformance",
         "real clients and real Kafka: the part of this commit",
-        400,
+        460,
         Alone(conformance),
     )
     .requires(&["clients"]),

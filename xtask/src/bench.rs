@@ -11,6 +11,9 @@ pub(crate) struct Args {
     /// Less of everything: two minutes
     #[arg(long)]
     quick: bool,
+    /// Over TLS, beside haproxy
+    #[arg(long)]
+    tls: bool,
     /// Arguments of the bench itself: `-- --help` lists them
     #[arg(last = true)]
     rest: Vec<String>,
@@ -41,6 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bench.arg("--folder").arg(target.join("bench"));
     if args.quick {
         bench.arg("--quick");
+    }
+    if args.tls {
+        bench.arg("--tls");
     }
     let status = bench.args(&args.rest).current_dir(root).status();
     ensure!(

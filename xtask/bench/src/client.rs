@@ -1,13 +1,18 @@
 //! A blocking client: sends frames, reads responses in order, counts both.
 
 use std::collections::VecDeque;
+use std::io;
 use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use doorkeeper_bench::frames::{self, REQUEST_HEAD, Request};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
+
+use crate::tls;
 
 const READ_BYTES: usize = 256 * 1024;
 /// Longer than anything in the bench may take.
@@ -15,6 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where many clients come from.
 const ADDRESSES: u8 = 8;
+
+/// The addresses of many clients, one after the other and again.
+pub(crate) fn addresses() -> impl Iterator<Item = Ipv4Addr> {
+    let all = (1..=ADDRESSES).map(|last| Ipv4Addr::new(127, 0, 0, last));
+    all.cycle()
+}
 
 /// Connects from one of the addresses of the loopback interface.
 pub(crate) fn connect_from(address: Ipv4Addr, port: u16) -> Result<TcpStream> {
@@ -44,8 +55,53 @@ impl Counts {
     }
 }
 
+/// Where clients go, and whether they speak TLS there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// A connection with TLS or without.
+enum Stream {
+    Plaintext(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl io::Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plaintext(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plaintext(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plaintext(stream) => stream.write_vectored(slices),
+            Self::Tls(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plaintext(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     next_id: u32,
     /// The ids of the responses that are owed, and whether they are counted.
     owed: VecDeque<(u32, bool)>,
@@ -53,14 +109,24 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn connect(port: u16) -> Result<Self> {
-        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    pub(crate) fn connect(target: &Target) -> Result<Self> {
+        Self::over(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))?,
+            target,
+        )
     }
 
-    fn over(stream: TcpStream) -> Result<Self> {
+    fn over(stream: TcpStream, target: &Target) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = match &target.tls {
+            None => Stream::Plaintext(stream),
+            Some(config) => {
+                let tls = ClientConnection::new(Arc::clone(config), tls::server_name())?;
+                Stream::Tls(Box::new(StreamOwned::new(tls, stream)))
+            }
+        };
         Ok(Self {
             stream,
             next_id: 1,
@@ -70,28 +136,31 @@ impl Client {
     }
 
     /// Connects and asks for versions, so that both legs of a proxy are open.
-    pub(crate) fn ready(port: u16, buffer: &mut [u8]) -> Result<Self> {
-        let mut client = Self::connect(port)?;
+    pub(crate) fn ready(target: &Target, buffer: &mut [u8]) -> Result<Self> {
+        let mut client = Self::connect(target)?;
         client.exchange(&frames::api_versions()?, buffer)?;
         Ok(client)
     }
 
     /// So many of them, from several addresses: one alone may not take all the room there is.
-    pub(crate) fn many(count: usize, port: u16) -> impl Iterator<Item = Result<Self>> {
-        let addresses = (1..=ADDRESSES).map(|last| Ipv4Addr::new(127, 0, 0, last));
-        let connect = move |address| Self::over(connect_from(address, port)?);
-        addresses.cycle().take(count).map(connect)
+    pub(crate) fn many(count: usize, target: &Target) -> impl Iterator<Item = Result<Self>> {
+        let connect = move |address| Self::over(connect_from(address, target.port)?, target);
+        addresses().take(count).map(connect)
     }
 
     /// The same, with both legs open.
-    pub(crate) fn many_ready(count: usize, port: u16, buffer: &mut [u8]) -> Result<Vec<Self>> {
+    pub(crate) fn many_ready(
+        count: usize,
+        target: &Target,
+        buffer: &mut [u8],
+    ) -> Result<Vec<Self>> {
         let versions = frames::api_versions()?;
         let ready = |client: Result<Self>| {
             let mut client = client?;
             client.exchange(&versions, buffer)?;
             Ok(client)
         };
-        Self::many(count, port).map(ready).collect()
+        Self::many(count, target).map(ready).collect()
     }
 
     pub(crate) fn send(&mut self, request: &Request) -> Result<()> {

@@ -15,6 +15,7 @@ mod relay;
 mod report;
 mod scenario;
 mod sink;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,10 +28,11 @@ use clap::{Parser, Subcommand};
 use doorkeeper_bench::frames::BROKERS;
 use serde_json::{Value, json};
 
-use self::proxy::{Programs, Proxy};
+use self::proxy::{Kind, Programs, Proxy, Setup};
 use self::report::{Line, Rounds};
 use self::scenario::{Amount, Bench, Scenario};
 use self::sink::{Sink, consecutive};
+use self::tls::Tls;
 
 #[derive(Parser)]
 #[command(name = "doorkeeper-bench", about = "What doorkeeper costs")]
@@ -61,6 +63,9 @@ struct RunArgs {
     /// Less of everything: two minutes
     #[arg(long)]
     quick: bool,
+    /// Over TLS, beside haproxy alone
+    #[arg(long)]
+    tls: bool,
     /// Only scenarios whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -93,13 +98,20 @@ fn main() -> ExitCode {
 fn run(args: RunArgs) -> Result<bool> {
     let begun = Instant::now();
     fs::create_dir_all(&args.folder)?;
-    let result = args.folder.join("bench.json");
+    let name = if args.tls {
+        "bench-tls.json"
+    } else {
+        "bench.json"
+    };
+    let result = args.folder.join(name);
+    let tls = Tls::make(&args.folder)?;
     let programs = Programs {
         doorkeeper: args.doorkeeper,
         haproxy: args.haproxy,
         own: std::env::current_exe().context("where is this program?")?,
         folder: args.folder,
         log_level: args.log_level,
+        tls,
     };
     let mut amount = if args.quick {
         Amount::QUICK
@@ -110,7 +122,7 @@ fn run(args: RunArgs) -> Result<bool> {
         (amount.rounds, amount.memory_rounds) = (rounds, rounds);
     }
     let bench = Bench {
-        sink: Sink::start(consecutive(BROKERS)?)?,
+        sink: Sink::start(consecutive(2 * BROKERS)?, &programs.tls.server)?,
         programs,
         amount,
     };
@@ -120,7 +132,12 @@ fn run(args: RunArgs) -> Result<bool> {
     };
     let mut lines = Vec::new();
     let mut standing = BTreeMap::new();
-    for scenario in scenario::all().into_iter().filter(wanted) {
+    let all = if args.tls {
+        scenario::over_tls()
+    } else {
+        scenario::all()
+    };
+    for scenario in all.into_iter().filter(wanted) {
         eprintln!("{:>4} s  {}", begun.elapsed().as_secs(), scenario.name);
         lines.extend(measure(&bench, scenario, &mut standing)?);
     }
@@ -142,7 +159,7 @@ fn run(args: RunArgs) -> Result<bool> {
 fn measure(
     bench: &Bench,
     scenario: Scenario,
-    standing: &mut BTreeMap<proxy::Kind, Proxy>,
+    standing: &mut BTreeMap<(Kind, Setup), Proxy>,
 ) -> Result<Vec<Line>> {
     let rounds = if scenario.fresh {
         bench.amount.memory_rounds
@@ -155,11 +172,12 @@ fn measure(
         let shift = round % kinds.len();
         kinds.rotate_left(shift);
         for kind in kinds {
-            let start = || Proxy::start(kind, &bench.programs, &bench.sink);
+            let setup = scenario.setup;
+            let start = || Proxy::start(kind, setup, &bench.programs, &bench.sink);
             let fresh = if scenario.fresh { Some(start()?) } else { None };
-            let proxy = match (&fresh, standing.get(&kind)) {
+            let proxy = match (&fresh, standing.get(&(kind, setup))) {
                 (Some(proxy), _) | (None, Some(proxy)) => proxy,
-                (None, None) => standing.entry(kind).or_insert(start()?),
+                (None, None) => standing.entry((kind, setup)).or_insert(start()?),
             };
             let got = (scenario.run)(bench, proxy)
                 .with_context(|| format!("{} through {}", scenario.name, kind.name()))?;

@@ -5,15 +5,18 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::time::ClockId;
 use nix::unistd::Pid;
+use rustls::ClientConfig;
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, Target};
 use crate::sink::{Sink, consecutive};
+use crate::tls::{self, Tls};
 use doorkeeper_bench::frames::BROKERS;
 
 /// How long a proxy may take to start.
@@ -40,21 +43,60 @@ impl Kind {
     }
 }
 
+/// Which legs of a proxy speak TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Setup {
+    Plaintext,
+    /// Clients speak TLS.
+    Tls,
+    /// Clients speak TLS, with a key exchange that holds against quantum computers too.
+    HybridTls,
+    /// Clients speak TLS, and so do the brokers.
+    TlsOnBothLegs,
+}
+
+impl Setup {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Tls => "TLS",
+            Self::HybridTls => "hybrid TLS",
+            Self::TlsOnBothLegs => "TLS on both legs",
+        }
+    }
+
+    fn client(self, tls: &Tls) -> Option<Arc<ClientConfig>> {
+        match self {
+            Self::Plaintext => None,
+            Self::Tls | Self::TlsOnBothLegs => Some(Arc::clone(&tls.client)),
+            Self::HybridTls => Some(Arc::clone(&tls.hybrid_client)),
+        }
+    }
+
+    const fn group(self) -> &'static str {
+        match self {
+            Self::Plaintext | Self::Tls | Self::TlsOnBothLegs => tls::GROUP,
+            Self::HybridTls => tls::HYBRID_GROUP,
+        }
+    }
+}
+
 /// Where the programs are, and where files may go.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) doorkeeper: PathBuf,
     pub(crate) haproxy: PathBuf,
     pub(crate) own: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) log_level: String,
+    pub(crate) tls: Tls,
 }
 
 /// A proxy in front of the sink. Ends when it is dropped.
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
     /// Where clients reach the sink through it.
-    pub(crate) port: u16,
+    pub(crate) target: Target,
     child: Child,
 }
 
@@ -66,7 +108,12 @@ pub(crate) struct Memory {
 }
 
 impl Proxy {
-    pub(crate) fn start(kind: Kind, programs: &Programs, sink: &Sink) -> Result<Self> {
+    pub(crate) fn start(
+        kind: Kind,
+        setup: Setup,
+        programs: &Programs,
+        sink: &Sink,
+    ) -> Result<Self> {
         // Bootstrap, admin and the brokers, in this order.
         let reserved = consecutive(2 + BROKERS)?;
         let first = reserved.first().context("no port")?.local_addr()?.port();
@@ -75,10 +122,7 @@ impl Proxy {
         let mut command = match kind {
             Kind::Doorkeeper => {
                 let file = folder.join(format!("doorkeeper-{first}.yaml"));
-                fs::write(
-                    &file,
-                    doorkeeper_yaml(first, sink.port, &programs.log_level),
-                )?;
+                fs::write(&file, doorkeeper_yaml(first, sink, setup, programs))?;
                 let mut command = Command::new(&programs.doorkeeper);
                 command.args(["run", "--config"]).arg(file);
                 command
@@ -90,7 +134,7 @@ impl Proxy {
             }
             Kind::Haproxy => {
                 let file = folder.join(format!("haproxy-{first}.cfg"));
-                fs::write(&file, haproxy_cfg(first + 2, sink.port))?;
+                fs::write(&file, haproxy_cfg(first + 2, sink, setup, programs))?;
                 let mut command = Command::new(&programs.haproxy);
                 command.args(["-db", "-q", "-f"]).arg(file);
                 command
@@ -105,7 +149,10 @@ impl Proxy {
             .with_context(|| format!("cannot start {}", kind.name()))?;
         let mut proxy = Self {
             kind,
-            port: first + 2,
+            target: Target {
+                port: first + 2,
+                tls: setup.client(&programs.tls),
+            },
             child,
         };
         proxy.until_ready(first + 1)?;
@@ -118,7 +165,7 @@ impl Proxy {
         loop {
             let ready = match self.kind {
                 Kind::Doorkeeper => page(admin, "/readyz").is_ok_and(|it| it.contains("200 OK")),
-                Kind::Relay | Kind::Haproxy => Client::ready(self.port, &mut buffer).is_ok(),
+                Kind::Relay | Kind::Haproxy => Client::ready(&self.target, &mut buffer).is_ok(),
             };
             if ready {
                 return Ok(());
@@ -174,23 +221,74 @@ fn page(port: u16, path: &str) -> Result<String> {
     Ok(page)
 }
 
-fn doorkeeper_yaml(first: u16, sink: u16, log_level: &str) -> String {
+fn doorkeeper_yaml(first: u16, sink: &Sink, setup: Setup, programs: &Programs) -> String {
     let (admin, brokers, last) = (first + 1, first + 2, BROKERS - 1);
+    let parameters = format!(
+        "min_version: TLSv1.3\n      cipher_suites: [{}]\n      groups: [{}]\n",
+        tls::CIPHER_SUITE,
+        setup.group()
+    );
+    let tls = &programs.tls;
+    let client_leg = match setup {
+        Setup::Plaintext => String::new(),
+        Setup::Tls | Setup::HybridTls | Setup::TlsOnBothLegs => format!(
+            "    tls:\n      certificates:\n        - certificate_file: {}\n          \
+             key_file: {}\n      {parameters}",
+            tls.certificate.display(),
+            tls.key.display()
+        ),
+    };
+    let upstream_leg = match setup {
+        Setup::Plaintext | Setup::Tls | Setup::HybridTls => String::new(),
+        Setup::TlsOnBothLegs => {
+            let mut dial = String::from("    dial:\n");
+            for broker in 0..BROKERS {
+                let (plaintext, tls) = (sink.port + broker, sink.tls_port + broker);
+                dial += &format!("      \"127.0.0.1:{plaintext}\": \"127.0.0.1:{tls}\"\n");
+            }
+            let ca = tls.ca.display();
+            format!("{dial}    tls:\n      ca_file: {ca}\n      {parameters}")
+        }
+    };
     format!(
-        "clusters: {{ main: {{ bootstrap: [\"127.0.0.1:{sink}\"] }} }}\n\
+        "clusters:\n  main:\n    bootstrap: [\"127.0.0.1:{sink}\"]\n{upstream_leg}\
          listeners:\n  local:\n    cluster: main\n    \
          limits: {{ connections: 20000, connections_per_address: 20000, \
          connections_per_second: 100000, connections_per_second_per_address: 100000 }}\n    \
          route: {{ ports: {{ bootstrap: {first}, brokers: {brokers}, broker_ids: 0-{last} }} }}\n\
-         admin: {{ bind: \"127.0.0.1:{admin}\" }}\nlog: {{ level: {log_level} }}\n"
+         {client_leg}\
+         admin: {{ bind: \"127.0.0.1:{admin}\" }}\nlog: {{ level: {log_level} }}\n",
+        sink = sink.port,
+        log_level = programs.log_level,
     )
 }
 
-fn haproxy_cfg(listen: u16, sink: u16) -> String {
+fn haproxy_cfg(listen: u16, sink: &Sink, setup: Setup, programs: &Programs) -> String {
+    let tls = &programs.tls;
+    let suite = tls::CIPHER_SUITE;
+    let client_leg = match setup {
+        Setup::Plaintext => String::new(),
+        Setup::Tls | Setup::HybridTls | Setup::TlsOnBothLegs => format!(
+            " ssl crt {} ssl-min-ver TLSv1.3 ciphersuites {suite} curves {} no-tls-tickets",
+            tls.both.display(),
+            setup.group()
+        ),
+    };
+    let (port, upstream_leg) = match setup {
+        Setup::Plaintext | Setup::Tls | Setup::HybridTls => (sink.port, String::new()),
+        Setup::TlsOnBothLegs => (
+            sink.tls_port,
+            format!(
+                " ssl verify required ca-file {} ssl-min-ver TLSv1.3 ciphersuites {suite} \
+                 no-ssl-reuse",
+                tls.ca.display()
+            ),
+        ),
+    };
     format!(
         "global\n  maxconn 9000\ndefaults\n  mode tcp\n  timeout connect 10s\n  \
          timeout client 600s\n  timeout server 600s\nfrontend in\n  \
-         bind 127.0.0.1:{listen}\n  default_backend out\nbackend out\n  \
-         server sink 127.0.0.1:{sink}\n"
+         bind 127.0.0.1:{listen}{client_leg}\n  default_backend out\nbackend out\n  \
+         server sink 127.0.0.1:{port}{upstream_leg}\n"
     )
 }

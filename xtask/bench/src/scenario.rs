@@ -7,13 +7,15 @@ mod latency;
 mod memory;
 mod metadata;
 mod starvation;
+mod tls;
+mod tls_storm;
 
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, ensure};
 
 use crate::client::Counts;
-use crate::proxy::{Kind, Programs, Proxy};
+use crate::proxy::{Kind, Programs, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use crate::sink::Sink;
 
@@ -68,13 +70,20 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) figures: Vec<Figure>,
     pub(crate) run: Run,
+    /// Whether proxies speak TLS.
+    pub(crate) setup: Setup,
     /// Whether every run wants a process that has done nothing yet.
     pub(crate) fresh: bool,
     /// The proxies that it makes sense for.
     pub(crate) kinds: &'static [Kind],
 }
 
-/// All scenarios, in the order in which they run.
+/// All scenarios over TLS, in the order in which they run.
+pub(crate) fn over_tls() -> Vec<Scenario> {
+    tls::scenarios()
+}
+
+/// All scenarios in plaintext, in the order in which they run.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = bulk::scenarios();
     all.extend(latency::scenarios());

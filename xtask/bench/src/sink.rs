@@ -10,9 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use doorkeeper_bench::frames::{self, REQUEST_HEAD, RESPONSE_HEAD};
-use tokio::io::AsyncWriteExt as _;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsAcceptor;
 
 const READ_BYTES: usize = 256 * 1024;
 
@@ -39,6 +41,8 @@ pub(crate) struct SinkCounts {
 pub(crate) struct Sink {
     /// The first of [`frames::BROKERS`] consecutive ports, all served alike.
     pub(crate) port: u16,
+    /// The first of as many that speak TLS.
+    pub(crate) tls_port: u16,
     pub(crate) seen: Arc<SinkCounts>,
     responses: Arc<Responses>,
     _runtime: Runtime,
@@ -54,13 +58,15 @@ struct Responses {
 }
 
 impl Sink {
-    pub(crate) fn start(listeners: Vec<StdListener>) -> Result<Self> {
+    /// The first half of the listeners speaks plaintext, the second half TLS.
+    pub(crate) fn start(listeners: Vec<StdListener>, tls: &Arc<ServerConfig>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
         let first = listeners.first().context("no port for the sink")?;
         let port = first.local_addr()?.port();
+        let tls_port = port + u16::try_from(listeners.len() / 2)?;
         let responses = Arc::new(Responses {
             port,
             produced: frames::produced()?,
@@ -71,6 +77,8 @@ impl Sink {
         let seen = Arc::new(SinkCounts::default());
         for listener in listeners {
             listener.set_nonblocking(true)?;
+            let is_tls = listener.local_addr()?.port() >= tls_port;
+            let acceptor = is_tls.then(|| TlsAcceptor::from(Arc::clone(tls)));
             let entered = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
             drop(entered);
@@ -78,10 +86,14 @@ impl Sink {
             runtime.spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let (responses, seen) = (Arc::clone(&responses), Arc::clone(&seen));
+                    let acceptor = acceptor.clone();
                     tokio::spawn(async move {
                         seen.open.fetch_add(1, Ordering::Relaxed);
                         // How a connection ends is the client's affair.
-                        let _ = serve(stream, &responses, &seen).await;
+                        let _ = match acceptor {
+                            None => serve(stream, &responses, &seen).await,
+                            Some(tls) => serve_tls(&tls, stream, &responses, &seen).await,
+                        };
                         seen.open.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
@@ -89,6 +101,7 @@ impl Sink {
         }
         Ok(Self {
             port,
+            tls_port,
             seen,
             responses,
             _runtime: runtime,
@@ -212,23 +225,59 @@ async fn serve(mut stream: TcpStream, responses: &Responses, seen: &SinkCounts) 
                 return Err(error.into());
             }
         }
-        for request in asked.drain(..) {
-            let response = responses.to(request.key, request.version)?;
-            write(&mut stream, &response, request.id, seen).await?;
-            if request.key <= 1 {
-                seen.requests.fetch_add(1, Ordering::Relaxed);
-                seen.request_bytes
-                    .fetch_add(request.bytes, Ordering::Relaxed);
-                let id = u32::from_be_bytes(request.id);
-                seen.ids.fetch_add(id.into(), Ordering::Relaxed);
-            }
+        respond(&mut stream, &mut asked, responses, seen).await?;
+    }
+}
+
+/// The same with TLS, and with a buffer for each connection: of these there are few.
+async fn serve_tls(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    responses: &Responses,
+    seen: &SinkCounts,
+) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut stream = tls.accept(stream).await?;
+    let mut incoming = Incoming::default();
+    let mut asked = Vec::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut input = buffer.get(..count).unwrap_or_default();
+        while let Some(request) = incoming.take(&mut input) {
+            asked.push(request);
+        }
+        respond(&mut stream, &mut asked, responses, seen).await?;
+        stream.flush().await?;
+    }
+}
+
+async fn respond(
+    stream: &mut (impl AsyncWrite + Unpin),
+    asked: &mut Vec<SinkRequest>,
+    responses: &Responses,
+    seen: &SinkCounts,
+) -> Result<()> {
+    for request in asked.drain(..) {
+        let response = responses.to(request.key, request.version)?;
+        write(stream, &response, request.id, seen).await?;
+        if request.key <= 1 {
+            seen.requests.fetch_add(1, Ordering::Relaxed);
+            seen.request_bytes
+                .fetch_add(request.bytes, Ordering::Relaxed);
+            let id = u32::from_be_bytes(request.id);
+            seen.ids.fetch_add(id.into(), Ordering::Relaxed);
         }
     }
+    Ok(())
 }
 
 /// Writes a response with this correlation id, and counts what was taken as it goes.
 async fn write(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncWrite + Unpin),
     response: &Bytes,
     id: [u8; 4],
     seen: &SinkCounts,

@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::{Bench, Scenario, Values, at_most};
-use crate::client::{self, Client, Counts};
-use crate::proxy::{Kind, Proxy};
+use crate::client::{self, Client, Counts, Target};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::Figure;
 use doorkeeper_bench::frames::{self, Request};
 
@@ -37,6 +37,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
+/// Records of 1 MiB.
+pub(super) fn large(is_fetch: bool, connections: usize) -> Scenario {
+    let api = if is_fetch { "Fetch" } else { "Produce" };
+    scenario(api, is_fetch, ("1 MiB", MIB), connections, 1.0)
+}
+
 fn scenario(
     api: &str,
     is_fetch: bool,
@@ -55,6 +61,7 @@ fn scenario(
         name,
         figures: vec![cpu, speed],
         run: Box::new(move |bench, proxy| run(bench, proxy, is_fetch, record_bytes, connections)),
+        setup: Setup::Plaintext,
         fresh: false,
         kinds: &Kind::ALL,
     }
@@ -98,8 +105,8 @@ pub(super) fn pump(
     let start = Arc::new(Barrier::new(connections + 1));
     let spawn = |_| {
         let (warm, start) = (Arc::clone(&warm), Arc::clone(&start));
-        let (request, port) = (request.clone(), proxy.port);
-        let body = move || one(port, &request, each, &warm, &start);
+        let (request, target) = (request.clone(), proxy.target.clone());
+        let body = move || one(&target, &request, each, &warm, &start);
         thread::Builder::new().stack_size(STACK_BYTES).spawn(body)
     };
     let clients: Vec<_> = (0..connections).map(spawn).collect::<Result<_, _>>()?;
@@ -119,14 +126,14 @@ pub(super) fn pump(
 }
 
 fn one(
-    port: u16,
+    target: &Target,
     request: &Request,
     each: usize,
     warm: &Barrier,
     start: &Barrier,
 ) -> Result<Client> {
     let mut buffer = client::buffer();
-    let ready = warmed(port, request, &mut buffer);
+    let ready = warmed(target, request, &mut buffer);
     // A client that failed does not keep the others waiting.
     warm.wait();
     start.wait();
@@ -143,8 +150,8 @@ fn one(
     Ok(client)
 }
 
-fn warmed(port: u16, request: &Request, buffer: &mut [u8]) -> Result<Client> {
-    let mut client = Client::ready(port, buffer)?;
+fn warmed(target: &Target, request: &Request, buffer: &mut [u8]) -> Result<Client> {
+    let mut client = Client::ready(target, buffer)?;
     client.exchange(request, buffer)?;
     Ok(client)
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 
 use super::{Bench, Scenario, Values};
-use crate::client::{self, Client};
-use crate::proxy::{Kind, Proxy};
+use crate::client::{self, Client, Target};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames;
 
@@ -22,6 +22,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::less("CPU per connection", "us", Kind::Haproxy, None),
         ],
         run: Box::new(run),
+        setup: Setup::Plaintext,
         fresh: false,
         kinds: &Kind::ALL,
     }
@@ -29,10 +30,12 @@ pub(super) fn scenario() -> Scenario {
 
 fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     let each = bench.amount.connects / AT_ONCE;
-    let port = proxy.port;
     let (cpu, begun) = (proxy.cpu()?, Instant::now());
     let clients: Vec<_> = (0..AT_ONCE)
-        .map(|_| thread::spawn(move || come_and_go(port, each)))
+        .map(|_| {
+            let target = proxy.target.clone();
+            thread::spawn(move || come_and_go(&target, each))
+        })
         .collect();
     for client in clients {
         client.join().map_err(|_| anyhow!("a client panicked"))??;
@@ -43,14 +46,15 @@ fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     Ok(vec![
         ("connections per second", count / seconds),
         ("CPU per connection", cpu / count * 1e6),
+        ("connections per CPU second", count / cpu),
     ])
 }
 
-fn come_and_go(port: u16, count: usize) -> Result<()> {
+fn come_and_go(target: &Target, count: usize) -> Result<()> {
     let request = frames::api_versions()?;
     let mut buffer = client::buffer();
     for _ in 0..count {
-        Client::connect(port)?.exchange(&request, &mut buffer)?;
+        Client::connect(target)?.exchange(&request, &mut buffer)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{Bench, Scenario, Values};
 use crate::client::{self, Client, Counts};
-use crate::proxy::{Kind, Proxy};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames::{self, Request};
 
@@ -31,6 +31,7 @@ pub(super) fn scenario() -> Scenario {
             ),
         ],
         run: Box::new(run),
+        setup: Setup::Plaintext,
         fresh: false,
         kinds: &[Kind::Doorkeeper, Kind::Haproxy],
     }
@@ -57,7 +58,7 @@ fn cost(
 ) -> Result<(Counts, f64)> {
     let turns = requests.max(connections) / connections;
     let mut buffer = client::buffer();
-    let mut clients = Client::many_ready(connections, proxy.port, &mut buffer)?;
+    let mut clients = Client::many_ready(connections, &proxy.target, &mut buffer)?;
     for client in &mut clients {
         client.exchange(request, &mut buffer)?;
     }

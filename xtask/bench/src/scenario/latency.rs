@@ -8,14 +8,30 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 
 use super::{Bench, Scenario, Values, at_most};
-use crate::client::{self, Client, Counts};
-use crate::proxy::{Kind, Proxy};
+use crate::client::{self, Client, Counts, Target};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames::{self, Request};
 
 const RECORD_BYTES: usize = 100;
 const BULK_BYTES: usize = 1 << 20;
 const BULK_CONNECTIONS: usize = 2;
+
+/// Round trips and nothing else.
+pub(super) fn alone() -> Scenario {
+    scenario("Produce 100 bytes, round trip alone", Vec::new(), 0)
+}
+
+fn scenario(name: &str, figures: Vec<Figure>, bulk: usize) -> Scenario {
+    Scenario {
+        name: name.to_owned(),
+        figures,
+        run: Box::new(move |bench, proxy| run(bench, proxy, bulk)),
+        setup: Setup::Plaintext,
+        fresh: false,
+        kinds: &Kind::ALL,
+    }
+}
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let times = |bar_p50, p99_base, bar_p99| {
@@ -25,18 +41,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Figure::less("p99.9", "us", p99_base, None),
         ]
     };
-    let mut alone = times(at_most(1.1), Kind::Relay, None);
-    alone.push(Figure::less("CPU per request", "us", Kind::Relay, None));
+    let mut of_alone = times(at_most(1.1), Kind::Relay, None);
+    of_alone.push(Figure::less("CPU per request", "us", Kind::Relay, None));
     let beside = times(None, Kind::Haproxy, Some(Bar::RatioAtMost(1.0)));
-    let scenario = |name: &str, figures, bulk| Scenario {
-        name: name.to_owned(),
-        figures,
-        run: Box::new(move |bench, proxy| run(bench, proxy, bulk)),
-        fresh: false,
-        kinds: &Kind::ALL,
-    };
     vec![
-        scenario("Produce 100 bytes, round trip alone", alone, 0),
+        Scenario {
+            figures: of_alone,
+            ..alone()
+        },
         scenario(
             "Produce 100 bytes, round trip beside bulk",
             beside,
@@ -51,8 +63,9 @@ fn run(bench: &Bench, proxy: &Proxy, bulk: usize) -> Result<Values> {
     let stop = Arc::new(AtomicBool::new(false));
     let (mut times, cpu) = bench.checked(|| {
         let spawn = |_| {
-            let (stop, large, port) = (Arc::clone(&stop), large.clone(), proxy.port);
-            thread::spawn(move || noise(port, &large, &stop))
+            let (stop, large) = (Arc::clone(&stop), large.clone());
+            let target = proxy.target.clone();
+            thread::spawn(move || noise(&target, &large, &stop))
         };
         let others: Vec<_> = (0..bulk).map(spawn).collect();
         let trips = trips(proxy, &request, bench.amount.trips);
@@ -86,7 +99,7 @@ fn run(bench: &Bench, proxy: &Proxy, bulk: usize) -> Result<Values> {
 
 fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counts, Vec<f64>, f64)> {
     let mut buffer = client::buffer();
-    let mut client = Client::ready(proxy.port, &mut buffer)?;
+    let mut client = Client::ready(&proxy.target, &mut buffer)?;
     for _ in 0..100 {
         client.exchange(request, &mut buffer)?;
     }
@@ -102,9 +115,9 @@ fn trips(proxy: &Proxy, request: &Request, count: usize) -> Result<(Counts, Vec<
 }
 
 /// Sends without a pause until `stop` is set.
-fn noise(port: u16, request: &Request, stop: &AtomicBool) -> Result<Counts> {
+fn noise(target: &Target, request: &Request, stop: &AtomicBool) -> Result<Counts> {
     let mut buffer = client::buffer();
-    let mut client = Client::ready(port, &mut buffer)?;
+    let mut client = Client::ready(target, &mut buffer)?;
     while !stop.load(Ordering::Relaxed) {
         client.exchange(request, &mut buffer)?;
     }

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::{Bench, Scenario, Values};
 use crate::client::{self, Client, Counts};
-use crate::proxy::{Kind, Memory, Proxy};
+use crate::proxy::{Kind, Memory, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames;
 
@@ -23,23 +23,40 @@ const KINDS: &[Kind] = &[Kind::Doorkeeper, Kind::Haproxy];
 
 type Run = fn(&Bench, &Proxy) -> Result<Values>;
 
-pub(super) fn scenarios() -> Vec<Scenario> {
-    let scenario = |name: &str, figure: (&'static str, &'static str), bar, run: Run| Scenario {
+/// Connections whose both legs have been used.
+pub(super) fn idle_after_requests() -> Scenario {
+    scenario(
+        "idle connection after Metadata and Produce",
+        ("RSS each", "KiB"),
+        kib(5.0),
+        idle_connections,
+    )
+}
+
+fn scenario(
+    name: &str,
+    figure: (&'static str, &'static str),
+    bar: Option<Bar>,
+    run: Run,
+) -> Scenario {
+    Scenario {
         name: name.to_owned(),
         figures: vec![Figure::less(figure.0, figure.1, Kind::Haproxy, bar)],
         run: Box::new(run),
+        setup: Setup::Plaintext,
         fresh: true,
         kinds: KINDS,
-    };
-    let kib = |most| Some(Bar::ValueAtMost(most));
+    }
+}
+
+const fn kib(most: f64) -> Option<Bar> {
+    Some(Bar::ValueAtMost(most))
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("idle process", ("RSS", "KiB"), kib(8.0 * 1024.0), idle),
-        scenario(
-            "idle connection after Metadata and Produce",
-            ("RSS each", "KiB"),
-            kib(5.0),
-            idle_connections,
-        ),
+        idle_after_requests(),
         scenario(
             "connection that sent 3 bytes",
             ("RSS each", "KiB"),
@@ -69,13 +86,13 @@ fn idle_connections(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     let (metadata, produce) = (frames::metadata()?, frames::produce(10 << 10)?);
     let mut buffer = client::buffer();
     // What the process needs once is not charged to the connections.
-    let mut first = Client::ready(proxy.port, &mut buffer)?;
+    let mut first = Client::ready(&proxy.target, &mut buffer)?;
     first.exchange(&metadata, &mut buffer)?;
     first.exchange(&produce, &mut buffer)?;
     let before = settled(proxy)?;
     let mut clients = Vec::new();
     bench.checked(|| {
-        clients = Client::many_ready(IDLE_CONNECTIONS, proxy.port, &mut buffer)?;
+        clients = Client::many_ready(IDLE_CONNECTIONS, &proxy.target, &mut buffer)?;
         for client in &mut clients {
             client.exchange(&metadata, &mut buffer)?;
             client.exchange(&produce, &mut buffer)?;
@@ -92,7 +109,7 @@ fn idle_connections(bench: &Bench, proxy: &Proxy) -> Result<Values> {
 fn knocks(_: &Bench, proxy: &Proxy) -> Result<Values> {
     let before = settled(proxy)?;
     let mut clients = Vec::with_capacity(KNOCKS);
-    for client in Client::many(KNOCKS, proxy.port) {
+    for client in Client::many(KNOCKS, &proxy.target) {
         let mut client = client?;
         client.knock(&[0, 0, 0])?;
         clients.push(client);
@@ -113,7 +130,7 @@ fn slow_readers(bench: &Bench, proxy: &Proxy, version: (i16, i16)) -> Result<Val
     bench.checked(|| {
         let mut readers = Vec::with_capacity(SLOW_READERS);
         for _ in 0..SLOW_READERS {
-            let mut client = Client::ready(proxy.port, &mut buffer)?;
+            let mut client = Client::ready(&proxy.target, &mut buffer)?;
             client.send(&request)?;
             readers.push((client, 0));
         }

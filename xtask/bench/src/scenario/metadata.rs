@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Bench, Scenario, Values, at_most};
 use crate::client::{self, Client, Counts};
-use crate::proxy::{Kind, Proxy};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::Figure;
 use doorkeeper_bench::frames;
 
@@ -18,6 +18,7 @@ pub(super) fn scenario() -> Scenario {
             at_most(2.0),
         )],
         run: Box::new(run),
+        setup: Setup::Plaintext,
         fresh: false,
         kinds: &Kind::ALL,
     }
@@ -27,7 +28,7 @@ fn run(bench: &Bench, proxy: &Proxy) -> Result<Values> {
     let count = bench.amount.trips;
     let request = frames::metadata()?;
     let mut buffer = client::buffer();
-    let mut client = Client::ready(proxy.port, &mut buffer)?;
+    let mut client = Client::ready(&proxy.target, &mut buffer)?;
     for _ in 0..100 {
         client.exchange(&request, &mut buffer)?;
     }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::{Bench, Scenario, Values};
 use crate::client::{self, Client};
-use crate::proxy::{Kind, Proxy};
+use crate::proxy::{Kind, Proxy, Setup};
 use crate::report::{Bar, Figure};
 use doorkeeper_bench::frames::{self, Request};
 
@@ -51,6 +51,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             figure("p99 over quiet", "x", Some(Bar::ValueAtMost(2.0))),
         ],
         run: Box::new(move |bench, proxy| run(bench, proxy, attack, settles)),
+        setup: Setup::Plaintext,
         fresh: true,
         kinds: &[Kind::Doorkeeper],
     };
@@ -77,7 +78,7 @@ fn run(bench: &Bench, proxy: &Proxy, attack: Attack, settles: bool) -> Result<Va
     bench.sink.respond_to_describe_configs_with(LARGE_BYTES)?;
     let request = frames::produce(RECORD_BYTES)?;
     let mut buffer = client::buffer();
-    let mut client = Client::ready(proxy.port, &mut buffer)?;
+    let mut client = Client::ready(&proxy.target, &mut buffer)?;
     p99(&mut client, &request, bench.amount.trips / 4, &mut buffer)?;
     let quiet = p99(&mut client, &request, bench.amount.trips, &mut buffer)?;
     let (stop, done) = (
@@ -85,7 +86,7 @@ fn run(bench: &Bench, proxy: &Proxy, attack: Attack, settles: bool) -> Result<Va
         Arc::new(AtomicU64::new(0)),
     );
     let attacker = {
-        let (stop, done, port) = (Arc::clone(&stop), Arc::clone(&done), proxy.port);
+        let (stop, done, port) = (Arc::clone(&stop), Arc::clone(&done), proxy.target.port);
         thread::spawn(move || attack(port, &stop, &done))
     };
     let begun = Instant::now();

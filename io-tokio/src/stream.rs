@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
         };
         give_back(class, buffer);
         let count = ready!(read)?;
-        if count >= size && class + 1 < READ_SIZES.len() {
+        if count >= self.stream.full_read(size) && class + 1 < READ_SIZES.len() {
             self.read_size += 1;
         } else if count < size / FILLED_MIN {
             self.read_size = self.read_size.saturating_sub(1);

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod inspect;
 pub(crate) mod listener;
 pub mod parameters;
+mod read_ahead;
 pub mod server;
 pub(crate) mod transport;
 pub mod upstream;

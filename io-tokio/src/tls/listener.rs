@@ -13,6 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_util::sync::PollSemaphore;
 
 use super::failure::failure;
+use super::read_ahead::ReadAhead;
 use super::transport::Transport;
 
 /// How many handshakes of the process compute at a time. One takes about half a millisecond of a
@@ -42,7 +43,7 @@ impl Handshakes {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let accept = TlsAcceptor::from(Arc::clone(config)).accept(socket);
+        let accept = TlsAcceptor::from(Arc::clone(config)).accept(ReadAhead::new(socket));
         let paced = Paced {
             permits: PollSemaphore::new(Arc::clone(&self.0)),
             inner: pin!(accept),

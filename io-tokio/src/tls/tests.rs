@@ -21,6 +21,7 @@ use super::client::{ClientSettings, ServerTrust};
 use super::client_rules::ClientRules;
 use super::failure::failure;
 use super::identity;
+use super::listener::Handshakes;
 use super::parameters::{Parameters, Version};
 use super::server::{ClientAuth, ServerSettings, ServerTls, Trust};
 
@@ -125,6 +126,26 @@ async fn both_versions_and_mutual_authentication_work() {
         assert_eq!(shown.len(), 1);
         assert!(client.is_ok());
     }
+}
+
+#[tokio::test]
+async fn one_read_takes_all_records_that_have_come_and_the_next_one_their_end() {
+    let ca = Ca::new();
+    let (near, far) = duplex(1 << 20);
+    let config = ServerTls::new(ca.server()).unwrap().config;
+    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap());
+    let name = ServerName::try_from(NAME).unwrap();
+    let handshakes = Handshakes::default();
+    let accepting = handshakes.accept(&config, near);
+    let (server, client) = tokio::join!(accepting, connector.connect(name, far));
+    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    let sent = vec![7; 200 << 10];
+    client.write_all(&sent).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut buffer = vec![0; 256 << 10];
+    let count = server.read(&mut buffer).await.unwrap();
+    assert_eq!(buffer.get(..count), Some(sent.as_slice()));
+    assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
 }
 
 #[tokio::test]

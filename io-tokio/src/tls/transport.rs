@@ -9,20 +9,34 @@ use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use super::read_ahead::ReadAhead;
+
+/// A read over TLS that leaves less than one part in so many of its buffer empty has filled it: the
+/// rest is what TLS adds to its records.
+const OVERHEAD_PART: usize = 16;
+
 /// A stream of a network, or TLS over one.
 #[derive(Debug)]
 pub(crate) enum Transport<S> {
     Plaintext(S),
     /// In a box: what TLS remembers of a connection is larger than any socket.
-    Tls(Box<TlsStream<S>>),
+    Tls(Box<TlsStream<ReadAhead<S>>>),
 }
 
 impl<S> Transport<S> {
+    /// How many bytes of a read of this size fill it.
+    pub(crate) const fn full_read(&self, size: usize) -> usize {
+        match self {
+            Self::Plaintext(_) => size,
+            Self::Tls(_) => size - size / OVERHEAD_PART,
+        }
+    }
+
     /// The stream of the network.
     pub(crate) fn socket(&self) -> &S {
         match self {
             Self::Plaintext(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.get_ref().0.socket(),
         }
     }
 
@@ -54,7 +68,7 @@ impl<S> Transport<S> {
     pub(crate) fn socket_mut(&mut self) -> &mut S {
         match self {
             Self::Plaintext(stream) => stream,
-            Self::Tls(stream) => stream.get_mut().0,
+            Self::Tls(stream) => stream.get_mut().0.socket_mut(),
         }
     }
 }
@@ -67,9 +81,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Transport<S> {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plaintext(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => poll_read_records(stream, cx, buffer),
         }
     }
+}
+
+/// Reads as many records as have come, while there is much room: TLS hands on one at a time.
+fn poll_read_records<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut TlsStream<ReadAhead<S>>,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buffer.filled().len();
+    let room_min = buffer.remaining() / OVERHEAD_PART;
+    let last = loop {
+        let so_far = buffer.filled().len();
+        stream.get_mut().0.set_room(buffer.remaining());
+        let read = Pin::new(&mut *stream).poll_read(cx, buffer);
+        let is_more = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() > so_far;
+        if !is_more || buffer.remaining() <= room_min {
+            break read;
+        }
+    };
+    stream.get_mut().0.settle();
+    // An end or a failure that came behind bytes comes again.
+    if buffer.filled().len() > before {
+        return Poll::Ready(Ok(()));
+    }
+    last
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {

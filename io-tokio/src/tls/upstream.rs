@@ -10,6 +10,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::client::{self, BadClient, ClientSettings};
 use super::failure::failure;
+use super::read_ahead::ReadAhead;
 use super::transport::Transport;
 
 /// How the brokers of a cluster are spoken to.
@@ -67,7 +68,7 @@ impl UpstreamTls {
             }
         };
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = connector.connect(name, socket).await;
+        let stream = connector.connect(name, ReadAhead::new(socket)).await;
         let stream = stream.map_err(|error| failure(&error))?;
         Ok(Transport::Tls(Box::new(TlsStream::Client(stream))))
     }

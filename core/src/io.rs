@@ -10,6 +10,7 @@ use crate::connection::{ConnectFailure, End, Leg};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort};
+use crate::policy::Principal;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::tls_facts::TlsFacts;
@@ -35,6 +36,8 @@ pub struct Accept {
     pub route: Route,
     /// What its TLS handshake agreed on; nothing on a plaintext listener.
     pub tls: Option<Arc<TlsFacts>>,
+    /// Who the client is by its certificate; without one it is [`Principal::anonymous`].
+    pub principal: Option<Principal>,
     /// The planted bug that is active.
     #[cfg(doorkeeper_mutants)]
     pub mutation: Option<crate::mutation::Mutation>,
@@ -49,6 +52,7 @@ impl Accept {
             client: ClientAddress::Direct(peer),
             route,
             tls: None,
+            principal: None,
             #[cfg(doorkeeper_mutants)]
             mutation: None,
         }

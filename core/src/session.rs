@@ -116,11 +116,12 @@ impl Session {
     /// A session for a client that has been accepted.
     #[must_use]
     pub fn new(accept: Accept, snapshot: Arc<Snapshot>, seed: Seed) -> Self {
+        let principal = accept.principal.clone();
         Self {
             timers: Timers::new(accept.at),
             accept,
             snapshot,
-            principal: Principal::anonymous(),
+            principal: principal.unwrap_or_else(Principal::anonymous),
             seed,
             phase: Phase::Opening,
             upstream: Upstream::idle(),

@@ -20,6 +20,7 @@ use doorkeeper_core::discovery::Failure;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Route, api, discovery};
@@ -276,6 +277,7 @@ impl Observer for Logging {
             tls = tls.map(|it| it.version.name()),
             cipher_suite = tls.map(|it| &*it.cipher_suite),
             server_name = tls.and_then(|it| it.server_name.as_deref()),
+            principal = accept.principal.as_ref().map(Principal::as_str),
             "session opened"
         );
     }

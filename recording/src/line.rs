@@ -65,6 +65,9 @@ pub struct Opening {
     /// What the TLS handshake of its client agreed on; nothing without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// Who the client is by its certificate; nothing without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// The entropy of the session: 64 digits of hex.
     #[serde(with = "seed")]
     pub seed: Seed,

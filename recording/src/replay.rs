@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::record::InputLine;
 use doorkeeper_core::{Accept, Input, Instant, Leg, Session};
 
@@ -191,6 +192,7 @@ impl Player {
         let accept = Accept {
             client: opening.client,
             tls: opening.tls.clone().map(|tls| Arc::new(tls.into())),
+            principal: opening.principal.as_deref().map(Principal::new),
             ..Accept::new(
                 Instant::from_nanos(opening.at),
                 opening.client.socket(),

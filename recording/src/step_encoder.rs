@@ -44,6 +44,11 @@ impl SessionHeader<'_> {
             client: self.accept.client,
             route: self.accept.route,
             tls: self.accept.tls.as_deref().map(Tls::from),
+            principal: self
+                .accept
+                .principal
+                .as_ref()
+                .map(|it| it.as_str().to_owned()),
             seed: self.seed,
             snapshot: RecordedSnapshot::from(self.snapshot),
         }))

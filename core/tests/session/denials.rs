@@ -4,7 +4,7 @@ use bytes::Bytes;
 use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::id::ApiKey;
 use doorkeeper_core::policy::{Policy, Principal};
-use doorkeeper_core::{BufferedBytes, CloseReason, Route};
+use doorkeeper_core::{Accept, BufferedBytes, CloseReason, Instant, Route};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -175,6 +175,19 @@ fn a_produce_goes_up_from_the_name_of_its_last_topic_on_if_all_are_allowed() {
     assert_eq!(world.session.buffered_bytes(), BufferedBytes::default());
     world.client(&frame[last + 4..]);
     assert_eq!(world.to_upstream, frame);
+}
+
+#[test]
+fn the_principal_of_the_accepted_client_decides() {
+    let at = Instant::from_nanos(1_000_000_000);
+    let accept = Accept {
+        principal: Some(Principal::new("User:other")),
+        ..Accept::new(at, "192.0.2.1:5000".parse().unwrap(), Route::Bootstrap)
+    };
+    let snapshot = world(1).snapshot;
+    let mut world = World::of((*snapshot).clone(), accept);
+    world.client(&request(0, 9, 1, &produce(&["secret", "open"], 1)));
+    assert_eq!(sent::<ProduceRequest>(&world, 9), produce(&["secret"], 1));
 }
 
 #[test]

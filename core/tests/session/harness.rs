@@ -79,12 +79,16 @@ impl World {
     }
 
     pub fn with(snapshot: Snapshot, route: Route) -> Self {
-        let snapshot = Arc::new(snapshot);
         let now = Instant::from_nanos(1_000_000_000);
         let accept = Accept::new(now, "192.0.2.1:5000".parse().unwrap(), route);
+        Self::of(snapshot, accept)
+    }
+
+    pub fn of(snapshot: Snapshot, accept: Accept) -> Self {
+        let snapshot = Arc::new(snapshot);
         Self {
+            now: accept.at,
             session: Session::new(accept, Arc::clone(&snapshot), Seed([0; 32])),
-            now,
             snapshot,
             chunk: usize::MAX,
             client_reads: true,

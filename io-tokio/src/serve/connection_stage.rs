@@ -219,11 +219,10 @@ async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
     } = identified;
     let context = Arc::clone(&settings.context);
     let by = accept.at.after(settings.listener.handshake_timeout);
-    let tls = settings.listener.tls.as_ref();
-    let config = tls.map(|tls| Arc::clone(&tls.config));
+    let tls = settings.listener.tls.clone();
     // A session outlives the settings that it began with.
     drop(settings);
-    let Some(config) = config else {
+    let Some(tls) = tls else {
         let transport = Transport::Plaintext(stream);
         drive(context, connection, accept, silent, transport).await;
         drop(permit);
@@ -231,14 +230,22 @@ async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
     };
     let handshake = TlsHandshake {
         process: Arc::clone(&context.process),
-        config,
+        config: Arc::clone(&tls.config),
         by,
         silent,
     };
     // In a box, so that a session does not keep its size to the end.
-    match Box::pin(handshake.run(stream)).await {
-        Ok((silent, transport)) => {
+    let done = Box::pin(handshake.run(stream)).await;
+    let done = done.and_then(|(silent, transport)| {
+        let principal = tls.principal(transport.peer_certificates()).map_err(Some)?;
+        Ok((silent, transport, principal))
+    });
+    // A session outlives it as well.
+    drop(tls);
+    match done {
+        Ok((silent, transport, principal)) => {
             accept.tls = transport.tls_facts().map(Arc::new);
+            accept.principal = principal;
             drive(context, connection, accept, silent, transport).await;
         }
         Err(Some(failure)) => {

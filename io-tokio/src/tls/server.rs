@@ -110,15 +110,18 @@ impl ServerTls {
         })
     }
 
-    /// Who the client is that has shown these certificates.
+    /// Who the client is that has shown these certificates, if it has.
     ///
     /// # Errors
     /// It would not have been let in.
-    pub fn principal(&self, shown: Option<&[CertificateDer<'_>]>) -> Result<Principal, TlsFailure> {
+    pub(crate) fn principal(
+        &self,
+        shown: Option<&[CertificateDer<'_>]>,
+    ) -> Result<Option<Principal>, TlsFailure> {
         let trust = self.settings.client_auth.trust();
         match (trust, shown.and_then(<[_]>::first)) {
-            (Some(trust), Some(certificate)) => trust.rules.principal(certificate),
-            (None, _) | (_, None) => Ok(Principal::anonymous()),
+            (Some(trust), Some(certificate)) => trust.rules.principal(certificate).map(Some),
+            (None, _) | (_, None) => Ok(None),
         }
     }
 

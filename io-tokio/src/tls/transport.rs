@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use doorkeeper_core::tls_facts::{TlsFacts, TlsVersion};
 use rustls::ProtocolVersion;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
@@ -37,6 +38,14 @@ impl<S> Transport<S> {
         match self {
             Self::Plaintext(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0.socket(),
+        }
+    }
+
+    /// The certificates that the peer has shown, its own first.
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match self {
+            Self::Plaintext(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorkeeper_core::id::Seed;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::tls_facts::TlsVersion;
 use doorkeeper_core::tls_failure::TlsFailure;
@@ -268,6 +269,9 @@ async fn every_mix_of_plaintext_and_tls_is_served() {
             })
             .await;
             world.is_served(is_tls_in_front.then_some(&client)).await;
+            let accepts = world.seen.accepts();
+            let principal = accepts[0].principal.as_ref().map(Principal::as_str);
+            assert_eq!(principal, is_tls_in_front.then_some("User:CN=alice"));
             if is_tls_in_front {
                 assert!(
                     world.seen.bytes_in_bulk() > 0,

@@ -26,6 +26,9 @@ const RECORD_BYTES: usize = 100;
 /// Longer than it may take: what is left then is a failure.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// `reconnect.backoff.max.ms` of Kafka's own clients.
+const RECONNECT_BACKOFF: Duration = Duration::from_secs(1);
+
 type Connected = TlsStream<TcpStream>;
 
 pub(super) fn scenario() -> Scenario {
@@ -102,13 +105,16 @@ fn storm(target: &Target) -> Result<f64> {
         let begun = Instant::now();
         let mut clients = JoinSet::new();
         for address in client::addresses().take(CLIENTS) {
-            let stream = client::connect_from(address, port)?;
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
             let (connector, request) = (connector.clone(), Arc::clone(&request));
             clients.spawn(async move {
-                let stream = TcpStream::from_std(stream)?;
-                first_response(&connector, stream, &request).await
+                loop {
+                    let stream = client::connect_from(address, port)?;
+                    match first_response(&connector, stream, &request).await {
+                        Ok(stream) => return anyhow::Ok(stream),
+                        // As clients do.
+                        Err(_) => tokio::time::sleep(RECONNECT_BACKOFF).await,
+                    }
+                }
             });
         }
         let all = async {
@@ -129,9 +135,12 @@ fn storm(target: &Target) -> Result<f64> {
 
 async fn first_response(
     connector: &TlsConnector,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     request: &[u8],
 ) -> Result<Connected> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let stream = TcpStream::from_std(stream)?;
     let mut stream = connector.connect(tls::server_name(), stream).await?;
     stream.write_all(request).await?;
     stream.flush().await?;

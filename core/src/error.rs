@@ -43,6 +43,13 @@ pub enum CloseReason {
     Drained,
     /// doorkeeper is stopping, and the time for owed responses ran out.
     DrainExpired,
+    /// The listener, or the address of it that the client connected to, was removed, and all
+    /// responses that the session owed have been given.
+    ListenerRemoved,
+    /// The same, and the time for owed responses ran out.
+    ListenerRemovedExpired,
+    /// The right of a peer to be connected has ended.
+    Revoked(Revocation),
     /// A rule of our own was broken. Must never happen; ends one session only.
     Bug(&'static str),
 }
@@ -67,6 +74,40 @@ pub enum ClientFault {
     /// A denied request of a version in which the denial cannot be encoded, or one that is too long
     /// for that.
     DenialNotEncodable(ApiKey, ApiVersion),
+}
+
+/// How the right of a peer to be connected has ended, as the configuration or the files that it
+/// names were changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The client's certificate is on a list of revoked ones.
+    CertificateRevoked,
+    /// The client's certificate does not hold any more: its CA was removed, say.
+    CertificateNotTrusted,
+    /// Clients must show a certificate now, and this one has shown none.
+    CertificateRequired,
+    /// Clients must speak TLS now, and this one speaks plaintext.
+    TlsRequired,
+    /// The broker's certificate does not hold any more, or brokers must show one now.
+    UpstreamCertificateNotTrusted,
+}
+
+impl Revocation {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::CertificateRevoked,
+        Self::CertificateNotTrusted,
+        Self::CertificateRequired,
+        Self::TlsRequired,
+        Self::UpstreamCertificateNotTrusted,
+    ];
+
+    /// The one that closes for a reason of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let is_it = |it: &&Self| CloseReason::Revoked(**it).name() == name;
+        Self::ALL.iter().find(is_it).copied()
+    }
 }
 
 /// A protocol that clients of Kafka proxies happen to speak.
@@ -257,6 +298,33 @@ reasons! {
     Self::DrainExpired =>
         "drain_expired", Ending::FLUSH,
         "doorkeeper stopped, and the time for owed responses ran out";
+    Self::ListenerRemoved =>
+        "listener_removed", Ending::FLUSH,
+        "A reload has removed the listener, or the address of it that the client connected to, and \
+        all owed responses had been given";
+    Self::ListenerRemovedExpired =>
+        "listener_removed_expired", Ending::FLUSH,
+        "A reload has removed the listener, or the address of it that the client connected to, and \
+        the time for owed responses (`drain_timeout`) ran out";
+    Self::Revoked(Revocation::CertificateRevoked) =>
+        "certificate_revoked", Ending::REVOKED,
+        "The client's certificate is on a list of revoked ones that was loaded while the client \
+        was connected";
+    Self::Revoked(Revocation::CertificateNotTrusted) =>
+        "certificate_not_trusted", Ending::REVOKED,
+        "The client's certificate does not hold by the CAs and revocation lists that were loaded \
+        while the client was connected";
+    Self::Revoked(Revocation::CertificateRequired) =>
+        "certificate_required", Ending::REVOKED,
+        "`client_auth` has become `required` while the client was connected, and it had shown no \
+        certificate";
+    Self::Revoked(Revocation::TlsRequired) =>
+        "tls_required", Ending::REVOKED,
+        "The listener has got `tls` while the client was connected in plaintext";
+    Self::Revoked(Revocation::UpstreamCertificateNotTrusted) =>
+        "upstream_certificate_not_trusted", Ending::REVOKED,
+        "The broker's certificate does not hold by the CAs that were loaded while it was \
+        connected, or the cluster has got `tls` and the connection is plaintext";
     Self::Bug(_) =>
         "internal_error", Ending::FLUSH,
         "doorkeeper broke a rule of its own; one session ended, nothing else";
@@ -360,7 +428,10 @@ impl fmt::Display for CloseReason {
             | Self::BufferRejected
             | Self::TimedOut(_)
             | Self::Drained
-            | Self::DrainExpired => Ok(()),
+            | Self::DrainExpired
+            | Self::ListenerRemoved
+            | Self::ListenerRemovedExpired
+            | Self::Revoked(_) => Ok(()),
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::client_address::ClientAddress;
 use crate::connection::{ConnectFailure, End, Leg};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, Revocation};
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort};
 use crate::policy::Principal;
@@ -132,6 +132,14 @@ pub enum Input {
         /// When the session must be gone.
         by: Instant,
     },
+    /// The listener, or the address of it that the client connected to, is removed: as
+    /// [`Input::Drain`].
+    ListenerRemoved {
+        /// When the session must be gone.
+        by: Instant,
+    },
+    /// The right of a peer to be connected has ended: nothing more is sent to anybody.
+    Revoked(Revocation),
     /// There is no room for more of what this leg's frames make the session buffer
     /// ([`crate::Session::buffered_bytes`]): the leg is not read until there is.
     BufferPaused(Leg),

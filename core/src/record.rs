@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::error::CloseReason;
 use crate::io::{Effect, Input};
 
 /// An input as one line.
@@ -46,6 +47,8 @@ impl fmt::Display for InputLine<'_> {
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
             Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
+            Input::ListenerRemoved { by } => write!(f, "listener-removed {}", by.as_nanos()),
+            Input::Revoked(why) => write!(f, "revoked {}", CloseReason::Revoked(*why).name()),
             Input::BufferPaused(leg) => write!(f, "buffer-paused {}", leg.name()),
             Input::BufferResumed(leg) => write!(f, "buffer-resumed {}", leg.name()),
             Input::BufferRejected => f.write_str("buffer-rejected"),

@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod connect;
 mod denial;
+mod drain;
 mod editors;
 mod finishing;
 mod frame_reader;
@@ -47,6 +48,7 @@ use crate::work;
 
 use backlog::Backlog;
 use connect::AttemptHistory;
+use drain::{Drain, DrainReason};
 use frame_reader::FrameReader;
 use in_flight::{InFlight, LocalResponse};
 use phase::Phase;
@@ -157,7 +159,9 @@ impl Session {
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
-            Input::Drain { by } => self.drain(now, by),
+            Input::Drain { by } => self.drain(now, by, DrainReason::Stop),
+            Input::ListenerRemoved { by } => self.drain(now, by, DrainReason::ListenerRemoved),
+            Input::Revoked(why) => self.revoke(now, why),
             Input::BufferPaused(leg) => *self.paused_since_mut(leg) = Some(now),
             Input::BufferResumed(leg) => *self.paused_since_mut(leg) = None,
             Input::BufferRejected => self.buffer_rejected(now),
@@ -200,7 +204,7 @@ impl Session {
         let read_client = match &self.phase {
             Phase::Opening | Phase::Ready => may_read_client,
             // The rest of a request of which the broker has the beginning.
-            Phase::Draining { .. } => self.requests.stage.is_amid_request() && may_read_client,
+            Phase::Draining(_) => self.requests.stage.is_amid_request() && may_read_client,
             Phase::Finishing(_) => false,
             Phase::Closing(closing) => closing.lingers(),
             Phase::Closed => false,
@@ -345,7 +349,7 @@ impl Session {
     fn is_relaying(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_)
+            Phase::Opening | Phase::Ready | Phase::Draining(_) | Phase::Finishing(_)
         )
     }
 
@@ -355,7 +359,7 @@ impl Session {
 
     fn bytes_of_client(&mut self, now: Instant, bytes: Bytes) {
         match self.phase {
-            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {}
+            Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
             Phase::Finishing(_) | Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
@@ -369,7 +373,7 @@ impl Session {
 
     fn bytes_of_upstream(&mut self, now: Instant, bytes: Bytes) {
         match &mut self.phase {
-            Phase::Opening | Phase::Ready | Phase::Draining { .. } => {}
+            Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
             Phase::Finishing(finishing) => {
                 if self.client.is_gone() {
                     finishing.read_for_nobody(bytes.len());
@@ -425,7 +429,7 @@ impl Session {
 
     /// A draining session takes no request but the one that is on its way.
     fn takes_no_more(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. }) && !self.requests.stage.is_amid_request()
+        matches!(self.phase, Phase::Draining(_)) && !self.requests.stage.is_amid_request()
     }
 
     /// Whether the next request must wait until there is room for it.
@@ -487,20 +491,27 @@ impl Session {
         }
     }
 
-    fn drain(&mut self, now: Instant, by: Instant) {
+    fn drain(&mut self, now: Instant, by: Instant, why: DrainReason) {
         match self.phase {
-            Phase::Opening => self.close(now, CloseReason::Drained),
+            Phase::Opening => self.close(now, why.done()),
             Phase::Ready => {
-                self.enter(Phase::Draining { by });
+                self.enter(Phase::Draining(Drain { by, why }));
                 self.backlog = Backlog::default();
                 if !self.requests.stage.is_amid_request() {
                     self.requests.clear();
                 }
             }
-            Phase::Finishing(ref mut finishing) => finishing.drain(by),
+            Phase::Finishing(ref mut finishing) => finishing.drain(Drain { by, why }),
             // Its last bytes must be out by then as well.
             Phase::Closing(ref mut closing) => closing.by = closing.by.min(by),
-            Phase::Draining { .. } | Phase::Closed => {}
+            Phase::Draining(ref mut drain) => drain.limit(by),
+            Phase::Closed => {}
+        }
+    }
+
+    fn drain_expired(&mut self, now: Instant) {
+        if let Some(drain) = self.phase.drain() {
+            self.close(now, drain.why.expired());
         }
     }
 
@@ -543,8 +554,10 @@ impl Session {
 
     /// The same, of a session that drains, finishes or closes.
     fn advance_to_end(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Draining { .. }) && self.owes_nothing() {
-            self.close(now, CloseReason::Drained);
+        if let Phase::Draining(drain) = self.phase
+            && self.owes_nothing()
+        {
+            self.close(now, drain.why.done());
         }
         self.advance_finishing(now);
         self.advance_closing(now);

@@ -13,6 +13,7 @@ mod readable;
 mod reference;
 pub mod schema;
 mod shape;
+mod sources;
 pub mod tls;
 mod tree;
 mod yaml;
@@ -22,5 +23,6 @@ pub use leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, 
 pub use load::{Loaded, environment, load, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::{json_schema, reference};
+pub use sources::Sources;
 pub use tree::{Path, Position};
 pub use yaml::{to_yaml, written_out};

@@ -19,7 +19,10 @@ use std::task::{Context, Poll};
 use arc_swap::ArcSwapOption;
 use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::proxy_protocol::Header;
-use doorkeeper_core::{Accept, Demand, Effect, Input, Instant, Leg, Observation, Session};
+use doorkeeper_core::tls_failure::TlsFailure;
+use doorkeeper_core::{
+    Accept, ConnectFailure, Demand, Effect, Input, Instant, Leg, Observation, Session,
+};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -27,14 +30,16 @@ use tokio::task::JoinHandle;
 use crate::budget::BufferShares;
 use crate::clock::Timer;
 use crate::dial::Dial;
+use crate::id::ClusterId;
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
-use crate::open_sessions::{Order, Registration};
+use crate::open_sessions::{ConnectedBroker, Order, Registration};
 use crate::process::ProcessContext;
 use crate::recorder::SessionRecording;
 use crate::shutdown::Stage;
 use crate::silent::Silent;
 use crate::snapshots::Snapshots;
 use crate::stream::{Arrived, Fit, LegStream};
+use crate::tls::connected::broker_failure;
 use crate::tls::transport::Transport;
 use crate::tls::upstream::UpstreamTls;
 use crate::version_watch::Subscription;
@@ -56,6 +61,7 @@ pub(crate) struct SessionContext<N> {
 
 /// What all sessions of one cluster have in common.
 pub(crate) struct ClusterContext {
+    pub(crate) id: ClusterId,
     /// TLS towards its brokers. A reload may replace it.
     pub(crate) tls: ArcSwapOption<UpstreamTls>,
     /// Whether a connection to its brokers begins with a PROXY header. A reload may change it.
@@ -76,6 +82,7 @@ impl ClusterContext {
 pub(crate) async fn drive<N: Net>(
     context: Arc<SessionContext<N>>,
     connection: ClientConnection,
+    registration: Registration,
     accept: Accept,
     silent: Silent,
     client: Transport<N::Stream>,
@@ -84,7 +91,6 @@ pub(crate) async fn drive<N: Net>(
     let clock = context.process.clock.clone();
     let accepted = accept.at;
     let driver = contained(|| {
-        let registration = context.process.open_sessions.register(&connection);
         observer.session_opened(&connection, &accept);
         // A task is moved when it is spawned and when it ends; most of it stays where it is.
         Box::new(Driver::new(
@@ -132,6 +138,8 @@ struct Driver<N: Net> {
     connection: ClientConnection,
     client: LegStream<N::Stream>,
     upstream: Dial<N::Stream>,
+    /// Whom the last attempt was to, and with which TLS.
+    dialled: Option<(Arc<str>, Arc<UpstreamTls>)>,
     timer: Timer,
     /// The epoch of the snapshot that the session has, and word of a newer one.
     epoch: u64,
@@ -211,6 +219,7 @@ impl<N: Net> Driver<N> {
             session,
             client: LegStream::new(client),
             upstream: Dial::Absent,
+            dialled: None,
             timer: Timer::new(process.clock.clone()),
             epoch,
             epochs: Subscription::new(context.snapshots.epoch()),
@@ -416,9 +425,41 @@ impl<N: Net> Driver<N> {
     fn connect(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.upstream.poll_open(cx) {
             Poll::Pending => STILL,
-            Poll::Ready(Ok(())) => self.handle_input(Input::Connected),
+            Poll::Ready(Ok(())) => match self.register_broker() {
+                Ok(()) => self.handle_input(Input::Connected),
+                Err(failure) => {
+                    self.upstream = Dial::Absent;
+                    self.handle_input(Input::ConnectFailed(ConnectFailure::Tls(failure)))
+                }
+            },
             Poll::Ready(Err(failure)) => self.handle_input(Input::ConnectFailed(failure)),
         }
+    }
+
+    /// Lets reloads find the broker. Fails if there was one while it was dialled, and the broker
+    /// does not hold by what is in force now.
+    fn register_broker(&mut self) -> Result<(), TlsFailure> {
+        let dialled = self.dialled.take();
+        let Some(stream) = self.upstream.stream() else {
+            return Ok(());
+        };
+        let (host, dialled_with) = dialled.unzip();
+        let broker = ConnectedBroker {
+            host: host.unwrap_or_default(),
+            peer: stream.peer(),
+        };
+        let now = self.context.cluster.tls.load();
+        let is_same = match (&*now, &dialled_with) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        self.registration.connected(broker.clone());
+        if is_same {
+            return Ok(());
+        }
+        let failure = broker_failure(now.as_deref(), &broker.host, &broker.peer);
+        failure.map_or(Ok(()), Err)
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
@@ -457,7 +498,8 @@ impl<N: Net> Driver<N> {
         self.order = order;
         match order {
             Order::GoOn => STILL,
-            Order::ListenerRemoved { by } => self.handle_input(Input::Drain { by }),
+            Order::ListenerRemoved { by } => self.handle_input(Input::ListenerRemoved { by }),
+            Order::Revoked(why) => self.handle_input(Input::Revoked(why)),
         }
     }
 
@@ -530,6 +572,8 @@ impl<N: Net> Driver<N> {
                     } = &*self.context.process;
                     let tls = self.context.cluster.tls.load_full();
                     let header = self.proxy_header();
+                    let host: Arc<str> = target.name.host().into();
+                    self.dialled = tls.clone().map(|tls| (host, tls));
                     self.upstream = Dial::to(net, own, clock, header, tls, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();

@@ -8,6 +8,7 @@ mod thinning;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::BTreeMap;
 use std::env::{self, VarError};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic;
@@ -32,7 +33,7 @@ use self::other_protocols::{SASL, advice};
 use self::queue::{AboutClient, Lines, STDERR};
 use self::text::{Fields, Rfc3339};
 use self::thinning::Thinning;
-use crate::config::schema::{Log, LogFormat};
+use crate::config::schema::{Log, LogFormat, LogLevel};
 use crate::id::{ClusterId, ListenerId};
 use crate::observer::{
     ClientConnection, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
@@ -69,8 +70,8 @@ pub enum StartError {
 ///
 /// # Errors
 /// The filter cannot be read, or logging has been started before.
-pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
-    let filter = chosen(log, filter)?;
+pub fn start(log: &Log, filter: Option<&str>) -> Result<LevelHandle, StartError> {
+    let (filter, is_given) = chosen(log, filter)?;
     queue::start(&STDERR, io::stderr()).map_err(|error| StartError::System(error.into()))?;
     // A failure to format a line is not printed to standard error: that would block, or panic.
     let builder = tracing_subscriber::fmt()
@@ -79,10 +80,20 @@ pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
         .with_ansi(false)
         .with_timer(Rfc3339)
         .log_internal_errors(false);
-    match log.format {
-        LogFormat::Text => builder.fmt_fields(Fields).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    }?;
+    let set: SetFilter = match log.format {
+        LogFormat::Text => {
+            let builder = builder.fmt_fields(Fields).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init()?;
+            Box::new(move |filter| handle.reload(filter))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init()?;
+            Box::new(move |filter| handle.reload(filter))
+        }
+    };
     panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
         match backtrace.status() {
@@ -92,7 +103,28 @@ pub fn start(log: &Log, filter: Option<&str>) -> Result<(), StartError> {
             }
         }
     }));
-    Ok(())
+    Ok(LevelHandle((!is_given).then_some(set)))
+}
+
+type SetFilter =
+    Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync>;
+
+/// Changes what is logged, unless an argument or a variable says that.
+pub struct LevelHandle(Option<SetFilter>);
+
+impl LevelHandle {
+    /// Logs at this level from now on, and says whether the level is for the configuration to say.
+    #[must_use]
+    pub fn set(&self, level: LogLevel) -> bool {
+        let Some(set) = &self.0 else { return false };
+        set(EnvFilter::new(level.name())).is_ok()
+    }
+}
+
+impl fmt::Debug for LevelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LevelHandle").finish_non_exhaustive()
+    }
 }
 
 /// Waits until what has been logged is written. Not for long: its reader may have stalled.
@@ -100,7 +132,8 @@ pub fn flush() {
     STDERR.flush(FLUSH_WITHIN);
 }
 
-fn chosen(log: &Log, argument: Option<&str>) -> Result<EnvFilter, StartError> {
+/// The filter, and whether it was given by an argument or a variable.
+fn chosen(log: &Log, argument: Option<&str>) -> Result<(EnvFilter, bool), StartError> {
     let variable = match env::var(EnvFilter::DEFAULT_ENV) {
         Ok(filter) => Some(filter),
         Err(VarError::NotPresent) => None,
@@ -115,13 +148,14 @@ fn chosen(log: &Log, argument: Option<&str>) -> Result<EnvFilter, StartError> {
         .filter_map(|(source_name, filter)| Some((source_name, filter?)))
         .find(|(_, filter)| !filter.trim().is_empty());
     let Some((source_name, filter)) = given else {
-        return Ok(EnvFilter::new(log.level.name()));
+        return Ok((EnvFilter::new(log.level.name()), false));
     };
-    EnvFilter::try_new(filter).map_err(|why| StartError::Filter {
+    let read = EnvFilter::try_new(filter).map_err(|why| StartError::Filter {
         source_name,
         filter: filter.to_owned(),
         why,
-    })
+    });
+    Ok((read?, true))
 }
 
 /// Writes what happens to the log.

@@ -1,6 +1,10 @@
 //! Metrics in the OpenMetrics text format. Labels come from configuration and tables only,
 //! never from a peer.
 
+mod reloads;
+
+pub use self::reloads::{ReloadOutcome, Reloads};
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -94,6 +98,7 @@ pub struct Metrics {
     failures: Family<Cluster, Counter>,
     panics: Family<Cluster, Counter>,
     recordings: Counts,
+    reloads: Reloads,
 }
 
 /// What is counted of the requests of one API.
@@ -295,6 +300,7 @@ impl Metrics {
                 "Panics that ended an attempt of discovery",
             ),
             recordings,
+            reloads: Reloads::new(r),
             registry,
         }
     }
@@ -303,6 +309,12 @@ impl Metrics {
     #[must_use]
     pub fn recordings(&self) -> Counts {
         self.recordings.clone()
+    }
+
+    /// The counts of reloads.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// The text that a scraper gets.

@@ -1,9 +1,10 @@
 //! The sessions that are open, and what a reload orders each of them to do.
 //!
 //! A reload looks at all of them and orders something of those alone whose right to be there has
-//! ended; the others are not woken. Touched when a session opens, when it ends, and by reloads.
+//! ended; the others are not woken. Touched when a session opens, is connected to a broker, ends,
+//! and by reloads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use doorkeeper_core::Instant;
+use doorkeeper_core::error::Revocation;
 
+use crate::id::ClusterId;
 use crate::observer::{ClientConnection, ListenAddr};
+use crate::tls::peer::{Peer, PeerCertificate};
 
 /// So many sessions are looked at while others wait for the lock.
 const BATCH: usize = 256;
@@ -26,22 +30,28 @@ struct State {
     /// What the bound addresses are for: a session of anything else is of what is gone.
     served: BTreeMap<SocketAddr, Arc<ListenAddr>>,
     open: BTreeMap<u64, Arc<OpenSession>>,
-}
-
-impl State {
-    fn serves(&self, listen_addr: &Arc<ListenAddr>) -> bool {
-        let served = self.served.get(&listen_addr.at);
-        served.is_some_and(|served| Arc::ptr_eq(served, listen_addr))
-    }
+    /// Each certificate once, however many connections show it.
+    certificates: HashSet<Arc<PeerCertificate>>,
 }
 
 /// One session.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
     id: u64,
-    listen_addr: Arc<ListenAddr>,
+    pub(crate) listen_addr: Arc<ListenAddr>,
+    pub(crate) cluster: ClusterId,
+    pub(crate) client: Peer,
+    broker: Mutex<Option<ConnectedBroker>>,
     order: AtomicU64,
     waker: Mutex<Option<Waker>>,
+}
+
+/// The broker that a session is connected to.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectedBroker {
+    /// The host that the cluster calls it by.
+    pub(crate) host: Arc<str>,
+    pub(crate) peer: Peer,
 }
 
 /// What a reload orders a session to do.
@@ -55,6 +65,8 @@ pub(crate) enum Order {
         /// When it must be gone.
         by: Instant,
     },
+    /// The right of a peer to be connected has ended: end at once.
+    Revoked(Revocation),
 }
 
 /// A session's place among those that are open; dropping it says that it has ended.
@@ -64,6 +76,35 @@ pub(crate) struct Registration {
     session: Arc<OpenSession>,
     /// What is woken by the next order.
     registered: Option<Waker>,
+}
+
+impl State {
+    fn serves(&self, listen_addr: &Arc<ListenAddr>) -> bool {
+        let served = self.served.get(&listen_addr.at);
+        served.is_some_and(|served| Arc::ptr_eq(served, listen_addr))
+    }
+
+    /// The same peer, with the certificate that others have shown as well.
+    fn shared(&mut self, peer: Peer) -> Peer {
+        let Peer::Certified(certificate) = peer else {
+            return peer;
+        };
+        if let Some(known) = self.certificates.get(&certificate) {
+            return Peer::Certified(Arc::clone(known));
+        }
+        self.certificates.insert(Arc::clone(&certificate));
+        Peer::Certified(certificate)
+    }
+
+    /// Forgets a certificate that nobody else has shown.
+    fn forget(&mut self, peer: &Peer) {
+        // This one, and that of the set.
+        if let Peer::Certified(certificate) = peer
+            && Arc::strong_count(certificate) == 2
+        {
+            self.certificates.remove(certificate);
+        }
+    }
 }
 
 impl OpenSessions {
@@ -76,14 +117,22 @@ impl OpenSessions {
 
     /// A session opens. Where its address is not served any more it ends at once, as it owes
     /// nothing.
-    pub(crate) fn register(&self, connection: &ClientConnection) -> Registration {
+    pub(crate) fn register(
+        &self,
+        connection: &ClientConnection,
+        cluster: &ClusterId,
+        client: Peer,
+    ) -> Registration {
+        let mut state = self.lock();
         let session = Arc::new(OpenSession {
             id: connection.session,
             listen_addr: Arc::clone(&connection.listen_addr),
+            cluster: cluster.clone(),
+            client: state.shared(client),
+            broker: Mutex::default(),
             order: AtomicU64::new(Order::GoOn.to_value()),
             waker: Mutex::default(),
         });
-        let mut state = self.lock();
         if !state.serves(&session.listen_addr) {
             session.order(Order::ListenerRemoved { by: Instant::ZERO });
         }
@@ -98,27 +147,44 @@ impl OpenSessions {
 
     /// Orders the sessions of addresses that are not served any more to end by then.
     pub(crate) fn end_unserved(&self, by: Instant) {
-        let mut after = Bound::Unbounded;
-        loop {
-            let unserved: Vec<Arc<OpenSession>> = {
-                let state = self.lock();
-                let batch = state.open.range((after, Bound::Unbounded)).take(BATCH);
-                let mut unserved = Vec::new();
-                let mut last = None;
-                for (id, session) in batch {
-                    last = Some(*id);
-                    if !state.serves(&session.listen_addr) {
-                        unserved.push(Arc::clone(session));
-                    }
-                }
-                let Some(last) = last else { return };
-                after = Bound::Excluded(last);
-                unserved
-            };
-            for session in unserved {
+        self.each(|session, is_served| {
+            if !is_served {
                 session.order(Order::ListenerRemoved { by });
             }
+        });
+    }
+
+    /// Orders those sessions to end at once whose peers have no right to be connected any more.
+    pub(crate) fn revoke(&self, mut revokes: impl FnMut(&OpenSession) -> Option<Revocation>) {
+        self.each(|session, _| {
+            if let Some(why) = revokes(session) {
+                session.order(Order::Revoked(why));
+            }
+        });
+    }
+
+    /// Does this for each session, with whether its address is served.
+    fn each(&self, mut act: impl FnMut(&OpenSession, bool)) {
+        let mut after = Bound::Unbounded;
+        loop {
+            let batch: Vec<(Arc<OpenSession>, bool)> = {
+                let state = self.lock();
+                let batch = state.open.range((after, Bound::Unbounded)).take(BATCH);
+                batch
+                    .map(|(_, it)| (Arc::clone(it), state.serves(&it.listen_addr)))
+                    .collect()
+            };
+            let Some((last, _)) = batch.last() else {
+                break;
+            };
+            after = Bound::Excluded(last.id);
+            for (session, is_served) in &batch {
+                act(session, *is_served);
+            }
         }
+        // What sessions that ended meanwhile could not forget.
+        let mut state = self.lock();
+        state.certificates.retain(|it| Arc::strong_count(it) > 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -128,6 +194,15 @@ impl OpenSessions {
 }
 
 impl OpenSession {
+    /// The broker that it is connected to, if it is.
+    pub(crate) fn broker(&self) -> Option<ConnectedBroker> {
+        self.lock_broker().clone()
+    }
+
+    fn lock_broker(&self) -> MutexGuard<'_, Option<ConnectedBroker>> {
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Orders something, unless something was ordered that leaves less time.
     fn order(&self, order: Order) {
         self.order.fetch_min(order.to_value(), Ordering::AcqRel);
@@ -143,16 +218,23 @@ impl Order {
 
     /// The less time there is, the lower.
     fn to_value(self) -> u64 {
+        let revocations = Revocation::ALL.len() as u64;
         match self {
             Self::GoOn => Self::GO_ON,
-            Self::ListenerRemoved { by } => by.as_nanos().min(Self::GO_ON - 1),
+            Self::ListenerRemoved { by } => by.as_nanos().clamp(revocations, Self::GO_ON - 1),
+            Self::Revoked(why) => {
+                let place = Revocation::ALL.iter().position(|it| *it == why);
+                place.unwrap_or_default() as u64
+            }
         }
     }
 
-    const fn from_value(value: u64) -> Self {
-        match value {
-            Self::GO_ON => Self::GoOn,
-            by => Self::ListenerRemoved {
+    fn from_value(value: u64) -> Self {
+        let place = usize::try_from(value).unwrap_or(usize::MAX);
+        match (value, Revocation::ALL.get(place)) {
+            (Self::GO_ON, _) => Self::GoOn,
+            (_, Some(why)) => Self::Revoked(*why),
+            (by, None) => Self::ListenerRemoved {
                 by: Instant::from_nanos(by),
             },
         }
@@ -160,6 +242,15 @@ impl Order {
 }
 
 impl Registration {
+    /// The session is connected to a broker.
+    pub(crate) fn connected(&self, broker: ConnectedBroker) {
+        let mut state = self.among.lock();
+        let ConnectedBroker { host, peer } = broker;
+        let peer = state.shared(peer);
+        drop(state);
+        *self.session.lock_broker() = Some(ConnectedBroker { host, peer });
+    }
+
     /// What the session has to do; the current task is woken when that changes after this.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Order {
         let is_registered = self.registered.as_ref();
@@ -176,7 +267,13 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.among.lock().open.remove(&self.session.id);
+        let broker = self.session.lock_broker().take();
+        let mut state = self.among.lock();
+        state.open.remove(&self.session.id);
+        state.forget(&self.session.client);
+        if let Some(broker) = broker {
+            state.forget(&broker.peer);
+        }
     }
 }
 
@@ -206,11 +303,12 @@ mod tests {
     }
 
     fn open(all: &OpenSessions, session: u64, at: &Arc<ListenAddr>) -> Registration {
-        all.register(&ClientConnection {
+        let connection = ClientConnection {
             session,
             listen_addr: Arc::clone(at),
             client: ClientAddress::Direct(at.at),
-        })
+        };
+        all.register(&connection, &"main".into(), Peer::Plaintext)
     }
 
     #[test]
@@ -253,5 +351,46 @@ mod tests {
         assert_ne!(order, Order::GoOn, "its handshake took long");
         drop((sessions, late));
         assert!(all.lock().open.is_empty());
+    }
+
+    #[test]
+    fn an_order_that_leaves_less_time_takes_the_place_of_another() {
+        let (all, at) = (OpenSessions::default(), listen_addr(1));
+        let mut session = open(&all, 1, &at);
+        let mut order = || session.poll(&Context::from_waker(Waker::noop()));
+        let first = order();
+        assert!(matches!(first, Order::ListenerRemoved { .. }), "{first:?}");
+        for why in Revocation::ALL.iter().rev() {
+            all.revoke(|_| Some(*why));
+            assert_eq!(order(), Order::Revoked(*why));
+        }
+        all.end_unserved(Instant::ZERO);
+        assert_eq!(order(), Order::Revoked(Revocation::ALL[0]));
+    }
+
+    #[test]
+    fn a_certificate_is_kept_once_for_as_long_as_somebody_has_shown_it() {
+        let (all, at) = (OpenSessions::default(), listen_addr(1));
+        let shows = |session, certificate: &[u8]| {
+            let connection = ClientConnection {
+                session,
+                listen_addr: Arc::clone(&at),
+                client: ClientAddress::Direct(at.at),
+            };
+            let certificate = PeerCertificate::new(&[certificate.to_vec().into()]);
+            let peer = Peer::Certified(Arc::new(certificate));
+            all.register(&connection, &"main".into(), peer)
+        };
+        let mut sessions = vec![shows(1, b"a"), shows(2, b"a"), shows(3, b"b")];
+        sessions[0].connected(ConnectedBroker {
+            host: "b1.test".into(),
+            peer: Peer::Certified(Arc::new(PeerCertificate::new(&[b"c".to_vec().into()]))),
+        });
+        for left in [3, 2, 1, 0] {
+            assert_eq!(all.lock().certificates.len(), left);
+            if left > 0 {
+                sessions.remove(0);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Serves listeners: binds, accepts, and keeps one task a session.
 
 mod accept;
+mod changed_trust;
 mod changes;
 mod connection_stage;
 mod reloader;

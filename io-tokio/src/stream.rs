@@ -11,6 +11,7 @@ use doorkeeper_net::{Interest, Net};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
+use crate::tls::peer::Peer;
 use crate::tls::transport::Transport;
 
 /// The sizes of read buffers. A leg begins with the first, and goes on to the next when a read
@@ -85,6 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegStream<S> {
     /// The same, to be changed.
     pub(crate) fn socket_mut(&mut self) -> &mut S {
         self.stream.socket_mut()
+    }
+
+    /// What the peer has shown of itself.
+    pub(crate) fn peer(&self) -> Peer {
+        self.stream.peer()
     }
 
     /// Ends the writing half as soon as the rope is written.

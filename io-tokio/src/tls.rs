@@ -2,11 +2,13 @@
 
 pub mod client;
 pub mod client_rules;
+pub(crate) mod connected;
 pub(crate) mod failure;
 pub mod identity;
 pub mod inspect;
 pub(crate) mod listener;
 pub mod parameters;
+pub(crate) mod peer;
 mod read_ahead;
 pub mod server;
 pub(crate) mod transport;

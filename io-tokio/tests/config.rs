@@ -138,7 +138,12 @@ listeners:
 
 #[test]
 fn a_file_that_is_not_there_says_so() {
-    let problems = config::load("no-such-file.yaml", HashMap::new()).unwrap_err();
+    let problems = config::load(
+        "no-such-file.yaml",
+        HashMap::new(),
+        &mut config::Sources::default(),
+    )
+    .unwrap_err();
     let said = problems.to_string();
     assert!(
         said.starts_with("no-such-file.yaml: error: cannot read it: "),

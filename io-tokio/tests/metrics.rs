@@ -20,7 +20,7 @@ use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
 use doorkeeper_core::{Accept, CloseReason, End, Instant, Leg, Route};
-use doorkeeper_io_tokio::metrics::Metrics;
+use doorkeeper_io_tokio::metrics::{Metrics, ReloadOutcome};
 use doorkeeper_io_tokio::observer::{
     ClientConnection, Direction, ListenAddr, Observer, Rejection, SessionEnd, Traffic,
 };
@@ -143,6 +143,13 @@ fn page() -> String {
     ] {
         metrics.discovery_event(&"main".into(), &event);
     }
+    for outcome in ReloadOutcome::ALL {
+        metrics.reloads().ended(outcome);
+    }
+    metrics
+        .reloads()
+        .listener_certificate(&listen_addr.listener, 0, 1);
+    metrics.reloads().cluster_certificate(&"main".into(), 1);
     metrics.text()
 }
 
@@ -160,7 +167,10 @@ fn shown(page: &str) -> Exposed {
             open = format!("{name}{suffix}");
             shown.insert(open.clone(), (kind.to_owned(), BTreeSet::new()));
         } else if !line.starts_with('#') {
-            let (name, labels) = line.split_once('{').unwrap();
+            let Some((name, labels)) = line.split_once('{') else {
+                assert!(line.starts_with(&open), "{line} is not of {open}");
+                continue;
+            };
             assert!(name.starts_with(&open), "{line} is not of {open}");
             let labels = labels.split_once('}').unwrap().0.split("\",");
             let names = labels.map(|label| label.split_once('=').unwrap().0.to_owned());
@@ -206,7 +216,8 @@ fn the_page_names_every_metric_with_its_type_and_labels() {
     for row in table("metric") {
         let [name, kind, labels, what] = <[String; 4]>::try_from(row).unwrap();
         assert!(!what.is_empty(), "{name}");
-        let labels = labels.split(", ").map(bare).collect();
+        let labels = labels.split(", ").map(bare);
+        let labels = labels.filter(|label| !label.is_empty()).collect();
         assert!(
             documented.insert(bare(&name), (kind, labels)).is_none(),
             "{name} is there twice"
@@ -228,7 +239,7 @@ fn the_page_names_every_label() {
 #[test]
 fn the_page_names_every_value_of_labels_with_few() {
     let page = page();
-    for label in ["leg", "direction", "how", "why", "event"] {
+    for label in ["leg", "direction", "how", "why", "event", "outcome"] {
         let begins = format!("{label}=\"");
         let values = page
             .split(&begins)

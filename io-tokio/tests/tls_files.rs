@@ -9,9 +9,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use doorkeeper_io_tokio::config::{self, Compiled, Problems};
+use doorkeeper_io_tokio::config::{self, Compiled, Problems, Sources};
 
-use crate::ca::{CLIENT, Ca, SERVER};
+use crate::ca::{CLIENT, Ca, Leaf, SERVER};
 
 /// A folder with a CA, a server, a client and what is broken.
 struct Folder(PathBuf);
@@ -58,7 +58,7 @@ impl Folder {
         let text = text.replace('@', self.0.to_str().unwrap());
         let loaded = config::parse("doorkeeper.yaml", &text, HashMap::new()).unwrap();
         let mut compiled = config::compile(&loaded)?;
-        compiled.read_tls_files(&loaded)?;
+        compiled.read_tls_files(&loaded, &mut Sources::default())?;
         Ok(compiled)
     }
 
@@ -224,6 +224,45 @@ fn what_is_insecure_or_open_to_others_is_a_warning() {
     let expected = "listeners.local.tls.certificates[0].key_file: every user of this machine may \
                     read @/server.key: chmod o-rwx";
     assert_eq!(problems, [expected]);
+}
+
+#[test]
+fn what_is_open_to_others_is_an_error_where_the_configuration_is_strict() {
+    let folder = Folder::new("strict");
+    open(&folder.0.join("server.key"));
+    let read = |strict: &str| {
+        let text = format!(
+            "strict: {strict}\nclusters: {{ main: {{ bootstrap: [kafka.internal:9093] }} }}\n\
+             listeners:\n  local:\n    cluster: main\n    route:\n      \
+             ports: {{ bootstrap: 19092, brokers: 19093, broker_ids: 0-2 }}\n    \
+             tls: {{ {LISTENER} }}\n"
+        );
+        let text = text.replace('@', folder.0.to_str().unwrap());
+        let loaded = config::parse("doorkeeper.yaml", &text, HashMap::new()).unwrap();
+        let mut compiled = config::compile(&loaded).unwrap();
+        compiled.read_tls_files(&loaded, &mut Sources::default())
+    };
+    assert_eq!(read("false"), Ok(()));
+    let problems = read("true").unwrap_err();
+    assert!(problems.errors().contains("chmod o-rwx"), "{problems}");
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_a_warning() {
+    let folder = Folder::new("expiry");
+    let ca = Ca::new();
+    let (chain, key) = ca.pem_of(Leaf {
+        years: (2020, 2021),
+        ..SERVER
+    });
+    folder.write("server.pem", &chain);
+    folder.write("server.key", &key);
+    let problems = folder.problems(LISTENER, CLUSTER);
+    let expired = "the certificate has expired: peers will not accept it";
+    assert_eq!(
+        problems,
+        [format!("listeners.local.tls.certificates[0]: {expired}")]
+    );
 }
 
 fn open(file: &Path) {

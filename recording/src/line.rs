@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::{ConnectFailure, End, Leg, Route};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::snapshot::RecordedSnapshot;
 use crate::tls::Tls;
 
 /// What this code writes, and the only version that it reads.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +117,10 @@ pub enum Input {
     Drain {
         by: u64,
     },
+    ListenerRemoved {
+        by: u64,
+    },
+    Revoked(#[serde(with = "revocation")] Revocation),
     BufferPaused {
         #[serde(with = "LegText")]
         leg: Leg,
@@ -255,6 +260,23 @@ mod connect_failure {
         let name = String::deserialize(from)?;
         let unknown = || D::Error::custom("no such failure to connect");
         ConnectFailure::by_name(&name).ok_or_else(unknown)
+    }
+}
+
+mod revocation {
+    use doorkeeper_core::CloseReason;
+    use doorkeeper_core::error::Revocation;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(why: &Revocation, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(CloseReason::Revoked(*why).name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Revocation, D::Error> {
+        let name = String::deserialize(from)?;
+        let unknown = || D::Error::custom("no such revocation");
+        Revocation::by_name(&name).ok_or_else(unknown)
     }
 }
 

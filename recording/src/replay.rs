@@ -247,6 +247,10 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),
         },
+        line::Input::ListenerRemoved { by } => Input::ListenerRemoved {
+            by: Instant::from_nanos(*by),
+        },
+        line::Input::Revoked(why) => Input::Revoked(*why),
         line::Input::BufferPaused { leg } => Input::BufferPaused(*leg),
         line::Input::BufferResumed { leg } => Input::BufferResumed(*leg),
         line::Input::BufferRejected => Input::BufferRejected,

@@ -114,6 +114,8 @@ impl StepEncoder {
                 line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
             }
             Input::Drain { by } => line::Input::Drain { by: by.as_nanos() },
+            Input::ListenerRemoved { by } => line::Input::ListenerRemoved { by: by.as_nanos() },
+            Input::Revoked(why) => line::Input::Revoked(*why),
             Input::BufferPaused(leg) => line::Input::BufferPaused { leg: *leg },
             Input::BufferResumed(leg) => line::Input::BufferResumed { leg: *leg },
             Input::BufferRejected => line::Input::BufferRejected,

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorkeeper_core::api::OfferedApis;
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
@@ -268,6 +269,11 @@ impl<'a> Play<'a> {
                 self.input(Input::Drain { by });
             }
             3 => self.input(Input::BufferRejected),
+            14 => {
+                let by = self.now.after(Duration::from_secs(1));
+                self.input(Input::ListenerRemoved { by });
+            }
+            15 => self.input(Input::Revoked(Revocation::CertificateRevoked)),
             10 => self.input(Input::BufferPaused(Leg::Client)),
             11 => self.input(Input::BufferPaused(Leg::Upstream)),
             12 => self.input(Input::BufferResumed(Leg::Client)),

@@ -83,6 +83,14 @@ impl Ending {
         may_send: true,
     };
 
+    /// Nobody gets anything more.
+    pub(crate) const REVOKED: Self = Self {
+        requests: Requests::Forget,
+        client: Due::Dropped,
+        broker: Due::Dropped,
+        may_send: false,
+    };
+
     /// What is due already is all that is given: to buffer or to wait for more is no choice.
     pub(crate) const FLUSH: Self = Self {
         requests: Requests::Forget,

@@ -1,7 +1,7 @@
 //! The end of a session: the last bytes, then one reason, last of all.
 
 use crate::connection::{End, Leg};
-use crate::error::{CloseReason, Due, Requests};
+use crate::error::{CloseReason, Due, Requests, Revocation};
 use crate::io::Effect;
 use crate::mutation::mutation;
 use crate::session::{Backlog, ClientLeg, Phase, Session};
@@ -76,7 +76,7 @@ impl Session {
     pub(super) fn close_now(&mut self, now: Instant, reason: CloseReason) {
         let ending = reason.ending();
         let flushed = now.after(self.snapshot.limits.flush_timeout);
-        let drain = self.phase.drained_by();
+        let drain = self.phase.drain();
         self.requests.clear();
         self.responses.clear();
         self.in_flight.clear();
@@ -97,11 +97,21 @@ impl Session {
         let had_response = self.timers.client_was_written_to() || !self.client.egress.is_empty();
         let closing = Closing {
             reason,
-            by: drain.map_or(flushed, |by| by.min(flushed)),
+            by: drain.map_or(flushed, |drain| drain.by.min(flushed)),
             finished: [false, false],
             lingers: ending.may_send && had_response && self.client.ended.is_none(),
         };
         self.enter(Phase::Closing(closing));
+    }
+
+    /// Ends the session at once, also one that still writes its last bytes: nobody may have them.
+    pub(super) fn revoke(&mut self, now: Instant, why: Revocation) {
+        self.close(now, CloseReason::Revoked(why));
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.by = now;
+            self.client.egress.discard();
+            self.upstream.requests.discard();
+        }
     }
 
     /// Finishes each leg once it is empty, then gives the reason.

@@ -11,6 +11,7 @@
 
 use crate::error::CloseReason;
 use crate::mutation::mutation;
+use crate::session::drain::Drain;
 use crate::session::{Backlog, Phase, Session};
 use crate::time::Instant;
 
@@ -23,13 +24,13 @@ pub(super) struct Finishing {
     pub(super) by: Option<Instant>,
     /// How much has been read of responses that nobody takes, because the client has reset.
     read_for_nobody: usize,
-    /// When a session that drains must be gone.
-    pub(super) drain: Option<Instant>,
+    /// How the session drains, if it does.
+    pub(super) drain: Option<Drain>,
 }
 
 impl Finishing {
-    pub(super) fn drain(&mut self, by: Instant) {
-        self.drain = Some(self.drain.map_or(by, |drain| drain.min(by)));
+    pub(super) fn drain(&mut self, drain: Drain) {
+        self.drain.get_or_insert(drain).limit(drain.by);
     }
 
     /// Responses are not waited for any longer than until then.
@@ -65,7 +66,7 @@ impl Session {
             reason,
             by,
             read_for_nobody: 0,
-            drain: self.phase.drained_by(),
+            drain: self.phase.drain(),
         }));
     }
 

@@ -2,8 +2,8 @@
 
 use crate::session::Session;
 use crate::session::closing::Closing;
+use crate::session::drain::Drain;
 use crate::session::finishing::Finishing;
-use crate::time::Instant;
 
 /// What a session is about.
 #[derive(Debug)]
@@ -13,10 +13,7 @@ pub(super) enum Phase {
     /// Requests go up, responses come down.
     Ready,
     /// No further request is taken; the owed responses are still given.
-    Draining {
-        /// When the session must be gone.
-        by: Instant,
-    },
+    Draining(Drain),
     /// The client has ended or broken a rule, and nothing more of it is read; the requests that
     /// were read whole before still go up, and their responses are still sent.
     Finishing(Finishing),
@@ -35,19 +32,19 @@ impl Phase {
             Self::Opening => matches!(next, Self::Ready | Self::Finishing(_) | Self::Closing(_)),
             Self::Ready => matches!(
                 next,
-                Self::Draining { .. } | Self::Finishing(_) | Self::Closing(_)
+                Self::Draining(_) | Self::Finishing(_) | Self::Closing(_)
             ),
-            Self::Draining { .. } => matches!(next, Self::Finishing(_) | Self::Closing(_)),
+            Self::Draining(_) => matches!(next, Self::Finishing(_) | Self::Closing(_)),
             Self::Finishing(_) => matches!(next, Self::Closing(_)),
             Self::Closing(_) => matches!(next, Self::Closed),
             Self::Closed => false,
         }
     }
 
-    /// When a session that drains must be gone.
-    pub(super) const fn drained_by(&self) -> Option<Instant> {
+    /// How a session drains, if it does.
+    pub(super) const fn drain(&self) -> Option<Drain> {
         match self {
-            Self::Draining { by } => Some(*by),
+            Self::Draining(drain) => Some(*drain),
             Self::Finishing(finishing) => finishing.drain,
             Self::Opening | Self::Ready | Self::Closing(_) | Self::Closed => None,
         }

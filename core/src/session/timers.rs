@@ -84,7 +84,7 @@ impl Session {
         match &self.phase {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
-            Phase::Opening | Phase::Ready | Phase::Draining { .. } | Phase::Finishing(_) => {
+            Phase::Opening | Phase::Ready | Phase::Draining(_) | Phase::Finishing(_) => {
                 let mut first = self.upstream.retry_at();
                 self.each_deadline(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
                 first
@@ -104,7 +104,7 @@ impl Session {
             }
         });
         match expired {
-            Some((_, Expiry::Drain)) => self.close(now, CloseReason::DrainExpired),
+            Some((_, Expiry::Drain)) => self.drain_expired(now),
             Some((_, Expiry::Finish)) => self.finish_expired(now),
             Some((_, Expiry::Connect)) => self.connect_expired(now),
             Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
@@ -115,8 +115,8 @@ impl Session {
     /// Hands out every deadline; of several at the same time the first counts.
     #[inline(always)]
     fn each_deadline(&self, mut deadline: impl FnMut(Instant, Expiry)) {
-        if let Some(at) = self.phase.drained_by() {
-            deadline(at, Expiry::Drain);
+        if let Some(drain) = self.phase.drain() {
+            deadline(drain.by, Expiry::Drain);
         }
         if let Phase::Finishing(finishing) = &self.phase
             && let Some(at) = finishing.by

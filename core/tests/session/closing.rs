@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::{BufferedBytes, CloseReason, End, Input, Leg};
 
 use crate::harness::*;
@@ -212,4 +213,55 @@ fn a_drain_sends_owed_responses_whatever_has_begun_behind_them() {
         assert_eq!(ids(&world.to_client), [0, 1]);
         assert_eq!(world.closed, Some(CloseReason::Drained));
     }
+}
+
+#[test]
+fn a_removed_listener_drains_its_sessions_and_says_why() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    let by = world.now.after(Duration::from_secs(30));
+    world.input(Input::ListenerRemoved { by });
+    // A stop that leaves more time does not put it off.
+    let later = by.after(Duration::from_secs(9));
+    world.input(Input::Drain { by: later });
+    world.upstream(&heartbeat_response(1));
+    assert_eq!(ids(&world.to_client), [1]);
+    assert_eq!(world.closed, Some(CloseReason::ListenerRemoved));
+    let mut slow = World::new();
+    slow.client(&heartbeat(0));
+    slow.upstream(&heartbeat_response(0));
+    slow.client(&heartbeat(1));
+    let by = slow.now.after(Duration::from_secs(30));
+    slow.input(Input::ListenerRemoved { by });
+    // One that leaves less does.
+    let earlier = slow.now.after(Duration::from_secs(9));
+    slow.input(Input::Drain { by: earlier });
+    slow.advance(Duration::from_secs(9));
+    assert_eq!(slow.closed, Some(CloseReason::ListenerRemovedExpired));
+}
+
+#[test]
+fn a_revoked_peer_ends_the_session_at_once_and_gets_nothing_more() {
+    for why in Revocation::ALL {
+        let mut world = World::new();
+        world.client(&[heartbeat(1), heartbeat(2)].concat());
+        world.client_reads = false;
+        world.upstream(&heartbeat_response(1));
+        world.input(Input::Revoked(*why));
+        assert_eq!(world.closed, Some(CloseReason::Revoked(*why)));
+        assert!(world.to_client.is_empty());
+    }
+}
+
+#[test]
+fn a_session_that_writes_its_last_bytes_ends_at_once_as_well() {
+    let mut world = World::new();
+    world.client(&heartbeat(1));
+    world.client_reads = false;
+    world.upstream(&heartbeat_response(1));
+    world.ended(Leg::Upstream, End::Fin);
+    assert_eq!(world.closed, None);
+    world.input(Input::Revoked(Revocation::CertificateRevoked));
+    assert_eq!(world.closed, Some(CloseReason::UpstreamEnded(End::Fin)));
+    assert!(world.to_client.is_empty());
 }

@@ -1,14 +1,13 @@
 //! Reads the file: YAML, variables, and the shape that the types demand.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
 
 use super::problem::{Problem, Problems, Severity};
 use super::readable::{Unread, readable};
 use super::reference::json_schema;
 use super::schema::Config;
 use super::shape;
+use super::sources::Sources;
 use super::tree::{Node, Path, Position, Value};
 
 /// A configuration of a thousand listeners is far smaller.
@@ -41,22 +40,18 @@ pub fn environment() -> HashMap<String, String> {
         .collect()
 }
 
-/// Reads a file.
+/// Reads a file, which is one of the sources then.
 ///
 /// # Errors
 /// Why it cannot be read, or why nothing of it can be understood.
-pub fn load(file: &str, variables: HashMap<String, String>) -> Result<Loaded, Problems> {
+pub fn load(
+    file: &str,
+    variables: HashMap<String, String>,
+    sources: &mut Sources,
+) -> Result<Loaded, Problems> {
     let unreadable = |why: String| failed(file, Position::default(), why);
-    let opened =
-        File::open(file).map_err(|error| unreadable(format!("cannot read it: {error}")))?;
-    let mut bytes = Vec::new();
-    opened
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(format!("cannot read it: {error}")))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("larger than {FILE_BYTES_MAX} bytes")));
-    }
+    let bytes = sources.read(file, FILE_BYTES_MAX);
+    let bytes = bytes.map_err(|error| unreadable(format!("cannot read it: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8".to_owned()))?;
     parse(file, &text, variables)
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration file, and where.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::tree::{Path, Position};
 
@@ -56,29 +56,40 @@ impl Problems {
         let alike = |problem: &&Problem| problem.severity == severity;
         self.problems.iter().filter(alike).count()
     }
+
+    /// All errors, in one line.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let errors = self.problems.iter().filter(is_error);
+        let errors: Vec<String> = errors.map(|problem| self.line(problem)).collect();
+        errors.join("; ")
+    }
+
+    /// `file:line:column: error: path: message`.
+    fn line(&self, problem: &Problem) -> String {
+        let mut line = self.file.clone();
+        // Writing to a string cannot fail.
+        if problem.at.line > 0 {
+            let _ = write!(line, ":{}:{}", problem.at.line, problem.at.column);
+        }
+        line.push_str(match problem.severity {
+            Severity::Error => ": error: ",
+            Severity::Warning => ": warning: ",
+        });
+        if problem.path != Path::default() {
+            let _ = write!(line, "{}: ", problem.path);
+        }
+        line.push_str(&problem.message);
+        line
+    }
 }
 
 impl fmt::Display for Problems {
-    /// One line a problem: `file:line:column: error: path: message`.
+    /// One line a problem.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
-            if i > 0 {
-                f.write_str("\n")?;
-            }
-            f.write_str(&self.file)?;
-            if problem.at.line > 0 {
-                write!(f, ":{}:{}", problem.at.line, problem.at.column)?;
-            }
-            f.write_str(match problem.severity {
-                Severity::Error => ": error: ",
-                Severity::Warning => ": warning: ",
-            })?;
-            if problem.path != Path::default() {
-                write!(f, "{}: ", problem.path)?;
-            }
-            f.write_str(&problem.message)?;
-        }
-        Ok(())
+        let lines: Vec<String> = self.problems.iter().map(|it| self.line(it)).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

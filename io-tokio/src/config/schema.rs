@@ -25,8 +25,8 @@ pub struct Config {
     #[serde(default)]
     pub log: Log,
     /// On SIGTERM or SIGINT: how long the responses that are still owed may take. Connections that
-    /// are open after that are cut. A second signal cuts them at once. SIGHUP is ignored: a change
-    /// of this file needs a restart.
+    /// are open after that are cut. A second signal cuts them at once. Connections of a listener
+    /// that a reload removes have as long.
     #[serde(default = "defaults::drain_timeout")]
     #[schemars(extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Time,
@@ -40,6 +40,37 @@ pub struct Config {
     #[serde(default = "defaults::buffered_bytes_max")]
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1TiB"))]
     pub buffered_bytes_max: Size,
+    /// When this file, and the files that it names, are read again without a restart.
+    #[serde(default)]
+    pub reload: Reload,
+    /// Whether it is an error, and not only a warning, that every user of this machine may read a
+    /// file with a key or a password.
+    #[serde(default)]
+    pub strict: bool,
+}
+
+/// When the files are read again. A reload takes all of what they say or nothing: where anything is
+/// wrong, what was served before still is, and the log has one line with all problems. Connections
+/// go on, but for those of a client whose certificate does not hold any more, of a broker whose
+/// certificate does not, and of a listener or an address that was removed. `admin`, `log.format`
+/// and `buffered_bytes_max` need a restart; so does a `bind` that overlaps with one that is still
+/// served, like `0.0.0.0` after `127.0.0.1` with the same port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// How often it is looked whether a file has changed. A file is another one when it has been
+    /// written to, or when another one is in its place, as in a mounted secret of Kubernetes. With
+    /// `0s` only SIGHUP makes doorkeeper read them again.
+    #[schemars(extend("x-min" = "0s", "x-max" = "1day"))]
+    pub poll_interval: Time,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self {
+            poll_interval: Time(Duration::from_secs(10)),
+        }
+    }
 }
 
 /// One Kafka cluster.
@@ -404,13 +435,14 @@ pub struct Admin {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// How a line looks.
     pub format: LogFormat,
     /// The least severe that is logged. `--log` and the variable RUST_LOG come before it and can
-    /// say more, as `info,doorkeeper_io_tokio=debug`.
+    /// say more, as `info,doorkeeper_io_tokio=debug`; where there is one of them, a reload does not
+    /// change the level.
     pub level: LogLevel,
 }
 

@@ -68,6 +68,8 @@ impl Item {
                     | Input::ConnectFailed(_)
                     | Input::Snapshot(_)
                     | Input::Drain { .. }
+                    | Input::ListenerRemoved { .. }
+                    | Input::Revoked(_)
                     | Input::BufferPaused(_)
                     | Input::BufferResumed(_)
                     | Input::BufferRejected

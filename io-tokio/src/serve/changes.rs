@@ -74,29 +74,41 @@ fn of_process(old: &Plan, new: &Plan) -> Vec<&'static str> {
         clusters: _,
         listeners: _,
         drain_timeout,
-        // Said by whoever asks for the reload: it is what it was.
+        // It stays what it was at the start.
         buffered_bytes_max: _,
-        connections_max,
+        // It follows from the listeners and clusters.
+        connections_max: _,
     } = new;
-    differing([
-        ("drain_timeout", *drain_timeout != old.drain_timeout),
-        ("connections", *connections_max != old.connections_max),
-    ])
+    differing([("drain_timeout", *drain_timeout != old.drain_timeout)])
+}
+
+/// Of TLS towards clients.
+pub(super) fn of_client_tls(old: &Listener, new: &Listener) -> Vec<&'static str> {
+    match (&old.tls, &new.tls) {
+        (Some(old), Some(new)) => old.differences(new),
+        (None, None) => Vec::new(),
+        (Some(_), None) | (None, Some(_)) => vec!["tls"],
+    }
+}
+
+/// Of TLS towards brokers.
+pub(super) fn of_upstream_tls(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
+    match (&old.tls, &new.tls) {
+        (Some(old), Some(new)) => old.differences(new),
+        (None, None) => Vec::new(),
+        (Some(_), None) | (None, Some(_)) => vec!["tls"],
+    }
 }
 
 fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
+    let mut what = of_upstream_tls(old, new);
     let Cluster {
         id: _,
-        tls,
+        tls: _,
         sends_proxy_header,
         discovery,
     } = new;
     let proxy_protocol = *sends_proxy_header != old.sends_proxy_header;
-    let mut what = match (&old.tls, tls) {
-        (Some(old), Some(new)) => old.differences(new),
-        (None, None) => Vec::new(),
-        (Some(_), None) | (None, Some(_)) => vec!["tls"],
-    };
     let (old, new) = (&old.discovery, discovery);
     what.extend(differing([
         ("proxy_protocol", proxy_protocol),
@@ -111,10 +123,11 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
 }
 
 fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
+    let mut what = of_client_tls(old, new);
     let Listener {
         id: _,
         cluster,
-        tls,
+        tls: _,
         handshake_timeout,
         proxy_protocol,
         rates,
@@ -123,11 +136,6 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
         limits,
         silent,
     } = new;
-    let mut what = match (&old.tls, tls) {
-        (Some(old), Some(new)) => old.differences(new),
-        (None, None) => Vec::new(),
-        (Some(_), None) | (None, Some(_)) => vec!["tls"],
-    };
     // Its bootstrap list and its dials are those of the cluster, which says so.
     let was = &old.snapshot;
     what.extend(differing([

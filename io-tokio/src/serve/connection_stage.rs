@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::proxy_protocol::Header;
+use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{Accept, Instant};
 use tokio_util::task::TaskTracker;
 
@@ -21,10 +23,12 @@ use crate::connection_rate::{ConnectionBuckets, TooFast};
 use crate::driver::{SessionContext, drive};
 use crate::limits::{ConnectionLimiter, ConnectionPermit};
 use crate::observer::{ClientConnection, ListenAddr, Rejection};
+use crate::open_sessions::Registration;
 use crate::plan::Listener;
 use crate::proxy_protocol::{PeerRole, read_header};
 use crate::serve::tls_handshake::TlsHandshake;
 use crate::silent::{Silent, SilentConnections};
+use crate::tls::connected::revokes_client;
 use crate::tls::transport::Transport;
 
 /// The way into one listener, for all of its addresses.
@@ -69,6 +73,7 @@ struct AcceptedConnection<N: Net> {
 
 /// One whose client is known, with its places.
 struct IdentifiedConnection<N: Net> {
+    stage: Arc<ConnectionStage<N>>,
     stream: N::Stream,
     connection: ClientConnection,
     accept: Accept,
@@ -160,7 +165,7 @@ impl<N: Net> ConnectionStage<N> {
 
     /// The client of a connection is known: it takes its places, or is rejected.
     fn identified(
-        &self,
+        self: &Arc<Self>,
         connection: AcceptedConnection<N>,
         permit: ConnectionPermit,
     ) -> Option<IdentifiedConnection<N>> {
@@ -197,6 +202,7 @@ impl<N: Net> ConnectionStage<N> {
             client,
         };
         Some(IdentifiedConnection {
+            stage: Arc::clone(self),
             stream,
             connection,
             accept,
@@ -205,11 +211,41 @@ impl<N: Net> ConnectionStage<N> {
             permit,
         })
     }
+
+    /// Lets reloads find a session from now on, if its client may come in not only by the settings
+    /// that it was accepted with, but also by those that are in force now.
+    fn register(
+        &self,
+        settings: &Arc<StageSettings<N>>,
+        connection: &ClientConnection,
+        transport: &Transport<N::Stream>,
+    ) -> Result<Registration, TlsFailure> {
+        let SessionContext {
+            process, cluster, ..
+        } = &*settings.context;
+        let sessions = &process.open_sessions;
+        let registration = sessions.register(connection, &cluster.id, transport.peer());
+        // What changes after this finds the session.
+        let now = self.settings.load();
+        if Arc::ptr_eq(&now, settings) {
+            return Ok(registration);
+        }
+        match revokes_client(now.listener.tls.as_ref(), &transport.peer()) {
+            None => Ok(registration),
+            Some(Revocation::CertificateRevoked) => Err(TlsFailure::CertificateRevoked),
+            Some(Revocation::CertificateRequired) => Err(TlsFailure::NoCertificate),
+            Some(Revocation::TlsRequired) => Err(TlsFailure::Plaintext),
+            Some(Revocation::CertificateNotTrusted | Revocation::UpstreamCertificateNotTrusted) => {
+                Err(TlsFailure::CertificateUnknownCa)
+            }
+        }
+    }
 }
 
 /// Shakes hands with a client where the listener has TLS, and drives its session.
 async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
     let IdentifiedConnection {
+        stage,
         stream,
         connection,
         mut accept,
@@ -218,35 +254,32 @@ async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
         permit,
     } = identified;
     let context = Arc::clone(&settings.context);
-    let by = accept.at.after(settings.listener.handshake_timeout);
-    let tls = settings.listener.tls.clone();
-    // A session outlives the settings that it began with.
-    drop(settings);
-    let Some(tls) = tls else {
-        let transport = Transport::Plaintext(stream);
-        drive(context, connection, accept, silent, transport).await;
-        drop(permit);
-        return;
+    let shaken = match &settings.listener.tls {
+        None => Ok((silent, Transport::Plaintext(stream))),
+        Some(tls) => {
+            let handshake = TlsHandshake {
+                process: Arc::clone(&context.process),
+                config: Arc::clone(&tls.config),
+                by: accept.at.after(settings.listener.handshake_timeout),
+                silent,
+            };
+            // In a box, so that a session does not keep its size to the end.
+            Box::pin(handshake.run(stream)).await
+        }
     };
-    let handshake = TlsHandshake {
-        process: Arc::clone(&context.process),
-        config: Arc::clone(&tls.config),
-        by,
-        silent,
-    };
-    // In a box, so that a session does not keep its size to the end.
-    let done = Box::pin(handshake.run(stream)).await;
-    let done = done.and_then(|(silent, transport)| {
-        let principal = tls.principal(transport.peer_certificates()).map_err(Some)?;
-        Ok((silent, transport, principal))
+    let begun = shaken.and_then(|(silent, transport)| {
+        if let Some(tls) = &settings.listener.tls {
+            accept.principal = tls.principal(transport.peer_certificates())?;
+        }
+        let registration = stage.register(&settings, &connection, &transport)?;
+        Ok((registration, silent, transport))
     });
-    // A session outlives it as well.
-    drop(tls);
-    match done {
-        Ok((silent, transport, principal)) => {
+    // A session outlives the settings that it began with, and may outlive its listener.
+    drop((stage, settings));
+    match begun {
+        Ok((place, silent, transport)) => {
             accept.tls = transport.tls_facts().map(Arc::new);
-            accept.principal = principal;
-            drive(context, connection, accept, silent, transport).await;
+            drive(context, connection, place, accept, silent, transport).await;
         }
         Err(Some(failure)) => {
             let observer = &context.process.observer;

@@ -22,7 +22,8 @@ use crate::observer::ListenAddr;
 use crate::plan::{Cluster, Listener, Plan};
 use crate::process::ProcessContext;
 use crate::serve::accept::{Accepting, Destination};
-use crate::serve::changes::Changes;
+use crate::serve::changed_trust::ChangedTrust;
+use crate::serve::changes::{Changes, of_upstream_tls};
 use crate::serve::connection_stage::{ConnectionStage, StageSettings};
 use crate::serve::{Never, ServeError, Sockets, bind_all};
 use crate::silent::SilentConnections;
@@ -140,7 +141,9 @@ impl<N: Net> Served<N> {
         if !changes.is_empty() {
             let is_new = |at: SocketAddr| !self.addresses.contains_key(&at);
             let sockets = bind_all(&self.process.net, &plan, is_new).await?;
+            let trust = ChangedTrust::between(&self.plan, &plan);
             self.serve(plan, sockets);
+            trust.end_sessions(&self.process.open_sessions).await;
         }
         Ok(changes)
     }
@@ -163,7 +166,7 @@ impl<N: Net> Served<N> {
         }
         self.remove_others(&plan);
         self.plan = plan;
-        self.end_sessions();
+        self.end_unserved();
     }
 
     /// There is a context of this cluster, with its newest settings.
@@ -179,6 +182,7 @@ impl<N: Net> Served<N> {
         }
         let (hints, hinted) = mpsc::channel(HINTS_MAX);
         let context = ClusterContext {
+            id: cluster.id.clone(),
             tls: ArcSwapOption::new(tls()),
             sends_proxy_header: cluster.sends_proxy_header.into(),
             hints,
@@ -193,11 +197,7 @@ impl<N: Net> Served<N> {
     /// Whether brokers are to be dialled with other TLS than before.
     fn redials(&self, cluster: &Cluster) -> bool {
         let before = self.plan.clusters.iter().find(|it| it.id == cluster.id);
-        before.is_some_and(|before| match (&before.tls, &cluster.tls) {
-            (Some(before), Some(tls)) => !before.differences(tls).is_empty(),
-            (None, None) => false,
-            (Some(_), None) | (None, Some(_)) => true,
-        })
+        before.is_some_and(|before| !of_upstream_tls(before, cluster).is_empty())
     }
 
     fn serve_listener(&mut self, listener: &Listener) {
@@ -366,8 +366,8 @@ impl<N: Net> Served<N> {
         });
     }
 
-    /// Ends the sessions whose right to be there has ended.
-    fn end_sessions(&self) {
+    /// Ends the sessions of addresses that are not served any more.
+    fn end_unserved(&self) {
         let served = self.addresses.values();
         let served = served.map(|it| Arc::clone(&it.destination.load().listen_addr));
         let open_sessions = &self.process.open_sessions;

@@ -56,17 +56,19 @@ pub enum BadClient {
     Tls(#[from] Error),
 }
 
-/// The configuration of TLS that brokers are dialled with.
+/// The configuration of TLS that brokers are dialled with, and what verifies their certificates.
 ///
 /// # Errors
 /// [`BadClient`].
-pub(crate) fn config(settings: &ClientSettings) -> Result<Arc<ClientConfig>, BadClient> {
+pub(crate) fn config(
+    settings: &ClientSettings,
+) -> Result<(Arc<ClientConfig>, Arc<dyn ServerCertVerifier>), BadClient> {
     let provider = settings.parameters.provider()?;
     let verifier = verifier(&settings.trust, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(settings.parameters.versions())?
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .with_custom_certificate_verifier(Arc::clone(&verifier));
     let mut config = match &settings.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
@@ -76,7 +78,7 @@ pub(crate) fn config(settings: &ClientSettings) -> Result<Arc<ClientConfig>, Bad
     };
     // A session that is resumed is not verified again.
     config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), verifier))
 }
 
 pub(super) fn verifier(

@@ -30,7 +30,7 @@ pub(crate) fn failure(error: &io::Error) -> TlsFailure {
     }
 }
 
-/// Of what TLS itself says.
+/// Of what was found wrong with a peer.
 pub(super) fn of_tls(error: &Error) -> TlsFailure {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFailure::Plaintext,

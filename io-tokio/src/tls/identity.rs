@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Why no identity can be made of what files hold.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -80,6 +81,12 @@ pub fn from_pkcs12(
     let chain = chain.map(|it| CertificateDer::from(it.as_der().to_vec()));
     let key = PrivatePkcs8KeyDer::from(entry.key().as_der().to_vec());
     certified(provider, chain.collect(), key.into())
+}
+
+/// When the certificate of a key expires, in seconds since 1970.
+pub(crate) fn expiry(key: &CertifiedKey) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(key.cert.first()?).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// All certificates of a PEM text; anything else in it is skipped.

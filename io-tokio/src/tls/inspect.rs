@@ -111,7 +111,8 @@ pub async fn fetch(
         trust: ServerTrust::InsecureAnyCertificate,
         identity: None,
     };
-    let mut config = ClientConfig::clone(&*client::config(&config)?);
+    let (config, _) = client::config(&config)?;
+    let mut config = ClientConfig::clone(&*config);
     config
         .dangerous()
         .set_certificate_verifier(Arc::clone(&witness) as _);

@@ -1,5 +1,6 @@
 //! TLS towards clients: what a listener shows, and whom it lets in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use doorkeeper_core::policy::Principal;
@@ -16,10 +17,13 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::client_rules::{ClientRules, RulesVerifier};
+use super::failure;
 use super::identity::{self, BadIdentity};
 use super::parameters::{BadParameters, Parameters};
+use super::peer::PeerCertificate;
 
 /// How a listener speaks TLS.
 #[derive(Clone, Debug)]
@@ -77,6 +81,9 @@ pub enum BadServer {
     /// Of a list of revoked certificates.
     #[error("a revocation list cannot be read: {0}")]
     Crl(String),
+    /// Two lists are for the same certificates.
+    #[error("two revocation lists are of the same CA, and only one of them would count")]
+    SecondCrl,
     /// There is nobody to be.
     #[error("no certificate is configured")]
     NoIdentity,
@@ -91,6 +98,8 @@ pub struct ServerTls {
     /// What rustls goes by.
     pub config: Arc<ServerConfig>,
     settings: Arc<ServerSettings>,
+    /// Says whose certificates hold, if clients are asked for them.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl ServerTls {
@@ -105,8 +114,9 @@ impl ServerTls {
         let verifier = trust.map(|it| verifier(it, &provider, is_required));
         let verifier = verifier.transpose()?;
         Ok(Self {
-            config: config(&settings, &provider, verifier)?,
+            config: config(&settings, &provider, verifier.clone())?,
             settings: Arc::new(settings),
+            verifier,
         })
     }
 
@@ -123,6 +133,32 @@ impl ServerTls {
             (Some(trust), Some(certificate)) => trust.rules.principal(certificate).map(Some),
             (None, _) | (_, None) => Ok(None),
         }
+    }
+
+    /// Whether every client must show a certificate.
+    pub(super) fn requires_certificates(&self) -> bool {
+        matches!(self.settings.client_auth, ClientAuth::Required(_))
+    }
+
+    /// Whether a certificate that held when it was shown would hold now. Where clients are not
+    /// asked for certificates, each holds.
+    pub(super) fn verify(&self, shown: &PeerCertificate) -> Result<(), TlsFailure> {
+        let (Some(verifier), Some((end_entity, intermediates))) =
+            (&self.verifier, shown.chain.split_first())
+        else {
+            return Ok(());
+        };
+        let verified = verifier.verify_client_cert(end_entity, intermediates, shown.at);
+        verified
+            .map(|_| ())
+            .map_err(|error| failure::of_tls(&error))
+    }
+
+    /// When the certificates that clients are shown expire, in seconds since 1970.
+    pub(crate) fn expiries(&self) -> impl Iterator<Item = i64> {
+        let all = self.settings.identities.iter();
+        // One that cannot be read would not have been taken.
+        all.map(|it| identity::expiry(it).unwrap_or_default())
     }
 
     /// What differs between two, by the names of what the configuration says of it.
@@ -233,11 +269,15 @@ pub(crate) fn roots(pem: &[u8]) -> Result<RootCertStore, BadIdentity> {
 }
 
 fn crls(files: &[Vec<u8>]) -> Result<Vec<CertificateRevocationListDer<'static>>, BadServer> {
-    let mut all = Vec::new();
+    let (mut all, mut scopes) = (Vec::new(), BTreeSet::new());
     for file in files {
         let before = all.len();
         for list in CertificateRevocationListDer::pem_slice_iter(file) {
-            all.push(list.map_err(|error| BadServer::Crl(error.to_string()))?);
+            let list = list.map_err(|error| BadServer::Crl(error.to_string()))?;
+            if scope(&list).is_some_and(|scope| !scopes.insert(scope)) {
+                return Err(BadServer::SecondCrl);
+            }
+            all.push(list);
         }
         if all.len() == before {
             let why = "no list in it: PEM with BEGIN X509 CRL is expected";
@@ -245,6 +285,17 @@ fn crls(files: &[Vec<u8>]) -> Result<Vec<CertificateRevocationListDer<'static>>,
         }
     }
     Ok(all)
+}
+
+/// What a list is for: its CA, and the part of its certificates if it is not for all. Of several
+/// lists that may be for a certificate, rustls looks at the first alone.
+fn scope(list: &CertificateRevocationListDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+    const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+    let (_, list) = CertificateRevocationList::from_der(list).ok()?;
+    let mut extensions = list.extensions().iter();
+    let part = extensions.find(|it| it.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT);
+    let part = part.map(|it| it.value.to_vec()).unwrap_or_default();
+    Some((list.issuer().as_raw().to_vec(), part))
 }
 
 /// Chooses an identity for each client.

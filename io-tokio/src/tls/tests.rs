@@ -23,7 +23,7 @@ use super::failure::failure;
 use super::identity;
 use super::listener::Handshakes;
 use super::parameters::{Parameters, Version};
-use super::server::{ClientAuth, ServerSettings, ServerTls, Trust};
+use super::server::{BadServer, ClientAuth, ServerSettings, ServerTls, Trust};
 
 #[path = "../../tests/support/ca.rs"]
 mod ca;
@@ -73,7 +73,7 @@ async fn handshake(
 ) {
     let (near, far) = duplex(1 << 16);
     let acceptor = TlsAcceptor::from(ServerTls::new(server.clone()).unwrap().config);
-    let connector = TlsConnector::from(super::client::config(client).unwrap());
+    let connector = TlsConnector::from(super::client::config(client).unwrap().0);
     let name = ServerName::try_from(NAME).unwrap();
     let serving = async {
         let mut stream = acceptor.accept(near).await?;
@@ -133,7 +133,7 @@ async fn one_read_takes_all_records_that_have_come_and_the_next_one_their_end() 
     let ca = Ca::new();
     let (near, far) = duplex(1 << 20);
     let config = ServerTls::new(ca.server()).unwrap().config;
-    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap());
+    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap().0);
     let name = ServerName::try_from(NAME).unwrap();
     let handshakes = Handshakes::default();
     let accepting = handshakes.accept(&config, near);
@@ -318,6 +318,25 @@ async fn revocation_fails_closed() {
     }
 }
 
+/// rustls would look at the first alone, and let in who is on the second.
+#[test]
+fn two_lists_of_one_ca_are_an_error() {
+    let (ca, other) = (Ca::new(), Ca::called("other CA"));
+    let with = |lists: Vec<Vec<u8>>| {
+        let mut server = ca.server();
+        server.client_auth = ClientAuth::Required(ca.trust(lists));
+        ServerTls::new(server)
+    };
+    let list = |of: &Ca, serial| of.crl(serial, (2020, 2100));
+    with(vec![list(&ca, 2), list(&other, 2)]).unwrap();
+    for twice in [
+        vec![list(&ca, 2), list(&ca, 3)],
+        vec![[list(&ca, 2), list(&ca, 3)].concat()],
+    ] {
+        assert!(matches!(with(twice), Err(BadServer::SecondCrl)));
+    }
+}
+
 #[tokio::test]
 async fn certificates_of_brokers_fail_for_their_reason() {
     use TlsFailure as Failure;
@@ -446,7 +465,7 @@ async fn is_broker(ca: &Ca, leaf: Leaf, name: &'static str) -> bool {
     server.identities = vec![ca.identity(leaf)];
     let (near, far) = duplex(1 << 16);
     let acceptor = TlsAcceptor::from(ServerTls::new(server).unwrap().config);
-    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap());
+    let connector = TlsConnector::from(super::client::config(&ca.client()).unwrap().0);
     let name = ServerName::try_from(name).unwrap();
     let (_, connected) = tokio::join!(acceptor.accept(near), connector.connect(name, far));
     connected.is_ok()
@@ -512,7 +531,7 @@ async fn handshake_of(bytes: (usize, usize)) -> Ended<()> {
     client.identity = Some(ca.identity(CLIENT));
     let ((client_end, near), (far, server_end)) = (duplex(1 << 16), duplex(1 << 16));
     let acceptor = TlsAcceptor::from(ServerTls::new(server).unwrap().config);
-    let connector = TlsConnector::from(super::client::config(&client).unwrap());
+    let connector = TlsConnector::from(super::client::config(&client).unwrap().0);
     let name = ServerName::try_from(NAME).unwrap();
     let between = async {
         let (near_read, near_write) = tokio::io::split(near);

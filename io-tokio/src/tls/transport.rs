@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use doorkeeper_core::tls_facts::{TlsFacts, TlsVersion};
@@ -10,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use super::peer::{Peer, PeerCertificate};
 use super::read_ahead::ReadAhead;
 
 /// A read over TLS that leaves less than one part in so many of its buffer empty has filled it: the
@@ -25,6 +27,17 @@ pub(crate) enum Transport<S> {
 }
 
 impl<S> Transport<S> {
+    /// What the peer has shown of itself.
+    pub(crate) fn peer(&self) -> Peer {
+        let Self::Tls(stream) = self else {
+            return Peer::Plaintext;
+        };
+        match stream.get_ref().1.peer_certificates() {
+            None => Peer::Anonymous,
+            Some(chain) => Peer::Certified(Arc::new(PeerCertificate::new(chain))),
+        }
+    }
+
     /// How many bytes of a read of this size fill it.
     pub(crate) const fn full_read(&self, size: usize) -> usize {
         match self {

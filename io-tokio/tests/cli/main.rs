@@ -7,6 +7,8 @@
 )]
 
 mod broker;
+#[path = "../support/ca.rs"]
+mod ca;
 mod certs;
 #[path = "../serve/frames.rs"]
 #[expect(
@@ -20,6 +22,7 @@ mod process;
 #[cfg(feature = "quickstart")]
 mod quickstart;
 mod record;
+mod reload;
 mod signals;
 mod stopped;
 #[path = "../support/mod.rs"]

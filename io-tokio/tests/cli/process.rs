@@ -118,6 +118,12 @@ impl Serving {
         assert!(sent.status().unwrap().success());
     }
 
+    /// How many file descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.unwrap().count()
+    }
+
     /// Whether a signal has stopped it, and nothing has made it go on yet.
     pub(crate) fn is_stopped(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));

@@ -37,4 +37,5 @@ mod recording;
 mod reload;
 mod sockets;
 mod tls;
+mod tls_reload;
 mod unnoticed;

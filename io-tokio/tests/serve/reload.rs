@@ -63,7 +63,7 @@ async fn a_listener_and_its_cluster_come_and_go() {
         "cluster other: removed; listener second: removed"
     );
     assert_eq!(goes.rest().await, b"");
-    assert_eq!(world.seen.closed(goes.address).await, "drained");
+    assert_eq!(world.seen.closed(goes.address).await, "listener_removed");
     assert!(!world.mesh.listens(listen_at(SECOND_BOOTSTRAP)));
     stays.exchange(2).await;
     assert_eq!(world.cluster.asked(B1).len(), 2, "on the same connection");
@@ -129,7 +129,7 @@ async fn a_listener_that_is_removed_gives_its_owed_responses() {
         assert_eq!(client.frame().await, heartbeat_response(id));
     }
     assert_eq!(client.rest().await, b"");
-    assert_eq!(world.seen.closed(client.address).await, "drained");
+    assert_eq!(world.seen.closed(client.address).await, "listener_removed");
     world.stops_in_order().await;
 }
 
@@ -220,7 +220,7 @@ async fn a_listener_may_lead_to_another_cluster() {
         changes.await.unwrap().to_string(),
         "listener second: cluster"
     );
-    assert_eq!(world.seen.closed(early.address).await, "drained");
+    assert_eq!(world.seen.closed(early.address).await, "listener_removed");
     world.client(SECOND_BOOTSTRAP + 2).await.exchange(1).await;
     assert_eq!(world.cluster.asked(B1).len(), 1);
     assert_eq!(other.asked(OTHER).len(), 1);
@@ -240,7 +240,7 @@ async fn an_address_may_be_of_another_broker_and_stays_bound() {
         }
     });
     change.await.unwrap();
-    assert_eq!(world.seen.closed(early.address).await, "drained");
+    assert_eq!(world.seen.closed(early.address).await, "listener_removed");
     world.client(BROKER_1).await.exchange(1).await;
     assert_eq!(world.cluster.asked("b0.test:9092").len(), 1);
     world.stops_in_order().await;

@@ -14,7 +14,7 @@ use doorkeeper_core::{ConnectFailure, discovery};
 use doorkeeper_io_tokio::bulk::Bulk;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::proxy_protocol::ProxyProtocol;
-use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
+use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness, Reloader};
 use doorkeeper_io_tokio::tls::client::{ClientSettings, ServerTrust};
 use doorkeeper_io_tokio::tls::client_rules::ClientRules;
 use doorkeeper_io_tokio::tls::identity;
@@ -41,16 +41,16 @@ const RECORDS: usize = 3 << 20;
 const BREAKS_OFF: i32 = 99;
 
 /// A stream of either kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-fn identity_of(ca: &Ca, leaf: Leaf) -> Arc<CertifiedKey> {
+pub fn identity_of(ca: &Ca, leaf: Leaf) -> Arc<CertifiedKey> {
     let (chain, key) = ca.pem_of(leaf);
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     identity::from_pem(&provider, chain.as_bytes(), key.as_bytes(), None).unwrap()
 }
 
-fn trust(ca: &Ca) -> Trust {
+pub fn trust(ca: &Ca) -> Trust {
     Trust {
         ca: ca.pem.clone().into_bytes(),
         crls: Vec::new(),
@@ -58,7 +58,7 @@ fn trust(ca: &Ca) -> Trust {
     }
 }
 
-fn server_tls(ca: &Ca, client_auth: ClientAuth) -> ServerTls {
+pub fn server_tls(ca: &Ca, client_auth: ClientAuth) -> ServerTls {
     let settings = ServerSettings {
         parameters: Parameters::default(),
         identities: vec![identity_of(ca, SERVER)],
@@ -67,31 +67,33 @@ fn server_tls(ca: &Ca, client_auth: ClientAuth) -> ServerTls {
     ServerTls::new(settings).unwrap()
 }
 
-fn client_tls(ca: &Ca, leaf: Option<Leaf>) -> Arc<rustls::ClientConfig> {
+pub fn client_tls(ca: &Ca, leaf: Option<Leaf>) -> Arc<rustls::ClientConfig> {
     upstream_tls(ca, leaf, None).config
 }
 
 /// How each leg is spoken.
 #[derive(Default)]
-struct Legs {
-    listener: Option<ServerTls>,
-    upstream: Option<UpstreamTls>,
-    broker: Option<ServerTls>,
-    handshake_timeout: Option<Duration>,
-    silent_connections: Option<usize>,
+pub struct Legs {
+    pub listener: Option<ServerTls>,
+    pub upstream: Option<UpstreamTls>,
+    pub broker: Option<ServerTls>,
+    pub handshake_timeout: Option<Duration>,
+    pub silent_connections: Option<usize>,
     /// Clients come by a proxy on this machine, and brokers want a header.
-    has_proxies: bool,
+    pub has_proxies: bool,
 }
 
 /// The headers that brokers got.
 type Headers = Arc<Mutex<Vec<Header>>>;
 
 /// doorkeeper on loopback in front of one broker that responds to everything.
-struct World {
-    at: SocketAddr,
-    seen: Arc<Recorder>,
+pub struct World {
+    pub at: SocketAddr,
+    pub seen: Arc<Recorder>,
     headers: Headers,
     stop: CancellationToken,
+    plan: Plan,
+    reloader: Reloader,
 }
 
 impl Drop for World {
@@ -101,7 +103,7 @@ impl Drop for World {
 }
 
 impl World {
-    async fn start(legs: Legs) -> Self {
+    pub async fn start(legs: Legs) -> Self {
         let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let broker_at = broker.local_addr().unwrap();
         let headers = Headers::default();
@@ -152,16 +154,26 @@ impl World {
         drop(free);
         let net = TokioNet::default();
         let bound = serve::bind(&net, &plan).await.unwrap();
-        tokio::spawn(serve::serve_bound(net, plan, bound, context));
+        let reloader = bound.reloader();
+        tokio::spawn(serve::serve_bound(net, plan.clone(), bound, context));
         Self {
             at,
             seen,
             headers,
             stop,
+            plan,
+            reloader,
         }
     }
 
-    async fn connect(
+    /// Serves with a change, and says what that was.
+    pub async fn reload(&mut self, change: impl FnOnce(&mut Plan)) -> String {
+        change(&mut self.plan);
+        let changes = self.reloader.reload(self.plan.clone()).await;
+        changes.unwrap().to_string()
+    }
+
+    pub async fn connect(
         &self,
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> io::Result<Box<dyn Stream>> {
@@ -191,7 +203,7 @@ impl World {
     }
 
     /// Waits until so many handshakes have failed, and says why the last one did.
-    async fn failed_handshake(&self, number: usize) -> TlsFailure {
+    pub async fn failed_handshake(&self, number: usize) -> TlsFailure {
         let failed = |seen: &[Seen]| {
             let mut all = seen.iter().filter_map(|seen| match seen {
                 Seen::HandshakeFailed(_, failure) => Some(*failure),
@@ -244,7 +256,7 @@ async fn brokers(
     }
 }
 
-fn upstream_tls(ca: &Ca, leaf: Option<Leaf>, server_name: Option<&str>) -> UpstreamTls {
+pub fn upstream_tls(ca: &Ca, leaf: Option<Leaf>, server_name: Option<&str>) -> UpstreamTls {
     let settings = ClientSettings {
         parameters: Parameters::default(),
         trust: ServerTrust::Ca(ca.pem.clone().into_bytes()),

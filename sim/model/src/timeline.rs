@@ -167,12 +167,15 @@ impl Timeline {
                 let epoch = snapshot.epoch;
                 self.of(at, id, SessionEvent::Renewed { epoch });
             }
-            Input::Drain { by: _ } => self.of(at, id, SessionEvent::Drains),
+            Input::Drain { by: _ } | Input::ListenerRemoved { by: _ } => {
+                self.of(at, id, SessionEvent::Drains)
+            }
             Input::Connected
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
             | Input::BufferRejected
+            | Input::Revoked(_)
             | Input::Tick => {}
         }
     }

@@ -237,12 +237,12 @@ impl Watch {
             Input::Ended { leg, how } => ledger.facts.ended(now, *leg, *how),
             Input::ConnectFailed(why) => ledger.facts.failed.push(*why),
             Input::Snapshot(snapshot) => ledger.renewed(snapshot),
-            Input::Drain { by } => ledger.drains(*by),
+            Input::Drain { by } | Input::ListenerRemoved { by } => ledger.drains(*by),
             Input::BufferPaused(leg) => ledger.facts.pauses(*leg, Some(now)),
             Input::BufferResumed(leg) => ledger.facts.pauses(*leg, None),
             Input::BufferRejected => ledger.facts.buffer_rejected = true,
             Input::Tick => ledger.facts.tick(now),
-            Input::Connected | Input::Wrote { .. } => {}
+            Input::Connected | Input::Wrote { .. } | Input::Revoked(_) => {}
         }
         Ok(())
     }

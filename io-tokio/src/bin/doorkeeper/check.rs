@@ -5,14 +5,18 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 
-use doorkeeper_io_tokio::config::{self, Compiled, Loaded, RouteTarget};
+use doorkeeper_io_tokio::config::{self, Compiled, Loaded, Problems, RouteTarget, Sources};
 
 use crate::cli::ConfigArg;
 use crate::descriptors;
 use crate::failure::Failure;
 
-/// Reads and compiles the file, saying which one it is if none was named.
-pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
+/// Reads and compiles the file, saying which one it is if none was named. All files that were read
+/// are among the sources then.
+pub(crate) fn compiled(
+    arg: &ConfigArg,
+    sources: &mut Sources,
+) -> Result<(Loaded, Compiled), Failure> {
     let (file, is_named) = arg.file();
     if !is_named && !Path::new(file).exists() {
         let message = format!("there is no {file} here: create it, or give --config FILE");
@@ -21,9 +25,14 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     if !is_named {
         let _ = writeln!(io::stderr(), "no --config given: reading {file}");
     }
-    let loaded = config::load(file, config::environment())?;
+    Ok(read(file, sources)?)
+}
+
+/// Reads and compiles a file that may have been read before.
+pub(crate) fn read(file: &str, sources: &mut Sources) -> Result<(Loaded, Compiled), Problems> {
+    let loaded = config::load(file, config::environment(), sources)?;
     let mut compiled = config::compile(&loaded)?;
-    compiled.read_tls_files(&loaded)?;
+    compiled.read_tls_files(&loaded, sources)?;
     if let Some(most) = descriptors::most() {
         compiled.warn_of_descriptors(&loaded, most);
     }
@@ -36,6 +45,14 @@ pub(crate) fn compiled(arg: &ConfigArg) -> Result<(Loaded, Compiled), Failure> {
     Ok((loaded, compiled))
 }
 
+/// Logs what is probably not meant.
+pub(crate) fn log_warnings(compiled: &Compiled) {
+    let Problems { file, problems } = &compiled.warnings;
+    for problem in problems {
+        tracing::warn!(file, line = problem.at.line, path = %problem.path, "{}", problem.message);
+    }
+}
+
 /// The addresses of `localhost` on this machine, none if it has none.
 fn localhost() -> Vec<IpAddr> {
     let found = ("localhost", 0).to_socket_addrs();
@@ -44,7 +61,7 @@ fn localhost() -> Vec<IpAddr> {
 
 /// Prints all problems of the file, or the configuration with its defaults.
 pub(crate) fn check(arg: &ConfigArg) -> Result<(), Failure> {
-    let (loaded, compiled) = compiled(arg)?;
+    let (loaded, compiled) = compiled(arg, &mut Sources::default())?;
     if !compiled.warnings.problems.is_empty() {
         let _ = writeln!(io::stderr(), "{}", compiled.warnings);
     }

@@ -24,8 +24,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve until SIGTERM or SIGINT; a second one does not wait for owed responses. SIGHUP is
-    /// ignored
+    /// Serve until SIGTERM or SIGINT; a second one does not wait for owed responses. SIGHUP reads
+    /// all files again
     Run(RunArgs),
     /// Check a configuration: all errors, or the configuration with all defaults, and where each
     /// broker will be reachable

@@ -7,6 +7,7 @@ mod descriptors;
 mod failure;
 #[cfg(feature = "quickstart")]
 mod quickstart;
+mod reload;
 mod run;
 
 use std::process::ExitCode;

@@ -12,14 +12,14 @@ use anyhow::Context as _;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_host::{BrokerConfig, Host, HostConfig};
 use doorkeeper_io_tokio::Net as _;
-use doorkeeper_io_tokio::config::{self, schema};
+use doorkeeper_io_tokio::config::{self, Sources, schema};
 use doorkeeper_io_tokio::net::{ListeningSocket, TokioNet};
 use tokio_util::sync::CancellationToken;
 
 use self::certificates::Certificates;
 use crate::cli::QuickstartArgs;
 use crate::failure::Failure;
-use crate::run;
+use crate::run::{self, Serving};
 
 /// The brokers of the embedded cluster.
 const BROKER_IDS: [i32; 3] = [1, 2, 3];
@@ -48,7 +48,7 @@ async fn serve(port: u16, certificates: Option<&Certificates>) -> Result<ExitCod
     let text = file(&bootstrap, port, certificates);
     let loaded = config::parse("quickstart", &text, HashMap::new())?;
     let mut compiled = config::compile(&loaded)?;
-    compiled.read_tls_files(&loaded)?;
+    compiled.read_tls_files(&loaded, &mut Sources::default())?;
     let lines = lines::to_paste(port, certificates);
 
     let seed = u64::from(std::process::id());
@@ -61,7 +61,13 @@ async fn serve(port: u16, certificates: Option<&Certificates>) -> Result<ExitCod
         let _ = out.write_all(lines.as_bytes());
         let _ = out.flush();
     };
-    let served = run::served(compiled.plan, None, None, stop.clone(), announce).await;
+    let serving = Serving {
+        plan: compiled.plan,
+        record: None,
+        files: None,
+        stop: stop.clone(),
+    };
+    let served = serving.run(announce).await;
     stop.cancel();
     let hosted = hosted.await.context("the embedded cluster failed")?;
     hosted.context("the embedded cluster failed")?;

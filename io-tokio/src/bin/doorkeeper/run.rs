@@ -11,8 +11,9 @@ use anyhow::Context as _;
 use doorkeeper_core::id::Seed;
 use doorkeeper_io_tokio::admin;
 use doorkeeper_io_tokio::bulk::Bulk;
+use doorkeeper_io_tokio::config::Sources;
 use doorkeeper_io_tokio::config::schema::Log;
-use doorkeeper_io_tokio::logging::{self, Logging, StartError};
+use doorkeeper_io_tokio::logging::{self, LevelHandle, Logging, StartError};
 use doorkeeper_io_tokio::metrics::Metrics;
 use doorkeeper_io_tokio::net::TokioNet;
 use doorkeeper_io_tokio::observers::Observers;
@@ -28,6 +29,7 @@ use crate::check;
 use crate::cli::RunArgs;
 use crate::descriptors;
 use crate::failure::Failure;
+use crate::reload::{ConfigFiles, Reloading, Trigger};
 
 /// What a shell reports of a process that ended by this signal.
 const SIGINT_EXIT: u8 = 128 + 2;
@@ -38,16 +40,22 @@ const RECORDER_FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves what the file says.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let (loaded, compiled) = check::compiled(&args.config)?;
-    start_logging(&loaded.config.log, args.log.as_deref())?;
-    for problem in &compiled.warnings.problems {
-        tracing::warn!(file = %loaded.file, line = problem.at.line, path = %problem.path,
-            "{}", problem.message);
-    }
-    let admin = loaded.config.admin.map(|admin| admin.bind.0);
-    let stop = CancellationToken::new();
-    let record = args.record.settings();
-    block_on(served(compiled.plan, admin, record, stop, || ()))
+    let mut sources = Sources::default();
+    let (loaded, compiled) = check::compiled(&args.config, &mut sources)?;
+    let level = start_logging(&loaded.config.log, args.log.as_deref())?;
+    check::log_warnings(&compiled);
+    let serving = Serving {
+        plan: compiled.plan,
+        record: args.record.settings(),
+        files: Some(ConfigFiles {
+            file: loaded.file,
+            config: loaded.config,
+            sources,
+            level,
+        }),
+        stop: CancellationToken::new(),
+    };
+    block_on(serving.run(|| ()))
 }
 
 /// Runs to its end on a new runtime. What is still under way then is left behind: a look-up in a
@@ -62,79 +70,111 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     output
 }
 
-pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn start_logging(log: &Log, filter: Option<&str>) -> Result<LevelHandle, Failure> {
     logging::start(log, filter).map_err(|error| match error {
         StartError::Filter { .. } | StartError::NotUtf8 => Failure::Usage(error.to_string()),
         StartError::System(_) => Failure::Runtime(error.into()),
     })
 }
 
-/// Serves the plan until a signal, or until `stop` is cancelled. Calls `ready` once all clusters
-/// have been discovered.
-pub(crate) async fn served(
-    mut plan: Plan,
-    admin_at: Option<SocketAddr>,
-    record: Option<recorder::Settings>,
+/// What one process serves.
+pub(crate) struct Serving {
+    pub(crate) plan: Plan,
+    /// Where sessions are recorded, if they are.
+    pub(crate) record: Option<recorder::Settings>,
+    /// What can be reloaded, if anything can.
+    pub(crate) files: Option<ConfigFiles>,
+    /// Stops it in order.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Serving {
+    /// Serves until a signal, or until `stop` is cancelled. Calls `when_ready` once all clusters
+    /// have been discovered.
+    pub(crate) async fn run(
+        self,
+        when_ready: impl FnOnce() + Send + 'static,
+    ) -> Result<ExitCode, Failure> {
+        let Self {
+            mut plan,
+            record,
+            files,
+            stop,
+        } = self;
+        let descriptors = descriptors::raise();
+        let descriptors = descriptors.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        if let Some(descriptors) = descriptors {
+            plan.connections_max = plan.connections_within(descriptors);
+        }
+        let metrics = Arc::new(Metrics::new(plan.listeners.iter().map(|it| it.id.clone())));
+        metrics.reloads().serves(&plan);
+        let recorder = record.map(|it| start_recorder(&it, &metrics)).transpose()?;
+        let clusters = plan.clusters.iter().map(|it| it.id.clone());
+        let ready = Arc::new(Readiness::new(clusters));
+        let net = TokioNet::default();
+        let admin = files.as_ref().and_then(|it| it.config.admin.as_ref());
+        let (bound, admin) = bind(&net, &plan, admin.map(|it| it.bind.0)).await?;
+        let trigger = Trigger::default();
+        let signals = StopSignals::handle(&stop, &trigger)?;
+        let watched = Watched::new(&stop);
+        if let Some(listener) = admin {
+            let serving = admin::serve(listener, Arc::clone(&ready), Arc::clone(&metrics));
+            watched.watch("the admin listener", serving);
+        }
+        if let Some(files) = files {
+            let reloading = Reloading {
+                files,
+                reloader: bound.reloader(),
+                reloads: metrics.reloads(),
+                descriptors,
+                trigger,
+            };
+            watched.watch("reloading", reloading.run());
+        }
+        let waited = Arc::clone(&ready);
+        tokio::spawn(async move {
+            waited.until_ready().await;
+            when_ready();
+        });
+        let context = context(metrics, recorder.clone(), ready, stop, signals.kill.clone())?;
+        // Its text holds its cause already.
+        let served = serve::serve_bound(net, plan, bound, context).await;
+        if let Some(recorder) = recorder {
+            recorder.flush(RECORDER_FLUSH_WITHIN);
+        }
+        served.map_err(|error| anyhow::anyhow!("{error}"))?;
+        watched.failed()?;
+        if let Some(exit) = signals.exit.get() {
+            return Ok(ExitCode::from(*exit));
+        }
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What serving needs from this process.
+fn context(
+    metrics: Arc<Metrics>,
+    recorder: Option<Recorder>,
+    ready: Arc<Readiness>,
     stop: CancellationToken,
-    when_ready: impl FnOnce() + Send + 'static,
-) -> Result<ExitCode, Failure> {
-    if let Some(descriptors) = descriptors::raise() {
-        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-        plan.connections_max = plan.connections_within(descriptors);
-    }
+    kill: CancellationToken,
+) -> io::Result<Context> {
     let seed: Seed = entropy()?;
-    // One draw shows that the system has entropy; afterwards it cannot fail.
-    let draw = move || entropy().unwrap_or(seed);
-    let clusters = plan.clusters.iter().map(|it| it.id.clone());
-    let metrics = Arc::new(Metrics::new(plan.listeners.iter().map(|it| it.id.clone())));
-    let recorder = record.map(|it| start_recorder(&it, &metrics)).transpose()?;
-    let ready = Arc::new(Readiness::new(clusters));
-    let net = TokioNet::default();
-    let (bound, admin) = bind(&net, &plan, admin_at).await?;
-    let kill = CancellationToken::new();
-    let signals = Arc::new(StopSignals {
-        stop: stop.clone(),
-        kill: kill.clone(),
-        exit: OnceLock::new(),
-    });
-    handle_signals(&signals)?;
-    let watched = Arc::new(OnceLock::new());
-    if let Some(listener) = admin {
-        let serving = admin::serve(listener, Arc::clone(&ready), Arc::clone(&metrics));
-        tokio::spawn(watch(serving, Arc::clone(&watched), stop.clone()));
-    }
-    let waited = Arc::clone(&ready);
-    tokio::spawn(async move {
-        waited.until_ready().await;
-        when_ready();
-    });
-    let context = Context {
+    Ok(Context {
         // A count comes before its line.
         observer: Arc::new(Observers::new([
             metrics as _,
             Arc::new(Logging::default()) as _,
         ])),
-        seed: Arc::new(draw),
-        recorder: recorder.clone(),
+        // One draw shows that the system has entropy; afterwards it cannot fail.
+        seed: Arc::new(move || entropy().unwrap_or(seed)),
+        recorder,
         bulk: Some(Bulk::default()),
         ready,
         stop,
         kill,
-    };
-    // Its text holds its cause already.
-    let served = serve::serve_bound(net, plan, bound, context).await;
-    if let Some(recorder) = recorder {
-        recorder.flush(RECORDER_FLUSH_WITHIN);
-    }
-    served.map_err(|error| anyhow::anyhow!("{error}"))?;
-    if let Some(error) = watched.get() {
-        return Err(anyhow::anyhow!("the admin listener failed: {error}").into());
-    }
-    if let Some(exit) = signals.exit.get() {
-        return Ok(ExitCode::from(*exit));
-    }
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn start_recorder(settings: &recorder::Settings, metrics: &Metrics) -> Result<Recorder, Failure> {
@@ -172,17 +212,40 @@ async fn bind(
     }
 }
 
-/// Runs what must not end. If it does all the same, nobody would notice: so doorkeeper stops.
-async fn watch(
-    task: impl Future<Output = Infallible> + Send + 'static,
-    ended: Arc<OnceLock<JoinError>>,
+/// Tasks that must not end.
+struct Watched {
+    ended: Arc<OnceLock<(&'static str, JoinError)>>,
     stop: CancellationToken,
-) {
-    match tokio::spawn(task).await {
-        Ok(never) => match never {},
-        Err(error) => {
-            let _ = ended.set(error);
-            stop.cancel();
+}
+
+impl Watched {
+    fn new(stop: &CancellationToken) -> Self {
+        Self {
+            ended: Arc::default(),
+            stop: stop.clone(),
+        }
+    }
+
+    /// Runs what must not end. If it does all the same, nobody would notice: so doorkeeper stops.
+    fn watch(&self, what: &'static str, task: impl Future<Output = Infallible> + Send + 'static) {
+        let (ended, stop) = (Arc::clone(&self.ended), self.stop.clone());
+        let task = tokio::spawn(task);
+        tokio::spawn(async move {
+            match task.await {
+                Ok(never) => match never {},
+                Err(error) => {
+                    let _ = ended.set((what, error));
+                    stop.cancel();
+                }
+            }
+        });
+    }
+
+    /// Fails if one of them has ended.
+    fn failed(&self) -> Result<(), anyhow::Error> {
+        match self.ended.get() {
+            Some((what, error)) => Err(anyhow::anyhow!("{what} failed: {error}")),
+            None => Ok(()),
         }
     }
 }
@@ -196,6 +259,25 @@ struct StopSignals {
 }
 
 impl StopSignals {
+    /// Handles signals from now on.
+    fn handle(stop: &CancellationToken, trigger: &Trigger) -> io::Result<Arc<Self>> {
+        let all = Arc::new(Self {
+            stop: stop.clone(),
+            kill: CancellationToken::new(),
+            exit: OnceLock::new(),
+        });
+        for (kind, exit) in [
+            (SignalKind::terminate(), SIGTERM_EXIT),
+            (SignalKind::interrupt(), SIGINT_EXIT),
+        ] {
+            let all = Arc::clone(&all);
+            on_signal(kind, move || all.received(exit))?;
+        }
+        let trigger = trigger.clone();
+        on_signal(SignalKind::hangup(), move || trigger.request())?;
+        Ok(all)
+    }
+
     /// The first signal of any kind begins the drain, the next one drops what is left, and a third
     /// one does not wait for anything.
     fn received(&self, exit: u8) {
@@ -209,25 +291,12 @@ impl StopSignals {
     }
 }
 
-/// Handles signals from now on.
-fn handle_signals(stop: &Arc<StopSignals>) -> io::Result<()> {
-    for (kind, exit) in [
-        (SignalKind::terminate(), SIGTERM_EXIT),
-        (SignalKind::interrupt(), SIGINT_EXIT),
-    ] {
-        let (mut signals, stop) = (signal(kind)?, Arc::clone(stop));
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                stop.received(exit);
-            }
-        });
-    }
-    // Sent by people who expect the configuration to be read again, and by terminals that close:
-    // neither is a reason to drop connections.
-    let mut signals = signal(SignalKind::hangup())?;
+/// Does this at each signal of a kind from now on.
+fn on_signal(kind: SignalKind, act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = signal(kind)?;
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
-            tracing::warn!("SIGHUP is ignored: no reload yet, restart to change the configuration");
+            act();
         }
     });
     Ok(())

@@ -3,9 +3,9 @@
 mod clients;
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorkeeper_core::secret::Secret;
 use rustls::crypto::CryptoProvider;
@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 
 use super::super::load::Loaded;
 use super::super::problem::{Problem, Problems, Severity};
+use super::super::sources::Sources;
 use super::super::tls::{ClusterTls, Identity, ListenerTls, SkipVerification, Version};
 use super::super::tree::Path;
 use super::Compiled;
@@ -23,18 +24,26 @@ use crate::tls::server::{ServerSettings, ServerTls};
 use crate::tls::upstream::UpstreamTls;
 use crate::tls::{identity, identity::BadIdentity};
 
+/// What expires sooner should have been renewed.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Longer than any certificate, key, CA bundle or revocation list that is not a mistake.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 impl Compiled {
     /// Reads the certificates, keys, CAs and revocation lists of all listeners and clusters, and
-    /// adds what TLS is spoken with to the plan.
+    /// adds what TLS is spoken with to the plan. The files are among the sources then.
     ///
     /// # Errors
     /// Every file that cannot be used.
-    pub fn read_tls_files(&mut self, loaded: &Loaded) -> Result<(), Problems> {
+    pub fn read_tls_files(
+        &mut self,
+        loaded: &Loaded,
+        sources: &mut Sources,
+    ) -> Result<(), Problems> {
         let mut reader = Reader {
             loaded,
+            sources,
             problems: Vec::new(),
         };
         let root = Path::default();
@@ -65,6 +74,7 @@ impl Compiled {
 
 struct Reader<'a> {
     loaded: &'a Loaded,
+    sources: &'a mut Sources,
     problems: Vec<Problem>,
 }
 
@@ -196,8 +206,31 @@ impl Reader<'_> {
                 return None;
             }
         };
-        made.map_err(|(path, error)| self.error(&path, error.to_string()))
-            .ok()
+        let made = made.map_err(|(path, error)| self.error(&path, error.to_string()));
+        made.ok().inspect(|key| self.warn_of_expiry(path, key))
+    }
+
+    /// Warns of a certificate that its peers will not accept, or not for long.
+    fn warn_of_expiry(&mut self, path: &Path, key: &CertifiedKey) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs().cast_signed());
+        let Some(left) = identity::expiry(key).map(|at| at - now) else {
+            return;
+        };
+        if left <= 0 {
+            self.warning(
+                path,
+                "the certificate has expired: peers will not accept it",
+            );
+        } else if left < EXPIRES_SOON.as_secs().cast_signed() {
+            let hours = left / 3600;
+            let message = format!(
+                "the certificate expires in {} days, {} hours: renew it",
+                hours / 24,
+                hours % 24
+            );
+            self.warning(path, message);
+        }
     }
 
     fn made<T, E: std::fmt::Display>(&mut self, path: &Path, made: Result<T, E>) -> Option<T> {
@@ -218,13 +251,18 @@ impl Reader<'_> {
         let others = fs::metadata(file).is_ok_and(|it| it.mode() & 0o007 != 0);
         if others {
             let message = format!("every user of this machine may read {file}: chmod o-rwx");
-            self.warning(path, message);
+            let severity = if self.loaded.config.strict {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            self.problem(severity, path, message);
         }
         self.file(path, file)
     }
 
     fn file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
-        match read(file) {
+        match self.sources.read(file, FILE_BYTES_MAX) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.error(path, format!("cannot read {file}: {error}"));
@@ -256,16 +294,4 @@ const fn version(version: Version) -> parameters::Version {
         Version::Tls12 => parameters::Version::Tls12,
         Version::Tls13 => parameters::Version::Tls13,
     }
-}
-
-fn read(file: &str) -> io::Result<Vec<u8>> {
-    use io::Read as _;
-    let mut bytes = Vec::new();
-    let opened = fs::File::open(file)?;
-    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let why = format!("larger than {FILE_BYTES_MAX} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(bytes)
 }

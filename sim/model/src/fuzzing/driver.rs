@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorkeeper_core::api::OfferedApis;
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
@@ -162,6 +163,17 @@ impl SessionDriver {
     pub(super) fn drain(&mut self, within: Duration) {
         let by = self.now.after(within);
         self.input(Input::Drain { by });
+    }
+
+    pub(super) fn listener_removed(&mut self, within: Duration) {
+        let by = self.now.after(within);
+        self.input(Input::ListenerRemoved { by });
+    }
+
+    /// Whatever it was doing, it ends at once.
+    pub(super) fn revoked(&mut self, why: Revocation) {
+        self.input(Input::Revoked(why));
+        assert!(self.closed, "a revoked session goes on");
     }
 
     /// There is no room for what the session buffers, or there is again.

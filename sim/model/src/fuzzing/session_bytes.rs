@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use doorkeeper_core::error::Revocation;
 use doorkeeper_core::{ConnectFailure, End, Input, Leg};
 
 use super::driver::SessionDriver;
@@ -38,6 +39,8 @@ fn step(driver: &mut SessionDriver, what: u8, rest: &mut &[u8]) {
         205 => return driver.ended(Leg::Client, End::Reset),
         206 => return driver.ended(Leg::Client, End::Truncated),
         207 => return driver.ended(Leg::Upstream, End::Truncated),
+        208 => return driver.listener_removed(Duration::from_secs(take(rest).into())),
+        209 => return driver.revoked(Revocation::CertificateRevoked),
         _ => {}
     }
     match what % 12 {

@@ -90,6 +90,10 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         CloseReason::Drained => facts.drain.is_some() && ledger.owed_to_taken() == 0,
         CloseReason::DrainExpired => facts.drain.is_some_and(|by| ledger.now >= by),
         CloseReason::BufferRejected => facts.buffer_rejected,
+        // No script removes a listener or revokes a certificate.
+        CloseReason::ListenerRemoved
+        | CloseReason::ListenerRemovedExpired
+        | CloseReason::Revoked(_) => false,
         CloseReason::Bug(_) => false,
     };
     if holds {

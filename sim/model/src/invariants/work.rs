@@ -36,6 +36,8 @@ impl Work {
             | Input::Connected
             | Input::ConnectFailed(_)
             | Input::Drain { .. }
+            | Input::ListenerRemoved { .. }
+            | Input::Revoked(_)
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
             | Input::BufferRejected

@@ -104,6 +104,8 @@ impl Ledger {
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
             | Input::BufferRejected
+            | Input::ListenerRemoved { .. }
+            | Input::Revoked(_)
             | Input::Tick => {}
         }
     }

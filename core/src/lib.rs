@@ -30,6 +30,7 @@ pub mod proxy_protocol;
 mod queue;
 pub mod record;
 pub mod rewrite;
+pub mod sasl;
 pub mod secret;
 mod session;
 pub mod snapshot;

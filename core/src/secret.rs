@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// Bytes that are never printed, logged or recorded. They cannot be compared here either: a
-/// comparison that stops at the first difference tells how far it came.
+use subtle::ConstantTimeEq as _;
+
+/// Bytes that are never printed, logged or recorded. A comparison takes as long for any bytes of
+/// the same length: one that stops at the first difference would tell how far it came.
 #[derive(Clone)]
 pub struct Secret(Box<[u8]>);
 
@@ -20,6 +22,14 @@ impl Secret {
         &self.0
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,5 +49,6 @@ mod tests {
             "Secret(..) Some(Secret(..))"
         );
         assert_eq!(secret.expose(), b"hunter2");
+        assert!(secret == Secret::new(*b"hunter2") && secret != Secret::new(*b"hunter3"));
     }
 }

@@ -1,0 +1,103 @@
+//! A server's side of SCRAM.
+
+use subtle::ConstantTimeEq as _;
+
+use super::credential::ScramCredential;
+use super::message::{self, ClientFinal, ClientFirst, ServerFirst};
+use super::{AuthMessage, xor};
+use crate::sasl::failure::LoginFailure;
+
+/// An exchange whose first message has come: the user's keys are needed to go on.
+#[derive(Debug)]
+pub(crate) struct ScramServer {
+    first: ClientFirst,
+}
+
+impl ScramServer {
+    /// Reads `client-first-message`.
+    pub(crate) fn begin(token: &[u8]) -> Result<Self, LoginFailure> {
+        let first = ClientFirst::read(token)?;
+        if first.is_delegation_token {
+            return Err(LoginFailure::DelegationToken);
+        }
+        if !first.authorization_id.is_empty() && first.authorization_id != first.username {
+            return Err(LoginFailure::AuthorizationId);
+        }
+        Ok(Self { first })
+    }
+
+    pub(crate) fn username(&self) -> &str {
+        &self.first.username
+    }
+
+    /// Goes on with the user's keys, and a nonce that nobody could guess: gives
+    /// `server-first-message`.
+    pub(crate) fn challenge(
+        self,
+        credential: ScramCredential,
+        nonce: &str,
+    ) -> (Challenged, String) {
+        let server_first = ServerFirst {
+            nonce: self.first.nonce.clone() + nonce,
+            salt: credential.salt.to_vec(),
+            iterations: credential.iterations,
+        };
+        let text = server_first.write();
+        let challenged = Challenged {
+            first: self.first,
+            credential,
+            nonce: server_first.nonce,
+            server_first: text.clone(),
+        };
+        (challenged, text)
+    }
+}
+
+/// An exchange that waits for the client's proof.
+#[derive(Debug)]
+pub(crate) struct Challenged {
+    first: ClientFirst,
+    credential: ScramCredential,
+    /// The client's and the server's.
+    nonce: String,
+    server_first: String,
+}
+
+impl Challenged {
+    pub(crate) fn username(&self) -> &str {
+        &self.first.username
+    }
+
+    /// Reads `client-final-message` and verifies the proof: gives `server-final-message`.
+    ///
+    /// Kafka ignores `c=` and signs the messages as it has parsed them
+    /// (`ScramSaslServer.evaluateResponse`); here `c=` must repeat the header, and what is signed
+    /// is what was sent.
+    pub(crate) fn finish(self, token: &[u8]) -> Result<String, LoginFailure> {
+        let last = ClientFinal::read(token)?;
+        if last.nonce != self.nonce {
+            return Err(LoginFailure::MalformedToken);
+        }
+        if last.binding != self.first.gs2_header.as_bytes() {
+            return Err(LoginFailure::ChannelBinding);
+        }
+        let ScramCredential {
+            hash,
+            stored_key,
+            server_key,
+            ..
+        } = &self.credential;
+        if last.proof.len() != hash.bytes() {
+            return Err(LoginFailure::MalformedToken);
+        }
+        let signed = AuthMessage::new(&self.first.bare, &self.server_first, &last.without_proof);
+        let signature = hash.hmac(stored_key.expose(), &[signed.as_bytes()]);
+        let client_key = xor(&last.proof, &signature);
+        let computed = hash.hash(&client_key);
+        if !bool::from(computed.ct_eq(stored_key.expose())) {
+            return Err(LoginFailure::WrongPassword);
+        }
+        let signature = hash.hmac(server_key.expose(), &[signed.as_bytes()]);
+        Ok(message::attribute('v', &signature))
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) use forward::{
     response_forward_mode,
 };
 pub use offered::{Access, OfferedApi, OfferedApis, Offering, offering};
-pub(crate) use row::{Editing, Row, Timeout, TopicRule};
+pub(crate) use row::{Editing, LoginStep, Row, Timeout, TopicRule};
 pub(crate) use rows::row;
 
 /// The name of an API as Kafka writes it, from the table alone: safe as a metric label.

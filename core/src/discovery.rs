@@ -5,6 +5,7 @@
 
 mod avoided;
 mod response;
+mod survey;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::broker_versions::BrokerVersions;
 use crate::connection::{ConnectFailure, End};
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
@@ -26,6 +28,7 @@ use crate::wire::rope::Rope;
 
 use avoided::{AVOIDED_MAX, AvoidedAddresses};
 use response::{Brokers, MetadataVersion};
+use survey::{Survey, Surveyed};
 
 /// How many brokers of one cluster are believed.
 const BROKERS_MAX: usize = 10_000;
@@ -51,6 +54,9 @@ pub struct Config {
     pub backoff_max: Duration,
     /// The longest response.
     pub frame_bytes_max: usize,
+    /// Whether every broker is asked what it can do: clients that log in to doorkeeper ask that
+    /// before.
+    pub learns_versions: bool,
 }
 
 impl Config {
@@ -187,6 +193,8 @@ pub struct Discovery {
     noticed: Option<Observation>,
     /// Whom to ask after all others.
     avoided: AvoidedAddresses,
+    /// Who has been asked what it can do.
+    surveyed: Surveyed,
     correlation_id: i32,
     asked_at: Option<Instant>,
     buffered: Rope,
@@ -198,16 +206,24 @@ pub struct Discovery {
 struct Exchange {
     /// Whom it leads to.
     candidate: Candidate,
-    /// When both responses must be there.
+    /// When all responses must be there.
     deadline: Instant,
     request: Request,
+    /// What it can do, if that is asked and has been said.
+    versions: Option<Arc<BrokerVersions>>,
 }
 
 /// The request whose response comes next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Request {
     /// For the ranges of versions.
     Versions,
+    /// The same, in another version.
+    VersionsIn {
+        version: ApiVersion,
+        metadata: ApiVersion,
+        survey: Survey,
+    },
     /// For the brokers.
     Brokers { version: ApiVersion },
 }
@@ -239,6 +255,7 @@ impl Discovery {
             again: None,
             noticed: None,
             avoided: AvoidedAddresses::default(),
+            surveyed: Surveyed::default(),
             correlation_id: 0,
             asked_at: None,
             buffered: Rope::default(),
@@ -299,7 +316,7 @@ impl Discovery {
 
     /// Asks the next candidate: the configured names and the learned brokers in turn.
     fn connect(&mut self, now: Instant) {
-        let again = self.again.take();
+        let again = self.again.take().or_else(|| self.next_to_survey());
         let Some(candidate) = again.or_else(|| self.next_candidate()) else {
             // Nobody to ask: the configuration does not allow it, so there is no hurry.
             self.upstream.rest(now.after(self.config.backoff_max));
@@ -312,6 +329,18 @@ impl Discovery {
         let within = self.upstream.dial(now, candidate, candidates, times);
         let target = upstream::target(name, &self.config.dial, within);
         self.effects.push_back(Effect::Connect(target));
+    }
+
+    /// A broker that has not said what it can do, in the turn of learned addresses: the configured
+    /// names never wait for brokers that are down.
+    fn next_to_survey(&mut self) -> Option<Candidate> {
+        if !self.config.learns_versions || self.turn.is_multiple_of(2) {
+            return None;
+        }
+        let name = self.surveyed.missing(&self.topology)?.clone();
+        self.turn = self.turn.wrapping_add(1);
+        let is_bootstrap = false;
+        Some(Candidate { name, is_bootstrap })
     }
 
     /// The configured names and the learned addresses by turns, each list in its own order: what
@@ -353,10 +382,11 @@ impl Discovery {
             candidate,
             deadline,
             request: Request::Versions,
+            versions: None,
         });
         if is_open {
             let id = self.next_id();
-            self.send(now, codec::api_versions(id));
+            self.send(now, codec::api_versions(ApiVersion(0), id));
         }
     }
 
@@ -408,26 +438,79 @@ impl Discovery {
         let Some(exchange) = self.upstream.open_mut() else {
             return;
         };
-        match exchange.request {
-            Request::Versions => {
-                let Some(MetadataVersion(version)) = response::metadata_version(body) else {
+        match std::mem::replace(&mut exchange.request, Request::Versions) {
+            Request::Versions => self.versions(now, body),
+            Request::VersionsIn {
+                version,
+                metadata,
+                mut survey,
+            } => {
+                if response::api_ranges(version, body).is_none() {
                     return self.failed(now, Failure::BadResponse);
-                };
-                exchange.request = Request::Brokers { version };
-                let id = self.next_id();
-                self.send(now, codec::brokers(version, id));
+                }
+                survey.take(version, body);
+                self.survey(now, metadata, survey);
             }
             Request::Brokers { version } => {
-                let candidate = exchange.candidate.clone();
+                let (candidate, versions) = (exchange.candidate.clone(), exchange.versions.take());
                 match response::brokers(version, body) {
-                    Some(brokers) => self.learn(now, &candidate, brokers),
+                    Some(brokers) => self.learn(now, &candidate, brokers, versions.as_ref()),
                     None => self.failed(now, Failure::BadResponse),
                 }
             }
         }
     }
 
-    fn learn(&mut self, now: Instant, candidate: &Candidate, mut response: Brokers) {
+    /// A broker has said what it can do.
+    fn versions(&mut self, now: Instant, body: &[u8]) {
+        let ranges = response::api_ranges(ApiVersion(0), body);
+        let metadata = ranges.as_deref().and_then(response::metadata_version);
+        let (Some(ranges), Some(MetadataVersion(metadata))) = (ranges, metadata) else {
+            return self.failed(now, Failure::BadResponse);
+        };
+        if self.config.learns_versions {
+            self.survey(now, metadata, Survey::of(&ranges, body));
+        } else {
+            self.ask(now, Request::Brokers { version: metadata });
+        }
+    }
+
+    /// Asks for the same in the next version, or else for the brokers.
+    fn survey(&mut self, now: Instant, metadata: ApiVersion, survey: Survey) {
+        if let Some(version) = survey.next_version() {
+            let request = Request::VersionsIn {
+                version,
+                metadata,
+                survey,
+            };
+            return self.ask(now, request);
+        }
+        if let Some(exchange) = self.upstream.open_mut() {
+            exchange.versions = Some(survey.finish());
+        }
+        self.ask(now, Request::Brokers { version: metadata });
+    }
+
+    fn ask(&mut self, now: Instant, request: Request) {
+        let id = self.next_id();
+        let frame = match &request {
+            Request::Versions => codec::api_versions(ApiVersion(0), id),
+            Request::VersionsIn { version, .. } => codec::api_versions(*version, id),
+            Request::Brokers { version } => codec::brokers(*version, id),
+        };
+        if let Some(exchange) = self.upstream.open_mut() {
+            exchange.request = request;
+            self.send(now, frame);
+        }
+    }
+
+    fn learn(
+        &mut self,
+        now: Instant,
+        candidate: &Candidate,
+        mut response: Brokers,
+        versions: Option<&Arc<BrokerVersions>>,
+    ) {
         self.forgo_excess(&mut response);
         if let Some(first) = response.nonsense.first() {
             self.report(Event::Ignored {
@@ -459,15 +542,30 @@ impl Discovery {
         };
         self.avoided.remove(&candidate.name);
         let known = known.merged(&response.brokers, cluster_id).unwrap_or(known);
+        let with_versions = versions.and_then(|it| known.with_versions(&candidate.name, Some(it)));
+        let known = with_versions.unwrap_or(known);
         let avoiding = known.avoiding(self.avoided.addresses());
         self.publish(avoiding.unwrap_or(known));
         self.upstream.forget_failures();
-        self.again = Some(candidate.clone());
-        self.upstream.rest(now.after(self.config.refresh_interval));
+        self.surveyed.note(&candidate.name);
+        self.rest(now, candidate);
         self.disconnect();
         if let Some(noticed) = self.noticed.take() {
             self.observed(now, &noticed);
         }
+    }
+
+    /// Until the next refresh, or until it is time for a broker that has not said what it can do.
+    fn rest(&mut self, now: Instant, responded: &Candidate) {
+        let is_missing = self.surveyed.missing(&self.topology).is_some();
+        let pause = if self.config.learns_versions && is_missing {
+            self.config.refresh_interval_min
+        } else {
+            self.surveyed.begin_round(&self.topology);
+            self.again = Some(responded.clone());
+            self.config.refresh_interval
+        };
+        self.upstream.rest(now.after(pause));
     }
 
     /// Publishes what is known, if it has changed.
@@ -515,6 +613,7 @@ impl Discovery {
         if self.upstream.failed(now).is_none() {
             self.upstream.lost();
         }
+        self.surveyed.note(&asked);
         if why.is_to_be_avoided() {
             self.avoided.add(now, &asked);
             self.publish_avoided();
@@ -537,7 +636,10 @@ impl Discovery {
             Observation::Endpoint { broker, address } => {
                 self.topology.upstream(*broker) != Some(address)
             }
-            Observation::Unreachable { .. } => true,
+            Observation::Unreachable { broker } => {
+                self.survey_again(*broker);
+                true
+            }
             Observation::ConnectFailed { address, why } => {
                 return self.session_failed(now, address, *why);
             }
@@ -552,6 +654,17 @@ impl Discovery {
             self.again = None;
         } else {
             self.noticed = Some(observation.clone());
+        }
+    }
+
+    /// A broker that is down may come up with other software.
+    fn survey_again(&mut self, broker: BrokerId) {
+        let Some(address) = self.topology.upstream(broker).cloned() else {
+            return;
+        };
+        self.surveyed.forget(&address);
+        if let Some(next) = self.topology.with_versions(&address, None) {
+            self.publish(next);
         }
     }
 

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::connection::{ConnectFailure, End, Leg};
 use crate::id::{ApiKey, ApiVersion, BrokerId};
+use crate::sasl::failure::LoginFailure;
 use crate::wire::malformed::Malformed;
 
 pub use crate::wire::malformed::BadLength;
@@ -37,6 +38,10 @@ pub enum CloseReason {
     BufferLimit(Leg),
     /// Sessions together buffered more than they may, and this one more than its share.
     BufferRejected,
+    /// The client failed to show who it is.
+    LoginFailed(LoginFailure),
+    /// The client's login does not hold any more, and it has not logged in again (KIP-368).
+    SessionExpired,
     /// Somebody was too slow.
     TimedOut(Wait),
     /// doorkeeper is stopping, and all responses that the session owed have been given.
@@ -74,6 +79,13 @@ pub enum ClientFault {
     /// A denied request of a version in which the denial cannot be encoded, or one that is too long
     /// for that.
     DenialNotEncodable(ApiKey, ApiVersion),
+    /// A request that may not come before the client has logged in, or not at this point of its
+    /// login.
+    NotLoggedIn(ApiKey),
+    /// The client wants to log in by a mechanism that is not offered.
+    MechanismNotOffered,
+    /// A login that takes more frames than any needs.
+    LoginFrames,
 }
 
 /// How the right of a peer to be connected has ended, as the configuration or the files that it
@@ -228,6 +240,22 @@ reasons! {
     Self::Client(ClientFault::DenialNotEncodable(..)) =>
         "denial_not_encodable", Ending::CLIENT_FAULT,
         "A denied request in a version without a denial, or one that is too long for one";
+    Self::Client(ClientFault::NotLoggedIn(_)) =>
+        "not_logged_in", Ending::CLIENT_FAULT,
+        "A request of a client that has to log in first, or that is in the middle of its login: \
+        its security settings may be missing";
+    Self::Client(ClientFault::MechanismNotOffered) =>
+        "mechanism_not_offered", Ending::CLIENT_FAULT,
+        "The client wants to log in by a SASL mechanism that the listener does not offer";
+    Self::Client(ClientFault::LoginFrames) =>
+        "login_frames", Ending::CLIENT_FAULT,
+        "A login took more requests than any needs";
+    Self::LoginFailed(_) =>
+        "login_failed", Ending::CLIENT_FAULT,
+        "The client failed to log in; the log says why, by the reasons of failed logins";
+    Self::SessionExpired =>
+        "session_expired", Ending::CLIENT_FAULT,
+        "The client's login held for a limited time, and it did not log in again (KIP-368)";
     Self::UpstreamEnded(End::Fin) =>
         "upstream_closed", Ending::BROKER_GONE,
         "The broker ended the connection";
@@ -348,8 +376,14 @@ impl ClientFault {
             Self::Malformed(api, version, _)
             | Self::UnsupportedVersion(api, version)
             | Self::DenialNotEncodable(api, version) => Some((api, Some(version))),
-            Self::ApiNotOffered(api) | Self::ReplicaRequest(api) => Some((api, None)),
-            Self::FrameLength(_) | Self::Speaks(_) | Self::DeniedAcksZero => None,
+            Self::ApiNotOffered(api) | Self::ReplicaRequest(api) | Self::NotLoggedIn(api) => {
+                Some((api, None))
+            }
+            Self::FrameLength(_)
+            | Self::Speaks(_)
+            | Self::DeniedAcksZero
+            | Self::MechanismNotOffered
+            | Self::LoginFrames => None,
         }
     }
 
@@ -373,7 +407,10 @@ impl ClientFault {
             | Self::UnsupportedVersion(..)
             | Self::ReplicaRequest(_)
             | Self::DeniedAcksZero
-            | Self::DenialNotEncodable(..) => match self.request() {
+            | Self::DenialNotEncodable(..)
+            | Self::NotLoggedIn(_)
+            | Self::MechanismNotOffered
+            | Self::LoginFrames => match self.request() {
                 Some((api, Some(version))) => {
                     write!(f, " (api {} version {})", api.0, version.0)
                 }
@@ -409,6 +446,7 @@ impl fmt::Display for CloseReason {
             Self::Unreachable(ConnectFailure::Loop) => {
                 f.write_str(" (the broker's address leads back to doorkeeper)")
             }
+            Self::LoginFailed(why) => write!(f, " ({why})"),
             Self::Bug(what) => write!(f, " ({what})"),
             Self::Upstream(
                 UpstreamFault::FrameLength(_)
@@ -426,6 +464,7 @@ impl fmt::Display for CloseReason {
             | Self::TopologyUnknown
             | Self::BufferLimit(_)
             | Self::BufferRejected
+            | Self::SessionExpired
             | Self::TimedOut(_)
             | Self::Drained
             | Self::DrainExpired

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::connection::ConnectFailure;
 use crate::id::{ApiKey, ApiVersion, HostPort};
+use crate::policy::Principal;
+use crate::sasl::Mechanism;
+use crate::sasl::failure::LoginFailure;
 
 pub use crate::rewrite::Rewrites;
 
@@ -48,6 +51,24 @@ pub enum Event {
     },
     /// Addresses in a response were edited.
     Rewrote(Rewrites),
+    /// A client has logged in.
+    LoginSucceeded {
+        /// How.
+        mechanism: Mechanism,
+        /// Who it is.
+        principal: Principal,
+        /// For how long that holds.
+        lifetime: Option<Duration>,
+        /// Whether it had logged in before (KIP-368).
+        again: bool,
+    },
+    /// A client has failed to log in.
+    LoginFailed {
+        /// How it tried, if it came so far.
+        mechanism: Option<Mechanism>,
+        /// Why.
+        why: LoginFailure,
+    },
     /// A client tried to log in with SASL, where nobody has to: the response was
     /// ILLEGAL_SASL_STATE.
     SaslWithoutLogin,

@@ -11,6 +11,7 @@ use crate::error::{CloseReason, Revocation};
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort};
 use crate::policy::Principal;
+use crate::sasl::login::{ClientToken, Evaluation};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::tls_facts::TlsFacts;
@@ -125,6 +126,8 @@ pub enum Input {
     Connected,
     /// It could not be opened.
     ConnectFailed(ConnectFailure),
+    /// What became of the token that [`Effect::Evaluate`] handed out.
+    Evaluated(Evaluation),
     /// A newer snapshot of everything reloadable.
     Snapshot(Arc<Snapshot>),
     /// Take no further request, give the owed responses, and be closed by then.
@@ -170,6 +173,9 @@ pub struct BufferedBytes {
 pub enum Effect {
     /// Open the upstream leg. At most one attempt is under way.
     Connect(Target),
+    /// Evaluate a client's token: the response is [`Input::Evaluated`]. At most one evaluation is
+    /// under way, and a session that closes waits for none.
+    Evaluate(ClientToken),
     /// Pass a hint on to discovery.
     Learn(Observation),
     /// Something to log or count.

@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod broker_versions;
 pub mod buffer_budget;
 pub mod certificate;
 pub mod client_address;

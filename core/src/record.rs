@@ -45,6 +45,7 @@ impl fmt::Display for InputLine<'_> {
             Input::Ended { leg, how } => write!(f, "ended {} {how:?}", leg.name()),
             Input::Connected => f.write_str("connected"),
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
+            Input::Evaluated(evaluation) => write!(f, "evaluated {evaluation}"),
             Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
             Input::ListenerRemoved { by } => write!(f, "listener-removed {}", by.as_nanos()),
@@ -61,6 +62,7 @@ impl fmt::Display for EffectLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Effect::Connect(target) => write!(f, "connect {} at {}", target.name, target.dial),
+            Effect::Evaluate(token) => write!(f, "evaluate {token}"),
             Effect::Learn(observation) => write!(f, "learn {observation:?}"),
             Effect::Report(event) => write!(f, "report {event:?}"),
             Effect::Finish(leg) => write!(f, "finish {}", leg.name()),

@@ -14,6 +14,7 @@ mod editors;
 mod finishing;
 mod frame_reader;
 mod in_flight;
+mod login;
 mod names;
 mod pace;
 mod phase;
@@ -51,6 +52,7 @@ use connect::AttemptHistory;
 use drain::{Drain, DrainReason};
 use frame_reader::FrameReader;
 use in_flight::{InFlight, LocalResponse};
+use login::Login;
 use phase::Phase;
 use request::EarlierTimeouts;
 use request_stage::RequestStage;
@@ -65,6 +67,8 @@ pub struct Session {
     principal: Principal,
     seed: Seed,
     phase: Phase,
+    /// Where clients have to log in.
+    login: Option<Box<Login>>,
     upstream: Upstream<HostPort, FirstResponse>,
     /// Who has been dialled.
     attempts: AttemptHistory,
@@ -119,13 +123,21 @@ impl Session {
     #[must_use]
     pub fn new(accept: Accept, snapshot: Arc<Snapshot>, seed: Seed) -> Self {
         let principal = accept.principal.clone();
+        let login = snapshot.login.as_ref();
+        let login = login.map(|settings| Box::new(Login::new(accept.at, settings)));
+        let phase = if login.is_some() {
+            Phase::Authenticating
+        } else {
+            Phase::Opening
+        };
         Self {
             timers: Timers::new(accept.at),
             accept,
             snapshot,
             principal: principal.unwrap_or_else(Principal::anonymous),
             seed,
-            phase: Phase::Opening,
+            phase,
+            login,
             upstream: Upstream::idle(),
             attempts: AttemptHistory::default(),
             requests: FrameReader::default(),
@@ -158,6 +170,7 @@ impl Session {
             Input::Ended { leg, how } => self.ended(now, leg, how),
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
+            Input::Evaluated(evaluation) => self.evaluated(now, evaluation),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by, DrainReason::Stop),
             Input::ListenerRemoved { by } => self.drain(now, by, DrainReason::ListenerRemoved),
@@ -200,9 +213,10 @@ impl Session {
         let connected = self.upstream.is_open();
         let relays = self.is_relaying();
         let room = self.room;
-        let may_read_client = room.requests && self.requests.paused_since.is_none();
+        let is_paused = self.requests.paused_since.is_some() || self.waits_for_login();
+        let may_read_client = room.requests && !is_paused;
         let read_client = match &self.phase {
-            Phase::Opening | Phase::Ready => may_read_client,
+            Phase::Authenticating | Phase::Opening | Phase::Ready => may_read_client,
             // The rest of a request of which the broker has the beginning.
             Phase::Draining(_) => self.requests.stage.is_amid_request() && may_read_client,
             Phase::Finishing(_) => false,
@@ -217,7 +231,10 @@ impl Session {
                 && room.responses
                 && self.responses.paused_since.is_none(),
             // Requests from the backlog are authorized by the newest snapshot as well.
-            snapshot: relays && (self.upstream.is_waiting() || !self.backlog.is_empty()),
+            snapshot: relays
+                && (self.upstream.is_waiting()
+                    || !self.backlog.is_empty()
+                    || self.waits_for_login()),
             deadline: self.deadline(),
         }
     }
@@ -302,7 +319,7 @@ impl Session {
     /// Whether no whole request has come yet, nor as much of a large one as is passed on.
     #[must_use]
     pub const fn is_opening(&self) -> bool {
-        matches!(self.phase, Phase::Opening)
+        matches!(self.phase, Phase::Authenticating | Phase::Opening)
     }
 
     /// Whether the session is closing, and only writes what is left.
@@ -349,7 +366,11 @@ impl Session {
     fn is_relaying(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Opening | Phase::Ready | Phase::Draining(_) | Phase::Finishing(_)
+            Phase::Authenticating
+                | Phase::Opening
+                | Phase::Ready
+                | Phase::Draining(_)
+                | Phase::Finishing(_)
         )
     }
 
@@ -359,7 +380,7 @@ impl Session {
 
     fn bytes_of_client(&mut self, now: Instant, bytes: Bytes) {
         match self.phase {
-            Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
+            Phase::Authenticating | Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
             Phase::Finishing(_) | Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
@@ -373,7 +394,7 @@ impl Session {
 
     fn bytes_of_upstream(&mut self, now: Instant, bytes: Bytes) {
         match &mut self.phase {
-            Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
+            Phase::Authenticating | Phase::Opening | Phase::Ready | Phase::Draining(_) => {}
             Phase::Finishing(finishing) => {
                 if self.client.is_gone() {
                     finishing.read_for_nobody(bytes.len());
@@ -434,7 +455,8 @@ impl Session {
 
     /// Whether the next request must wait until there is room for it.
     fn must_wait(&self) -> bool {
-        self.requests.is_between_frames() && !self.has_room_for_requests()
+        self.requests.is_between_frames()
+            && (!self.has_room_for_requests() || self.waits_for_login())
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -488,12 +510,15 @@ impl Session {
                 self.close(now, reason);
             }
             self.topology_changed(now);
+            if let Err(reason) = self.respond_with_versions(now) {
+                self.close(now, reason);
+            }
         }
     }
 
     fn drain(&mut self, now: Instant, by: Instant, why: DrainReason) {
         match self.phase {
-            Phase::Opening => self.close(now, why.done()),
+            Phase::Authenticating | Phase::Opening => self.close(now, why.done()),
             Phase::Ready => {
                 self.enter(Phase::Draining(Drain { by, why }));
                 self.backlog = Backlog::default();
@@ -539,7 +564,10 @@ impl Session {
             self.send_local_responses(now);
         }
         self.open_when_due(now);
-        if !matches!(self.phase, Phase::Opening | Phase::Ready) {
+        if !matches!(
+            self.phase,
+            Phase::Authenticating | Phase::Opening | Phase::Ready
+        ) {
             self.advance_to_end(now);
         }
         self.room = self.room();

@@ -7,6 +7,7 @@ use crate::id::{ApiKey, HostPort};
 use crate::limits::Limits;
 use crate::policy::{Decision, Policy};
 use crate::rewrite::{Addresses, KnownHosts};
+use crate::sasl::login::LoginSettings;
 use crate::topology::{AdvertisedAddresses, DialMap, Topology};
 
 /// What the sessions of one listener go by. Replaced whole, never changed.
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Who may do what.
     pub policy: Policy,
+    /// How clients log in, where they have to.
+    pub login: Option<Arc<LoginSettings>>,
     /// The APIs that clients are offered.
     pub offered: OfferedApis,
     /// Where the configuration says that the cluster can be found, in the order to try.
@@ -96,6 +99,7 @@ mod tests {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
+            login: None,
             offered: OfferedApis::default(),
             bootstrap: vec![at("boot.test:9092")],
             dial: DialMap::default(),

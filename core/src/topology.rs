@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::broker_versions::BrokerVersions;
 use crate::id::{BrokerId, HostPort};
 
 /// What discovery has learned of one cluster. Knowledge only grows or moves: Kafka lists just
@@ -18,6 +19,8 @@ pub struct Topology {
     brokers: Arc<BTreeMap<BrokerId, HostPort>>,
     cluster_id: Option<Box<str>>,
     avoided: BTreeSet<HostPort>,
+    /// What the broker at an address can do, where that was asked.
+    versions: Arc<BTreeMap<HostPort, Arc<BrokerVersions>>>,
 }
 
 impl Topology {
@@ -75,6 +78,53 @@ impl Topology {
             avoided: addresses,
             ..self.clone()
         })
+    }
+
+    /// What the broker at that address can do, if that was asked.
+    #[must_use]
+    pub fn versions_at(&self, address: &HostPort) -> Option<&Arc<BrokerVersions>> {
+        self.versions.get(address)
+    }
+
+    /// What each broker can do of those that were asked; before any was, what was said at an
+    /// address of the configuration.
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<BrokerVersions>> {
+        let mut brokers = self
+            .brokers
+            .values()
+            .filter_map(|address| self.versions_at(address))
+            .peekable();
+        let is_known = brokers.peek().is_some();
+        let others = self.versions.values().filter(move |_| !is_known);
+        brokers.chain(others)
+    }
+
+    /// All that was said of what brokers can do, and at which address.
+    pub fn versions_by_address(&self) -> impl Iterator<Item = (&HostPort, &Arc<BrokerVersions>)> {
+        self.versions.iter()
+    }
+
+    /// This knowledge with what the broker at an address can do, or without it if it is to be asked
+    /// again. Nothing if it is the same.
+    #[must_use]
+    pub fn with_versions(
+        &self,
+        address: &HostPort,
+        versions: Option<&Arc<BrokerVersions>>,
+    ) -> Option<Self> {
+        if self.versions_at(address) == versions {
+            return None;
+        }
+        let mut next = self.clone();
+        let all = Arc::make_mut(&mut next.versions);
+        // Nothing else would ever take out the address of a broker that has moved.
+        let addresses: BTreeSet<&HostPort> = self.brokers.values().collect();
+        all.retain(|it, _| addresses.contains(it));
+        match versions {
+            Some(versions) => all.insert(address.clone(), Arc::clone(versions)),
+            None => all.remove(address),
+        };
+        Some(next)
     }
 
     /// This knowledge with that of a newer response. Nothing if it is the same.

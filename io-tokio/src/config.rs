@@ -11,6 +11,7 @@ mod near_miss;
 mod problem;
 mod readable;
 mod reference;
+pub mod sasl;
 pub mod schema;
 mod shape;
 mod sources;

@@ -31,6 +31,7 @@ use crate::budget::BufferShares;
 use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::id::ClusterId;
+use crate::login::{ClientLogin, Logins};
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
 use crate::open_sessions::{ConnectedBroker, Order, Registration};
 use crate::process::ProcessContext;
@@ -56,6 +57,8 @@ const BULK_BYTES_MIN: u64 = 64 * 1024;
 pub(crate) struct SessionContext<N> {
     pub(crate) process: Arc<ProcessContext<N>>,
     pub(crate) snapshots: Arc<Snapshots>,
+    /// What clients log in with.
+    pub(crate) logins: ArcSwapOption<Logins>,
     pub(crate) cluster: Arc<ClusterContext>,
 }
 
@@ -152,6 +155,8 @@ struct Driver<N: Net> {
     stages: Subscription,
     buffer_shares: BufferShares,
     traffic: Traffic,
+    /// The login of the client, where it has to log in.
+    login: ClientLogin,
     /// Its place among the connections that have sent no whole request, as long as it is one.
     silent: Option<Silent>,
     /// What is recorded of the session, if it is.
@@ -231,6 +236,7 @@ impl<N: Net> Driver<N> {
                 .budgets
                 .shares(connection.session, connection.client.network()),
             traffic: Traffic::default(),
+            login: ClientLogin::default(),
             silent: Some(silent),
             recording,
             in_bulk: false,
@@ -347,6 +353,7 @@ impl<N: Net> Driver<N> {
             | self.read(cx, Leg::Upstream)?
             | self.write(cx, Leg::Client)?
             | self.connect(cx)?
+            | self.login(cx)?
             | self.refresh(cx)?
             | self.buffer(cx)?
             | self.leave(cx)?
@@ -460,6 +467,13 @@ impl<N: Net> Driver<N> {
         }
         let failure = broker_failure(now.as_deref(), &broker.host, &broker.peer);
         failure.map_or(Ok(()), Err)
+    }
+
+    fn login(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.login.poll(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready(evaluation) => self.handle_input(Input::Evaluated(evaluation)),
+        }
     }
 
     fn refresh(&mut self, cx: &Context<'_>) -> Moved {
@@ -577,6 +591,14 @@ impl<N: Net> Driver<N> {
                     self.upstream = Dial::to(net, own, clock, header, tls, target);
                     // There is another socket.
                     self.not_ready.upstream = Interest::default();
+                }
+                Effect::Evaluate(token) => {
+                    let ProcessContext {
+                        passwords, seed, ..
+                    } = &*self.context.process;
+                    let logins = self.context.logins.load();
+                    self.login
+                        .evaluate(&token, logins.as_ref(), passwords, || seed());
                 }
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.

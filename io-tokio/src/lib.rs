@@ -15,6 +15,7 @@ mod driver;
 pub mod id;
 pub mod limits;
 pub mod logging;
+pub mod login;
 pub mod metrics;
 pub mod net;
 pub mod observer;

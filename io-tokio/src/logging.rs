@@ -22,6 +22,8 @@ use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::policy::Principal;
+use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Route, api, discovery};
@@ -178,6 +180,8 @@ pub struct Logging {
     handshakes: Thinning<(ListenerId, ClientNetwork)>,
     /// Pauses of each listener because connections came too fast.
     delayed: Thinning<ListenerId>,
+    /// Logins that failed, likewise.
+    logins: Thinning<(ListenerId, ClientNetwork)>,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(ListenerId, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
@@ -275,6 +279,8 @@ const fn is_of_a_frame(event: &Event) -> bool {
         Event::Request { .. } | Event::Response { .. } | Event::Rewrote(_) => true,
         Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. }
+        | Event::LoginSucceeded { .. }
+        | Event::LoginFailed { .. }
         | Event::SaslWithoutLogin => false,
     }
 }
@@ -284,6 +290,44 @@ const fn broker(route: Route) -> Option<i32> {
     match route {
         Route::Bootstrap => None,
         Route::Broker(id) => Some(id.0),
+    }
+}
+
+fn logged_in(
+    session: u64,
+    mechanism: Mechanism,
+    principal: &Principal,
+    lifetime: Option<Duration>,
+    again: bool,
+) {
+    let (mechanism, principal) = (mechanism.name(), principal.as_str());
+    let lifetime_ms = lifetime.map(ms);
+    if again {
+        debug!(
+            session,
+            principal, mechanism, lifetime_ms, "logged in again"
+        );
+    } else {
+        info!(session, principal, mechanism, lifetime_ms, "logged in");
+    }
+}
+
+impl Logging {
+    fn login_failed(
+        &self,
+        connection: &ClientConnection,
+        mechanism: Option<Mechanism>,
+        why: LoginFailure,
+    ) {
+        let mechanism = mechanism.map_or("", Mechanism::name);
+        let (session, peer) = (connection.session, connection.client.socket());
+        let listener = &connection.listen_addr.listener;
+        let reason = why.name();
+        debug!(session, mechanism, reason, "login failed");
+        let place = (listener.clone(), connection.client.network());
+        if let Some(times) = self.logins.count(place, reason) {
+            warn!(%listener, %peer, mechanism, reason, times, "logins failed");
+        }
     }
 }
 
@@ -369,6 +413,15 @@ impl Observer for Logging {
                 blanked = rewrites.blanked,
                 "addresses"
             ),
+            Event::LoginSucceeded {
+                mechanism,
+                principal,
+                lifetime,
+                again,
+            } => logged_in(session, *mechanism, principal, *lifetime, *again),
+            Event::LoginFailed { mechanism, why } => {
+                self.login_failed(connection, *mechanism, *why);
+            }
             Event::SaslWithoutLogin => self.warn_of_other_protocol(connection, "sasl", SASL),
         }
     }

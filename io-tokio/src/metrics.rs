@@ -15,6 +15,7 @@ use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::ApiKey;
+use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Leg, api, discovery};
@@ -48,6 +49,20 @@ struct Why {
 struct Handshake {
     listener: String,
     leg: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Login {
+    listener: String,
+    mechanism: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailedLogin {
+    listener: String,
+    /// Empty where the client chose none that is offered.
+    mechanism: &'static str,
     reason: &'static str,
 }
 
@@ -91,6 +106,8 @@ pub struct Metrics {
     closed: Family<Why, Counter>,
     rejected: Family<Why, Counter>,
     handshake_failures: Family<Handshake, Counter>,
+    logins: Family<Login, Counter>,
+    login_failures: Family<FailedLogin, Counter>,
     requests: Family<Asked, Counter>,
     latency: Latency,
     discovered: Family<Cluster, Gauge>,
@@ -285,6 +302,16 @@ impl Metrics {
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by leg and reason",
             ),
+            logins: register(
+                r,
+                "logins",
+                "Logins of clients that succeeded, by mechanism",
+            ),
+            login_failures: register(
+                r,
+                "login_failures",
+                "Logins of clients that failed, by mechanism and reason",
+            ),
             requests: register(r, "requests", "Requests read whole, by API"),
             latency,
             discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
@@ -463,6 +490,21 @@ impl Observer for Metrics {
                 of.rewritten.inc_by(rewrites.rewritten.into());
                 of.dropped.inc_by(rewrites.dropped.into());
                 of.blanked.inc_by(rewrites.blanked.into());
+            }
+            Event::LoginSucceeded { mechanism, .. } => {
+                let login = Login {
+                    listener: of.name.clone(),
+                    mechanism: mechanism.name(),
+                };
+                self.logins.get_or_create(&login).inc();
+            }
+            Event::LoginFailed { mechanism, why } => {
+                let login = FailedLogin {
+                    listener: of.name.clone(),
+                    mechanism: mechanism.map_or("", Mechanism::name),
+                    reason: why.name(),
+                };
+                self.login_failures.get_or_create(&login).inc();
             }
             // doorkeeper sends a response itself, which is counted as that.
             Event::SaslWithoutLogin => {}

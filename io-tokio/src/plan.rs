@@ -13,6 +13,7 @@ use crate::bulk::Bulk;
 use crate::connection_rate::ConnectionRates;
 use crate::id::{ClusterId, ListenerId};
 use crate::limits::ListenerLimits;
+use crate::login::Logins;
 use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
 use crate::proxy_protocol::ProxyProtocol;
@@ -108,6 +109,8 @@ pub struct Listener {
     pub cluster: ClusterId,
     /// TLS towards its clients.
     pub tls: Option<ServerTls>,
+    /// What clients log in with, where the snapshot says that they have to.
+    pub logins: Option<Arc<Logins>>,
     /// How long a client may take for its TLS handshake, from accept.
     pub handshake_timeout: Duration,
     /// Whose PROXY headers it takes, if any.

@@ -33,6 +33,7 @@ use crate::Net;
 use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::id::ListenerId;
+use crate::login::PasswordChecks;
 use crate::open_sessions::OpenSessions;
 use crate::own_addresses::OwnAddresses;
 use crate::process::ProcessContext;
@@ -144,7 +145,9 @@ pub async fn serve_bound<N: Net>(
     bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
+    let passwords = PasswordChecks::new(Arc::clone(&context.seed));
     let process = ProcessContext {
+        passwords,
         net,
         own: OwnAddresses::new(bound.sockets.keys().copied()),
         clock: Clock::start(),

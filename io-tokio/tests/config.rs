@@ -83,6 +83,9 @@ fn good_files_come_to_their_plan() {
             }
             let snapshot = &listener.snapshot;
             let _ = writeln!(said, "  {:#?}\n  {:?}", snapshot.limits, snapshot.offered);
+            if let Some(login) = &snapshot.login {
+                let _ = writeln!(said, "  {login:?}");
+            }
         }
         for cluster in &compiled.plan.clusters {
             let _ = writeln!(said, "{}: {:#?}", cluster.id, cluster.discovery);

@@ -15,7 +15,10 @@ use doorkeeper_core::discovery;
 use doorkeeper_core::error::{UpstreamFault, Wait};
 use doorkeeper_core::event::{Event, Rewrites};
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::proxy_protocol;
+use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
@@ -82,6 +85,24 @@ fn rejection_is_listed(rejection: Rejection) -> bool {
     }
 }
 
+/// A client logs in, and others fail before their first request in every way.
+fn clients_come_in(metrics: &Metrics, connection: &ClientConnection) {
+    for failure in TlsFailure::ALL {
+        metrics.tls_handshake_failed(connection, *failure);
+    }
+    let login = Event::LoginSucceeded {
+        mechanism: Mechanism::Plain,
+        principal: Principal::new("User:alice"),
+        lifetime: None,
+        again: false,
+    };
+    metrics.session_event(connection, &login);
+    for why in LoginFailure::ALL {
+        let (mechanism, why) = (Some(Mechanism::ScramSha512), *why);
+        metrics.session_event(connection, &Event::LoginFailed { mechanism, why });
+    }
+}
+
 /// Everything that can be counted has happened at least once.
 fn page() -> String {
     let metrics = Metrics::new(["public".into()]);
@@ -115,6 +136,7 @@ fn page() -> String {
     ] {
         metrics.session_event(&connection, &event);
     }
+    clients_come_in(&metrics, &connection);
     metrics.bytes(&connection, Leg::Client, Direction::In, 10);
     for ended in all_ends() {
         metrics.session_closed(&connection, ended, Traffic::default(), Duration::ZERO);
@@ -122,9 +144,6 @@ fn page() -> String {
     for rejection in all_rejections() {
         assert!(rejection_is_listed(rejection));
         metrics.connection_rejected(&listen_addr, connection.client, rejection);
-    }
-    for failure in TlsFailure::ALL {
-        metrics.tls_handshake_failed(&connection, *failure);
     }
     metrics.accept_failed(&listen_addr, &io::ErrorKind::Other.into(), Duration::ZERO);
     let known = Topology::default();
@@ -296,6 +315,9 @@ fn the_page_names_every_reason() {
     );
     let documented = reasons("Reasons of failed TLS handshakes");
     let named: Vec<&str> = TlsFailure::ALL.iter().map(|it| it.name()).collect();
+    assert_eq!(documented, named);
+    let documented = reasons("Reasons of failed logins");
+    let named: Vec<&str> = LoginFailure::ALL.iter().map(|it| it.name()).collect();
     assert_eq!(documented, named);
     let documented = reasons("Reasons of rejected connections");
     let names: Vec<_> = all_rejections().map(Rejection::name).collect();

@@ -58,7 +58,7 @@ impl Folder {
         let text = text.replace('@', self.0.to_str().unwrap());
         let loaded = config::parse("doorkeeper.yaml", &text, HashMap::new()).unwrap();
         let mut compiled = config::compile(&loaded)?;
-        compiled.read_tls_files(&loaded, &mut Sources::default())?;
+        compiled.read_files(&loaded, &mut Sources::default())?;
         Ok(compiled)
     }
 
@@ -240,7 +240,7 @@ fn what_is_open_to_others_is_an_error_where_the_configuration_is_strict() {
         let text = text.replace('@', folder.0.to_str().unwrap());
         let loaded = config::parse("doorkeeper.yaml", &text, HashMap::new()).unwrap();
         let mut compiled = config::compile(&loaded).unwrap();
-        compiled.read_tls_files(&loaded, &mut Sources::default())
+        compiled.read_files(&loaded, &mut Sources::default())
     };
     assert_eq!(read("false"), Ok(()));
     let problems = read("true").unwrap_err();

@@ -9,6 +9,7 @@
 //! Nothing here touches a file, a clock or a thread.
 
 pub mod line;
+pub mod login;
 mod mask;
 mod outcome;
 mod pieces;

@@ -54,6 +54,11 @@ impl Connection {
         self.responses.limit(limits.response_bytes_max);
     }
 
+    /// The client has logged in: requests come behind its last token.
+    pub(crate) const fn tokens_end(&mut self) {
+        self.requests.tokens_end();
+    }
+
     /// The next bytes from the peer that sends requests.
     pub(crate) fn requests(&mut self, bytes: &[u8]) -> Pieces {
         self.requests.take(bytes, &mut self.owed)

@@ -243,6 +243,13 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
         },
         line::Input::Connected => Input::Connected,
         line::Input::ConnectFailed(why) => Input::ConnectFailed(*why),
+        line::Input::Evaluated(evaluation) => {
+            let claim = evaluation.claim();
+            if claim > READ_BYTES_MAX {
+                return Err(Unreadable::Claim(step, claim));
+            }
+            Input::Evaluated(evaluation.evaluation())
+        }
         line::Input::Snapshot(snapshot) => Input::Snapshot(Arc::new(snapshot.snapshot()?)),
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),

@@ -14,6 +14,8 @@ use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, DialRule, Topology};
 use serde::{Deserialize, Serialize};
 
+use crate::login::{RecordedLogin, RecordedVersions};
+
 /// As [`Snapshot`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct RecordedSnapshot {
     limits: Limits,
     #[serde(default, skip_serializing_if = "DeniedTopics::is_empty")]
     denied_topics: DeniedTopics,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<RecordedLogin>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offered_besides: Vec<i16>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -46,6 +50,7 @@ impl From<&Snapshot> for RecordedSnapshot {
             epoch,
             limits,
             policy,
+            login,
             offered,
             bootstrap,
             dial,
@@ -58,6 +63,7 @@ impl From<&Snapshot> for RecordedSnapshot {
             epoch: *epoch,
             limits: limits.clone(),
             denied_topics: DeniedTopics::of(policy),
+            login: login.as_deref().map(RecordedLogin::of),
             offered_besides: offered.besides().map(|api| api.0).collect(),
             alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
@@ -67,6 +73,7 @@ impl From<&Snapshot> for RecordedSnapshot {
                 cluster_id: topology.cluster_id().map(str::to_owned),
                 brokers: texts(topology.brokers()),
                 avoided: topology.avoided().map(ToString::to_string).collect(),
+                versions: RecordedVersions::of(topology),
             },
         }
     }
@@ -99,10 +106,16 @@ impl RecordedSnapshot {
         let avoided = self.topology.avoided.iter().map(|it| address(it));
         let avoiding = topology.avoiding(avoided.collect::<Result<_, _>>()?);
         let topology = avoiding.unwrap_or(topology);
+        let versions = self.topology.versions.by_address();
+        let topology = versions.fold(topology, |topology, (address, versions)| {
+            let next = topology.with_versions(&address, Some(&versions));
+            next.unwrap_or(topology)
+        });
         Ok(Snapshot {
             epoch: self.epoch,
             limits: self.limits.clone(),
             policy: self.denied_topics.policy(),
+            login: self.login.as_ref().map(|it| Arc::new(it.settings())),
             offered: OfferedApis::with(self.offered_besides.iter().copied().map(ApiKey))
                 .altering_brokers(self.alters_brokers),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
@@ -213,6 +226,8 @@ struct RecordedTopology {
     /// Tried last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     avoided: Vec<String>,
+    #[serde(default, skip_serializing_if = "RecordedVersions::is_empty")]
+    versions: RecordedVersions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -249,6 +264,13 @@ struct LimitsText {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use doorkeeper_core::broker_versions::BrokerVersions;
+    use doorkeeper_core::id::ApiVersion;
+    use doorkeeper_core::sasl::Mechanism;
+    use doorkeeper_core::sasl::login::LoginSettings;
+    use doorkeeper_core::wire::schema::Versions;
+
     use super::*;
 
     fn snapshot(advertised: AdvertisedAddresses) -> Snapshot {
@@ -270,6 +292,21 @@ mod tests {
         let topology = Topology::default().merged(&seen, Some("main")).unwrap();
         let avoided = ["b3.test:9092".parse().unwrap()].into();
         let topology = topology.avoiding(avoided).unwrap();
+        let versions = BrokerVersions::new(
+            [(ApiKey(3), Versions::new(0, 13))],
+            [(ApiVersion(0), Bytes::from_static(b"\0\0body"))],
+        );
+        let address = "b3.test:9092".parse().unwrap();
+        let topology = topology.with_versions(&address, Some(&Arc::new(versions)));
+        let topology = topology.unwrap();
+        let login = LoginSettings {
+            mechanisms: vec![Mechanism::ScramSha512, Mechanism::Plain],
+            frame_bytes_max: 1,
+            frames_max: 2,
+            login_timeout: Duration::from_secs(3),
+            failure_delay: Duration::from_millis(4),
+            session_lifetime_max: Some(Duration::from_secs(5)),
+        };
         Snapshot {
             epoch: 7,
             limits: Limits {
@@ -280,6 +317,7 @@ mod tests {
             policy: Policy::allow_all()
                 .deny_topic(&Principal::new("User:a"), "t")
                 .deny_api(ApiKey(20)),
+            login: Some(Arc::new(login)),
             offered: OfferedApis::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,

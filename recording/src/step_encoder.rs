@@ -2,9 +2,11 @@
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
+use doorkeeper_core::sasl::login::Evaluation;
 use doorkeeper_core::{Accept, Effect, Input, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
+use crate::login::RecordedEvaluation;
 use crate::mask::{Connection, Key};
 use crate::outcome::{EgressGrowth, Outcome, RecordedStep};
 use crate::pieces::Pieces;
@@ -109,6 +111,12 @@ impl StepEncoder {
             },
             Input::Connected => line::Input::Connected,
             Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
+            Input::Evaluated(evaluation) => {
+                if matches!(evaluation, Evaluation::Success { .. }) {
+                    self.client.tokens_end();
+                }
+                line::Input::Evaluated(RecordedEvaluation::of(evaluation))
+            }
             Input::Snapshot(snapshot) => {
                 self.limit(snapshot);
                 line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
@@ -151,6 +159,8 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Connect(target) => format!("{} within {:?}", EffectLine(effect), target.within),
         Effect::Close(reason) => format!("{} {reason:?}", EffectLine(effect)),
-        Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => EffectLine(effect).to_string(),
+        Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
+            EffectLine(effect).to_string()
+        }
     }
 }

@@ -324,6 +324,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
     Snapshot {
         epoch: 1,
         limits,
+        login: None,
         policy: if dice.one_in(2) {
             policy
         } else {

@@ -47,6 +47,7 @@ fn recorded() -> String {
         epoch: 0,
         limits: Limits::default(),
         policy: Policy::allow_all(),
+        login: None,
         offered: OfferedApis::default(),
         bootstrap: Vec::new(),
         dial: DialMap::default(),

@@ -16,7 +16,7 @@ pub enum Offering {
     /// It acts on principals of the upstream, behind which all clients are one, or needs ALTER on
     /// the cluster: only where the configuration names it.
     ByName,
-    /// It logs in. No listener has a login yet.
+    /// It logs in, where that has to be done.
     Login,
     /// For brokers and controllers of the cluster only.
     Never,
@@ -28,7 +28,7 @@ pub fn offering(api: ApiKey) -> Option<Offering> {
     Some(match row(api)?.offer {
         Offer::Always | Offer::ButBrokerConfigs(_) => Offering::Always,
         Offer::ByName(_) => Offering::ByName,
-        Offer::Login(_) => Offering::Login,
+        Offer::Login(..) => Offering::Login,
         Offer::Never => Offering::Never,
     })
 }
@@ -82,7 +82,7 @@ impl OfferedApis {
             Offer::ButBrokerConfigs(denial) if !self.alters_brokers => Access::NotBrokers(denial),
             Offer::Always | Offer::ButBrokerConfigs(_) => Access::All,
             Offer::ByName(_) if self.allowed.contains(&api) => Access::All,
-            Offer::ByName(denied) | Offer::Login(denied) => {
+            Offer::ByName(denied) | Offer::Login(_, denied) => {
                 versions.first = versions.first.max(denied.versions.first);
                 versions.last = versions.last.min(denied.versions.last);
                 Access::Denied(&denied.denial)

@@ -45,10 +45,19 @@ pub(crate) enum Offer {
     ButBrokerConfigs(Denial),
     /// Only where the configuration names it.
     ByName(DenialRule),
-    /// To nobody: it logs in, and no listener has a login yet.
-    Login(DenialRule),
+    /// To nobody who need not log in, or has done so and may not do it again now.
+    Login(LoginStep, DenialRule),
     /// Neither advertised nor served: it is for brokers and controllers of the cluster.
     Never,
+}
+
+/// What an API is for within a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoginStep {
+    /// The client chooses a mechanism.
+    Handshake,
+    /// The client sends a token.
+    Token,
 }
 
 /// The error for every request of an API.
@@ -168,8 +177,13 @@ impl Row {
         Self::new(key, name, Offer::ByName(denied))
     }
 
-    pub(super) const fn login(key: i16, name: &'static str, denied: DenialRule) -> Self {
-        Self::new(key, name, Offer::Login(denied))
+    pub(super) const fn login(
+        key: i16,
+        name: &'static str,
+        step: LoginStep,
+        denied: DenialRule,
+    ) -> Self {
+        Self::new(key, name, Offer::Login(step, denied))
     }
 
     pub(super) const fn never(key: i16, name: &'static str) -> Self {
@@ -240,6 +254,14 @@ impl Row {
     pub(super) const fn streams(mut self, streaming: Streaming) -> Self {
         self.streaming = streaming;
         self
+    }
+
+    /// What of a login it is, if it is for that.
+    pub(crate) const fn login_step(&self) -> Option<LoginStep> {
+        match self.offer {
+            Offer::Login(step, _) => Some(step),
+            Offer::Always | Offer::ButBrokerConfigs(_) | Offer::ByName(_) | Offer::Never => None,
+        }
     }
 
     /// Whether clients ask for the versions of all APIs with it.

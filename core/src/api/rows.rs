@@ -4,7 +4,7 @@
 //! the error that it would raise behind a broker. An API that is missing would make the client give
 //! up on the broker as too old, and a connection that closes would make it try again.
 
-use super::row::{DenialRule, Editing, Row, Streaming, Timeout};
+use super::row::{DenialRule, Editing, LoginStep, Row, Streaming, Timeout};
 use crate::id::ApiKey;
 use crate::policy::Operation;
 use crate::wire::codec::TopicEntry;
@@ -253,11 +253,13 @@ static ROWS: &[Row] = &[
     Row::login(
         17,
         "SaslHandshake",
+        LoginStep::Handshake,
         DenialRule::new(E::SaslHandshake, ILLEGAL_SASL_STATE, "", 0, 1),
     ),
     Row::login(
         36,
         "SaslAuthenticate",
+        LoginStep::Token,
         DenialRule::new(
             E::SaslAuthenticate,
             ILLEGAL_SASL_STATE,
@@ -327,7 +329,7 @@ mod tests {
     #[test]
     fn a_denied_api_has_versions_of_the_tables() {
         for row in ROWS {
-            let (Offer::ByName(denied) | Offer::Login(denied)) = row.offer else {
+            let (Offer::ByName(denied) | Offer::Login(_, denied)) = row.offer else {
                 continue;
             };
             let versions = schema::api(row.key.0).unwrap().versions;

@@ -4,12 +4,12 @@ use crate::api::keys::{API_VERSIONS, METADATA};
 use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
 use crate::wire::header::HeaderEnd;
 use crate::wire::malformed::Malformed;
-use crate::wire::schema::{self, Role, Roles};
+use crate::wire::schema::{self, Role, Roles, Versions};
 use crate::wire::walk::{FieldValue, Step, Value, Walker};
 
 /// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
 /// yet (8).
-const METADATA_VERSIONS: std::ops::RangeInclusive<i64> = 4..=8;
+const METADATA_VERSIONS: Versions = Versions::new(4, 8);
 
 /// The version of Metadata to ask in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,36 +24,55 @@ pub(super) struct Brokers {
     pub(super) cluster_id: Option<String>,
 }
 
-/// The best version of Metadata that the broker offers and we use.
-pub(super) fn metadata_version(body: &[u8]) -> Option<MetadataVersion> {
+/// The versions of one API that a broker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ApiRange {
+    pub(super) api: ApiKey,
+    pub(super) versions: Versions,
+}
+
+/// The ranges in an ApiVersions response; nothing if it cannot be read, or is an error.
+pub(super) fn api_ranges(version: ApiVersion, body: &[u8]) -> Option<Vec<ApiRange>> {
     const INTEREST: Roles = Roles::of(&[
         Role::ErrorCode,
         Role::ApiKey,
         Role::MinVersion,
         Role::MaxVersion,
     ]);
-    let (mut key, mut min, mut offered, mut error) = (-1, 0, None, 0);
-    walk(API_VERSIONS, ApiVersion(0), body, INTEREST, |found| {
+    let (mut ranges, mut error) = (Vec::new(), 0);
+    let (mut key, mut first) = (None, None);
+    walk(API_VERSIONS, version, body, INTEREST, |found| {
         let Value::Int(int) = found.value else { return };
-        let is_metadata = key == i64::from(METADATA.0);
+        let short = i16::try_from(int).ok();
         if found.role == Role::ErrorCode {
             error = int;
         } else if found.role == Role::ApiKey {
-            key = int;
+            (key, first) = (short, None);
         } else if found.role == Role::MinVersion {
-            min = int;
-        } else if found.role == Role::MaxVersion && is_metadata {
-            offered = Some(min..=int);
+            first = short;
+        } else if found.role == Role::MaxVersion
+            && let (Some(key), Some(first), Some(last)) = (key, first, short)
+        {
+            let (api, versions) = (ApiKey(key), Versions::new(first, last));
+            ranges.push(ApiRange { api, versions });
         }
     })
     .ok()?;
-    let offered = offered.filter(|_| error == 0)?;
-    let best = (*offered.end()).min(*METADATA_VERSIONS.end());
-    let usable = best >= *offered.start() && METADATA_VERSIONS.contains(&best);
-    usable
-        .then(|| i16::try_from(best).ok())
-        .flatten()
-        .map(|v| MetadataVersion(ApiVersion(v)))
+    (error == 0).then_some(ranges)
+}
+
+/// The last version of ApiVersions itself.
+pub(super) fn api_versions_last(ranges: &[ApiRange]) -> i16 {
+    let offered = ranges.iter().find(|it| it.api == API_VERSIONS);
+    offered.map_or(0, |it| it.versions.last)
+}
+
+/// The best version of Metadata that the broker offers and we use.
+pub(super) fn metadata_version(ranges: &[ApiRange]) -> Option<MetadataVersion> {
+    let offered = ranges.iter().rev().find(|it| it.api == METADATA)?.versions;
+    let best = offered.last.min(METADATA_VERSIONS.last);
+    let usable = offered.contains(best) && METADATA_VERSIONS.contains(best);
+    usable.then_some(MetadataVersion(ApiVersion(best)))
 }
 
 /// The brokers in a Metadata response; nothing if it cannot be read.

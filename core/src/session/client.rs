@@ -37,6 +37,7 @@ impl Session {
             return Ok(());
         }
         match std::mem::take(&mut self.requests.stage) {
+            RequestStage::Head if self.is_logging_in() => self.login_bytes(now, chunk),
             RequestStage::Head => self.request_head(now, chunk),
             RequestStage::Reading(mut request) => {
                 if !self.read_request(now, &mut request, chunk)? {
@@ -96,6 +97,9 @@ impl Session {
             return self.unsupported_version(now, head, &offered, frame_len);
         }
         let whole = match offered.access {
+            Access::Denied(_) if self.begins_login_again(now, row) => {
+                return self.login_bytes(now, chunk);
+            }
             Access::All => None,
             Access::NotBrokers(denial) => Some(Whole::alters_configs(head, frame_len, denial)),
             Access::Denied(_) if mutation!(self, PassDeniedApi) => None,

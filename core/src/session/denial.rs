@@ -63,7 +63,8 @@ impl Session {
             }
         };
         let response = whole.response(&frame, denial, response_bytes_max)?;
-        if api::offering(whole.head.api) == Some(Offering::Login) {
+        let is_login = api::offering(whole.head.api) == Some(Offering::Login);
+        if is_login && self.login.is_none() {
             self.report(Event::SaslWithoutLogin);
         }
         self.drop_request(now, whole.head, whole.frame_len, response);

@@ -8,7 +8,9 @@ use crate::session::finishing::Finishing;
 /// What a session is about.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// No whole frame has come yet.
+    /// The client has not logged in where it has to.
+    Authenticating,
+    /// No whole frame has come yet, where nobody has to log in.
     Opening,
     /// Requests go up, responses come down.
     Ready,
@@ -25,11 +27,11 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Whether a session may go on from this phase to that one. It never goes back.
-    ///
-    /// A login of clients is a phase between `Opening` and `Ready`: what it leads to stands here.
     const fn leads_to(&self, next: &Self) -> bool {
         match self {
-            Self::Opening => matches!(next, Self::Ready | Self::Finishing(_) | Self::Closing(_)),
+            Self::Authenticating | Self::Opening => {
+                matches!(next, Self::Ready | Self::Finishing(_) | Self::Closing(_))
+            }
             Self::Ready => matches!(
                 next,
                 Self::Draining(_) | Self::Finishing(_) | Self::Closing(_)
@@ -46,7 +48,11 @@ impl Phase {
         match self {
             Self::Draining(drain) => Some(*drain),
             Self::Finishing(finishing) => finishing.drain,
-            Self::Opening | Self::Ready | Self::Closing(_) | Self::Closed => None,
+            Self::Authenticating
+            | Self::Opening
+            | Self::Ready
+            | Self::Closing(_)
+            | Self::Closed => None,
         }
     }
 }

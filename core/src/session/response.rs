@@ -217,6 +217,7 @@ mod tests {
             epoch: 1,
             limits: Limits::default(),
             policy: Policy::allow_all(),
+            login: None,
             offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
             bootstrap,

@@ -84,7 +84,11 @@ impl Session {
         match &self.phase {
             Phase::Closing(closing) => Some(closing.by),
             Phase::Closed => None,
-            Phase::Opening | Phase::Ready | Phase::Draining(_) | Phase::Finishing(_) => {
+            Phase::Authenticating
+            | Phase::Opening
+            | Phase::Ready
+            | Phase::Draining(_)
+            | Phase::Finishing(_) => {
                 let mut first = self.upstream.retry_at();
                 self.each_deadline(|at, _| first = Some(first.map_or(at, |first| first.min(at))));
                 first
@@ -106,6 +110,7 @@ impl Session {
         match expired {
             Some((_, Expiry::Drain)) => self.drain_expired(now),
             Some((_, Expiry::Finish)) => self.finish_expired(now),
+            Some((_, Expiry::Login)) => self.login_due(now),
             Some((_, Expiry::Connect)) => self.connect_expired(now),
             Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
             None => self.retry_connect(now),
@@ -117,6 +122,11 @@ impl Session {
     fn each_deadline(&self, mut deadline: impl FnMut(Instant, Expiry)) {
         if let Some(drain) = self.phase.drain() {
             deadline(drain.by, Expiry::Drain);
+        }
+        if let Some(at) = self.login.as_ref().and_then(|it| it.turn_at())
+            && !self.is_finishing()
+        {
+            deadline(at, Expiry::Login);
         }
         if let Phase::Finishing(finishing) = &self.phase
             && let Some(at) = finishing.by
@@ -136,6 +146,7 @@ impl Session {
 enum Expiry {
     Drain,
     Finish,
+    Login,
     Connect,
     Wait(Wait),
 }

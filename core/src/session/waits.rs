@@ -51,6 +51,9 @@ waits! {
     /// Anything at all.
     IDLE = "idle", Self::idle_deadline,
         Ending::IDLE, "Nothing happened for long";
+    /// The client to log in.
+    LOGIN = "login_timeout", Self::login_deadline,
+        Ending::CLIENT_FAULT, "The client did not log in in time";
     /// The upstream's response.
     RESPONSE = "request_timeout", Self::response_deadline,
         Ending::BROKER_GONE, "The broker sent no response in time";
@@ -125,7 +128,14 @@ impl Session {
         })
     }
 
-    /// Nobody has to log in, so a client that has sent nothing yet is idle as any other, as in
+    /// However a login goes on, it has one deadline from its beginning.
+    #[inline(always)]
+    fn login_deadline(&self) -> Option<Instant> {
+        let login = self.login.as_ref().filter(|_| !self.is_finishing())?;
+        login.deadline()
+    }
+
+    /// Where nobody has to log in, a client that has sent nothing yet is idle as any other, as in
     /// Kafka; how many of these there may be is for the driver to limit.
     #[inline(always)]
     fn idle_deadline(&self) -> Option<Instant> {

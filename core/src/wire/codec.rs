@@ -10,7 +10,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsResponse, FetchResponse, MetadataRequest, ProduceResponse,
-    RequestHeader, ResponseHeader, TopicName,
+    RequestHeader, ResponseHeader, SaslAuthenticateResponse, SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, Request as _, StrBytes};
 use uuid::Uuid;
@@ -27,14 +27,19 @@ const CLIENT_ID: &str = "doorkeeper";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotEncodable;
 
-/// An ApiVersions request of version 0, which every broker knows.
-pub(crate) fn api_versions(id: CorrelationId) -> Result<Bytes, NotEncodable> {
+/// An ApiVersions request. Every broker knows version 0.
+pub(crate) fn api_versions(version: ApiVersion, id: CorrelationId) -> Result<Bytes, NotEncodable> {
     let head = RequestHead {
         api: ApiKey(ApiVersionsRequest::KEY),
-        version: ApiVersion(0),
+        version,
         correlation_id: id,
     };
-    request(head, &ApiVersionsRequest::default())
+    let mut body = ApiVersionsRequest::default();
+    if version.0 >= 3 {
+        body.client_software_name = StrBytes::from_static_str(CLIENT_ID);
+        body.client_software_version = StrBytes::from_static_str(env!("CARGO_PKG_VERSION"));
+    }
+    request(head, &body)
 }
 
 /// A Metadata request for the brokers alone.
@@ -57,8 +62,12 @@ fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodab
         .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)));
     let mut frame = BytesMut::new();
     frame.put_u32(0);
-    // Header version 1: the requests above are sent in versions that are not flexible.
-    header.encode(&mut frame, 1).map_err(|_| NotEncodable)?;
+    let entry = schema::api(head.api.0).ok_or(NotEncodable)?;
+    let is_flexible = entry.request.is_flexible(head.version.0);
+    let header_version = if is_flexible == Some(true) { 2 } else { 1 };
+    header
+        .encode(&mut frame, header_version)
+        .map_err(|_| NotEncodable)?;
     body.encode(&mut frame, head.version.0)
         .map_err(|_| NotEncodable)?;
     framed(frame)
@@ -179,6 +188,55 @@ fn fill(
     out.extend_from_slice(elements);
     out.extend_from_slice(last);
     Ok(())
+}
+
+/// The response to SaslHandshake: an error, and the mechanisms that are offered.
+pub(crate) fn sasl_handshake<'a>(
+    head: RequestHead,
+    error_code: i16,
+    mechanisms: impl IntoIterator<Item = &'a str>,
+) -> Result<Bytes, NotEncodable> {
+    let mechanisms = mechanisms.into_iter();
+    let mut out = begin_response(head, 64)?;
+    SaslHandshakeResponse::default()
+        .with_error_code(error_code)
+        .with_mechanisms(mechanisms.map(|it| it.to_owned().into()).collect())
+        .encode(&mut out, head.version.0)
+        .map_err(|_| NotEncodable)?;
+    framed(out)
+}
+
+/// The response to SaslAuthenticate with a token for the client, and for how many milliseconds its
+/// login holds; 0 for no limit.
+pub(crate) fn sasl_authenticated(
+    head: RequestHead,
+    token: Bytes,
+    session_lifetime_ms: i64,
+) -> Result<Bytes, NotEncodable> {
+    let mut response = SaslAuthenticateResponse::default().with_auth_bytes(token);
+    if head.version.0 >= 1 {
+        response = response.with_session_lifetime_ms(session_lifetime_ms);
+    }
+    let mut out = begin_response(head, 64)?;
+    response
+        .encode(&mut out, head.version.0)
+        .map_err(|_| NotEncodable)?;
+    framed(out)
+}
+
+/// The response to SaslAuthenticate when the login has failed.
+pub(crate) fn sasl_failed(
+    head: RequestHead,
+    error_code: i16,
+    text: String,
+) -> Result<Bytes, NotEncodable> {
+    let mut out = begin_response(head, 64)?;
+    SaslAuthenticateResponse::default()
+        .with_error_code(error_code)
+        .with_error_message(Some(text.into()))
+        .encode(&mut out, head.version.0)
+        .map_err(|_| NotEncodable)?;
+    framed(out)
 }
 
 fn is_flexible(api: ApiKey, version: i16) -> bool {

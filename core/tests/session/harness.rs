@@ -11,6 +11,7 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::sasl::login::ClientToken;
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Observation, Route,
@@ -37,6 +38,7 @@ pub fn snapshot() -> Snapshot {
         epoch: 1,
         limits: Limits::default(),
         policy: Policy::allow_all(),
+        login: None,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology()),
         bootstrap,
@@ -69,6 +71,8 @@ pub struct World {
     pub targets: Vec<Target>,
     pub events: Vec<Event>,
     pub learned: Vec<Observation>,
+    /// What is to be evaluated.
+    pub tokens: Vec<ClientToken>,
     pub finished: Vec<Leg>,
     pub closed: Option<CloseReason>,
 }
@@ -101,6 +105,7 @@ impl World {
             targets: Vec::new(),
             events: Vec::new(),
             learned: Vec::new(),
+            tokens: Vec::new(),
             finished: Vec::new(),
             closed: None,
         }
@@ -165,6 +170,7 @@ impl World {
                     self.session.handle(self.now, Input::Connected);
                 }
             }
+            Effect::Evaluate(token) => self.tokens.push(token),
             Effect::Learn(observation) => self.learned.push(observation),
             Effect::Report(event) => self.events.push(event),
             Effect::Finish(leg) => {
@@ -311,6 +317,8 @@ pub fn counts(events: &[Event]) -> BTreeMap<&'static str, usize> {
             Event::Response { local: true, .. } => "local response",
             Event::Response { local: false, .. } => "response",
             Event::Rewrote(_) => "rewrote",
+            Event::LoginSucceeded { .. } => "login succeeded",
+            Event::LoginFailed { .. } => "login failed",
             Event::SaslWithoutLogin => "SASL without a login",
         };
         *counts.entry(name).or_default() += 1;

@@ -18,6 +18,7 @@ mod denials;
 mod faults;
 mod finishing;
 mod harness;
+mod login;
 mod memory;
 mod relay;
 mod streaming;

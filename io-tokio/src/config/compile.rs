@@ -6,6 +6,7 @@ mod dial;
 mod limits;
 mod listener;
 mod localhost;
+mod sasl;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -116,6 +117,7 @@ impl Compiler<'_> {
             let path = root.keys(&["listeners", name]);
             self.name(&path, name);
             let addresses = self.listen_addresses(&path, listener);
+            self.check_sasl(&path, listener);
             self.check_limits(&path, &listener.limits, config.buffered_bytes_max);
             self.check_proxies(&path, listener);
             if let Some(cluster) = self.cluster_of(&path, config, &listener.cluster) {
@@ -157,6 +159,8 @@ impl Compiler<'_> {
     ) -> plan::Cluster {
         let path = Path::default().keys(&["clusters", name]);
         self.name(&path, name);
+        let mut listeners = config.listeners.values();
+        let logs_in = listeners.any(|it| it.cluster == name && it.sasl.is_some());
         let is_used = config.listeners.values().any(|it| it.cluster == name);
         if !is_used && !self.loaded.unread.some_listener() {
             self.warning(&path, "no listener uses this cluster");
@@ -192,6 +196,7 @@ impl Compiler<'_> {
                 backoff_min: limits.connect_backoff_min.0,
                 backoff_max: limits.connect_backoff_max.0,
                 frame_bytes_max: DISCOVERY_FRAME_BYTES_MAX,
+                learns_versions: logs_in,
             },
         }
     }

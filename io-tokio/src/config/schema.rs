@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, Size, Time};
+use super::sasl::ListenerSasl;
 use super::tls::{ClusterTls, ListenerTls};
 use crate::connection_rate::ConnectionRates;
 
@@ -160,8 +161,11 @@ pub struct Listener {
     /// TLS towards clients. Without it, clients speak plaintext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// How clients log in. Without it, nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<ListenerSasl>,
     /// `allow`: let anyone in who can reach the port. A listener that is not on a loopback
-    /// address and asks nobody for credentials (`tls.client_auth: required`) must say so.
+    /// address and asks nobody for credentials (`sasl`, `tls.client_auth: required`) must say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<Insecure>,
     /// APIs that clients may use although they act on doorkeeper's own principal at the cluster,

@@ -9,7 +9,7 @@ use super::problem::{Problem, Severity};
 use super::tree::{Entry, Node, Path, Position, Value};
 
 /// Keys that have a meaning in Kafka proxies, and none here yet.
-const NOT_YET: &[&str] = &["authorization", "identity", "proxy_protocol", "sasl", "sni"];
+const NOT_YET: &[&str] = &["authorization", "identity", "proxy_protocol", "sni"];
 
 /// Everything in the tree that does not fit the schema.
 pub(super) fn check(root: &Node, schema: &Json) -> Vec<Problem> {

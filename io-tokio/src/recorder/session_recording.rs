@@ -144,6 +144,7 @@ mod tests {
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
+            login: None,
             offered: OfferedApis::default(),
             bootstrap: Vec::new(),
             dial: DialMap::default(),

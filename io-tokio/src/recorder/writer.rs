@@ -64,6 +64,7 @@ impl Item {
                     Input::Bytes { bytes, .. } => bytes.len(),
                     Input::Wrote { .. }
                     | Input::Ended { .. }
+                    | Input::Evaluated(_)
                     | Input::Connected
                     | Input::ConnectFailed(_)
                     | Input::Snapshot(_)

@@ -128,6 +128,7 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
         id: _,
         cluster,
         tls: _,
+        logins,
         handshake_timeout,
         proxy_protocol,
         rates,
@@ -153,6 +154,8 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
                 || was.limits != snapshot.limits,
         ),
         ("proxy_protocol", old.proxy_protocol != *proxy_protocol),
+        ("users", old.logins != *logins),
+        ("sasl", was.login != snapshot.login),
         ("policy", was.policy != snapshot.policy),
         ("allow_apis", was.offered != snapshot.offered),
     ]));

@@ -213,6 +213,7 @@ impl<N: Net> Served<N> {
             let context = Arc::new(SessionContext {
                 process: Arc::clone(&self.process),
                 snapshots,
+                logins: ArcSwapOption::new(listener.logins.clone()),
                 cluster,
             });
             let stage = ConnectionStage {
@@ -235,11 +236,13 @@ impl<N: Net> Served<N> {
             served.context = Arc::new(SessionContext {
                 process: Arc::clone(&self.process),
                 snapshots: Arc::new(Snapshots::new(listener.snapshot.clone())),
+                logins: ArcSwapOption::new(listener.logins.clone()),
                 cluster,
             });
         } else if !is_configured_alike(&before.snapshot, &listener.snapshot) {
             served.context.snapshots.configure(&listener.snapshot);
         }
+        served.context.logins.store(listener.logins.clone());
         served.stage.configure(StageSettings {
             context: Arc::clone(&served.context),
             listener: listener.clone(),
@@ -383,6 +386,7 @@ fn is_configured_alike(old: &Snapshot, new: &Snapshot) -> bool {
         epoch: _,
         limits,
         policy,
+        login,
         offered,
         bootstrap,
         dial,
@@ -390,10 +394,11 @@ fn is_configured_alike(old: &Snapshot, new: &Snapshot) -> bool {
         topology: _,
         known_hosts: _,
     } = new;
-    (limits, policy, offered, bootstrap, dial, advertised)
+    (limits, policy, login, offered, bootstrap, dial, advertised)
         == (
             &old.limits,
             &old.policy,
+            &old.login,
             &old.offered,
             &old.bootstrap,
             &old.dial,

@@ -27,6 +27,7 @@ mod signals;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
+mod user;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -28,6 +28,7 @@ mod fairness;
 mod hostile;
 mod learning;
 mod listen_addrs;
+mod login;
 mod loops;
 mod panics;
 mod pressure;

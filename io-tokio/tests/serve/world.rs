@@ -80,6 +80,7 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
         id: name.into(),
         cluster: cluster.into(),
         tls: None,
+        logins: None,
         handshake_timeout: 10 * SECOND,
         proxy_protocol: None,
         rates: ConnectionRates::default(),
@@ -88,6 +89,7 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
             epoch: 0,
             limits: Limits::default(),
             policy: Policy::allow_all(),
+            login: None,
             offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
             bootstrap,
@@ -119,6 +121,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
             backoff_min: Duration::from_millis(50),
             backoff_max: SECOND,
             frame_bytes_max: 4 << 20,
+            learns_versions: false,
         },
     }
 }

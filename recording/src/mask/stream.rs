@@ -125,6 +125,11 @@ impl Requests {
         self.frames.len_max = len_max;
     }
 
+    /// What comes from now on is made of requests again.
+    pub(super) const fn tokens_end(&mut self) {
+        self.frames.kept_bytes = REQUEST_HEAD_BYTES;
+    }
+
     pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
         let mut out = Pieces::default();
         loop {

@@ -92,6 +92,7 @@ pub fn snapshot(setting: &Setting) -> Snapshot {
         epoch: 1,
         limits: limits(setting.small),
         policy: policy(&setting.policy),
+        login: None,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &Topology::default()),
         bootstrap,
@@ -118,6 +119,7 @@ pub fn discovery(snapshot: &Snapshot) -> Config {
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(2),
         frame_bytes_max: 1 << 20,
+        learns_versions: false,
     }
 }
 

@@ -171,6 +171,7 @@ impl Timeline {
                 self.of(at, id, SessionEvent::Drains)
             }
             Input::Connected
+            | Input::Evaluated(_)
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
@@ -188,7 +189,7 @@ impl Timeline {
             }
             Effect::Close(reason) => self.of(at, id, SessionEvent::Closed(*reason)),
 
-            Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
+            Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
         }
     }
 

@@ -159,6 +159,8 @@ fn response(event: &Event) -> Option<String> {
         Event::Rewrote(rewrites) => Some(format!("{rewrites:?}")),
         Event::SaslWithoutLogin => Some("SASL without a login".to_owned()),
         Event::Request { .. }
+        | Event::LoginSucceeded { .. }
+        | Event::LoginFailed { .. }
         | Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. } => None,
     }
@@ -176,6 +178,8 @@ fn connected(event: &Event) -> Option<String> {
         Event::Request { .. }
         | Event::Response { .. }
         | Event::Rewrote(_)
+        | Event::LoginSucceeded { .. }
+        | Event::LoginFailed { .. }
         | Event::SaslWithoutLogin => None,
     }
 }

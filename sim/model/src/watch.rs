@@ -242,7 +242,7 @@ impl Watch {
             Input::BufferResumed(leg) => ledger.facts.pauses(*leg, None),
             Input::BufferRejected => ledger.facts.buffer_rejected = true,
             Input::Tick => ledger.facts.tick(now),
-            Input::Connected | Input::Wrote { .. } | Input::Revoked(_) => {}
+            Input::Connected | Input::Wrote { .. } | Input::Revoked(_) | Input::Evaluated(_) => {}
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Watch {
                 Ok(())
             }
             Effect::Close(reason) => self.closed(id, *reason),
-            Effect::Learn(_) => Ok(()),
+            Effect::Evaluate(_) | Effect::Learn(_) => Ok(()),
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
             id: "public".into(),
             cluster: "main".into(),
             tls: None,
+            logins: None,
             handshake_timeout: Duration::from_secs(10),
             proxy_protocol: None,
             rates: ConnectionRates::default(),

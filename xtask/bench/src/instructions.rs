@@ -150,8 +150,9 @@ impl Pair {
             match effect {
                 Effect::Connect(_) => self.input(Input::Connected)?,
                 Effect::Close(reason) => bail!("the session closed: {reason}"),
-
-                Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => drop(black_box(effect)),
+                Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
+                    drop(black_box(effect))
+                }
             }
         }
         black_box(self.session.demand());
@@ -173,6 +174,7 @@ fn snapshot(policy: Policy) -> Result<Snapshot> {
         epoch: 1,
         limits: Limits::default(),
         policy,
+        login: None,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
         bootstrap,

@@ -32,7 +32,7 @@ pub(crate) fn compiled(
 pub(crate) fn read(file: &str, sources: &mut Sources) -> Result<(Loaded, Compiled), Problems> {
     let loaded = config::load(file, config::environment(), sources)?;
     let mut compiled = config::compile(&loaded)?;
-    compiled.read_tls_files(&loaded, sources)?;
+    compiled.read_files(&loaded, sources)?;
     if let Some(most) = descriptors::most() {
         compiled.warn_of_descriptors(&loaded, most);
     }

@@ -37,9 +37,56 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CertsCommand,
     },
+    /// Say who may log in: the file that `sasl.users_file` of a listener names
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
     /// Serve an embedded in-memory Kafka of three brokers on loopback, with doorkeeper in front
     #[cfg(feature = "quickstart")]
     Quickstart(QuickstartArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user, or give it another password, which is read from the terminal or from standard
+    /// input. The file is made if there is none
+    Add {
+        #[command(flatten)]
+        file: UsersArg,
+        /// Its name
+        name: String,
+        /// How often a password is hashed: the more, the longer it takes to guess one, and to log
+        /// in with PLAIN [default: 8192]
+        #[arg(long, value_name = "N")]
+        iterations: Option<u32>,
+    },
+    /// Remove a user
+    Remove {
+        #[command(flatten)]
+        file: UsersArg,
+        /// Its name
+        name: String,
+    },
+    /// Print all users, and the mechanisms of which there are keys
+    List {
+        #[command(flatten)]
+        file: UsersArg,
+    },
+    /// Say whether a password, read from the terminal or from standard input, is right
+    Check {
+        #[command(flatten)]
+        file: UsersArg,
+        /// The name of the user
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsersArg {
+    /// The file of users
+    #[arg(long = "users", value_name = "FILE", default_value = "users.yaml")]
+    pub(crate) users: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod failure;
 mod quickstart;
 mod reload;
 mod run;
+mod user;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Certs {
             command: CertsCommand::Fetch(args),
         } => certs::fetch(&args),
+        Command::User { command } => user::user(&command).map(|()| ExitCode::SUCCESS),
         Command::Schema => schema().map(|()| ExitCode::SUCCESS),
     };
     let code = result.unwrap_or_else(Failure::report);

@@ -48,7 +48,7 @@ async fn serve(port: u16, certificates: Option<&Certificates>) -> Result<ExitCod
     let text = file(&bootstrap, port, certificates);
     let loaded = config::parse("quickstart", &text, HashMap::new())?;
     let mut compiled = config::compile(&loaded)?;
-    compiled.read_tls_files(&loaded, &mut Sources::default())?;
+    compiled.read_files(&loaded, &mut Sources::default())?;
     let lines = lines::to_paste(port, certificates);
 
     let seed = u64::from(std::process::id());

@@ -17,6 +17,7 @@ use super::super::tls::ClientAuth;
 use super::super::tree::Path;
 use super::super::{RouteTarget, Size};
 use super::binds::Owner;
+use super::sasl;
 use super::{Compiler, Reach};
 use crate::connection_rate::ConnectionRates;
 use crate::limits::ListenerLimits;
@@ -197,15 +198,15 @@ impl Compiler<'_> {
         listener: &Listener,
         binds: impl IntoIterator<Item = SocketAddr>,
     ) {
-        let asks_for_certificates = listener
-            .tls
-            .as_ref()
-            .is_some_and(|it| it.client_auth == ClientAuth::Required);
+        let tls = listener.tls.as_ref();
+        let asks_for_certificates = tls.is_some_and(|it| it.client_auth == ClientAuth::Required);
+        let asks = asks_for_certificates || listener.sasl.is_some();
         let open = binds.into_iter().find(|bind| !bind.ip().is_loopback());
-        if let (Some(open), None, false) = (open, listener.insecure, asks_for_certificates) {
+        if let (Some(open), None, false) = (open, listener.insecure, asks) {
             let message = format!(
-                "lets anyone in who can reach {open}: ask clients for certificates \
-                 (tls.client_auth: required), bind it to a loopback address, or say insecure: allow"
+                "lets anyone in who can reach {open}: let clients log in (sasl), ask them for \
+                 certificates (tls.client_auth: required), bind it to a loopback address, or say \
+                 insecure: allow"
             );
             self.error(path, message);
         }
@@ -262,6 +263,7 @@ pub(super) fn planned(
         id: name.into(),
         cluster: listener.cluster.as_str().into(),
         tls: None,
+        logins: None,
         handshake_timeout: listener.limits.handshake_timeout.0,
         proxy_protocol: listener.proxy_protocol.as_ref().map(proxy_protocol),
         rates: ConnectionRates {
@@ -273,6 +275,7 @@ pub(super) fn planned(
             epoch: 0,
             limits: limits(listener, cluster),
             policy: Policy::allow_all(),
+            login: listener.sasl.as_ref().map(sasl::settings),
             offered: offered(&listener.allow_apis),
             bootstrap,
             dial,

@@ -1,4 +1,5 @@
-//! The files that TLS needs, read and held against each other.
+//! The files that a configuration names, read and held against each other: those of TLS, and those
+//! of users (`sasl.rs`).
 
 mod clients;
 
@@ -32,15 +33,12 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 impl Compiled {
     /// Reads the certificates, keys, CAs and revocation lists of all listeners and clusters, and
-    /// adds what TLS is spoken with to the plan. The files are among the sources then.
+    /// the users, and adds what TLS is spoken with and who may log in to the plan. The files are
+    /// among the sources then.
     ///
     /// # Errors
     /// Every file that cannot be used.
-    pub fn read_tls_files(
-        &mut self,
-        loaded: &Loaded,
-        sources: &mut Sources,
-    ) -> Result<(), Problems> {
+    pub fn read_files(&mut self, loaded: &Loaded, sources: &mut Sources) -> Result<(), Problems> {
         let mut reader = Reader {
             loaded,
             sources,
@@ -53,6 +51,11 @@ impl Compiled {
                 let path = root.keys(&["listeners", listener.id.name(), "tls"]);
                 listener.tls = reader.listener(&path, tls);
                 reader.must_be_there(&path, listener.tls.is_some());
+            }
+            if let Some(sasl) = settings.and_then(|it| it.sasl.as_ref()) {
+                let path = root.keys(&["listeners", listener.id.name(), "sasl"]);
+                listener.logins = reader.logins(&path, sasl);
+                reader.must_be_there(&path, listener.logins.is_some());
             }
         }
         for cluster in &mut self.plan.clusters {
@@ -72,14 +75,15 @@ impl Compiled {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     loaded: &'a Loaded,
     sources: &'a mut Sources,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    /// A leg that is to have TLS never speaks plaintext, whatever went wrong and was not said.
+    /// A leg that is to have TLS never speaks plaintext, and nobody is let in without a login that
+    /// is to have one, whatever went wrong and was not said.
     fn must_be_there(&mut self, path: &Path, is_there: bool) {
         let is_said = self
             .problems
@@ -247,7 +251,7 @@ impl Reader<'_> {
     }
 
     /// A file that nobody else should be able to read.
-    fn secret_file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
+    pub(super) fn secret_file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
         let others = fs::metadata(file).is_ok_and(|it| it.mode() & 0o007 != 0);
         if others {
             let message = format!("every user of this machine may read {file}: chmod o-rwx");
@@ -271,11 +275,11 @@ impl Reader<'_> {
         }
     }
 
-    fn error(&mut self, path: &Path, message: impl Into<String>) {
+    pub(super) fn error(&mut self, path: &Path, message: impl Into<String>) {
         self.problem(Severity::Error, path, message.into());
     }
 
-    fn warning(&mut self, path: &Path, message: impl Into<String>) {
+    pub(super) fn warning(&mut self, path: &Path, message: impl Into<String>) {
         self.problem(Severity::Warning, path, message.into());
     }
 

@@ -376,6 +376,8 @@ impl World {
                     };
                 }
             }
+            // Nobody has to log in here.
+            Effect::Evaluate(_) => {}
             Effect::Learn(observation) => self.asking.hint(observation),
             Effect::Finish(leg) => {
                 let arrival = self.net.arrival(self.now, &mut self.rng);

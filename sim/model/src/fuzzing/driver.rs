@@ -12,6 +12,8 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::login::{Evaluation, LoginSettings};
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
     Accept, CloseReason, ConnectFailure, Effect, End, Input, Instant, Leg, Route, Session, Snapshot,
@@ -39,6 +41,10 @@ pub(super) struct SessionDriver {
     session: Session,
     snapshot: Arc<Snapshot>,
     now: Instant,
+    /// Whether the client is somebody: it has logged in, or need not.
+    is_known: bool,
+    /// A token of the client is being evaluated.
+    evaluating: bool,
     /// An attempt to connect is under way.
     connecting: bool,
     ended: [bool; 2],
@@ -50,7 +56,7 @@ pub(super) struct SessionDriver {
 
 impl SessionDriver {
     /// Flags: 1 comes through the bootstrap address, 2 has small limits, 4 knows no topology yet,
-    /// 8 is denied the topic `t`.
+    /// 8 is denied the topic `t`, 16 has to log in.
     pub(super) fn new(flags: u8) -> Option<Self> {
         let snapshot = Arc::new(snapshot(flags)?);
         let route = if flags & 1 == 0 {
@@ -63,6 +69,8 @@ impl SessionDriver {
         let session = Session::new(accept, Arc::clone(&snapshot), Seed([7; 32]));
         Some(Self {
             session,
+            is_known: snapshot.login.is_none(),
+            evaluating: false,
             snapshot,
             now,
             connecting: false,
@@ -142,6 +150,15 @@ impl SessionDriver {
         }
     }
 
+    /// What becomes of the client's token.
+    pub(super) fn evaluated(&mut self, evaluation: Evaluation) {
+        if self.evaluating {
+            self.evaluating = false;
+            self.is_known |= matches!(evaluation, Evaluation::Success { .. });
+            self.input(Input::Evaluated(evaluation));
+        }
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
     }
@@ -192,7 +209,15 @@ impl SessionDriver {
             match effect {
                 Effect::Connect(_) => {
                     assert!(!self.connecting, "two attempts at once");
+                    assert!(
+                        self.is_known,
+                        "nobody is dialled for a client that is nobody"
+                    );
                     self.connecting = true;
+                }
+                Effect::Evaluate(_) => {
+                    assert!(!self.evaluating, "two evaluations at once");
+                    self.evaluating = true;
                 }
                 Effect::Finish(leg) => {
                     assert!(
@@ -209,6 +234,11 @@ impl SessionDriver {
         }
         self.is_not_stuck();
         self.is_bounded();
+        let is_quiet = self.session.egress(Leg::Upstream).is_empty();
+        assert!(
+            self.is_known || is_quiet,
+            "requests of a client that is nobody"
+        );
     }
 
     /// An open session waits for something that can come.
@@ -220,6 +250,7 @@ impl SessionDriver {
             || demand.read_upstream
             || demand.deadline.is_some()
             || self.connecting
+            || self.evaluating
             || due;
         assert!(self.closed || waits, "an open session waits for nothing");
     }
@@ -261,6 +292,17 @@ impl SessionDriver {
     }
 }
 
+fn login() -> LoginSettings {
+    LoginSettings {
+        mechanisms: vec![Mechanism::Plain, Mechanism::ScramSha256],
+        frame_bytes_max: 64,
+        frames_max: 4,
+        login_timeout: Duration::from_secs(10),
+        failure_delay: Duration::from_millis(100),
+        session_lifetime_max: Some(Duration::from_secs(60)),
+    }
+}
+
 /// Small limits where the flags say so, so that short inputs reach them.
 fn snapshot(flags: u8) -> Option<Snapshot> {
     let at = |host: &str, port| HostPort::new(host, port).ok();
@@ -285,6 +327,7 @@ fn snapshot(flags: u8) -> Option<Snapshot> {
         epoch: 1,
         limits,
         policy,
+        login: (flags & 16 != 0).then(|| Arc::new(login())),
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,

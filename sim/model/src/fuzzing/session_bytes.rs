@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use doorkeeper_core::error::Revocation;
+use doorkeeper_core::policy::Principal;
+use doorkeeper_core::sasl::failure::LoginFailure;
+use doorkeeper_core::sasl::login::Evaluation;
 use doorkeeper_core::{ConnectFailure, End, Input, Leg};
 
 use super::driver::SessionDriver;
@@ -41,6 +44,23 @@ fn step(driver: &mut SessionDriver, what: u8, rest: &mut &[u8]) {
         207 => return driver.ended(Leg::Upstream, End::Truncated),
         208 => return driver.listener_removed(Duration::from_secs(take(rest).into())),
         209 => return driver.revoked(Revocation::CertificateRevoked),
+        210 => {
+            let token = bytes(rest).to_vec().into();
+            return driver.evaluated(Evaluation::Challenge(token));
+        }
+        211 => {
+            let seconds = take(rest);
+            return driver.evaluated(Evaluation::Success {
+                token: bytes(rest).to_vec().into(),
+                principal: Principal::new(if seconds.is_multiple_of(2) {
+                    "User:a"
+                } else {
+                    "User:b"
+                }),
+                lifetime: (seconds > 0).then(|| Duration::from_secs(seconds.into())),
+            });
+        }
+        212 => return driver.evaluated(Evaluation::Failure(LoginFailure::WrongPassword)),
         _ => {}
     }
     match what % 12 {

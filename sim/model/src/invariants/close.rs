@@ -94,6 +94,8 @@ pub(crate) fn is_true(ledger: &Ledger, reason: CloseReason) -> Result<(), Violat
         CloseReason::ListenerRemoved
         | CloseReason::ListenerRemovedExpired
         | CloseReason::Revoked(_) => false,
+        // Nobody has to log in here.
+        CloseReason::LoginFailed(_) | CloseReason::SessionExpired => false,
         CloseReason::Bug(_) => false,
     };
     if holds {

@@ -35,6 +35,7 @@ impl Work {
             | Input::Ended { .. }
             | Input::Connected
             | Input::ConnectFailed(_)
+            | Input::Evaluated(_)
             | Input::Drain { .. }
             | Input::ListenerRemoved { .. }
             | Input::Revoked(_)

@@ -379,6 +379,8 @@ impl Ledger {
             Event::UpstreamConnected { .. }
             | Event::UpstreamAttemptFailed { .. }
             | Event::Rewrote(_)
+            | Event::LoginSucceeded { .. }
+            | Event::LoginFailed { .. }
             | Event::SaslWithoutLogin => {}
         }
         if let Some(transcript) = &mut self.transcript {

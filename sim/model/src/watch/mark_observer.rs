@@ -100,6 +100,7 @@ impl Ledger {
             Input::Drain { .. } => marks.set(Mark::DrainWithResponsesOwed, owes && serves),
             Input::Ended { .. }
             | Input::ConnectFailed(_)
+            | Input::Evaluated(_)
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
@@ -145,7 +146,7 @@ impl Ledger {
             }
             Effect::Report(event) => marks.note_event(event),
             Effect::Close(reason) => marks.note_close(*reason),
-            Effect::Learn(_) | Effect::Finish(_) => {}
+            Effect::Evaluate(_) | Effect::Learn(_) | Effect::Finish(_) => {}
         }
     }
 
@@ -219,6 +220,8 @@ impl MarkObserver {
             Event::UpstreamConnected { .. }
             | Event::UpstreamAttemptFailed { .. }
             | Event::Request { .. }
+            | Event::LoginSucceeded { .. }
+            | Event::LoginFailed { .. }
             | Event::SaslWithoutLogin => {}
         }
     }

@@ -1,0 +1,175 @@
+//! The frames of a login: no others are read before it is done, and their key comes first.
+
+use bytes::Bytes;
+
+use super::{Framing, Reply, State};
+use crate::api::{LoginStep, Row, row};
+use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
+use crate::event::Event;
+use crate::id::ApiKey;
+use crate::sasl::failure::LoginFailure;
+use crate::session::Session;
+use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
+use crate::time::Instant;
+use crate::wire::framer::{self, Framer};
+use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
+use crate::wire::malformed::Malformed;
+use crate::wire::schema::{Role, Roles};
+use crate::wire::walk::{Step, Value};
+
+impl Session {
+    /// Takes from the front of a chunk that belongs to a login.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::session) fn login_bytes(
+        &mut self,
+        now: Instant,
+        chunk: &mut Bytes,
+    ) -> Result<(), CloseReason> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let is_raw = matches!(
+            login.state,
+            State::Token {
+                framing: Framing::Raw,
+                ..
+            }
+        );
+        let framer = Framer {
+            min: if is_raw { 0 } else { REQUEST_HEAD_BYTES },
+            max: login.settings.frame_bytes_max,
+        };
+        let buffered = &mut self.requests.buffered;
+        let frame_len = framer.frame_len(buffered, chunk).map_err(|why| {
+            let first = framer::peek::<PREFIX_BYTES>(buffered, chunk, 0);
+            match (why, first.and_then(OtherProtocol::of)) {
+                (BadLength::TooLarge, Some(other)) => ClientFault::Speaks(other),
+                (_, Some(_) | None) => ClientFault::FrameLength(why),
+            }
+        })?;
+        let head = framer::peek::<REQUEST_HEAD_BYTES>(buffered, chunk, PREFIX_BYTES);
+        let head = head.filter(|_| !is_raw).map(RequestHead::read);
+        if let Some(head) = head {
+            login.expects(head.api)?;
+        }
+        let missing = match frame_len {
+            Some(frame_len) => frame_len.saturating_sub(buffered.end()),
+            None => chunk.len(),
+        };
+        buffered.push(framer::take(chunk, missing));
+        if frame_len != Some(buffered.end()) {
+            return Ok(());
+        }
+        let frame = Bytes::from(buffered.copy(0..buffered.end()));
+        self.requests.clear();
+        self.login_frame(now, head, &frame)
+    }
+
+    /// A whole frame has come.
+    fn login_frame(
+        &mut self,
+        now: Instant,
+        head: Option<RequestHead>,
+        frame: &Bytes,
+    ) -> Result<(), CloseReason> {
+        let Some(login) = &mut self.login else {
+            return Ok(());
+        };
+        login.frames += 1;
+        if login.frames > login.settings.frames_max {
+            return Err(ClientFault::LoginFrames.into());
+        }
+        // The mechanism of a session does not change: Kafka says so with the first token
+        // (`REAUTH_BAD_MECHANISM`).
+        let first = login.granted.as_ref().map(|it| it.mechanism);
+        let is_other = |it| first.is_some_and(|first| first != it);
+        if let State::Token { mechanism, .. } = login.state
+            && is_other(mechanism)
+        {
+            let why = LoginFailure::MechanismChanged;
+            self.fail_login(now, None, why, CloseReason::LoginFailed(why));
+            return Ok(());
+        }
+        let Some(head) = head else {
+            self.token(frame.get(PREFIX_BYTES..).unwrap_or_default(), Reply::Raw);
+            return Ok(());
+        };
+        self.report(Event::Request {
+            api: head.api,
+            version: head.version,
+            bytes: frame.len(),
+        });
+        let row = row(head.api).ok_or(ClientFault::ApiNotOffered(head.api))?;
+        let Some(step) = row.login_step() else {
+            return self.versions_asked(now, head, frame.len());
+        };
+        if !row.entry.versions.contains(head.version.0) {
+            return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
+        }
+        let malformed = |why| ClientFault::Malformed(head.api, head.version, why);
+        match step {
+            LoginStep::Handshake => {
+                let name = field(head, frame, Role::SaslMechanism).map_err(malformed)?;
+                self.handshake(now, head, frame.len(), name);
+            }
+            LoginStep::Token => {
+                let token = field(head, frame, Role::AuthBytes).map_err(malformed)?;
+                self.token(token, Reply::To(head, frame.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl super::Login {
+    /// Whether a request may come now. It is not read further if not: before its login a client is
+    /// nobody, and nothing of it is parsed that need not be.
+    fn expects(&self, api: ApiKey) -> Result<(), ClientFault> {
+        let row = row(api);
+        let step = row.and_then(Row::login_step);
+        let is_expected = match self.state {
+            State::Handshake { has_versions } => {
+                let asks_versions = row.is_some_and(Row::negotiates_versions);
+                step == Some(LoginStep::Handshake) || (asks_versions && !has_versions)
+            }
+            State::Token { .. } => step == Some(LoginStep::Token),
+            State::Versions(..)
+            | State::Evaluating { .. }
+            | State::Failing { .. }
+            | State::LoggedIn => false,
+        };
+        if is_expected {
+            Ok(())
+        } else {
+            Err(ClientFault::NotLoggedIn(api))
+        }
+    }
+}
+
+/// The one field of that role in a whole request.
+fn field(head: RequestHead, frame: &Bytes, role: Role) -> Result<&[u8], Malformed> {
+    let row = row(head.api).ok_or(Malformed::Truncated)?;
+    let roles = Roles::of(&[role]);
+    let mut walk = BodyWalk::of_request(row.entry, head.version, roles, frame.len());
+    let mut input = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
+    let mut found: Option<&[u8]> = None;
+    loop {
+        match walk.step(&mut input)? {
+            Step::Value(value) if value.value == Value::Span => {
+                found = frame.get(value.data..value.end);
+            }
+            Step::Done { .. } => return found.ok_or(Malformed::Truncated),
+            Step::More => return Err(Malformed::Truncated),
+            Step::Value(_)
+            | Step::Begin { .. }
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. } => {}
+        }
+    }
+}

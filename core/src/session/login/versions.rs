@@ -1,0 +1,172 @@
+//! ApiVersions before a login: what discovery has learned of the brokers, cut to what is offered.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Reply, State};
+use crate::api::versions::{ApiRanges, unsupported};
+use crate::api::{OfferedApi, row};
+use crate::broker_versions::BrokerVersions;
+use crate::error::{ClientFault, CloseReason};
+use crate::id::ApiKey;
+use crate::io::Route;
+use crate::session::Session;
+use crate::time::Instant;
+use crate::wire::edit::Edits;
+use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES, RequestHead};
+use crate::wire::rope::Rope;
+use crate::wire::schema::{Role, Roles, Versions};
+use crate::wire::walk::{Step, Walker};
+
+/// In version 5 a client says which broker it means to have reached, which is for that broker to
+/// verify.
+const ANSWERED: Versions = Versions::new(0, 4);
+
+impl Session {
+    /// A client that has not logged in asks for the versions.
+    pub(super) fn versions_asked(
+        &mut self,
+        now: Instant,
+        head: RequestHead,
+        frame_len: usize,
+    ) -> Result<(), CloseReason> {
+        let answered = self.versions_answered(head.api);
+        if !ANSWERED.contains(head.version.0)
+            || answered.is_some_and(|it| !it.contains(head.version.0))
+        {
+            let response = unsupported(head, answered.unwrap_or(ANSWERED));
+            self.respond(now, Reply::To(head, frame_len), Ok(response));
+            return Ok(());
+        }
+        let Some(login) = &mut self.login else {
+            return Ok(());
+        };
+        login.state = State::Versions(head, frame_len);
+        self.respond_with_versions(now)
+    }
+
+    /// Something has been learned of the brokers: a client may wait for that.
+    pub(in crate::session) fn respond_with_versions(
+        &mut self,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let State::Versions(head, frame_len) = login.state else {
+            return Ok(());
+        };
+        let Some((first, others)) = self.brokers_versions() else {
+            return Ok(());
+        };
+        let body = first.body(head.version);
+        let body = body.ok_or(ClientFault::UnsupportedVersion(head.api, head.version))?;
+        let offered = |api: ApiKey| self.offered_by_all(api, head.api, &others);
+        let frame = response(head, body, offered);
+        let frame = frame.ok_or(CloseReason::Bug(
+            "versions that were learned cannot be read",
+        ))?;
+        if let Some(login) = &mut self.login {
+            login.state = State::Handshake { has_versions: true };
+        }
+        self.respond(now, Reply::To(head, frame_len), Ok(frame));
+        Ok(())
+    }
+
+    /// The brokers that the client may reach: their versions, those of one apart.
+    fn brokers_versions(&self) -> Option<(Arc<BrokerVersions>, Vec<Arc<BrokerVersions>>)> {
+        let topology = &self.snapshot.topology;
+        if let Route::Broker(broker) = self.accept.route
+            && let Some(address) = topology.upstream(broker)
+            && let Some(versions) = topology.versions_at(address)
+        {
+            return Some((Arc::clone(versions), Vec::new()));
+        }
+        let mut all = topology.versions().map(Arc::clone);
+        Some((all.next()?, all.collect()))
+    }
+
+    /// The versions of ApiVersions, whose key that is, that have a response here, if brokers are
+    /// known.
+    fn versions_answered(&self, api: ApiKey) -> Option<Versions> {
+        let (first, others) = self.brokers_versions()?;
+        let mut all = others.iter().chain([&first]);
+        let last = all.try_fold(ANSWERED.last, |last, it| {
+            let range = it.range(api)?;
+            Some(range.last.min(last))
+        });
+        Some(Versions::new(
+            ANSWERED.first,
+            last.unwrap_or(ANSWERED.first),
+        ))
+    }
+
+    /// An API in the versions that are offered here and that all brokers have; that which is asked
+    /// for this in those that have a response.
+    fn offered_by_all(
+        &self,
+        api: ApiKey,
+        asked: ApiKey,
+        brokers: &[Arc<BrokerVersions>],
+    ) -> Option<OfferedApi> {
+        let mut offered = self.snapshot.offered(api)?;
+        if api == asked {
+            offered.versions.last = offered.versions.last.min(ANSWERED.last);
+        }
+        for broker in brokers {
+            let range = broker.range(api)?;
+            let versions = &mut offered.versions;
+            versions.first = versions.first.max(range.first);
+            versions.last = versions.last.min(range.last);
+        }
+        Some(offered)
+    }
+}
+
+/// The response of a broker with the ranges that are offered. Nothing if it cannot be read.
+fn response(
+    head: RequestHead,
+    body: &Bytes,
+    offered: impl Fn(ApiKey) -> Option<OfferedApi>,
+) -> Option<Bytes> {
+    const INTEREST: Roles = Roles::of(&[
+        Role::ApiKeys,
+        Role::ApiKey,
+        Role::MinVersion,
+        Role::MaxVersion,
+    ]);
+    let message = row(head.api)?.entry.response;
+    let mut edits = Edits::default();
+    let mut ranges = ApiRanges::new(message.is_flexible(head.version.0)?);
+    let mut walker = Walker::new(message, head.version.0, body.len(), INTEREST)?;
+    let mut input = &body[..];
+    loop {
+        let step = walker.step(&mut input).ok()?;
+        ranges.step(&step, &offered, &mut edits);
+        match step {
+            Step::Done { .. } => break,
+            Step::More => return None,
+            Step::Value(_)
+            | Step::Begin { .. }
+            | Step::Array { .. }
+            | Step::Element { .. }
+            | Step::ElementEnd { .. }
+            | Step::ArrayEnd { .. }
+            | Step::Tags { .. }
+            | Step::Tagged { .. }
+            | Step::TaggedEnd { .. } => {}
+        }
+    }
+    let mut rope = Rope::default();
+    rope.push(body.clone());
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + RESPONSE_HEAD_BYTES + body.len());
+    frame.put_u32(0);
+    frame.put_i32(head.correlation_id.0);
+    edits.apply(&mut rope, body.len(), |part| frame.put(part));
+    let len = u32::try_from(frame.len().checked_sub(PREFIX_BYTES)?).ok()?;
+    frame
+        .get_mut(..PREFIX_BYTES)?
+        .copy_from_slice(&len.to_be_bytes());
+    Some(frame.freeze())
+}

@@ -1,6 +1,6 @@
 //! How fast a listener takes connections: in all, and from one address.
 //!
-//! Each rate is a token bucket that holds what comes in [`BURST`]. A connection of an address that
+//! Each rate is a token bucket that holds what comes in `BURST`. A connection of an address that
 //! is over its rate takes nothing of what all have, so no address can use that up. What all have is
 //! denied to nobody: while it is used up, connections wait in the queue of the system, where they
 //! cost nothing here, as at a broker (`ConnectionQuotas.waitForConnectionSlot`).
@@ -45,7 +45,7 @@ pub(crate) struct ConnectionBuckets(Mutex<Buckets>);
 struct Buckets {
     all: Bucket,
     /// Those of addresses that came since `began`, and of others that came before that. A bucket
-    /// that nobody takes from for [`BURST`] is full, as one that is not there, so none has to be
+    /// that nobody takes from for `BURST` is full, as one that is not there, so none has to be
     /// kept for longer than twice that: there are as many as all together may open connections.
     recent: HashMap<ClientNetwork, Bucket>,
     earlier: HashMap<ClientNetwork, Bucket>,

@@ -270,6 +270,11 @@ static ROWS: &[Row] = &[
     ),
 ];
 
+/// The rows of APIs by which clients log in.
+pub(crate) fn login_rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(|row| row.login_step().is_some())
+}
+
 /// The row of an API; nothing for one that is not in the tables.
 pub(crate) fn row(api: ApiKey) -> Option<&'static Row> {
     let index = usize::try_from(api.0).ok()?;

@@ -22,6 +22,8 @@ pub(crate) struct ApiRanges {
     count_at: Range<usize>,
     count: usize,
     dropped: usize,
+    /// What is listed besides.
+    added: Vec<OfferedApi>,
     element: Option<Element>,
 }
 
@@ -35,11 +37,17 @@ struct Element {
 
 impl ApiRanges {
     pub(crate) fn new(compact: bool) -> Self {
+        Self::adding(compact, Vec::new())
+    }
+
+    /// The same, with these at the end: a broker need not have them.
+    pub(crate) fn adding(compact: bool, added: Vec<OfferedApi>) -> Self {
         Self {
             compact,
             count_at: 0..0,
             count: 0,
             dropped: 0,
+            added,
             element: None,
         }
     }
@@ -74,9 +82,8 @@ impl ApiRanges {
             Step::ElementEnd { field, at, .. } if field.role == Role::ApiKeys => {
                 self.settle(*at, row, edits);
             }
-            Step::ArrayEnd { field, .. } if field.role == Role::ApiKeys && self.dropped > 0 => {
-                let left = self.count.saturating_sub(self.dropped);
-                edits.replace(self.count_at.clone(), edit::count(left, self.compact));
+            Step::ArrayEnd { field, at, .. } if field.role == Role::ApiKeys => {
+                self.end(*at, edits);
             }
             Step::More
             | Step::Begin { .. }
@@ -88,6 +95,27 @@ impl ApiRanges {
             | Step::Tagged { .. }
             | Step::TaggedEnd { .. }
             | Step::Done { .. } => {}
+        }
+    }
+
+    /// All elements have been read.
+    fn end(&self, at: usize, edits: &mut Edits) {
+        if self.dropped > 0 || !self.added.is_empty() {
+            let left = self.count.saturating_sub(self.dropped) + self.added.len();
+            edits.replace(self.count_at.clone(), edit::count(left, self.compact));
+        }
+        let mut elements = BytesMut::new();
+        for OfferedApi { row, versions, .. } in &self.added {
+            elements.put_i16(row.key.0);
+            elements.put_i16(versions.first);
+            elements.put_i16(versions.last);
+            if self.compact {
+                // No tagged fields.
+                elements.put_u8(0);
+            }
+        }
+        if !elements.is_empty() {
+            edits.replace(at..at, elements.freeze());
         }
     }
 

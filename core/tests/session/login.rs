@@ -512,26 +512,32 @@ fn the_principal_decides_what_is_denied() {
     );
 }
 
-fn broker_versions(produce: (i16, i16), api_versions: i16) -> Arc<BrokerVersions> {
-    let ranges = [
+fn broker_versions(produce: (i16, i16)) -> Arc<BrokerVersions> {
+    versions_of(&[
         (0, produce.0, produce.1),
-        (18, 0, api_versions),
+        (18, 0, 5),
         (17, 0, 1),
         (36, 0, 2),
-    ];
-    let bodies = (0..=api_versions.min(4)).map(|version| {
-        let keys = ranges.map(|(key, first, last)| {
-            Range::default()
-                .with_api_key(key)
-                .with_min_version(first)
-                .with_max_version(last)
-        });
+    ])
+}
+
+/// What a broker says that has these ranges.
+fn versions_of(ranges: &[(i16, i16, i16)]) -> Arc<BrokerVersions> {
+    let keys = ranges.iter().map(|(key, first, last)| {
+        Range::default()
+            .with_api_key(*key)
+            .with_min_version(*first)
+            .with_max_version(*last)
+    });
+    let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
+    let bodies = (0..=4).map(|version| {
         let mut body = bytes::BytesMut::new();
-        let response = ApiVersionsResponse::default().with_api_keys(keys.to_vec());
         response.encode(&mut body, version).unwrap();
         (ApiVersion(version), body.freeze())
     });
-    let ranges = ranges.map(|(key, first, last)| (ApiKey(key), Versions::new(first, last)));
+    let ranges = ranges
+        .iter()
+        .map(|(key, first, last)| (ApiKey(*key), Versions::new(*first, *last)));
     Arc::new(BrokerVersions::new(ranges, bodies))
 }
 
@@ -541,7 +547,7 @@ fn knowing(route: Route) -> World {
     snapshot.login = Some(Arc::new(settings()));
     for (broker, produce) in [(0, (0, 9)), (1, (3, 12))] {
         let address = at(&format!("kafka-{broker}.canary:9092"));
-        let versions = broker_versions(produce, 5);
+        let versions = broker_versions(produce);
         let next = snapshot.topology.with_versions(&address, Some(&versions));
         snapshot.topology = Arc::new(next.unwrap());
     }
@@ -577,6 +583,26 @@ fn the_versions_are_those_of_the_brokers_that_may_be_reached() {
             assert!(world.targets.is_empty());
             log_in(&mut world, None);
         }
+    }
+}
+
+/// librdkafka logs in only where it finds these APIs.
+#[test]
+fn what_a_client_logs_in_by_is_listed_whatever_brokers_say() {
+    for version in 0..=4 {
+        let mut snapshot = snapshot();
+        snapshot.login = Some(Arc::new(settings()));
+        let ranges = [(0, 0, 9), (18, 0, 4)];
+        let address = at("kafka-1.canary:9092");
+        let next = snapshot
+            .topology
+            .with_versions(&address, Some(&versions_of(&ranges)));
+        snapshot.topology = Arc::new(next.unwrap());
+        let mut world = World::with(snapshot, Route::Broker(BrokerId(1)));
+        world.client(&versions(version));
+        let expected = [(0, 0, 9), (18, 0, 4), (17, 0, 1), (36, 0, 2)];
+        assert_eq!(self::ranges(version, &received(&mut world)), expected);
+        log_in(&mut world, None);
     }
 }
 

@@ -88,6 +88,21 @@ impl ScramClient {
         };
         Ok((proved, message.into_bytes()))
     }
+
+    /// The same of a client that repeats its nonce in front of both.
+    #[cfg(test)]
+    pub(crate) fn prove_repeating(&self, server_first: &str, repeated: &str) -> Vec<u8> {
+        let first = ServerFirst::read(server_first).unwrap();
+        let hash = self.hash;
+        let salted = hash.salted_password(self.password.expose(), &first.salt, first.iterations);
+        let client_key = hash.hmac(&salted, &[b"Client Key"]);
+        let nonce = [repeated, &first.nonce].concat();
+        let without_proof = message::client_final_without_proof(GS2_HEADER, &nonce);
+        let signed = AuthMessage::new(&self.bare, server_first, &without_proof);
+        let signature = hash.hmac(&hash.hash(&client_key), &[signed.as_bytes()]);
+        let proof = message::attribute('p', &xor(&client_key, &signature));
+        [without_proof, proof].join(",").into_bytes()
+    }
 }
 
 /// An exchange that waits for the server to prove itself as well.

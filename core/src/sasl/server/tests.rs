@@ -230,6 +230,24 @@ fn a_last_message_that_does_not_belong_to_the_exchange_fails() {
     }
 }
 
+/// As librdkafka 2.0.2 says it, which brokers of 3.9 accept; nothing else may stand in front.
+#[test]
+fn a_nonce_may_be_repeated_in_front_of_the_nonce() {
+    let password = Secret::new(*b"pencil");
+    let (client, first) = ScramClient::begin(Hash::Sha256, "user", password, CLIENT_NONCE);
+    let with = |in_front: &str| {
+        let mut exchange = exchange(Mechanism::ScramSha256);
+        assert!(matches!(exchange.token(&first), Step::Look(_)));
+        let text = challenge(exchange.found(keys(Hash::Sha256, "pencil")));
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        exchange.token(&client.prove_repeating(&text, in_front))
+    };
+    assert_eq!(success(with(CLIENT_NONCE)).name, "user");
+    for in_front in ["x", "rOprNGfwEbeRWgbNEkq", "rOprNGfwEbeRWgbNEkqOO"] {
+        assert_eq!(failure(with(in_front)), LoginFailure::MalformedToken);
+    }
+}
+
 #[test]
 fn nothing_follows_a_decision() {
     let mut exchange = challenged(b"n,,n=user,r=abc");

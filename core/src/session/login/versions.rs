@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Reply, State};
 use crate::api::versions::{ApiRanges, unsupported};
-use crate::api::{OfferedApi, row};
+use crate::api::{OfferedApi, login_rows, row};
 use crate::broker_versions::BrokerVersions;
 use crate::error::{ClientFault, CloseReason};
 use crate::id::ApiKey;
@@ -63,7 +63,10 @@ impl Session {
         let body = first.body(head.version);
         let body = body.ok_or(ClientFault::UnsupportedVersion(head.api, head.version))?;
         let offered = |api: ApiKey| self.offered_by_all(api, head.api, &others);
-        let frame = response(head, body, offered);
+        // A client looks for them here. They are served here, so a broker need not have them.
+        let added = login_rows().filter(|row| first.range(row.key).is_none());
+        let added = added.filter_map(|row| self.snapshot.offered(row.key));
+        let frame = response(head, body, added.collect(), offered);
         let frame = frame.ok_or(CloseReason::Bug(
             "versions that were learned cannot be read",
         ))?;
@@ -114,6 +117,9 @@ impl Session {
         if api == asked {
             offered.versions.last = offered.versions.last.min(ANSWERED.last);
         }
+        if offered.row.login_step().is_some() {
+            return Some(offered);
+        }
         for broker in brokers {
             let range = broker.range(api)?;
             let versions = &mut offered.versions;
@@ -128,6 +134,7 @@ impl Session {
 fn response(
     head: RequestHead,
     body: &Bytes,
+    added: Vec<OfferedApi>,
     offered: impl Fn(ApiKey) -> Option<OfferedApi>,
 ) -> Option<Bytes> {
     const INTEREST: Roles = Roles::of(&[
@@ -138,7 +145,7 @@ fn response(
     ]);
     let message = row(head.api)?.entry.response;
     let mut edits = Edits::default();
-    let mut ranges = ApiRanges::new(message.is_flexible(head.version.0)?);
+    let mut ranges = ApiRanges::adding(message.is_flexible(head.version.0)?, added);
     let mut walker = Walker::new(message, head.version.0, body.len(), INTEREST)?;
     let mut input = &body[..];
     loop {

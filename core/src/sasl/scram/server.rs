@@ -76,8 +76,8 @@ impl Challenged {
     pub(crate) fn finish(self, token: &[u8]) -> Result<String, LoginFailure> {
         let last = ClientFinal::read(token)?;
         // librdkafka 2.0.2 repeats its own nonce in front. Kafka 3.9 looks at the end alone, 4.4 at
-        // all of it (`ScramSaslServer.evaluateResponse`). Here this one form counts as well: what is
-        // proven covers the nonce as it came, and ours is in it.
+        // all of it (`ScramSaslServer.evaluateResponse`). Here this one form counts as well: what
+        // is proven covers the nonce as it came, and ours is in it.
         let first = self.first.nonce.as_str();
         let rest = last.nonce.strip_prefix(first).unwrap_or_default();
         if last.nonce != self.nonce && rest != self.nonce {

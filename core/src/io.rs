@@ -126,8 +126,9 @@ pub enum Input {
     Connected,
     /// It could not be opened.
     ConnectFailed(ConnectFailure),
-    /// What became of the token that [`Effect::Evaluate`] handed out.
-    Evaluated(Evaluation),
+    /// What became of the token that [`Effect::Evaluate`] handed out. In a box, so that the inputs
+    /// of every day stay small.
+    Evaluated(Box<Evaluation>),
     /// A newer snapshot of everything reloadable.
     Snapshot(Arc<Snapshot>),
     /// Take no further request, give the owed responses, and be closed by then.

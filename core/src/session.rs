@@ -170,7 +170,7 @@ impl Session {
             Input::Ended { leg, how } => self.ended(now, leg, how),
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
-            Input::Evaluated(evaluation) => self.evaluated(now, evaluation),
+            Input::Evaluated(evaluation) => self.evaluated(now, *evaluation),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by, DrainReason::Stop),
             Input::ListenerRemoved { by } => self.drain(now, by, DrainReason::ListenerRemoved),
@@ -213,7 +213,8 @@ impl Session {
         let connected = self.upstream.is_open();
         let relays = self.is_relaying();
         let room = self.room;
-        let is_paused = self.requests.paused_since.is_some() || self.waits_for_login();
+        let waits_for_login = self.waits_for_login();
+        let is_paused = self.requests.paused_since.is_some() || waits_for_login;
         let may_read_client = room.requests && !is_paused;
         let read_client = match &self.phase {
             Phase::Authenticating | Phase::Opening | Phase::Ready => may_read_client,
@@ -232,9 +233,7 @@ impl Session {
                 && self.responses.paused_since.is_none(),
             // Requests from the backlog are authorized by the newest snapshot as well.
             snapshot: relays
-                && (self.upstream.is_waiting()
-                    || !self.backlog.is_empty()
-                    || self.waits_for_login()),
+                && (self.upstream.is_waiting() || !self.backlog.is_empty() || waits_for_login),
             deadline: self.deadline(),
         }
     }

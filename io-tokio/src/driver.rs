@@ -472,7 +472,7 @@ impl<N: Net> Driver<N> {
     fn login(&mut self, cx: &mut Context<'_>) -> Moved {
         match self.login.poll(cx) {
             Poll::Pending => STILL,
-            Poll::Ready(evaluation) => self.handle_input(Input::Evaluated(evaluation)),
+            Poll::Ready(evaluation) => self.handle_input(Input::Evaluated(Box::new(evaluation))),
         }
     }
 

@@ -248,7 +248,7 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
             if claim > READ_BYTES_MAX {
                 return Err(Unreadable::Claim(step, claim));
             }
-            Input::Evaluated(evaluation.evaluation())
+            Input::Evaluated(Box::new(evaluation.evaluation()))
         }
         line::Input::Snapshot(snapshot) => Input::Snapshot(Arc::new(snapshot.snapshot()?)),
         line::Input::Drain { by } => Input::Drain {

@@ -112,7 +112,7 @@ impl StepEncoder {
             Input::Connected => line::Input::Connected,
             Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
             Input::Evaluated(evaluation) => {
-                if matches!(evaluation, Evaluation::Success { .. }) {
+                if matches!(**evaluation, Evaluation::Success { .. }) {
                     self.client.tokens_end();
                 }
                 line::Input::Evaluated(RecordedEvaluation::of(evaluation))

@@ -65,6 +65,32 @@ impl BodyWalk {
         }
     }
 
+    /// Walks a frame that is there to its end: `input` is what stands behind the fixed head.
+    #[inline(never)]
+    pub(super) fn whole(
+        mut self,
+        mut input: &[u8],
+        take: &mut dyn FnMut(&Step),
+    ) -> Result<(), Malformed> {
+        loop {
+            let step = self.step(&mut input)?;
+            take(&step);
+            match step {
+                Step::Done { .. } => return Ok(()),
+                Step::More => return Err(Malformed::Truncated),
+                Step::Value(_)
+                | Step::Begin { .. }
+                | Step::Array { .. }
+                | Step::Element { .. }
+                | Step::ElementEnd { .. }
+                | Step::ArrayEnd { .. }
+                | Step::Tags { .. }
+                | Step::Tagged { .. }
+                | Step::TaggedEnd { .. } => {}
+            }
+        }
+    }
+
     /// The next step, with offsets in the frame.
     pub(super) fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
         let before = input.len();

@@ -67,8 +67,12 @@ fn versions(version: i16) -> Vec<u8> {
     request(18, version, 6, &body)
 }
 
+fn evaluated(evaluation: Evaluation) -> Input {
+    Input::Evaluated(Box::new(evaluation))
+}
+
 fn alice(lifetime: Option<Duration>) -> Input {
-    Input::Evaluated(Evaluation::Success {
+    evaluated(Evaluation::Success {
         token: Bytes::from_static(b"v=proof"),
         principal: Principal::new("User:alice"),
         lifetime,
@@ -76,7 +80,7 @@ fn alice(lifetime: Option<Duration>) -> Input {
 }
 
 fn failure(why: LoginFailure) -> Input {
-    Input::Evaluated(Evaluation::Failure(why))
+    evaluated(Evaluation::Failure(why))
 }
 
 fn received(world: &mut World) -> Vec<u8> {
@@ -121,9 +125,7 @@ fn a_client_logs_in_and_then_reaches_its_broker() {
             assert_eq!(token.token.expose(), b"client-first");
             assert!(token.is_first && token.mechanism == Mechanism::ScramSha256);
             assert!(world.to_client.is_empty());
-            world.input(Input::Evaluated(Evaluation::Challenge(
-                "server-first".into(),
-            )));
+            world.input(evaluated(Evaluation::Challenge("server-first".into())));
             let response = authenticate_response(&mut world, version);
             assert_eq!(
                 (response.error_code, &*response.auth_bytes),
@@ -164,9 +166,7 @@ fn tokens_have_no_header_behind_a_handshake_of_version_0() {
         assert_eq!(handshake_response(&mut world, 0).error_code, 0);
         world.client(&framed(b"client-first"));
         assert_eq!(world.tokens[0].token.expose(), b"client-first");
-        world.input(Input::Evaluated(Evaluation::Challenge(
-            "server-first".into(),
-        )));
+        world.input(evaluated(Evaluation::Challenge("server-first".into())));
         assert_eq!(received(&mut world), framed(b"server-first"));
         // A token may be empty.
         world.client(&framed(b""));
@@ -328,7 +328,7 @@ fn frames_before_the_login_are_short_and_few() {
     world.client(&handshake(1, "SCRAM-SHA-256"));
     for _ in 0..3 {
         world.client(&authenticate(1, b"token"));
-        world.input(Input::Evaluated(Evaluation::Challenge("more".into())));
+        world.input(evaluated(Evaluation::Challenge("more".into())));
     }
     world.advance(SECOND);
     let fault = ClientFault::LoginFrames;
@@ -442,7 +442,7 @@ fn nobody_becomes_somebody_else_by_logging_in_again() {
     world.client(&handshake(1, "PLAIN"));
     received(&mut world);
     world.client(&authenticate(1, b"\0bob\0secret"));
-    world.input(Input::Evaluated(Evaluation::Success {
+    world.input(evaluated(Evaluation::Success {
         token: Bytes::new(),
         principal: Principal::new("User:bob"),
         lifetime: None,

@@ -151,25 +151,15 @@ impl super::Login {
 fn field(head: RequestHead, frame: &Bytes, role: Role) -> Result<&[u8], Malformed> {
     let row = row(head.api).ok_or(Malformed::Truncated)?;
     let roles = Roles::of(&[role]);
-    let mut walk = BodyWalk::of_request(row.entry, head.version, roles, frame.len());
-    let mut input = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
+    let walk = BodyWalk::of_request(row.entry, head.version, roles, frame.len());
+    let body = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
     let mut found: Option<&[u8]> = None;
-    loop {
-        match walk.step(&mut input)? {
-            Step::Value(value) if value.value == Value::Span => {
-                found = frame.get(value.data..value.end);
-            }
-            Step::Done { .. } => return found.ok_or(Malformed::Truncated),
-            Step::More => return Err(Malformed::Truncated),
-            Step::Value(_)
-            | Step::Begin { .. }
-            | Step::Array { .. }
-            | Step::Element { .. }
-            | Step::ElementEnd { .. }
-            | Step::ArrayEnd { .. }
-            | Step::Tags { .. }
-            | Step::Tagged { .. }
-            | Step::TaggedEnd { .. } => {}
+    walk.whole(body, &mut |step| {
+        if let Step::Value(value) = step
+            && value.value == Value::Span
+        {
+            found = frame.get(value.data..value.end);
         }
-    }
+    })?;
+    found.ok_or(Malformed::Truncated)
 }

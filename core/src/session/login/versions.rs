@@ -12,12 +12,12 @@ use crate::error::{ClientFault, CloseReason};
 use crate::id::ApiKey;
 use crate::io::Route;
 use crate::session::Session;
+use crate::session::body::BodyWalk;
 use crate::time::Instant;
-use crate::wire::edit::Edits;
-use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES, RequestHead};
+use crate::wire::edit::{Edits, lengthened};
+use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES, RequestHead};
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles, Versions};
-use crate::wire::walk::{Step, Walker};
 
 /// In version 5 a client says which broker it means to have reached, which is for that broker to
 /// verify.
@@ -143,37 +143,30 @@ fn response(
         Role::MinVersion,
         Role::MaxVersion,
     ]);
-    let message = row(head.api)?.entry.response;
-    let mut edits = Edits::default();
-    let mut ranges = ApiRanges::adding(message.is_flexible(head.version.0)?, added);
-    let mut walker = Walker::new(message, head.version.0, body.len(), INTEREST)?;
-    let mut input = &body[..];
-    loop {
-        let step = walker.step(&mut input).ok()?;
-        ranges.step(&step, &offered, &mut edits);
-        match step {
-            Step::Done { .. } => break,
-            Step::More => return None,
-            Step::Value(_)
-            | Step::Begin { .. }
-            | Step::Array { .. }
-            | Step::Element { .. }
-            | Step::ElementEnd { .. }
-            | Step::ArrayEnd { .. }
-            | Step::Tags { .. }
-            | Step::Tagged { .. }
-            | Step::TaggedEnd { .. } => {}
-        }
-    }
-    let mut rope = Rope::default();
-    rope.push(body.clone());
-    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + RESPONSE_HEAD_BYTES + body.len());
-    frame.put_u32(0);
+    const BODY_AT: usize = PREFIX_BYTES + RESPONSE_HEAD_BYTES;
+    let edition = row(head.api)?.entry.response.edition(head.version.0)?;
+    let frame_len = BODY_AT + body.len();
+    let mut frame = BytesMut::with_capacity(frame_len);
+    frame.put_u32(u32::try_from(frame_len - PREFIX_BYTES).ok()?);
     frame.put_i32(head.correlation_id.0);
-    edits.apply(&mut rope, body.len(), |part| frame.put(part));
-    let len = u32::try_from(frame.len().checked_sub(PREFIX_BYTES)?).ok()?;
-    frame
-        .get_mut(..PREFIX_BYTES)?
-        .copy_from_slice(&len.to_be_bytes());
-    Some(frame.freeze())
+    frame.put_slice(body);
+    let mut edits = Edits::default();
+    let mut ranges = ApiRanges::adding(edition.flexible.contains(head.version.0), added);
+    // Whatever the version, its header has no tagged fields (KIP-511).
+    let header = HeaderEnd::of_response(false, body.len());
+    let walk = BodyWalk::new(
+        Some(edition),
+        head.version.0,
+        INTEREST,
+        header,
+        BODY_AT,
+        frame_len,
+    );
+    let walked = walk.whole(body, &mut |step| ranges.step(step, &offered, &mut edits));
+    walked.ok()?;
+    let mut rope = Rope::default();
+    rope.push(frame.freeze());
+    let mut edited = BytesMut::with_capacity(frame_len);
+    lengthened(edits, frame_len).apply(&mut rope, frame_len, |part| edited.put(part));
+    Some(edited.freeze())
 }

@@ -155,7 +155,7 @@ impl SessionDriver {
         if self.evaluating {
             self.evaluating = false;
             self.is_known |= matches!(evaluation, Evaluation::Success { .. });
-            self.input(Input::Evaluated(evaluation));
+            self.input(Input::Evaluated(Box::new(evaluation)));
         }
     }
 

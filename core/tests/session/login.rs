@@ -1,10 +1,12 @@
 //! Logins of clients: what may come when, what is sent for it, and how it ends.
 
+mod again;
+mod versions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorkeeper_core::broker_versions::BrokerVersions;
 use doorkeeper_core::error::{BadLength, ClientFault, Wait};
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
@@ -12,14 +14,11 @@ use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::sasl::login::{Evaluation, LoginSettings};
-use doorkeeper_core::wire::schema::Versions;
 use doorkeeper_core::{CloseReason, Input, Leg, Route};
-use kafka_protocol::messages::api_versions_response::ApiVersion as Range;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
-    SaslHandshakeRequest, SaslHandshakeResponse,
+    ApiVersionsRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse,
 };
-use kafka_protocol::protocol::Encodable as _;
 
 use crate::harness::*;
 use crate::relay::{heartbeat, heartbeat_response};
@@ -372,121 +371,6 @@ fn a_login_that_has_failed_does_not_succeed_later() {
 }
 
 #[test]
-fn a_saslhandshake_of_a_login_without_an_end_is_rejected_and_the_session_stays() {
-    let mut world = world();
-    log_in(&mut world, None);
-    world.advance(5 * SECOND);
-    world.client(&handshake(1, "PLAIN"));
-    assert_eq!(handshake_response(&mut world, 1).error_code, 34);
-    world.client(&authenticate(1, b"token"));
-    assert_eq!(authenticate_response(&mut world, 1).error_code, 34);
-    world.client(&heartbeat(3));
-    assert_eq!(world.to_upstream, heartbeat(3));
-    assert_eq!(counts(&world.events).get("SASL without a login"), None);
-}
-
-/// KIP-368: a client logs in again while responses are due to it.
-#[test]
-fn a_client_logs_in_again_behind_requests_in_flight() {
-    let mut world = with(LoginSettings {
-        session_lifetime_max: Some(5 * SECOND),
-        ..settings()
-    });
-    log_in(&mut world, Some(60 * SECOND));
-    world.advance(4 * SECOND);
-    world.client(&heartbeat(1));
-    world.client(&handshake(1, "PLAIN"));
-    assert!(
-        world.to_client.is_empty(),
-        "the broker's response comes first"
-    );
-    world.upstream(&heartbeat_response(1));
-    assert_eq!(ids(&received(&mut world)), [1, 7]);
-    world.client(&[authenticate(1, b"\0alice\0secret"), heartbeat(2)].concat());
-    assert_eq!(world.to_upstream, heartbeat(1));
-    world.input(alice(None));
-    assert_eq!(
-        authenticate_response(&mut world, 1).session_lifetime_ms,
-        5_000
-    );
-    assert_eq!(world.to_upstream, [heartbeat(1), heartbeat(2)].concat());
-    world.upstream(&heartbeat_response(2));
-    // The first login would have ended by now.
-    world.advance(4 * SECOND);
-    assert_eq!(world.closed, None);
-    world.advance(SECOND);
-    assert_eq!(world.closed, Some(CloseReason::SessionExpired));
-    assert_eq!(counts(&world.events)["login succeeded"], 2);
-}
-
-#[test]
-fn a_session_whose_login_ends_is_closed_and_gets_what_is_due() {
-    let mut world = world();
-    log_in(&mut world, Some(2 * SECOND));
-    world.client(&heartbeat(1));
-    world.advance(2 * SECOND);
-    assert_eq!(world.closed, None, "its response is due");
-    world.client(&heartbeat(2));
-    world.upstream(&heartbeat_response(1));
-    assert_eq!(ids(&received(&mut world)), [1]);
-    world.advance(SECOND);
-    assert_eq!(world.closed, Some(CloseReason::SessionExpired));
-    assert_eq!(world.to_upstream, heartbeat(1));
-}
-
-#[test]
-fn nobody_becomes_somebody_else_by_logging_in_again() {
-    let mut world = world();
-    log_in(&mut world, Some(60 * SECOND));
-    world.advance(2 * SECOND);
-    world.client(&handshake(1, "PLAIN"));
-    received(&mut world);
-    world.client(&authenticate(1, b"\0bob\0secret"));
-    world.input(evaluated(Evaluation::Success {
-        token: Bytes::new(),
-        principal: Principal::new("User:bob"),
-        lifetime: None,
-    }));
-    world.advance(SECOND);
-    let response = authenticate_response(&mut world, 1);
-    assert_eq!(response.error_code, 58);
-    let text = "Cannot change principals during re-authentication";
-    assert_eq!(response.error_message.as_deref(), Some(text));
-    let why = LoginFailure::PrincipalChanged;
-    assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
-}
-
-#[test]
-fn a_session_keeps_its_mechanism() {
-    let mut world = world();
-    log_in(&mut world, Some(60 * SECOND));
-    world.advance(2 * SECOND);
-    world.client(&handshake(1, "SCRAM-SHA-256"));
-    assert_eq!(
-        handshake_response(&mut world, 1).error_code,
-        0,
-        "as a broker does"
-    );
-    world.client(&authenticate(1, b"n,,n=alice,r=abc"));
-    world.advance(SECOND);
-    assert!(world.to_client.is_empty() && world.tokens.len() == 1);
-    let why = LoginFailure::MechanismChanged;
-    assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
-}
-
-#[test]
-fn two_logins_of_a_session_are_a_second_apart() {
-    let mut world = world();
-    log_in(&mut world, Some(60 * SECOND));
-    world.advance(Duration::from_millis(999));
-    world.client(&handshake(1, "PLAIN"));
-    assert_eq!(handshake_response(&mut world, 1).error_code, 34);
-    world.advance(Duration::from_millis(1));
-    world.client(&handshake(1, "PLAIN"));
-    assert_eq!(handshake_response(&mut world, 1).error_code, 0);
-}
-
-#[test]
 fn the_principal_decides_what_is_denied() {
     let mut snapshot = snapshot();
     snapshot.login = Some(Arc::new(settings()));
@@ -510,138 +394,6 @@ fn the_principal_decides_what_is_denied() {
         !asked.windows(name.len()).any(|it| it == name),
         "the topic is not asked for"
     );
-}
-
-fn broker_versions(produce: (i16, i16)) -> Arc<BrokerVersions> {
-    versions_of(&[
-        (0, produce.0, produce.1),
-        (18, 0, 5),
-        (17, 0, 1),
-        (36, 0, 2),
-    ])
-}
-
-/// What a broker says that has these ranges.
-fn versions_of(ranges: &[(i16, i16, i16)]) -> Arc<BrokerVersions> {
-    let keys = ranges.iter().map(|(key, first, last)| {
-        Range::default()
-            .with_api_key(*key)
-            .with_min_version(*first)
-            .with_max_version(*last)
-    });
-    let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
-    let bodies = (0..=4).map(|version| {
-        let mut body = bytes::BytesMut::new();
-        response.encode(&mut body, version).unwrap();
-        (ApiVersion(version), body.freeze())
-    });
-    let ranges = ranges
-        .iter()
-        .map(|(key, first, last)| (ApiKey(*key), Versions::new(*first, *last)));
-    Arc::new(BrokerVersions::new(ranges, bodies))
-}
-
-/// Brokers 0 and 1 have said what they can do.
-fn knowing(route: Route) -> World {
-    let mut snapshot = snapshot();
-    snapshot.login = Some(Arc::new(settings()));
-    for (broker, produce) in [(0, (0, 9)), (1, (3, 12))] {
-        let address = at(&format!("kafka-{broker}.canary:9092"));
-        let versions = broker_versions(produce);
-        let next = snapshot.topology.with_versions(&address, Some(&versions));
-        snapshot.topology = Arc::new(next.unwrap());
-    }
-    World::with(snapshot, route)
-}
-
-fn ranges(version: i16, bytes: &[u8]) -> Vec<(i16, i16, i16)> {
-    let (id, response) = decoded::<ApiVersionsResponse>(version, bytes);
-    assert_eq!((id, response.error_code), (6, 0));
-    let keys = response.api_keys.iter();
-    keys.map(|it| (it.api_key, it.min_version, it.max_version))
-        .collect()
-}
-
-#[test]
-fn the_versions_are_those_of_the_brokers_that_may_be_reached() {
-    let rest = [(18, 0, 4), (17, 0, 1), (36, 0, 2)];
-    for (route, produce) in [
-        (Route::Broker(BrokerId(0)), (0, 0, 9)),
-        (Route::Broker(BrokerId(1)), (0, 3, 12)),
-        (Route::Broker(BrokerId(2)), (0, 3, 9)),
-        (Route::Bootstrap, (0, 3, 9)),
-    ] {
-        for version in 0..=4 {
-            let mut world = knowing(route);
-            world.client(&versions(version));
-            let expected: Vec<_> = [produce].into_iter().chain(rest).collect();
-            assert_eq!(
-                ranges(version, &received(&mut world)),
-                expected,
-                "{route:?} {version}"
-            );
-            assert!(world.targets.is_empty());
-            log_in(&mut world, None);
-        }
-    }
-}
-
-/// librdkafka logs in only where it finds these APIs.
-#[test]
-fn what_a_client_logs_in_by_is_listed_whatever_brokers_say() {
-    for version in 0..=4 {
-        let mut snapshot = snapshot();
-        snapshot.login = Some(Arc::new(settings()));
-        let ranges = [(0, 0, 9), (18, 0, 4)];
-        let address = at("kafka-1.canary:9092");
-        let next = snapshot
-            .topology
-            .with_versions(&address, Some(&versions_of(&ranges)));
-        snapshot.topology = Arc::new(next.unwrap());
-        let mut world = World::with(snapshot, Route::Broker(BrokerId(1)));
-        world.client(&versions(version));
-        let expected = [(0, 0, 9), (18, 0, 4), (17, 0, 1), (36, 0, 2)];
-        assert_eq!(self::ranges(version, &received(&mut world)), expected);
-        log_in(&mut world, None);
-    }
-}
-
-#[test]
-fn versions_that_nobody_knows_yet_are_waited_for() {
-    let mut world = world();
-    world.client(&[versions(3), handshake(1, "PLAIN")].concat());
-    assert!(world.to_client.is_empty());
-    assert!(world.session.demand().snapshot && !world.session.demand().read_client);
-    let learned = Arc::clone(&knowing(Route::Bootstrap).snapshot.topology);
-    world.renew(|snapshot| snapshot.topology = learned);
-    let all = received(&mut world);
-    assert_eq!(ids(&all), [6, 7]);
-
-    let mut world = self::world();
-    world.client(&versions(3));
-    world.advance(10 * SECOND);
-    assert_eq!(world.closed, Some(CloseReason::TopologyUnknown));
-}
-
-#[test]
-fn versions_are_given_once_and_unknown_ones_of_the_request_named() {
-    let mut world = knowing(Route::Bootstrap);
-    for version in [5, 99] {
-        world.client(&request_head(18, version, 6));
-        let (_, response) = decoded::<ApiVersionsResponse>(0, &received(&mut world));
-        assert_eq!(response.error_code, 35);
-        let range = &response.api_keys[0];
-        assert_eq!(
-            (range.api_key, range.min_version, range.max_version),
-            (18, 0, 4)
-        );
-    }
-    world.client(&versions(3));
-    received(&mut world);
-    world.client(&versions(3));
-    world.advance(SECOND);
-    let fault = ClientFault::NotLoggedIn(ApiKey(18));
-    assert_eq!(world.closed, Some(CloseReason::Client(fault)));
 }
 
 /// A request that has no body.

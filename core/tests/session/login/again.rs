@@ -1,0 +1,118 @@
+//! Further logins of a session, and the end of a login (KIP-368).
+
+use super::*;
+
+#[test]
+fn a_saslhandshake_of_a_login_without_an_end_is_rejected_and_the_session_stays() {
+    let mut world = world();
+    log_in(&mut world, None);
+    world.advance(5 * SECOND);
+    world.client(&handshake(1, "PLAIN"));
+    assert_eq!(handshake_response(&mut world, 1).error_code, 34);
+    world.client(&authenticate(1, b"token"));
+    assert_eq!(authenticate_response(&mut world, 1).error_code, 34);
+    world.client(&heartbeat(3));
+    assert_eq!(world.to_upstream, heartbeat(3));
+    assert_eq!(counts(&world.events).get("SASL without a login"), None);
+}
+
+/// KIP-368: a client logs in again while responses are due to it.
+#[test]
+fn a_client_logs_in_again_behind_requests_in_flight() {
+    let mut world = with(LoginSettings {
+        session_lifetime_max: Some(5 * SECOND),
+        ..settings()
+    });
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(4 * SECOND);
+    world.client(&heartbeat(1));
+    world.client(&handshake(1, "PLAIN"));
+    assert!(
+        world.to_client.is_empty(),
+        "the broker's response comes first"
+    );
+    world.upstream(&heartbeat_response(1));
+    assert_eq!(ids(&received(&mut world)), [1, 7]);
+    world.client(&[authenticate(1, b"\0alice\0secret"), heartbeat(2)].concat());
+    assert_eq!(world.to_upstream, heartbeat(1));
+    world.input(alice(None));
+    assert_eq!(
+        authenticate_response(&mut world, 1).session_lifetime_ms,
+        5_000
+    );
+    assert_eq!(world.to_upstream, [heartbeat(1), heartbeat(2)].concat());
+    world.upstream(&heartbeat_response(2));
+    // The first login would have ended by now.
+    world.advance(4 * SECOND);
+    assert_eq!(world.closed, None);
+    world.advance(SECOND);
+    assert_eq!(world.closed, Some(CloseReason::SessionExpired));
+    assert_eq!(counts(&world.events)["login succeeded"], 2);
+}
+
+#[test]
+fn a_session_whose_login_ends_is_closed_and_gets_what_is_due() {
+    let mut world = world();
+    log_in(&mut world, Some(2 * SECOND));
+    world.client(&heartbeat(1));
+    world.advance(2 * SECOND);
+    assert_eq!(world.closed, None, "its response is due");
+    world.client(&heartbeat(2));
+    world.upstream(&heartbeat_response(1));
+    assert_eq!(ids(&received(&mut world)), [1]);
+    world.advance(SECOND);
+    assert_eq!(world.closed, Some(CloseReason::SessionExpired));
+    assert_eq!(world.to_upstream, heartbeat(1));
+}
+
+#[test]
+fn nobody_becomes_somebody_else_by_logging_in_again() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(2 * SECOND);
+    world.client(&handshake(1, "PLAIN"));
+    received(&mut world);
+    world.client(&authenticate(1, b"\0bob\0secret"));
+    world.input(evaluated(Evaluation::Success {
+        token: Bytes::new(),
+        principal: Principal::new("User:bob"),
+        lifetime: None,
+    }));
+    world.advance(SECOND);
+    let response = authenticate_response(&mut world, 1);
+    assert_eq!(response.error_code, 58);
+    let text = "Cannot change principals during re-authentication";
+    assert_eq!(response.error_message.as_deref(), Some(text));
+    let why = LoginFailure::PrincipalChanged;
+    assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
+}
+
+#[test]
+fn a_session_keeps_its_mechanism() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(2 * SECOND);
+    world.client(&handshake(1, "SCRAM-SHA-256"));
+    assert_eq!(
+        handshake_response(&mut world, 1).error_code,
+        0,
+        "as a broker does"
+    );
+    world.client(&authenticate(1, b"n,,n=alice,r=abc"));
+    world.advance(SECOND);
+    assert!(world.to_client.is_empty() && world.tokens.len() == 1);
+    let why = LoginFailure::MechanismChanged;
+    assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
+}
+
+#[test]
+fn two_logins_of_a_session_are_a_second_apart() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(Duration::from_millis(999));
+    world.client(&handshake(1, "PLAIN"));
+    assert_eq!(handshake_response(&mut world, 1).error_code, 34);
+    world.advance(Duration::from_millis(1));
+    world.client(&handshake(1, "PLAIN"));
+    assert_eq!(handshake_response(&mut world, 1).error_code, 0);
+}

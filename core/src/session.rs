@@ -547,7 +547,9 @@ impl Session {
             State::Waiting { .. } | State::Dialing { .. } => !self.dropped_waits,
             State::Open(_) => self.upstream.requests.is_empty(),
         };
-        let is_given = self.in_flight.is_empty() && self.client.egress.is_empty();
+        let is_given = self.in_flight.is_empty()
+            && self.client.egress.is_empty()
+            && !self.owes_login_response();
         is_given && is_sent && self.backlog.is_empty() && !self.requests.stage.is_amid_request()
     }
 

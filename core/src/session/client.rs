@@ -97,7 +97,7 @@ impl Session {
             return self.unsupported_version(now, head, &offered, frame_len);
         }
         let whole = match offered.access {
-            Access::Denied(_) if self.begins_login_again(now, row) => {
+            Access::Denied(_) if self.begins_login_again(now, row, head) => {
                 return self.login_bytes(now, chunk);
             }
             Access::All => None,

@@ -22,7 +22,7 @@ use crate::sasl::failure::LoginFailure;
 use crate::sasl::login::{ClientToken, Evaluation, LoginSettings, failure_text};
 use crate::secret::Secret;
 use crate::session::in_flight::{DueResponse, Slot};
-use crate::session::{Phase, Session};
+use crate::session::{Backlog, Phase, Session};
 use crate::time::Instant;
 use crate::wire::codec::{self, NotEncodable};
 use crate::wire::header::RequestHead;
@@ -86,6 +86,8 @@ enum State {
     },
     /// Requests may come.
     LoggedIn,
+    /// It has failed, or does not hold any more: nothing is read.
+    Ended,
 }
 
 /// How tokens are framed: as the version of SaslHandshake says.
@@ -129,6 +131,14 @@ impl Login {
     pub(super) const fn is_waiting(&self) -> bool {
         matches!(
             self.state,
+            State::Versions(..) | State::Evaluating { .. } | State::Failing { .. } | State::Ended
+        )
+    }
+
+    /// Whether the client is owed a response to what it has sent.
+    const fn owes_response(&self) -> bool {
+        matches!(
+            self.state,
             State::Versions(..) | State::Evaluating { .. } | State::Failing { .. }
         )
     }
@@ -139,7 +149,7 @@ impl Login {
             State::Handshake { .. } | State::Token { .. } | State::Evaluating { .. } => {
                 Some(self.by)
             }
-            State::Versions(..) | State::Failing { .. } | State::LoggedIn => None,
+            State::Versions(..) | State::Failing { .. } | State::LoggedIn | State::Ended => None,
         }
     }
 
@@ -150,7 +160,10 @@ impl Login {
             State::Failing { at, .. } => Some(*at),
             State::Versions(..) => Some(self.by),
             State::LoggedIn => self.granted.as_ref()?.expires,
-            State::Handshake { .. } | State::Token { .. } | State::Evaluating { .. } => None,
+            State::Handshake { .. }
+            | State::Token { .. }
+            | State::Evaluating { .. }
+            | State::Ended => None,
         }
     }
 
@@ -177,10 +190,31 @@ impl Session {
         self.login.as_ref().is_some_and(|it| it.is_waiting())
     }
 
-    /// Whether a client that has logged in does so again with a request of that API. It may not
-    /// now if it gets the usual response.
-    pub(super) fn begins_login_again(&mut self, now: Instant, row: &Row) -> bool {
-        let is_handshake = row.login_step() == Some(LoginStep::Handshake);
+    /// Whether a request of a login has come whole and has no response yet.
+    pub(super) fn owes_login_response(&self) -> bool {
+        self.login.as_ref().is_some_and(|it| it.owes_response())
+    }
+
+    /// A login that is under way does not go on, and nothing behind it is a request.
+    pub(super) fn end_login(&mut self) {
+        if let Some(login) = &mut self.login
+            && !matches!(login.state, State::LoggedIn)
+        {
+            login.state = State::Ended;
+            self.backlog = Backlog::default();
+        }
+    }
+
+    /// Whether a client that has logged in does so again with this request. It may not now if it
+    /// gets the usual response; and not with raw tokens (version 0): such a client does not know
+    /// when its login ends, and raw tokens have no place among the responses that are due.
+    pub(super) fn begins_login_again(
+        &mut self,
+        now: Instant,
+        row: &Row,
+        head: RequestHead,
+    ) -> bool {
+        let is_handshake = row.login_step() == Some(LoginStep::Handshake) && head.version.0 >= 1;
         let Some(login) = self
             .login
             .as_mut()
@@ -245,8 +279,11 @@ impl Session {
 
     /// A token has been evaluated.
     pub(super) fn evaluated(&mut self, now: Instant, evaluation: Evaluation) {
-        let Some(login) = &mut self.login else { return };
-        // Of a login that has run out of time nobody wants to know any more.
+        let relays = self.is_relaying();
+        // Of a session that closes, or a login that has run out of time, nobody wants to know.
+        let Some(login) = self.login.as_mut().filter(|_| relays) else {
+            return;
+        };
         let State::Evaluating { mechanism, reply } = login.state else {
             return;
         };
@@ -357,7 +394,7 @@ impl Session {
     /// It is doorkeeper's turn.
     pub(super) fn login_due(&mut self, now: Instant) {
         let Some(login) = &mut self.login else { return };
-        let reason = match std::mem::replace(&mut login.state, State::LoggedIn) {
+        let reason = match std::mem::replace(&mut login.state, State::Ended) {
             State::Failing {
                 response, reason, ..
             } => {
@@ -369,7 +406,10 @@ impl Session {
             }
             State::Versions(..) => CloseReason::TopologyUnknown,
             State::LoggedIn => CloseReason::SessionExpired,
-            state @ (State::Handshake { .. } | State::Token { .. } | State::Evaluating { .. }) => {
+            state @ (State::Handshake { .. }
+            | State::Token { .. }
+            | State::Evaluating { .. }
+            | State::Ended) => {
                 login.state = state;
                 return;
             }
@@ -387,6 +427,7 @@ impl Session {
             );
         };
         match reply {
+            // Nothing else is due: these are of a first login.
             Reply::Raw => self.client.egress.push(response),
             Reply::To(head, frame_len) => {
                 let slot = Slot::new(head, frame_len, now, DueResponse::Local(response));
@@ -404,7 +445,8 @@ impl Login {
             State::Handshake { .. }
             | State::Versions(..)
             | State::Failing { .. }
-            | State::LoggedIn => None,
+            | State::LoggedIn
+            | State::Ended => None,
         }
     }
 }

@@ -356,6 +356,49 @@ fn a_login_that_takes_too_long_ends() {
     assert!(slow.targets.is_empty());
 }
 
+/// The client has not ended its half yet, so the session is still there when the verdict comes.
+#[test]
+fn a_verdict_after_the_deadline_logs_nobody_in() {
+    for version in [0, 1] {
+        let mut world = world();
+        world.client_leaves = false;
+        world.client(&handshake(version, "PLAIN"));
+        received(&mut world);
+        let token = match version {
+            0 => framed(b"\0alice\0secret"),
+            _ => authenticate(1, b"\0alice\0secret"),
+        };
+        world.client(&[token, heartbeat(1)].concat());
+        world.advance(10 * SECOND);
+        world.input(alice(None));
+        assert_eq!(counts(&world.events).get("login succeeded"), None);
+        assert!(world.to_client.is_empty() && world.to_upstream.is_empty());
+        assert!(world.targets.is_empty());
+        world.advance(60 * SECOND);
+        assert_eq!(world.closed, Some(CloseReason::TimedOut(Wait::LOGIN)));
+    }
+}
+
+/// Nothing that came behind the token of a login that has not succeeded is a request, and so
+/// nothing is waited for.
+#[test]
+fn a_client_that_goes_during_its_login_takes_all_of_it_along() {
+    use doorkeeper_core::End;
+    for how in [End::Fin, End::Reset] {
+        for verdict in [None, Some(LoginFailure::WrongPassword)] {
+            let mut world = world();
+            world.client(&handshake(1, "PLAIN"));
+            world.client(&[authenticate(1, b"\0alice\0secret"), heartbeat(1)].concat());
+            if let Some(why) = verdict {
+                world.input(failure(why));
+            }
+            world.ended(Leg::Client, how);
+            assert_eq!(world.closed, Some(CloseReason::ClientEnded(how)));
+            assert!(world.to_upstream.is_empty() && world.targets.is_empty());
+        }
+    }
+}
+
 #[test]
 fn a_login_that_has_failed_does_not_succeed_later() {
     let mut world = world();

@@ -137,7 +137,8 @@ impl super::Login {
             State::Versions(..)
             | State::Evaluating { .. }
             | State::Failing { .. }
-            | State::LoggedIn => false,
+            | State::LoggedIn
+            | State::Ended => false,
         };
         if is_expected {
             Ok(())

@@ -116,3 +116,60 @@ fn two_logins_of_a_session_are_a_second_apart() {
     world.client(&handshake(1, "PLAIN"));
     assert_eq!(handshake_response(&mut world, 1).error_code, 0);
 }
+
+/// A client that hands its tokens over raw is never told for how long its login holds, and a raw
+/// token would have no place among responses.
+#[test]
+fn a_saslhandshake_of_version_0_begins_no_further_login() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(2 * SECOND);
+    world.client(&heartbeat(1));
+    let response = heartbeat_response(1);
+    world.upstream(&response[..response.len() - 1]);
+    world.client(&handshake(0, "PLAIN"));
+    assert_eq!(received(&mut world), response[..response.len() - 1]);
+    world.upstream(&response[response.len() - 1..]);
+    let after = received(&mut world).split_off(1);
+    let (_, rejected) = decoded::<SaslHandshakeResponse>(0, &after);
+    assert_eq!(rejected.error_code, 34);
+    world.client(&heartbeat(2));
+    assert_eq!(world.to_upstream, [heartbeat(1), heartbeat(2)].concat());
+    assert!(world.tokens.len() == 1 && world.closed.is_none());
+}
+
+/// What came behind the token is as if it had come later, which is never read.
+#[test]
+fn a_drain_waits_for_the_response_to_a_token_that_has_come() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(2 * SECOND);
+    world.client(&handshake(1, "PLAIN"));
+    received(&mut world);
+    world.client(&[authenticate(1, b"\0alice\0secret"), heartbeat(1)].concat());
+    let by = world.now.after(SECOND);
+    world.input(Input::Drain { by });
+    assert_eq!(world.closed, None);
+    world.input(alice(None));
+    assert_eq!(authenticate_response(&mut world, 1).error_code, 0);
+    assert_eq!(world.closed, Some(CloseReason::Drained));
+    assert!(world.to_upstream.is_empty());
+}
+
+#[test]
+fn a_further_login_that_fails_while_the_session_drains_is_told_late() {
+    let mut world = world();
+    log_in(&mut world, Some(60 * SECOND));
+    world.advance(2 * SECOND);
+    world.client(&handshake(1, "PLAIN"));
+    received(&mut world);
+    world.client(&authenticate(1, b"\0alice\0wrong"));
+    world.input(failure(LoginFailure::WrongPassword));
+    let by = world.now.after(SECOND);
+    world.input(Input::Drain { by });
+    assert!(world.closed.is_none() && world.to_client.is_empty());
+    world.advance(SECOND);
+    assert_eq!(authenticate_response(&mut world, 1).error_code, 58);
+    let why = LoginFailure::WrongPassword;
+    assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
+}

@@ -48,8 +48,8 @@ impl Session {
     /// Nothing more is read of the client for this reason; closes once nothing is owed, or at the
     /// limit.
     pub(super) fn finish(&mut self, reason: CloseReason, by: Option<Instant>) {
-        // A client that goes amid its login, be it with its half only, wants no verdict, and whoever
-        // evaluates tokens has others to serve.
+        // A client that goes amid its login, be it with its half only, wants no verdict, and
+        // whoever evaluates tokens has others to serve.
         self.end_login();
         let left = matches!(reason, CloseReason::ClientEnded(_));
         if !left {

@@ -1,10 +1,11 @@
 //! `doorkeeper user`: who may log in.
 
+mod change;
+
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use doorkeeper_core::sasl::scram::credential::{ITERATIONS_MAX, ITERATIONS_MIN, SALT_BYTES};
@@ -14,12 +15,10 @@ use doorkeeper_io_tokio::login::users::{ITERATIONS, Users};
 use crate::check;
 use crate::cli::UserCommand;
 use crate::failure::Failure;
+use change::Change;
 
 /// Longer is no password.
 const PASSWORD_BYTES_MAX: u64 = 1024;
-
-/// Whoever owns the file may read and write it, nobody else.
-const PRIVATE: u32 = 0o600;
 
 pub(crate) fn user(command: &UserCommand) -> Result<(), Failure> {
     match command {
@@ -36,11 +35,24 @@ pub(crate) fn user(command: &UserCommand) -> Result<(), Failure> {
 
 /// Adds a user, or gives it another password.
 fn add(file: &Path, name: &str, iterations: Option<u32>) -> Result<(), Failure> {
-    let mut users = match read(file) {
-        Ok(users) if iterations.is_none() => users,
+    // What is wrong is said before a password is asked for.
+    let _ = read_or_begin(file, iterations)?;
+    let password = password(true)?;
+    let change = Change::begin(file)?;
+    let mut users = read_or_begin(file, iterations)?;
+    let salts: [[u8; SALT_BYTES]; 2] = [random()?, random()?];
+    let set = users.set(name, &password, salts);
+    set.map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(change.finish(&users.write())?)
+}
+
+/// The users of a file, or none where there is no file yet.
+fn read_or_begin(file: &Path, iterations: Option<u32>) -> Result<Users, Failure> {
+    match read(file) {
+        Ok(users) if iterations.is_none() => Ok(users),
         Ok(_) => {
             let message = "--iterations are those of all users of a file: say them when it is new";
-            return Err(Failure::Usage(message.to_owned()));
+            Err(Failure::Usage(message.to_owned()))
         }
         Err(Failure::Runtime(error)) if is_not_found(&error) => {
             let iterations = iterations.unwrap_or(ITERATIONS);
@@ -49,23 +61,19 @@ fn add(file: &Path, name: &str, iterations: Option<u32>) -> Result<(), Failure> 
                     format!("--iterations must be from {ITERATIONS_MIN} to {ITERATIONS_MAX}");
                 return Err(Failure::Usage(message));
             }
-            Users::new(&random()?, iterations)
+            Ok(Users::new(&random()?, iterations))
         }
-        Err(error) => return Err(error),
-    };
-    let password = password(true)?;
-    let salts: [[u8; SALT_BYTES]; 2] = [random()?, random()?];
-    let set = users.set(name, &password, salts);
-    set.map_err(|error| Failure::Usage(error.to_string()))?;
-    write(file, &users)
+        Err(error) => Err(error),
+    }
 }
 
 fn remove(file: &Path, name: &str) -> Result<(), Failure> {
+    let change = Change::begin(file)?;
     let mut users = read(file)?;
     if !users.remove(name) {
         return Err(anyhow!("there is no user {name:?} in {}", file.display()).into());
     }
-    write(file, &users)
+    Ok(change.finish(&users.write())?)
 }
 
 fn list(file: &Path) -> Result<(), Failure> {
@@ -99,37 +107,6 @@ fn read(file: &Path) -> Result<Users, Failure> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
     let users = Users::read(&text?);
     users.map_err(|error| anyhow!("{}: {error}", file.display()).into())
-}
-
-/// Replaces the file whole: whoever reads it meanwhile has the old one or the new one.
-fn write(file: &Path, users: &Users) -> Result<(), Failure> {
-    let beside: PathBuf = {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".new");
-        name.into()
-    };
-    let written = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut out = options
-            .write(true)
-            .create_new(true)
-            .mode(PRIVATE)
-            .open(&beside)?;
-        out.write_all(users.write().as_bytes())?;
-        // Who could read the old file can read the new one.
-        if let Ok(before) = fs::metadata(file) {
-            let mode = before.permissions().mode();
-            out.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
-        }
-        out.sync_all()?;
-        fs::rename(&beside, file)
-    };
-    let written = written();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    let written = written.with_context(|| format!("cannot write {}", file.display()));
-    Ok(written?)
 }
 
 /// From the terminal, where one is, without showing it; else the first line of standard input.

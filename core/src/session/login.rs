@@ -33,8 +33,8 @@ const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 /// `Errors.SASL_AUTHENTICATION_FAILED`.
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
-/// The time between two logins of one session at least
-/// (`SaslServerAuthenticator.MIN_REAUTHENTICATION_INTERVAL_MS`).
+/// The time from the beginning of one further login of a session to that of the next at least
+/// (`KafkaChannel.maybeBeginServerReauthentication`).
 const RELOGIN_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// How far a client has come with its login.
@@ -48,14 +48,14 @@ pub(super) struct Login {
     by: Instant,
     /// Since the first login has succeeded.
     granted: Option<Grant>,
+    /// When the last further login began.
+    begun_again: Option<Instant>,
 }
 
 /// A login that has succeeded.
 #[derive(Debug)]
 struct Grant {
     mechanism: Mechanism,
-    /// When the login began.
-    since: Instant,
     /// When it does not hold any more, if it ends.
     expires: Option<Instant>,
 }
@@ -119,6 +119,7 @@ impl Login {
             frames: 0,
             by: accepted.after(settings.login_timeout),
             granted: None,
+            begun_again: None,
         }
     }
 
@@ -169,11 +170,10 @@ impl Login {
 
     /// Whether a SaslHandshake begins another login of the same session.
     fn may_begin_again(&self, now: Instant) -> bool {
-        let granted = self.granted.as_ref();
+        let last = self.begun_again;
         matches!(self.state, State::LoggedIn)
-            && granted.is_some_and(|it| {
-                it.expires.is_some() && now.since(it.since) >= RELOGIN_INTERVAL_MIN
-            })
+            && self.granted.as_ref().is_some_and(|it| it.expires.is_some())
+            && last.is_none_or(|last| now.since(last) >= RELOGIN_INTERVAL_MIN)
     }
 }
 
@@ -223,6 +223,7 @@ impl Session {
             return false;
         };
         login.state = State::Handshake { has_versions: true };
+        login.begun_again = Some(now);
         login.frames = 0;
         login.by = now.after(login.settings.login_timeout);
         true
@@ -324,7 +325,6 @@ impl Session {
         let again = login.granted.is_some();
         login.granted = Some(Grant {
             mechanism,
-            since: now,
             expires: lifetime.map(|it| now.after(it)),
         });
         login.state = State::LoggedIn;

@@ -105,16 +105,26 @@ fn a_session_keeps_its_mechanism() {
     assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
 }
 
+/// `KafkaChannel.maybeBeginServerReauthentication`: from the beginning of one to that of the next,
+/// and the first login is none of them.
 #[test]
-fn two_logins_of_a_session_are_a_second_apart() {
+fn further_logins_of_a_session_begin_a_second_apart() {
     let mut world = world();
     log_in(&mut world, Some(60 * SECOND));
-    world.advance(Duration::from_millis(999));
-    world.client(&handshake(1, "PLAIN"));
-    assert_eq!(handshake_response(&mut world, 1).error_code, 34);
     world.advance(Duration::from_millis(1));
-    world.client(&handshake(1, "PLAIN"));
-    assert_eq!(handshake_response(&mut world, 1).error_code, 0);
+    let again = |world: &mut World| {
+        world.client(&handshake(1, "PLAIN"));
+        handshake_response(world, 1).error_code
+    };
+    assert_eq!(again(&mut world), 0);
+    world.client(&authenticate(1, b"\0alice\0secret"));
+    world.advance(Duration::from_millis(900));
+    world.input(alice(Some(60 * SECOND)));
+    assert_eq!(authenticate_response(&mut world, 1).error_code, 0);
+    world.advance(Duration::from_millis(99));
+    assert_eq!(again(&mut world), 34);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(again(&mut world), 0);
 }
 
 /// A client that hands its tokens over raw is never told for how long its login holds, and a raw

@@ -45,37 +45,7 @@ where
     ) -> Self {
         let (net, own, clock) = (net.clone(), own.clone(), clock.clone());
         Self::Opening(Box::pin(async move {
-            if own.contains(&target.dial) {
-                return Err(ConnectFailure::Loop);
-            }
-            let by = clock.now().after(target.within);
-            let mut socket = match clock.until(by, net.connect(&target.dial)).await {
-                Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.is_loop(it)) => {
-                    return Err(ConnectFailure::Loop);
-                }
-                Some(Ok(stream)) => stream,
-                Some(Err(error)) => return Err(failure(&error)),
-                None if net.is_resolving(&target.dial) => return Err(ConnectFailure::Unresolved),
-                None => return Err(ConnectFailure::TimedOut),
-            };
-            if let Some(header) = proxy_header {
-                let header = header.encode();
-                match clock.until(by, socket.write_all(&header)).await {
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => return Err(failure(&error)),
-                    None => return Err(ConnectFailure::TimedOut),
-                }
-            }
-            let Some(tls) = tls else {
-                return Ok(Transport::Plaintext(socket));
-            };
-            let handshake = tls.connect(target.name.host(), socket);
-            let failed = match clock.until(by, handshake).await {
-                Some(Ok(stream)) => return Ok(stream),
-                Some(Err(failure)) => failure,
-                None => TlsFailure::TimedOut,
-            };
-            Err(ConnectFailure::Tls(failed))
+            open(&net, &own, &clock, proxy_header, tls.as_deref(), target).await
         }))
     }
 
@@ -102,6 +72,48 @@ where
             Self::Absent | Self::Opening(_) => None,
         }
     }
+}
+
+/// One attempt to open a connection, as [`Dial::to`] says.
+pub(crate) async fn open<N: Net>(
+    net: &N,
+    own: &OwnAddresses,
+    clock: &Clock,
+    proxy_header: Option<Header>,
+    tls: Option<&UpstreamTls>,
+    target: Target,
+) -> Result<Transport<N::Stream>, ConnectFailure> {
+    if own.contains(&target.dial) {
+        return Err(ConnectFailure::Loop);
+    }
+    let by = clock.now().after(target.within);
+    let mut socket = match clock.until(by, net.connect(&target.dial)).await {
+        Some(Ok(stream)) if net.ends(&stream).is_some_and(|it| own.is_loop(it)) => {
+            return Err(ConnectFailure::Loop);
+        }
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => return Err(failure(&error)),
+        None if net.is_resolving(&target.dial) => return Err(ConnectFailure::Unresolved),
+        None => return Err(ConnectFailure::TimedOut),
+    };
+    if let Some(header) = proxy_header {
+        let header = header.encode();
+        match clock.until(by, socket.write_all(&header)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(failure(&error)),
+            None => return Err(ConnectFailure::TimedOut),
+        }
+    }
+    let Some(tls) = tls else {
+        return Ok(Transport::Plaintext(socket));
+    };
+    let handshake = tls.connect(target.name.host(), socket);
+    let failed = match clock.until(by, handshake).await {
+        Some(Ok(stream)) => return Ok(stream),
+        Some(Err(failure)) => failure,
+        None => TlsFailure::TimedOut,
+    };
+    Err(ConnectFailure::Tls(failed))
 }
 
 fn failure(error: &io::Error) -> ConnectFailure {

@@ -12,6 +12,7 @@ pub mod connection_rate;
 mod dial;
 mod discovery;
 mod driver;
+pub mod https;
 pub mod id;
 pub mod limits;
 pub mod logging;

@@ -15,4 +15,4 @@ pub(crate) mod transport;
 pub mod upstream;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -26,7 +26,7 @@ use super::parameters::{Parameters, Version};
 use super::server::{BadServer, ClientAuth, ServerSettings, ServerTls, Trust};
 
 #[path = "../../tests/support/ca.rs"]
-mod ca;
+pub(crate) mod ca;
 
 impl Ca {
     fn identity(&self, leaf: Leaf) -> Arc<CertifiedKey> {

@@ -19,7 +19,7 @@ pub(crate) use forward::{
 };
 pub use offered::{Access, OfferedApi, OfferedApis, Offering, offering};
 pub(crate) use row::{Editing, LoginStep, Row, Timeout, TopicRule};
-pub(crate) use rows::{login_rows, row};
+pub(crate) use rows::{ILLEGAL_SASL_STATE, login_rows, row};
 
 /// The name of an API as Kafka writes it, from the table alone: safe as a metric label.
 #[must_use]

@@ -15,7 +15,7 @@ use crate::wire::schema;
 const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
 /// `Errors.ILLEGAL_SASL_STATE`: the error of a PLAINTEXT listener
 /// (KafkaApis.handleSaslHandshakeRequest and handleSaslAuthenticateRequest).
-const ILLEGAL_SASL_STATE: i16 = 34;
+pub(crate) const ILLEGAL_SASL_STATE: i16 = 34;
 /// `Errors.SECURITY_DISABLED`: the error of a broker without an authorizer (AclApis).
 const SECURITY_DISABLED: i16 = 54;
 /// `Errors.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED`.

@@ -180,6 +180,32 @@ fn set(edits: &mut Edits, (at, was): (Range<usize>, i64), now: i64) {
     }
 }
 
+/// The response to an ApiVersions request with an error and nothing else, in one of the versions
+/// 0 to 4 (`ApiVersionsRequest.getErrorResponse`).
+pub(crate) fn failed(head: RequestHead, error_code: i16) -> Bytes {
+    const LEN_MAX: usize = PREFIX_BYTES + 4 + 2 + 4 + 4;
+    let version = head.version.0;
+    let mut frame = BytesMut::with_capacity(LEN_MAX);
+    // The count is compact from version 3 on, the throttle time there from version 1 on.
+    let len: u8 = match version {
+        0 => 4 + 2 + 4,
+        1 | 2 => 4 + 2 + 4 + 4,
+        _ => 4 + 2 + 1 + 4 + 1,
+    };
+    frame.put_u32(len.into());
+    frame.put_i32(head.correlation_id.0);
+    frame.put_i16(error_code);
+    frame.put_slice(&edit::count(0, version >= 3));
+    if version >= 1 {
+        frame.put_i32(0);
+    }
+    if version >= 3 {
+        // No tagged fields.
+        frame.put_u8(0);
+    }
+    frame.freeze()
+}
+
 /// The response to an ApiVersions request of a version that is not in our tables: a body of version
 /// 0 with error 35 and the range of this one API (`ApiVersionsResponse`, KIP-511).
 pub(crate) fn unsupported(head: RequestHead, versions: Versions) -> Bytes {

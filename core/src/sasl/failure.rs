@@ -26,6 +26,8 @@ macro_rules! failures {
 failures! {
     /// The client wants a mechanism that is not offered.
     MechanismNotOffered = "mechanism_not_offered",
+    /// Something else came where a token was due; the reason of the close says what.
+    UnexpectedRequest = "unexpected_request",
     /// A token is not what its mechanism says that it is.
     MalformedToken = "malformed_token",
     /// There is no such user. The client cannot tell it from a wrong password.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::api::versions::unsupported;
 use crate::api::{self, Access, ForwardMode, OfferedApi, STREAM_BYTES_MIN, Timeout};
 use crate::connection::Leg;
-use crate::error::{BadLength, ClientFault, CloseReason, OtherProtocol};
+use crate::error::{ClientFault, CloseReason};
 use crate::event::Event;
 use crate::mutation::mutation;
 use crate::session::body::REQUEST_HEAD_END;
@@ -75,15 +75,8 @@ impl Session {
             min: REQUEST_HEAD_BYTES,
             max: self.snapshot.limits.frame_bytes_max,
         };
+        let frame_len = self.requests.client_frame_len(chunk, framer)?;
         let buffered = &mut self.requests.buffered;
-        let frame_len = framer.frame_len(buffered, chunk).map_err(|why| {
-            let first = framer::peek::<PREFIX_BYTES>(buffered, chunk, 0);
-            let other = first.and_then(OtherProtocol::of);
-            match (why, other) {
-                (BadLength::TooLarge, Some(other)) => ClientFault::Speaks(other),
-                (_, Some(_) | None) => ClientFault::FrameLength(why),
-            }
-        })?;
         let head = framer::peek::<REQUEST_HEAD_BYTES>(buffered, chunk, PREFIX_BYTES);
         let (Some(frame_len), Some(head)) = (frame_len, head) else {
             buffered.push(std::mem::take(chunk));

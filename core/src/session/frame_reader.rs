@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::error::{BadLength, ClientFault, OtherProtocol};
 use crate::session::pace::FramePace;
 use crate::time::Instant;
+use crate::wire::framer::{self, Framer};
+use crate::wire::header::PREFIX_BYTES;
 use crate::wire::rope::Rope;
 
 /// What is being read of a frame: requests and responses each have stages of their own.
@@ -70,6 +73,21 @@ impl<S: Stage> FrameReader<S> {
         if self.pace.is_some() {
             self.pace = Some(FramePace::new(now));
         }
+    }
+
+    /// The length of a client's frame with its prefix, once that is there.
+    pub(super) fn client_frame_len(
+        &self,
+        chunk: &[u8],
+        framer: Framer,
+    ) -> Result<Option<usize>, ClientFault> {
+        framer.frame_len(&self.buffered, chunk).map_err(|why| {
+            let first = framer::peek::<PREFIX_BYTES>(&self.buffered, chunk, 0);
+            match (why, first.and_then(OtherProtocol::of)) {
+                (BadLength::TooLarge, Some(other)) => ClientFault::Speaks(other),
+                (_, Some(_) | None) => ClientFault::FrameLength(why),
+            }
+        })
     }
 
     /// The frame has ended, and the next may begin in the same chunk; or what has come of it is

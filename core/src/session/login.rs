@@ -76,7 +76,12 @@ enum State {
         is_first: bool,
     },
     /// A token is being evaluated.
-    Evaluating { mechanism: Mechanism, reply: Reply },
+    Evaluating {
+        mechanism: Mechanism,
+        reply: Reply,
+        /// When it came.
+        since: Instant,
+    },
     /// The login has failed, and nobody learns of it before that time.
     Failing {
         at: Instant,
@@ -260,7 +265,7 @@ impl Session {
     }
 
     /// A token has come.
-    fn token(&mut self, token: &[u8], reply: Reply) {
+    fn token(&mut self, now: Instant, token: &[u8], reply: Reply) {
         let Some(login) = &mut self.login else { return };
         let State::Token {
             mechanism,
@@ -270,7 +275,11 @@ impl Session {
         else {
             return;
         };
-        login.state = State::Evaluating { mechanism, reply };
+        login.state = State::Evaluating {
+            mechanism,
+            reply,
+            since: now,
+        };
         self.effects.push_back(Effect::Evaluate(ClientToken {
             mechanism,
             is_first,
@@ -285,7 +294,10 @@ impl Session {
         let Some(login) = self.login.as_mut().filter(|_| relays) else {
             return;
         };
-        let State::Evaluating { mechanism, reply } = login.state else {
+        let State::Evaluating {
+            mechanism, reply, ..
+        } = login.state
+        else {
             return;
         };
         match evaluation {
@@ -367,7 +379,7 @@ impl Session {
         self.fail_login(now, response, why, CloseReason::LoginFailed(why));
     }
 
-    /// Response and end wait, so that nobody can guess quickly.
+    /// Response and end wait, so that nobody can guess quickly. What came behind is no request.
     fn fail_login(
         &mut self,
         now: Instant,
@@ -378,16 +390,28 @@ impl Session {
         let Some(login) = &mut self.login else { return };
         let mechanism = login.mechanism();
         let delay = login.settings.failure_delay;
-        // Up to a quarter more, another part of it for each session: what took how long until then
-        // cannot be told.
+        // Up to a quarter more, another part of it for each session. The time counts from when the
+        // token came, so that as long as it takes longer nobody learns how long the evaluation
+        // took.
         let part = u32::from(self.seed.0[1]);
         let delay = delay.saturating_add(delay.saturating_mul(part) / 1024);
         let response = response.and_then(|(reply, response)| Some((reply, response.ok()?)));
+        let since = match login.state {
+            State::Evaluating { since, .. } => since,
+            State::Handshake { .. }
+            | State::Versions(..)
+            | State::Token { .. }
+            | State::Failing { .. }
+            | State::LoggedIn
+            | State::Ended => now,
+        };
         login.state = State::Failing {
-            at: now.after(delay),
+            at: since.after(delay).max(now),
             response,
             reason,
         };
+        self.requests.clear();
+        self.backlog = Backlog::default();
         self.report(Event::LoginFailed { mechanism, why });
     }
 

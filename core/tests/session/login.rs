@@ -1,13 +1,14 @@
 //! Logins of clients: what may come when, what is sent for it, and how it ends.
 
 mod again;
+mod unexpected;
 mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorkeeper_core::error::{BadLength, ClientFault, Wait};
+use doorkeeper_core::error::{ClientFault, Wait};
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::policy::{Policy, Principal};
@@ -246,6 +247,26 @@ fn a_failed_login_is_told_late_and_tells_nothing() {
     assert_eq!(response.error_message.as_deref(), Some(text));
 }
 
+/// How long the evaluation took cannot be told, unless it took longer than everybody waits.
+#[test]
+fn the_delay_of_a_failed_login_counts_from_its_token() {
+    for millis in [0, 60, 100, 500] {
+        let mut world = world();
+        world.client(&handshake(1, "PLAIN"));
+        world.client(&authenticate(1, b"\0alice\0wrong"));
+        let came = world.now;
+        world.advance(Duration::from_millis(millis));
+        world.input(failure(LoginFailure::WrongPassword));
+        let at = world.session.demand().deadline.unwrap();
+        let (least, most) = (millis.max(100), millis.max(125));
+        assert!(at.since(came) >= Duration::from_millis(least));
+        assert!(at.since(came) <= Duration::from_millis(most));
+        world.advance(Duration::from_millis(125));
+        let why = LoginFailure::WrongPassword;
+        assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
+    }
+}
+
 #[test]
 fn a_failed_login_with_raw_tokens_ends_without_a_word() {
     let mut world = world();
@@ -276,63 +297,6 @@ fn a_mechanism_that_is_not_offered_is_rejected_with_those_that_are() {
         assert_eq!(world.closed, Some(CloseReason::Client(fault)));
         assert!(world.tokens.is_empty());
     }
-}
-
-#[test]
-fn nothing_else_is_read_before_the_login() {
-    let not_logged_in = |key| CloseReason::Client(ClientFault::NotLoggedIn(ApiKey(key)));
-    let cases: [(&[Vec<u8>], CloseReason); 6] = [
-        (&[heartbeat(1)], not_logged_in(12)),
-        (&[authenticate(1, b"token")], not_logged_in(36)),
-        (&[handshake(1, "PLAIN"), heartbeat(1)], not_logged_in(12)),
-        (
-            &[handshake(1, "PLAIN"), handshake(1, "PLAIN")],
-            not_logged_in(17),
-        ),
-        (&[handshake(1, "PLAIN"), versions(3)], not_logged_in(18)),
-        (
-            &[request_head(17, 2, 7)],
-            CloseReason::Client(ClientFault::UnsupportedVersion(ApiKey(17), ApiVersion(2))),
-        ),
-    ];
-    for (frames, reason) in cases {
-        let mut world = world();
-        for frame in frames {
-            world.client(frame);
-        }
-        world.advance(SECOND);
-        assert_eq!(world.closed, Some(reason));
-        assert!(world.targets.is_empty() && world.tokens.is_empty());
-    }
-    // The key decides as soon as it is there, before a body of any size.
-    let mut world = world();
-    let long = framed(&[&[0, 0, 0, 9, 0, 0, 0, 1][..], &[0; 60_000]].concat());
-    world.client(&long[..12]);
-    world.advance(SECOND);
-    assert_eq!(world.closed, Some(not_logged_in(0)));
-}
-
-#[test]
-fn frames_before_the_login_are_short_and_few() {
-    let mut world = world();
-    world.client(&(64 * 1024 + 1_i32).to_be_bytes());
-    world.advance(SECOND);
-    let fault = ClientFault::FrameLength(BadLength::TooLarge);
-    assert_eq!(world.closed, Some(CloseReason::Client(fault)));
-
-    let mut world = with(LoginSettings {
-        frames_max: 3,
-        ..settings()
-    });
-    world.client(&handshake(1, "SCRAM-SHA-256"));
-    for _ in 0..3 {
-        world.client(&authenticate(1, b"token"));
-        world.input(evaluated(Evaluation::Challenge("more".into())));
-    }
-    world.advance(SECOND);
-    let fault = ClientFault::LoginFrames;
-    assert_eq!(world.closed, Some(CloseReason::Client(fault)));
-    assert_eq!(world.tokens.len(), 2);
 }
 
 /// However it goes on, the login has one deadline from the beginning.

@@ -21,7 +21,7 @@ use crate::wire::schema::{Role, Roles, Versions};
 
 /// In version 5 a client says which broker it means to have reached, which is for that broker to
 /// verify.
-const ANSWERED: Versions = Versions::new(0, 4);
+pub(super) const ANSWERED: Versions = Versions::new(0, 4);
 
 impl Session {
     /// A client that has not logged in asks for the versions.

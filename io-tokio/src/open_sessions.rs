@@ -115,6 +115,12 @@ impl OpenSessions {
         self.lock().served = served;
     }
 
+    /// This address is served as well from now on, before anybody can come in there.
+    pub(crate) fn serve_also(&self, listen_addr: &Arc<ListenAddr>) {
+        let listen_addr = Arc::clone(listen_addr);
+        self.lock().served.insert(listen_addr.at, listen_addr);
+    }
+
     /// A session opens. Where its address is not served any more it ends at once, as it owes
     /// nothing.
     pub(crate) fn register(
@@ -366,6 +372,18 @@ mod tests {
         }
         all.end_unserved(Instant::ZERO);
         assert_eq!(order(), Order::Revoked(Revocation::ALL[0]));
+    }
+
+    #[test]
+    fn a_session_of_an_address_that_is_served_as_well_goes_on() {
+        let (all, first, second) = (OpenSessions::default(), listen_addr(1), listen_addr(2));
+        all.serve_also(&first);
+        let mut session = open(&all, 1, &first);
+        let order = |it: &mut Registration| it.poll(&Context::from_waker(Waker::noop()));
+        assert_eq!(order(&mut session), Order::GoOn);
+        all.serve_also(&second);
+        assert_eq!(order(&mut open(&all, 2, &first)), Order::GoOn);
+        assert_eq!(order(&mut open(&all, 3, &second)), Order::GoOn);
     }
 
     #[test]

@@ -270,8 +270,10 @@ impl<N: Net> Served<N> {
                     continue;
                 }
                 self.process.observer.listening(&listen_addr);
+                let listen_addr = Arc::new(listen_addr);
+                self.process.open_sessions.serve_also(&listen_addr);
                 let destination = Arc::new(Destination {
-                    listen_addr: Arc::new(listen_addr),
+                    listen_addr,
                     stage: Arc::clone(&served.stage),
                 });
                 if let Some(bound) = bound {

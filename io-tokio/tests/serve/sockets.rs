@@ -155,7 +155,10 @@ impl Loopback {
         };
         let address = client.local_addr().unwrap();
         client.write_all(&heartbeat(1)).await.unwrap();
-        let mut broker = self.brokers.recv().await.unwrap();
+        let mut broker = tokio::select! {
+            broker = self.brokers.recv() => broker.unwrap(),
+            reason = self.seen.closed(address) => panic!("closed: {reason}"),
+        };
         assert_eq!(next_frame(&mut broker).await, Some(heartbeat(1)));
         (client, broker, address)
     }
@@ -379,6 +382,17 @@ async fn bulk_is_drained() {
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(world.seen.closed(address).await, "drained");
     assert!(world.seen.bytes_in_bulk() > 0);
+}
+
+/// Other threads accept while doorkeeper still begins to serve.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn clients_of_the_first_moment_are_served() {
+    for _ in 0..50 {
+        let mut world = Loopback::start().await;
+        let (mut client, mut broker, _) = world.pair().await;
+        broker.write_all(&heartbeat_response(1)).await.unwrap();
+        assert_eq!(next_frame(&mut client).await, Some(heartbeat_response(1)));
+    }
 }
 
 /// Many sessions on several threads: no wake-up is lost and no byte goes astray.

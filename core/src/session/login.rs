@@ -4,6 +4,7 @@
 //! What is a login's is decided here: which frames may come, what is sent for them, and how long it
 //! may take. What a token is worth is evaluated elsewhere ([`Effect::Evaluate`]).
 
+mod fields;
 mod frame;
 mod versions;
 

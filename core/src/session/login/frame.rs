@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::fields::field;
 use super::versions::ANSWERED;
 use super::{Framing, Login, Reply, State};
 use crate::api::versions::failed;
@@ -11,14 +12,11 @@ use crate::event::Event;
 use crate::id::ApiKey;
 use crate::sasl::failure::LoginFailure;
 use crate::session::Session;
-use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
 use crate::time::Instant;
 use crate::wire::codec::{self, NotEncodable};
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, REQUEST_HEAD_BYTES, RequestHead};
-use crate::wire::malformed::Malformed;
-use crate::wire::schema::{Role, Roles};
-use crate::wire::walk::{Step, Value};
+use crate::wire::schema::Role;
 
 impl Session {
     /// Takes from the front of a chunk that belongs to a login.
@@ -154,7 +152,7 @@ impl Session {
         });
         let row = row(head.api).ok_or(ClientFault::ApiNotOffered(head.api))?;
         let Some(step) = row.login_step() else {
-            return self.versions_asked(now, head, frame.len());
+            return self.versions_asked(now, head, frame);
         };
         if !row.entry.versions.contains(head.version.0) {
             return Err(ClientFault::UnsupportedVersion(head.api, head.version).into());
@@ -206,21 +204,4 @@ fn illegal_state(head: RequestHead) -> Option<Result<Bytes, NotEncodable>> {
     let is_known = row.entry.versions.contains(head.version.0);
     let is_handshake = row.login_step() == Some(LoginStep::Handshake);
     (is_handshake && is_known).then(|| codec::sasl_handshake(head, ILLEGAL_SASL_STATE, []))
-}
-
-/// The one field of that role in a whole request.
-fn field(head: RequestHead, frame: &Bytes, role: Role) -> Result<&[u8], Malformed> {
-    let row = row(head.api).ok_or(Malformed::Truncated)?;
-    let roles = Roles::of(&[role]);
-    let walk = BodyWalk::of_request(row.entry, head.version, roles, frame.len());
-    let body = frame.get(REQUEST_HEAD_END..).unwrap_or_default();
-    let mut found: Option<&[u8]> = None;
-    walk.whole(body, &mut |step| {
-        if let Step::Value(value) = step
-            && value.value == Value::Span
-        {
-            found = frame.get(value.data..value.end);
-        }
-    })?;
-    found.ok_or(Malformed::Truncated)
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::fields::walk_request;
 use super::{Reply, State};
-use crate::api::versions::{ApiRanges, unsupported};
+use crate::api::versions::{ApiRanges, failed, unsupported};
 use crate::api::{OfferedApi, login_rows, row};
 use crate::broker_versions::BrokerVersions;
 use crate::error::{ClientFault, CloseReason};
@@ -16,8 +17,12 @@ use crate::session::body::BodyWalk;
 use crate::time::Instant;
 use crate::wire::edit::{Edits, lengthened};
 use crate::wire::header::{HeaderEnd, PREFIX_BYTES, RESPONSE_HEAD_BYTES, RequestHead};
+use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles, Versions};
+
+/// `Errors.INVALID_REQUEST`.
+const INVALID_REQUEST: i16 = 42;
 
 /// In version 5 a client says which broker it means to have reached, which is for that broker to
 /// verify.
@@ -29,13 +34,20 @@ impl Session {
         &mut self,
         now: Instant,
         head: RequestHead,
-        frame_len: usize,
+        frame: &Bytes,
     ) -> Result<(), CloseReason> {
+        let frame_len = frame.len();
         let answered = self.versions_answered(head.api);
         if !ANSWERED.contains(head.version.0)
             || answered.is_some_and(|it| !it.contains(head.version.0))
         {
             let response = unsupported(head, answered.unwrap_or(ANSWERED));
+            self.respond(now, Reply::To(head, frame_len), Ok(response));
+            return Ok(());
+        }
+        let is_valid = is_valid(head, frame);
+        if !is_valid.map_err(|why| ClientFault::Malformed(head.api, head.version, why))? {
+            let response = failed(head, INVALID_REQUEST);
             self.respond(now, Reply::To(head, frame_len), Ok(response));
             return Ok(());
         }
@@ -128,6 +140,25 @@ impl Session {
         }
         Some(offered)
     }
+}
+
+/// Whether the client names itself as it must (`ApiVersionsRequest.isValid`): the only texts of the
+/// request.
+fn is_valid(head: RequestHead, frame: &Bytes) -> Result<bool, Malformed> {
+    let mut is_valid = true;
+    walk_request(head, frame, Role::Opaque, &mut |text| {
+        is_valid &= text.is_some_and(is_software_name);
+    })?;
+    Ok(is_valid)
+}
+
+/// `ApiVersionsRequest.SOFTWARE_NAME_VERSION_PATTERN`.
+fn is_software_name(text: &[u8]) -> bool {
+    let ends = [text.first(), text.last()];
+    let is_inside = |it: &u8| it.is_ascii_alphanumeric() || b"-.".contains(it);
+    ends.iter()
+        .all(|it| it.is_some_and(u8::is_ascii_alphanumeric))
+        && text.iter().all(is_inside)
 }
 
 /// The response of a broker with the ranges that are offered. Nothing if it cannot be read.

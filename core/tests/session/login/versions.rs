@@ -139,3 +139,44 @@ fn versions_are_given_once_and_unknown_ones_of_the_request_named() {
     let fault = ClientFault::NotLoggedIn(ApiKey(18));
     assert_eq!(world.closed, Some(CloseReason::Client(fault)));
 }
+
+/// `ApiVersionsRequest.isValid`: the client may ask again.
+#[test]
+fn a_client_that_names_itself_wrongly_is_told_so() {
+    let named = |version, name: &'static str, software: &'static str| {
+        let body = ApiVersionsRequest::default()
+            .with_client_software_name(name.into())
+            .with_client_software_version(software.into());
+        request(18, version, 6, &body)
+    };
+    for version in [3, 4] {
+        for (name, software) in [
+            ("", "1"),
+            ("test", ""),
+            ("-test", "1"),
+            ("test", "1."),
+            ("te st", "1"),
+            ("t\u{e9}st", "1"),
+        ] {
+            let mut world = knowing(Route::Bootstrap);
+            world.client(&named(version, name, software));
+            let all = received(&mut world);
+            let (id, response) = decoded::<ApiVersionsResponse>(version, &all);
+            assert_eq!(
+                (id, response.error_code, response.api_keys.len()),
+                (6, 42, 0)
+            );
+            world.client(&named(version, "a-library.v2", "3.0-beta.1"));
+            assert!(!ranges(version, &received(&mut world)).is_empty());
+            log_in(&mut world, None);
+        }
+    }
+}
+
+#[test]
+fn versions_are_asked_for_by_a_whole_request() {
+    let mut world = knowing(Route::Bootstrap);
+    world.client(&request_head(18, 3, 6));
+    assert_eq!(world.closed.unwrap().name(), "client_malformed");
+    assert!(world.to_client.is_empty());
+}

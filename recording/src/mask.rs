@@ -9,11 +9,13 @@
 
 mod fields;
 mod frame;
+mod raw_tokens;
 mod stream;
 
 use std::collections::VecDeque;
 
 use doorkeeper_core::limits::Limits;
+use doorkeeper_core::sasl::login::Evaluation;
 use doorkeeper_core::wire::header::RequestHead;
 
 use crate::pieces::Pieces;
@@ -54,9 +56,26 @@ impl Connection {
         self.responses.limit(limits.response_bytes_max);
     }
 
-    /// The client has logged in: requests come behind its last token.
-    pub(crate) const fn tokens_end(&mut self) {
-        self.requests.tokens_end();
+    /// Whoever sends requests has to log in first.
+    pub(crate) const fn expect_login(&mut self) {
+        self.requests.expect_login();
+    }
+
+    /// A token has been evaluated.
+    pub(crate) fn evaluated(&mut self, evaluation: &Evaluation) {
+        match evaluation {
+            Evaluation::Challenge(token) => {
+                if self.requests.challenged() {
+                    self.responses.raw_token(token.len());
+                }
+            }
+            Evaluation::Success { token, .. } => {
+                if self.requests.logged_in() {
+                    self.responses.raw_token(token.len());
+                }
+            }
+            Evaluation::Failure(_) => {}
+        }
     }
 
     /// The next bytes from the peer that sends requests.

@@ -2,7 +2,6 @@
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::record::EffectLine;
-use doorkeeper_core::sasl::login::Evaluation;
 use doorkeeper_core::{Accept, Effect, Input, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
@@ -73,6 +72,9 @@ impl StepEncoder {
             upstream: Connection::new(key),
         };
         step_encoder.limit(snapshot);
+        if snapshot.login.is_some() {
+            step_encoder.client.expect_login();
+        }
         step_encoder
     }
 
@@ -112,9 +114,7 @@ impl StepEncoder {
             Input::Connected => line::Input::Connected,
             Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
             Input::Evaluated(evaluation) => {
-                if matches!(**evaluation, Evaluation::Success { .. }) {
-                    self.client.tokens_end();
-                }
+                self.client.evaluated(evaluation);
                 line::Input::Evaluated(RecordedEvaluation::of(evaluation))
             }
             Input::Snapshot(snapshot) => {

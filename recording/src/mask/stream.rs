@@ -11,10 +11,12 @@ use doorkeeper_core::wire::schema::Direction;
 
 use super::Key;
 use super::frame::Frame;
+use super::raw_tokens::RawTokens;
 use crate::pieces::Pieces;
 
 /// Behind a handshake of version 0 come tokens that are not inside of requests
-/// (`SaslServerAuthenticator`, KIP-43).
+/// (`SaslServerAuthenticator`, KIP-43). Where nobody has to log in, or has done so before, they are
+/// taken for requests, and the client learns of its mistake too late.
 const BARE_TOKENS_FOLLOW: (ApiKey, ApiVersion) = (SASL_HANDSHAKE, ApiVersion(0));
 
 /// Of a token that is taken for a request this much is kept: the number of an API, which is in the
@@ -110,6 +112,10 @@ pub(super) struct Requests {
     frames: Frames<REQUEST_HEAD_BYTES>,
     /// The head of the request that has begun.
     head: Option<RequestHead>,
+    /// Whether the client has to log in first and has not done so.
+    expects_login: bool,
+    /// Those that come instead of requests until the client has logged in.
+    raw_tokens: Option<RawTokens>,
 }
 
 impl Requests {
@@ -118,6 +124,8 @@ impl Requests {
             key,
             frames: Frames::new(),
             head: None,
+            expects_login: false,
+            raw_tokens: None,
         }
     }
 
@@ -125,14 +133,36 @@ impl Requests {
         self.frames.len_max = len_max;
     }
 
-    /// What comes from now on is made of requests again.
-    pub(super) const fn tokens_end(&mut self) {
-        self.frames.kept_bytes = REQUEST_HEAD_BYTES;
+    pub(super) const fn expect_login(&mut self) {
+        self.expects_login = true;
+    }
+
+    /// A further token is due. Whether tokens are not inside of requests.
+    pub(super) const fn challenged(&mut self) -> bool {
+        if let Some(tokens) = &mut self.raw_tokens {
+            tokens.challenged();
+        }
+        self.raw_tokens.is_some()
+    }
+
+    /// What comes from now on is made of requests, unless some of it has come already: nobody knows
+    /// where it begins. Whether tokens were not inside of requests.
+    pub(super) fn logged_in(&mut self) -> bool {
+        self.expects_login = false;
+        let tokens = self.raw_tokens.take();
+        if tokens.as_ref().is_some_and(|it| !it.ends_here()) {
+            self.frames.stage = Stage::Lost;
+        }
+        tokens.is_some()
     }
 
     pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
         let mut out = Pieces::default();
         loop {
+            if let Some(tokens) = &mut self.raw_tokens {
+                tokens.take(input, self.frames.len_max, &mut out);
+                return out;
+            }
             match self.frames.next(&mut input, &mut out) {
                 Next::More => return out,
                 Next::Head(head, left) => {
@@ -154,7 +184,11 @@ impl Requests {
                         owed.push_back(head);
                     }
                     if (head.api, head.version) == BARE_TOKENS_FOLLOW {
-                        self.frames.kept_bytes = BARE_TOKEN_KEPT_BYTES;
+                        if self.expects_login {
+                            self.raw_tokens = Some(RawTokens::default());
+                        } else {
+                            self.frames.kept_bytes = BARE_TOKEN_KEPT_BYTES;
+                        }
                     }
                 }
             }
@@ -167,6 +201,8 @@ impl Requests {
 pub(super) struct Responses {
     key: Key,
     frames: Frames<RESPONSE_HEAD_BYTES>,
+    /// What is missing of a token that is not inside of a response: of its length, and of itself.
+    raw_token: (usize, usize),
 }
 
 impl Responses {
@@ -174,6 +210,7 @@ impl Responses {
         Self {
             key,
             frames: Frames::new(),
+            raw_token: (0, 0),
         }
     }
 
@@ -181,8 +218,20 @@ impl Responses {
         self.frames.len_max = len_max;
     }
 
+    /// A token of this length comes next, behind its length.
+    pub(super) const fn raw_token(&mut self, len: usize) {
+        self.raw_token = (PREFIX_BYTES, len);
+    }
+
     pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
         let mut out = Pieces::default();
+        let (prefix, token) = &mut self.raw_token;
+        let (kept, rest) = input.split_at(input.len().min(*prefix));
+        let (masked, rest) = rest.split_at(rest.len().min(*token));
+        out.keep(kept);
+        out.mask(masked.len());
+        (*prefix, *token) = (*prefix - kept.len(), *token - masked.len());
+        input = rest;
         loop {
             match self.frames.next(&mut input, &mut out) {
                 Next::More => return out,

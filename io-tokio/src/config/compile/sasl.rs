@@ -72,7 +72,8 @@ impl Reader<'_> {
         if let Some(first) = told.first() {
             let message = format!(
                 "keys of {} users, {first:?} among them, have another salt length or count of \
-                 iterations than those of the others: who tries names can tell that they exist",
+                 iterations than those of the others, or are of one mechanism only: who tries \
+                 names can tell that they exist",
                 told.len()
             );
             self.warning(&path, message);

@@ -1,5 +1,7 @@
 //! OAUTHBEARER (RFC 7628): a bearer token, and the JSON by which a server says no.
 
+use std::fmt;
+
 use super::failure::LoginFailure;
 use crate::secret::Secret;
 
@@ -10,7 +12,7 @@ const SEPARATOR: char = '\x01';
 pub const CLIENT_ABORTS: &[u8] = b"\x01";
 
 /// The first message of a client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BearerMessage {
     /// As whom the client wants to act; empty for itself.
     pub authorization_id: String,
@@ -18,6 +20,15 @@ pub struct BearerMessage {
     pub token: Secret,
     /// What else the client says, in its order (SASL extensions of KIP-342).
     pub extensions: Vec<(String, String)>,
+}
+
+/// What a client says besides its token may be as secret.
+impl fmt::Debug for BearerMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerMessage")
+            .field("authorization_id", &self.authorization_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BearerMessage {

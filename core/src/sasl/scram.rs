@@ -76,7 +76,6 @@ fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
 }
 
 /// What both sides sign.
-#[derive(Clone, Debug)]
 struct AuthMessage(String);
 
 impl AuthMessage {

@@ -1,10 +1,13 @@
 //! The four messages of an exchange, read as they were sent.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::name;
 use crate::sasl::failure::LoginFailure;
+use crate::secret::Secret;
 
 const MALFORMED: LoginFailure = LoginFailure::MalformedToken;
 
@@ -79,7 +82,7 @@ pub(super) struct ClientFinal {
     /// What `c=` is the base64 of.
     pub(super) binding: Vec<u8>,
     pub(super) nonce: String,
-    pub(super) proof: Vec<u8>,
+    pub(super) proof: Secret,
 }
 
 impl ClientFinal {
@@ -100,17 +103,27 @@ impl ClientFinal {
             without_proof: without_proof.to_owned(),
             binding: BASE64.decode(binding).map_err(|_| MALFORMED)?,
             nonce: nonce.to_owned(),
-            proof: BASE64.decode(proof).map_err(|_| MALFORMED)?,
+            proof: Secret::new(BASE64.decode(proof).map_err(|_| MALFORMED)?),
         })
     }
 }
 
 /// `server-first-message`: `r=nonce,s=salt,i=iterations[,extensions]`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct ServerFirst {
     pub(super) nonce: String,
     pub(super) salt: Vec<u8>,
     pub(super) iterations: u32,
+}
+
+/// The salt of a user is for nobody.
+impl fmt::Debug for ServerFirst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerFirst")
+            .field("nonce", &self.nonce)
+            .field("iterations", &self.iterations)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerFirst {
@@ -154,4 +167,24 @@ pub(super) fn read_attribute(letter: char, text: &str) -> Option<Vec<u8>> {
 /// Printable ASCII but for commas (`printable` of RFC 5802), not empty.
 fn is_nonce(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic() && it != b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_print_neither_salt_nor_proof() {
+        let (text, proof) = ("r=abc,s=c2FsdHk=,i=4096", "c=biws,r=abc,p=cHJvb2Y=");
+        let printed = [
+            format!("{:?}", ServerFirst::read(text).unwrap()),
+            format!("{:?}", ClientFinal::read(proof.as_bytes()).unwrap()),
+        ]
+        .concat();
+        for secret in [&b"salty"[..], b"proof"] {
+            let bytes = format!("{secret:?}");
+            let inside = bytes.trim_matches(['[', ']']);
+            assert!(!printed.contains(inside), "{printed}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A server's side of SCRAM.
 
+use std::fmt;
+
 use subtle::ConstantTimeEq as _;
 
 use super::credential::ScramCredential;
@@ -54,13 +56,22 @@ impl ScramServer {
 }
 
 /// An exchange that waits for the client's proof.
-#[derive(Debug)]
 pub(crate) struct Challenged {
     first: ClientFirst,
     credential: ScramCredential,
     /// The client's and the server's.
     nonce: String,
     server_first: String,
+}
+
+/// The salt of a user is for nobody.
+impl fmt::Debug for Challenged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenged")
+            .field("first", &self.first)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Challenged {
@@ -92,12 +103,12 @@ impl Challenged {
             server_key,
             ..
         } = &self.credential;
-        if last.proof.len() != hash.bytes() {
+        if last.proof.expose().len() != hash.bytes() {
             return Err(LoginFailure::MalformedToken);
         }
         let signed = AuthMessage::new(&self.first.bare, &self.server_first, &last.without_proof);
         let signature = hash.hmac(stored_key.expose(), &[signed.as_bytes()]);
-        let client_key = xor(&last.proof, &signature);
+        let client_key = xor(last.proof.expose(), &signature);
         let computed = hash.hash(&client_key);
         if !bool::from(computed.ct_eq(stored_key.expose())) {
             return Err(LoginFailure::WrongPassword);

@@ -1,5 +1,6 @@
 //! The two connections of a session: their names, how one ends, why one cannot be opened.
 
+use crate::sasl::failure::BrokerLoginFailure;
 use crate::tls_failure::TlsFailure;
 
 /// One of the two connections of a session.
@@ -69,14 +70,33 @@ pub enum ConnectFailure {
     Loop,
     /// The TLS handshake behind the connection failed.
     Tls(TlsFailure),
+    /// The login behind the connection failed.
+    Login(BrokerLoginFailure),
 }
 
 impl ConnectFailure {
     /// Whether others should try this address last for a while: it costs time, or is ourselves.
     pub(crate) const fn is_to_be_avoided(self) -> bool {
         match self {
-            Self::TimedOut | Self::Loop => true,
-            Self::Unresolved | Self::Refused | Self::Unreachable | Self::Tls(_) => false,
+            Self::TimedOut | Self::Loop | Self::Login(BrokerLoginFailure::TimedOut) => true,
+            Self::Unresolved
+            | Self::Refused
+            | Self::Unreachable
+            | Self::Tls(_)
+            | Self::Login(_) => false,
+        }
+    }
+
+    /// Whether another attempt may succeed, at the same address or at another one.
+    pub(crate) const fn may_pass(self) -> bool {
+        match self {
+            Self::Login(why) => why.may_pass(),
+            Self::Unresolved
+            | Self::Refused
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::Loop
+            | Self::Tls(_) => true,
         }
     }
 
@@ -84,6 +104,7 @@ impl ConnectFailure {
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let tls = TlsFailure::ALL.iter().map(|failure| Self::Tls(*failure));
+        let logins = BrokerLoginFailure::ALL.iter().map(|it| Self::Login(*it));
         let plain = [
             Self::Unresolved,
             Self::Refused,
@@ -91,7 +112,8 @@ impl ConnectFailure {
             Self::Unreachable,
             Self::Loop,
         ];
-        plain.into_iter().chain(tls).find(|it| it.name() == name)
+        let mut all = plain.into_iter().chain(tls).chain(logins);
+        all.find(|it| it.name() == name)
     }
 
     /// The name that logs and metric labels use.
@@ -104,6 +126,7 @@ impl ConnectFailure {
             Self::Unreachable => "unreachable",
             Self::Loop => "loop",
             Self::Tls(failure) => failure.connect_failure(),
+            Self::Login(failure) => failure.name(),
         }
     }
 }

@@ -18,9 +18,11 @@ use crate::connection::{ConnectFailure, End};
 use crate::egress::Egress;
 use crate::id::{ApiVersion, BrokerId, CorrelationId, HostPort, Seed};
 use crate::io::{Observation, Target};
+use crate::sasl::broker::{TokenReply, TokenRequest};
+use crate::sasl::failure::BrokerLoginFailure;
 use crate::time::Instant;
 use crate::topology::{DialMap, Topology};
-use crate::upstream::{self, DialTimes, State, Upstream};
+use crate::upstream::{self, DialTimes, LoginProgress, State, Upstream};
 use crate::wire::codec;
 use crate::wire::framer::{self, Framer};
 use crate::wire::header::{PREFIX_BYTES, RESPONSE_HEAD_BYTES};
@@ -57,6 +59,8 @@ pub struct Config {
     /// Whether every broker is asked what it can do: clients that log in to doorkeeper ask that
     /// before.
     pub learns_versions: bool,
+    /// Whether the brokers want doorkeeper to log in.
+    pub logs_in: bool,
 }
 
 impl Config {
@@ -82,6 +86,8 @@ pub enum Input {
     Connected,
     /// It could not be opened.
     ConnectFailed(ConnectFailure),
+    /// What [`Effect::RequestToken`] led to.
+    Token(TokenReply),
     /// A session noticed something.
     Observed(Observation),
     /// The deadline has come.
@@ -95,6 +101,9 @@ pub enum Effect {
     Connect(Target),
     /// Drop the connection, or the attempt at one.
     Disconnect,
+    /// Give a token for the broker: the response is [`Input::Token`]. At most one request is under
+    /// way, and none that came before [`Effect::Disconnect`] or [`Effect::Connect`].
+    RequestToken(TokenRequest),
     /// The topology is known, or has changed.
     Publish(Arc<Topology>),
     /// Something to log or count.
@@ -274,9 +283,16 @@ impl Discovery {
                     self.failed(now, Failure::BadResponse);
                 }
             }
+            Input::Ended(_) if self.upstream.is_logging_in() => {
+                self.login_failed(now, BrokerLoginFailure::Ended);
+            }
             Input::Ended(how) => self.failed(now, Failure::Ended(how)),
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.failed(now, Failure::Connect(why)),
+            Input::Token(reply) => {
+                let progress = self.upstream.login_token(reply);
+                self.follow_login(now, progress);
+            }
             Input::Observed(observation) => self.observed(now, &observation),
             Input::Tick => self.tick(now),
         }
@@ -299,7 +315,7 @@ impl Discovery {
     pub fn demand(&self) -> Demand {
         let deadlines = [self.deadline(), self.avoided.deadline()];
         Demand {
-            read: self.upstream.is_open(),
+            read: self.upstream.is_open() || self.upstream.is_logging_in(),
             deadline: deadlines.into_iter().flatten().min(),
         }
     }
@@ -310,6 +326,7 @@ impl Discovery {
             State::Idle => None,
             State::Waiting { retry_at, .. } => *retry_at,
             State::Dialing { attempt, .. } => Some(attempt.overdue_at()),
+            State::LoggingIn { login, .. } => Some(login.by),
             State::Open(exchange) => Some(exchange.deadline),
         }
     }
@@ -377,6 +394,34 @@ impl Discovery {
     }
 
     fn connected(&mut self, now: Instant) {
+        if !self.config.logs_in {
+            return self.opened(now);
+        }
+        let by = now.after(self.config.request_timeout);
+        if self.upstream.log_in(now, by) {
+            let request = TokenRequest::First { client: None };
+            self.effects.push_back(Effect::RequestToken(request));
+        }
+    }
+
+    fn follow_login(&mut self, now: Instant, progress: Result<LoginProgress, BrokerLoginFailure>) {
+        match progress {
+            Ok(LoginProgress::Waits) => {}
+            Ok(LoginProgress::Token(request)) => {
+                self.effects.push_back(Effect::RequestToken(request));
+            }
+            // A connection of discovery ends long before.
+            Ok(LoginProgress::Done(_)) => self.opened(now),
+            Err(why) => self.login_failed(now, why),
+        }
+    }
+
+    fn login_failed(&mut self, now: Instant, why: BrokerLoginFailure) {
+        self.failed(now, Failure::Connect(ConnectFailure::Login(why)));
+    }
+
+    /// Requests may be sent.
+    fn opened(&mut self, now: Instant) {
         let deadline = now.after(self.config.request_timeout);
         let is_open = self.upstream.opened(now, |candidate| Exchange {
             candidate,
@@ -403,6 +448,10 @@ impl Discovery {
     }
 
     fn bytes(&mut self, now: Instant, mut bytes: Bytes) {
+        if self.upstream.is_logging_in() {
+            let progress = self.upstream.login_bytes(bytes);
+            return self.follow_login(now, progress);
+        }
         let framer = Framer {
             min: RESPONSE_HEAD_BYTES,
             max: self.config.frame_bytes_max,
@@ -607,7 +656,9 @@ impl Discovery {
     fn failed(&mut self, now: Instant, why: Failure) {
         let asked = match self.upstream.state() {
             State::Idle | State::Waiting { .. } => return,
-            State::Dialing { attempt, .. } => attempt.to.name.clone(),
+            State::Dialing { attempt, .. } | State::LoggingIn { attempt, .. } => {
+                attempt.to.name.clone()
+            }
             State::Open(exchange) => exchange.candidate.name.clone(),
         };
         if self.upstream.failed(now).is_none() {
@@ -687,6 +738,8 @@ impl Discovery {
         }
         if self.upstream.is_waiting() {
             self.connect(now);
+        } else if self.upstream.is_logging_in() {
+            self.login_failed(now, BrokerLoginFailure::TimedOut);
         } else {
             self.failed(now, Failure::TimedOut);
         }

@@ -303,6 +303,10 @@ reasons! {
         "upstream_tls_handshake", Ending::BROKER_GONE,
         "The TLS handshake with the broker failed; the log says why, by the reasons of failed TLS \
         handshakes";
+    Self::Unreachable(ConnectFailure::Login(_)) =>
+        "upstream_login", Ending::BROKER_GONE,
+        "doorkeeper failed to log in to the broker; the log says why, by the reasons of failed \
+        attempts to connect";
     Self::BrokerUnknown(_) =>
         "broker_unknown", Ending::BROKER_GONE,
         "The client connected to the address of a broker that discovery has never seen";
@@ -446,6 +450,7 @@ impl fmt::Display for CloseReason {
             Self::Unreachable(ConnectFailure::Loop) => {
                 f.write_str(" (the broker's address leads back to doorkeeper)")
             }
+            Self::Unreachable(ConnectFailure::Login(failure)) => write!(f, " ({failure})"),
             Self::LoginFailed(why) => write!(f, " ({why})"),
             Self::Bug(what) => write!(f, " ({what})"),
             Self::Upstream(

@@ -6,7 +6,7 @@ use crate::connection::ConnectFailure;
 use crate::id::{ApiKey, ApiVersion, HostPort};
 use crate::policy::Principal;
 use crate::sasl::Mechanism;
-use crate::sasl::failure::LoginFailure;
+use crate::sasl::failure::{BrokerLoginFailure, LoginFailure};
 
 pub use crate::rewrite::Rewrites;
 
@@ -68,6 +68,18 @@ pub enum Event {
         mechanism: Option<Mechanism>,
         /// Why.
         why: LoginFailure,
+    },
+    /// doorkeeper has logged in to the broker.
+    UpstreamLoggedIn {
+        /// For how long that holds, if the broker says so.
+        lifetime: Option<Duration>,
+        /// Whether it had logged in before on this connection (KIP-368).
+        again: bool,
+    },
+    /// doorkeeper has failed to log in to the broker.
+    UpstreamLoginFailed {
+        /// Why.
+        why: BrokerLoginFailure,
     },
     /// A client tried to log in with SASL, where nobody has to: the response was
     /// ILLEGAL_SASL_STATE.

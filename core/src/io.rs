@@ -11,6 +11,7 @@ use crate::error::{CloseReason, Revocation};
 use crate::event::Event;
 use crate::id::{BrokerId, HostPort};
 use crate::policy::Principal;
+use crate::sasl::broker::{TokenReply, TokenRequest};
 use crate::sasl::login::{ClientToken, Evaluation};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
@@ -129,6 +130,8 @@ pub enum Input {
     /// What became of the token that [`Effect::Evaluate`] handed out. In a box, so that the inputs
     /// of every day stay small.
     Evaluated(Box<Evaluation>),
+    /// What [`Effect::RequestToken`] led to.
+    Token(Box<TokenReply>),
     /// A newer snapshot of everything reloadable.
     Snapshot(Arc<Snapshot>),
     /// Take no further request, give the owed responses, and be closed by then.
@@ -177,6 +180,9 @@ pub enum Effect {
     /// Evaluate a client's token: the response is [`Input::Evaluated`]. At most one evaluation is
     /// under way, and a session that closes waits for none.
     Evaluate(ClientToken),
+    /// Give a token for the broker: the response is [`Input::Token`]. At most one request is under
+    /// way, and a session that closes, or connects anew, waits for none.
+    RequestToken(TokenRequest),
     /// Pass a hint on to discovery.
     Learn(Observation),
     /// Something to log or count.

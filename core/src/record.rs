@@ -46,6 +46,7 @@ impl fmt::Display for InputLine<'_> {
             Input::Connected => f.write_str("connected"),
             Input::ConnectFailed(why) => write!(f, "connect-failed {}", why.name()),
             Input::Evaluated(evaluation) => write!(f, "evaluated {evaluation}"),
+            Input::Token(reply) => write!(f, "token {reply}"),
             Input::Snapshot(snapshot) => write!(f, "snapshot {}", snapshot.epoch),
             Input::Drain { by } => write!(f, "drain {}", by.as_nanos()),
             Input::ListenerRemoved { by } => write!(f, "listener-removed {}", by.as_nanos()),
@@ -63,6 +64,7 @@ impl fmt::Display for EffectLine<'_> {
         match self.0 {
             Effect::Connect(target) => write!(f, "connect {} at {}", target.name, target.dial),
             Effect::Evaluate(token) => write!(f, "evaluate {token}"),
+            Effect::RequestToken(request) => write!(f, "request-token {request}"),
             Effect::Learn(observation) => write!(f, "learn {observation:?}"),
             Effect::Report(event) => write!(f, "report {event:?}"),
             Effect::Finish(leg) => write!(f, "finish {}", leg.name()),

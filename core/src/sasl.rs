@@ -2,8 +2,11 @@
 //!
 //! Everything here is pure: tokens go in, tokens and questions come out. The server's side of an
 //! exchange ([`server::ServerExchange`]) asks its driver for what it does not know, be it the keys
-//! of a user or whether a token holds, so that whoever answers may take its time, or a thread.
+//! of a user or whether a token holds, so that whoever answers may take its time, or a thread; and
+//! so does the client's side ([`client::ClientExchange`]).
 
+pub mod broker;
+pub mod client;
 pub mod failure;
 pub mod login;
 pub mod oauthbearer;

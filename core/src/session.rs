@@ -18,6 +18,7 @@ mod login;
 mod names;
 mod pace;
 mod phase;
+mod relogin;
 mod request;
 mod request_stage;
 mod response;
@@ -42,6 +43,7 @@ use crate::limits::UNCOUNTED_BUFFER_BYTES;
 use crate::mutation::mutation;
 use crate::policy::Principal;
 use crate::queue::Queue;
+use crate::sasl::failure::BrokerLoginFailure;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::upstream::{State, Upstream};
@@ -54,6 +56,7 @@ use frame_reader::FrameReader;
 use in_flight::{InFlight, LocalResponse};
 use login::Login;
 use phase::Phase;
+use relogin::Relogin;
 use request::EarlierTimeouts;
 use request_stage::RequestStage;
 use response_stage::ResponseStage;
@@ -70,6 +73,8 @@ pub struct Session {
     /// Where clients have to log in.
     login: Option<Box<Login>>,
     upstream: Upstream<HostPort, FirstResponse>,
+    /// Where doorkeeper has logged in to the broker for a limited time.
+    relogin: Option<Box<Relogin>>,
     /// Who has been dialled.
     attempts: AttemptHistory,
     /// The request that is coming in from the client.
@@ -139,6 +144,7 @@ impl Session {
             phase,
             login,
             upstream: Upstream::idle(),
+            relogin: None,
             attempts: AttemptHistory::default(),
             requests: FrameReader::default(),
             backlog: Backlog::default(),
@@ -171,6 +177,7 @@ impl Session {
             Input::Connected => self.connected(now),
             Input::ConnectFailed(why) => self.connect_failed(now, why),
             Input::Evaluated(evaluation) => self.evaluated(now, *evaluation),
+            Input::Token(reply) => self.token_for_broker(now, *reply),
             Input::Snapshot(snapshot) => self.renew(now, snapshot),
             Input::Drain { by } => self.drain(now, by, DrainReason::Stop),
             Input::ListenerRemoved { by } => self.drain(now, by, DrainReason::ListenerRemoved),
@@ -210,11 +217,12 @@ impl Session {
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let connected = self.upstream.is_open();
+        let connected = self.upstream.is_open() || self.upstream.is_logging_in();
         let relays = self.is_relaying();
         let room = self.room;
         let waits_for_login = self.waits_for_login();
-        let is_paused = self.requests.paused_since.is_some() || waits_for_login;
+        let is_paused =
+            self.requests.paused_since.is_some() || waits_for_login || self.holds_requests();
         let may_read_client = room.requests && !is_paused;
         let read_client = match &self.phase {
             Phase::Authenticating | Phase::Opening | Phase::Ready => may_read_client,
@@ -402,6 +410,9 @@ impl Session {
             Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
+        if self.upstream.is_logging_in() {
+            return self.upstream_login_bytes(now, bytes);
+        }
         if let Some(first_response) = self.upstream.open_mut() {
             *first_response = FirstResponse::Begun;
         }
@@ -455,7 +466,7 @@ impl Session {
     /// Whether the next request must wait until there is room for it.
     fn must_wait(&self) -> bool {
         self.requests.is_between_frames()
-            && (!self.has_room_for_requests() || self.waits_for_login())
+            && (!self.has_room_for_requests() || self.waits_for_login() || self.holds_requests())
     }
 
     fn wrote(&mut self, now: Instant, leg: Leg, bytes: usize) {
@@ -489,6 +500,11 @@ impl Session {
                 }
                 self.close(now, CloseReason::ClientEnded(how));
             }
+            Leg::Upstream if self.upstream.is_logging_in() => {
+                self.upstream_login_failed(now, BrokerLoginFailure::Ended);
+            }
+            // A connection whose login has failed is of no interest any more.
+            Leg::Upstream if self.upstream.is_waiting() => {}
             Leg::Upstream => {
                 // After the end of its half a broker may still read.
                 if !how.is_of_one_half() {
@@ -544,7 +560,9 @@ impl Session {
         let is_sent = match self.upstream.state() {
             State::Idle => true,
             // What is due is no more than the beginning of a request.
-            State::Waiting { .. } | State::Dialing { .. } => !self.dropped_waits,
+            State::Waiting { .. } | State::Dialing { .. } | State::LoggingIn { .. } => {
+                !self.dropped_waits
+            }
             State::Open(_) => self.upstream.requests.is_empty(),
         };
         let is_given = self.in_flight.is_empty()
@@ -559,6 +577,7 @@ impl Session {
             self.client.egress.discard();
         }
         self.send_local_responses(now);
+        self.advance_relogin(now);
         while !self.backlog.is_empty() && !self.must_wait() {
             let Backlog { bytes, pinned } = std::mem::take(&mut self.backlog);
             self.take_requests(now, bytes, pinned);

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// How clients log in, where they have to.
     pub login: Option<Arc<LoginSettings>>,
+    /// Whether brokers want doorkeeper to log in before the first request of a connection.
+    pub upstream_login: bool,
     /// The APIs that clients are offered.
     pub offered: OfferedApis,
     /// Where the configuration says that the cluster can be found, in the order to try.
@@ -100,6 +102,7 @@ mod tests {
             limits: Limits::default(),
             policy: Policy::allow_all(),
             login: None,
+            upstream_login: false,
             offered: OfferedApis::default(),
             bootstrap: vec![at("boot.test:9092")],
             dial: DialMap::default(),

@@ -4,16 +4,24 @@
 //! Whom to dial is theirs to say. When to dial, how often, how long an attempt may take and when to
 //! give up is decided here.
 
+pub(crate) mod login;
+mod login_connection;
 mod patience;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::egress::{Egress, Overrun};
 use crate::id::HostPort;
 use crate::io::Target;
+use crate::sasl::broker::TokenReply;
+use crate::sasl::failure::BrokerLoginFailure;
 use crate::time::Instant;
 use crate::topology::DialMap;
 
+use login_connection::LoginConnection;
+pub(crate) use login_connection::LoginProgress;
 use patience::patience;
 
 /// A connection to a `T`, about which an `O` is known while it is open.
@@ -30,9 +38,6 @@ pub(crate) struct Upstream<T, O> {
 }
 
 /// How far the connection has come.
-///
-/// A login of doorkeeper's own belongs between `Dialing` and `Open`: a state with an egress of its
-/// own, while `requests` wait as they wait for an open connection.
 #[derive(Debug)]
 pub(crate) enum State<T, O> {
     /// Nobody wants it.
@@ -50,6 +55,16 @@ pub(crate) enum State<T, O> {
         give_up_at: Option<Instant>,
         /// The attempt.
         attempt: Attempt<T>,
+    },
+    /// The connection is there, and doorkeeper logs in. Requests wait as they wait for an open
+    /// connection.
+    LoggingIn {
+        /// When it is not wanted any more, if ever.
+        give_up_at: Option<Instant>,
+        /// The attempt.
+        attempt: Attempt<T>,
+        /// What the connection carries until then.
+        login: Box<LoginConnection>,
     },
     /// Bytes go both ways.
     Open(O),
@@ -132,7 +147,10 @@ impl<T, O> Upstream<T, O> {
     pub(crate) const fn open(&self) -> Option<&O> {
         match &self.state {
             State::Open(open) => Some(open),
-            State::Idle | State::Waiting { .. } | State::Dialing { .. } => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::Dialing { .. }
+            | State::LoggingIn { .. } => None,
         }
     }
 
@@ -140,7 +158,10 @@ impl<T, O> Upstream<T, O> {
     pub(crate) const fn open_mut(&mut self) -> Option<&mut O> {
         match &mut self.state {
             State::Open(open) => Some(open),
-            State::Idle | State::Waiting { .. } | State::Dialing { .. } => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::Dialing { .. }
+            | State::LoggingIn { .. } => None,
         }
     }
 
@@ -156,27 +177,30 @@ impl<T, O> Upstream<T, O> {
         matches!(self.state, State::Dialing { .. })
     }
 
+    pub(crate) const fn is_logging_in(&self) -> bool {
+        matches!(self.state, State::LoggingIn { .. })
+    }
+
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
     }
 
     /// What may be written now.
     pub(crate) const fn egress(&self) -> &Egress {
-        if self.is_open() {
-            &self.requests
-        } else {
-            &NOTHING
+        match &self.state {
+            State::Open(_) => &self.requests,
+            State::LoggingIn { login, .. } => login.egress(),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } => &NOTHING,
         }
     }
 
     /// So many of the bytes that may be written have been.
     pub(crate) fn wrote(&mut self, bytes: usize) -> Result<(), Overrun> {
-        if self.is_open() {
-            self.requests.wrote(bytes)
-        } else if bytes == 0 {
-            Ok(())
-        } else {
-            Err(Overrun)
+        match &mut self.state {
+            State::Open(_) => self.requests.wrote(bytes),
+            State::LoggingIn { login, .. } => login.wrote(bytes),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } if bytes == 0 => Ok(()),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } => Err(Overrun),
         }
     }
 
@@ -188,7 +212,9 @@ impl<T, O> Upstream<T, O> {
     /// When it is not wanted any more, unless it is open by then.
     pub(crate) const fn give_up_at(&self) -> Option<Instant> {
         match &self.state {
-            State::Waiting { give_up_at, .. } | State::Dialing { give_up_at, .. } => *give_up_at,
+            State::Waiting { give_up_at, .. }
+            | State::Dialing { give_up_at, .. }
+            | State::LoggingIn { give_up_at, .. } => *give_up_at,
             State::Idle | State::Open(_) => None,
         }
     }
@@ -197,7 +223,7 @@ impl<T, O> Upstream<T, O> {
     pub(crate) const fn retry_at(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { retry_at, .. } => *retry_at,
-            State::Idle | State::Dialing { .. } | State::Open(_) => None,
+            State::Idle | State::Dialing { .. } | State::LoggingIn { .. } | State::Open(_) => None,
         }
     }
 
@@ -246,6 +272,60 @@ impl<T, O> Upstream<T, O> {
         if is_first_round { left / 2 } else { most }
     }
 
+    /// The connection is there, and a login comes first, which must be done by then. False if no
+    /// attempt was under way.
+    pub(crate) fn log_in(&mut self, now: Instant, by: Instant) -> bool {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Dialing {
+                give_up_at,
+                attempt,
+            } => {
+                if now.since(attempt.since) <= patience::FIRST {
+                    self.slow = 0;
+                }
+                self.state = State::LoggingIn {
+                    give_up_at,
+                    attempt,
+                    login: Box::new(LoginConnection::new(by)),
+                };
+                true
+            }
+            other @ (State::Idle
+            | State::Waiting { .. }
+            | State::LoggingIn { .. }
+            | State::Open(_)) => {
+                self.state = other;
+                false
+            }
+        }
+    }
+
+    /// The broker has sent this within the login.
+    pub(crate) fn login_bytes(
+        &mut self,
+        bytes: Bytes,
+    ) -> Result<LoginProgress, BrokerLoginFailure> {
+        match &mut self.state {
+            State::LoggingIn { login, .. } => login.bytes(bytes),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } | State::Open(_) => {
+                Ok(LoginProgress::Waits)
+            }
+        }
+    }
+
+    /// What the login has asked for.
+    pub(crate) fn login_token(
+        &mut self,
+        reply: TokenReply,
+    ) -> Result<LoginProgress, BrokerLoginFailure> {
+        match &mut self.state {
+            State::LoggingIn { login, .. } => login.reply(reply),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } | State::Open(_) => {
+                Ok(LoginProgress::Waits)
+            }
+        }
+    }
+
     /// The attempt has succeeded. False if none was under way.
     pub(crate) fn opened(&mut self, now: Instant, open: impl FnOnce(T) -> O) -> bool {
         match std::mem::replace(&mut self.state, State::Idle) {
@@ -254,6 +334,10 @@ impl<T, O> Upstream<T, O> {
                 if now.since(attempt.since) <= patience::FIRST {
                     self.slow = 0;
                 }
+                self.state = State::Open(open(attempt.to));
+                true
+            }
+            State::LoggingIn { attempt, .. } => {
                 self.state = State::Open(open(attempt.to));
                 true
             }
@@ -276,6 +360,18 @@ impl<T, O> Upstream<T, O> {
                 if patience::was_slow(now.since(attempt.since), attempt.within) {
                     self.slow = self.slow.saturating_add(1);
                 }
+                self.state = State::Waiting {
+                    give_up_at,
+                    retry_at: None,
+                };
+                Some(attempt)
+            }
+            State::LoggingIn {
+                give_up_at,
+                attempt,
+                ..
+            } => {
+                self.failures = self.failures.saturating_add(1);
                 self.state = State::Waiting {
                     give_up_at,
                     retry_at: None,
@@ -349,9 +445,9 @@ impl<T, O> Upstream<T, O> {
         self.failures = 0;
     }
 
-    /// What is not under way by now is not wanted any more.
+    /// What is not open by now, nor on its way as the driver sees it, is not wanted any more.
     pub(crate) fn wait_no_longer(&mut self) {
-        if self.is_waiting() {
+        if self.is_waiting() || self.is_logging_in() {
             self.state = State::Idle;
         }
     }

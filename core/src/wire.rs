@@ -11,3 +11,4 @@ pub mod quick_scan;
 pub mod rope;
 pub mod schema;
 pub mod walk;
+pub(crate) mod whole_response;

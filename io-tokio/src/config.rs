@@ -5,6 +5,7 @@
 //! problems of both are reported at once, each with its place in the file.
 
 mod compile;
+pub mod identity;
 mod leaf;
 mod load;
 mod near_miss;

@@ -19,6 +19,7 @@ use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::driver::ClusterContext;
 use crate::id::{ClusterId, ListenerId};
+use crate::login::BrokerLogin;
 use crate::observer::{Observer, OwnAddress};
 use crate::process::ProcessContext;
 use crate::snapshots::Snapshots;
@@ -209,6 +210,8 @@ impl<N: Net> Discovering<N> {
 struct Driver<'a, N: Net> {
     machine: Discovery,
     connection: Dial<N::Stream>,
+    /// Where brokers want one.
+    login: BrokerLogin,
     timer: Timer,
     now: Instant,
     task: &'a mut Discovering<N>,
@@ -223,6 +226,7 @@ impl<'a, N: Net> Driver<'a, N> {
         Self {
             machine: task.machine(now),
             connection: Dial::Absent,
+            login: BrokerLogin::default(),
             timer: Timer::new(task.process.clock.clone()),
             now,
             task,
@@ -248,6 +252,7 @@ impl<'a, N: Net> Driver<'a, N> {
             | self.write(cx)
             | self.read(cx)
             | self.connect(cx)
+            | self.log_in(cx)
             | self.listen(cx)
             | self.tick(cx)
     }
@@ -258,6 +263,7 @@ impl<'a, N: Net> Driver<'a, N> {
         };
         if self.task.configure(settings) {
             self.connection = Dial::Absent;
+            self.login = BrokerLogin::default();
             self.machine = self.task.machine(self.now);
             self.perform_effects();
         }
@@ -297,6 +303,13 @@ impl<'a, N: Net> Driver<'a, N> {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => self.handle_input(Input::Connected),
             Poll::Ready(Err(failure)) => self.handle_input(Input::ConnectFailed(failure)),
+        }
+    }
+
+    fn log_in(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.login.poll(cx) {
+            Poll::Pending => false,
+            Poll::Ready(reply) => self.handle_input(Input::Token(reply)),
         }
     }
 
@@ -344,7 +357,15 @@ impl<'a, N: Net> Driver<'a, N> {
                     let tls = cluster.tls.load_full();
                     self.connection = Dial::to(net, own, clock, header, tls, target);
                 }
-                Effect::Disconnect => self.connection = Dial::Absent,
+                Effect::Disconnect => {
+                    self.connection = Dial::Absent;
+                    self.login = BrokerLogin::default();
+                }
+                Effect::RequestToken(request) => {
+                    let identities = self.task.context.identities.load_full();
+                    let seed = &self.task.process.seed;
+                    self.login.request(request, identities, || seed());
+                }
                 Effect::Publish(topology) => self.task.publish(&topology),
                 Effect::Report(event) => self.task.report(&event),
             }

@@ -31,7 +31,8 @@ use crate::budget::BufferShares;
 use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::id::ClusterId;
-use crate::login::{ClientLogin, Logins};
+use crate::login::identities::Identities;
+use crate::login::{BrokerLogin, ClientLogin, Logins};
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
 use crate::open_sessions::{ConnectedBroker, Order, Registration};
 use crate::process::ProcessContext;
@@ -67,6 +68,8 @@ pub(crate) struct ClusterContext {
     pub(crate) id: ClusterId,
     /// TLS towards its brokers. A reload may replace it.
     pub(crate) tls: ArcSwapOption<UpstreamTls>,
+    /// As whom doorkeeper logs in at its brokers. A reload may replace it.
+    pub(crate) identities: ArcSwapOption<Identities>,
     /// Whether a connection to its brokers begins with a PROXY header. A reload may change it.
     pub(crate) sends_proxy_header: AtomicBool,
     /// To its discovery.
@@ -157,6 +160,8 @@ struct Driver<N: Net> {
     traffic: Traffic,
     /// The login of the client, where it has to log in.
     login: ClientLogin,
+    /// doorkeeper's own login at the broker, where it wants one.
+    broker_login: BrokerLogin,
     /// Its place among the connections that have sent no whole request, as long as it is one.
     silent: Option<Silent>,
     /// What is recorded of the session, if it is.
@@ -237,6 +242,7 @@ impl<N: Net> Driver<N> {
                 .shares(connection.session, connection.client.network()),
             traffic: Traffic::default(),
             login: ClientLogin::default(),
+            broker_login: BrokerLogin::default(),
             silent: Some(silent),
             recording,
             in_bulk: false,
@@ -354,6 +360,7 @@ impl<N: Net> Driver<N> {
             | self.write(cx, Leg::Client)?
             | self.connect(cx)?
             | self.login(cx)?
+            | self.log_in(cx)?
             | self.refresh(cx)?
             | self.buffer(cx)?
             | self.leave(cx)?
@@ -473,6 +480,13 @@ impl<N: Net> Driver<N> {
         match self.login.poll(cx) {
             Poll::Pending => STILL,
             Poll::Ready(evaluation) => self.handle_input(Input::Evaluated(Box::new(evaluation))),
+        }
+    }
+
+    fn log_in(&mut self, cx: &mut Context<'_>) -> Moved {
+        match self.broker_login.poll(cx) {
+            Poll::Pending => STILL,
+            Poll::Ready(reply) => self.handle_input(Input::Token(Box::new(reply))),
         }
     }
 
@@ -599,6 +613,11 @@ impl<N: Net> Driver<N> {
                     let logins = self.context.logins.load();
                     self.login
                         .evaluate(&token, logins.as_ref(), passwords, || seed());
+                }
+                Effect::RequestToken(request) => {
+                    let identities = self.context.cluster.identities.load_full();
+                    let seed = &self.context.process.seed;
+                    self.broker_login.request(request, identities, || seed());
                 }
                 Effect::Learn(observation) => {
                     // A hint; when there are too many at once, one less does no harm.

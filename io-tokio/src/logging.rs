@@ -1,18 +1,15 @@
 //! Log lines: to standard error, as text or JSON, by a thread of its own.
 
+mod logins;
 mod other_protocols;
+mod outages;
 mod queue;
+mod start;
 mod text;
 mod thinning;
 
-use std::backtrace::{Backtrace, BacktraceStatus};
-use std::collections::BTreeMap;
-use std::env::{self, VarError};
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::panic;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorkeeper_core::client_address::ClientAddress;
@@ -22,143 +19,23 @@ use doorkeeper_core::error::ClientFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::{BrokerId, HostPort};
 use doorkeeper_core::policy::Principal;
-use doorkeeper_core::sasl::Mechanism;
-use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Route, api, discovery};
 use tracing::{Level, debug, enabled, error, info, trace, warn};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
+use self::logins::Logins;
 use self::other_protocols::{SASL, advice};
-use self::queue::{AboutClient, Lines, STDERR};
-use self::text::{Fields, Rfc3339};
+use self::outages::Outages;
+use self::queue::AboutClient;
 use self::thinning::Thinning;
-use crate::config::schema::{Log, LogFormat, LogLevel};
 use crate::id::{ClusterId, ListenerId};
 use crate::observer::{
     ClientConnection, ListenAddr, Observer, OwnAddress, Rejection, SessionEnd, Traffic,
 };
 
 pub(crate) use self::queue::DROPPED;
-
-/// How long the last lines may take when the process ends.
-const FLUSH_WITHIN: Duration = Duration::from_secs(1);
-
-/// Why the log could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// What is to be logged cannot be read.
-    #[error("{source_name}: {filter:?} is no log filter, like info or debug,hyper=warn: {why}")]
-    Filter {
-        /// Where it was given.
-        source_name: &'static str,
-        /// What was given.
-        filter: String,
-        /// What is wrong with it.
-        why: ParseError,
-    },
-    /// The variable is no text.
-    #[error("RUST_LOG: no log filter, because it is not UTF-8")]
-    NotUtf8,
-    /// The system gives no thread, or the log was started before.
-    #[error("cannot start the log: {0}")]
-    System(#[from] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Starts to log. `filter` comes before `RUST_LOG`, and that before the configuration; an empty
-/// one counts as none. Panics are logged as well.
-///
-/// # Errors
-/// The filter cannot be read, or logging has been started before.
-pub fn start(log: &Log, filter: Option<&str>) -> Result<LevelHandle, StartError> {
-    let (filter, is_given) = chosen(log, filter)?;
-    queue::start(&STDERR, io::stderr()).map_err(|error| StartError::System(error.into()))?;
-    // A failure to format a line is not printed to standard error: that would block, or panic.
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Lines(&STDERR))
-        .with_ansi(false)
-        .with_timer(Rfc3339)
-        .log_internal_errors(false);
-    let set: SetFilter = match log.format {
-        LogFormat::Text => {
-            let builder = builder.fmt_fields(Fields).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.try_init()?;
-            Box::new(move |filter| handle.reload(filter))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.try_init()?;
-            Box::new(move |filter| handle.reload(filter))
-        }
-    };
-    panic::set_hook(Box::new(|panic| {
-        let backtrace = Backtrace::capture();
-        match backtrace.status() {
-            BacktraceStatus::Captured => error!(%panic, %backtrace, "panic"),
-            BacktraceStatus::Unsupported | BacktraceStatus::Disabled | _ => {
-                error!(%panic, "panic");
-            }
-        }
-    }));
-    Ok(LevelHandle((!is_given).then_some(set)))
-}
-
-type SetFilter =
-    Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync>;
-
-/// Changes what is logged, unless an argument or a variable says that.
-pub struct LevelHandle(Option<SetFilter>);
-
-impl LevelHandle {
-    /// Logs at this level from now on, and says whether the level is for the configuration to say.
-    #[must_use]
-    pub fn set(&self, level: LogLevel) -> bool {
-        let Some(set) = &self.0 else { return false };
-        set(EnvFilter::new(level.name())).is_ok()
-    }
-}
-
-impl fmt::Debug for LevelHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LevelHandle").finish_non_exhaustive()
-    }
-}
-
-/// Waits until what has been logged is written. Not for long: its reader may have stalled.
-pub fn flush() {
-    STDERR.flush(FLUSH_WITHIN);
-}
-
-/// The filter, and whether it was given by an argument or a variable.
-fn chosen(log: &Log, argument: Option<&str>) -> Result<(EnvFilter, bool), StartError> {
-    let variable = match env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(filter) => Some(filter),
-        Err(VarError::NotPresent) => None,
-        Err(VarError::NotUnicode(_)) => return Err(StartError::NotUtf8),
-    };
-    let given = [
-        ("--log", argument),
-        (EnvFilter::DEFAULT_ENV, variable.as_deref()),
-    ];
-    let given = given
-        .into_iter()
-        .filter_map(|(source_name, filter)| Some((source_name, filter?)))
-        .find(|(_, filter)| !filter.trim().is_empty());
-    let Some((source_name, filter)) = given else {
-        return Ok((EnvFilter::new(log.level.name()), false));
-    };
-    let read = EnvFilter::try_new(filter).map_err(|why| StartError::Filter {
-        source_name,
-        filter: filter.to_owned(),
-        why,
-    });
-    Ok((read?, true))
-}
+pub use self::start::{LevelHandle, StartError, flush, start};
 
 /// Writes what happens to the log.
 #[derive(Debug, Default)]
@@ -167,7 +44,7 @@ pub struct Logging {
     /// written every second of an outage, and one broker's failures do not hide another's.
     failing: Thinning<(String, HostPort)>,
     /// The outages of clusters that have sent no valid response since.
-    outages: Mutex<BTreeMap<String, Outage>>,
+    outages: Outages,
     /// The same for invalid broker endpoints: a response that lists some is no failure.
     ignoring: Thinning<String>,
     /// What has become of the brokers of each cluster.
@@ -180,8 +57,8 @@ pub struct Logging {
     handshakes: Thinning<(ListenerId, ClientNetwork)>,
     /// Pauses of each listener because connections came too fast.
     delayed: Thinning<ListenerId>,
-    /// Logins that failed, likewise.
-    logins: Thinning<(ListenerId, ClientNetwork)>,
+    /// Logins of clients, and of doorkeeper at brokers.
+    logins: Logins,
     /// Failures to accept at each of a listener's addresses.
     not_accepted: Thinning<(ListenerId, SocketAddr)>,
     /// Addresses that lead each listener's sessions back to us.
@@ -190,13 +67,6 @@ pub struct Logging {
     not_moved: Thinning<ListenerId>,
     /// Clients of each listener that speak another protocol.
     other_protocols: Thinning<(ListenerId, ClientNetwork)>,
-}
-
-/// How often discovery has failed since it last worked, and whether there was a line about it.
-#[derive(Debug, Default)]
-struct Outage {
-    failures: u64,
-    was_logged: bool,
 }
 
 impl Logging {
@@ -220,25 +90,10 @@ impl Logging {
         }
     }
 
-    fn outages(&self) -> MutexGuard<'_, BTreeMap<String, Outage>> {
-        self.outages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Discovery works: how often it had failed before, if that was logged.
-    fn end_outage(&self, cluster: &str) -> Option<u64> {
-        let outage = self.outages().remove(cluster)?;
-        outage.was_logged.then_some(outage.failures)
-    }
-
     fn discovery_failed(&self, cluster: &str, asked: &HostPort, why: Failure) {
         let place = (cluster.to_owned(), asked.clone());
         let times = self.failing.count(place, why.name());
-        {
-            let mut outages = self.outages();
-            let outage = outages.entry(cluster.to_owned()).or_default();
-            outage.failures += 1;
-            outage.was_logged |= times.is_some();
-        }
+        self.outages.failed(cluster, times.is_some());
         let is_loop = why == Failure::Connect(ConnectFailure::Loop);
         let why = why.name();
         match times {
@@ -280,6 +135,8 @@ const fn is_of_a_frame(event: &Event) -> bool {
         Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. }
         | Event::LoginSucceeded { .. }
+        | Event::UpstreamLoggedIn { .. }
+        | Event::UpstreamLoginFailed { .. }
         | Event::LoginFailed { .. }
         | Event::SaslWithoutLogin => false,
     }
@@ -290,44 +147,6 @@ const fn broker(route: Route) -> Option<i32> {
     match route {
         Route::Bootstrap => None,
         Route::Broker(id) => Some(id.0),
-    }
-}
-
-fn logged_in(
-    session: u64,
-    mechanism: Mechanism,
-    principal: &Principal,
-    lifetime: Option<Duration>,
-    again: bool,
-) {
-    let (mechanism, principal) = (mechanism.name(), principal.as_str());
-    let lifetime_ms = lifetime.map(ms);
-    if again {
-        debug!(
-            session,
-            principal, mechanism, lifetime_ms, "logged in again"
-        );
-    } else {
-        info!(session, principal, mechanism, lifetime_ms, "logged in");
-    }
-}
-
-impl Logging {
-    fn login_failed(
-        &self,
-        connection: &ClientConnection,
-        mechanism: Option<Mechanism>,
-        why: LoginFailure,
-    ) {
-        let mechanism = mechanism.map_or("", Mechanism::name);
-        let (session, peer) = (connection.session, connection.client.socket());
-        let listener = &connection.listen_addr.listener;
-        let reason = why.name();
-        debug!(session, mechanism, reason, "login failed");
-        let place = (listener.clone(), connection.client.network());
-        if let Some(times) = self.logins.count(place, reason) {
-            warn!(%listener, %peer, mechanism, reason, times, "logins failed");
-        }
     }
 }
 
@@ -413,15 +232,10 @@ impl Observer for Logging {
                 blanked = rewrites.blanked,
                 "addresses"
             ),
-            Event::LoginSucceeded {
-                mechanism,
-                principal,
-                lifetime,
-                again,
-            } => logged_in(session, *mechanism, principal, *lifetime, *again),
-            Event::LoginFailed { mechanism, why } => {
-                self.login_failed(connection, *mechanism, *why);
-            }
+            Event::LoginSucceeded { .. }
+            | Event::LoginFailed { .. }
+            | Event::UpstreamLoggedIn { .. }
+            | Event::UpstreamLoginFailed { .. } => self.logins.log(connection, event),
             Event::SaslWithoutLogin => self.warn_of_other_protocol(connection, "sasl", SASL),
         }
     }
@@ -535,7 +349,7 @@ impl Observer for Logging {
         match event {
             discovery::Event::Refreshed { brokers } => {
                 let brokers = brokers.len();
-                if let Some(failures) = self.end_outage(cluster) {
+                if let Some(failures) = self.outages.end(cluster) {
                     info!(cluster, brokers, failures, "discovery works again");
                 }
                 debug!(cluster, brokers, "brokers listed");
@@ -619,7 +433,7 @@ mod tests {
     use super::*;
     use doorkeeper_core::{End, Instant};
     use std::io::Write;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     /// Lines of the log, each with the client that it is about.
     type Logged = Vec<(Option<ClientNetwork>, String)>;

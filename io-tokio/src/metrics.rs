@@ -1,6 +1,7 @@
 //! Metrics in the OpenMetrics text format. Labels come from configuration and tables only,
 //! never from a peer.
 
+mod logins;
 mod reloads;
 
 pub use self::reloads::{ReloadOutcome, Reloads};
@@ -15,7 +16,6 @@ use doorkeeper_core::client_address::ClientAddress;
 use doorkeeper_core::error::UpstreamFault;
 use doorkeeper_core::event::Event;
 use doorkeeper_core::id::ApiKey;
-use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::{Accept, CloseReason, ConnectFailure, Leg, api, discovery};
@@ -27,6 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
+use self::logins::Logins;
 use crate::id::{ClusterId, ListenerId};
 use crate::logging::DROPPED;
 use crate::observer::{
@@ -49,20 +50,6 @@ struct Why {
 struct Handshake {
     listener: String,
     leg: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Login {
-    listener: String,
-    mechanism: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FailedLogin {
-    listener: String,
-    /// Empty where the client chose none that is offered.
-    mechanism: &'static str,
     reason: &'static str,
 }
 
@@ -106,8 +93,7 @@ pub struct Metrics {
     closed: Family<Why, Counter>,
     rejected: Family<Why, Counter>,
     handshake_failures: Family<Handshake, Counter>,
-    logins: Family<Login, Counter>,
-    login_failures: Family<FailedLogin, Counter>,
+    logins: Logins,
     requests: Family<Asked, Counter>,
     latency: Latency,
     discovered: Family<Cluster, Gauge>,
@@ -302,16 +288,7 @@ impl Metrics {
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by leg and reason",
             ),
-            logins: register(
-                r,
-                "logins",
-                "Logins of clients that succeeded, by mechanism",
-            ),
-            login_failures: register(
-                r,
-                "login_failures",
-                "Logins of clients that failed, by mechanism and reason",
-            ),
+            logins: Logins::new(r),
             requests: register(r, "requests", "Requests read whole, by API"),
             latency,
             discovered: register(r, "cluster_brokers", "Brokers known of a cluster"),
@@ -491,21 +468,10 @@ impl Observer for Metrics {
                 of.dropped.inc_by(rewrites.dropped.into());
                 of.blanked.inc_by(rewrites.blanked.into());
             }
-            Event::LoginSucceeded { mechanism, .. } => {
-                let login = Login {
-                    listener: of.name.clone(),
-                    mechanism: mechanism.name(),
-                };
-                self.logins.get_or_create(&login).inc();
-            }
-            Event::LoginFailed { mechanism, why } => {
-                let login = FailedLogin {
-                    listener: of.name.clone(),
-                    mechanism: mechanism.map_or("", Mechanism::name),
-                    reason: why.name(),
-                };
-                self.login_failures.get_or_create(&login).inc();
-            }
+            Event::LoginSucceeded { .. }
+            | Event::LoginFailed { .. }
+            | Event::UpstreamLoggedIn { .. }
+            | Event::UpstreamLoginFailed { .. } => self.logins.count(&of.name, event),
             // doorkeeper sends a response itself, which is counted as that.
             Event::SaslWithoutLogin => {}
         }

@@ -14,6 +14,7 @@ use crate::connection_rate::ConnectionRates;
 use crate::id::{ClusterId, ListenerId};
 use crate::limits::ListenerLimits;
 use crate::login::Logins;
+use crate::login::identities::Identities;
 use crate::net::ATTEMPTS_MAX;
 use crate::observer::Observer;
 use crate::proxy_protocol::ProxyProtocol;
@@ -94,6 +95,8 @@ pub struct Cluster {
     pub id: ClusterId,
     /// TLS towards its brokers.
     pub tls: Option<UpstreamTls>,
+    /// As whom doorkeeper logs in at its brokers, where discovery and snapshots say that it does.
+    pub identities: Option<Arc<Identities>>,
     /// Whether each connection to its brokers begins with a PROXY header of version 2.
     pub sends_proxy_header: bool,
     /// What its discovery goes by.

@@ -108,6 +108,7 @@ mod tests {
             limits: Limits::default(),
             policy: Policy::allow_all(),
             login: None,
+            upstream_login: false,
             offered: OfferedApis::default(),
             bootstrap: Vec::new(),
             dial: DialMap::default(),

@@ -86,6 +86,9 @@ fn good_files_come_to_their_plan() {
             if let Some(login) = &snapshot.login {
                 let _ = writeln!(said, "  {login:?}");
             }
+            if snapshot.upstream_login {
+                said.push_str("  logs in at the brokers\n");
+            }
         }
         for cluster in &compiled.plan.clusters {
             let _ = writeln!(said, "{}: {:#?}", cluster.id, cluster.discovery);

@@ -18,7 +18,7 @@ use doorkeeper_core::id::{ApiKey, ApiVersion, BrokerId};
 use doorkeeper_core::policy::Principal;
 use doorkeeper_core::proxy_protocol;
 use doorkeeper_core::sasl::Mechanism;
-use doorkeeper_core::sasl::failure::LoginFailure;
+use doorkeeper_core::sasl::failure::{BrokerLoginFailure, LoginFailure};
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::malformed::Malformed;
@@ -100,6 +100,15 @@ fn clients_come_in(metrics: &Metrics, connection: &ClientConnection) {
     for why in LoginFailure::ALL {
         let (mechanism, why) = (Some(Mechanism::ScramSha512), *why);
         metrics.session_event(connection, &Event::LoginFailed { mechanism, why });
+    }
+    let logged_in = Event::UpstreamLoggedIn {
+        lifetime: None,
+        again: false,
+    };
+    metrics.session_event(connection, &logged_in);
+    for why in BrokerLoginFailure::ALL {
+        let why = *why;
+        metrics.session_event(connection, &Event::UpstreamLoginFailed { why });
     }
 }
 
@@ -318,6 +327,9 @@ fn the_page_names_every_reason() {
     assert_eq!(documented, named);
     let documented = reasons("Reasons of failed logins");
     let named: Vec<&str> = LoginFailure::ALL.iter().map(|it| it.name()).collect();
+    assert_eq!(documented, named);
+    let documented = reasons("Reasons of failed logins at brokers");
+    let named: Vec<&str> = BrokerLoginFailure::ALL.iter().map(|it| it.name()).collect();
     assert_eq!(documented, named);
     let documented = reasons("Reasons of rejected connections");
     let names: Vec<_> = all_rejections().map(Rejection::name).collect();

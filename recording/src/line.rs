@@ -9,7 +9,7 @@ use doorkeeper_core::id::{BrokerId, Seed};
 use doorkeeper_core::{ConnectFailure, End, Leg, Route};
 use serde::{Deserialize, Serialize};
 
-use crate::login::RecordedEvaluation;
+use crate::login::{RecordedEvaluation, RecordedTokenReply};
 use crate::pieces::{Hash, Pieces};
 use crate::snapshot::RecordedSnapshot;
 use crate::tls::Tls;
@@ -115,6 +115,7 @@ pub enum Input {
     Connected,
     ConnectFailed(#[serde(with = "connect_failure")] ConnectFailure),
     Evaluated(RecordedEvaluation),
+    Token(RecordedTokenReply),
     Snapshot(Box<RecordedSnapshot>),
     Drain {
         by: u64,

@@ -10,8 +10,10 @@ use doorkeeper_core::broker_versions::BrokerVersions;
 use doorkeeper_core::id::{ApiKey, ApiVersion, HostPort};
 use doorkeeper_core::policy::Principal;
 use doorkeeper_core::sasl::Mechanism;
-use doorkeeper_core::sasl::failure::LoginFailure;
+use doorkeeper_core::sasl::broker::TokenReply;
+use doorkeeper_core::sasl::failure::{BrokerLoginFailure, LoginFailure};
 use doorkeeper_core::sasl::login::{Evaluation, LoginSettings};
+use doorkeeper_core::secret::Secret;
 use doorkeeper_core::topology::Topology;
 use doorkeeper_core::wire::schema::Versions;
 use serde::de::Error as _;
@@ -203,8 +205,68 @@ impl RecordedEvaluation {
     }
 }
 
+/// As [`TokenReply`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "core's input says it")]
+pub enum RecordedTokenReply {
+    First {
+        mechanism: MechanismName,
+        /// How many bytes the token has.
+        bytes: usize,
+    },
+    Next {
+        /// How many bytes the token has.
+        bytes: usize,
+    },
+    Done,
+    Failure {
+        #[serde(with = "broker_login_failure")]
+        why: BrokerLoginFailure,
+    },
+}
+
+impl RecordedTokenReply {
+    pub(crate) fn of(reply: &TokenReply) -> Self {
+        match reply {
+            TokenReply::First { mechanism, token } => Self::First {
+                mechanism: MechanismName(*mechanism),
+                bytes: token.expose().len(),
+            },
+            TokenReply::Next(token) => Self::Next {
+                bytes: token.expose().len(),
+            },
+            TokenReply::Done => Self::Done,
+            TokenReply::Failure(why) => Self::Failure { why: *why },
+        }
+    }
+
+    /// How many bytes the token claims to have.
+    pub(crate) const fn claim(&self) -> usize {
+        match self {
+            Self::First { bytes, .. } | Self::Next { bytes } => *bytes,
+            Self::Done | Self::Failure { .. } => 0,
+        }
+    }
+
+    /// The reply with another token of the same length.
+    pub(crate) fn reply(&self) -> TokenReply {
+        let token = |bytes: &usize| Secret::new(vec![0; *bytes]);
+        match self {
+            Self::First { mechanism, bytes } => TokenReply::First {
+                mechanism: mechanism.0,
+                token: token(bytes),
+            },
+            Self::Next { bytes } => TokenReply::Next(token(bytes)),
+            Self::Done => TokenReply::Done,
+            Self::Failure { why } => TokenReply::Failure(*why),
+        }
+    }
+}
+
+/// A mechanism by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MechanismName(Mechanism);
+pub struct MechanismName(Mechanism);
 
 impl Serialize for MechanismName {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -220,23 +282,34 @@ impl<'de> Deserialize<'de> for MechanismName {
     }
 }
 
-mod login_failure {
-    use doorkeeper_core::sasl::failure::LoginFailure;
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
+macro_rules! by_name {
+    ($module:ident, $type:ident, $unknown:literal) => {
+        mod $module {
+            use doorkeeper_core::sasl::failure::$type;
+            use serde::de::Error as _;
+            use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(why: &LoginFailure, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(why.name())
-    }
+            pub(super) fn serialize<S: Serializer>(why: &$type, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(why.name())
+            }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<LoginFailure, D::Error> {
-        let name = String::deserialize(from)?;
-        let mut all = LoginFailure::ALL.iter();
-        let unknown = || D::Error::custom("no such failure to log in");
-        all.find(|it| it.name() == name)
-            .copied()
-            .ok_or_else(unknown)
-    }
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<$type, D::Error> {
+                let name = String::deserialize(from)?;
+                let mut all = $type::ALL.iter();
+                let unknown = || D::Error::custom($unknown);
+                all.find(|it| it.name() == name)
+                    .copied()
+                    .ok_or_else(unknown)
+            }
+        }
+    };
 }
+
+by_name!(login_failure, LoginFailure, "no such failure to log in");
+by_name!(
+    broker_login_failure,
+    BrokerLoginFailure,
+    "no such failure to log in to a broker"
+);

@@ -50,6 +50,13 @@ impl Connection {
         }
     }
 
+    /// Another connection has taken the place of this one.
+    pub(crate) fn restart(&mut self) {
+        self.requests.restart();
+        self.responses.restart();
+        self.owed.clear();
+    }
+
     /// Longer frames are no frames.
     pub(crate) const fn limit(&mut self, limits: &Limits) {
         self.requests.limit(limits.frame_bytes_max);

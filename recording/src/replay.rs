@@ -250,6 +250,13 @@ fn restored(step: usize, input: &line::Input) -> Result<Input, Unreadable> {
             }
             Input::Evaluated(Box::new(evaluation.evaluation()))
         }
+        line::Input::Token(reply) => {
+            let claim = reply.claim();
+            if claim > READ_BYTES_MAX {
+                return Err(Unreadable::Claim(step, claim));
+            }
+            Input::Token(Box::new(reply.reply()))
+        }
         line::Input::Snapshot(snapshot) => Input::Snapshot(Arc::new(snapshot.snapshot()?)),
         line::Input::Drain { by } => Input::Drain {
             by: Instant::from_nanos(*by),

@@ -27,6 +27,8 @@ pub struct RecordedSnapshot {
     denied_topics: DeniedTopics,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<RecordedLogin>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    upstream_login: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offered_besides: Vec<i16>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -51,6 +53,7 @@ impl From<&Snapshot> for RecordedSnapshot {
             limits,
             policy,
             login,
+            upstream_login,
             offered,
             bootstrap,
             dial,
@@ -64,6 +67,7 @@ impl From<&Snapshot> for RecordedSnapshot {
             limits: limits.clone(),
             denied_topics: DeniedTopics::of(policy),
             login: login.as_deref().map(RecordedLogin::of),
+            upstream_login: *upstream_login,
             offered_besides: offered.besides().map(|api| api.0).collect(),
             alters_brokers: offered.alters_brokers(),
             bootstrap: bootstrap.iter().map(ToString::to_string).collect(),
@@ -116,6 +120,7 @@ impl RecordedSnapshot {
             limits: self.limits.clone(),
             policy: self.denied_topics.policy(),
             login: self.login.as_ref().map(|it| Arc::new(it.settings())),
+            upstream_login: self.upstream_login,
             offered: OfferedApis::with(self.offered_besides.iter().copied().map(ApiKey))
                 .altering_brokers(self.alters_brokers),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
@@ -318,6 +323,7 @@ mod tests {
                 .deny_topic(&Principal::new("User:a"), "t")
                 .deny_api(ApiKey(20)),
             login: Some(Arc::new(login)),
+            upstream_login: true,
             offered: OfferedApis::with([ApiKey(29), ApiKey(48)]).altering_brokers(true),
             known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
             bootstrap,

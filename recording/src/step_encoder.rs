@@ -5,7 +5,7 @@ use doorkeeper_core::record::EffectLine;
 use doorkeeper_core::{Accept, Effect, Input, Leg, Snapshot};
 
 use crate::line::{self, Line, Opening};
-use crate::login::RecordedEvaluation;
+use crate::login::{RecordedEvaluation, RecordedTokenReply};
 use crate::mask::{Connection, Key};
 use crate::outcome::{EgressGrowth, Outcome, RecordedStep};
 use crate::pieces::Pieces;
@@ -111,12 +111,17 @@ impl StepEncoder {
                 leg: *leg,
                 how: *how,
             },
-            Input::Connected => line::Input::Connected,
+            Input::Connected => {
+                // Of a connection whose login failed, responses may be owed that never come.
+                self.upstream.restart();
+                line::Input::Connected
+            }
             Input::ConnectFailed(why) => line::Input::ConnectFailed(*why),
             Input::Evaluated(evaluation) => {
                 self.client.evaluated(evaluation);
                 line::Input::Evaluated(RecordedEvaluation::of(evaluation))
             }
+            Input::Token(reply) => line::Input::Token(RecordedTokenReply::of(reply)),
             Input::Snapshot(snapshot) => {
                 self.limit(snapshot);
                 line::Input::Snapshot(Box::new(RecordedSnapshot::from(&**snapshot)))
@@ -159,8 +164,10 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Connect(target) => format!("{} within {:?}", EffectLine(effect), target.within),
         Effect::Close(reason) => format!("{} {reason:?}", EffectLine(effect)),
-        Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
-            EffectLine(effect).to_string()
-        }
+        Effect::Evaluate(_)
+        | Effect::RequestToken(_)
+        | Effect::Learn(_)
+        | Effect::Report(_)
+        | Effect::Finish(_) => EffectLine(effect).to_string(),
     }
 }

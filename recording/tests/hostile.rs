@@ -325,6 +325,7 @@ fn snapshot(dice: &mut Dice) -> Snapshot {
         epoch: 1,
         limits,
         login: None,
+        upstream_login: false,
         policy: if dice.one_in(2) {
             policy
         } else {

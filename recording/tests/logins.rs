@@ -17,28 +17,25 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::broker::TokenReply;
 use doorkeeper_core::sasl::login::{Evaluation, LoginSettings};
+use doorkeeper_core::secret::Secret;
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
-use doorkeeper_core::{Accept, Effect, Input, Instant, Leg, Route, Session, Snapshot};
+use doorkeeper_core::{Accept, Effect, End, Input, Instant, Leg, Route, Session, Snapshot};
 use doorkeeper_recording::line::Line;
 use doorkeeper_recording::{
     EgressLengths, Key, RecordedStep, Recording, ReplayResult, SessionHeader, StepEncoder, replay,
 };
 
-fn snapshot() -> Snapshot {
+/// Clients log in, or doorkeeper does at the broker.
+fn snapshot(logs_in: Leg) -> Snapshot {
     let broker = (BrokerId(1), "kafka-1.test:9092".parse().unwrap());
     Snapshot {
         epoch: 1,
         limits: Limits::default(),
         policy: Policy::allow_all(),
-        login: Some(Arc::new(LoginSettings {
-            mechanisms: vec![Mechanism::ScramSha256, Mechanism::Plain],
-            frame_bytes_max: 64 * 1024,
-            frames_max: 8,
-            login_timeout: Duration::from_secs(10),
-            failure_delay: Duration::from_millis(100),
-            session_lifetime_max: None,
-        })),
+        login: (logs_in == Leg::Client).then(|| Arc::new(login())),
+        upstream_login: logs_in == Leg::Upstream,
         offered: OfferedApis::default(),
         bootstrap: Vec::new(),
         dial: DialMap::default(),
@@ -52,6 +49,17 @@ fn snapshot() -> Snapshot {
     }
 }
 
+fn login() -> LoginSettings {
+    LoginSettings {
+        mechanisms: vec![Mechanism::ScramSha256, Mechanism::Plain],
+        frame_bytes_max: 64 * 1024,
+        frames_max: 8,
+        login_timeout: Duration::from_secs(10),
+        failure_delay: Duration::from_millis(100),
+        session_lifetime_max: None,
+    }
+}
+
 /// A session that is recorded.
 struct World {
     session: Session,
@@ -60,11 +68,16 @@ struct World {
     text: String,
     tokens: usize,
     closed: bool,
+    now: Instant,
 }
 
 impl World {
     fn new() -> Self {
-        let snapshot = Arc::new(snapshot());
+        Self::of(Leg::Client)
+    }
+
+    fn of(logs_in: Leg) -> Self {
+        let snapshot = Arc::new(snapshot(logs_in));
         let client = "192.0.2.1:5000".parse().unwrap();
         let accept = Accept::new(Instant::from_nanos(5), client, Route::Broker(BrokerId(1)));
         let header = SessionHeader {
@@ -83,6 +96,7 @@ impl World {
             dues: EgressLengths::default(),
             tokens: 0,
             closed: false,
+            now: Instant::from_nanos(5),
         }
     }
 
@@ -91,7 +105,7 @@ impl World {
     fn input(&mut self, input: Input) {
         let mut due = vec![input];
         while let Some(input) = due.pop() {
-            let at = Instant::from_nanos(5);
+            let at = self.now;
             self.session.handle(at, input.clone());
             let effects: Vec<Effect> = std::iter::from_fn(|| self.session.poll()).collect();
             for effect in &effects {
@@ -99,6 +113,7 @@ impl World {
                     Effect::Connect(_) => due.push(Input::Connected),
                     Effect::Evaluate(_) => self.tokens += 1,
                     Effect::Close(_) => self.closed = true,
+                    Effect::RequestToken(_) => self.tokens += 1,
                     Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
                 }
             }
@@ -112,6 +127,11 @@ impl World {
                 }
             }
         }
+    }
+
+    fn tick(&mut self, at: Instant) {
+        self.now = at;
+        self.input(Input::Tick);
     }
 
     fn bytes(&mut self, leg: Leg, bytes: &[u8], chunk: usize) {
@@ -226,4 +246,48 @@ fn a_login_with_tokens_in_requests_is_replayed() {
         "{:?}",
         world.replayed()
     );
+}
+
+/// Two attempts: the broker cuts the first one within the login, and a response is owed then that
+/// never comes.
+#[test]
+fn a_login_at_a_broker_is_replayed_without_its_tokens() {
+    for chunk in [1, 5, 1000] {
+        let mut world = World::of(Leg::Upstream);
+        let token = |world: &mut World, reply| world.input(Input::Token(Box::new(reply)));
+        let first = || TokenReply::First {
+            mechanism: Mechanism::ScramSha256,
+            token: Secret::new(*b"n,,n=doorkeeper,r=SECRET-1"),
+        };
+        let broker = |world: &mut World, bytes: &[u8]| world.bytes(Leg::Upstream, bytes, chunk);
+        let agreed = framed(&[b"\0\0\0\x01", b"\0\0", b"\0\0\0\0"]);
+        let said = |id: u8, said: &[u8]| {
+            let len = [0, 0, 0, u8::try_from(said.len()).unwrap()];
+            let lifetime = 9_000_i64.to_be_bytes();
+            framed(&[&[0, 0, 0, id], b"\0\0\xff\xff", &len, said, &lifetime])
+        };
+        world.bytes(Leg::Client, &heartbeat(9), chunk);
+        token(&mut world, first());
+        broker(&mut world, &agreed);
+        world.input(Input::Ended {
+            leg: Leg::Upstream,
+            how: End::Reset,
+        });
+        let again = world.session.demand().deadline.unwrap();
+        world.tick(again);
+        token(&mut world, first());
+        broker(&mut world, &agreed);
+        broker(&mut world, &said(2, b"r=SECRET-2,s=SECRET-3,i=4096"));
+        token(&mut world, TokenReply::Next(Secret::new(*b"c=SECRET-4")));
+        broker(&mut world, &said(3, b"v=SECRET-5"));
+        token(&mut world, TokenReply::Done);
+        broker(&mut world, &framed(&[&[0, 0, 0, 9, 0, 27]]));
+        assert!(world.tokens == 4 && !world.closed);
+        assert!(!world.text.contains("SECRET"), "{}", world.text);
+        assert!(
+            matches!(world.replayed(), ReplayResult::Same),
+            "{:?}",
+            world.replayed()
+        );
+    }
 }

@@ -48,6 +48,7 @@ fn recorded() -> String {
         limits: Limits::default(),
         policy: Policy::allow_all(),
         login: None,
+        upstream_login: false,
         offered: OfferedApis::default(),
         bootstrap: Vec::new(),
         dial: DialMap::default(),

@@ -2,10 +2,9 @@
 
 use crate::api::keys::{API_VERSIONS, METADATA};
 use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
-use crate::wire::header::HeaderEnd;
-use crate::wire::malformed::Malformed;
-use crate::wire::schema::{self, Role, Roles, Versions};
-use crate::wire::walk::{FieldValue, Step, Value, Walker};
+use crate::wire::schema::{Role, Roles, Versions};
+use crate::wire::walk::Value;
+use crate::wire::whole_response::response_fields;
 
 /// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
 /// yet (8).
@@ -41,7 +40,7 @@ pub(super) fn api_ranges(version: ApiVersion, body: &[u8]) -> Option<Vec<ApiRang
     ]);
     let (mut ranges, mut error) = (Vec::new(), 0);
     let (mut key, mut first) = (None, None);
-    walk(API_VERSIONS, version, body, INTEREST, |found| {
+    response_fields(API_VERSIONS, version, body, INTEREST, |found| {
         let Value::Int(int) = found.value else { return };
         let short = i16::try_from(int).ok();
         if found.role == Role::ErrorCode {
@@ -80,7 +79,7 @@ pub(super) fn brokers(version: ApiVersion, body: &[u8]) -> Option<Brokers> {
     const INTEREST: Roles = Roles::of(&[Role::EndpointId, Role::Host, Role::Port, Role::ClusterId]);
     let mut response = Brokers::default();
     let (mut id, mut host) = (BrokerId(-1), None);
-    walk(METADATA, version, body, INTEREST, |found| {
+    response_fields(METADATA, version, body, INTEREST, |found| {
         let text = || {
             body.get(found.data..found.end)
                 .and_then(|t| std::str::from_utf8(t).ok())
@@ -103,36 +102,4 @@ pub(super) fn brokers(version: ApiVersion, body: &[u8]) -> Option<Brokers> {
     })
     .ok()?;
     Some(response)
-}
-
-/// Gives every field of interest of a body, whose header has no more than a correlation id.
-fn walk(
-    api: ApiKey,
-    version: ApiVersion,
-    body: &[u8],
-    interest: Roles,
-    mut take: impl FnMut(&FieldValue),
-) -> Result<(), Malformed> {
-    let message = schema::api(api.0)
-        .map(|entry| entry.response)
-        .ok_or(Malformed::Truncated)?;
-    let mut input = body;
-    HeaderEnd::of_response(false, body.len()).step(&mut input)?;
-    let mut walker =
-        Walker::new(message, version.0, body.len(), interest).ok_or(Malformed::Truncated)?;
-    loop {
-        match walker.step(&mut input)? {
-            Step::Value(found) => take(&found),
-            Step::Done { .. } => return Ok(()),
-            Step::More => return Err(Malformed::Truncated),
-            Step::Begin { .. }
-            | Step::Array { .. }
-            | Step::Element { .. }
-            | Step::ElementEnd { .. }
-            | Step::ArrayEnd { .. }
-            | Step::Tags { .. }
-            | Step::Tagged { .. }
-            | Step::TaggedEnd { .. } => {}
-        }
-    }
 }

@@ -70,13 +70,25 @@ impl BearerMessage {
         })
     }
 
-    /// The message of a client that acts as itself. Nothing if the token has other characters than
-    /// those of a bearer token.
+    /// The message of a client that acts as itself. Nothing if the token, or what else is said, has
+    /// other characters than it may have.
     #[must_use]
-    pub fn token(token: &Secret) -> Option<Secret> {
+    pub fn token(token: &Secret, extensions: &[(String, String)]) -> Option<Secret> {
         let text = str::from_utf8(token.expose()).ok()?;
-        is_bearer_token(text)
-            .then(|| Secret::new([b"n,,\x01auth=Bearer ", token.expose(), b"\x01\x01"].concat()))
+        let holds = is_bearer_token(text)
+            && extensions
+                .iter()
+                .all(|(key, value)| is_extension(key, value));
+        holds.then(|| {
+            let mut message = [b"n,,\x01auth=Bearer ", token.expose(), b"\x01"].concat();
+            for (key, value) in extensions {
+                for part in [key.as_bytes(), b"=", value.as_bytes(), b"\x01"] {
+                    message.extend_from_slice(part);
+                }
+            }
+            message.push(b'\x01');
+            Secret::new(message)
+        })
     }
 }
 
@@ -103,6 +115,12 @@ fn authorization_id(header: &str) -> Result<String, LoginFailure> {
     }
     let name = name.strip_prefix("a=").ok_or(malformed)?;
     super::scram::name::decode(name).ok_or(malformed)
+}
+
+/// Whether a client may say that besides its token (`OAuthBearerClientInitialResponse`).
+#[must_use]
+pub fn is_extension(key: &str, value: &str) -> bool {
+    is_key(key) && key != "auth" && is_value(value)
 }
 
 fn is_key(key: &str) -> bool {
@@ -188,10 +206,10 @@ mod tests {
     #[test]
     fn what_a_client_writes_is_read_alike() {
         let token = Secret::new(*b"eyJhbGciOiJub25lIn0.e30.");
-        let message = BearerMessage::token(&token).unwrap();
+        let message = BearerMessage::token(&token, &[]).unwrap();
         let read = BearerMessage::read(message.expose()).unwrap();
         assert_eq!(read.token.expose(), token.expose());
         assert!(read.authorization_id.is_empty() && read.extensions.is_empty());
-        assert!(BearerMessage::token(&Secret::new(*b"a b")).is_none());
+        assert!(BearerMessage::token(&Secret::new(*b"a b"), &[]).is_none());
     }
 }

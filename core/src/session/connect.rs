@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::connection::ConnectFailure;
 use crate::error::CloseReason;
 use crate::event::Event;
@@ -10,10 +12,13 @@ use crate::id::HostPort;
 use crate::io::{Effect, Observation, Route};
 use crate::limits::Limits;
 use crate::mutation::mutation;
+use crate::sasl::broker::{TokenReply, TokenRequest};
+use crate::sasl::failure::BrokerLoginFailure;
+use crate::session::relogin::Relogin;
 use crate::session::timers::FirstResponse;
 use crate::session::{Phase, Session};
 use crate::time::Instant;
-use crate::upstream::{self, DialTimes, State};
+use crate::upstream::{self, DialTimes, LoginProgress, State};
 
 /// Somebody to connect to, and how many there are to choose from.
 struct Candidate {
@@ -155,11 +160,82 @@ impl Session {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        let State::Dialing { attempt, .. } = self.upstream.state() else {
+        let State::Dialing { .. } = self.upstream.state() else {
             self.close(
                 now,
                 CloseReason::Bug("a connection was opened that nobody asked for"),
             );
+            return;
+        };
+        if !self.snapshot.upstream_login {
+            return self.upstream_opened(now);
+        }
+        if !self.is_relaying() {
+            return self.upstream.abandon();
+        }
+        let by = now.after(self.snapshot.limits.connect_timeout);
+        self.upstream.log_in(now, by);
+        self.request_first_token();
+    }
+
+    /// Asks for what a login at the broker begins with.
+    pub(super) fn request_first_token(&mut self) {
+        let client = Some(self.principal.clone());
+        let request = TokenRequest::First { client };
+        self.effects.push_back(Effect::RequestToken(request));
+    }
+
+    /// The broker has sent this within the login.
+    #[cold]
+    pub(super) fn upstream_login_bytes(&mut self, now: Instant, bytes: Bytes) {
+        let progress = self.upstream.login_bytes(bytes);
+        self.follow_upstream_login(now, progress);
+    }
+
+    /// A token has been given for the broker.
+    pub(super) fn token_for_broker(&mut self, now: Instant, reply: TokenReply) {
+        if !self.is_relaying() {
+            return;
+        }
+        if self.upstream.is_logging_in() {
+            let progress = self.upstream.login_token(reply);
+            self.follow_upstream_login(now, progress);
+        } else {
+            self.relogin_token(now, reply);
+        }
+    }
+
+    fn follow_upstream_login(
+        &mut self,
+        now: Instant,
+        progress: Result<LoginProgress, BrokerLoginFailure>,
+    ) {
+        match progress {
+            Ok(LoginProgress::Waits) => {}
+            Ok(LoginProgress::Token(request)) => {
+                self.effects.push_back(Effect::RequestToken(request));
+            }
+            Ok(LoginProgress::Done(lifetime)) => {
+                self.upstream_opened(now);
+                self.relogin = Relogin::due(now, lifetime, self.seed);
+                let again = false;
+                self.report(Event::UpstreamLoggedIn { lifetime, again });
+            }
+            Err(why) => self.upstream_login_failed(now, why),
+        }
+    }
+
+    /// The connection is of no use: another one may be.
+    pub(super) fn upstream_login_failed(&mut self, now: Instant, why: BrokerLoginFailure) {
+        self.report(Event::UpstreamLoginFailed { why });
+        self.connect_failed(now, ConnectFailure::Login(why));
+    }
+
+    /// Requests may go up.
+    fn upstream_opened(&mut self, now: Instant) {
+        let (State::Dialing { attempt, .. } | State::LoggingIn { attempt, .. }) =
+            self.upstream.state()
+        else {
             return;
         };
         let event = Event::UpstreamConnected {
@@ -194,7 +270,7 @@ impl Session {
         let leads_back =
             why == ConnectFailure::Loop && matches!(self.accept.route, Route::Broker(_));
         let times = dial_times(&self.snapshot.limits);
-        if leads_back || !self.upstream.retry(now, times) {
+        if leads_back || !why.may_pass() || !self.upstream.retry(now, times) {
             self.close(now, CloseReason::Unreachable(why));
         }
     }
@@ -221,6 +297,14 @@ impl Session {
             (State::Dialing { attempt, .. }, _) => {
                 let (name, within) = (attempt.to.clone(), attempt.within);
                 let why = ConnectFailure::TimedOut;
+                self.learn_of_failure(name, why, within);
+                CloseReason::Unreachable(why)
+            }
+            (State::LoggingIn { attempt, .. }, _) => {
+                let (name, within) = (attempt.to.clone(), attempt.within);
+                let why = BrokerLoginFailure::TimedOut;
+                self.report(Event::UpstreamLoginFailed { why });
+                let why = ConnectFailure::Login(why);
                 self.learn_of_failure(name, why, within);
                 CloseReason::Unreachable(why)
             }

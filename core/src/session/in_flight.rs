@@ -54,6 +54,9 @@ pub(super) enum DueResponse {
     Relayed(RelayedResponse),
     /// From us: a whole frame that waits for its turn.
     Local(Bytes),
+    /// From the broker, to a request of ours by which doorkeeper logs in again: not due to the
+    /// client.
+    Login,
 }
 
 impl DueResponse {
@@ -62,6 +65,7 @@ impl DueResponse {
         match self {
             Self::Relayed(relayed) => relayed.buffered_bytes(),
             Self::Local(frame) => frame.len(),
+            Self::Login => 0,
         }
     }
 }
@@ -141,7 +145,7 @@ impl InFlight {
     pub(super) fn take_denied(&mut self) -> Option<Box<DeniedTopics>> {
         let denied = match &mut self.slots.front_mut()?.response {
             DueResponse::Relayed(relayed) => relayed.denied.take(),
-            DueResponse::Local(_) => None,
+            DueResponse::Local(_) | DueResponse::Login => None,
         }?;
         self.buffered_bytes = self.buffered_bytes.saturating_sub(denied.buffered_bytes());
         Some(denied)
@@ -179,6 +183,17 @@ impl InFlight {
         self.muted_until
     }
 
+    /// Whether the next response of the broker belongs to a login of doorkeeper's.
+    pub(super) fn is_login_next(&self) -> bool {
+        matches!(
+            self.front(),
+            Some(Slot {
+                response: DueResponse::Login,
+                ..
+            })
+        )
+    }
+
     /// Whether the next response is ours, so that it can be given now.
     pub(super) fn is_local_next(&self) -> bool {
         matches!(
@@ -209,21 +224,19 @@ impl InFlight {
                 since,
                 frame,
             }),
-            DueResponse::Relayed(_) => None,
+            DueResponse::Relayed(_) | DueResponse::Login => None,
         }
     }
 
     /// Until when the broker's next response must have begun, which it cannot before `since`.
     pub(super) fn deadline(&self, since: Instant, request_timeout: Duration) -> Option<Instant> {
-        match &self.front()?.response {
-            DueResponse::Relayed(relayed) => Some(
-                self.front_since
-                    .max(self.muted_until)
-                    .max(since)
-                    .after(request_timeout.saturating_add(relayed.allowance)),
-            ),
-            DueResponse::Local(_) => None,
-        }
+        let allowance = match &self.front()?.response {
+            DueResponse::Relayed(relayed) => relayed.allowance,
+            DueResponse::Login => Duration::ZERO,
+            DueResponse::Local(_) => return None,
+        };
+        let begins = self.front_since.max(self.muted_until).max(since);
+        Some(begins.after(request_timeout.saturating_add(allowance)))
     }
 
     /// The time for the next response starts now: the connection has just opened, or the broker's

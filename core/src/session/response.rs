@@ -218,6 +218,7 @@ mod tests {
             limits: Limits::default(),
             policy: Policy::allow_all(),
             login: None,
+            upstream_login: false,
             offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &Topology::default()),
             bootstrap,

@@ -111,6 +111,7 @@ impl Session {
             Some((_, Expiry::Drain)) => self.drain_expired(now),
             Some((_, Expiry::Finish)) => self.finish_expired(now),
             Some((_, Expiry::Login)) => self.login_due(now),
+            Some((_, Expiry::Relogin)) => self.relogin_due(now),
             Some((_, Expiry::Connect)) => self.connect_expired(now),
             Some((_, Expiry::Wait(wait))) => self.close(now, CloseReason::TimedOut(wait)),
             None => self.retry_connect(now),
@@ -133,6 +134,9 @@ impl Session {
         {
             deadline(at, Expiry::Finish);
         }
+        if let Some(at) = self.relogin_at() {
+            deadline(at, Expiry::Relogin);
+        }
         let connecting = self.upstream.give_up_at();
         if let Some(at) = connecting.filter(|_| !mutation!(self, StuckConnecting)) {
             deadline(at, Expiry::Connect);
@@ -147,6 +151,7 @@ enum Expiry {
     Drain,
     Finish,
     Login,
+    Relogin,
     Connect,
     Wait(Wait),
 }

@@ -35,6 +35,7 @@ impl Session {
         chunk: &mut Bytes,
     ) -> Result<(), CloseReason> {
         match std::mem::take(&mut self.responses.stage) {
+            ResponseStage::Head if self.in_flight.is_login_next() => self.relogin_bytes(now, chunk),
             ResponseStage::Head => self.response_head(now, chunk),
             ResponseStage::Reading(mut response) => {
                 if self.read_on(&mut response, chunk)? {

@@ -10,7 +10,8 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsResponse, FetchResponse, MetadataRequest, ProduceResponse,
-    RequestHeader, ResponseHeader, SaslAuthenticateResponse, SaslHandshakeResponse, TopicName,
+    RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    SaslHandshakeRequest, SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, Request as _, StrBytes};
 use uuid::Uuid;
@@ -52,6 +53,36 @@ pub(crate) fn brokers(version: ApiVersion, id: CorrelationId) -> Result<Bytes, N
     let mut body = MetadataRequest::default().with_topics(Some(Vec::new()));
     body.allow_auto_topic_creation = false;
     request(head, &body)
+}
+
+/// A SaslHandshake request, behind which tokens are requests of SaslAuthenticate.
+pub(crate) fn sasl_handshake_request(
+    mechanism: &'static str,
+    id: CorrelationId,
+) -> Result<(RequestHead, Bytes), NotEncodable> {
+    let head = RequestHead {
+        api: ApiKey(SaslHandshakeRequest::KEY),
+        version: ApiVersion(1),
+        correlation_id: id,
+    };
+    let mechanism = StrBytes::from_static_str(mechanism);
+    let body = SaslHandshakeRequest::default().with_mechanism(mechanism);
+    Ok((head, request(head, &body)?))
+}
+
+/// A SaslAuthenticate request, in the first version whose response says how long the login holds.
+pub(crate) fn sasl_authenticate_request(
+    token: &[u8],
+    id: CorrelationId,
+) -> Result<(RequestHead, Bytes), NotEncodable> {
+    let head = RequestHead {
+        api: ApiKey(SaslAuthenticateRequest::KEY),
+        version: ApiVersion(1),
+        correlation_id: id,
+    };
+    let token = Bytes::copy_from_slice(token);
+    let body = SaslAuthenticateRequest::default().with_auth_bytes(token);
+    Ok((head, request(head, &body)?))
 }
 
 fn request(head: RequestHead, body: &impl Encodable) -> Result<Bytes, NotEncodable> {

@@ -11,6 +11,7 @@ use doorkeeper_core::id::{BrokerId, HostPort, Seed};
 use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::Policy;
 use doorkeeper_core::rewrite::KnownHosts;
+use doorkeeper_core::sasl::broker::TokenRequest;
 use doorkeeper_core::sasl::login::ClientToken;
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
@@ -39,6 +40,7 @@ pub fn snapshot() -> Snapshot {
         limits: Limits::default(),
         policy: Policy::allow_all(),
         login: None,
+        upstream_login: false,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology()),
         bootstrap,
@@ -73,6 +75,8 @@ pub struct World {
     pub learned: Vec<Observation>,
     /// What is to be evaluated.
     pub tokens: Vec<ClientToken>,
+    /// What is asked for to log in at the broker.
+    pub requested: Vec<TokenRequest>,
     pub finished: Vec<Leg>,
     pub closed: Option<CloseReason>,
 }
@@ -106,6 +110,7 @@ impl World {
             events: Vec::new(),
             learned: Vec::new(),
             tokens: Vec::new(),
+            requested: Vec::new(),
             finished: Vec::new(),
             closed: None,
         }
@@ -171,6 +176,7 @@ impl World {
                 }
             }
             Effect::Evaluate(token) => self.tokens.push(token),
+            Effect::RequestToken(request) => self.requested.push(request),
             Effect::Learn(observation) => self.learned.push(observation),
             Effect::Report(event) => self.events.push(event),
             Effect::Finish(leg) => {
@@ -319,6 +325,8 @@ pub fn counts(events: &[Event]) -> BTreeMap<&'static str, usize> {
             Event::Rewrote(_) => "rewrote",
             Event::LoginSucceeded { .. } => "login succeeded",
             Event::LoginFailed { .. } => "login failed",
+            Event::UpstreamLoggedIn { .. } => "logged in upstream",
+            Event::UpstreamLoginFailed { .. } => "upstream login failed",
             Event::SaslWithoutLogin => "SASL without a login",
         };
         *counts.entry(name).or_default() += 1;

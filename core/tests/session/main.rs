@@ -24,6 +24,7 @@ mod relay;
 mod streaming;
 mod timing;
 mod upstream;
+mod upstream_login;
 mod versions;
 mod work;
 

@@ -3,6 +3,7 @@
 mod binds;
 mod descriptors;
 mod dial;
+mod identity;
 mod limits;
 mod listener;
 mod localhost;
@@ -167,6 +168,7 @@ impl Compiler<'_> {
         }
         let bootstrap: Vec<HostPort> = cluster.bootstrap.iter().map(|it| it.0.clone()).collect();
         self.loops(&path, cluster, &dial);
+        self.check_identity(&path, cluster);
         let mut seen = BTreeSet::new();
         for (i, at) in bootstrap.iter().enumerate() {
             if !seen.insert(at) {
@@ -185,6 +187,7 @@ impl Compiler<'_> {
         plan::Cluster {
             id: name.into(),
             tls: None,
+            identities: None,
             sends_proxy_header: cluster.proxy_protocol.is_some(),
             discovery: discovery::Config {
                 bootstrap,
@@ -197,6 +200,7 @@ impl Compiler<'_> {
                 backoff_max: limits.connect_backoff_max.0,
                 frame_bytes_max: DISCOVERY_FRAME_BYTES_MAX,
                 learns_versions: logs_in,
+                logs_in: cluster.identity.is_some(),
             },
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::identity::ClusterIdentity;
 use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, Size, Time};
 use super::sasl::ListenerSasl;
 use super::tls::{ClusterTls, ListenerTls};
@@ -95,6 +96,9 @@ pub struct Cluster {
     /// TLS towards the brokers. Without it, they are spoken to in plaintext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClusterTls>,
+    /// As whom doorkeeper logs in at the brokers. Without it, it does not log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<ClusterIdentity>,
     /// How often the brokers are asked where they are, when nothing hints at a change.
     #[serde(default = "defaults::refresh_every")]
     #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]

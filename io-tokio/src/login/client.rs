@@ -19,8 +19,8 @@ use super::{Logins, PasswordChecks};
 /// The type of all principals that log in (`KafkaPrincipal.USER_TYPE`).
 const USER: &str = "User:";
 
-/// How much entropy the server adds to a client's nonce: 18 bytes are 24 characters.
-const NONCE_BYTES: usize = 18;
+/// How much entropy a nonce of ours has: 18 bytes are 24 characters.
+pub(super) const NONCE_BYTES: usize = 18;
 
 /// The exchange of one client.
 #[derive(Debug, Default)]

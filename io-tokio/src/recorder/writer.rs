@@ -65,6 +65,7 @@ impl Item {
                     Input::Wrote { .. }
                     | Input::Ended { .. }
                     | Input::Evaluated(_)
+                    | Input::Token(_)
                     | Input::Connected
                     | Input::ConnectFailed(_)
                     | Input::Snapshot(_)

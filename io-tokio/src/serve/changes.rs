@@ -105,12 +105,15 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
     let Cluster {
         id: _,
         tls: _,
+        identities,
         sends_proxy_header,
         discovery,
     } = new;
+    let differs = *identities != old.identities;
     let proxy_protocol = *sends_proxy_header != old.sends_proxy_header;
     let (old, new) = (&old.discovery, discovery);
     what.extend(differing([
+        ("identity", differs),
         ("proxy_protocol", proxy_protocol),
         ("bootstrap", old.bootstrap != new.bootstrap),
         ("dial", old.dial != new.dial),
@@ -118,6 +121,8 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
     let mut rest = old.clone();
     rest.bootstrap.clone_from(&new.bootstrap);
     rest.dial = new.dial.clone();
+    // It follows from the identity.
+    rest.logs_in = new.logs_in;
     what.extend(differing([("limits", rest != *new)]));
     what
 }

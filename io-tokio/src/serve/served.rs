@@ -173,6 +173,7 @@ impl<N: Net> Served<N> {
     fn provide_cluster(&mut self, cluster: &Cluster) {
         let tls = || cluster.tls.clone().map(Arc::new);
         if let Some(served) = self.clusters.get(&cluster.id) {
+            served.context.identities.store(cluster.identities.clone());
             let sends_proxy_header = &served.context.sends_proxy_header;
             sends_proxy_header.store(cluster.sends_proxy_header, Ordering::Relaxed);
             if self.redials(cluster) {
@@ -184,6 +185,7 @@ impl<N: Net> Served<N> {
         let context = ClusterContext {
             id: cluster.id.clone(),
             tls: ArcSwapOption::new(tls()),
+            identities: ArcSwapOption::new(cluster.identities.clone()),
             sends_proxy_header: cluster.sends_proxy_header.into(),
             hints,
         };
@@ -389,6 +391,7 @@ fn is_configured_alike(old: &Snapshot, new: &Snapshot) -> bool {
         limits,
         policy,
         login,
+        upstream_login,
         offered,
         bootstrap,
         dial,
@@ -396,14 +399,23 @@ fn is_configured_alike(old: &Snapshot, new: &Snapshot) -> bool {
         topology: _,
         known_hosts: _,
     } = new;
-    (limits, policy, login, offered, bootstrap, dial, advertised)
-        == (
-            &old.limits,
-            &old.policy,
-            &old.login,
-            &old.offered,
-            &old.bootstrap,
-            &old.dial,
-            &old.advertised,
-        )
+    (
+        limits,
+        policy,
+        login,
+        upstream_login,
+        offered,
+        bootstrap,
+        dial,
+        advertised,
+    ) == (
+        &old.limits,
+        &old.policy,
+        &old.login,
+        &old.upstream_login,
+        &old.offered,
+        &old.bootstrap,
+        &old.dial,
+        &old.advertised,
+    )
 }

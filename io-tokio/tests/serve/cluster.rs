@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::AbortHandle;
 
+use crate::broker_sasl::{BrokerSasl, LoginDemand};
 use crate::frames::{self, Asked, Listed};
 use crate::mesh::{Far, Mesh, Place};
 
@@ -39,6 +40,8 @@ struct State {
     scripts: BTreeMap<(String, To), Script>,
     asked: Vec<(String, Asked)>,
     connections: Vec<(String, AbortHandle)>,
+    /// What every broker wants before anything else.
+    demand: Option<Arc<LoginDemand>>,
 }
 
 /// One line of a Metadata response, from `id@host:port`.
@@ -58,6 +61,7 @@ impl Cluster {
                 scripts: BTreeMap::new(),
                 asked: Vec::new(),
                 connections: Vec::new(),
+                demand: None,
             })),
         }
     }
@@ -65,6 +69,11 @@ impl Cluster {
     /// What honest brokers say of the cluster from now on, each `id@host:port`.
     pub fn lists(&self, brokers: &[&str]) {
         self.state.lock().unwrap().listed = brokers.iter().map(|text| listed(text)).collect();
+    }
+
+    /// Connections that are opened from now on begin with a login.
+    pub fn demands(&self, demand: &Arc<LoginDemand>) {
+        self.state.lock().unwrap().demand = Some(Arc::clone(demand));
     }
 
     /// A broker can be reached at this address.
@@ -119,7 +128,15 @@ impl Cluster {
     }
 
     async fn serve(self, name: String, mut far: Far) {
+        let demand = self.state.lock().unwrap().demand.clone();
+        let mut sasl = demand.map(BrokerSasl::new);
         while let Some(frame) = frames::next_frame(&mut far.stream).await {
+            if let Some(said) = sasl.as_mut().and_then(|it| it.take(&frame)) {
+                if said.is_empty() || far.stream.write_all(&said).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             let acts = self.state.lock().unwrap().acts(&name, &Asked::read(&frame));
             for act in acts {
                 match act {

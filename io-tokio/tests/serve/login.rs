@@ -85,10 +85,11 @@ async fn log_in(
             return authenticate(client, token.expose().to_vec()).await;
         }
     };
-    let (scram, first) = ScramClient::begin(hash, user, password, "abcdefgh");
+    let (scram, first) = ScramClient::begin(hash, user, "abcdefgh");
     let response = authenticate(client, first).await;
     assert_eq!(response.error_code, 0);
-    let (proved, last) = scram.prove(&response.auth_bytes).unwrap();
+    let challenged = scram.challenged(&response.auth_bytes).unwrap();
+    let (proved, last) = challenged.prove(&challenged.derive(&password));
     let response = authenticate(client, last).await;
     if response.error_code == 0 {
         assert_eq!(proved.verify(&response.auth_bytes), Ok(()));

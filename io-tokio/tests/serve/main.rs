@@ -12,6 +12,7 @@
     reason = "a test binary has no outside, and its helpers fail by panicking"
 )]
 
+mod broker_sasl;
 #[path = "../support/ca.rs"]
 mod ca;
 mod client;
@@ -22,6 +23,7 @@ mod mesh;
 mod recorder;
 mod world;
 
+mod broker_login;
 mod client_faults;
 mod drain;
 mod fairness;

@@ -90,6 +90,7 @@ pub fn listener(name: &str, cluster: &str, bootstrap: &[&str], port: u16) -> Lis
             limits: Limits::default(),
             policy: Policy::allow_all(),
             login: None,
+            upstream_login: false,
             offered: OfferedApis::default(),
             known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
             bootstrap,
@@ -110,6 +111,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
     Upstream {
         id: name.into(),
         tls: None,
+        identities: None,
         sends_proxy_header: false,
         discovery: discovery::Config {
             bootstrap: bootstrap.iter().map(|at| at.parse().unwrap()).collect(),
@@ -122,6 +124,7 @@ pub fn upstream(name: &str, bootstrap: &[&str]) -> Upstream {
             backoff_max: SECOND,
             frame_bytes_max: 4 << 20,
             learns_versions: false,
+            logs_in: false,
         },
     }
 }

@@ -60,6 +60,12 @@ impl<const HEAD_BYTES: usize> Frames<HEAD_BYTES> {
         }
     }
 
+    /// The first frame of another connection comes next.
+    fn restart(&mut self) {
+        self.stage = Stage::Head(Vec::new());
+        self.kept_bytes = HEAD_BYTES;
+    }
+
     fn next(&mut self, input: &mut &[u8], out: &mut Pieces) -> Next<HEAD_BYTES> {
         if let Stage::Rest(frame) = &mut self.stage {
             frame.take(input, out);
@@ -156,6 +162,12 @@ impl Requests {
         tokens.is_some()
     }
 
+    /// What comes from now on is of another connection.
+    pub(super) fn restart(&mut self) {
+        self.frames.restart();
+        self.head = None;
+    }
+
     pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {
         let mut out = Pieces::default();
         loop {
@@ -221,6 +233,11 @@ impl Responses {
     /// A token of this length comes next, behind its length.
     pub(super) const fn raw_token(&mut self, len: usize) {
         self.raw_token = (PREFIX_BYTES, len);
+    }
+
+    /// What comes from now on is of another connection.
+    pub(super) fn restart(&mut self) {
+        self.frames.restart();
     }
 
     pub(super) fn take(&mut self, mut input: &[u8], owed: &mut VecDeque<RequestHead>) -> Pieces {

@@ -93,6 +93,7 @@ pub fn snapshot(setting: &Setting) -> Snapshot {
         limits: limits(setting.small),
         policy: policy(&setting.policy),
         login: None,
+        upstream_login: false,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &Topology::default()),
         bootstrap,
@@ -120,6 +121,7 @@ pub fn discovery(snapshot: &Snapshot) -> Config {
         backoff_max: Duration::from_secs(2),
         frame_bytes_max: 1 << 20,
         learns_versions: false,
+        logs_in: false,
     }
 }
 

@@ -172,6 +172,7 @@ impl Timeline {
             }
             Input::Connected
             | Input::Evaluated(_)
+            | Input::Token(_)
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
@@ -189,7 +190,11 @@ impl Timeline {
             }
             Effect::Close(reason) => self.of(at, id, SessionEvent::Closed(*reason)),
 
-            Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {}
+            Effect::Evaluate(_)
+            | Effect::RequestToken(_)
+            | Effect::Learn(_)
+            | Effect::Report(_)
+            | Effect::Finish(_) => {}
         }
     }
 

@@ -160,6 +160,8 @@ fn response(event: &Event) -> Option<String> {
         Event::SaslWithoutLogin => Some("SASL without a login".to_owned()),
         Event::Request { .. }
         | Event::LoginSucceeded { .. }
+        | Event::UpstreamLoggedIn { .. }
+        | Event::UpstreamLoginFailed { .. }
         | Event::LoginFailed { .. }
         | Event::UpstreamConnected { .. }
         | Event::UpstreamAttemptFailed { .. } => None,
@@ -179,6 +181,8 @@ fn connected(event: &Event) -> Option<String> {
         | Event::Response { .. }
         | Event::Rewrote(_)
         | Event::LoginSucceeded { .. }
+        | Event::UpstreamLoggedIn { .. }
+        | Event::UpstreamLoginFailed { .. }
         | Event::LoginFailed { .. }
         | Event::SaslWithoutLogin => None,
     }

@@ -242,7 +242,11 @@ impl Watch {
             Input::BufferResumed(leg) => ledger.facts.pauses(*leg, None),
             Input::BufferRejected => ledger.facts.buffer_rejected = true,
             Input::Tick => ledger.facts.tick(now),
-            Input::Connected | Input::Wrote { .. } | Input::Revoked(_) | Input::Evaluated(_) => {}
+            Input::Connected
+            | Input::Wrote { .. }
+            | Input::Revoked(_)
+            | Input::Evaluated(_)
+            | Input::Token(_) => {}
         }
         Ok(())
     }
@@ -274,7 +278,7 @@ impl Watch {
                 Ok(())
             }
             Effect::Close(reason) => self.closed(id, *reason),
-            Effect::Evaluate(_) | Effect::Learn(_) => Ok(()),
+            Effect::Evaluate(_) | Effect::RequestToken(_) | Effect::Learn(_) => Ok(()),
         }
     }
 

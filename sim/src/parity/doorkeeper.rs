@@ -56,6 +56,7 @@ pub(super) fn plan(script: &Script) -> Result<Plan, String> {
         clusters: vec![Cluster {
             id: "main".into(),
             tls: None,
+            identities: None,
             sends_proxy_header: false,
             discovery: environment::discovery(&snapshot),
         }],

@@ -150,9 +150,11 @@ impl Pair {
             match effect {
                 Effect::Connect(_) => self.input(Input::Connected)?,
                 Effect::Close(reason) => bail!("the session closed: {reason}"),
-                Effect::Evaluate(_) | Effect::Learn(_) | Effect::Report(_) | Effect::Finish(_) => {
-                    drop(black_box(effect))
-                }
+                Effect::Evaluate(_)
+                | Effect::RequestToken(_)
+                | Effect::Learn(_)
+                | Effect::Report(_)
+                | Effect::Finish(_) => drop(black_box(effect)),
             }
         }
         black_box(self.session.demand());
@@ -175,6 +177,7 @@ fn snapshot(policy: Policy) -> Result<Snapshot> {
         limits: Limits::default(),
         policy,
         login: None,
+        upstream_login: false,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &dial, &topology),
         bootstrap,

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sasl::scram::client::{ScramClient, ServerFault};
+use crate::sasl::failure::BrokerLoginFailure;
+use crate::sasl::scram::client::ScramClient;
 
 const CLIENT_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
 const SERVER_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
@@ -87,21 +88,27 @@ fn the_example_of_the_rfc_is_spoken() {
 }
 
 /// What both sides make of a login.
-fn log_in(hash: Hash, user: &str, typed: &str, kept: &str) -> (Step, Result<(), ServerFault>) {
+fn log_in(
+    hash: Hash,
+    user: &str,
+    typed: &str,
+    kept: &str,
+) -> (Step, Result<(), BrokerLoginFailure>) {
     let mechanism = Mechanism::ALL
         .into_iter()
         .find(|it| it.scram_hash() == Some(hash))
         .unwrap();
     let mut exchange = exchange(mechanism);
     let typed = Secret::new(typed.as_bytes());
-    let (client, first) = ScramClient::begin(hash, user, typed, CLIENT_NONCE);
+    let (client, first) = ScramClient::begin(hash, user, CLIENT_NONCE);
     assert!(matches!(exchange.token(&first), Step::Look(_)));
     let text = challenge(exchange.found(keys(hash, kept)));
-    let (proved, last) = client.prove(&text).unwrap();
+    let challenged = client.challenged(&text).unwrap();
+    let (proved, last) = challenged.prove(&challenged.derive(&typed));
     let step = exchange.token(&last);
     let verified = match &step {
         Step::Success(success) => proved.verify(&success.token),
-        Step::Challenge(_) | Step::Look(_) | Step::Failure(_) => Err(ServerFault::Rejected),
+        Step::Challenge(_) | Step::Look(_) | Step::Failure(_) => Err(BrokerLoginFailure::Rejected),
     };
     (step, verified)
 }
@@ -234,13 +241,13 @@ fn a_last_message_that_does_not_belong_to_the_exchange_fails() {
 #[test]
 fn a_nonce_may_be_repeated_in_front_of_the_nonce() {
     let password = Secret::new(*b"pencil");
-    let (client, first) = ScramClient::begin(Hash::Sha256, "user", password, CLIENT_NONCE);
+    let (client, first) = ScramClient::begin(Hash::Sha256, "user", CLIENT_NONCE);
     let with = |in_front: &str| {
         let mut exchange = exchange(Mechanism::ScramSha256);
         assert!(matches!(exchange.token(&first), Step::Look(_)));
         let text = challenge(exchange.found(keys(Hash::Sha256, "pencil")));
         let text = String::from_utf8(text.to_vec()).unwrap();
-        exchange.token(&client.prove_repeating(&text, in_front))
+        exchange.token(&client.prove_repeating(&password, &text, in_front))
     };
     assert_eq!(success(with(CLIENT_NONCE)).name, "user");
     for in_front in ["x", "rOprNGfwEbeRWgbNEkq", "rOprNGfwEbeRWgbNEkqOO"] {
@@ -266,10 +273,11 @@ fn an_unknown_user_looks_like_any_other() {
     let run = |found: Found| {
         let mut exchange = exchange(Mechanism::ScramSha256);
         let password = Secret::new(*b"guess");
-        let (client, first) = ScramClient::begin(Hash::Sha256, "eve", password, CLIENT_NONCE);
+        let (client, first) = ScramClient::begin(Hash::Sha256, "eve", CLIENT_NONCE);
         assert!(matches!(exchange.token(&first), Step::Look(_)));
         let text = challenge(exchange.found(found));
-        let (_, last) = client.prove(&text).unwrap();
+        let challenged = client.challenged(&text).unwrap();
+        let (_, last) = challenged.prove(&challenged.derive(&password));
         (text.len(), failure(exchange.token(&last)))
     };
     let stand_in = Found::Keys {

@@ -118,6 +118,8 @@ pub enum Role {
     SaslMechanism,
     /// A SASL token.
     AuthBytes,
+    /// For how many milliseconds a login holds; 0 for no limit (KIP-368).
+    SessionLifetime,
     /// A password, a key or an HMAC.
     Secret,
     /// An array whose elements each name a group.
@@ -191,6 +193,7 @@ impl Role {
         Self::QuotaEntity,
         Self::SaslMechanism,
         Self::AuthBytes,
+        Self::SessionLifetime,
         Self::Secret,
         Self::Groups,
         Self::Transactions,

@@ -276,6 +276,7 @@ pub(super) fn planned(
             limits: limits(listener, cluster),
             policy: Policy::allow_all(),
             login: listener.sasl.as_ref().map(sasl::settings),
+            upstream_login: cluster.identity.is_some(),
             offered: offered(&listener.allow_apis),
             bootstrap,
             dial,

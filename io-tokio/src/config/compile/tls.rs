@@ -65,6 +65,11 @@ impl Compiled {
                 cluster.tls = reader.cluster(&path, tls);
                 reader.must_be_there(&path, cluster.tls.is_some());
             }
+            if let Some(identity) = settings.and_then(|it| it.identity.as_ref()) {
+                let path = root.keys(&["clusters", cluster.id.name(), "identity"]);
+                cluster.identities = reader.identities(&path, identity);
+                reader.must_be_there(&path, cluster.identities.is_some());
+            }
         }
         let problems = Problems::new(&loaded.file, reader.problems);
         if problems.has_errors() {
@@ -242,7 +247,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn password(&mut self, path: &Path, file: &str) -> Option<Secret> {
+    pub(super) fn password(&mut self, path: &Path, file: &str) -> Option<Secret> {
         let mut bytes = self.secret_file(path, file)?;
         while matches!(bytes.last(), Some(b'\n' | b'\r')) {
             bytes.pop();

@@ -138,6 +138,8 @@ impl World {
                         lost,
                     };
                 }
+                // Its brokers want no login.
+                Effect::RequestToken(_) => {}
                 Effect::Disconnect => {
                     if let Wire::Open(link) = self.asking.wire {
                         self.net.close(link, Direction::Up, self.now, &mut self.rng);

@@ -377,7 +377,7 @@ impl World {
                 }
             }
             // Nobody has to log in here.
-            Effect::Evaluate(_) => {}
+            Effect::Evaluate(_) | Effect::RequestToken(_) => {}
             Effect::Learn(observation) => self.asking.hint(observation),
             Effect::Finish(leg) => {
                 let arrival = self.net.arrival(self.now, &mut self.rng);

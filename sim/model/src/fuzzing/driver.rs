@@ -13,6 +13,7 @@ use doorkeeper_core::limits::Limits;
 use doorkeeper_core::policy::{Policy, Principal};
 use doorkeeper_core::rewrite::KnownHosts;
 use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::broker::TokenReply;
 use doorkeeper_core::sasl::login::{Evaluation, LoginSettings};
 use doorkeeper_core::topology::{AdvertisedAddresses, DialMap, Topology};
 use doorkeeper_core::{
@@ -45,6 +46,8 @@ pub(super) struct SessionDriver {
     is_known: bool,
     /// A token of the client is being evaluated.
     evaluating: bool,
+    /// A token for the broker has been asked for.
+    requesting: bool,
     /// An attempt to connect is under way.
     connecting: bool,
     ended: [bool; 2],
@@ -71,6 +74,7 @@ impl SessionDriver {
             session,
             is_known: snapshot.login.is_none(),
             evaluating: false,
+            requesting: false,
             snapshot,
             now,
             connecting: false,
@@ -159,6 +163,14 @@ impl SessionDriver {
         }
     }
 
+    /// What a token for the broker was asked for with.
+    pub(super) fn token(&mut self, reply: TokenReply) {
+        if self.requesting {
+            self.requesting = false;
+            self.input(Input::Token(Box::new(reply)));
+        }
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
     }
@@ -214,6 +226,12 @@ impl SessionDriver {
                         "nobody is dialled for a client that is nobody"
                     );
                     self.connecting = true;
+                    self.requesting = false;
+                    self.ended[1] = false;
+                }
+                Effect::RequestToken(_) => {
+                    assert!(!self.requesting, "two requests for a token at once");
+                    self.requesting = true;
                 }
                 Effect::Evaluate(_) => {
                     assert!(!self.evaluating, "two evaluations at once");
@@ -328,6 +346,7 @@ fn snapshot(flags: u8) -> Option<Snapshot> {
         limits,
         policy,
         login: (flags & 16 != 0).then(|| Arc::new(login())),
+        upstream_login: flags & 32 != 0,
         offered: OfferedApis::default(),
         known_hosts: KnownHosts::new(&bootstrap, &DialMap::default(), &topology),
         bootstrap,

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use doorkeeper_core::error::Revocation;
 use doorkeeper_core::policy::Principal;
-use doorkeeper_core::sasl::failure::LoginFailure;
+use doorkeeper_core::sasl::Mechanism;
+use doorkeeper_core::sasl::broker::TokenReply;
+use doorkeeper_core::sasl::failure::{BrokerLoginFailure, LoginFailure};
 use doorkeeper_core::sasl::login::Evaluation;
+use doorkeeper_core::secret::Secret;
 use doorkeeper_core::{ConnectFailure, End, Input, Leg};
 
 use super::driver::SessionDriver;
@@ -61,6 +64,17 @@ fn step(driver: &mut SessionDriver, what: u8, rest: &mut &[u8]) {
             });
         }
         212 => return driver.evaluated(Evaluation::Failure(LoginFailure::WrongPassword)),
+        213 => {
+            let mechanism = Mechanism::ScramSha256;
+            let token = Secret::new(bytes(rest));
+            return driver.token(TokenReply::First { mechanism, token });
+        }
+        214 => return driver.token(TokenReply::Next(Secret::new(bytes(rest)))),
+        215 => return driver.token(TokenReply::Done),
+        216 => {
+            let why = BrokerLoginFailure::CredentialsUnavailable;
+            return driver.token(TokenReply::Failure(why));
+        }
         _ => {}
     }
     match what % 12 {

@@ -36,6 +36,7 @@ impl Work {
             | Input::Connected
             | Input::ConnectFailed(_)
             | Input::Evaluated(_)
+            | Input::Token(_)
             | Input::Drain { .. }
             | Input::ListenerRemoved { .. }
             | Input::Revoked(_)

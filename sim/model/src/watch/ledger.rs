@@ -380,6 +380,8 @@ impl Ledger {
             | Event::UpstreamAttemptFailed { .. }
             | Event::Rewrote(_)
             | Event::LoginSucceeded { .. }
+            | Event::UpstreamLoggedIn { .. }
+            | Event::UpstreamLoginFailed { .. }
             | Event::LoginFailed { .. }
             | Event::SaslWithoutLogin => {}
         }

@@ -101,6 +101,7 @@ impl Ledger {
             Input::Ended { .. }
             | Input::ConnectFailed(_)
             | Input::Evaluated(_)
+            | Input::Token(_)
             | Input::Wrote { .. }
             | Input::BufferPaused(_)
             | Input::BufferResumed(_)
@@ -146,7 +147,10 @@ impl Ledger {
             }
             Effect::Report(event) => marks.note_event(event),
             Effect::Close(reason) => marks.note_close(*reason),
-            Effect::Evaluate(_) | Effect::Learn(_) | Effect::Finish(_) => {}
+            Effect::Evaluate(_)
+            | Effect::RequestToken(_)
+            | Effect::Learn(_)
+            | Effect::Finish(_) => {}
         }
     }
 
@@ -221,6 +225,8 @@ impl MarkObserver {
             | Event::UpstreamAttemptFailed { .. }
             | Event::Request { .. }
             | Event::LoginSucceeded { .. }
+            | Event::UpstreamLoggedIn { .. }
+            | Event::UpstreamLoginFailed { .. }
             | Event::LoginFailed { .. }
             | Event::SaslWithoutLogin => {}
         }

@@ -42,6 +42,6 @@ mod response_0_2 {
         f("ErrorCode", Int16, 0, 2, R::ErrorCode),
         f("ErrorMessage", String, 0, 2, R::ErrorMessage).null(0, 2),
         f("AuthBytes", Bytes, 0, 2, R::AuthBytes),
-        f("SessionLifetimeMs", Int64, 1, 2, R::Plain),
+        f("SessionLifetimeMs", Int64, 1, 2, R::SessionLifetime),
     ]);
 }

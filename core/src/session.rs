@@ -323,7 +323,8 @@ impl Session {
         }
     }
 
-    /// Whether no whole request has come yet, nor as much of a large one as is passed on.
+    /// Whether no whole request has come yet, nor as much of a large one as is passed on. What a
+    /// client sends to log in does not count.
     #[must_use]
     pub const fn is_opening(&self) -> bool {
         matches!(self.phase, Phase::Authenticating | Phase::Opening)

@@ -1,9 +1,10 @@
 //! Connections that have not sent a whole request: how many a listener keeps, and which gives way.
 //!
 //! Kafka lets a client connect early and speak late, as admin clients and older producers do, and
-//! so does doorkeeper: there is no login, so such a connection has the idle limit of any other.
-//! What is limited is their number. When it is reached the oldest of the address with most of them
-//! gives way, so that no address locks others out, and silent connections stay while there is room.
+//! so does doorkeeper: where nobody has to log in, such a connection has the idle limit of any
+//! other; a login has a deadline of its own. What is limited is their number. When it is reached
+//! the oldest of the address with most of them gives way, so that no address locks others out, and
+//! silent connections stay while there is room.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

@@ -97,14 +97,20 @@ impl fmt::Display for Evaluation {
 }
 
 /// What a client is told of a failed login. Kafka says the same (`SaslServerAuthenticator`,
-/// `PlainSaslServer`, `OAuthBearerSaslServer`), and nothing of it tells what was wrong.
+/// `PlainSaslServer`, `OAuthBearerSaslServer`), and nothing of it tells what was wrong; `again` is
+/// for a client that had logged in before.
 #[must_use]
-pub fn failure_text(mechanism: Mechanism) -> String {
+pub fn failure_text(mechanism: Mechanism, again: bool) -> String {
+    let during = if again {
+        "re-authentication"
+    } else {
+        "authentication"
+    };
     match mechanism {
         Mechanism::Plain => "Authentication failed: Invalid username or password".to_owned(),
         Mechanism::OAuthBearer => super::oauthbearer::invalid_token().to_owned(),
         Mechanism::ScramSha256 | Mechanism::ScramSha512 => format!(
-            "Authentication failed during authentication due to invalid credentials with SASL \
+            "Authentication failed during {during} due to invalid credentials with SASL \
              mechanism {}",
             mechanism.name()
         ),

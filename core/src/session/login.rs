@@ -364,6 +364,7 @@ impl Session {
         reply: Reply,
         why: LoginFailure,
     ) {
+        let again = self.login.as_ref().is_some_and(|it| it.granted.is_some());
         let response = match reply {
             // Raw tokens have no place for an error.
             Reply::Raw => None,
@@ -371,7 +372,7 @@ impl Session {
                 let text = if why == LoginFailure::PrincipalChanged {
                     "Cannot change principals during re-authentication".to_owned()
                 } else {
-                    failure_text(mechanism)
+                    failure_text(mechanism, again)
                 };
                 let response = codec::sasl_failed(head, SASL_AUTHENTICATION_FAILED, text);
                 Some((reply, response))

@@ -183,3 +183,20 @@ fn a_further_login_that_fails_while_the_session_drains_is_told_late() {
     let why = LoginFailure::WrongPassword;
     assert_eq!(world.closed, Some(CloseReason::LoginFailed(why)));
 }
+
+#[test]
+fn a_further_login_that_fails_says_that_it_was_one() {
+    let mut world = world();
+    world.client(&handshake(1, "SCRAM-SHA-256"));
+    world.client(&authenticate(1, b"proof"));
+    world.input(alice(Some(60 * SECOND)));
+    world.client(&handshake(1, "SCRAM-SHA-256"));
+    world.client(&authenticate(1, b"no proof"));
+    received(&mut world);
+    world.input(failure(LoginFailure::WrongPassword));
+    world.advance(SECOND);
+    let text = "Authentication failed during re-authentication due to invalid credentials with \
+        SASL mechanism SCRAM-SHA-256";
+    let response = authenticate_response(&mut world, 1);
+    assert_eq!(response.error_message.as_deref(), Some(text));
+}

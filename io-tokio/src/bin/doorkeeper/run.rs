@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use doorkeeper_io_tokio::observers::Observers;
 use doorkeeper_io_tokio::recorder::{self, Recorder};
 use doorkeeper_io_tokio::serve::{self, Context, Plan, Readiness};
 use doorkeeper_recording::Key;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinError;
@@ -160,15 +162,20 @@ fn context(
     stop: CancellationToken,
     kill: CancellationToken,
 ) -> io::Result<Context> {
-    let seed: Seed = entropy()?;
+    // Never given out itself: seeds of sessions stand in recordings.
+    let spare: Seed = entropy()?;
+    let draws = AtomicU64::new(0);
     Ok(Context {
         // A count comes before its line.
         observer: Arc::new(Observers::new([
             metrics as _,
             Arc::new(Logging::default()) as _,
         ])),
-        // One draw shows that the system has entropy; afterwards it cannot fail.
-        seed: Arc::new(move || entropy().unwrap_or(seed)),
+        // One draw shows that the system has entropy; afterwards it cannot fail. If it does all
+        // the same, no two draws may be alike, or nonces would be.
+        seed: Arc::new(move || {
+            entropy().unwrap_or_else(|_| derived(&spare, draws.fetch_add(1, Ordering::Relaxed)))
+        }),
         recorder,
         bulk: Some(Bulk::default()),
         ready,
@@ -302,8 +309,28 @@ fn on_signal(kind: SignalKind, act: impl Fn() + Send + 'static) -> io::Result<()
     Ok(())
 }
 
+/// Another seed for each number, which nobody can guess without the first.
+fn derived(from: &Seed, number: u64) -> Seed {
+    let hash = Sha256::new().chain_update(from.0);
+    Seed(hash.chain_update(number.to_be_bytes()).finalize().into())
+}
+
 fn entropy() -> io::Result<Seed> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(Seed(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_without_entropy_is_another_each_time() {
+        let spare = Seed([3; 32]);
+        let drawn = [0, 1, 2].map(|number| derived(&spare, number));
+        assert!(drawn[0] != drawn[1] && drawn[1] != drawn[2] && drawn[0] != drawn[2]);
+        assert!(!drawn.contains(&spare));
+        assert_ne!(derived(&Seed([4; 32]), 0), drawn[0]);
+    }
 }

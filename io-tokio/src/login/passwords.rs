@@ -3,12 +3,14 @@
 //!
 //! How many wait is bounded by how many connections there may be that have not logged in, in all
 //! and of one address, because each waits for one at most; they go on in the order in which they
-//! came. What is kept of a password that was right is a keyed hash of it together with the keys
-//! that it belongs to, so that other keys make it worthless, and no more than one for each user.
+//! came, so that many addresses together can make others wait until their login times out. What is
+//! kept of a password that was right is a keyed hash of it together with the keys that it belongs
+//! to, so that other keys make it worthless, and no more than one for each keys.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -22,10 +24,10 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// How many passwords are verified at a time: the rest of the processors moves bytes.
-const AT_ONCE: usize = 1;
+/// Of so many processors one verifies passwords: the rest moves bytes.
+const PROCESSORS_FOR_ONE: usize = 4;
 
-/// Of how many users a password is kept that was right.
+/// How many passwords are kept that were right.
 const KEPT_MAX: usize = 10_000;
 
 /// Of a password and the keys that it belongs to.
@@ -49,28 +51,25 @@ impl fmt::Debug for PasswordChecks {
     }
 }
 
-/// The last password of each user that was right.
+/// The last passwords that were right, each with its keys.
 #[derive(Default)]
 struct RightPasswords {
-    by_user: BTreeMap<Arc<str>, KeyedHash>,
+    all: BTreeSet<KeyedHash>,
     /// The oldest one first.
-    order: VecDeque<Arc<str>>,
+    order: VecDeque<KeyedHash>,
 }
 
 impl RightPasswords {
-    fn keep(&mut self, user: &str, hash: KeyedHash) {
-        if let Some(kept) = self.by_user.get_mut(user) {
-            *kept = hash;
+    fn keep(&mut self, hash: KeyedHash) {
+        if !self.all.insert(hash) {
             return;
         }
-        if self.by_user.len() >= KEPT_MAX
+        self.order.push_back(hash);
+        if self.all.len() > KEPT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
-            self.by_user.remove(&oldest);
+            self.all.remove(&oldest);
         }
-        let user: Arc<str> = user.into();
-        self.order.push_back(Arc::clone(&user));
-        self.by_user.insert(user, hash);
     }
 }
 
@@ -97,10 +96,11 @@ impl Future for Check {
 impl PasswordChecks {
     /// With entropy for what nobody may guess.
     pub(crate) fn new(entropy: Arc<dyn Fn() -> Seed + Send + Sync>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self(Arc::new(Shared {
             key: OnceLock::new(),
             entropy,
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Semaphore::new((processors / PROCESSORS_FOR_ONE).max(1))),
             right: Mutex::default(),
         }))
     }
@@ -115,12 +115,11 @@ impl PasswordChecks {
         password: Secret,
     ) -> Result<Result<(), LoginFailure>, Check> {
         let hash = self.0.hash(&credential, &password);
-        if let Some(user) = user
-            && self.0.right().by_user.get(user) == Some(&hash)
-        {
+        let is_known = user.is_some();
+        if is_known && self.0.right().all.contains(&hash) {
             return Ok(Ok(()));
         }
-        let (shared, user) = (Arc::clone(&self.0), user.map(str::to_owned));
+        let shared = Arc::clone(&self.0);
         Err(Check(tokio::spawn(async move {
             let permit = Arc::clone(&shared.permits).acquire_owned().await;
             let permit = permit.map_err(|_| LoginFailure::VerifierUnavailable)?;
@@ -130,13 +129,13 @@ impl PasswordChecks {
                 is_right
             });
             let is_right = computed.await;
-            match (is_right, user) {
-                (Ok(true), Some(user)) => {
-                    shared.right().keep(&user, hash);
+            match (is_right, is_known) {
+                (Ok(true), true) => {
+                    shared.right().keep(hash);
                     Ok(())
                 }
-                (Ok(_), None) => Err(LoginFailure::UnknownUser),
-                (Ok(false), Some(_)) => Err(LoginFailure::WrongPassword),
+                (Ok(_), false) => Err(LoginFailure::UnknownUser),
+                (Ok(false), true) => Err(LoginFailure::WrongPassword),
                 (Err(_), _) => Err(LoginFailure::VerifierUnavailable),
             }
         })))
@@ -203,6 +202,21 @@ mod tests {
         assert_eq!(check(&checks, alice, &keys, "new").await, (false, Ok(())));
     }
 
+    /// Two listeners may have files of their own.
+    #[tokio::test]
+    async fn users_of_the_same_name_are_kept_apart() {
+        let checks = PasswordChecks::new(Arc::new(|| Seed([3; 32])));
+        let (one, other) = (credential("one"), credential("other"));
+        let alice = Some("alice");
+        for is_kept in [false, true] {
+            assert_eq!(check(&checks, alice, &one, "one").await, (is_kept, Ok(())));
+            assert_eq!(
+                check(&checks, alice, &other, "other").await,
+                (is_kept, Ok(()))
+            );
+        }
+    }
+
     #[tokio::test]
     async fn keys_of_nobody_let_nobody_in() {
         let checks = PasswordChecks::new(Arc::new(|| Seed([3; 32])));
@@ -215,15 +229,16 @@ mod tests {
     #[test]
     fn so_many_are_kept_and_the_oldest_goes() {
         let mut right = RightPasswords::default();
+        let hash = |number: usize| {
+            let mut hash = KeyedHash::default();
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            hash
+        };
         for number in 0..=KEPT_MAX {
-            right.keep(&format!("user-{number}"), [1; 32]);
-            right.keep("user-1", [2; 32]);
+            right.keep(hash(number));
+            right.keep(hash(1));
         }
-        assert_eq!(
-            (right.by_user.len(), right.order.len()),
-            (KEPT_MAX, KEPT_MAX)
-        );
-        assert!(!right.by_user.contains_key("user-0"));
-        assert_eq!(right.by_user.get("user-1"), Some(&[2; 32]));
+        assert_eq!((right.all.len(), right.order.len()), (KEPT_MAX, KEPT_MAX));
+        assert!(!right.all.contains(&hash(0)) && right.all.contains(&hash(1)));
     }
 }

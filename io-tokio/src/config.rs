@@ -6,9 +6,11 @@
 
 mod compile;
 pub mod identity;
+pub mod insecure;
 mod leaf;
 mod load;
 mod near_miss;
+pub mod oauth;
 mod problem;
 mod readable;
 mod reference;

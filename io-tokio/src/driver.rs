@@ -608,11 +608,11 @@ impl<N: Net> Driver<N> {
                 }
                 Effect::Evaluate(token) => {
                     let ProcessContext {
-                        passwords, seed, ..
+                        verifiers, seed, ..
                     } = &*self.context.process;
                     let logins = self.context.logins.load();
                     self.login
-                        .evaluate(&token, logins.as_ref(), passwords, || seed());
+                        .evaluate(&token, logins.as_ref(), verifiers, || seed());
                 }
                 Effect::RequestToken(request) => {
                     let identities = self.context.cluster.identities.load_full();

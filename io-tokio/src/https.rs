@@ -3,10 +3,6 @@
 //!
 //! Each request has a connection of its own. A redirect is not followed: whom to trust is a matter
 //! of the configuration, and not of whoever responds.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "keys and tokens are not fetched yet")
-)]
 
 #[cfg(test)]
 mod tests;

@@ -4,22 +4,35 @@
 //! out. Passwords and keys stay here: a session never sees more than a decision.
 
 mod broker;
+mod check;
 mod client;
 pub mod identities;
 mod passwords;
+pub mod tokens;
 pub mod users;
 
 use std::sync::Arc;
 
+use tokens::Tokens;
 use users::Users;
 
 pub(crate) use broker::BrokerLogin;
 pub(crate) use client::ClientLogin;
 pub(crate) use passwords::PasswordChecks;
+pub(crate) use tokens::TokenChecks;
 
 /// What the clients of a listener log in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logins {
-    /// Who may log in by a password.
-    pub users: Arc<Users>,
+    /// Who may log in by a password, if anybody may.
+    pub users: Option<Arc<Users>>,
+    /// What bearer tokens are verified by, if they are taken.
+    pub tokens: Option<Arc<Tokens>>,
+}
+
+/// Whoever verifies credentials, for all sessions of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Verifiers {
+    pub(crate) passwords: PasswordChecks,
+    pub(crate) tokens: TokenChecks,
 }

@@ -7,7 +7,7 @@ use doorkeeper_core::id::Seed;
 use crate::budget::Budgets;
 use crate::bulk::Bulk;
 use crate::clock::Clock;
-use crate::login::PasswordChecks;
+use crate::login::Verifiers;
 use crate::observer::Observer;
 use crate::open_sessions::OpenSessions;
 use crate::own_addresses::OwnAddresses;
@@ -32,8 +32,8 @@ pub(crate) struct ProcessContext<N> {
     pub(crate) open_sessions: OpenSessions,
     /// The TLS handshakes of clients that are under way.
     pub(crate) handshakes: Handshakes,
-    /// The passwords of clients that are being verified.
-    pub(crate) passwords: PasswordChecks,
+    /// The credentials of clients that are being verified.
+    pub(crate) verifiers: Verifiers,
     /// How much all sessions together may buffer.
     pub(crate) budgets: Arc<Budgets>,
 }

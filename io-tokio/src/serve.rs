@@ -33,7 +33,7 @@ use crate::Net;
 use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::id::ListenerId;
-use crate::login::PasswordChecks;
+use crate::login::{PasswordChecks, TokenChecks, Verifiers};
 use crate::open_sessions::OpenSessions;
 use crate::own_addresses::OwnAddresses;
 use crate::process::ProcessContext;
@@ -145,9 +145,12 @@ pub async fn serve_bound<N: Net>(
     bound: Bound<N>,
     context: Context,
 ) -> Result<(), ServeError> {
-    let passwords = PasswordChecks::new(Arc::clone(&context.seed));
+    let verifiers = Verifiers {
+        passwords: PasswordChecks::new(Arc::clone(&context.seed)),
+        tokens: TokenChecks::new(),
+    };
     let process = ProcessContext {
-        passwords,
+        verifiers,
         net,
         own: OwnAddresses::new(bound.sockets.keys().copied()),
         clock: Clock::start(),

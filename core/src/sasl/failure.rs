@@ -56,8 +56,33 @@ failures! {
         DelegationToken = "delegation_token",
         /// A part of the token must be understood, and is not (`m=` of RFC 5802).
         UnsupportedExtension = "unsupported_extension",
-        /// The bearer token does not hold.
-        InvalidToken = "invalid_token",
+        /// The bearer token is longer than it may be.
+        TokenTooLong = "token_too_long",
+        /// It is no signed JWT, wants to be understood in a way that it is not, or does not say
+        /// when it expires.
+        TokenMalformed = "token_malformed",
+        /// It is signed by an algorithm that is not allowed, or not at all.
+        TokenAlgorithm = "token_algorithm",
+        /// The key that it names is not among the known ones.
+        TokenUnknownKey = "token_unknown_key",
+        /// The key that it names is not known, and the keys could not be fetched.
+        TokenKeysUnavailable = "token_keys_unavailable",
+        /// Its signature is wrong.
+        TokenSignature = "token_signature",
+        /// It has expired.
+        TokenExpired = "token_expired",
+        /// It holds only later, or was issued later than now.
+        TokenNotYetValid = "token_not_yet_valid",
+        /// It was issued for longer than is allowed.
+        TokenLifetime = "token_lifetime",
+        /// Somebody else has issued it.
+        TokenIssuer = "token_issuer",
+        /// It is meant for somebody else.
+        TokenAudience = "token_audience",
+        /// It lacks a scope.
+        TokenScope = "token_scope",
+        /// It does not say whose it is.
+        TokenPrincipal = "token_principal",
         /// The client logged in again as somebody else.
         PrincipalChanged = "principal_changed",
         /// The client logged in again by another mechanism.

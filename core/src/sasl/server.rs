@@ -1,6 +1,7 @@
 //! The server's side of any exchange, token by token.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -41,7 +42,7 @@ enum State {
     /// The driver looks up whether the token holds.
     Token { authorization_id: String },
     /// The client has been told that its token does not hold, and must give up.
-    TokenRejected,
+    TokenRejected(LoginFailure),
     /// A decision has been made.
     Ended,
 }
@@ -65,6 +66,17 @@ pub struct Success {
     pub token: Bytes,
     /// The name of its principal, whose type is `User`.
     pub name: String,
+    /// For how long its credentials hold, if they say so.
+    pub lifetime: Option<Duration>,
+}
+
+/// Whose a bearer token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHolder {
+    /// The name.
+    pub name: String,
+    /// For how long the token holds from now on, if it says so.
+    pub lifetime: Option<Duration>,
 }
 
 /// What an exchange has to know.
@@ -106,7 +118,7 @@ pub enum Found {
         is_known: bool,
     },
     /// Of a token: whose it is, or why it does not hold.
-    Token(Result<String, LoginFailure>),
+    Token(Result<TokenHolder, LoginFailure>),
     /// Nothing could be found out.
     Nothing(LoginFailure),
 }
@@ -138,10 +150,8 @@ impl ServerExchange {
                 is_known,
             } => proof(*challenged, is_known, token),
             // A client that tries another token instead of giving up would guess without end.
-            State::TokenRejected if token == oauthbearer::CLIENT_ABORTS => {
-                Err(LoginFailure::InvalidToken)
-            }
-            State::TokenRejected
+            State::TokenRejected(why) if token == oauthbearer::CLIENT_ABORTS => Err(why),
+            State::TokenRejected(_)
             | State::Password { .. }
             | State::Keys(_)
             | State::Token { .. }
@@ -160,7 +170,7 @@ impl ServerExchange {
                     authorization_id,
                 },
                 Found::Password(decision),
-            ) => decision.and_then(|()| acts_as(username, &authorization_id, Bytes::new())),
+            ) => decision.and_then(|()| acts_as(username, &authorization_id, None)),
             (
                 State::Keys(server),
                 Found::Keys {
@@ -175,15 +185,15 @@ impl ServerExchange {
                 };
                 Ok(Step::Challenge(text.into()))
             }
-            (State::Token { authorization_id }, Found::Token(Ok(name))) => {
-                acts_as(name, &authorization_id, Bytes::new())
+            (State::Token { authorization_id }, Found::Token(Ok(holder))) => {
+                acts_as(holder.name, &authorization_id, holder.lifetime)
             }
-            (State::Token { .. }, Found::Token(Err(LoginFailure::InvalidToken))) => {
-                self.state = State::TokenRejected;
+            // Whatever is wrong with a token, the client is told the same.
+            (State::Token { .. }, Found::Token(Err(why))) => {
+                self.state = State::TokenRejected(why);
                 let text = oauthbearer::invalid_token();
                 Ok(Step::Challenge(Bytes::from_static(text.as_bytes())))
             }
-            (State::Token { .. }, Found::Token(Err(why))) => Err(why),
             (_, Found::Password(_) | Found::Keys { .. } | Found::Token(_)) => {
                 Err(LoginFailure::VerifierUnavailable)
             }
@@ -240,6 +250,7 @@ fn proof(challenged: Challenged, is_known: bool, token: &[u8]) -> Result<Step, L
         Ok(text) if is_known => Ok(Step::Success(Success {
             token: text.into(),
             name,
+            lifetime: None,
         })),
         Ok(_) | Err(LoginFailure::WrongPassword) if !is_known => Err(LoginFailure::UnknownUser),
         Ok(_) => Err(LoginFailure::VerifierUnavailable),
@@ -249,9 +260,17 @@ fn proof(challenged: Challenged, is_known: bool, token: &[u8]) -> Result<Step, L
 
 /// The login of a client that acts as itself, and as nobody else: Kafka says so after it has
 /// verified the password (`PlainSaslServer.evaluateResponse`).
-fn acts_as(name: String, authorization_id: &str, token: Bytes) -> Result<Step, LoginFailure> {
+fn acts_as(
+    name: String,
+    authorization_id: &str,
+    lifetime: Option<Duration>,
+) -> Result<Step, LoginFailure> {
     if authorization_id.is_empty() || authorization_id == name {
-        Ok(Step::Success(Success { token, name }))
+        Ok(Step::Success(Success {
+            token: Bytes::new(),
+            name,
+            lifetime,
+        }))
     } else {
         Err(LoginFailure::AuthorizationId)
     }

@@ -7,6 +7,7 @@ mod identity;
 mod limits;
 mod listener;
 mod localhost;
+mod oauth;
 mod sasl;
 mod tls;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sasl::InsecurePlain;
+use super::insecure::Insecure;
 
 /// As whom doorkeeper logs in at the brokers of a cluster. Who a client is, it has shown to
 /// doorkeeper; no broker learns of it unless the client has credentials of its own here.
@@ -26,7 +26,7 @@ pub struct ClusterIdentity {
     /// `allow`: send passwords and bearer tokens to brokers without TLS, so that whoever can read
     /// the network has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub insecure_plain_without_tls: Option<InsecurePlain>,
+    pub insecure_plain_without_tls: Option<Insecure>,
 }
 
 /// What becomes of clients that have no credentials of their own.

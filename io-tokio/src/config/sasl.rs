@@ -6,7 +6,9 @@ use doorkeeper_core::sasl;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::insecure::Insecure;
 use super::leaf::{Size, Time};
+use super::oauth::Oauth;
 
 /// How clients log in. The same keys of Kafka are for its own brokers; here the login ends, and no
 /// broker learns of it.
@@ -14,14 +16,21 @@ use super::leaf::{Size, Time};
 #[serde(deny_unknown_fields)]
 pub struct ListenerSasl {
     /// What clients may log in by, as `sasl.enabled.mechanisms` of Kafka. PLAIN sends the password
-    /// itself, so it needs `tls`.
+    /// itself and OAUTHBEARER the token, so they need `tls`.
     #[schemars(length(min = 1))]
     pub mechanisms: Vec<Mechanism>,
-    /// Who may log in: a file that `doorkeeper user` writes.
-    pub users_file: String,
+    /// Who may log in by a password: a file that `doorkeeper user` writes. PLAIN and SCRAM need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users_file: Option<String>,
+    /// Which tokens hold. OAUTHBEARER needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<Oauth>,
     /// `allow`: offer PLAIN without TLS, so that whoever can read the network has the passwords.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub insecure_plain_without_tls: Option<InsecurePlain>,
+    pub insecure_plain_without_tls: Option<Insecure>,
+    /// `allow`: offer OAUTHBEARER without TLS, so that whoever can read the network has the tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure_oauthbearer_without_tls: Option<Insecure>,
     /// How long a login holds, as `connections.max.reauth.ms` of Kafka: a client must have logged
     /// in again by then, which the clients of Kafka do by themselves (KIP-368), at 85 to 95 % of
     /// the time. Without it, for as long as the connection. Kafka takes less than two seconds as
@@ -62,14 +71,6 @@ mod defaults {
     }
 }
 
-/// That passwords cross the network as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum InsecurePlain {
-    /// They do, and that is meant.
-    Allow,
-}
-
 /// How a client may log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Mechanism {
@@ -82,6 +83,9 @@ pub enum Mechanism {
     /// The same with SHA-512.
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    /// A token of somebody whom doorkeeper trusts, a JWT.
+    #[serde(rename = "OAUTHBEARER")]
+    OAuthBearer,
 }
 
 impl From<Mechanism> for sasl::Mechanism {
@@ -90,6 +94,7 @@ impl From<Mechanism> for sasl::Mechanism {
             Mechanism::Plain => Self::Plain,
             Mechanism::ScramSha256 => Self::ScramSha256,
             Mechanism::ScramSha512 => Self::ScramSha512,
+            Mechanism::OAuthBearer => Self::OAuthBearer,
         }
     }
 }

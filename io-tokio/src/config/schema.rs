@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::identity::ClusterIdentity;
+use super::insecure::Insecure;
 use super::leaf::{Address, BindAddress, BindHost, BrokerIds, Network, RouteTarget, Size, Time};
 use super::sasl::ListenerSasl;
 use super::tls::{ClusterTls, ListenerTls};
@@ -260,14 +261,6 @@ pub enum DirectClients {
 pub enum SentProxyProtocol {
     /// Version 2.
     V2,
-}
-
-/// That a listener lets anyone in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Insecure {
-    /// It does, and that is meant.
-    Allow,
 }
 
 /// An API that acts on the principal that doorkeeper has at the cluster, on the security of the

@@ -11,10 +11,10 @@ use doorkeeper_core::id::Seed;
 use doorkeeper_core::policy::Principal;
 use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::sasl::login::{ClientToken, Evaluation};
-use doorkeeper_core::sasl::server::{Found, Query, ServerExchange, Step};
+use doorkeeper_core::sasl::server::{Found, Query, ServerExchange, Step, TokenHolder};
 
-use super::passwords::Check;
-use super::{Logins, PasswordChecks};
+use super::check::Check;
+use super::{Logins, Verifiers};
 
 /// The type of all principals that log in (`KafkaPrincipal.USER_TYPE`).
 const USER: &str = "User:";
@@ -37,7 +37,9 @@ enum Due {
     /// It is there.
     Evaluated(Evaluation),
     /// A password is being verified.
-    Password(Check),
+    Password(Check<()>),
+    /// A bearer token is.
+    Token(Check<TokenHolder>),
 }
 
 impl ClientLogin {
@@ -46,7 +48,7 @@ impl ClientLogin {
         &mut self,
         token: &ClientToken,
         logins: Option<&Arc<Logins>>,
-        passwords: &PasswordChecks,
+        verifiers: &Verifiers,
         entropy: impl FnOnce() -> Seed,
     ) {
         if token.is_first {
@@ -57,7 +59,7 @@ impl ClientLogin {
         self.due = match &mut self.exchange {
             Some(exchange) => {
                 let step = exchange.token(token.token.expose());
-                follow(exchange, step, logins, passwords)
+                follow(exchange, step, logins, verifiers)
             }
             None => Due::Evaluated(Evaluation::Failure(LoginFailure::VerifierUnavailable)),
         };
@@ -66,10 +68,14 @@ impl ClientLogin {
 
     /// What became of the token, once that is known.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Evaluation> {
-        if let Due::Password(check) = &mut self.due {
-            let decision = ready!(Pin::new(check).poll(cx));
+        let found = match &mut self.due {
+            Due::Password(check) => Some(Found::Password(ready!(Pin::new(check).poll(cx)))),
+            Due::Token(check) => Some(Found::Token(ready!(Pin::new(check).poll(cx)))),
+            Due::Nothing | Due::Evaluated(_) => None,
+        };
+        if let Some(found) = found {
             let step = match &mut self.exchange {
-                Some(exchange) => exchange.found(Found::Password(decision)),
+                Some(exchange) => exchange.found(found),
                 None => Step::Failure(LoginFailure::VerifierUnavailable),
             };
             self.due = Due::Evaluated(evaluation(step));
@@ -77,7 +83,7 @@ impl ClientLogin {
         }
         match std::mem::take(&mut self.due) {
             Due::Evaluated(evaluation) => Poll::Ready(evaluation),
-            Due::Nothing | Due::Password(_) => Poll::Pending,
+            Due::Nothing | Due::Password(_) | Due::Token(_) => Poll::Pending,
         }
     }
 
@@ -94,29 +100,39 @@ fn follow(
     exchange: &mut ServerExchange,
     step: Step,
     logins: Option<&Arc<Logins>>,
-    passwords: &PasswordChecks,
+    verifiers: &Verifiers,
 ) -> Due {
     let Step::Look(query) = step else {
         return Due::Evaluated(evaluation(step));
     };
-    let found = match (query, logins) {
-        (Query::Keys { username, hash }, Some(logins)) => {
-            let (credential, is_known) = logins.users.keys(&username, hash);
+    let users = logins.and_then(|it| it.users.as_ref());
+    let tokens = logins.and_then(|it| it.tokens.as_ref());
+    let found = match query {
+        Query::Keys { username, hash } => users.map(|users| {
+            let (credential, is_known) = users.keys(&username, hash);
             Found::Keys {
                 credential,
                 is_known,
             }
-        }
-        (Query::Password { username, password }, Some(logins)) => {
-            let (credential, is_known) = logins.users.keys_for_password(&username);
-            let user = is_known.then_some(&*username);
-            match passwords.check(user, credential, password) {
-                Ok(decision) => Found::Password(decision),
-                Err(check) => return Due::Password(check),
+        }),
+        Query::Password { username, password } => match users {
+            None => None,
+            Some(users) => {
+                let (credential, is_known) = users.keys_for_password(&username);
+                let user = is_known.then_some(&*username);
+                match verifiers.passwords.check(user, credential, password) {
+                    Ok(decision) => Some(Found::Password(decision)),
+                    Err(check) => return Due::Password(check),
+                }
             }
-        }
-        (Query::Token { .. }, _) | (_, None) => Found::Nothing(LoginFailure::VerifierUnavailable),
+        },
+        // Extensions are for whoever knows them; nobody does here, as with Kafka's own validator.
+        Query::Token { token, .. } => match tokens {
+            None => None,
+            Some(tokens) => return Due::Token(verifiers.tokens.check(tokens, token)),
+        },
     };
+    let found = found.unwrap_or(Found::Nothing(LoginFailure::VerifierUnavailable));
     Due::Evaluated(evaluation(exchange.found(found)))
 }
 
@@ -126,7 +142,7 @@ fn evaluation(step: Step) -> Evaluation {
         Step::Success(success) => Evaluation::Success {
             token: success.token,
             principal: Principal::new(&[USER, &success.name].concat()),
-            lifetime: None,
+            lifetime: success.lifetime,
         },
         Step::Failure(why) => Evaluation::Failure(why),
         // No exchange asks twice.

@@ -9,11 +9,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::future::Future;
 use std::num::NonZero;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
 
 use doorkeeper_core::id::Seed;
 use doorkeeper_core::sasl::failure::LoginFailure;
@@ -22,7 +19,8 @@ use doorkeeper_core::secret::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+
+use super::check::Check;
 
 /// Of so many processors one verifies passwords: the rest moves bytes.
 const PROCESSORS_FOR_ONE: usize = 4;
@@ -73,26 +71,6 @@ impl RightPasswords {
     }
 }
 
-/// A password that is being verified. Nobody goes on with it once this is dropped, unless it is
-/// being computed already.
-#[derive(Debug)]
-pub(crate) struct Check(JoinHandle<Result<(), LoginFailure>>);
-
-impl Drop for Check {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Future for Check {
-    type Output = Result<(), LoginFailure>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let joined = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(joined.unwrap_or(Err(LoginFailure::VerifierUnavailable)))
-    }
-}
-
 impl PasswordChecks {
     /// With entropy for what nobody may guess.
     pub(crate) fn new(entropy: Arc<dyn Fn() -> Seed + Send + Sync>) -> Self {
@@ -108,19 +86,19 @@ impl PasswordChecks {
     /// Whether that is the password of the user whose keys these are, or of nobody, where they are
     /// a stand-in: that takes as long. The decision where it is known already, else what to wait
     /// for.
-    pub(crate) fn check(
+    pub(super) fn check(
         &self,
         user: Option<&str>,
         credential: ScramCredential,
         password: Secret,
-    ) -> Result<Result<(), LoginFailure>, Check> {
+    ) -> Result<Result<(), LoginFailure>, Check<()>> {
         let hash = self.0.hash(&credential, &password);
         let is_known = user.is_some();
         if is_known && self.0.right().all.contains(&hash) {
             return Ok(Ok(()));
         }
         let shared = Arc::clone(&self.0);
-        Err(Check(tokio::spawn(async move {
+        Err(Check::spawn(async move {
             let permit = Arc::clone(&shared.permits).acquire_owned().await;
             let permit = permit.map_err(|_| LoginFailure::VerifierUnavailable)?;
             let computed = tokio::task::spawn_blocking(move || {
@@ -138,7 +116,7 @@ impl PasswordChecks {
                 (Ok(false), true) => Err(LoginFailure::WrongPassword),
                 (Err(_), _) => Err(LoginFailure::VerifierUnavailable),
             }
-        })))
+        }))
     }
 }
 

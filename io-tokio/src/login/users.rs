@@ -313,7 +313,7 @@ fn is_count(iterations: u32) -> bool {
     (ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations)
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::login::Logins;
+use crate::login::tokens::Tokens;
+use crate::login::users::Users;
 use crate::plan::{Cluster, Listener, Plan};
 
 /// What a reload has changed.
@@ -159,10 +163,19 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
                 || was.limits != snapshot.limits,
         ),
         ("proxy_protocol", old.proxy_protocol != *proxy_protocol),
-        ("users", old.logins != *logins),
+        ("users", users(&old.logins) != users(logins)),
+        ("oauth", tokens(&old.logins) != tokens(logins)),
         ("sasl", was.login != snapshot.login),
         ("policy", was.policy != snapshot.policy),
         ("allow_apis", was.offered != snapshot.offered),
     ]));
     what
+}
+
+fn users(logins: &Option<Arc<Logins>>) -> Option<&Users> {
+    logins.as_ref()?.users.as_deref()
+}
+
+fn tokens(logins: &Option<Arc<Logins>>) -> Option<&Tokens> {
+    logins.as_ref()?.tokens.as_deref()
 }

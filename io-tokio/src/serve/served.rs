@@ -16,8 +16,10 @@ use crate::Net;
 use crate::connection_rate::ConnectionBuckets;
 use crate::discovery::{Discovering, DiscoverySettings};
 use crate::driver::{ClusterContext, SessionContext};
+use crate::https::HttpsClient;
 use crate::id::{ClusterId, ListenerId};
 use crate::limits::{ConnectionLimiter, ProcessConnections};
+use crate::login::tokens::Tokens;
 use crate::observer::ListenAddr;
 use crate::plan::{Cluster, Listener, Plan};
 use crate::process::ProcessContext;
@@ -157,6 +159,13 @@ impl<N: Net> Served<N> {
         for cluster in &plan.clusters {
             self.provide_cluster(cluster);
         }
+        let client = HttpsClient {
+            net: self.process.net.clone(),
+            own: self.process.own.clone(),
+            clock: self.process.clock.clone(),
+        };
+        let tokens = &self.process.verifiers.tokens;
+        tokens.fetch(&client, tokens_of(&plan));
         for listener in &plan.listeners {
             self.serve_listener(listener);
         }
@@ -340,6 +349,8 @@ impl<N: Net> Served<N> {
 
     /// Ends what is not in the plan.
     fn remove_others(&mut self, plan: &Plan) {
+        let tokens = &self.process.verifiers.tokens;
+        tokens.fetch_no_others(tokens_of(plan));
         let observer = &self.process.observer;
         let binds = plan.listeners.iter().flat_map(|it| &it.binds);
         let binds: BTreeSet<SocketAddr> = binds.map(|bind| bind.at).collect();
@@ -382,6 +393,12 @@ impl<N: Net> Served<N> {
         let by = self.process.clock.now().after(self.drain_timeout);
         open_sessions.end_unserved(by);
     }
+}
+
+/// What the bearer tokens of all listeners are verified by.
+fn tokens_of(plan: &Plan) -> impl Iterator<Item = &Tokens> {
+    let logins = plan.listeners.iter().filter_map(|it| it.logins.as_ref());
+    logins.filter_map(|it| it.tokens.as_deref())
 }
 
 /// Whether what is configured of two snapshots is the same.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::sasl::failure::LoginFailure;
 use doorkeeper_core::sasl::scram::credential::ScramCredential;
-use doorkeeper_core::sasl::server::{Found, Query, ServerExchange, Step};
+use doorkeeper_core::sasl::server::{Found, Query, ServerExchange, Step, TokenHolder};
 use doorkeeper_core::secret::Secret;
 use kafka_protocol::messages::{
     RequestHeader, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
@@ -71,8 +71,11 @@ impl LoginDemand {
             Query::Token { token, .. } => {
                 let mut users = users.iter();
                 let whose = users.find(|(_, it)| **it == token);
-                let whose = whose.map(|(name, _)| name.clone());
-                Found::Token(whose.ok_or(LoginFailure::InvalidToken))
+                let whose = whose.map(|(name, _)| TokenHolder {
+                    name: name.clone(),
+                    lifetime: None,
+                });
+                Found::Token(whose.ok_or(LoginFailure::TokenSignature))
             }
         }
     }

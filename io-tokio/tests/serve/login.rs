@@ -30,7 +30,8 @@ fn logins(users: &[(&str, &str)]) -> Arc<Logins> {
         all.set(name, &password, [[1; 16], [2; 16]]).unwrap();
     }
     Arc::new(Logins {
-        users: Arc::new(all),
+        users: Some(Arc::new(all)),
+        tokens: None,
     })
 }
 

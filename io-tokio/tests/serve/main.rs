@@ -19,6 +19,8 @@ mod client;
 mod clock;
 mod cluster;
 mod frames;
+#[path = "../support/issuer.rs"]
+mod issuer;
 mod mesh;
 mod recorder;
 mod world;
@@ -41,4 +43,5 @@ mod reload;
 mod sockets;
 mod tls;
 mod tls_reload;
+mod tokens;
 mod unnoticed;

@@ -327,30 +327,34 @@ fn plain_acts_as_the_user_whose_password_is_right() {
 #[test]
 fn a_token_that_does_not_hold_ends_with_one_more_round() {
     let first = b"n,,\x01auth=Bearer abc\x01\x01";
-    let rejected = || {
+    let rejected = |why| {
         let mut exchange = exchange(Mechanism::OAuthBearer);
         assert!(matches!(
             exchange.token(first),
             Step::Look(Query::Token { .. })
         ));
-        let text = challenge(exchange.found(Found::Token(Err(LoginFailure::InvalidToken))));
+        let text = challenge(exchange.found(Found::Token(Err(why))));
         assert_eq!(text, r#"{"status":"invalid_token"}"#);
         exchange
     };
-    assert_eq!(
-        failure(rejected().token(b"\x01")),
-        LoginFailure::InvalidToken
-    );
+    // Whatever was wrong, the client is told the same.
+    for why in LoginFailure::ALL {
+        assert_eq!(failure(rejected(*why).token(b"\x01")), *why);
+    }
     // Kafka would take another token here, and another.
-    assert_eq!(
-        failure(rejected().token(first)),
-        LoginFailure::MalformedToken
-    );
+    let mut another = rejected(LoginFailure::TokenExpired);
+    assert_eq!(failure(another.token(first)), LoginFailure::MalformedToken);
 
     let mut exchange = exchange(Mechanism::OAuthBearer);
     assert!(matches!(exchange.token(first), Step::Look(_)));
-    let success = success(exchange.found(Found::Token(Ok("alice".to_owned()))));
+    let lifetime = Some(Duration::from_secs(9));
+    let holder = TokenHolder {
+        name: "alice".to_owned(),
+        lifetime,
+    };
+    let success = success(exchange.found(Found::Token(Ok(holder))));
     assert_eq!((&*success.name, &*success.token), ("alice", &b""[..]));
+    assert_eq!(success.lifetime, lifetime);
 }
 
 #[test]

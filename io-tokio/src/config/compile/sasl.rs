@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::sasl::login::LoginSettings;
 
 use super::super::sasl::ListenerSasl;
@@ -28,23 +29,57 @@ impl Compiler<'_> {
             if sasl.mechanisms.iter().take(i).any(|it| it == mechanism) {
                 self.warning(&path, "is listed twice");
             }
-            let mechanism = doorkeeper_core::sasl::Mechanism::from(*mechanism);
-            let is_allowed = sasl.insecure_plain_without_tls.is_some();
-            if mechanism.sends_secret() && listener.tls.is_none() {
-                let name = mechanism.name();
-                if is_allowed {
-                    let message = format!(
-                        "{name} without TLS: whoever can read the network has the passwords"
-                    );
-                    self.warning(&path, message);
-                } else {
-                    let message = format!(
-                        "{name} without TLS would tell passwords to whoever can read the network: \
-                         give the listener tls, or say sasl.insecure_plain_without_tls: allow"
-                    );
-                    self.error(&path, message);
-                }
+            if listener.tls.is_none() {
+                self.sends_secrets(&path, sasl, (*mechanism).into());
             }
+        }
+        let takes = |wanted: fn(Mechanism) -> bool| {
+            let mut mechanisms = sasl.mechanisms.iter();
+            mechanisms.any(|it| wanted((*it).into()))
+        };
+        let takes_tokens = takes(|it| it == Mechanism::OAuthBearer);
+        let takes_passwords = takes(|it| it != Mechanism::OAuthBearer);
+        for (key, is_there, is_wanted) in [
+            ("users_file", sasl.users_file.is_some(), takes_passwords),
+            ("oauth", sasl.oauth.is_some(), takes_tokens),
+        ] {
+            if is_wanted && !is_there {
+                self.error(&path, format!("needs {key} for its mechanisms"));
+            } else if is_there && !is_wanted {
+                self.error(&path.key(key), "is of no use for its mechanisms");
+            }
+        }
+        if let Some(oauth) = &sasl.oauth {
+            self.check_oauth(&path, oauth);
+        }
+    }
+
+    /// Of a mechanism without TLS.
+    fn sends_secrets(&mut self, path: &Path, sasl: &ListenerSasl, mechanism: Mechanism) {
+        let (what, key, insecure) = match mechanism {
+            Mechanism::ScramSha256 | Mechanism::ScramSha512 => return,
+            Mechanism::Plain => (
+                "passwords",
+                "insecure_plain_without_tls",
+                sasl.insecure_plain_without_tls,
+            ),
+            Mechanism::OAuthBearer => (
+                "tokens",
+                "insecure_oauthbearer_without_tls",
+                sasl.insecure_oauthbearer_without_tls,
+            ),
+        };
+        let name = mechanism.name();
+        if insecure.is_some() {
+            let message =
+                format!("{name} without TLS: whoever can read the network has the {what}");
+            self.warning(path, message);
+        } else {
+            let message = format!(
+                "{name} without TLS would tell {what} to whoever can read the network: give the \
+                 listener tls, or say sasl.{key}: allow"
+            );
+            self.error(path, message);
         }
     }
 }
@@ -52,8 +87,19 @@ impl Compiler<'_> {
 impl Reader<'_> {
     /// Who may log in to a listener.
     pub(super) fn logins(&mut self, path: &Path, sasl: &ListenerSasl) -> Option<Arc<Logins>> {
+        let users = match &sasl.users_file {
+            Some(file) => Some(self.users(path, file)?),
+            None => None,
+        };
+        let tokens = match &sasl.oauth {
+            Some(oauth) => Some(self.tokens(path, oauth)?),
+            None => None,
+        };
+        Some(Arc::new(Logins { users, tokens }))
+    }
+
+    fn users(&mut self, path: &Path, file: &str) -> Option<Arc<Users>> {
         let path = path.key("users_file");
-        let file = &sasl.users_file;
         let bytes = self.secret_file(&path, file)?;
         let Ok(text) = str::from_utf8(&bytes) else {
             self.error(&path, format!("{file} is not UTF-8"));
@@ -78,9 +124,7 @@ impl Reader<'_> {
             );
             self.warning(&path, message);
         }
-        Some(Arc::new(Logins {
-            users: Arc::new(users),
-        }))
+        Some(Arc::new(users))
     }
 }
 

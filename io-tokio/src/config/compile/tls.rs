@@ -242,7 +242,11 @@ impl Reader<'_> {
         }
     }
 
-    fn made<T, E: std::fmt::Display>(&mut self, path: &Path, made: Result<T, E>) -> Option<T> {
+    pub(super) fn made<T, E: std::fmt::Display>(
+        &mut self,
+        path: &Path,
+        made: Result<T, E>,
+    ) -> Option<T> {
         made.map_err(|error| self.error(path, error.to_string()))
             .ok()
     }
@@ -270,7 +274,7 @@ impl Reader<'_> {
         self.file(path, file)
     }
 
-    fn file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
+    pub(super) fn file(&mut self, path: &Path, file: &str) -> Option<Vec<u8>> {
         match self.sources.read(file, FILE_BYTES_MAX) {
             Ok(bytes) => Some(bytes),
             Err(error) => {

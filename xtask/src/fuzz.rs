@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{tools, tree};
 
-/// The one target that needs more than the model, which takes minutes to build.
-const OF_THE_ADAPTER: &str = "config";
+/// The targets that need more than the model, which takes minutes to build.
+const OF_THE_ADAPTER: [&str; 2] = ["config", "token"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -153,7 +153,7 @@ fn cargo_fuzz(sanitizer: Sanitizer, target: &str) -> Result<Command> {
         Sanitizer::None => Command::new(tool),
     };
     command.args(["fuzz", "run", "--sanitizer", sanitizer.name()]);
-    if target != OF_THE_ADAPTER {
+    if !OF_THE_ADAPTER.contains(&target) {
         command.arg("--no-default-features");
     }
     command.arg(target);

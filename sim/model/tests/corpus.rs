@@ -17,7 +17,7 @@ static ALLOCATOR: counting::Counting = counting::Counting;
 
 /// Targets whose bodies are elsewhere, because the model does not know what they are about, and
 /// which are replayed there.
-const ELSEWHERE: &[&str] = &["config"];
+const ELSEWHERE: &[&str] = &["config", "token"];
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus")

@@ -315,7 +315,7 @@ impl Discovery {
     pub fn demand(&self) -> Demand {
         let deadlines = [self.deadline(), self.avoided.deadline()];
         Demand {
-            read: self.upstream.is_open() || self.upstream.is_logging_in(),
+            read: self.upstream.is_connected(),
             deadline: deadlines.into_iter().flatten().min(),
         }
     }

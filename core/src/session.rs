@@ -1,7 +1,6 @@
 //! One client connection and its upstream leg, as a value.
 
 mod backlog;
-mod body;
 mod broker_configs;
 mod buffered_part;
 mod check;
@@ -217,7 +216,7 @@ impl Session {
     /// What the driver should do until the next input.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let connected = self.upstream.is_open() || self.upstream.is_logging_in();
+        let connected = self.upstream.is_connected();
         let relays = self.is_relaying();
         let room = self.room;
         let waits_for_login = self.waits_for_login();
@@ -411,11 +410,10 @@ impl Session {
             Phase::Closing(_) | Phase::Closed => return,
         }
         self.timers.active(now);
-        if self.upstream.is_logging_in() {
-            return self.upstream_login_bytes(now, bytes);
-        }
         if let Some(first_response) = self.upstream.open_mut() {
             *first_response = FirstResponse::Begun;
+        } else if self.upstream.is_logging_in() {
+            return self.upstream_login_bytes(now, bytes);
         }
         self.take_responses(now, bytes);
     }
@@ -440,6 +438,9 @@ impl Session {
         }
         drop(chunk);
         self.requests.settle(now, chunk_len);
+        if self.holds_requests() {
+            self.send_of_relogin(now);
+        }
         self.upstream.requests.settle(chunk_len);
     }
 
@@ -578,7 +579,6 @@ impl Session {
             self.client.egress.discard();
         }
         self.send_local_responses(now);
-        self.advance_relogin(now);
         while !self.backlog.is_empty() && !self.must_wait() {
             let Backlog { bytes, pinned } = std::mem::take(&mut self.backlog);
             self.take_requests(now, bytes, pinned);

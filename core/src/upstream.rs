@@ -185,22 +185,54 @@ impl<T, O> Upstream<T, O> {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether there is a connection, be it for a login alone.
+    pub(crate) const fn is_connected(&self) -> bool {
+        matches!(self.state, State::Open(_) | State::LoggingIn { .. })
+    }
+
     /// What may be written now.
+    #[inline]
     pub(crate) const fn egress(&self) -> &Egress {
+        if self.is_open() {
+            &self.requests
+        } else {
+            self.egress_of_login()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    const fn egress_of_login(&self) -> &Egress {
         match &self.state {
-            State::Open(_) => &self.requests,
             State::LoggingIn { login, .. } => login.egress(),
-            State::Idle | State::Waiting { .. } | State::Dialing { .. } => &NOTHING,
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } | State::Open(_) => {
+                &NOTHING
+            }
         }
     }
 
     /// So many of the bytes that may be written have been.
     pub(crate) fn wrote(&mut self, bytes: usize) -> Result<(), Overrun> {
+        if self.is_open() {
+            self.requests.wrote(bytes)
+        } else {
+            self.wrote_of_login(bytes)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wrote_of_login(&mut self, bytes: usize) -> Result<(), Overrun> {
         match &mut self.state {
-            State::Open(_) => self.requests.wrote(bytes),
             State::LoggingIn { login, .. } => login.wrote(bytes),
-            State::Idle | State::Waiting { .. } | State::Dialing { .. } if bytes == 0 => Ok(()),
-            State::Idle | State::Waiting { .. } | State::Dialing { .. } => Err(Overrun),
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } | State::Open(_)
+                if bytes == 0 =>
+            {
+                Ok(())
+            }
+            State::Idle | State::Waiting { .. } | State::Dialing { .. } | State::Open(_) => {
+                Err(Overrun)
+            }
         }
     }
 

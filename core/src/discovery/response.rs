@@ -2,9 +2,9 @@
 
 use crate::api::keys::{API_VERSIONS, METADATA};
 use crate::id::{ApiKey, ApiVersion, BrokerId, HostPort};
+use crate::wire::response_fields::response_fields;
 use crate::wire::schema::{Role, Roles, Versions};
 use crate::wire::walk::Value;
-use crate::wire::whole_response::response_fields;
 
 /// Metadata is asked in a version in which no topic need be created (4) and that is not flexible
 /// yet (8).
@@ -40,7 +40,7 @@ pub(super) fn api_ranges(version: ApiVersion, body: &[u8]) -> Option<Vec<ApiRang
     ]);
     let (mut ranges, mut error) = (Vec::new(), 0);
     let (mut key, mut first) = (None, None);
-    response_fields(API_VERSIONS, version, body, INTEREST, |found| {
+    response_fields(API_VERSIONS, version, body, INTEREST, &mut |found| {
         let Value::Int(int) = found.value else { return };
         let short = i16::try_from(int).ok();
         if found.role == Role::ErrorCode {
@@ -79,7 +79,7 @@ pub(super) fn brokers(version: ApiVersion, body: &[u8]) -> Option<Brokers> {
     const INTEREST: Roles = Roles::of(&[Role::EndpointId, Role::Host, Role::Port, Role::ClusterId]);
     let mut response = Brokers::default();
     let (mut id, mut host) = (BrokerId(-1), None);
-    response_fields(METADATA, version, body, INTEREST, |found| {
+    response_fields(METADATA, version, body, INTEREST, &mut |found| {
         let text = || {
             body.get(found.data..found.end)
                 .and_then(|t| std::str::from_utf8(t).ok())

@@ -8,7 +8,6 @@ use crate::connection::Leg;
 use crate::error::{ClientFault, CloseReason};
 use crate::event::Event;
 use crate::mutation::mutation;
-use crate::session::body::REQUEST_HEAD_END;
 use crate::session::in_flight::{DueResponse, RelayedResponse, Slot};
 use crate::session::request::{Facts, Request};
 use crate::session::request_stage::{DroppedRequest, PassedRequest, RequestStage};
@@ -16,6 +15,7 @@ use crate::session::topic_authorization::{AuthorizedRequest, Authorizer, DeniedT
 use crate::session::whole_request::Whole;
 use crate::session::{Phase, Session};
 use crate::time::Instant;
+use crate::wire::body_walk::REQUEST_HEAD_END;
 use crate::wire::codec::NotEncodable;
 use crate::wire::edit::{Edits, lengthened};
 use crate::wire::framer::{self, Framer};

@@ -76,6 +76,7 @@ impl<S: Stage> FrameReader<S> {
     }
 
     /// The length of a client's frame with its prefix, once that is there.
+    #[inline(always)]
     pub(super) fn client_frame_len(
         &self,
         chunk: &[u8],

@@ -125,6 +125,7 @@ impl InFlight {
         self.buffered_bytes
     }
 
+    #[inline(always)]
     pub(super) fn push(&mut self, now: Instant, slot: Slot) {
         if self.slots.is_empty() {
             self.front_since = now;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::ApiVersion;
-use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
+use crate::wire::body_walk::{BodyWalk, REQUEST_HEAD_END};
 use crate::wire::malformed::Malformed;
 use crate::wire::named::Named;
 use crate::wire::schema::{Api, Role, Roles};

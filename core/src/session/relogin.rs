@@ -153,17 +153,11 @@ impl Session {
         }
     }
 
-    /// A request of the login goes up as soon as it can.
-    #[inline]
-    pub(super) fn advance_relogin(&mut self, now: Instant) {
-        if self.holds_requests() {
-            self.send_of_relogin(now);
-        }
-    }
-
+    /// A request of the login goes up if it can: that is for whoever may be the last to be waited
+    /// for to find out, the end of a client's request and the login itself.
     #[cold]
     #[inline(never)]
-    fn send_of_relogin(&mut self, now: Instant) {
+    pub(super) fn send_of_relogin(&mut self, now: Instant) {
         if !self.requests.is_between_frames() || !self.is_relaying() || !self.upstream.is_open() {
             return;
         }
@@ -249,6 +243,7 @@ impl Session {
         };
         if let Some(relogin) = &mut self.relogin {
             relogin.state = state;
+            self.send_of_relogin(now);
         }
     }
 

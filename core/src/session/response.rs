@@ -3,11 +3,11 @@
 use crate::api::ResponseForm;
 use crate::id::{ApiKey, ApiVersion};
 use crate::rewrite::Outcome;
-use crate::session::body::BodyWalk;
 use crate::session::buffered_part::BufferedPart;
 use crate::session::editors::Editors;
 use crate::session::topic_authorization::DeniedTopics;
 use crate::snapshot::Snapshot;
+use crate::wire::body_walk::BodyWalk;
 use crate::wire::malformed::Malformed;
 use crate::wire::rope::Rope;
 use crate::wire::schema::{Role, Roles};

@@ -11,9 +11,9 @@ use crate::sasl::failure::BrokerLoginFailure;
 use crate::secret::Secret;
 use crate::wire::codec;
 use crate::wire::header::RequestHead;
+use crate::wire::response_fields::response_fields;
 use crate::wire::schema::{Role, Roles};
 use crate::wire::walk::Value;
-use crate::wire::whole_response::response_fields;
 
 /// `Errors.UNSUPPORTED_SASL_MECHANISM`.
 const UNSUPPORTED_SASL_MECHANISM: i64 = 33;
@@ -166,7 +166,7 @@ fn read(head: RequestHead, frame: &[u8]) -> Result<Response<'_>, BrokerLoginFail
         ApiVersion(version),
         body,
         INTEREST,
-        |found| match (found.role, found.value) {
+        &mut |found| match (found.role, found.value) {
             (Role::ErrorCode, Value::Int(code)) => response.error_code = code,
             (Role::SessionLifetime, Value::Int(millis)) => response.session_lifetime_ms = millis,
             (Role::AuthBytes, Value::Span) => {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::api::row;
-use crate::session::body::{BodyWalk, REQUEST_HEAD_END};
+use crate::wire::body_walk::{BodyWalk, REQUEST_HEAD_END};
 use crate::wire::header::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::schema::{Role, Roles};

@@ -7,11 +7,11 @@ use crate::wire::schema::{Api, Edition, Roles};
 use crate::wire::walk::{Step, Walker};
 
 /// Where the variable part of a request's header begins.
-pub(super) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
+pub(crate) const REQUEST_HEAD_END: usize = PREFIX_BYTES + REQUEST_HEAD_BYTES;
 
 /// Walks one frame's header and then its body.
 #[derive(Debug)]
-pub(super) struct BodyWalk {
+pub(crate) struct BodyWalk {
     header: HeaderEnd,
     /// Nothing where the table does not have the version.
     edition: Option<&'static Edition>,
@@ -25,7 +25,7 @@ pub(super) struct BodyWalk {
 
 impl BodyWalk {
     /// For a request of which the fixed head has been read.
-    pub(super) fn of_request(
+    pub(crate) fn of_request(
         entry: &Api,
         version: ApiVersion,
         interest: Roles,
@@ -46,7 +46,7 @@ impl BodyWalk {
     }
 
     /// For a frame of which the fixed head, `head_len` bytes with the prefix, has been read.
-    pub(super) fn new(
+    pub(crate) fn new(
         edition: Option<&'static Edition>,
         version: i16,
         interest: Roles,
@@ -67,7 +67,7 @@ impl BodyWalk {
 
     /// Walks a frame that is there to its end: `input` is what stands behind the fixed head.
     #[inline(never)]
-    pub(super) fn whole(
+    pub(crate) fn whole(
         mut self,
         mut input: &[u8],
         take: &mut dyn FnMut(&Step),
@@ -92,7 +92,7 @@ impl BodyWalk {
     }
 
     /// The next step, with offsets in the frame.
-    pub(super) fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
+    pub(crate) fn step(&mut self, input: &mut &[u8]) -> Result<Step, Malformed> {
         let before = input.len();
         if self.walker.is_none() {
             let done = self.header.step(input)?;

@@ -23,7 +23,7 @@ use crate::broker::Broker;
 use crate::process::{Doorkeeper, Memory};
 
 /// What the pages of a debug binary's text may take on top of each bar.
-const DEBUG_TEXT_KIB: u64 = if cfg!(debug_assertions) { 16 * 1024 } else { 0 };
+const DEBUG_TEXT_KIB: u64 = if cfg!(debug_assertions) { 20 * 1024 } else { 0 };
 
 const IDLE_KIB_MAX: u64 = 10 * 1024 + DEBUG_TEXT_KIB;
 const SLOW_READERS_KIB_MAX: u64 = 48 * 1024 + DEBUG_TEXT_KIB;

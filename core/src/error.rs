@@ -100,8 +100,20 @@ pub enum Revocation {
     CertificateRequired,
     /// Clients must speak TLS now, and this one speaks plaintext.
     TlsRequired,
+    /// By its certificate the client would be somebody else now.
+    PrincipalChanged,
+    /// Clients must log in now, and this one did not have to.
+    LoginRequired,
+    /// The client has logged in as a user that is not there any more.
+    UserRemoved,
+    /// The client has logged in by a mechanism that is not offered any more.
+    MechanismRemoved,
+    /// The client has logged in with a password that is not that of its user any more.
+    PasswordChanged,
     /// The broker's certificate does not hold any more, or brokers must show one now.
     UpstreamCertificateNotTrusted,
+    /// Nobody knows: a rule of our own was broken when the peers were verified.
+    NotVerified,
 }
 
 impl Revocation {
@@ -111,7 +123,13 @@ impl Revocation {
         Self::CertificateNotTrusted,
         Self::CertificateRequired,
         Self::TlsRequired,
+        Self::PrincipalChanged,
+        Self::LoginRequired,
+        Self::UserRemoved,
+        Self::MechanismRemoved,
+        Self::PasswordChanged,
         Self::UpstreamCertificateNotTrusted,
+        Self::NotVerified,
     ];
 
     /// The one that closes for a reason of that name.
@@ -344,8 +362,9 @@ reasons! {
         was connected";
     Self::Revoked(Revocation::CertificateNotTrusted) =>
         "certificate_not_trusted", Ending::REVOKED,
-        "The client's certificate does not hold by the CAs and revocation lists that were loaded \
-        while the client was connected";
+        "The client's certificate does not hold by the CAs, revocation lists and rules \
+        (`client_subjects`, `client_certificate_file`, `principal`) that were loaded while the \
+        client was connected";
     Self::Revoked(Revocation::CertificateRequired) =>
         "certificate_required", Ending::REVOKED,
         "`client_auth` has become `required` while the client was connected, and it had shown no \
@@ -353,10 +372,32 @@ reasons! {
     Self::Revoked(Revocation::TlsRequired) =>
         "tls_required", Ending::REVOKED,
         "The listener has got `tls` while the client was connected in plaintext";
+    Self::Revoked(Revocation::PrincipalChanged) =>
+        "principal_changed", Ending::REVOKED,
+        "By what was loaded while the client was connected (`principal`, or no `client_auth`, \
+        `tls` or `sasl` any more) it would be another principal than it was";
+    Self::Revoked(Revocation::LoginRequired) =>
+        "login_required", Ending::REVOKED,
+        "The listener has got `sasl` while the client was connected without a login";
+    Self::Revoked(Revocation::UserRemoved) =>
+        "user_removed", Ending::REVOKED,
+        "The user that the client had logged in as was removed while it was connected, or its \
+        keys for the mechanism were";
+    Self::Revoked(Revocation::MechanismRemoved) =>
+        "mechanism_removed", Ending::REVOKED,
+        "The SASL mechanism that the client had logged in by was removed while it was connected";
+    Self::Revoked(Revocation::PasswordChanged) =>
+        "password_changed", Ending::REVOKED,
+        "The password of the user that the client had logged in as was changed while it was \
+        connected, and `password_change_ends_sessions` is set";
     Self::Revoked(Revocation::UpstreamCertificateNotTrusted) =>
         "upstream_certificate_not_trusted", Ending::REVOKED,
         "The broker's certificate does not hold by the CAs that were loaded while it was \
         connected, or the cluster has got `tls` and the connection is plaintext";
+    Self::Revoked(Revocation::NotVerified) =>
+        "not_verified", Ending::REVOKED,
+        "A reload could not find out whether the client and its broker may still be connected, as \
+        doorkeeper broke a rule of its own";
     Self::Bug(_) =>
         "internal_error", Ending::FLUSH,
         "doorkeeper broke a rule of its own; one session ended, nothing else";

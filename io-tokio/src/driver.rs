@@ -18,7 +18,10 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
 use doorkeeper_core::client_address::ClientAddress;
+use doorkeeper_core::event::Event;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::proxy_protocol::Header;
+use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{
     Accept, ConnectFailure, Demand, Effect, Input, Instant, Leg, Observation, Session,
@@ -32,9 +35,9 @@ use crate::clock::Timer;
 use crate::dial::Dial;
 use crate::id::ClusterId;
 use crate::login::identities::Identities;
-use crate::login::{BrokerLogin, ClientLogin, Logins};
+use crate::login::{BrokerLogin, ClientLogin, LoggedIn, Logins, revokes_login};
 use crate::observer::{ClientConnection, Direction, SessionEnd, Traffic};
-use crate::open_sessions::{ConnectedBroker, Order, Registration};
+use crate::open_sessions::{ClientIdentity, ConnectedBroker, Order, Registration};
 use crate::process::ProcessContext;
 use crate::recorder::SessionRecording;
 use crate::shutdown::Stage;
@@ -223,6 +226,9 @@ impl<N: Net> Driver<N> {
         let seed = (process.seed)();
         let recorder = process.recorder.as_ref();
         let recording = recorder.and_then(|it| it.begin(&connection, &accept, &snapshot, seed));
+        if snapshot.login.is_some() {
+            registration.identify(ClientIdentity::BeforeLogin);
+        }
         let session = Session::new(accept, snapshot, seed);
         Self {
             demand: session.demand(),
@@ -462,13 +468,14 @@ impl<N: Net> Driver<N> {
             host: host.unwrap_or_default(),
             peer: stream.peer(),
         };
-        let now = self.context.cluster.tls.load();
-        let is_same = match (&*now, &dialled_with) {
+        let now = self
+            .registration
+            .connected(broker.clone(), || self.context.cluster.tls.load_full());
+        let is_same = match (&now, &dialled_with) {
             (Some(now), Some(then)) => Arc::ptr_eq(now, then),
             (None, _) => true,
             (Some(_), None) => false,
         };
-        self.registration.connected(broker.clone());
         if is_same {
             return Ok(());
         }
@@ -624,6 +631,14 @@ impl<N: Net> Driver<N> {
                     let _ = self.context.cluster.hints.try_send(observation);
                 }
                 Effect::Report(event) => {
+                    if let Event::LoginSucceeded {
+                        mechanism,
+                        principal,
+                        ..
+                    } = &event
+                    {
+                        self.logged_in(*mechanism, principal);
+                    }
                     self.context
                         .process
                         .observer
@@ -640,6 +655,28 @@ impl<N: Net> Driver<N> {
         }
         self.demand = self.session.demand();
         ControlFlow::Continue(())
+    }
+
+    /// Lets reloads find who has logged in. One since the login began may have ended it already.
+    fn logged_in(&mut self, mechanism: Mechanism, principal: &Principal) {
+        let login = LoggedIn {
+            mechanism,
+            principal: principal.clone(),
+        };
+        self.registration
+            .identify(ClientIdentity::LoggedIn(login.clone()));
+        let before = self.login.take_begun_with();
+        let settings = self.context.snapshots.newest().login.clone();
+        let now = self.context.logins.load_full();
+        let why = revokes_login(
+            &login,
+            settings.as_deref(),
+            before.as_deref(),
+            now.as_deref(),
+        );
+        if let Some(why) = why {
+            self.registration.revoke(why);
+        }
     }
 
     /// What the broker is told of the client, if it is.

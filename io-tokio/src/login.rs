@@ -8,6 +8,7 @@ mod check;
 mod client;
 pub mod identities;
 mod passwords;
+mod revocation;
 pub mod tokens;
 pub mod users;
 
@@ -19,6 +20,7 @@ use users::Users;
 pub(crate) use broker::BrokerLogin;
 pub(crate) use client::ClientLogin;
 pub(crate) use passwords::PasswordChecks;
+pub(crate) use revocation::{LoggedIn, revokes_login};
 pub(crate) use tokens::TokenChecks;
 
 /// What the clients of a listener log in with.
@@ -28,6 +30,8 @@ pub struct Logins {
     pub users: Option<Arc<Users>>,
     /// What bearer tokens are verified by, if they are taken.
     pub tokens: Option<Arc<Tokens>>,
+    /// Whether the sessions of a user end when its password is changed.
+    pub password_change_ends_sessions: bool,
 }
 
 /// Whoever verifies credentials, for all sessions of a process.

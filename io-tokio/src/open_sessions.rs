@@ -7,14 +7,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use doorkeeper_core::Instant;
 use doorkeeper_core::error::Revocation;
+use doorkeeper_core::policy::Principal;
 
 use crate::id::ClusterId;
+use crate::login::LoggedIn;
 use crate::observer::{ClientConnection, ListenAddr};
 use crate::tls::peer::{Peer, PeerCertificate};
 
@@ -41,9 +44,21 @@ pub(crate) struct OpenSession {
     pub(crate) listen_addr: Arc<ListenAddr>,
     pub(crate) cluster: ClusterId,
     pub(crate) client: Peer,
+    identity: Mutex<ClientIdentity>,
     broker: Mutex<Option<ConnectedBroker>>,
     order: AtomicU64,
     waker: Mutex<Option<Waker>>,
+}
+
+/// Who the client of a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ClientIdentity {
+    /// It does not have to log in. Who it is by its certificate, if it has shown one.
+    WithoutLogin(Option<Principal>),
+    /// It has to log in, and has not yet.
+    BeforeLogin,
+    /// It has logged in, at least once.
+    LoggedIn(LoggedIn),
 }
 
 /// The broker that a session is connected to.
@@ -128,6 +143,7 @@ impl OpenSessions {
         connection: &ClientConnection,
         cluster: &ClusterId,
         client: Peer,
+        principal: Option<Principal>,
     ) -> Registration {
         let mut state = self.lock();
         let session = Arc::new(OpenSession {
@@ -135,6 +151,7 @@ impl OpenSessions {
             listen_addr: Arc::clone(&connection.listen_addr),
             cluster: cluster.clone(),
             client: state.shared(client),
+            identity: Mutex::new(ClientIdentity::WithoutLogin(principal)),
             broker: Mutex::default(),
             order: AtomicU64::new(Order::GoOn.to_value()),
             waker: Mutex::default(),
@@ -160,10 +177,12 @@ impl OpenSessions {
         });
     }
 
-    /// Orders those sessions to end at once whose peers have no right to be connected any more.
+    /// Orders those sessions to end at once whose peers have no right to be connected any more,
+    /// and those where finding that out panics.
     pub(crate) fn revoke(&self, mut revokes: impl FnMut(&OpenSession) -> Option<Revocation>) {
         self.each(|session, _| {
-            if let Some(why) = revokes(session) {
+            let found = catch_unwind(AssertUnwindSafe(|| revokes(session)));
+            if let Some(why) = found.unwrap_or(Some(Revocation::NotVerified)) {
                 session.order(Order::Revoked(why));
             }
         });
@@ -200,6 +219,15 @@ impl OpenSessions {
 }
 
 impl OpenSession {
+    /// Who its client is now.
+    pub(crate) fn identity(&self) -> ClientIdentity {
+        self.lock_identity().clone()
+    }
+
+    fn lock_identity(&self) -> MutexGuard<'_, ClientIdentity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The broker that it is connected to, if it is.
     pub(crate) fn broker(&self) -> Option<ConnectedBroker> {
         self.lock_broker().clone()
@@ -248,13 +276,25 @@ impl Order {
 }
 
 impl Registration {
-    /// The session is connected to a broker.
-    pub(crate) fn connected(&self, broker: ConnectedBroker) {
+    /// Who the client is becomes known. What changes after this finds the session as it is.
+    pub(crate) fn identify(&self, identity: ClientIdentity) {
+        *self.session.lock_identity() = identity;
+    }
+
+    /// The session has to end at once.
+    pub(crate) fn revoke(&self, why: Revocation) {
+        self.session.order(Order::Revoked(why));
+    }
+
+    /// The session is connected to a broker. Gives what is in force then: what changes after that
+    /// finds the broker.
+    pub(crate) fn connected<T>(&self, broker: ConnectedBroker, in_force: impl FnOnce() -> T) -> T {
         let mut state = self.among.lock();
         let ConnectedBroker { host, peer } = broker;
         let peer = state.shared(peer);
         drop(state);
         *self.session.lock_broker() = Some(ConnectedBroker { host, peer });
+        in_force()
     }
 
     /// What the session has to do; the current task is woken when that changes after this.
@@ -314,7 +354,7 @@ mod tests {
             listen_addr: Arc::clone(at),
             client: ClientAddress::Direct(at.at),
         };
-        all.register(&connection, &"main".into(), Peer::Plaintext)
+        all.register(&connection, &"main".into(), Peer::Plaintext, None)
     }
 
     #[test]
@@ -342,7 +382,7 @@ mod tests {
         );
         // The same address for something else.
         all.serve([stays, listen_addr(2)]);
-        let by = Instant::from_nanos(7);
+        let by = Instant::from_nanos(1_000);
         all.end_unserved(by);
         for (id, order) in orders(&mut sessions).into_iter().enumerate() {
             let expected = if id % 10 == 0 {
@@ -387,6 +427,47 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_cannot_be_verified_ends_and_the_others_are_verified() {
+        let (all, at) = (OpenSessions::default(), listen_addr(1));
+        all.serve([Arc::clone(&at)]);
+        let mut sessions = [1, 2, 3].map(|session| open(&all, session, &at));
+        all.revoke(|session| match session.id {
+            1 => panic!("a broken rule"),
+            2 => Some(Revocation::CertificateRevoked),
+            _ => None,
+        });
+        let orders = sessions
+            .each_mut()
+            .map(|it| it.poll(&Context::from_waker(Waker::noop())));
+        let expected = [
+            Order::Revoked(Revocation::NotVerified),
+            Order::Revoked(Revocation::CertificateRevoked),
+            Order::GoOn,
+        ];
+        assert_eq!(orders, expected);
+    }
+
+    /// Otherwise a reload in between would be seen by nobody.
+    #[test]
+    fn what_is_in_force_is_read_when_the_broker_can_be_found() {
+        let (all, at) = (OpenSessions::default(), listen_addr(1));
+        let session = open(&all, 1, &at);
+        let broker = ConnectedBroker {
+            host: "b1.test".into(),
+            peer: Peer::Plaintext,
+        };
+        let found = session.connected(broker, || {
+            let mut found = 0;
+            all.revoke(|session| {
+                found += usize::from(session.broker().is_some());
+                None
+            });
+            found
+        });
+        assert_eq!(found, 1);
+    }
+
+    #[test]
     fn a_certificate_is_kept_once_for_as_long_as_somebody_has_shown_it() {
         let (all, at) = (OpenSessions::default(), listen_addr(1));
         let shows = |session, certificate: &[u8]| {
@@ -397,13 +478,14 @@ mod tests {
             };
             let certificate = PeerCertificate::new(&[certificate.to_vec().into()]);
             let peer = Peer::Certified(Arc::new(certificate));
-            all.register(&connection, &"main".into(), peer)
+            all.register(&connection, &"main".into(), peer, None)
         };
         let mut sessions = vec![shows(1, b"a"), shows(2, b"a"), shows(3, b"b")];
-        sessions[0].connected(ConnectedBroker {
+        let broker = ConnectedBroker {
             host: "b1.test".into(),
             peer: Peer::Certified(Arc::new(PeerCertificate::new(&[b"c".to_vec().into()]))),
-        });
+        };
+        sessions[0].connected(broker, || {});
         for left in [3, 2, 1, 0] {
             assert_eq!(all.lock().certificates.len(), left);
             if left > 0 {

@@ -266,9 +266,28 @@ impl<N: Net> Server<N> {
         loop {
             match self.next(served, &mut requests).await {
                 Event::Stop(failed) => return failed,
-                Event::Reload(request) => request.answer(served).await,
+                Event::Reload(request) => {
+                    // It may take long: to bind addresses, and to verify certificates, which goes
+                    // on when nobody waits for it.
+                    if self.stops_before(request.answer(served)).await {
+                        return None;
+                    }
+                }
             }
         }
+    }
+
+    /// Whether serving has to stop before that is done.
+    async fn stops_before(&self, doing: impl Future<Output = ()>) -> bool {
+        let (mut stop, mut kill) = (pin!(self.stop.cancelled()), pin!(self.kill.cancelled()));
+        let mut doing = pin!(doing);
+        poll_fn(|cx| {
+            if stop.as_mut().poll(cx).is_ready() || kill.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            doing.as_mut().poll(cx).map(|()| false)
+        })
+        .await
     }
 
     async fn next(&self, served: &mut Served<N>, requests: &mut Requests) -> Event {

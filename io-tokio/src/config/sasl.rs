@@ -38,6 +38,11 @@ pub struct ListenerSasl {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-min" = "2s", "x-max" = "30days"))]
     pub max_reauth: Option<Time>,
+    /// Whether the sessions of a user end when its password is changed in `users_file`. Without it
+    /// they go on, and the new password holds for the next login. Those of a user that is removed
+    /// end always.
+    #[serde(default)]
+    pub password_change_ends_sessions: bool,
     /// How long a client may take to log in, from the moment it is accepted, a TLS handshake
     /// included; and as long again each time that it logs in again.
     #[serde(default = "defaults::login_timeout")]

@@ -17,7 +17,7 @@ use super::check::Check;
 use super::{Logins, Verifiers};
 
 /// The type of all principals that log in (`KafkaPrincipal.USER_TYPE`).
-const USER: &str = "User:";
+pub(super) const USER: &str = "User:";
 
 /// How much entropy a nonce of ours has: 18 bytes are 24 characters.
 pub(super) const NONCE_BYTES: usize = 18;
@@ -26,6 +26,8 @@ pub(super) const NONCE_BYTES: usize = 18;
 #[derive(Debug, Default)]
 pub(crate) struct ClientLogin {
     exchange: Option<Box<ServerExchange>>,
+    /// What was in force when the exchange began.
+    begun_with: Option<Arc<Logins>>,
     due: Due,
 }
 
@@ -55,6 +57,7 @@ impl ClientLogin {
             let Seed(seed) = entropy();
             let nonce = STANDARD_NO_PAD.encode(seed.get(..NONCE_BYTES).unwrap_or_default());
             self.exchange = Some(Box::new(ServerExchange::new(token.mechanism, nonce)));
+            self.begun_with = logins.cloned();
         }
         self.due = match &mut self.exchange {
             Some(exchange) => {
@@ -85,6 +88,11 @@ impl ClientLogin {
             Due::Evaluated(evaluation) => Poll::Ready(evaluation),
             Due::Nothing | Due::Password(_) | Due::Token(_) => Poll::Pending,
         }
+    }
+
+    /// What the client has logged in with: what is in force now may be something else.
+    pub(crate) fn take_begun_with(&mut self) -> Option<Arc<Logins>> {
+        self.begun_with.take()
     }
 
     /// An exchange with a decision is no use to anybody, and has keys in it.

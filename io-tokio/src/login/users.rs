@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use doorkeeper_core::sasl::Mechanism;
 use doorkeeper_core::sasl::scram::Hash;
 use doorkeeper_core::sasl::scram::credential::{
     ITERATIONS_MAX, ITERATIONS_MIN, SALT_BYTES, ScramCredential,
@@ -273,6 +274,17 @@ impl Users {
                 let stand_in = ScramCredential::stand_in(hash, secret, name, self.iterations);
                 (stand_in, false)
             }
+        }
+    }
+
+    /// The user's own keys that a login by this mechanism is verified by.
+    pub(super) fn keys_by(&self, name: &str, mechanism: Mechanism) -> Option<&ScramCredential> {
+        let keys = self.users.get(name)?;
+        match mechanism {
+            Mechanism::Plain => keys.sha_256.as_ref().or(keys.sha_512.as_ref()),
+            Mechanism::ScramSha256 => keys.sha_256.as_ref(),
+            Mechanism::ScramSha512 => keys.sha_512.as_ref(),
+            Mechanism::OAuthBearer => None,
         }
     }
 

@@ -131,7 +131,8 @@ fn of_cluster(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
     what
 }
 
-fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
+/// Of a listener.
+pub(super) fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
     let mut what = of_client_tls(old, new);
     let Listener {
         id: _,
@@ -165,7 +166,10 @@ fn of_listener(old: &Listener, new: &Listener) -> Vec<&'static str> {
         ("proxy_protocol", old.proxy_protocol != *proxy_protocol),
         ("users", users(&old.logins) != users(logins)),
         ("oauth", tokens(&old.logins) != tokens(logins)),
-        ("sasl", was.login != snapshot.login),
+        (
+            "sasl",
+            was.login != snapshot.login || ends_sessions(&old.logins) != ends_sessions(logins),
+        ),
         ("policy", was.policy != snapshot.policy),
         ("allow_apis", was.offered != snapshot.offered),
     ]));
@@ -178,4 +182,9 @@ fn users(logins: &Option<Arc<Logins>>) -> Option<&Users> {
 
 fn tokens(logins: &Option<Arc<Logins>>) -> Option<&Tokens> {
     logins.as_ref()?.tokens.as_deref()
+}
+
+/// Whether the sessions of a user end when its password is changed.
+fn ends_sessions(logins: &Option<Arc<Logins>>) -> Option<bool> {
+    Some(logins.as_ref()?.password_change_ends_sessions)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorkeeper_core::client_address::ClientAddress;
-use doorkeeper_core::error::Revocation;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::proxy_protocol::Header;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_core::{Accept, Instant};
@@ -23,12 +23,14 @@ use crate::connection_rate::{ConnectionBuckets, TooFast};
 use crate::driver::{SessionContext, drive};
 use crate::limits::{ConnectionLimiter, ConnectionPermit};
 use crate::observer::{ClientConnection, ListenAddr, Rejection};
-use crate::open_sessions::Registration;
+use crate::open_sessions::{ClientIdentity, Registration};
 use crate::plan::Listener;
 use crate::proxy_protocol::{PeerRole, read_header};
+use crate::serve::changes::of_client_tls;
 use crate::serve::tls_handshake::TlsHandshake;
 use crate::silent::{Silent, SilentConnections};
-use crate::tls::connected::revokes_client;
+use crate::tls::connected::client_now;
+use crate::tls::peer::Peer;
 use crate::tls::transport::Transport;
 
 /// The way into one listener, for all of its addresses.
@@ -213,31 +215,31 @@ impl<N: Net> ConnectionStage<N> {
     }
 
     /// Lets reloads find a session from now on, if its client may come in not only by the settings
-    /// that it was accepted with, but also by those that are in force now.
+    /// that it was accepted with, but also by those that are in force now. With it comes who the
+    /// client is by those.
     fn register(
         &self,
         settings: &Arc<StageSettings<N>>,
         connection: &ClientConnection,
-        transport: &Transport<N::Stream>,
-    ) -> Result<Registration, TlsFailure> {
+        client: &Peer,
+        mut principal: Option<Principal>,
+    ) -> Result<(Registration, Option<Principal>), TlsFailure> {
         let SessionContext {
             process, cluster, ..
         } = &*settings.context;
         let sessions = &process.open_sessions;
-        let registration = sessions.register(connection, &cluster.id, transport.peer());
-        // What changes after this finds the session.
-        let now = self.settings.load();
-        if Arc::ptr_eq(&now, settings) {
-            return Ok(registration);
-        }
-        match revokes_client(now.listener.tls.as_ref(), &transport.peer()) {
-            None => Ok(registration),
-            Some(Revocation::CertificateRevoked) => Err(TlsFailure::CertificateRevoked),
-            Some(Revocation::CertificateRequired) => Err(TlsFailure::NoCertificate),
-            Some(Revocation::TlsRequired) => Err(TlsFailure::Plaintext),
-            Some(Revocation::CertificateNotTrusted | Revocation::UpstreamCertificateNotTrusted) => {
-                Err(TlsFailure::CertificateUnknownCa)
+        let registration =
+            sessions.register(connection, &cluster.id, client.clone(), principal.clone());
+        // What changes after this finds the session as it was identified last.
+        let mut by = Arc::clone(settings);
+        loop {
+            let now = self.settings.load_full();
+            if Arc::ptr_eq(&now, &by) || of_client_tls(&by.listener, &now.listener).is_empty() {
+                return Ok((registration, principal));
             }
+            principal = client_now(now.listener.tls.as_ref(), client)?;
+            registration.identify(ClientIdentity::WithoutLogin(principal.clone()));
+            by = now;
         }
     }
 }
@@ -268,10 +270,12 @@ async fn serve<N: Net>(identified: IdentifiedConnection<N>) {
         }
     };
     let begun = shaken.and_then(|(silent, transport)| {
-        if let Some(tls) = &settings.listener.tls {
-            accept.principal = tls.principal(transport.peer_certificates())?;
-        }
-        let registration = stage.register(&settings, &connection, &transport)?;
+        let tls = settings.listener.tls.as_ref();
+        let principal = tls.map(|tls| tls.principal(transport.peer_certificates()));
+        let principal = principal.transpose()?.flatten();
+        let (registration, principal) =
+            stage.register(&settings, &connection, &transport.peer(), principal)?;
+        accept.principal = principal;
         Ok((registration, silent, transport))
     });
     // A session outlives the settings that it began with, and may outlive its listener.

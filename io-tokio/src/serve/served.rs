@@ -25,7 +25,7 @@ use crate::plan::{Cluster, Listener, Plan};
 use crate::process::ProcessContext;
 use crate::serve::accept::{Accepting, Destination};
 use crate::serve::changed_trust::ChangedTrust;
-use crate::serve::changes::{Changes, of_upstream_tls};
+use crate::serve::changes::{Changes, of_client_tls, of_listener, of_upstream_tls};
 use crate::serve::connection_stage::{ConnectionStage, StageSettings};
 use crate::serve::{Never, ServeError, Sockets, bind_all};
 use crate::silent::SilentConnections;
@@ -250,14 +250,16 @@ impl<N: Net> Served<N> {
                 logins: ArcSwapOption::new(listener.logins.clone()),
                 cluster,
             });
-        } else if !is_configured_alike(&before.snapshot, &listener.snapshot) {
-            served.context.snapshots.configure(&listener.snapshot);
+        } else {
+            // First, as sessions ask for them as soon as they have to log in.
+            served.context.logins.store(listener.logins.clone());
+            if !is_configured_alike(&before.snapshot, &listener.snapshot) {
+                served.context.snapshots.configure(&listener.snapshot);
+            }
         }
-        served.context.logins.store(listener.logins.clone());
-        served.stage.configure(StageSettings {
-            context: Arc::clone(&served.context),
-            listener: listener.clone(),
-        });
+        if !of_listener(before, listener).is_empty() {
+            served.configure_stage(listener.clone());
+        }
     }
 
     /// Accepts at every address of the plan. One that is bound already stays so, whatever it is
@@ -399,6 +401,21 @@ impl<N: Net> Served<N> {
 fn tokens_of(plan: &Plan) -> impl Iterator<Item = &Tokens> {
     let logins = plan.listeners.iter().filter_map(|it| it.logins.as_ref());
     logins.filter_map(|it| it.tokens.as_deref())
+}
+
+impl<N: Net> ServedListener<N> {
+    /// Connections that are accepted from now on go by this. TLS that is the same stays what it
+    /// is, with the sessions that clients may resume.
+    fn configure_stage(&self, mut listener: Listener) {
+        let before = self.stage.settings.load();
+        if of_client_tls(&before.listener, &listener).is_empty() {
+            listener.tls.clone_from(&before.listener.tls);
+        }
+        self.stage.configure(StageSettings {
+            context: Arc::clone(&self.context),
+            listener,
+        });
+    }
 }
 
 /// Whether what is configured of two snapshots is the same.

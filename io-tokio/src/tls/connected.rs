@@ -1,28 +1,29 @@
 //! Whether a peer that is connected could connect by what is in force now.
 
-use doorkeeper_core::error::Revocation;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::tls_failure::TlsFailure;
 
 use super::peer::Peer;
 use super::server::ServerTls;
 use super::upstream::UpstreamTls;
 
-/// Whether a client that is connected could not connect any more.
-pub(crate) fn revokes_client(tls: Option<&ServerTls>, client: &Peer) -> Option<Revocation> {
-    let tls = tls?;
+/// Who a client that is connected would be by its certificate, if it showed one, if it connected
+/// now.
+///
+/// # Errors
+/// It could not connect any more.
+pub(crate) fn client_now(
+    tls: Option<&ServerTls>,
+    client: &Peer,
+) -> Result<Option<Principal>, TlsFailure> {
+    let Some(tls) = tls else {
+        return Ok(None);
+    };
     match client {
-        Peer::Plaintext => Some(Revocation::TlsRequired),
-        Peer::Anonymous => tls
-            .requires_certificates()
-            .then_some(Revocation::CertificateRequired),
-        Peer::Certified(certificate) => {
-            let failure = tls.verify(certificate).err()?;
-            Some(if failure == TlsFailure::CertificateRevoked {
-                Revocation::CertificateRevoked
-            } else {
-                Revocation::CertificateNotTrusted
-            })
-        }
+        Peer::Plaintext => Err(TlsFailure::Plaintext),
+        Peer::Anonymous if tls.requires_certificates() => Err(TlsFailure::NoCertificate),
+        Peer::Anonymous => Ok(None),
+        Peer::Certified(certificate) => tls.verify(certificate),
     }
 }
 

@@ -140,18 +140,20 @@ impl ServerTls {
         matches!(self.settings.client_auth, ClientAuth::Required(_))
     }
 
-    /// Whether a certificate that held when it was shown would hold now. Where clients are not
-    /// asked for certificates, each holds.
-    pub(super) fn verify(&self, shown: &PeerCertificate) -> Result<(), TlsFailure> {
+    /// Who the client is by a certificate that held when it was shown. Where clients are not
+    /// asked for certificates, each holds and says nothing.
+    ///
+    /// # Errors
+    /// It does not hold now.
+    pub(super) fn verify(&self, shown: &PeerCertificate) -> Result<Option<Principal>, TlsFailure> {
         let (Some(verifier), Some((end_entity, intermediates))) =
             (&self.verifier, shown.chain.split_first())
         else {
-            return Ok(());
+            return Ok(None);
         };
         let verified = verifier.verify_client_cert(end_entity, intermediates, shown.at);
-        verified
-            .map(|_| ())
-            .map_err(|error| failure::of_tls(&error))
+        verified.map_err(|error| failure::of_tls(&error))?;
+        self.principal(Some(&shown.chain))
     }
 
     /// When the certificates that clients are shown expire, in seconds since 1970.

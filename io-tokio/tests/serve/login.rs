@@ -20,10 +20,10 @@ use crate::frames::{decoded, request};
 use crate::world::{BOOT, SECOND, World, listener};
 
 /// The bootstrap port of the listener where clients log in; broker 1 is two behind it.
-const SECURED: u16 = 9100;
-const BROKER_1: u16 = SECURED + 2;
+pub const SECURED: u16 = 9100;
+pub const BROKER_1: u16 = SECURED + 2;
 
-fn logins(users: &[(&str, &str)]) -> Arc<Logins> {
+pub fn logins(users: &[(&str, &str)]) -> Arc<Logins> {
     let mut all = Users::new(&[7; 32], 4096);
     for (name, password) in users {
         let password = Secret::new(password.as_bytes());
@@ -32,10 +32,11 @@ fn logins(users: &[(&str, &str)]) -> Arc<Logins> {
     Arc::new(Logins {
         users: Some(Arc::new(all)),
         tokens: None,
+        password_change_ends_sessions: false,
     })
 }
 
-fn secure(plan: &mut Plan) {
+pub fn secure(plan: &mut Plan) {
     let mut secured = listener("secured", "main", &[BOOT], SECURED);
     secured.snapshot.login = Some(Arc::new(LoginSettings {
         mechanisms: vec![
@@ -56,21 +57,21 @@ fn secure(plan: &mut Plan) {
     }
 }
 
-async fn handshake(client: &mut Client, mechanism: Mechanism) {
+pub async fn handshake(client: &mut Client, mechanism: Mechanism) {
     let body = SaslHandshakeRequest::default().with_mechanism(mechanism.name().into());
     client.send(&request(17, 1, 1, &body)).await;
     let (_, response) = decoded::<SaslHandshakeResponse>(1, &client.frame().await);
     assert_eq!((response.error_code, response.mechanisms.len()), (0, 3));
 }
 
-async fn authenticate(client: &mut Client, token: Vec<u8>) -> SaslAuthenticateResponse {
+pub async fn authenticate(client: &mut Client, token: Vec<u8>) -> SaslAuthenticateResponse {
     let body = SaslAuthenticateRequest::default().with_auth_bytes(token.into());
     client.send(&request(36, 2, 2, &body)).await;
     decoded(2, &client.frame().await).1
 }
 
 /// Logs in, and gives the last response.
-async fn log_in(
+pub async fn log_in(
     client: &mut Client,
     mechanism: Mechanism,
     user: &str,

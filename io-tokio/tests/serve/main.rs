@@ -33,6 +33,7 @@ mod hostile;
 mod learning;
 mod listen_addrs;
 mod login;
+mod login_reload;
 mod loops;
 mod panics;
 mod pressure;

@@ -36,6 +36,8 @@ struct Inner {
     listeners: Mutex<BTreeMap<SocketAddr, UnboundedSender<Arrival>>>,
     dialled: Mutex<Vec<HostPort>>,
     own_ports: AtomicU16,
+    /// To bind this port takes for ever.
+    hanging_port: AtomicU16,
 }
 
 /// What becomes of an attempt to connect.
@@ -77,6 +79,11 @@ impl Mesh {
         let (line, far) = line();
         self.arrive(at, Arrival::Comes(line, from));
         far
+    }
+
+    /// To bind this port takes for ever.
+    pub fn hang_bind(&self, port: u16) {
+        self.0.hanging_port.store(port, Ordering::Relaxed);
     }
 
     /// The next accept at this address gives an error.
@@ -129,6 +136,9 @@ impl Net for Mesh {
     type Listener = UnboundedReceiver<Arrival>;
 
     async fn bind(&self, at: SocketAddr) -> io::Result<Self::Listener> {
+        if at.port() == self.0.hanging_port.load(Ordering::Relaxed) {
+            return pending().await;
+        }
         if self.listens(at) {
             return Err(io::ErrorKind::AddrInUse.into());
         }

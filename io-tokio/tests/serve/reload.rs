@@ -290,6 +290,20 @@ async fn a_hundred_reloads_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reload_that_takes_long_does_not_keep_anybody_from_stopping() {
+    let mut world = World::start().await;
+    world.mesh.hang_bind(SECOND_BOOTSTRAP);
+    let stop = world.stop.clone();
+    let (outcome, ()) = tokio::join!(world.reload(add_second), async {
+        crate::clock::pass(SECOND).await;
+        stop.cancel();
+    });
+    assert!(matches!(outcome, Err(ReloadError::NotServing)));
+    let stopped = &mut world.serving;
+    stopped.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_stops_is_not_reloaded() {
     let mut world = World::start().await;
     world.stop.cancel();

@@ -5,6 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorkeeper_core::certificate::mapping_rules::MappingRules;
+use doorkeeper_core::certificate::principal::PrincipalSource;
+use doorkeeper_core::certificate::subject_rule::SubjectRule;
+use doorkeeper_core::policy::Principal;
 use doorkeeper_core::tls_failure::TlsFailure;
 use doorkeeper_io_tokio::tls::parameters::Parameters;
 use doorkeeper_io_tokio::tls::server::{ClientAuth, ServerSettings, ServerTls, Trust};
@@ -219,6 +223,90 @@ async fn a_handshake_that_is_under_way_is_no_way_around_a_revocation() {
         let failure = world.failed_handshake(number).await;
         assert_eq!(failure, TlsFailure::CertificateRevoked);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_would_be_somebody_else_now_is_gone_and_only_it() {
+    let ca = Ca::new();
+    let named = |rules: &str| {
+        let mut trust = trust(&ca);
+        trust.rules.principal = PrincipalSource::Subject(MappingRules::parse(rules).unwrap());
+        server_tls(&ca, ClientAuth::Required(trust))
+    };
+    let mut world = listening(named("DEFAULT")).await;
+    let [alice_tls, bob_tls] = [CLIENT, BOB].map(|leaf| client_tls(&ca, Some(leaf)));
+    let mut alice = Connected::to(&world, Some(&alice_tls)).await;
+    let mut bob = Connected::to(&world, Some(&bob_tls)).await;
+    let shaking = TcpStream::connect(world.at).await.unwrap();
+    // It comes after that one.
+    let _later = Connected::to(&world, Some(&bob_tls)).await;
+    let other = named("RULE:^CN=alice$/ops/,DEFAULT");
+    world
+        .reload(|plan| plan.listeners[0].tls = Some(other))
+        .await;
+    alice.is_gone().await;
+    one_ended(&world, "principal_changed").await;
+    bob.is_served(2).await;
+    let stream: Box<dyn Stream> = Box::new(shake(shaking, &alice_tls).await.unwrap());
+    Connected(stream).is_served(3).await;
+    let accepts = world.seen.accepts();
+    let principal = accepts.last().and_then(|it| it.principal.clone());
+    assert_eq!(principal, Some(Principal::new("User:ops")));
+}
+
+/// The reason is that of a handshake, not that of a session.
+#[tokio::test]
+async fn a_handshake_that_a_reload_rejects_has_the_reason_of_its_certificate() {
+    let ca = Ca::new();
+    let mut world = listening(server_tls(&ca, ClientAuth::Required(trust(&ca)))).await;
+    let shaking = TcpStream::connect(world.at).await.unwrap();
+    let bob = client_tls(&ca, Some(BOB));
+    // It comes after that one.
+    Connected::to(&world, Some(&bob)).await;
+    let mut only_bob = trust(&ca);
+    only_bob.rules.subjects = vec![SubjectRule::parse("s:/CN=[bob]").unwrap()];
+    let only_bob = server_tls(&ca, ClientAuth::Required(only_bob));
+    world
+        .reload(|plan| plan.listeners[0].tls = Some(only_bob))
+        .await;
+    if let Ok(mut client) = shake(shaking, &client_tls(&ca, Some(CLIENT))).await {
+        assert!(client.read_u8().await.is_err());
+    }
+    let failure = world.failed_handshake(1).await;
+    assert_eq!(failure, TlsFailure::CertificateSubject);
+}
+
+#[tokio::test]
+async fn a_reload_of_something_else_forgets_no_session_of_tls() {
+    let ca = Ca::new();
+    let settings = ServerSettings {
+        parameters: Parameters::default(),
+        identities: vec![identity_of(&ca, SERVER)],
+        client_auth: ClientAuth::None,
+    };
+    let tls = || ServerTls::new(settings.clone()).unwrap();
+    let mut world = listening(tls()).await;
+    let mut client = (*client_tls(&ca, None)).clone();
+    client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    let client = Arc::new(client);
+    Connected::to(&world, Some(&client)).await;
+    let changes = world.reload(|plan| {
+        // As it was read again: equal, and not the same.
+        plan.listeners[0].tls = Some(tls());
+        plan.drain_timeout += Duration::from_secs(1);
+    });
+    assert_eq!(changes.await, "process: drain_timeout");
+    let stream = shaken(&world, &client).await.unwrap();
+    let kind = stream.get_ref().1.handshake_kind();
+    assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
+    let changes = world.reload(|plan| {
+        plan.listeners[0].tls = Some(tls());
+        plan.listeners[0].limits.connections -= 1;
+    });
+    assert_eq!(changes.await, "listener local: limits");
+    let stream = shaken(&world, &client).await.unwrap();
+    let kind = stream.get_ref().1.handshake_kind();
+    assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
 }
 
 #[tokio::test]

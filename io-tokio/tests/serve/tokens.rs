@@ -53,6 +53,7 @@ fn logins(keys: KeySource) -> Option<Arc<Logins>> {
     Some(Arc::new(Logins {
         users: None,
         tokens: Some(Arc::new(Tokens { rules, keys })),
+        password_change_ends_sessions: true,
     }))
 }
 
@@ -377,5 +378,32 @@ async fn keys_change_without_a_restart() {
     assert!(!changes.await.unwrap().is_empty());
     is_let_in(&world, &a.token(&claims())).await;
     assert_eq!(fetches(&world), 1);
+    world.stops_in_order().await;
+}
+
+/// Whatever else changes, a session goes on by the token that it was let in by.
+#[tokio::test(start_paused = true)]
+async fn once_no_tokens_are_taken_whoever_came_with_one_is_gone() {
+    let (a, b) = (Issuer::new("a"), Issuer::new("b"));
+    let mut world = World::with(|plan| secure(plan, file(&[&a]))).await;
+    let mut client = world.client(BROKER_1).await;
+    let response = log_in(&mut client, &a.token(&claims())).await;
+    assert_eq!(response.error_code, 0);
+    let changes = world.reload(|plan| {
+        plan.listeners.last_mut().unwrap().logins = logins(file(&[&b]));
+    });
+    assert!(!changes.await.unwrap().is_empty());
+    client.exchange(3).await;
+    let changes = world.reload(|plan| {
+        let secured = plan.listeners.last_mut().unwrap();
+        let login = secured.snapshot.login.as_mut().unwrap();
+        let mut others = LoginSettings::clone(login);
+        others.mechanisms = vec![Mechanism::Plain];
+        *login = Arc::new(others);
+        secured.logins = Some(crate::login::logins(&[("alice", "pencil")]));
+    });
+    assert!(!changes.await.unwrap().is_empty());
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(world.seen.closed(client.address).await, "mechanism_removed");
     world.stops_in_order().await;
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorkeeper_io_tokio::config::schema::Config;
 use doorkeeper_io_tokio::config::{Compiled, Loaded, Sources};
@@ -18,6 +18,9 @@ use crate::check;
 /// A file that has changed may not be written to its end yet, and the key of a new certificate
 /// comes after it: they are read when nothing has changed for so long.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// Files that change all the time, or one that does, are read in the end as they are.
+const SETTLED_AFTER_MAX: Duration = Duration::from_secs(10);
 
 /// Asks for reloads. Clones ask for the same; one that is asked for while another is due is the
 /// same.
@@ -46,6 +49,20 @@ pub(crate) struct ConfigFiles {
     pub(crate) level: LevelHandle,
 }
 
+/// The time between a change of files and the moment when they are read.
+#[derive(Debug, Default)]
+struct Settling {
+    since: Option<Instant>,
+}
+
+impl Settling {
+    /// Whether files that have changed are to be read now, after another look at them.
+    fn is_over(&mut self, is_as_before: bool, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        is_as_before || now.duration_since(since) >= SETTLED_AFTER_MAX
+    }
+}
+
 /// Reloads the files of a process.
 pub(crate) struct Reloading {
     pub(crate) files: ConfigFiles,
@@ -68,6 +85,7 @@ impl Reloading {
     /// Waits until a reload is due, and says why.
     async fn until_due(&self) -> &'static str {
         let mut seen = self.files.sources.clone();
+        let mut settling = Settling::default();
         loop {
             let interval = self.files.config.reload.poll_interval.0;
             if interval.is_zero() {
@@ -88,7 +106,7 @@ impl Reloading {
             let Ok(now) = spawn_blocking(move || read.as_they_are()).await else {
                 continue;
             };
-            if has_changed && now == seen {
+            if has_changed && settling.is_over(now == seen, Instant::now()) {
                 return "files changed";
             }
             seen = now;
@@ -182,5 +200,22 @@ impl Reloading {
         config.log.format = before.log.format;
         config.buffered_bytes_max = before.buffered_bytes_max;
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_they_are_settled_or_have_changed_for_long() {
+        let start = Instant::now();
+        let mut settling = Settling::default();
+        assert!(!settling.is_over(false, start));
+        assert!(settling.is_over(true, start + SETTLED_AFTER));
+        let mut settling = Settling::default();
+        let looks = (0..20).map(|second| start + Duration::from_secs(second));
+        let due = looks.take_while(|now| !settling.is_over(false, *now));
+        assert_eq!(due.count(), 10);
     }
 }

@@ -95,7 +95,11 @@ impl Reader<'_> {
             Some(oauth) => Some(self.tokens(path, oauth)?),
             None => None,
         };
-        Some(Arc::new(Logins { users, tokens }))
+        Some(Arc::new(Logins {
+            users,
+            tokens,
+            password_change_ends_sessions: sasl.password_change_ends_sessions,
+        }))
     }
 
     fn users(&mut self, path: &Path, file: &str) -> Option<Arc<Users>> {

@@ -354,7 +354,7 @@ impl Discovery {
         if !self.config.learns_versions || self.turn.is_multiple_of(2) {
             return None;
         }
-        let name = self.surveyed.missing(&self.topology)?.clone();
+        let name = self.surveyed.missing()?.clone();
         self.turn = self.turn.wrapping_add(1);
         let is_bootstrap = false;
         Some(Candidate { name, is_bootstrap })
@@ -591,6 +591,12 @@ impl Discovery {
         };
         self.avoided.remove(&candidate.name);
         let known = known.merged(&response.brokers, cluster_id).unwrap_or(known);
+        self.surveyed
+            .list(response.brokers.iter().map(|(_, address)| address));
+        let known = self.without_versions_of_others(known);
+        // Of a broker that does not list itself nobody knows whether it is up for others.
+        let counts = candidate.is_bootstrap || self.surveyed.is_listed(&candidate.name);
+        let versions = versions.filter(|_| counts);
         let with_versions = versions.and_then(|it| known.with_versions(&candidate.name, Some(it)));
         let known = with_versions.unwrap_or(known);
         let avoiding = known.avoiding(self.avoided.addresses());
@@ -604,9 +610,23 @@ impl Discovery {
         }
     }
 
+    /// What is known, without what brokers could do that are not up any more.
+    fn without_versions_of_others(&self, known: Topology) -> Topology {
+        let gone: Vec<HostPort> = known
+            .brokers()
+            .map(|(_, address)| address)
+            .filter(|it| !self.surveyed.is_listed(it) && known.versions_at(it).is_some())
+            .cloned()
+            .collect();
+        gone.iter().fold(known, |known, address| {
+            let next = known.with_versions(address, None);
+            next.unwrap_or(known)
+        })
+    }
+
     /// Until the next refresh, or until it is time for a broker that has not said what it can do.
     fn rest(&mut self, now: Instant, responded: &Candidate) {
-        let is_missing = self.surveyed.missing(&self.topology).is_some();
+        let is_missing = self.surveyed.missing().is_some();
         let pause = if self.config.learns_versions && is_missing {
             self.config.refresh_interval_min
         } else {
@@ -708,14 +728,11 @@ impl Discovery {
         }
     }
 
-    /// A broker that is down may come up with other software.
+    /// A broker that is down may come up with other software. What it could do is believed until
+    /// it says otherwise: a session may have failed for a reason of its own.
     fn survey_again(&mut self, broker: BrokerId) {
-        let Some(address) = self.topology.upstream(broker).cloned() else {
-            return;
-        };
-        self.surveyed.forget(&address);
-        if let Some(next) = self.topology.with_versions(&address, None) {
-            self.publish(next);
+        if let Some(address) = self.topology.upstream(broker) {
+            self.surveyed.forget(address);
         }
     }
 

@@ -52,32 +52,43 @@ impl Survey {
     }
 }
 
-/// Who has been asked since it was last known to have come up.
+/// Who is up, and who of them has been asked since it came up.
 #[derive(Debug, Default)]
-pub(super) struct Surveyed(BTreeSet<HostPort>);
+pub(super) struct Surveyed {
+    /// The addresses in the newest response: no other broker can be asked.
+    listed: BTreeSet<HostPort>,
+    asked: BTreeSet<HostPort>,
+}
 
 impl Surveyed {
+    /// A response lists these brokers. Whoever is not among them may come up with other software,
+    /// and is asked again then: what it could do is not to be known until then.
+    pub(super) fn list<'a>(&mut self, addresses: impl Iterator<Item = &'a HostPort>) {
+        self.listed = addresses.cloned().collect();
+        self.asked.retain(|it| self.listed.contains(it));
+    }
+
+    pub(super) fn is_listed(&self, address: &HostPort) -> bool {
+        self.listed.contains(address)
+    }
+
     /// Whether it said so or not, nobody need ask this broker again before the next round.
     pub(super) fn note(&mut self, address: &HostPort) {
-        self.0.insert(address.clone());
+        self.asked.insert(address.clone());
     }
 
     /// It may come up with other software.
     pub(super) fn forget(&mut self, address: &HostPort) {
-        self.0.remove(address);
+        self.asked.remove(address);
     }
 
-    /// Those that did not say what they can do are asked again; where no broker is any more nobody
-    /// need be remembered.
+    /// Those that did not say what they can do are asked again.
     pub(super) fn begin_round(&mut self, topology: &Topology) {
-        let brokers: BTreeSet<&HostPort> = topology.brokers().map(|(_, at)| at).collect();
-        self.0
-            .retain(|it| brokers.contains(it) && topology.versions_at(it).is_some());
+        self.asked.retain(|it| topology.versions_at(it).is_some());
     }
 
     /// The next broker to ask.
-    pub(super) fn missing<'a>(&self, topology: &'a Topology) -> Option<&'a HostPort> {
-        let mut addresses = topology.brokers().map(|(_, address)| address);
-        addresses.find(|it| !self.0.contains(*it))
+    pub(super) fn missing(&self) -> Option<&HostPort> {
+        self.listed.difference(&self.asked).next()
     }
 }

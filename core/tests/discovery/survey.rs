@@ -100,8 +100,9 @@ fn a_broker_that_was_down_is_asked_again() {
     world.input(Input::Observed(Observation::Unreachable {
         broker: BrokerId(0),
     }));
+    // A session may have failed for a reason of its own: nobody else waits because of it.
     let newest = world.published.last().unwrap();
-    assert!(newest.versions_at(&at("a:1")).is_none());
+    assert!(newest.versions_at(&at("a:1")).is_some());
     let asked = world.targets.len();
     world.until_connect();
     let mut names = world.targets[asked..].iter().map(|it| it.name.clone());
@@ -132,4 +133,65 @@ fn brokers_that_are_down_keep_nobody_waiting() {
         refused <= 2,
         "{refused} brokers before the configured names"
     );
+}
+
+/// Goes on until a broker has been asked, and says what all can do then.
+fn until_asked(world: &mut World, name: &str, last_metadata: i16, brokers: &[(i32, &str, i32)]) {
+    for _ in 0..10 {
+        world.until_connect();
+        let is_it = world.targets.last().unwrap().name == at(name);
+        surveyed(world, last_metadata, brokers);
+        if is_it {
+            return;
+        }
+    }
+    panic!("{name} is never asked");
+}
+
+fn last_metadata(world: &World, name: &str) -> Option<i16> {
+    let newest = world.published.last().unwrap();
+    let versions = newest.versions_at(&at(name))?;
+    Some(versions.range(ApiKey(3)).unwrap().last)
+}
+
+#[test]
+fn a_broker_that_reappears_is_asked_again_although_no_session_has_missed_it() {
+    let both = [(0, "a", 1), (1, "b", 2)];
+    let mut world = learning();
+    surveyed(&mut world, 13, &both);
+    until_asked(&mut world, "a:1", 11, &both);
+    until_asked(&mut world, "b:2", 12, &both);
+    assert_eq!(last_metadata(&world, "b:2"), Some(12));
+    // It is away, and back with other software.
+    world.until_connect();
+    surveyed(&mut world, 11, &[(0, "a", 1)]);
+    assert_eq!(last_metadata(&world, "b:2"), None);
+    world.until_connect();
+    surveyed(&mut world, 11, &both);
+    until_asked(&mut world, "b:2", 13, &both);
+    assert_eq!(last_metadata(&world, "b:2"), Some(13));
+}
+
+#[test]
+fn a_broker_that_is_gone_for_good_is_neither_asked_nor_believed() {
+    let mut world = learning();
+    surveyed(&mut world, 13, &[(0, "a", 1), (1, "b", 2)]);
+    until_asked(&mut world, "b:2", 11, &[(0, "a", 1), (1, "b", 2)]);
+    world.until_connect();
+    surveyed(&mut world, 13, &[(0, "a", 1)]);
+    let asked = world.targets.len();
+    for _ in 0..10 {
+        world.until_connect();
+        // A learned address may be asked for the brokers, and has nothing to say.
+        if world.targets.last().unwrap().name == at("b:2") {
+            world.input(Input::ConnectFailed(ConnectFailure::TimedOut));
+        } else {
+            surveyed(&mut world, 13, &[(0, "a", 1)]);
+        }
+    }
+    assert_eq!(last_metadata(&world, "b:2"), None);
+    let times = world.targets[asked..]
+        .iter()
+        .filter(|it| it.name == at("b:2"));
+    assert!(times.count() <= 3, "it is no more than a learned address");
 }
